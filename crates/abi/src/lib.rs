@@ -1,0 +1,3 @@
+//! Every byte layout that kjump shares with someone. No logic.
+#![no_std]
+#![forbid(unsafe_code)]

@@ -1,0 +1,1 @@
+//! Boots stock distribution kernels under QEMU and runs commands in them.

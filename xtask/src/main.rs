@@ -1,0 +1,3 @@
+//! The tasks of the workspace: `cargo xtask` lists them.
+
+fn main() {}
