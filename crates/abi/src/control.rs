@@ -1,0 +1,136 @@
+//! The control page: the relocator's code and the control table it is handed.
+//!
+//! ```text
+//! 0x000  code, entered at offset 0 in 64-bit mode at its physical address
+//! 0xa80  ControlTable
+//! ```
+//!
+//! The page is nobody's destination, so it survives the exchange. It is mapped at its physical address in the image's
+//! page tables; the kernel reaches it through its direct map.
+
+use core::mem::{offset_of, size_of};
+
+/// Offset of the [`ControlTable`] in the control page, in bytes.
+pub const TABLE_OFFSET: usize = 0xa80;
+/// Most bytes the relocator's code may have.
+pub const CODE_LIMIT: usize = TABLE_OFFSET;
+/// Exception vectors the relocator answers.
+pub const VECTORS: usize = 32;
+/// Bytes at the end of the stack that exceptions and NMIs have for themselves.
+pub const FAULT_STACKS: u64 = 1024;
+
+/// Selectors of [`ControlTable::gdt`].
+pub mod selector {
+    /// 64-bit code, base 0.
+    pub const CODE_64: u16 = 0x10;
+    /// Data, base 0, limit 4 GiB.
+    pub const DATA: u16 = 0x18;
+    /// 32-bit code, base 0, limit 4 GiB.
+    pub const CODE_32: u16 = 0x20;
+    /// Data, base = physical address of the control page: 32-bit exceptions find the table without a stack.
+    pub const CONTROL: u16 = 0x28;
+    /// The 64-bit task state segment, which holds the exception stacks. Two slots.
+    pub const TASK: u16 = 0x30;
+}
+
+/// How pages are moved: values of [`ControlTable::mover`].
+pub mod mover {
+    /// 8 bytes at a time, by general registers.
+    pub const WORD: u64 = 0;
+    /// 16 bytes at a time, by SSE2 registers.
+    pub const SSE2: u64 = 1;
+    /// 32 bytes at a time, by AVX registers.
+    pub const AVX: u64 = 2;
+}
+
+/// An exception that ended an image.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Fault {
+    /// Exception vector, 0 to 31.
+    pub vector: u64,
+    /// The error code that came with it, 0 for vectors that have none.
+    pub error_code: u64,
+    /// Instruction pointer.
+    pub rip: u64,
+    /// Flags.
+    pub rflags: u64,
+    /// Code segment selector.
+    pub cs: u64,
+    /// Faulting address of a page fault.
+    pub cr2: u64,
+    /// `rax rcx rdx rbx rsp rbp rsi rdi r8 … r15`, in the order of their numbers in machine code.
+    /// In 32-bit mode the first eight, zero-extended.
+    pub registers: [u64; 16],
+}
+
+/// The 64-bit task state segment: Intel SDM volume 3, figure 8-11. Kept as 32-bit words, as its stack
+/// pointers stand at odd multiples of four.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct TaskState {
+    /// Word 9 and 10 are the first of the seven interrupt stacks, word 25 the offset of the I/O map.
+    pub words: [u32; 26],
+}
+
+/// What the relocator is told, and what it leaves behind. Addresses are physical unless a field says otherwise.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct ControlTable {
+    /// Kernel's stack pointer, virtual.
+    pub kernel_rsp: u64,
+    /// Kernel's CR0.
+    pub kernel_cr0: u64,
+    /// Kernel's CR3.
+    pub kernel_cr3: u64,
+    /// Kernel's CR4.
+    pub kernel_cr4: u64,
+    /// Kernel's EFER.
+    pub kernel_efer: u64,
+    /// Virtual address at which the kernel goes on.
+    pub kernel_resume: u64,
+    /// Page tables with everything identity-mapped.
+    pub identity_cr3: u64,
+    /// First word of the [page list](crate::page_list).
+    pub page_list: u64,
+    /// End of the image's stack.
+    pub stack: u64,
+    /// What is called.
+    pub entry: u64,
+    /// One of [`crate::device::mode`].
+    pub mode: u64,
+    /// One of [`mover`].
+    pub mover: u64,
+    /// What the image is called with.
+    pub arguments: [u64; 6],
+    /// What it returned.
+    pub value: u64,
+    /// One of [`crate::device::status`].
+    pub status: u64,
+    /// The exception, where there was one.
+    pub fault: Fault,
+    /// Time stamp counter before the exchange, before the call, after the call, after the exchange back.
+    pub stamps: [u64; 4],
+    /// Operand of `lgdt`: the limit in the top 16 bits of the first word, then the base.
+    pub gdt_pointer: [u64; 2],
+    /// Operand of `lidt` in 64-bit mode.
+    pub idt_pointer: [u64; 2],
+    /// Operand of `lidt` in 32-bit mode.
+    pub idt32_pointer: [u64; 2],
+    /// Descriptors, by [`selector`].
+    pub gdt: [u64; 8],
+    /// Exception stacks of 64-bit mode.
+    pub task: TaskState,
+    /// Gates of 64-bit mode.
+    pub idt: [[u64; 2]; VECTORS],
+    /// Gates of 32-bit mode.
+    pub idt32: [u64; VECTORS],
+}
+
+const _: () = {
+    assert!(TABLE_OFFSET % 16 == 0);
+    assert!(TABLE_OFFSET + size_of::<ControlTable>() <= 4096);
+    assert!(size_of::<Fault>() == 22 * 8);
+    assert!(size_of::<TaskState>() == 104);
+    assert!(offset_of!(ControlTable, idt) % 8 == 0);
+};
