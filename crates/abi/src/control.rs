@@ -128,9 +128,9 @@ pub struct ControlTable {
 }
 
 const _: () = {
-    assert!(TABLE_OFFSET % 16 == 0);
+    assert!(TABLE_OFFSET.is_multiple_of(16));
     assert!(TABLE_OFFSET + size_of::<ControlTable>() <= 4096);
     assert!(size_of::<Fault>() == 22 * 8);
     assert!(size_of::<TaskState>() == 104);
-    assert!(offset_of!(ControlTable, idt) % 8 == 0);
+    assert!(offset_of!(ControlTable, idt).is_multiple_of(8));
 };
