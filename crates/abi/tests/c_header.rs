@@ -1,5 +1,7 @@
 //! The C header of the kernel module says the same as this crate: it is compiled, and asked.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::mem::{align_of, offset_of, size_of};
@@ -47,12 +49,12 @@ macro_rules! structure {
 }
 
 macro_rules! constants {
-    ($facts:expr, $($c:ident = $rust:expr),* $(,)?) => {
-        $($facts.push(Fact {
+    ($($c:ident = $rust:expr),* $(,)?) => {
+        vec![$(Fact {
             name: stringify!($c).into(),
             c_expression: stringify!($c).into(),
             value: u64::from($rust),
-        });)*
+        }),*]
     };
 }
 
@@ -131,9 +133,7 @@ fn structures() -> Vec<Fact> {
 
 fn numbers() -> Vec<Fact> {
     use device::{feature, load_flag, mode, quiesce, reason, status};
-    let mut facts = Vec::new();
     constants!(
-        facts,
         KJUMP_VERSION = device::VERSION,
         KJUMP_IOC_INFO = device::INFO,
         KJUMP_IOC_LOAD = device::LOAD,
@@ -185,8 +185,7 @@ fn numbers() -> Vec<Fact> {
         KJUMP_STATUS_NOT_CALLED = status::NOT_CALLED,
         KJUMP_STATUS_RETURNED = status::RETURNED,
         KJUMP_STATUS_FAULT = status::FAULT,
-    );
-    facts
+    )
 }
 
 /// A C program that prints the value of each fact, one a line.
