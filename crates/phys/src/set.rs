@@ -10,6 +10,13 @@ impl<'a> RangeSet<'a> {
     /// The set without a frame.
     pub const EMPTY: RangeSet<'static> = RangeSet { ranges: &[] };
 
+    /// The frames of one range.
+    #[inline]
+    #[must_use]
+    pub const fn of(range: &'a PhysRange) -> Self {
+        Self { ranges: core::slice::from_ref(range) }
+    }
+
     /// The frames of all these ranges, which may come in any order and overlap.
     ///
     /// Sorts the ranges in place and joins those that overlap or touch; what is left behind the joined ranges is

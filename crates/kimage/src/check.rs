@@ -1,0 +1,146 @@
+use phys::Pfn;
+
+use crate::census::Census;
+use crate::error::{Error, ListFault, Purpose};
+use crate::frames::{Frames, Zone};
+use crate::holding::Holding;
+use crate::ledger::Ledger;
+use crate::list::{self, DESTINATION, DONE, INDIRECTION, LINK, SOURCE, TAG_MASK};
+use crate::segment::Layout;
+
+/// Walks the finished page list as the relocator will and checks it against the segments, without any use of how
+/// it was built:
+///
+/// - the links lead through the list's own frames, each once, to the end;
+/// - the destinations are those of the segments, all of them, in order;
+/// - a source page is its own destination or nobody's;
+/// - no two slots share a source, no source page is a support frame;
+/// - no support frame is a destination.
+///
+/// Returns how many slots are their own source. O(n log s) for n pages in s segments. Reads no source page.
+pub(crate) fn check<F: Frames>(holding: &mut Holding<'_, F>) -> Result<u64, Error> {
+    let head = holding.head();
+    let list_frames = holding.list_frames();
+    let Holding { frames, layout, ledger, .. } = holding;
+    let mut walk = Walk {
+        layout,
+        ledger,
+        list_frames,
+        frames,
+        census: Census::default(),
+        list: None,
+        offset: 0,
+        entered: 0,
+        position: 0,
+        claimed: 0,
+    };
+    let result = walk.support_frames().and_then(|()| walk.list(head));
+    let Walk { census, frames, claimed, .. } = walk;
+    census.free(frames);
+    result.map(|()| claimed)
+}
+
+struct Walk<'w, F> {
+    layout: &'w Layout<'w>,
+    ledger: &'w Ledger,
+    list_frames: u64,
+    frames: &'w mut F,
+    census: Census,
+    /// The list frame being read and the next word in it.
+    list: Option<Pfn>,
+    offset: usize,
+    /// List frames entered so far.
+    entered: u64,
+    /// Words read so far, links not counted.
+    position: u64,
+    claimed: u64,
+}
+
+impl<F: Frames> Walk<'_, F> {
+    fn support_frames(&mut self) -> Result<(), Error> {
+        let Self { layout, ledger, frames, census, .. } = self;
+        ledger.each(*frames, |frames, frame| {
+            let word = frame.address().get();
+            if layout.find(frame).is_some() {
+                return Err(Error::List { fault: ListFault::Support, position: 0, word });
+            }
+            match census.enter(frame, frames) {
+                Some(true) => Ok(()),
+                Some(false) => Err(Error::List { fault: ListFault::Doubled, position: 0, word }),
+                None => Err(NO_MEMORY),
+            }
+        })
+    }
+
+    fn list(&mut self, head: u64) -> Result<(), Error> {
+        self.follow(head)?;
+        for segment in self.layout.segments() {
+            let word = self.next()?;
+            if word != segment.mem | DESTINATION {
+                return Err(self.fault(ListFault::Destination, word));
+            }
+            for page in 0..segment.pages() {
+                let word = self.next()?;
+                self.source(word, segment.page(page))?;
+            }
+        }
+        let word = self.next()?;
+        if word != DONE || self.entered != self.list_frames {
+            return Err(self.fault(ListFault::Done, word));
+        }
+        Ok(())
+    }
+
+    fn source(&mut self, word: u64, destination: Option<Pfn>) -> Result<(), Error> {
+        let Some(source) = list::frame(word, SOURCE) else {
+            return Err(self.fault(ListFault::Source, word));
+        };
+        if Some(source) == destination {
+            self.claimed += 1;
+        } else if self.layout.find(source).is_some() {
+            return Err(self.fault(ListFault::Stolen, word));
+        }
+        match self.census.enter(source, self.frames) {
+            Some(true) => Ok(()),
+            Some(false) => Err(self.fault(ListFault::Doubled, word)),
+            None => Err(NO_MEMORY),
+        }
+    }
+
+    /// Reads the next word that is not a link.
+    fn next(&mut self) -> Result<u64, Error> {
+        if self.offset == LINK {
+            let link = self.read();
+            self.follow(link)?;
+        }
+        let word = self.read();
+        self.position += 1;
+        self.offset += 1;
+        Ok(word)
+    }
+
+    fn read(&mut self) -> u64 {
+        let words = self.list.map(|list| self.frames.words(list));
+        words.and_then(|words| words.get(self.offset).copied()).unwrap_or(0)
+    }
+
+    /// Goes on in the list frame that a link names. Only the next of the list's own frames will do, so that a walk
+    /// ends, and never leaves memory of the image.
+    fn follow(&mut self, link: u64) -> Result<(), Error> {
+        let expected = self.ledger.get(self.entered, self.frames).filter(|_| self.entered < self.list_frames);
+        let named = list::frame(link, INDIRECTION);
+        if link & TAG_MASK != INDIRECTION || named.is_none() || named != expected {
+            return Err(self.fault(ListFault::Chain, link));
+        }
+        self.list = named;
+        self.offset = 0;
+        self.entered += 1;
+        Ok(())
+    }
+
+    fn fault(&self, fault: ListFault, word: u64) -> Error {
+        Error::List { fault, position: self.position.saturating_sub(1), word }
+    }
+}
+
+const NO_MEMORY: Error = Error::NoMemory { purpose: Purpose::Check, order: 0, zone: Zone::Any, held: 0 };

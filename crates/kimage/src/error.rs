@@ -1,0 +1,265 @@
+use core::fmt;
+
+use phys::{ADDRESS_END, PAGE_SIZE};
+
+use crate::frames::Zone;
+
+/// Why there is no image, no frame or no mapping. Addresses are physical bytes and sizes are bytes, unless said
+/// otherwise; `segment` is [`Segment::index`](crate::Segment::index).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the fields are the numbers that the variants speak of")]
+pub enum Error {
+    /// `mem` or `memsz` is not a multiple of the page size.
+    Unaligned { segment: u32, mem: u64, memsz: u64 },
+    /// More bytes than the destination has room for.
+    BufferTooLong { segment: u32, bufsz: u64, memsz: u64 },
+    /// The destination wraps around or ends beyond 52 bits.
+    TooHigh { segment: u32, mem: u64, memsz: u64 },
+    /// The destination leaves the allowed ranges, first at `address`.
+    NotAllowed { segment: u32, mem: u64, memsz: u64, address: u64 },
+    /// Two segments want the bytes from `start` up to `end`.
+    Overlap { segments: [u32; 2], start: u64, end: u64 },
+    /// The entry point lies in no segment.
+    EntryOutside { entry: u64 },
+    /// The segments have more pages together than the rules allow.
+    TooManyPages { pages: u64, limit: u64 },
+    /// The allocator had no 2^`order` frames of the zone; the image held `held` frames then.
+    NoMemory { purpose: Purpose, order: u32, zone: Zone, held: u64 },
+    /// The allocator broke its promise: a frame (by number) that is unaligned, outside the zone, or handed out
+    /// before.
+    BadFrame { frame: u64, order: u32, zone: Zone },
+    /// The finished page list is wrong at this word (by number, links not counted): a defect of this crate or of
+    /// the allocator, or memory that somebody overwrote. The image's frames are not given back then, since the
+    /// list says nothing dependable about them.
+    List { fault: ListFault, position: u64, word: u64 },
+    /// A virtual address that is not the start of a page.
+    UnalignedPage { virt: u64 },
+    /// A virtual range that this many levels of page tables cannot express.
+    NotCanonical { virt: u64, bytes: u64, levels: u32 },
+    /// The virtual address is mapped to another physical address already.
+    MappedElsewhere { virt: u64, phys: u64, wanted: u64 },
+}
+
+/// What memory was wanted for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum Purpose {
+    /// The page list.
+    List = 1,
+    /// The account of support frames.
+    Ledger = 2,
+    /// A source page.
+    Source = 3,
+    /// A frame asked for through [`Image::support`](crate::Image::support): control page, stack, page table.
+    Support = 4,
+    /// The final check.
+    Check = 5,
+}
+
+/// What is wrong with a page list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum ListFault {
+    /// Not a source page where one must be.
+    Source = 1,
+    /// Not the destination of the next segment.
+    Destination = 2,
+    /// A source page that is the destination of another slot.
+    Stolen = 3,
+    /// A frame used twice.
+    Doubled = 4,
+    /// A support frame that is a destination.
+    Support = 5,
+    /// A link to something else than the next list frame, or none where one must be.
+    Chain = 6,
+    /// No end where the end must be.
+    Done = 7,
+}
+
+/// An error as plain numbers, to cross an ioctl: [`Error::reason`] and [`Error::numbers`] one way,
+/// [`Error::from_numbers`] the other.
+impl Error {
+    /// The stable number of the kind of error, never 0.
+    #[inline]
+    #[must_use]
+    pub const fn reason(&self) -> u32 {
+        match self {
+            Self::Unaligned { .. } => 1,
+            Self::BufferTooLong { .. } => 2,
+            Self::TooHigh { .. } => 3,
+            Self::NotAllowed { .. } => 4,
+            Self::Overlap { .. } => 5,
+            Self::EntryOutside { .. } => 6,
+            Self::TooManyPages { .. } => 7,
+            Self::NoMemory { .. } => 8,
+            Self::BadFrame { .. } => 9,
+            Self::List { .. } => 10,
+            Self::UnalignedPage { .. } => 11,
+            Self::NotCanonical { .. } => 12,
+            Self::MappedElsewhere { .. } => 13,
+        }
+    }
+
+    /// The numbers of the error, in the order of the fields; what is left over is 0.
+    #[inline]
+    #[must_use]
+    pub const fn numbers(&self) -> [u64; 4] {
+        match *self {
+            Self::Unaligned { segment, mem, memsz } | Self::TooHigh { segment, mem, memsz } => {
+                [segment as u64, mem, memsz, 0]
+            }
+            Self::BufferTooLong { segment, bufsz, memsz } => [segment as u64, bufsz, memsz, 0],
+            Self::NotAllowed { segment, mem, memsz, address } => [segment as u64, mem, memsz, address],
+            Self::Overlap { segments: [a, b], start, end } => [a as u64, b as u64, start, end],
+            Self::EntryOutside { entry } => [entry, 0, 0, 0],
+            Self::TooManyPages { pages, limit } => [pages, limit, 0, 0],
+            Self::NoMemory { purpose, order, zone, held } => {
+                [purpose as u64, order as u64, zone.number(), held]
+            }
+            Self::BadFrame { frame, order, zone } => [frame, order as u64, zone.number(), 0],
+            Self::List { fault, position, word } => [fault as u64, position, word, 0],
+            Self::UnalignedPage { virt } => [virt, 0, 0, 0],
+            Self::NotCanonical { virt, bytes, levels } => [virt, bytes, levels as u64, 0],
+            Self::MappedElsewhere { virt, phys, wanted } => [virt, phys, wanted, 0],
+        }
+    }
+
+    /// The error with these numbers, or `None` if no error has them.
+    #[must_use]
+    pub fn from_numbers(reason: u32, numbers: [u64; 4]) -> Option<Self> {
+        let [a, b, c, d] = numbers;
+        let small = |number: u64| u32::try_from(number).ok();
+        let error = match reason {
+            1 => Self::Unaligned { segment: small(a)?, mem: b, memsz: c },
+            2 => Self::BufferTooLong { segment: small(a)?, bufsz: b, memsz: c },
+            3 => Self::TooHigh { segment: small(a)?, mem: b, memsz: c },
+            4 => Self::NotAllowed { segment: small(a)?, mem: b, memsz: c, address: d },
+            5 => Self::Overlap { segments: [small(a)?, small(b)?], start: c, end: d },
+            6 => Self::EntryOutside { entry: a },
+            7 => Self::TooManyPages { pages: a, limit: b },
+            8 => Self::NoMemory {
+                purpose: Purpose::from_number(a)?,
+                order: small(b)?,
+                zone: Zone::from_number(c)?,
+                held: d,
+            },
+            9 => Self::BadFrame { frame: a, order: small(b)?, zone: Zone::from_number(c)? },
+            10 => Self::List { fault: ListFault::from_number(a)?, position: b, word: c },
+            11 => Self::UnalignedPage { virt: a },
+            12 => Self::NotCanonical { virt: a, bytes: b, levels: small(c)? },
+            13 => Self::MappedElsewhere { virt: a, phys: b, wanted: c },
+            _ => return None,
+        };
+        (error.numbers() == numbers).then_some(error)
+    }
+}
+
+impl Purpose {
+    const ALL: [Self; 5] = [Self::List, Self::Ledger, Self::Source, Self::Support, Self::Check];
+
+    fn from_number(number: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|&purpose| purpose as u64 == number)
+    }
+}
+
+impl ListFault {
+    const ALL: [Self; 7] = [
+        Self::Source,
+        Self::Destination,
+        Self::Stolen,
+        Self::Doubled,
+        Self::Support,
+        Self::Chain,
+        Self::Done,
+    ];
+
+    fn from_number(number: u64) -> Option<Self> {
+        Self::ALL.into_iter().find(|&fault| fault as u64 == number)
+    }
+}
+
+// The texts are for user space, which gets an error as numbers. `inline` keeps them, and core's formatting with
+// them, out of the object code of a kernel module that never asks for a text.
+
+impl fmt::Display for Error {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Self::Unaligned { segment, mem, memsz } => {
+                write!(
+                    f,
+                    "segment {segment}: mem {mem:#x} and memsz {memsz:#x} must be multiples of {PAGE_SIZE}"
+                )
+            }
+            Self::BufferTooLong { segment, bufsz, memsz } => {
+                write!(f, "segment {segment}: bufsz {bufsz:#x} is more than memsz {memsz:#x}")
+            }
+            Self::TooHigh { segment, mem, memsz } => write!(
+                f,
+                "segment {segment}: mem {mem:#x} plus memsz {memsz:#x} is beyond {ADDRESS_END:#x}, \
+                 the end of physical addresses"
+            ),
+            Self::NotAllowed { segment, mem, memsz, address } => write!(
+                f,
+                "segment {segment}: {memsz:#x} bytes at {mem:#x} leave the allowed memory at {address:#x}"
+            ),
+            Self::Overlap { segments: [a, b], start, end } => {
+                let last = end.wrapping_sub(1);
+                write!(f, "segments {a} and {b} overlap in {start:#x}-{last:#x}")
+            }
+            Self::EntryOutside { entry } => write!(f, "entry point {entry:#x} lies in no segment"),
+            Self::TooManyPages { pages, limit } => {
+                write!(f, "segments have {pages} pages together, {limit} are allowed")
+            }
+            Self::NoMemory { purpose, order, zone, held } => {
+                let pages = 1_u64.unbounded_shl(order);
+                write!(f, "no memory for {purpose}: {pages} neighbouring pages {zone}, after {held} pages")
+            }
+            Self::BadFrame { frame, order, zone } => {
+                write!(f, "the allocator must not hand out frame {frame:#x} (order {order}, {zone})")
+            }
+            Self::List { fault, position, word } => {
+                write!(f, "page list is wrong at word {position} ({word:#x}): {fault}")
+            }
+            Self::UnalignedPage { virt } => {
+                write!(f, "virtual address {virt:#x} must be a multiple of {PAGE_SIZE}")
+            }
+            Self::NotCanonical { virt, bytes, levels } => {
+                write!(f, "{levels} levels of page tables cannot map {bytes:#x} bytes at {virt:#x}")
+            }
+            Self::MappedElsewhere { virt, phys, wanted } => {
+                write!(f, "virtual address {virt:#x} is mapped to {phys:#x}, cannot map it to {wanted:#x}")
+            }
+        }
+    }
+}
+
+impl fmt::Display for Purpose {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::List => "the page list",
+            Self::Ledger => "the account of support frames",
+            Self::Source => "source pages",
+            Self::Support => "control pages and page tables",
+            Self::Check => "the final check",
+        })
+    }
+}
+
+impl fmt::Display for ListFault {
+    #[inline]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Source => "a source page must be here",
+            Self::Destination => "the destination of the next segment must be here",
+            Self::Stolen => "the source page is the destination of another slot",
+            Self::Doubled => "the frame is used twice",
+            Self::Support => "a support frame is a destination",
+            Self::Chain => "the link must lead to the next list frame",
+            Self::Done => "the end must be here",
+        })
+    }
+}
+
+impl core::error::Error for Error {}

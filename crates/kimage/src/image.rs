@@ -1,0 +1,191 @@
+use phys::{Pfn, RangeSet};
+
+use crate::check::check;
+use crate::error::{Error, Purpose};
+use crate::frames::{Frames, Zone};
+use crate::holding::Holding;
+use crate::segment::{Layout, Rules, Segment};
+
+/// An image being built: the segments are checked and the page list has its memory, but slots lack sources.
+///
+/// Support frames are taken now; source pages come with [`Image::seal`], after everything that is picky about its
+/// addresses. Dropping an image at any point gives back every frame.
+#[must_use = "dropping an image gives its memory back"]
+pub struct Image<'a, F: Frames> {
+    holding: Holding<'a, F>,
+}
+
+impl<'a, F: Frames> Image<'a, F> {
+    /// Checks the segments, sorts them in place and takes the memory of the page list.
+    ///
+    /// # Errors
+    /// What is wrong with the segments, or [`Error::NoMemory`]. The allocator is as it was before.
+    pub fn new(segments: &'a mut [Segment], rules: &Rules<'_>, frames: F) -> Result<Self, Error> {
+        let layout = Layout::new(segments, rules)?;
+        Ok(Self { holding: Holding::new(layout, frames)? })
+    }
+
+    /// Takes 2^`order` neighbouring frames that are nobody's destination, naturally aligned. They belong to the
+    /// image; their contents are whatever was there.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`]; always beyond order 10. The image is as usable as before.
+    pub fn support(&mut self, order: u32, zone: Zone) -> Result<Pfn, Error> {
+        self.holding.support(order, zone, Purpose::Support)
+    }
+
+    /// Gives every slot its source page and checks the finished list.
+    ///
+    /// # Errors
+    /// [`Error::NoMemory`], and [`Error::List`] if the list is wrong.
+    pub fn seal(self) -> Result<SealedImage<'a, F>, Error> {
+        let mut holding = self.holding;
+        holding.fill()?;
+        let mut image = SealedImage { holding, claimed: 0 };
+        image.claimed = image.check()?;
+        Ok(image)
+    }
+
+    /// The number of pages of all segments.
+    #[must_use]
+    pub fn pages(&self) -> u64 {
+        self.holding.layout.pages()
+    }
+
+    /// The segments that own pages, in rising order of destination.
+    #[must_use]
+    pub fn segments(&self) -> &'a [Segment] {
+        self.holding.layout.segments()
+    }
+
+    /// Where the frames come from, to reach the contents of support frames.
+    pub fn frames_mut(&mut self) -> &mut F {
+        &mut self.holding.frames
+    }
+}
+
+/// One page of an image: where it must end and where it waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slot<'s> {
+    /// Where the page must end.
+    pub destination: Pfn,
+    /// Where it waits. The same as `destination` for a page that was claimed.
+    pub source: Pfn,
+    /// The segment it belongs to.
+    pub segment: &'s Segment,
+    /// Bytes from the start of the segment.
+    pub offset: u64,
+}
+
+impl Slot<'_> {
+    /// How many bytes at the start of the page come from the segment's buffer; the rest of the page is zero.
+    #[must_use]
+    pub fn bytes_from_buffer(&self) -> u64 {
+        self.segment.bufsz.saturating_sub(self.offset).min(phys::PAGE_SIZE)
+    }
+}
+
+/// An image whose page list is finished, checked and will not change. Its contents are the caller's to fill in,
+/// slot by slot, whole pages. Dropping it gives back every frame.
+#[must_use = "dropping an image gives its memory back"]
+pub struct SealedImage<'a, F: Frames> {
+    holding: Holding<'a, F>,
+    claimed: u64,
+}
+
+impl<'a, F: Frames> SealedImage<'a, F> {
+    /// The first word for the relocator: the address of the first list frame, tagged as an indirection.
+    pub fn head(&mut self) -> u64 {
+        self.holding.head()
+    }
+
+    /// The number of slots.
+    #[must_use]
+    pub fn pages(&self) -> u64 {
+        self.holding.layout.pages()
+    }
+
+    /// The number of slots whose destination was claimed from the allocator: they are their own source, nothing is
+    /// exchanged.
+    #[must_use]
+    pub fn claimed(&self) -> u64 {
+        self.claimed
+    }
+
+    /// The number of frames held that are not source pages: the page list, the account of support frames, and what
+    /// [`Image::support`] handed out.
+    #[must_use]
+    pub fn support_frames(&self) -> u64 {
+        self.holding.support_frames()
+    }
+
+    /// The segments that own pages, in rising order of destination.
+    #[must_use]
+    pub fn segments(&self) -> &'a [Segment] {
+        self.holding.layout.segments()
+    }
+
+    /// Where the frames come from, to reach the contents of source pages.
+    pub fn frames_mut(&mut self) -> &mut F {
+        &mut self.holding.frames
+    }
+
+    /// Visits every slot in rising order of destination, with access to the frames. Stops at the first error.
+    ///
+    /// # Errors
+    /// What the visitor returns.
+    pub fn visit<E>(&mut self, mut each: impl FnMut(&mut F, Slot<'a>) -> Result<(), E>) -> Result<(), E> {
+        let mut position = 0;
+        for segment in self.holding.layout.segments() {
+            position += 1;
+            for page in 0..segment.pages() {
+                if let (Some(destination), Some(source)) = (segment.page(page), self.holding.source(position))
+                {
+                    let slot = Slot { destination, source, segment, offset: page << phys::PAGE_SHIFT };
+                    each(&mut self.holding.frames, slot)?;
+                }
+                position += 1;
+            }
+        }
+        Ok(())
+    }
+
+    /// The source page of a destination, or `None` for a frame that is no destination. O(log s) for s segments.
+    pub fn source_of(&mut self, destination: Pfn) -> Option<Pfn> {
+        let position = self.holding.layout.find(destination)?;
+        self.holding.source(position)
+    }
+
+    /// The first slot that was neither claimed nor lies in a reserved range: to exchange it takes memory away from
+    /// whoever uses its destination. O(n log r) for r ranges.
+    pub fn first_unclaimed(&mut self, reserved: RangeSet<'_>) -> Option<Slot<'a>> {
+        if self.claimed == self.pages() {
+            return None;
+        }
+        let found = self.visit(|_, slot| {
+            if slot.source == slot.destination || reserved.contains(slot.destination) {
+                Ok(())
+            } else {
+                Err(slot)
+            }
+        });
+        found.err()
+    }
+
+    /// Checks the page list again, for instance before it is used after a long time. Takes memory for a bit per
+    /// frame and gives it back.
+    ///
+    /// # Errors
+    /// [`Error::List`], [`Error::NoMemory`].
+    pub fn verify(&mut self) -> Result<(), Error> {
+        self.check().map(|_| ())
+    }
+
+    fn check(&mut self) -> Result<u64, Error> {
+        let result = check(&mut self.holding);
+        if let Err(Error::List { .. }) = result {
+            self.holding.mark_damaged();
+        }
+        result
+    }
+}

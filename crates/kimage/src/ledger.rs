@@ -1,0 +1,64 @@
+use phys::Pfn;
+
+use crate::frames::{Frames, link, linked};
+use crate::tree::Tree;
+
+/// The image's account of its support frames: a growing array of frame numbers.
+///
+/// The first entries are the frames of the page list, which makes the ledger the index into the list as well.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    tree: Tree,
+    len: u64,
+}
+
+impl Ledger {
+    pub(crate) const fn len(&self) -> u64 {
+        self.len
+    }
+
+    pub(crate) fn get(&self, entry: u64, frames: &mut impl Frames) -> Option<Pfn> {
+        self.tree.word(entry, frames).and_then(|word| linked(*word))
+    }
+
+    /// Whether `entry` has a place already, or needs [`Ledger::attach`] first.
+    pub(crate) fn has_place(&self, entry: u64, frames: &mut impl Frames) -> bool {
+        self.tree.word(entry, frames).is_some()
+    }
+
+    /// Enlarges the ledger towards `entry` by a frame, which it keeps for itself.
+    pub(crate) fn attach(&mut self, node: Pfn, entry: u64, frames: &mut impl Frames) {
+        self.tree.attach(node, entry, frames);
+    }
+
+    /// Appends an entry, whose place must exist.
+    pub(crate) fn push(&mut self, frame: Pfn, frames: &mut impl Frames) {
+        if let Some(word) = self.tree.word(self.len, frames) {
+            *word = link(Some(frame));
+            self.len += 1;
+        }
+    }
+
+    /// Visits every support frame: those entered here and the ledger's own. Stops at the first error.
+    pub(crate) fn each<F: Frames, E>(
+        &self,
+        frames: &mut F,
+        mut visit: impl FnMut(&mut F, Pfn) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for entry in 0..self.len {
+            if let Some(frame) = self.get(entry, frames) {
+                visit(frames, frame)?;
+            }
+        }
+        self.tree.each_node(frames, &mut visit)
+    }
+
+    /// Gives every support frame back.
+    pub(crate) fn free(&mut self, frames: &mut impl Frames) {
+        let Ok(()) = self.each(frames, |frames, frame| {
+            frames.free(frame);
+            Ok::<(), core::convert::Infallible>(())
+        });
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,118 @@
+use phys::Pfn;
+
+use crate::frames::{Frames, WORDS, link, linked, place};
+
+/// Bits of an index that one level of the tree resolves.
+const LEVEL_BITS: u32 = 9;
+
+/// A sparse array of 64-bit words, kept in frames: a radix tree of 512-way nodes. Words that were not set are 0.
+///
+/// ```text
+///   level 1 (root)      [ n0  -  n2  - ... ]            nodes: frames
+///                         |       |
+///   level 0       [0 .. 511]     [1024 .. 1535]         words
+/// ```
+///
+/// The tree takes no frames by itself: where [`Tree::word`] says that a node is missing, the owner gets a frame in
+/// its own way and hands it to [`Tree::attach`], once or, for a deeper gap, several times.
+#[derive(Default)]
+pub(crate) struct Tree {
+    root: Option<Pfn>,
+    height: u32,
+}
+
+impl Tree {
+    /// The word `index`, or `None` while a node is missing on the way to it.
+    pub(crate) fn word<'f>(&self, index: u64, frames: &'f mut impl Frames) -> Option<&'f mut u64> {
+        let leaf = self.node(0, index, frames)?;
+        frames.words(leaf).get_mut(digit(index, 0))
+    }
+
+    /// Adds a node where the way to word `index` lacks one, from the root downwards.
+    pub(crate) fn attach(&mut self, node: Pfn, index: u64, frames: &mut impl Frames) {
+        frames.words(node).fill(0);
+        if !self.spans(index) {
+            self.grow(node, index, frames);
+            return;
+        }
+        let missing = (0..self.height).rev().find(|&level| self.node(level, index, frames).is_none());
+        if let Some(level) = missing
+            && let Some(parent) = self.node(level + 1, index, frames)
+        {
+            frames.words(parent)[digit(index, level + 1)] = link(Some(node));
+        }
+    }
+
+    /// Visits the tree's own frames, children before their parents. Stops at the first error.
+    pub(crate) fn each_node<F: Frames, E>(
+        &self,
+        frames: &mut F,
+        visit: &mut impl FnMut(&mut F, Pfn) -> Result<(), E>,
+    ) -> Result<(), E> {
+        match self.root {
+            Some(root) => each_below(root, self.height, frames, visit),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives the tree's own frames back.
+    pub(crate) fn free(&mut self, frames: &mut impl Frames) {
+        let Ok(()) = self.each_node(frames, &mut |frames, node| {
+            frames.free(node);
+            Ok::<(), core::convert::Infallible>(())
+        });
+        *self = Self::default();
+    }
+
+    /// The node at `level` (0 for the leaves) on the way to word `index`.
+    fn node(&self, level: u32, index: u64, frames: &mut impl Frames) -> Option<Pfn> {
+        if level >= self.height || !self.spans(index) {
+            return None;
+        }
+        let mut node = self.root?;
+        for above in (level + 1..self.height).rev() {
+            node = linked(frames.words(node)[digit(index, above)])?;
+        }
+        Some(node)
+    }
+
+    /// Whether the tree is high enough for word `index`.
+    #[inline]
+    fn spans(&self, index: u64) -> bool {
+        index.unbounded_shr(LEVEL_BITS * self.height) == 0 && self.root.is_some()
+    }
+
+    /// Puts a new root on top; the first one at the height that `index` needs.
+    fn grow(&mut self, root: Pfn, index: u64, frames: &mut impl Frames) {
+        if self.root.is_some() {
+            frames.words(root)[0] = link(self.root);
+            self.height += 1;
+        } else {
+            self.height = (u64::BITS - index.leading_zeros()).div_ceil(LEVEL_BITS).max(1);
+        }
+        self.root = Some(root);
+    }
+}
+
+/// Visits a node of `height` levels after everything below it. The recursion is as deep as the tree is high.
+fn each_below<F: Frames, E>(
+    node: Pfn,
+    height: u32,
+    frames: &mut F,
+    visit: &mut impl FnMut(&mut F, Pfn) -> Result<(), E>,
+) -> Result<(), E> {
+    if height > 1 {
+        for child in 0..WORDS {
+            if let Some(child) = linked(frames.words(node)[child]) {
+                each_below(child, height - 1, frames, visit)?;
+            }
+        }
+    }
+    visit(frames, node)
+}
+
+/// The place in a node at `level` on the way to word `index`.
+#[inline]
+const fn digit(index: u64, level: u32) -> usize {
+    place(index.unbounded_shr(LEVEL_BITS * level))
+}
