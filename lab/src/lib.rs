@@ -1,1 +1,29 @@
 //! Boots stock distribution kernels under QEMU and runs commands in them.
+//!
+//! A [`Vm`] is described, then run with one command as root; what comes back is an [`Outcome`]. Everything a guest
+//! gets lies in an initramfs made for that run ([`cpio`]): busybox, the built product, the drivers of the virtual
+//! machine, and the agent, which is the guest's first process and talks to the host in frames ([`wire`]).
+//!
+//! The lab drives built programs and knows nothing of their insides.
+#![forbid(unsafe_code)]
+
+pub mod cpio;
+pub mod wire;
+
+mod drivers;
+mod error;
+mod initramfs;
+mod job;
+mod kernel;
+mod kit;
+mod log;
+mod outcome;
+mod qemu;
+mod vm;
+
+pub use error::{Error, Result};
+pub use job::Job;
+pub use kernel::Kernel;
+pub use kit::{Kit, Product};
+pub use outcome::{Listener, Outcome};
+pub use vm::{Machine, Vm};

@@ -1,0 +1,140 @@
+//! The guest's root file system: busybox, the product, the drivers, the agent and its orders.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::cpio::Tree;
+use crate::drivers::{self, Driver, Drivers};
+use crate::vm::Vm;
+use crate::{Error, Job, Result};
+
+/// What the virtual machine's own devices need.
+const DRIVERS: [&str; 3] = ["virtio_pci", "virtio_blk", "virtio_net"];
+/// What further devices a user of the lab may plug in, where the kernel has the driver.
+const MORE_DRIVERS: [&str; 5] = ["ahci", "sd_mod", "nvme", "e1000e", "xhci_pci"];
+/// The other names the program answers to.
+const NAMES: [&str; 3] = ["kexec", "makedumpfile", "vmcore-dmesg"];
+
+pub(crate) fn build(vm: &Vm, job: &Job) -> Result<Tree> {
+    let mut tree = Tree::default();
+    base(&mut tree);
+    busybox(&mut tree, &vm.kit.busybox)?;
+    tree.host_file("/init", &vm.kit.agent)?;
+    let drivers = drivers_of(vm)?;
+    modules(&mut tree, vm, &drivers)?;
+    product(&mut tree, vm)?;
+    job.put_into(&mut tree);
+    tree.bytes("/lab/disks", 0o600, vm.disks.len().to_string());
+    for (host, guest) in &vm.files {
+        tree.host_file(guest, host)?;
+    }
+    Ok(tree)
+}
+
+fn base(tree: &mut Tree) {
+    for name in ["/proc", "/sys", "/dev", "/run", "/mnt", "/var", "/etc", "/lib/modules"] {
+        tree.directory(name, 0o755);
+    }
+    tree.directory("/root", 0o700);
+    tree.directory("/tmp", 0o1777);
+    // The first process gets the console as its standard output before anybody mounts /dev.
+    tree.device("/dev/console", 5, 1);
+    tree.bytes("/etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\n");
+    tree.bytes("/etc/group", 0o644, "root:x:0:\n");
+    tree.bytes("/etc/hosts", 0o644, "127.0.0.1 localhost\n");
+    // QEMU's user network answers names here.
+    tree.bytes("/etc/resolv.conf", 0o644, "nameserver 10.0.2.3\n");
+    tree.link("/etc/mtab", "/proc/mounts");
+}
+
+fn busybox(tree: &mut Tree, program: &Path) -> Result<()> {
+    let list = Command::new(program).arg("--list-full").output();
+    let list = list.map_err(|source| Error::Spawn { program: program.display().to_string(), source })?;
+    for name in String::from_utf8_lossy(&list.stdout).lines() {
+        tree.link(&format!("/{name}"), "/bin/busybox");
+    }
+    tree.host_file("/bin/busybox", program)
+}
+
+fn drivers_of(vm: &Vm) -> Result<Vec<Driver>> {
+    let all = Drivers::of(&vm.kernel)?;
+    let there = MORE_DRIVERS.iter().filter(|name| all.has(name));
+    let wanted: Vec<String> = DRIVERS
+        .iter()
+        .chain(there)
+        .map(|name| (*name).to_owned())
+        .chain(vm.drivers.iter().cloned())
+        .collect();
+    all.with_needs(&wanted)
+}
+
+/// The drivers where modprobe looks for them, and the list the agent loads them by.
+fn modules(tree: &mut Tree, vm: &Vm, drivers: &[Driver]) -> Result<()> {
+    let root = format!("/lib/modules/{}", vm.kernel.release);
+    let mut order = String::new();
+    for driver in drivers {
+        tree.bytes(&format!("{root}/{}", driver.file), 0o644, driver.bytes.as_slice());
+        order += &format!("{root}/{}\n", driver.file);
+    }
+    let mut dependencies = drivers::dependency_file(drivers);
+    if let Some(module) = &vm.product.module {
+        tree.host_file(&format!("{root}/extra/kjump.ko"), module)?;
+        dependencies += "extra/kjump.ko:\n";
+        order += &if vm.load_module { format!("{root}/extra/kjump.ko\n") } else { String::new() };
+    }
+    tree.bytes("/lab/modules", 0o600, order);
+    tree.bytes(&format!("{root}/modules.dep"), 0o644, dependencies);
+    for name in ["modules.builtin", "modules.order"] {
+        tree.host_file(&format!("{root}/{name}"), &vm.kernel.modules().join(name))?;
+    }
+    Ok(())
+}
+
+fn product(tree: &mut Tree, vm: &Vm) -> Result<()> {
+    if let Some(kjump) = &vm.product.kjump {
+        tree.host_file("/sbin/kjump", kjump)?;
+        for name in NAMES {
+            tree.link(&format!("/sbin/{name}"), "kjump");
+        }
+    }
+    match &vm.product.payloads {
+        Some(payloads) => tree.host_file("/lib/kjump/payloads", payloads),
+        None => Ok(()),
+    }
+}
+
+/// Splits `HOST:GUEST`. A guest path that ends in `/` is a directory to put the file into.
+///
+/// # Errors
+/// There is no colon, or the guest's path is not absolute.
+pub(crate) fn pair(given: &str) -> Result<(PathBuf, String)> {
+    let wrong = || Error::NotAPair { given: given.to_owned() };
+    let (host, guest) = given.rsplit_once(':').ok_or_else(wrong)?;
+    let host = PathBuf::from(host);
+    let name = host.file_name().ok_or_else(wrong)?.to_string_lossy();
+    let guest = if guest.ends_with('/') { format!("{guest}{name}") } else { guest.to_owned() };
+    if guest.starts_with('/') { Ok((host, guest)) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_names_a_file_of_the_host_and_one_of_the_guest() {
+        assert_eq!(pair("a/b.img:/disk").unwrap(), ("a/b.img".into(), "/disk".to_owned()));
+        assert_eq!(pair("C:x:/disk").unwrap(), ("C:x".into(), "/disk".to_owned()));
+    }
+
+    #[test]
+    fn a_guest_directory_keeps_the_file_name() {
+        assert_eq!(pair("a/b.img:/root/").unwrap().1, "/root/b.img");
+    }
+
+    #[test]
+    fn half_a_pair_is_refused() {
+        for given in ["a", "a:b", ":/b", "a:"] {
+            assert!(pair(given).is_err(), "{given}");
+        }
+    }
+}

@@ -1,0 +1,27 @@
+//! What the lab puts into a guest besides the kernel.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// What the lab itself needs, the same for every kernel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Kit {
+    /// The guest's first process: this package's `lab-agent`, linked statically.
+    pub agent: PathBuf,
+    /// A static busybox.
+    pub busybox: PathBuf,
+    /// The directory below which every run leaves a directory of its own with the serial log.
+    pub runs: PathBuf,
+}
+
+/// What is under test, as far as it has been built.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Product {
+    /// The program, linked statically.
+    pub kjump: Option<PathBuf>,
+    /// The module, built for the kernel it is to be loaded into.
+    pub module: Option<PathBuf>,
+    /// A directory of images to call.
+    pub payloads: Option<PathBuf>,
+}

@@ -1,0 +1,110 @@
+//! The directory a run leaves behind, and what its serial log says.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::{Error, Result};
+
+/// How much of a log an error message shows.
+const TAIL_LINES: usize = 40;
+
+/// One run's directory: `serial.log`, `qemu.log`, and the initramfs while it is needed.
+pub(crate) struct RunDir {
+    dir: PathBuf,
+}
+
+impl RunDir {
+    /// Creates a directory nobody else has.
+    pub(crate) fn create(runs: &Path, kernel: &str) -> Result<Self> {
+        fs::create_dir_all(runs).map_err(Error::file("create", runs))?;
+        let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
+        let mut turn = 0;
+        loop {
+            let dir = runs.join(format!("{kernel}-{time}-{}.{turn}", std::process::id()));
+            match fs::create_dir(&dir) {
+                Ok(()) => return Ok(Self { dir }),
+                Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => turn += 1,
+                Err(error) => return Err(Error::file("create", &dir)(error)),
+            }
+        }
+    }
+
+    pub(crate) fn serial(&self) -> PathBuf {
+        self.dir.join("serial.log")
+    }
+
+    pub(crate) fn qemu(&self) -> PathBuf {
+        self.dir.join("qemu.log")
+    }
+
+    pub(crate) fn initramfs(&self) -> PathBuf {
+        self.dir.join("initramfs.cpio")
+    }
+
+    /// The end of the serial log, and what QEMU itself had to say.
+    pub(crate) fn tail(&self) -> String {
+        let complaints = text(&self.qemu());
+        let serial = text(&self.serial());
+        let lines: Vec<_> = serial.lines().collect();
+        let last = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
+        let qemu = if complaints.is_empty() {
+            String::new()
+        } else {
+            format!("\nQEMU said: {}", complaints.trim_end())
+        };
+        format!("--- the end of {}:\n{last}{qemu}", self.serial().display())
+    }
+
+    /// Why a machine stopped, as far as its log tells.
+    pub(crate) fn cause_of_death(&self) -> String {
+        let serial = text(&self.serial());
+        let panic = serial.lines().rev().find_map(|line| line.split_once("Kernel panic - "));
+        match panic {
+            Some((_, why)) => format!("kernel panic, {why}"),
+            None if serial.contains("reboot: Power down") => "it powered off".to_owned(),
+            None if serial.contains("reboot: Restarting system") => "it rebooted".to_owned(),
+            None if serial.is_empty() => "QEMU ended before the kernel said anything".to_owned(),
+            None => "reset without a panic (a triple fault, or a reset by firmware)".to_owned(),
+        }
+    }
+}
+
+impl Drop for RunDir {
+    fn drop(&mut self) {
+        // Tens of megabytes that say nothing once the machine is gone; it may be gone already.
+        let _ = fs::remove_file(self.initramfs());
+    }
+}
+
+/// The lines of a kernel log that tell of a fault the kernel survived.
+pub(crate) fn complaints(serial: &str) -> Vec<&str> {
+    const SIGNS: [&str; 8] = [
+        "WARNING: CPU",
+        "WARNING: possible",
+        "BUG:",
+        "Oops:",
+        "general protection fault",
+        "Call Trace:",
+        "INFO: task ",
+        "rcu: INFO:",
+    ];
+    serial.lines().filter(|line| SIGNS.iter().any(|sign| line.contains(sign))).collect()
+}
+
+/// A log as text, whatever bytes are in it.
+pub(crate) fn text(path: &Path) -> String {
+    String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_warning_is_a_complaint_and_a_message_is_not() {
+        let log =
+            "[1.0] Linux version 6.1\n[2.0] WARNING: CPU: 0 PID: 1 at kernel/x.c:1\n[3.0] debug: fine\n";
+        assert_eq!(complaints(log), ["[2.0] WARNING: CPU: 0 PID: 1 at kernel/x.c:1"]);
+    }
+}

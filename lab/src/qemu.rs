@@ -1,0 +1,187 @@
+//! One run of QEMU, from its command line to the exit status of the guest's command.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use crate::log::RunDir;
+use crate::outcome::{Listener, Outcome};
+use crate::vm::{Machine, Vm};
+use crate::wire::{Decoder, Kind};
+use crate::{Error, Job, Result, initramfs};
+
+/// How long a guest may take to power off after its command has ended.
+const FAREWELL: Duration = Duration::from_secs(20);
+
+pub(crate) fn run(vm: &Vm, job: &Job, listener: &mut dyn Listener) -> Result<Outcome> {
+    let dir = RunDir::create(&vm.kit.runs, &vm.kernel.name)?;
+    listener.note(&format!("the kernel log is {}", dir.serial().display()));
+    initramfs::build(vm, job)?.write(&dir.initramfs())?;
+    let deadline = Instant::now() + vm.timeout;
+    let mut running = Running::start(&mut command(vm, &dir), &dir)?;
+    let status = match running.converse(listener, deadline)? {
+        Ending::Exit(status) => status,
+        Ending::Closed => {
+            return Err(Error::GuestEnded { why: dir.cause_of_death(), tail: dir.tail() });
+        }
+        Ending::Late => return Err(Error::Timeout { seconds: vm.timeout.as_secs(), tail: dir.tail() }),
+        Ending::Damaged(reason) => return Err(Error::Line { reason, tail: dir.tail() }),
+    };
+    if !running.ends_within(FAREWELL) {
+        listener.note("the guest did not power off; QEMU was killed");
+    }
+    Ok(Outcome { status, out: Vec::new(), err: Vec::new(), notes: Vec::new(), log: dir.serial() })
+}
+
+fn command(vm: &Vm, dir: &RunDir) -> Command {
+    let mut qemu = dying_with_us("qemu-system-x86_64");
+    let machine = match vm.machine {
+        Machine::Pc => "pc",
+        Machine::Q35 => "q35",
+    };
+    qemu.args(["-accel", "tcg", "-machine", machine, "-cpu", &vm.processor]);
+    qemu.args(["-smp", &vm.processors.to_string(), "-m", &vm.mebibytes.to_string()]);
+    // A panicking or triple-faulting guest ends QEMU at once.
+    qemu.args(["-nodefaults", "-display", "none", "-no-reboot"]);
+    qemu.arg("-kernel").arg(vm.kernel.image()).arg("-initrd").arg(dir.initramfs());
+    qemu.args(["-append", &kernel_arguments(vm)]);
+    qemu.args([
+        "-chardev",
+        &format!("file,id=log,path={}", escaped(&dir.serial())),
+        "-serial",
+        "chardev:log",
+    ]);
+    qemu.args(["-chardev", "stdio,id=agent,signal=off", "-serial", "chardev:agent"]);
+    qemu.args(["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]);
+    for (number, disk) in vm.disks.iter().enumerate() {
+        let file = escaped(disk);
+        qemu.args(["-drive", &format!("file={file},format=raw,if=none,id=disk{number}")]);
+        qemu.args(["-device", &format!("virtio-blk-pci,drive=disk{number}")]);
+    }
+    qemu.args(&vm.arguments);
+    qemu
+}
+
+/// Whatever ends this process, even a signal nobody can catch, ends the machine too.
+fn dying_with_us(program: &str) -> Command {
+    let setpriv = Path::new("/usr/bin/setpriv");
+    if setpriv.exists() {
+        let mut command = Command::new(setpriv);
+        command.args(["--pdeathsig", "KILL", "--", program]);
+        command
+    } else {
+        Command::new(program)
+    }
+}
+
+fn kernel_arguments(vm: &Vm) -> String {
+    let own = ["console=ttyS0", "panic=-1"].into_iter();
+    own.chain(vm.append.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
+}
+
+/// In QEMU's lists of options a comma in a value is written twice.
+fn escaped(path: &Path) -> String {
+    path.to_string_lossy().replace(',', ",,")
+}
+
+enum Ending {
+    Exit(u8),
+    Closed,
+    Late,
+    Damaged(String),
+}
+
+/// A QEMU that is killed when it is no longer wanted.
+struct Running {
+    child: Child,
+    line: Receiver<Vec<u8>>,
+    // QEMU reads the end of its input as the end of the guest's serial line.
+    _input: Option<ChildStdin>,
+}
+
+impl Running {
+    fn start(command: &mut Command, dir: &RunDir) -> Result<Self> {
+        let complaints = File::create(dir.qemu()).map_err(Error::file("create", &dir.qemu()))?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(complaints);
+        let program = command.get_program().to_string_lossy().into_owned();
+        let mut child = command.spawn().map_err(|source| Error::Spawn { program, source })?;
+        let (sender, line) = mpsc::channel();
+        if let Some(stdout) = child.stdout.take() {
+            // The line must always be read at once: a full pipe would stop the guest's serial port.
+            std::thread::spawn(move || forward(stdout, &sender));
+        }
+        Ok(Self { _input: child.stdin.take(), child, line })
+    }
+
+    fn converse(&mut self, listener: &mut dyn Listener, deadline: Instant) -> Result<Ending> {
+        let mut decoder = Decoder::default();
+        loop {
+            let bytes = match self.line.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(bytes) => bytes,
+                Err(RecvTimeoutError::Timeout) => return Ok(Ending::Late),
+                Err(RecvTimeoutError::Disconnected) => return Ok(Ending::Closed),
+            };
+            match decoder.take(&bytes) {
+                Err(reason) => return Ok(Ending::Damaged(reason)),
+                Ok(frames) => {
+                    if let Some(status) = hear(&frames, listener)? {
+                        return Ok(Ending::Exit(status));
+                    }
+                }
+            }
+        }
+    }
+
+    fn ends_within(&mut self, time: Duration) -> bool {
+        let end = Instant::now() + time;
+        loop {
+            // What still comes is of no interest, but it must not fill the pipe.
+            while self.line.try_recv().is_ok() {}
+            if matches!(self.child.try_wait(), Ok(Some(_))) {
+                return true;
+            }
+            if Instant::now() > end {
+                return false;
+            }
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn forward(mut from: impl Read, to: &mpsc::Sender<Vec<u8>>) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(length @ 1..) = from.read(&mut buffer) {
+        if to.send(buffer[..length].to_vec()).is_err() {
+            break;
+        }
+    }
+}
+
+/// Passes frames on; answers with the exit status once it is there.
+fn hear(frames: &[(Kind, Vec<u8>)], listener: &mut dyn Listener) -> Result<Option<u8>> {
+    for (kind, bytes) in frames {
+        let passed = match kind {
+            Kind::Hello => Ok(()),
+            Kind::Out => listener.out(bytes),
+            Kind::Err => listener.err(bytes),
+            Kind::Note => {
+                listener.note(&String::from_utf8_lossy(bytes));
+                Ok(())
+            }
+            Kind::Exit => return Ok(Some(bytes.first().copied().unwrap_or(u8::MAX))),
+        };
+        passed.map_err(|source| Error::Output { source })?;
+    }
+    Ok(None)
+}

@@ -1,0 +1,162 @@
+//! A virtual machine, described.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::outcome::{Listener, Memory, Outcome};
+use crate::{Job, Kernel, Kit, Product, Result, initramfs, qemu};
+
+/// The chipset.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Machine {
+    /// i440FX of 1996.
+    #[default]
+    Pc,
+    /// Q35 of 2009, with PCI Express.
+    Q35,
+}
+
+/// A virtual machine: described by its methods, started by [`Vm::run`] or [`Vm::stream`]. It always has a virtio network
+/// card; root's command runs when all drivers are loaded and all disks are there.
+#[derive(Clone, Debug)]
+#[must_use]
+pub struct Vm {
+    pub(crate) kernel: Kernel,
+    pub(crate) product: Product,
+    pub(crate) kit: Kit,
+    pub(crate) processors: u32,
+    pub(crate) mebibytes: u32,
+    pub(crate) disks: Vec<PathBuf>,
+    pub(crate) append: Vec<String>,
+    pub(crate) files: Vec<(PathBuf, String)>,
+    pub(crate) timeout: Duration,
+    pub(crate) processor: String,
+    pub(crate) machine: Machine,
+    pub(crate) load_module: bool,
+    pub(crate) drivers: Vec<String>,
+    pub(crate) arguments: Vec<String>,
+}
+
+impl Vm {
+    /// One processor, 512 MiB, 120 s, no disk.
+    pub fn new(kernel: Kernel, product: Product, kit: Kit) -> Self {
+        Self {
+            kernel,
+            product,
+            kit,
+            processors: 1,
+            mebibytes: 512,
+            disks: Vec::new(),
+            append: Vec::new(),
+            files: Vec::new(),
+            timeout: Duration::from_secs(120),
+            // QEMU 7.2 emulates cmpxchg16b wrongly: it damages the flags, and 6.12 oopses at random.
+            processor: "max,-cx16".to_owned(),
+            machine: Machine::default(),
+            load_module: true,
+            drivers: Vec::new(),
+            arguments: Vec::new(),
+        }
+    }
+
+    /// The number of processors.
+    pub fn smp(mut self, processors: u32) -> Self {
+        self.processors = processors;
+        self
+    }
+
+    /// The memory in MiB.
+    pub fn mem(mut self, mebibytes: u32) -> Self {
+        self.mebibytes = mebibytes;
+        self
+    }
+
+    /// One more virtio disk: a raw file of the host, `/dev/vda` and so on.
+    pub fn disk(mut self, file: impl Into<PathBuf>) -> Self {
+        self.disks.push(file.into());
+        self
+    }
+
+    /// More words for the kernel's command line.
+    pub fn append(mut self, words: impl Into<String>) -> Self {
+        self.append.push(words.into());
+        self
+    }
+
+    /// A file or directory of the host at a path of the guest.
+    pub fn file(mut self, host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
+        self.files.push((host.into(), guest.into()));
+        self
+    }
+
+    /// The same, written `HOST:GUEST`.
+    ///
+    /// # Errors
+    /// It is not written like that.
+    pub fn pair(self, given: &str) -> Result<Self> {
+        let (host, guest) = initramfs::pair(given)?;
+        Ok(self.file(host, guest))
+    }
+
+    /// How long the run may take, from the start of the machine.
+    pub fn timeout(mut self, timeout: Duration) -> Self {
+        self.timeout = timeout;
+        self
+    }
+
+    /// The processor as QEMU calls it, with its features.
+    pub fn cpu(mut self, processor: impl Into<String>) -> Self {
+        self.processor = processor.into();
+        self
+    }
+
+    /// The chipset.
+    pub fn machine(mut self, machine: Machine) -> Self {
+        self.machine = machine;
+        self
+    }
+
+    /// Leaves loading the module to the command.
+    pub fn without_module(mut self) -> Self {
+        self.load_module = false;
+        self
+    }
+
+    /// One more driver to load, by its module's name.
+    pub fn driver(mut self, name: impl Into<String>) -> Self {
+        self.drivers.push(name.into());
+        self
+    }
+
+    /// One more argument for QEMU.
+    pub fn qemu(mut self, argument: impl Into<String>) -> Self {
+        self.arguments.push(argument.into());
+        self
+    }
+
+    /// Starts the machine, runs a line of shell in it, and remembers what it says.
+    ///
+    /// # Errors
+    /// The lab failed: the machine did not start, panicked, or took too long. That the command failed is no error.
+    pub fn run(&self, line: &str) -> Result<Outcome> {
+        self.run_job(&Job::shell(line))
+    }
+
+    /// Starts the machine, does a job in it, and remembers what it says.
+    ///
+    /// # Errors
+    /// As for [`Vm::run`].
+    pub fn run_job(&self, job: &Job) -> Result<Outcome> {
+        let mut memory = Memory::default();
+        let outcome = self.stream(job, &mut memory)?;
+        Ok(Outcome { out: memory.out, err: memory.err, notes: memory.notes, ..outcome })
+    }
+
+    /// Starts the machine, does a job in it, and passes on what it says as it comes.
+    ///
+    /// # Errors
+    /// As for [`Vm::run`], and when the listener fails.
+    pub fn stream(&self, job: &Job, listener: &mut dyn Listener) -> Result<Outcome> {
+        qemu::run(self, job, listener)
+    }
+}

@@ -1,0 +1,162 @@
+//! What the guest's agent says to the host over the second serial port.
+//!
+//! The line carries frames, so that what the command prints can neither end the conversation nor be mistaken for its
+//! exit status, and so that a lost byte is noticed:
+//!
+//! ```text
+//! offset 0     1     2        6        8            8+n      12+n
+//!        0xA5  kind  number   n        n bytes      CRC-32 of all before
+//! ```
+//!
+//! Numbers are little-endian; frames are numbered from 0, which is the number of the first `Hello`.
+
+const MARK: u8 = 0xA5;
+const HEAD: usize = 8;
+const CHECK: usize = 4;
+
+/// The most bytes one frame carries.
+pub const MOST: usize = 4096;
+
+/// What a frame means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The agent runs.
+    Hello,
+    /// Standard output of the command.
+    Out,
+    /// Standard error of the command.
+    Err,
+    /// Something the agent has to say itself.
+    Note,
+    /// The command's exit status, one byte; nothing follows.
+    Exit,
+}
+
+const KINDS: [(u8, Kind); 5] =
+    [(b'h', Kind::Hello), (b'o', Kind::Out), (b'e', Kind::Err), (b'n', Kind::Note), (b'x', Kind::Exit)];
+
+/// Numbers and writes frames.
+#[derive(Debug, Default)]
+pub struct Encoder {
+    next: u32,
+}
+
+impl Encoder {
+    /// The next frame, of at most [`MOST`] bytes: what is beyond is left out.
+    pub fn frame(&mut self, kind: Kind, bytes: &[u8]) -> Vec<u8> {
+        let bytes = &bytes[..bytes.len().min(MOST)];
+        let letter = KINDS.iter().find(|(_, of)| *of == kind).map_or(0, |(letter, _)| *letter);
+        let mut frame = vec![MARK, letter];
+        frame.extend(self.next.to_le_bytes());
+        frame.extend(u16::try_from(bytes.len()).unwrap_or(0).to_le_bytes());
+        frame.extend(bytes);
+        frame.extend(crc32fast::hash(&frame).to_le_bytes());
+        self.next = self.next.wrapping_add(1);
+        frame
+    }
+}
+
+/// Takes frames apart.
+#[derive(Debug, Default)]
+pub struct Decoder {
+    pending: Vec<u8>,
+    next: u32,
+}
+
+impl Decoder {
+    /// Takes bytes as they arrive, and answers with the frames that are now complete.
+    ///
+    /// # Errors
+    /// Bytes were lost, added or changed on the way; the text says where.
+    pub fn take(&mut self, bytes: &[u8]) -> Result<Vec<(Kind, Vec<u8>)>, String> {
+        self.pending.extend(bytes);
+        if self.next == 0 {
+            self.skip_noise();
+        }
+        let mut frames = Vec::new();
+        while let Some(frame) = self.first()? {
+            frames.push(frame);
+        }
+        Ok(frames)
+    }
+
+    /// The firmware and the serial driver may touch the port before the agent owns it.
+    fn skip_noise(&mut self) {
+        let start = self.pending.iter().position(|byte| *byte == MARK).unwrap_or(self.pending.len());
+        self.pending.drain(..start);
+    }
+
+    fn first(&mut self) -> Result<Option<(Kind, Vec<u8>)>, String> {
+        let Some((head, rest)) = self.pending.split_first_chunk::<HEAD>() else { return Ok(None) };
+        let [mark, letter, number @ .., low, high] = *head;
+        let length = usize::from(u16::from_le_bytes([low, high]));
+        if mark != MARK || length > MOST {
+            return Err(format!("frame {} expected, found {head:02x?}", self.next));
+        }
+        let Some((body, check)) =
+            rest.get(..length + CHECK).and_then(|rest| rest.split_last_chunk::<CHECK>())
+        else {
+            return Ok(None);
+        };
+        let (number, check) = (u32::from_le_bytes(number), u32::from_le_bytes(*check));
+        let kind = KINDS.iter().find(|(of, _)| *of == letter).map(|(_, kind)| *kind);
+        let intact = crc32fast::hash(&self.pending[..HEAD + length]) == check;
+        let (Some(kind), true, true) = (kind, intact, number == self.next) else {
+            return Err(format!("frame {} expected, found {head:02x?}, check {intact}", self.next));
+        };
+        let body = body.to_vec();
+        self.pending.drain(..HEAD + length + CHECK);
+        self.next = self.next.wrapping_add(1);
+        Ok(Some((kind, body)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn frames_arrive_however_the_line_cuts_them() {
+        let mut encoder = Encoder::default();
+        let sent = [(Kind::Hello, vec![]), (Kind::Out, (0..=255).collect()), (Kind::Exit, vec![7])];
+        let line: Vec<u8> = sent.iter().flat_map(|(kind, bytes)| encoder.frame(*kind, bytes)).collect();
+        for size in 1..line.len() {
+            let mut decoder = Decoder::default();
+            let got: Vec<_> = line.chunks(size).flat_map(|chunk| decoder.take(chunk).unwrap()).collect();
+            assert_eq!(got, sent);
+        }
+    }
+
+    #[test]
+    fn noise_before_the_first_frame_is_no_damage() {
+        let mut line = vec![0, 0xff, b'\n'];
+        line.extend(Encoder::default().frame(Kind::Hello, b""));
+        assert_eq!(Decoder::default().take(&line).unwrap(), [(Kind::Hello, vec![])]);
+    }
+
+    #[test]
+    fn a_lost_byte_anywhere_is_noticed() {
+        let mut encoder = Encoder::default();
+        let hello = encoder.frame(Kind::Hello, b"");
+        let mut line = encoder.frame(Kind::Out, b"0123456789");
+        line.extend(encoder.frame(Kind::Exit, &[0]));
+        for lost in 0..line.len() {
+            let mut damaged = line.clone();
+            damaged.remove(lost);
+            let mut decoder = Decoder::default();
+            assert!(decoder.take(&hello).is_ok());
+            let got = decoder.take(&damaged);
+            let ended = got.as_ref().is_ok_and(|frames| frames.iter().any(|(kind, _)| *kind == Kind::Exit));
+            assert!(!ended, "byte {lost} of {} was lost: {got:?}", line.len());
+        }
+    }
+
+    #[test]
+    fn a_lost_frame_is_noticed() {
+        let mut encoder = Encoder::default();
+        let mut line = encoder.frame(Kind::Hello, b"");
+        encoder.frame(Kind::Out, b"lost");
+        line.extend(encoder.frame(Kind::Exit, &[0]));
+        assert!(Decoder::default().take(&line).is_err());
+    }
+}

@@ -1,0 +1,262 @@
+//! Debian packages without touching the machine: a private apt configuration below `target/`.
+//!
+//! The mirror is the one the machine's own apt uses; suites, package lists and cache are private, so that neither
+//! root nor an up-to-date machine is needed, and a suite the machine does not use (backports) can be read.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{program, tree};
+
+/// The Debian release whose packages the lab uses, whatever release the machine itself runs.
+pub(crate) const RELEASE: &str = "bookworm";
+
+/// Which suites of [`RELEASE`] to read. The newest version in them wins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Suites {
+    /// The release with its updates and security fixes.
+    Stable,
+    /// Newer kernels rebuilt for the release.
+    Backports,
+}
+
+/// A private view of a Debian archive.
+pub(crate) struct Archive {
+    suites: Suites,
+    dir: PathBuf,
+}
+
+impl Archive {
+    /// Prepares the private configuration; nothing is fetched yet.
+    ///
+    /// # Errors
+    /// The machine has no apt, or no Debian mirror in its configuration.
+    pub(crate) fn open(suites: Suites) -> Result<Self> {
+        let name = match suites {
+            Suites::Stable => "stable",
+            Suites::Backports => "backports",
+        };
+        let archive = Self { suites, dir: tree::target().join("apt").join(name) };
+        archive.configure()?;
+        Ok(archive)
+    }
+
+    /// The version a package has in the archive.
+    ///
+    /// # Errors
+    /// No such package, or the archive cannot be read.
+    pub(crate) fn version(&self, package: &str) -> Result<String> {
+        self.field(package, "Version")
+    }
+
+    /// The names of the packages that a package depends on; of alternatives, the first.
+    ///
+    /// # Errors
+    /// No such package, or the archive cannot be read.
+    pub(crate) fn depends(&self, package: &str) -> Result<Vec<String>> {
+        Ok(dependency_names(&self.field(package, "Depends")?))
+    }
+
+    /// Fetches packages and unpacks them over one another into a directory.
+    ///
+    /// # Errors
+    /// A package cannot be fetched or unpacked; the message is apt's.
+    pub(crate) fn unpack(&self, packages: &[String], into: &Path) -> Result<()> {
+        let debs = into.with_extension("debs");
+        recreate(&debs)?;
+        fs::create_dir_all(into)?;
+        eprintln!("fetching {}", packages.join(" "));
+        program::quiet(self.apt("apt-get").arg("download").args(packages).current_dir(&debs))?;
+        for deb in fs::read_dir(&debs)? {
+            program::quiet(Command::new("dpkg-deb").arg("-x").arg(deb?.path()).arg(into))?;
+        }
+        Ok(fs::remove_dir_all(&debs)?)
+    }
+
+    /// Reads the mirror's package lists unless they were read within the last hour.
+    ///
+    /// # Errors
+    /// The mirror cannot be reached, or its signature is wrong.
+    pub(crate) fn refresh(&self) -> Result<()> {
+        let stamp = self.dir.join("refreshed");
+        if !younger_than(&stamp, Duration::from_secs(3600)) {
+            eprintln!("reading the package lists of {RELEASE}");
+            program::quiet(self.apt("apt-get").arg("update"))?;
+            fs::write(&stamp, [])?;
+        }
+        Ok(())
+    }
+
+    fn field(&self, package: &str, field: &str) -> Result<String> {
+        let mut show = self.apt("apt-cache");
+        let text = program::read(show.args(["show", "--no-all-versions", package]))?;
+        let line = text.lines().find_map(|line| line.strip_prefix(field)?.strip_prefix(": "));
+        Ok(line.with_context(|| format!("package {package} has no field {field}"))?.to_owned())
+    }
+
+    fn apt(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.arg("-c").arg(self.dir.join("apt.conf")).env("LC_ALL", "C");
+        command
+    }
+
+    fn configure(&self) -> Result<()> {
+        for part in ["lists/partial", "cache/archives/partial"] {
+            fs::create_dir_all(self.dir.join(part))?;
+        }
+        let sources = self.sources()?;
+        if fs::read_to_string(self.dir.join("sources.list")).ok().as_ref() != Some(&sources) {
+            let _ = fs::remove_file(self.dir.join("refreshed"));
+            fs::write(self.dir.join("sources.list"), sources)?;
+        }
+        fs::write(self.dir.join("status"), [])?;
+        Ok(fs::write(self.dir.join("apt.conf"), self.configuration())?)
+    }
+
+    fn sources(&self) -> Result<String> {
+        let mirrors = Mirrors::of_this_machine()?;
+        let signed = keyring().map(|file| format!("[signed-by={file}] ")).unwrap_or_default();
+        let mut sources = String::new();
+        for (uri, suite) in mirrors.suites(self.suites) {
+            sources += &format!("deb {signed}{uri} {suite} main\n");
+        }
+        Ok(sources)
+    }
+
+    fn configuration(&self) -> String {
+        let dir = self.dir.display();
+        format!(
+            "Dir::Etc::sourcelist \"{dir}/sources.list\";\n\
+             Dir::Etc::sourceparts \"/dev/null\";\n\
+             Dir::Etc::preferencesparts \"/dev/null\";\n\
+             Dir::State::lists \"{dir}/lists\";\n\
+             Dir::State::status \"{dir}/status\";\n\
+             Dir::Cache \"{dir}/cache\";\n\
+             APT::Architecture \"amd64\";\n\
+             APT::Architectures {{ \"amd64\"; }};\n\
+             APT::Update::Error-Mode \"any\";\n\
+             // apt's own user need not be able to enter the directory this tree lies in.\n\
+             APT::Sandbox::User \"root\";\n\
+             Acquire::Languages \"none\";\n\
+             Acquire::Retries \"3\";\n"
+        )
+    }
+}
+
+/// Where the machine's apt finds Debian.
+#[derive(Debug, PartialEq, Eq)]
+struct Mirrors {
+    main: String,
+    security: Option<String>,
+}
+
+impl Mirrors {
+    fn of_this_machine() -> Result<Self> {
+        // Without release information apt also names what it has configured but never read.
+        let format = "$(CREATED_BY) $(COMPONENT) $(RELEASE) $(REPO_URI)";
+        let mut list = Command::new("apt-get");
+        let targets = program::read(list.args(["indextargets", "--no-release-info", "--format", format]))
+            .context("this task needs Debian's apt")?;
+        match Self::among(&targets, &codename()) {
+            Some(mirrors) => Ok(mirrors),
+            None => bail!("apt has no Debian mirror configured: add one for {RELEASE} main to its sources"),
+        }
+    }
+
+    /// Picks the mirrors from lines of `Packages COMPONENT RELEASE URI`.
+    fn among(targets: &str, codename: &str) -> Option<Self> {
+        let main_of = |release: &str| {
+            let wanted = ["Packages", "main", release];
+            let words = targets.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+            words
+                .filter(|words| words.len() == 4 && words[..3] == wanted)
+                .map(|words| words[3].to_owned())
+                .next()
+        };
+        let either = |suffix: &str| {
+            main_of(&format!("{RELEASE}{suffix}")).or_else(|| main_of(&format!("{codename}{suffix}")))
+        };
+        Some(Self { main: either("").or_else(|| main_of("stable"))?, security: either("-security") })
+    }
+
+    fn suites(&self, suites: Suites) -> Vec<(&str, String)> {
+        match suites {
+            Suites::Backports => vec![(&self.main, format!("{RELEASE}-backports"))],
+            Suites::Stable => {
+                let main = ["", "-updates"].map(|suffix| (self.main.as_str(), format!("{RELEASE}{suffix}")));
+                let security = self.security.iter().map(|uri| (uri.as_str(), format!("{RELEASE}-security")));
+                main.into_iter().chain(security).collect()
+            }
+        }
+    }
+}
+
+fn codename() -> String {
+    let text = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
+    name.unwrap_or(RELEASE).trim_matches('"').to_owned()
+}
+
+fn keyring() -> Option<&'static str> {
+    let file = "/usr/share/keyrings/debian-archive-keyring.gpg";
+    Path::new(file).exists().then_some(file)
+}
+
+/// `a (= 1), b | c, d:any` is a, b and d.
+fn dependency_names(field: &str) -> Vec<String> {
+    let name = |clause: &str| clause.trim().split([' ', '|', ':']).next().unwrap_or_default().to_owned();
+    field.split(',').map(name).filter(|name| !name.is_empty()).collect()
+}
+
+fn younger_than(file: &Path, age: Duration) -> bool {
+    let modified = fs::metadata(file).and_then(|meta| meta.modified());
+    modified.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|past| past < age))
+}
+
+/// Makes an empty directory of what may be the rest of an interrupted run.
+pub(crate) fn recreate(dir: &Path) -> Result<()> {
+    if dir.exists() {
+        fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    }
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_mirror_is_the_one_that_serves_the_release() {
+        let targets = "Packages main cloud-sdk http://a/\n\
+                       DEP-11 main bookworm http://b/\n\
+                       Packages contrib bookworm http://c/\n\
+                       Packages main bookworm http://d/\n\
+                       Packages main bookworm-security http://e/\n";
+        let mirrors = Mirrors::among(targets, "bookworm").unwrap();
+        assert_eq!(mirrors, Mirrors { main: "http://d/".into(), security: Some("http://e/".into()) });
+    }
+
+    #[test]
+    fn a_machine_of_another_release_lends_its_mirror() {
+        let targets = "Packages main trixie http://d/\nPackages main trixie-security http://e/\n";
+        let mirrors = Mirrors::among(targets, "trixie").unwrap();
+        let suites = mirrors.suites(Suites::Stable);
+        assert_eq!(suites[2], ("http://e/", "bookworm-security".to_owned()));
+        assert_eq!(mirrors.suites(Suites::Backports), [("http://d/", "bookworm-backports".to_owned())]);
+    }
+
+    #[test]
+    fn a_machine_without_a_debian_mirror_has_none() {
+        assert_eq!(Mirrors::among("Packages main cloud-sdk http://a/\n", "bookworm"), None);
+    }
+
+    #[test]
+    fn of_alternative_dependencies_the_first_counts() {
+        let field = "linux-headers-6.1.0-1-common (= 6.1.1-1), perl:any, gcc-12 | gcc, ";
+        assert_eq!(dependency_names(field), ["linux-headers-6.1.0-1-common", "perl", "gcc-12"]);
+    }
+}

@@ -1,0 +1,77 @@
+//! What is under test, built when it is out of date, and what the lab needs to run it.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use lab::{Kernel, Kit, Product};
+
+use crate::apt::{self, Archive, Suites};
+use crate::{packages, program, tree};
+
+/// Everything that is built for a kernel, brought up to date. A part whose sources are not there is left out.
+///
+/// # Errors
+/// A part does not build.
+pub(crate) fn product_for(_kernel: &Kernel) -> Result<Product> {
+    Ok(Product { kjump: kjump()?, module: None, payloads: None })
+}
+
+/// What the lab needs in a guest besides the product.
+///
+/// # Errors
+/// The agent does not build, or busybox cannot be fetched.
+pub(crate) fn kit() -> Result<Kit> {
+    packages::for_lab()?;
+    let agent = static_program("lab", "lab-agent")?;
+    Ok(Kit { agent, busybox: busybox()?, runs: tree::target().join("lab") })
+}
+
+/// Says on standard error what a guest will have to do without.
+pub(crate) fn name_missing(product: &Product) {
+    let parts = [("kjump", &product.kjump), ("kjump.ko", &product.module), ("payloads", &product.payloads)];
+    let missing: Vec<_> = parts.iter().filter(|(_, part)| part.is_none()).map(|(name, _)| *name).collect();
+    if !missing.is_empty() {
+        eprintln!("lab: not built yet, so not in the guest: {}", missing.join(", "));
+    }
+}
+
+fn kjump() -> Result<Option<PathBuf>> {
+    if !tree::root().join("crates/kjump/Cargo.toml").exists() {
+        return Ok(None);
+    }
+    static_program("kjump", "kjump").map(Some)
+}
+
+/// Builds a program that runs without libraries.
+///
+/// # Errors
+/// It does not build; cargo has said why.
+pub(crate) fn static_program(package: &str, name: &str) -> Result<PathBuf> {
+    const TARGET: &str = "x86_64-unknown-linux-gnu";
+    let dir = tree::target().join("static");
+    let mut cargo = program::cargo();
+    cargo.args(["build", "--quiet", "--release", "--target", TARGET, "--package", package, "--bin", name]);
+    cargo.arg("--target-dir").arg(&dir);
+    // With --target, the flags are for the program only, not for the build scripts of what it uses.
+    cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    program::run(&mut cargo)?;
+    Ok(dir.join(TARGET).join("release").join(name))
+}
+
+fn busybox() -> Result<PathBuf> {
+    let dir = tree::target().join("busybox");
+    let file = dir.join("bin/busybox");
+    let _lock = tree::lock("busybox")?;
+    if !file.exists() {
+        let archive = Archive::open(Suites::Stable)?;
+        archive.refresh()?;
+        let fresh = dir.with_extension("part");
+        apt::recreate(&fresh)?;
+        archive.unpack(&["busybox-static".to_owned()], &fresh)?;
+        std::fs::rename(fresh, &dir)?;
+    }
+    if !file.exists() {
+        bail!("the package busybox-static has no {}", file.display());
+    }
+    Ok(file)
+}

@@ -1,0 +1,61 @@
+//! Other programs: run them, and say which one failed and how.
+
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+/// Runs a program whose output belongs to the user.
+///
+/// # Errors
+/// The program cannot be started, or fails.
+pub(crate) fn run(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot run {}", line(command)))?;
+    if !status.success() {
+        bail!("{} failed: {status}", line(command));
+    }
+    Ok(())
+}
+
+/// Runs a program for what it prints on its standard output. What it complains about becomes part of the error.
+///
+/// # Errors
+/// The program cannot be started, fails, or prints something that is not text.
+pub(crate) fn read(command: &mut Command) -> Result<String> {
+    let output = quiet(command)?;
+    String::from_utf8(output.stdout).with_context(|| format!("{} printed no text", line(command)))
+}
+
+/// Runs a program whose output matters to nobody unless it fails.
+///
+/// # Errors
+/// The program cannot be started, or fails.
+pub(crate) fn quiet(command: &mut Command) -> Result<Output> {
+    let output =
+        command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {}", line(command)))?;
+    if !output.status.success() {
+        let said = String::from_utf8_lossy(&output.stderr);
+        bail!("{} failed: {}\n{}", line(command), output.status, said.trim_end());
+    }
+    Ok(output)
+}
+
+/// The program of this name on the search path.
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    // Administrators' programs are not on everybody's path.
+    let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    places.map(|dir| dir.join(name)).find(|file| file.is_file())
+}
+
+/// The cargo that runs this task.
+pub(crate) fn cargo() -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(crate::tree::root());
+    command
+}
+
+fn line(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
