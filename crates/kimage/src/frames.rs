@@ -7,8 +7,9 @@ pub(crate) const WORDS: usize = 512;
 
 /// The place in a frame of the word with this number, in an array that goes on from frame to frame.
 #[inline]
+#[expect(clippy::cast_possible_truncation, reason = "a remainder below 512")]
 pub(crate) const fn place(number: u64) -> usize {
-    (number % 512) as usize
+    (number % WORDS as u64) as usize
 }
 
 /// The first frame number beyond 4 GiB.

@@ -48,7 +48,7 @@ impl<'a, F: Frames> Holding<'a, F> {
     }
 
     pub(crate) const fn list_frames(&self) -> u64 {
-        self.layout.words().div_ceil(LINK as u64)
+        list::frames_for(self.layout.words())
     }
 
     /// Frames held that are not source pages.
@@ -205,12 +205,13 @@ impl<'a, F: Frames> Holding<'a, F> {
             self.early.push(frame, &mut self.frames);
             return Ok(None);
         }
-        let displaced = self.source(position);
+        let Some(place) = self.place(position) else { return Ok(Some(frame)) };
+        let displaced = list::frame(*place, SOURCE);
+        *place = list::word(frame, SOURCE);
         if displaced == Some(frame) {
             self.damaged = true;
             return Err(Error::BadFrame { frame: frame.number(), order: 0, zone: Zone::Any });
         }
-        self.set_word(position, list::word(frame, SOURCE));
         Ok(displaced)
     }
 
@@ -237,16 +238,18 @@ impl<'a, F: Frames> Holding<'a, F> {
     }
 
     fn word(&mut self, position: u64) -> u64 {
-        match self.ledger.get(position / LINK as u64, &mut self.frames) {
-            Some(frame) => self.frames.words(frame)[list::place(position)],
-            None => 0,
-        }
+        self.place(position).map_or(0, |word| *word)
     }
 
     fn set_word(&mut self, position: u64, word: u64) {
-        if let Some(frame) = self.ledger.get(position / LINK as u64, &mut self.frames) {
-            self.frames.words(frame)[list::place(position)] = word;
+        if let Some(place) = self.place(position) {
+            *place = word;
         }
+    }
+
+    fn place(&mut self, position: u64) -> Option<&mut u64> {
+        let list_frame = self.ledger.get(list::frame_of(position), &mut self.frames)?;
+        self.frames.words(list_frame).get_mut(list::place(position))
     }
 
     fn free_sources(&mut self) {

@@ -30,10 +30,23 @@ pub const TAG_MASK: u64 = PAGE_SIZE - 1;
 /// Words in a list frame before the link to the next one.
 pub(crate) const LINK: usize = WORDS - 1;
 
-/// The place in its list frame of the word with this number, links not counted.
+/// The list frames that so many words take, links not counted.
 #[inline]
+pub(crate) const fn frames_for(words: u64) -> u64 {
+    words.div_ceil(LINK as u64)
+}
+
+/// The number of the list frame that holds the word with this number, links not counted.
+#[inline]
+pub(crate) const fn frame_of(position: u64) -> u64 {
+    position / LINK as u64
+}
+
+/// The place of that word in its list frame.
+#[inline]
+#[expect(clippy::cast_possible_truncation, reason = "a remainder below 512")]
 pub(crate) const fn place(position: u64) -> usize {
-    (position % 511) as usize
+    (position % LINK as u64) as usize
 }
 
 /// The page-aligned address in a word.
