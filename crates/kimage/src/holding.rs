@@ -1,6 +1,7 @@
 use phys::Pfn;
 
-use crate::error::{Error, Purpose};
+use crate::claim::run;
+use crate::error::{Error, ListFault, Purpose};
 use crate::frames::{Frames, MAX_ORDER, Zone};
 use crate::ledger::Ledger;
 use crate::list::{self, DESTINATION, DONE, INDIRECTION, LINK, SOURCE};
@@ -16,13 +17,13 @@ pub(crate) struct Holding<'a, F: Frames> {
     pub(crate) layout: Layout<'a>,
     pub(crate) ledger: Ledger,
     /// Whether the list stands; before that, claimed frames wait in `early`.
-    listed: bool,
-    early: Stack,
-    spares: Spares,
+    pub(crate) listed: bool,
+    pub(crate) early: Stack,
+    pub(crate) spares: Spares,
     /// Frames taken from the allocator and not given back.
-    held: u64,
+    pub(crate) held: u64,
     /// Set when the list or the allocator contradicts itself: giving frames back would only spread the damage.
-    damaged: bool,
+    pub(crate) damaged: bool,
 }
 
 impl<'a, F: Frames> Holding<'a, F> {
@@ -90,12 +91,7 @@ impl<'a, F: Frames> Holding<'a, F> {
 
     /// The source page of the slot with this word.
     pub(crate) fn source(&mut self, position: u64) -> Option<Pfn> {
-        list::frame(self.word(position), SOURCE)
-    }
-
-    /// Records that the image's frames cannot be trusted any more.
-    pub(crate) const fn mark_damaged(&mut self) {
-        self.damaged = true;
+        self.place(position).and_then(|word| list::frame(*word, SOURCE))
     }
 
     /// Makes room in the ledger, before the frames to be entered exist: none is ever held without an entry.
@@ -140,7 +136,15 @@ impl<'a, F: Frames> Holding<'a, F> {
     /// A frame on the way to this slot may turn out to be the slot's own destination; then there is nothing left
     /// to do.
     fn fill_slot(&mut self, position: u64) -> Result<(), Error> {
-        while self.word(position) == 0 {
+        loop {
+            match self.place(position) {
+                Some(0) => {}
+                Some(_) => return Ok(()),
+                None => {
+                    self.damaged = true;
+                    return Err(Error::List { fault: ListFault::Chain, position, word: 0 });
+                }
+            }
             let source = match self.spares.pop(Zone::Any, &mut self.frames) {
                 Some(spare) => Some(spare),
                 None => self.step(0, Zone::Any, Purpose::Source)?,
@@ -149,96 +153,6 @@ impl<'a, F: Frames> Holding<'a, F> {
                 self.set_word(position, list::word(source, SOURCE));
             }
         }
-        Ok(())
-    }
-
-    /// Takes frames that are nobody's destination. Every step that finds none claims a destination, so there are
-    /// fewer steps than pages.
-    fn take(&mut self, order: u32, zone: Zone, purpose: Purpose) -> Result<Pfn, Error> {
-        if order == 0
-            && let Some(spare) = self.spares.pop(zone, &mut self.frames)
-        {
-            return Ok(spare);
-        }
-        loop {
-            if let Some(first) = self.step(order, zone, purpose)? {
-                return Ok(first);
-            }
-        }
-    }
-
-    /// Asks the allocator once. Destinations among the frames are claimed; `None` if that leaves nothing to hand on.
-    fn step(&mut self, order: u32, zone: Zone, purpose: Purpose) -> Result<Option<Pfn>, Error> {
-        let first = self.hand_out(order, zone, purpose)?;
-        if order > 0 {
-            return self.split(first, order);
-        }
-        let Some(position) = self.layout.find(first) else { return Ok(Some(first)) };
-        match self.claim(position, first)? {
-            Some(displaced) if zone.admits(displaced, 1) => Ok(Some(displaced)),
-            displaced => {
-                self.spare(displaced);
-                Ok(None)
-            }
-        }
-    }
-
-    /// Hands on a run without a destination in it. Any other is taken apart, and its remains are spared.
-    fn split(&mut self, first: Pfn, order: u32) -> Result<Option<Pfn>, Error> {
-        if run(first, order).all(|frame| self.layout.find(frame).is_none()) {
-            return Ok(Some(first));
-        }
-        for frame in run(first, order) {
-            let spare = match self.layout.find(frame) {
-                Some(position) => self.claim(position, frame)?,
-                None => Some(frame),
-            };
-            self.spare(spare);
-        }
-        Ok(None)
-    }
-
-    /// Makes a frame the source of the slot whose destination it is. Returns the source that the slot had, which is
-    /// nobody's destination.
-    fn claim(&mut self, position: u64, frame: Pfn) -> Result<Option<Pfn>, Error> {
-        if !self.listed {
-            self.early.push(frame, &mut self.frames);
-            return Ok(None);
-        }
-        let Some(place) = self.place(position) else { return Ok(Some(frame)) };
-        let displaced = list::frame(*place, SOURCE);
-        *place = list::word(frame, SOURCE);
-        if displaced == Some(frame) {
-            self.damaged = true;
-            return Err(Error::BadFrame { frame: frame.number(), order: 0, zone: Zone::Any });
-        }
-        Ok(displaced)
-    }
-
-    fn spare(&mut self, frame: Option<Pfn>) {
-        if let Some(frame) = frame {
-            self.spares.push(frame, &mut self.frames);
-        }
-    }
-
-    /// The door to the allocator, where its promises are checked.
-    fn hand_out(&mut self, order: u32, zone: Zone, purpose: Purpose) -> Result<Pfn, Error> {
-        let Some(first) = self.frames.alloc(order, zone) else {
-            return Err(Error::NoMemory { purpose, order, zone, held: self.held });
-        };
-        let pages = 1 << order;
-        if !zone.admits(first, pages) || !first.number().is_multiple_of(pages) {
-            for frame in run(first, order) {
-                self.frames.free(frame);
-            }
-            return Err(Error::BadFrame { frame: first.number(), order, zone });
-        }
-        self.held += pages;
-        Ok(first)
-    }
-
-    fn word(&mut self, position: u64) -> u64 {
-        self.place(position).map_or(0, |word| *word)
     }
 
     fn set_word(&mut self, position: u64, word: u64) {
@@ -247,7 +161,7 @@ impl<'a, F: Frames> Holding<'a, F> {
         }
     }
 
-    fn place(&mut self, position: u64) -> Option<&mut u64> {
+    pub(crate) fn place(&mut self, position: u64) -> Option<&mut u64> {
         let list_frame = self.ledger.get(list::frame_of(position), &mut self.frames)?;
         self.frames.words(list_frame).get_mut(list::place(position))
     }
@@ -278,9 +192,4 @@ impl<F: Frames> Drop for Holding<'_, F> {
         self.spares.free_all(&mut self.frames);
         self.ledger.free(&mut self.frames);
     }
-}
-
-/// The frames of a run that the allocator handed out.
-fn run(first: Pfn, order: u32) -> impl Iterator<Item = Pfn> {
-    (0..1_u64 << order).filter_map(move |offset| first.checked_add(offset))
 }

@@ -41,7 +41,7 @@ impl<'a, F: Frames> Image<'a, F> {
     pub fn seal(self) -> Result<SealedImage<'a, F>, Error> {
         let mut holding = self.holding;
         holding.fill()?;
-        let mut image = SealedImage { holding, claimed: 0 };
+        let mut image = SealedImage { head: holding.head(), holding, claimed: 0 };
         image.claimed = image.check()?;
         Ok(image)
     }
@@ -90,13 +90,15 @@ impl Slot<'_> {
 #[must_use = "dropping an image gives its memory back"]
 pub struct SealedImage<'a, F: Frames> {
     holding: Holding<'a, F>,
+    head: u64,
     claimed: u64,
 }
 
 impl<'a, F: Frames> SealedImage<'a, F> {
     /// The first word for the relocator: the address of the first list frame, tagged as an indirection.
-    pub fn head(&mut self) -> u64 {
-        self.holding.head()
+    #[must_use]
+    pub const fn head(&self) -> u64 {
+        self.head
     }
 
     /// The number of slots.
@@ -184,7 +186,7 @@ impl<'a, F: Frames> SealedImage<'a, F> {
     fn check(&mut self) -> Result<u64, Error> {
         let result = check(&mut self.holding);
         if let Err(Error::List { .. }) = result {
-            self.holding.mark_damaged();
+            self.holding.damaged = true;
         }
         result
     }

@@ -1,0 +1,107 @@
+//! The one way of taking frames: what to do with a frame that is a destination.
+//!
+//! A destination that the allocator hands out is *claimed*: it becomes the source of its own slot, which then needs
+//! no exchange. The source that the slot had before, if any, is nobody's destination and serves whatever was asked
+//! for instead. So every frame from the allocator is of use at once, and none is kept only to be got out of the way.
+
+use core::mem::replace;
+
+use phys::Pfn;
+
+use crate::error::{Error, Purpose};
+use crate::frames::{Frames, Zone};
+use crate::holding::Holding;
+use crate::list::{self, SOURCE};
+
+impl<F: Frames> Holding<'_, F> {
+    /// Takes frames that are nobody's destination. Every step that finds none claims a destination, so there are
+    /// fewer steps than pages.
+    pub(crate) fn take(&mut self, order: u32, zone: Zone, purpose: Purpose) -> Result<Pfn, Error> {
+        if order == 0
+            && let Some(spare) = self.spares.pop(zone, &mut self.frames)
+        {
+            return Ok(spare);
+        }
+        loop {
+            if let Some(first) = self.step(order, zone, purpose)? {
+                return Ok(first);
+            }
+        }
+    }
+
+    /// Asks the allocator once. Destinations among the frames are claimed; `None` if that leaves nothing to hand on.
+    pub(crate) fn step(&mut self, order: u32, zone: Zone, purpose: Purpose) -> Result<Option<Pfn>, Error> {
+        let first = self.hand_out(order, zone, purpose)?;
+        if order > 0 {
+            return self.split(first, order);
+        }
+        let Some(position) = self.layout.find(first) else { return Ok(Some(first)) };
+        match self.claim(position, first)? {
+            Some(displaced) if zone.admits(displaced, 1) => Ok(Some(displaced)),
+            displaced => {
+                self.spare(displaced);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Hands on a run without a destination in it. Any other is taken apart, and its remains are spared.
+    fn split(&mut self, first: Pfn, order: u32) -> Result<Option<Pfn>, Error> {
+        if run(first, order).all(|frame| self.layout.find(frame).is_none()) {
+            return Ok(Some(first));
+        }
+        for frame in run(first, order) {
+            let spare = match self.layout.find(frame) {
+                Some(position) => self.claim(position, frame)?,
+                None => Some(frame),
+            };
+            self.spare(spare);
+        }
+        Ok(None)
+    }
+
+    /// Makes a frame the source of the slot whose destination it is. Returns the source that the slot had, which is
+    /// nobody's destination.
+    pub(crate) fn claim(&mut self, position: u64, frame: Pfn) -> Result<Option<Pfn>, Error> {
+        if !self.listed {
+            self.early.push(frame, &mut self.frames);
+            return Ok(None);
+        }
+        let word = list::word(frame, SOURCE);
+        let displaced = self.place(position).map(|place| list::frame(replace(place, word), SOURCE));
+        match displaced {
+            Some(displaced) if displaced != Some(frame) => Ok(displaced),
+            _ => {
+                self.damaged = true;
+                Err(Error::BadFrame { frame: frame.number(), order: 0, zone: Zone::Any })
+            }
+        }
+    }
+
+    fn spare(&mut self, frame: Option<Pfn>) {
+        if let Some(frame) = frame {
+            self.spares.push(frame, &mut self.frames);
+        }
+    }
+
+    /// The door to the allocator, where its promises are checked.
+    fn hand_out(&mut self, order: u32, zone: Zone, purpose: Purpose) -> Result<Pfn, Error> {
+        let Some(first) = self.frames.alloc(order, zone) else {
+            return Err(Error::NoMemory { purpose, order, zone, held: self.held });
+        };
+        let pages = 1 << order;
+        if !zone.admits(first, pages) || !first.number().is_multiple_of(pages) {
+            for frame in run(first, order) {
+                self.frames.free(frame);
+            }
+            return Err(Error::BadFrame { frame: first.number(), order, zone });
+        }
+        self.held += pages;
+        Ok(first)
+    }
+}
+
+/// The frames of a run that the allocator handed out.
+pub(crate) fn run(first: Pfn, order: u32) -> impl Iterator<Item = Pfn> {
+    (0..1_u64 << order).filter_map(move |offset| first.checked_add(offset))
+}

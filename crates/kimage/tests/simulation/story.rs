@@ -1,0 +1,67 @@
+use std::convert::Infallible;
+
+use kimage::{Frames, Rules, SealedImage, Segment};
+use phys::{PAGE_SIZE, Pfn, PhysRange, RangeSet};
+
+use super::{Chooser, Machine, WORDS};
+
+/// Rules that allow one range.
+pub(crate) fn within(range: &PhysRange) -> Rules<'_> {
+    Rules { allowed: RangeSet::of(range), entry: None, max_pages: u64::MAX }
+}
+
+/// A segment of whole pages.
+pub(crate) fn segment(index: u32, first: Pfn, pages: u64) -> Segment {
+    Segment::new(index, 0, pages * PAGE_SIZE, first.address().get(), pages * PAGE_SIZE)
+}
+
+/// Destination and source of every slot.
+pub(crate) fn slots<F: Frames>(image: &mut SealedImage<'_, F>) -> Vec<(Pfn, Pfn)> {
+    let mut slots = Vec::new();
+    let Ok(()) = image.visit(|_, slot| {
+        slots.push((slot.destination, slot.source));
+        Ok::<(), Infallible>(())
+    });
+    slots
+}
+
+/// Writes contents that tell its pages apart into an image.
+pub(crate) fn fill<F: Frames>(image: &mut SealedImage<'_, F>) {
+    let Ok(()) = image.visit(|frames, slot| {
+        *frames.words(slot.source) = contents(slot.destination);
+        Ok::<(), Infallible>(())
+    });
+}
+
+fn contents(destination: Pfn) -> [u64; WORDS] {
+    std::array::from_fn(|word| 0xabcd_0000_0000_0000 | (destination.number() << 16) | word as u64)
+}
+
+/// An image is filled, exchanged and exchanged back, twice. `exchange` returns how many pairs it moved. Says what
+/// went wrong, if anything did.
+pub(crate) fn story<C: Chooser>(
+    image: &mut SealedImage<'_, &mut Machine<C>>,
+    exchange: impl Fn(u64, &mut Machine<C>) -> u64,
+) -> Result<(), String> {
+    fill(image);
+    let (head, slots) = (image.head(), slots(image));
+    let machine = image.frames_mut();
+    let before = machine.snapshot();
+    for _ in 0..2 {
+        exchange(head, machine);
+        arrived(machine, &slots)?;
+        exchange(head, machine);
+        if machine.snapshot() != before {
+            return Err("memory is not as it was".into());
+        }
+    }
+    Ok(())
+}
+
+/// Every page of the image is at its destination.
+fn arrived<C: Chooser>(machine: &Machine<C>, slots: &[(Pfn, Pfn)]) -> Result<(), String> {
+    match slots.iter().find(|&&(destination, _)| *machine.peek(destination) != contents(destination)) {
+        Some((destination, _)) => Err(format!("page {destination:?} has not arrived")),
+        None => Ok(()),
+    }
+}
