@@ -77,6 +77,8 @@ pub struct TaskState {
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ControlTable {
+    /// The control page itself.
+    pub control_page: u64,
     /// Kernel's stack pointer, virtual.
     pub kernel_rsp: u64,
     /// Kernel's CR0.
@@ -87,6 +89,8 @@ pub struct ControlTable {
     pub kernel_cr4: u64,
     /// Kernel's EFER.
     pub kernel_efer: u64,
+    /// Kernel's base of `%gs`: its code reaches per-CPU data, and may do so in any return, by it.
+    pub kernel_gs_base: u64,
     /// Virtual address at which the kernel goes on.
     pub kernel_resume: u64,
     /// Page tables with everything identity-mapped.
@@ -134,3 +138,41 @@ const _: () = {
     assert!(size_of::<TaskState>() == 104);
     assert!(offset_of!(ControlTable, idt).is_multiple_of(8));
 };
+
+impl Fault {
+    /// No exception.
+    pub const EMPTY: Self =
+        Self { vector: 0, error_code: 0, rip: 0, rflags: 0, cs: 0, cr2: 0, registers: [0; 16] };
+}
+
+impl ControlTable {
+    /// All zeroes.
+    pub const EMPTY: Self = Self {
+        control_page: 0,
+        kernel_rsp: 0,
+        kernel_cr0: 0,
+        kernel_cr3: 0,
+        kernel_cr4: 0,
+        kernel_efer: 0,
+        kernel_gs_base: 0,
+        kernel_resume: 0,
+        identity_cr3: 0,
+        page_list: 0,
+        stack: 0,
+        entry: 0,
+        mode: 0,
+        mover: 0,
+        arguments: [0; 6],
+        value: 0,
+        status: 0,
+        fault: Fault::EMPTY,
+        stamps: [0; 4],
+        gdt_pointer: [0; 2],
+        idt_pointer: [0; 2],
+        idt32_pointer: [0; 2],
+        gdt: [0; 8],
+        task: TaskState { words: [0; 26] },
+        idt: [[0; 2]; VECTORS],
+        idt32: [0; VECTORS],
+    };
+}

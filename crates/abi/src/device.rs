@@ -121,6 +121,13 @@ pub mod reason {
     pub const ALREADY_LOADED: u64 = 118;
     /// An image must be called from the task context of a CPU that sleeps may happen on.
     pub const WRONG_CONTEXT: u64 = 119;
+    /// A range that the caller vouches for is System RAM, which the kernel uses. Numbers: number of the range, start,
+    /// end.
+    pub const VOUCHED_RAM: u64 = 120;
+    /// A range that the caller vouches for is no range of whole pages. Numbers: number of the range, start, end.
+    pub const BAD_VOUCHED: u64 = 121;
+    /// 32-bit mode at this quiesce level needs a CPU that is not a hypervisor's: virtual machines are running.
+    pub const VIRTUALIZATION_ON: u64 = 122;
 }
 
 /// What the module and the machine can do.

@@ -28,6 +28,14 @@ impl<'a> RangeSet<'a> {
         Self { ranges: ranges.get(..joined).unwrap_or(&[]) }
     }
 
+    /// The frames of ranges that are in rising order already, none overlapping or touching another: as
+    /// [`RangeSet::ranges`] gives them. `None` if they are not. O(n).
+    #[must_use]
+    pub fn from_sorted(ranges: &'a [PhysRange]) -> Option<Self> {
+        let apart = |pair: &[PhysRange]| matches!(pair, [a, b] if a.end_number() < b.first().number());
+        ranges.windows(2).all(apart).then_some(Self { ranges })
+    }
+
     /// The ranges, in rising order; no two touch.
     #[inline]
     #[must_use]

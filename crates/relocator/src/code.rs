@@ -1,0 +1,174 @@
+//! The code that runs in the control page.
+// UNSAFETY: the code stands between two symbols that the assembler defines; reading it as a slice needs `unsafe`.
+#![allow(unsafe_code)]
+
+use abi::control::{CODE_LIMIT, ControlTable, Fault, TABLE_OFFSET, mover, selector};
+use abi::device::status;
+use abi::page_list::{DESTINATION, DONE, INDIRECTION, PAGE_SIZE, SOURCE};
+use core::arch::global_asm;
+use core::mem::offset_of;
+
+/// The bytes of the code. They run at any address that is a multiple of the page size.
+pub fn code() -> &'static [u8] {
+    let start = &raw const kjump_code_start;
+    let length = (&raw const kjump_code_end).addr() - start.addr();
+    // SAFETY: the assembly defines both symbols, in this order, in one read-only section.
+    unsafe { core::slice::from_raw_parts(start, length) }
+}
+
+/// Offsets of the places in [`code`] that are entered from outside, in bytes.
+pub mod entry_offset {
+    use super::*;
+
+    /// Where the kernel arrives.
+    pub fn arrive() -> usize {
+        0
+    }
+
+    /// The page mover, to be called in 64-bit mode: `rdi` the head of a page list, `rsi` one of
+    /// [`abi::control::mover`], `rdx` a [`Direction`](super::Direction). Everything is to be identity-mapped.
+    pub fn move_pages() -> usize {
+        offset_of_symbol(&raw const kjump_move_pages)
+    }
+
+    /// The first of the 64-bit exception stubs; they are 8 bytes apart.
+    pub(crate) fn stubs_64() -> usize {
+        offset_of_symbol(&raw const kjump_stubs_64)
+    }
+
+    /// The answer to an NMI in 64-bit mode: none.
+    pub(crate) fn nmi_64() -> usize {
+        offset_of_symbol(&raw const kjump_nmi_64)
+    }
+
+    /// The first of the 32-bit exception stubs; they are 10 bytes apart.
+    pub(crate) fn stubs_32() -> usize {
+        offset_of_symbol(&raw const kjump_stubs_32)
+    }
+
+    /// The answer to an NMI in 32-bit mode: none.
+    pub(crate) fn nmi_32() -> usize {
+        offset_of_symbol(&raw const kjump_nmi_32)
+    }
+
+    fn offset_of_symbol(symbol: *const u8) -> usize {
+        symbol.addr() - (&raw const kjump_code_start).addr()
+    }
+}
+
+/// Bytes from one 64-bit exception stub to the next.
+pub(crate) const STUB_64: usize = 8;
+/// Bytes from one 32-bit exception stub to the next.
+pub(crate) const STUB_32: usize = 10;
+
+/// Which way pages are moved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
+pub enum Direction {
+    /// Sources overwrite their destinations: one way.
+    Copy = 0,
+    /// Sources and destinations change places: doing it again undoes it.
+    Exchange = 1,
+}
+
+unsafe extern "C" {
+    static kjump_code_start: u8;
+    static kjump_code_end: u8;
+    static kjump_move_pages: u8;
+    static kjump_stubs_64: u8;
+    static kjump_nmi_64: u8;
+    static kjump_stubs_32: u8;
+    static kjump_nmi_32: u8;
+}
+
+/// `CR0`: AM, WP, TS, EM. None of them may be set in an image, nor while pages are moved.
+const CR0_OFF: u64 = 1 << 18 | 1 << 16 | 1 << 3 | 1 << 2;
+/// `CR0`: paging, protected mode.
+const CR0_ON: u32 = 1 << 31 | 1;
+const CR0_PG: u32 = 1 << 31;
+/// `CR4`: PAE, OSFXSR, OSXMMEXCPT.
+const CR4_ON: u32 = 1 << 5 | CR4_SSE;
+/// `CR4`: OSFXSR, OSXMMEXCPT: an image may use SSE.
+const CR4_SSE: u32 = 1 << 9 | 1 << 10;
+/// `CR4`: MCE, LA57, VMXE and OSXSAVE stay as the kernel has them. While there are virtual machines VMXE cannot change.
+const CR4_KEPT: u32 = 1 << 6 | 1 << 12 | 1 << 13 | 1 << 18;
+/// `CR4`: control-flow enforcement.
+const CR4_CET_BIT: u32 = 23;
+/// Model-specific registers.
+pub(crate) const EFER: u32 = 0xc000_0080;
+pub(crate) const GS_BASE: u32 = 0xc000_0101;
+const EFER_LME: u32 = 1 << 8;
+/// Vectors that come with an error code: 8, 10 to 14, 17, 21, 29, 30.
+const WITH_ERROR_CODE: u32 = 1 << 8 | 0x1f << 10 | 1 << 17 | 1 << 21 | 1 << 29 | 1 << 30;
+
+/// Offset of a field of the control table in the control page.
+macro_rules! at {
+    ($field:ident) => {
+        TABLE_OFFSET + offset_of!(ControlTable, $field)
+    };
+    (fault.$field:ident) => {
+        TABLE_OFFSET + offset_of!(ControlTable, fault) + offset_of!(Fault, $field)
+    };
+}
+
+global_asm!(
+    include_str!("code.S"),
+    CODE_LIMIT = const CODE_LIMIT,
+    CONTROL_PAGE = const at!(control_page),
+    KERNEL_CR4 = const at!(kernel_cr4),
+    KERNEL_EFER = const at!(kernel_efer),
+    KERNEL_GS_BASE = const at!(kernel_gs_base),
+    KERNEL_RESUME = const at!(kernel_resume),
+    IDENTITY_CR3 = const at!(identity_cr3),
+    PAGE_LIST = const at!(page_list),
+    STACK = const at!(stack),
+    ENTRY = const at!(entry),
+    MODE = const at!(mode),
+    MOVER = const at!(mover),
+    ARGUMENTS = const at!(arguments),
+    VALUE = const at!(value),
+    STATUS = const at!(status),
+    STAMPS = const at!(stamps),
+    GDT_POINTER = const at!(gdt_pointer) + 6,
+    IDT_POINTER = const at!(idt_pointer) + 6,
+    IDT32_POINTER = const at!(idt32_pointer) + 6,
+    TASK_TYPE = const at!(gdt) + selector::TASK as usize + 5,
+    FAULT_VECTOR = const at!(fault.vector),
+    FAULT_ERROR = const at!(fault.error_code),
+    FAULT_RIP = const at!(fault.rip),
+    FAULT_FLAGS = const at!(fault.rflags),
+    FAULT_CS = const at!(fault.cs),
+    FAULT_CR2 = const at!(fault.cr2),
+    FAULT_REGISTERS = const at!(fault.registers),
+    RETURNED = const status::RETURNED,
+    FAULTED = const status::FAULT,
+    MODE_PROTECTED = const abi::device::mode::PROTECTED,
+    SELECTOR_CODE_64 = const selector::CODE_64,
+    SELECTOR_DATA = const selector::DATA,
+    SELECTOR_CODE_32 = const selector::CODE_32,
+    SELECTOR_CONTROL = const selector::CONTROL,
+    SELECTOR_TASK = const selector::TASK,
+    TASK_AVAILABLE = const 0x89,
+    VECTORS = const abi::control::VECTORS,
+    STUB_64 = const STUB_64,
+    STUB_32 = const STUB_32,
+    CR0_OFF = const CR0_OFF,
+    CR0_ON = const CR0_ON,
+    CR0_PG = const CR0_PG,
+    CR4_ON = const CR4_ON,
+    CR4_SSE = const CR4_SSE,
+    CR4_KEPT = const CR4_KEPT,
+    CR4_CET_BIT = const CR4_CET_BIT,
+    EFER = const EFER,
+    GS_BASE = const GS_BASE,
+    EFER_LME = const EFER_LME,
+    WITH_ERROR_CODE = const WITH_ERROR_CODE,
+    PAGE_SIZE = const PAGE_SIZE,
+    DESTINATION = const DESTINATION,
+    INDIRECTION = const INDIRECTION,
+    DONE = const DONE,
+    SOURCE = const SOURCE,
+    MOVER_AVX = const mover::AVX,
+    MOVER_SSE2 = const mover::SSE2,
+    options(att_syntax)
+);

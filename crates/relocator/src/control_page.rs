@@ -1,0 +1,155 @@
+//! The control page as a value: code, and a control table that fits the place it is put.
+
+use abi::control::{
+    CODE_LIMIT, ControlTable, FAULT_STACKS, Fault, TABLE_OFFSET, TaskState, VECTORS, selector,
+};
+use abi::device::status;
+use core::mem::{offset_of, size_of};
+
+use crate::code::{STUB_32, STUB_64, code, entry_offset};
+
+/// The page that holds the relocator's code and its control table.
+#[repr(C, align(4096))]
+pub struct ControlPage {
+    code: [u8; CODE_LIMIT],
+    /// What the code is told, and what it leaves behind.
+    pub table: ControlTable,
+}
+
+const _: () = assert!(offset_of!(ControlPage, table) == TABLE_OFFSET);
+const _: () = assert!(size_of::<ControlPage>() == 4096);
+
+/// What must be known to fill in a control page. Addresses are physical.
+#[derive(Clone, Copy, Debug)]
+pub struct Setup {
+    /// The control page itself; below 4 GiB for 32-bit mode.
+    pub control_page: u64,
+    /// Root of the identity map; below 4 GiB for 32-bit mode.
+    pub identity_cr3: u64,
+    /// First word of the page list.
+    pub page_list: u64,
+    /// End of the stack, 16-byte aligned; below 4 GiB for 32-bit mode. Its last [`FAULT_STACKS`] bytes are for
+    /// exceptions, the image starts below them.
+    pub stack_end: u64,
+    /// What is called.
+    pub entry: u64,
+    /// One of [`abi::device::mode`].
+    pub mode: u64,
+    /// One of [`abi::control::mover`].
+    pub mover: u64,
+}
+
+impl ControlPage {
+    /// Fills in the page for the place that `setup` tells.
+    pub fn install(&mut self, setup: &Setup) {
+        // The code is shorter than its place: `code.S` does not assemble otherwise.
+        for (place, byte) in self.code.iter_mut().zip(code()) {
+            *place = *byte;
+        }
+        self.table = ControlTable {
+            control_page: setup.control_page,
+            identity_cr3: setup.identity_cr3,
+            page_list: setup.page_list,
+            stack: setup.stack_end - FAULT_STACKS,
+            entry: setup.entry,
+            mode: setup.mode,
+            mover: setup.mover,
+            gdt_pointer: pointer::<64>(setup, offset_of!(ControlTable, gdt)),
+            idt_pointer: pointer::<{ VECTORS * 16 }>(setup, offset_of!(ControlTable, idt)),
+            idt32_pointer: pointer::<{ VECTORS * 8 }>(setup, offset_of!(ControlTable, idt32)),
+            gdt: descriptors(setup),
+            task: task_state(setup),
+            idt: gates_64(setup),
+            idt32: gates_32(setup),
+            ..ControlTable::EMPTY
+        };
+    }
+
+    /// Gets the page ready for the next call.
+    pub fn prepare(&mut self, arguments: [u64; 6]) {
+        self.table.arguments = arguments;
+        self.table.value = 0;
+        self.table.status = status::NOT_CALLED;
+        self.table.fault = Fault::EMPTY;
+        self.table.stamps = [0; 4];
+    }
+}
+
+/// The operand of `lgdt` and `lidt`, which starts at byte 6: a limit of 16 bits, then the base.
+fn pointer<const BYTES: usize>(setup: &Setup, offset: usize) -> [u64; 2] {
+    [(BYTES as u64 - 1) << 48, table_address(setup) + offset as u64]
+}
+
+fn table_address(setup: &Setup) -> u64 {
+    setup.control_page + TABLE_OFFSET as u64
+}
+
+/// Descriptors by selector, with the accessed bits set: nothing writes to them but `ltr`. Intel SDM volume 3, 3.4.5.
+fn descriptors(setup: &Setup) -> [u64; 8] {
+    const FLAT: u64 = 0x00cf_0000_0000_ffff;
+    let mut gdt = [0; 8];
+    gdt[slot(selector::CODE_64)] = 0x00af_9b00_0000_ffff;
+    gdt[slot(selector::DATA)] = FLAT | 0x93 << 40;
+    gdt[slot(selector::CODE_32)] = FLAT | 0x9b << 40;
+    gdt[slot(selector::CONTROL)] = FLAT | 0x93 << 40 | descriptor_base(setup.control_page);
+    let task = table_address(setup) + offset_of!(ControlTable, task) as u64;
+    gdt[slot(selector::TASK)] = (size_of::<TaskState>() as u64 - 1) | 0x89 << 40 | descriptor_base(task);
+    gdt[slot(selector::TASK) + 1] = task >> 32;
+    gdt
+}
+
+const fn slot(selector: u16) -> usize {
+    (selector / 8) as usize
+}
+
+/// The low 32 bits of a base address, as a descriptor has them.
+fn descriptor_base(base: u64) -> u64 {
+    (base & 0x00ff_ffff) << 16 | (base & 0xff00_0000) << 32
+}
+
+/// First and second interrupt stack: for exceptions, and for NMIs, which come while an exception is answered.
+fn task_state(setup: &Setup) -> TaskState {
+    let mut words = [0; 26];
+    let stacks = [setup.stack_end, setup.stack_end - FAULT_STACKS / 2];
+    for (stack, words) in stacks.iter().zip(words[9..13].chunks_exact_mut(2)) {
+        words[0] = low_half(*stack);
+        words[1] = low_half(*stack >> 32);
+    }
+    words[25] = low_half(size_of::<TaskState>() as u64) << 16;
+    TaskState { words }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
+const fn low_half(value: u64) -> u32 {
+    value as u32
+}
+
+const NMI: usize = 2;
+
+/// 64-bit interrupt gates: Intel SDM volume 3, figure 6-8. Exceptions have interrupt stack 1, NMIs 2.
+fn gates_64(setup: &Setup) -> [[u64; 2]; VECTORS] {
+    core::array::from_fn(|vector| {
+        let (offset, stack) = match vector {
+            NMI => (entry_offset::nmi_64(), 2),
+            _ => (entry_offset::stubs_64() + vector * STUB_64, 1),
+        };
+        let handler = setup.control_page + offset as u64;
+        [gate(handler, selector::CODE_64) | stack << 32, handler >> 32]
+    })
+}
+
+/// 32-bit interrupt gates: Intel SDM volume 3, figure 6-2.
+fn gates_32(setup: &Setup) -> [u64; VECTORS] {
+    core::array::from_fn(|vector| {
+        let offset = match vector {
+            NMI => entry_offset::nmi_32(),
+            _ => entry_offset::stubs_32() + vector * STUB_32,
+        };
+        gate(setup.control_page + offset as u64, selector::CODE_32)
+    })
+}
+
+/// What 32-bit and 64-bit interrupt gates have in common: present, type 14.
+fn gate(handler: u64, code: u16) -> u64 {
+    handler & 0xffff | (code as u64) << 16 | 0x8e << 40 | (handler >> 16 & 0xffff) << 48
+}

@@ -1,0 +1,29 @@
+//! The page mover and the CPU mode switches, as position-independent code for the control page.
+//!
+//! A call of an image goes through four pieces, in this order:
+//!
+//! ```text
+//!  kernel page tables │ gate::kjump_enter     save registers, load the identity map, go to the control page
+//!  ───────────────────┼────────────────────────────────────────────────────────────────────────────────────
+//!  identity map       │ arrive                plain CR0 and CR4, own GDT, IDT and exception stacks
+//!                     │ move_pages            exchange sources and destinations: the image is in place
+//!                     │ enter_64 / enter_32   call the image by the C ABI of its mode
+//!                     │ leave                 back to the state of `arrive`, from whatever the image left
+//!                     │ move_pages            exchange again: the kernel's pages are in place
+//!  ───────────────────┼────────────────────────────────────────────────────────────────────────────────────
+//!  kernel page tables │ gate::kjump_resume    load the kernel's page tables and registers
+//! ```
+//!
+//! An exception in the image ends it: its handler writes down where it was and goes to `leave`.
+//!
+//! Nothing here decides anything. What is moved stands in the page list, what is called and how in the
+//! [`ControlTable`]; both were checked before.
+#![no_std]
+
+mod code;
+mod control_page;
+#[cfg(feature = "kernel")]
+pub mod gate;
+
+pub use code::{Direction, code, entry_offset};
+pub use control_page::{ControlPage, Setup};
