@@ -54,6 +54,9 @@
 #define KJUMP_REASON_ENTRY_TOO_HIGH        117 /* numbers: entry point */
 #define KJUMP_REASON_ALREADY_LOADED        118
 #define KJUMP_REASON_WRONG_CONTEXT         119
+#define KJUMP_REASON_VOUCHED_RAM           120 /* numbers: number of the range, start, end */
+#define KJUMP_REASON_BAD_VOUCHED           121 /* numbers: number of the range, start, end */
+#define KJUMP_REASON_VIRTUALIZATION_ON     122
 
 /* struct kjump_info, features */
 #define KJUMP_FEATURE_SUSPEND          (1 << 0) /* the system can be suspended around a call */

@@ -1,0 +1,896 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The kernel's half of kjump: every call of the kernel's own functions stands here, and nothing is decided here.
+ * Only exported symbols are used; kallsyms serves one convenience, and its absence is no error.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/cpu.h>
+#include <linux/delay.h>
+#include <linux/freezer.h>
+#include <linux/fs.h>
+#include <linux/io.h>
+#include <linux/ioport.h>
+#include <linux/kprobes.h>
+#include <linux/magic.h>
+#include <linux/miscdevice.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/objtool.h>
+#include <linux/security.h>
+#include <linux/slab.h>
+#include <linux/stop_machine.h>
+#include <linux/suspend.h>
+#include <linux/timekeeping.h>
+#include <linux/uaccess.h>
+#include <linux/version.h>
+#include <linux/cc_platform.h>
+#include <asm/cpufeature.h>
+#include <asm/desc.h>
+#include <asm/fpu/api.h>
+#include <asm/msr.h>
+#include <asm/tsc.h>
+#include <asm/x86_init.h>
+#include <xen/xen.h>
+#include "kjump.h"
+#include "seam.h"
+
+#ifdef CONFIG_X86_KERNEL_IBT
+/* objtool reads the whole module then; the way into the control page has no stack it could follow. */
+void kjump_enter(void *page, u64 control);
+STACK_FRAME_NON_STANDARD(kjump_enter);
+#endif
+
+/* ---- memory ---- */
+
+u64 kjg_alloc(u32 order, bool low)
+{
+	gfp_t flags = GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN | (low ? GFP_DMA32 : 0);
+	struct page *page = alloc_pages(flags, order);
+
+	if (!page)
+		return 0;
+	if (order)
+		split_page(page, order);
+	return page_to_phys(page);
+}
+
+void kjg_free(u64 page)
+{
+	__free_page(pfn_to_page(PHYS_PFN(page)));
+}
+
+bool kjg_claim(u64 start, u64 end)
+{
+#ifdef CONFIG_CONTIG_ALLOC
+	return !alloc_contig_range(PHYS_PFN(start), PHYS_PFN(end), MIGRATE_MOVABLE, GFP_KERNEL | __GFP_NOWARN);
+#else
+	return false;
+#endif
+}
+
+void *kjg_virtual(u64 physical)
+{
+	return __va(physical);
+}
+
+u64 kjg_text_physical(u64 address)
+{
+	return PFN_PHYS(vmalloc_to_pfn((void *)address));
+}
+
+void *kjg_array_alloc(u64 bytes)
+{
+	return kvzalloc(bytes, GFP_KERNEL | __GFP_NOWARN);
+}
+
+void kjg_array_free(void *array)
+{
+	kvfree(array);
+}
+
+struct ranges {
+	struct kjump_range *ranges;
+	u64 capacity, count;
+};
+
+static int note_range(struct resource *resource, void *argument)
+{
+	struct ranges *into = argument;
+
+	if (into->count < into->capacity)
+		into->ranges[into->count] = (struct kjump_range){ resource->start, resource->end + 1 };
+	into->count++;
+	return 0;
+}
+
+u64 kjg_ram_ranges(struct kjump_range *ranges, u64 capacity)
+{
+	struct ranges into = { .ranges = ranges, .capacity = capacity };
+
+	walk_iomem_res_desc(IORES_DESC_NONE, IORESOURCE_SYSTEM_RAM | IORESOURCE_BUSY, 0, -1, &into, note_range);
+	return into.count;
+}
+
+u64 kjg_total_pages(void)
+{
+	return totalram_pages();
+}
+
+int kjg_copy_in(void *to, u64 from, u64 bytes, bool user)
+{
+	if (user)
+		return copy_from_user(to, u64_to_user_ptr(from), bytes) ? -EFAULT : 0;
+	memcpy(to, (const void *)from, bytes);
+	return 0;
+}
+
+int kjg_copy_out(u64 to, const void *from, u64 bytes, bool user)
+{
+	if (user)
+		return copy_to_user(u64_to_user_ptr(to), from, bytes) ? -EFAULT : 0;
+	memcpy((void *)to, from, bytes);
+	return 0;
+}
+
+bool kjg_pause(void)
+{
+	cond_resched();
+	try_to_freeze();
+	return !fatal_signal_pending(current);
+}
+
+/* ---- the CPU ---- */
+
+bool kjg_has_register(u32 number)
+{
+	u32 low, high;
+
+	return !rdmsr_safe(number, &low, &high);
+}
+
+bool kjg_gigabyte_pages(void)
+{
+	return boot_cpu_has(X86_FEATURE_GBPAGES);
+}
+
+void kjg_bug(void)
+{
+	BUG();
+}
+
+/* ---- one image ---- */
+
+struct kjump_image {
+	struct list_head node; /* in images, under registry */
+	u64 id;
+	u64 name[4]; /* zeroes if not kept; under registry */
+	struct kref references; /* open files, and the name */
+	struct mutex busy; /* a call or a transfer; only ever tried, so that nobody waits for it while tasks freeze */
+	struct kjr_image *rust;
+	pid_t loader;
+	u64 loaded_at;
+	u64 calls, faults, ticks_run;
+	u64 frames;
+};
+
+static LIST_HEAD(images);
+static DEFINE_MUTEX(registry);
+static DEFINE_MUTEX(calling);
+static u64 last_id, total_calls;
+
+static int fail(struct kjump_diagnosis *diagnosis, int error, u64 reason, u64 number)
+{
+	*diagnosis = (struct kjump_diagnosis){ .reason = reason, .numbers = { number } };
+	return error;
+}
+
+/* kernel.kexec_load_disabled, as /proc has it: 0 or 1, or an error. The variable is not exported. */
+static int load_disabled(void)
+{
+	static const char path[] = "/proc/sys/kernel/kexec_load_disabled";
+	struct file *file;
+	char text[4] = "";
+	loff_t position = 0;
+	ssize_t length;
+
+	if (!IS_ENABLED(CONFIG_KEXEC_CORE))
+		return 0;
+	file = filp_open(path, O_RDONLY, 0);
+	if (IS_ERR(file))
+		return PTR_ERR(file);
+	/* A file of that name on another file system says nothing. */
+	if (file_inode(file)->i_sb->s_magic != PROC_SUPER_MAGIC ||
+	    strcmp(file->f_path.dentry->d_name.name, "kexec_load_disabled"))
+		length = -ENOENT;
+	else
+		length = kernel_read(file, text, sizeof(text) - 1, &position);
+	filp_close(file, NULL);
+	if (length <= 0)
+		return length ? length : -EIO;
+	return text[0] != '0';
+}
+
+static int may_load(struct kjump_diagnosis *diagnosis)
+{
+	int disabled;
+
+	if (!capable(CAP_SYS_BOOT))
+		return fail(diagnosis, -EPERM, KJUMP_REASON_NOT_PERMITTED, 0);
+	if (security_locked_down(LOCKDOWN_KEXEC))
+		return fail(diagnosis, -EPERM, KJUMP_REASON_LOCKED_DOWN, 0);
+	disabled = load_disabled();
+	if (disabled < 0)
+		return fail(diagnosis, -EPERM, KJUMP_REASON_LOAD_DISABLED_UNKNOWN, -disabled);
+	if (disabled)
+		return fail(diagnosis, -EPERM, KJUMP_REASON_LOAD_DISABLED, 0);
+	return 0;
+}
+
+static struct kjump_image *load(struct kjump_load *request, bool user)
+{
+	struct kjump_image *image;
+	int error = may_load(&request->diagnosis);
+
+	if (error)
+		return ERR_PTR(error);
+	image = kzalloc(sizeof(*image), GFP_KERNEL);
+	if (!image) {
+		fail(&request->diagnosis, 0, KJUMP_REASON_NO_MEMORY, sizeof(*image));
+		return ERR_PTR(-ENOMEM);
+	}
+	error = kjr_load(request, user, &image->rust);
+	if (error) {
+		kfree(image);
+		return ERR_PTR(error);
+	}
+	kref_init(&image->references);
+	mutex_init(&image->busy);
+	image->loader = user ? task_tgid_nr(current) : 0;
+	image->loaded_at = ktime_get_boottime_ns();
+	image->frames = request->pages + request->support_frames;
+	mutex_lock(&registry);
+	image->id = request->id = ++last_id;
+	list_add_tail(&image->node, &images);
+	mutex_unlock(&registry);
+	return image;
+}
+
+/* Called with registry held, which it releases. */
+static void free_image(struct kref *references)
+{
+	struct kjump_image *image = container_of(references, struct kjump_image, references);
+
+	list_del(&image->node);
+	mutex_unlock(&registry);
+	kjr_free(image->rust);
+	kfree(image);
+}
+
+static void put(struct kjump_image *image)
+{
+	if (image)
+		kref_put_mutex(&image->references, free_image, &registry);
+}
+
+/* Takes the name away. Returns whether there was one, and with it a reference to drop. */
+static bool forget_name(struct kjump_image *image)
+{
+	bool kept;
+
+	mutex_lock(&registry);
+	kept = image->name[0];
+	memset(image->name, 0, sizeof(image->name));
+	mutex_unlock(&registry);
+	if (kept)
+		module_put(THIS_MODULE);
+	return kept;
+}
+
+static struct kjump_image *find_name(const u64 *name)
+{
+	struct kjump_image *image;
+
+	list_for_each_entry(image, &images, node)
+		if (!memcmp(image->name, name, sizeof(image->name)))
+			return image;
+	return NULL;
+}
+
+/* ---- calls ---- */
+
+struct entry {
+	struct kjump_image *image;
+	struct kjump_call *call;
+	u64 before, after; /* time stamp counter */
+	bool entered;
+};
+
+static struct entry *armed;
+static struct task_struct *armed_by;
+
+static void enter(struct entry *entry)
+{
+	unsigned long flags;
+	int cpu;
+
+	local_irq_save(flags);
+	cpu = smp_processor_id();
+	kernel_fpu_begin();
+	load_direct_gdt(cpu);
+	entry->before = rdtsc_ordered();
+	kjr_enter(entry->image->rust, entry->call);
+	entry->after = rdtsc_ordered();
+	load_fixmap_gdt(cpu);
+	kernel_fpu_end();
+	local_irq_restore(flags);
+	entry->entered = true;
+}
+
+static int enter_stopped(void *entry)
+{
+	enter(entry);
+	return 0;
+}
+
+static int suspend_valid(suspend_state_t state)
+{
+	return state == PM_SUSPEND_MEM && armed_by == current;
+}
+
+/* Something else than this kernel will drive the hardware: drivers must really shut their devices down. */
+static int suspend_begin(suspend_state_t state)
+{
+	pm_set_suspend_via_firmware();
+	return 0;
+}
+
+static void __iomem *local_apic;
+
+/*
+ * The other CPUs are offline, but they wait in this kernel's text, which may be a destination. An INIT to all but
+ * this CPU makes them wait for a start-up interrupt, without running code. Intel SDM volume 3, 11.6.1 and 11.12.9.
+ */
+static void park_other_cpus(void)
+{
+	const u32 init_all_but_self = 0xc4500;
+	u32 low, high;
+
+	if (num_present_cpus() == 1)
+		return;
+	rdmsr_safe(MSR_IA32_APICBASE, &low, &high);
+	if (low & X2APIC_ENABLE) {
+		wrmsr(0x830, init_all_but_self, 0);
+	} else if (local_apic) {
+		writel(0, local_apic + 0x310);
+		writel(init_all_but_self, local_apic + 0x300);
+	}
+	udelay(200);
+}
+
+static int suspend_enter(suspend_state_t state)
+{
+	park_other_cpus();
+	x86_platform.save_sched_clock_state(); /* kvmclock registers itself anew on the way back */
+	enter(armed);
+	x86_platform.restore_sched_clock_state();
+	pm_set_resume_via_firmware();
+	return 0;
+}
+
+static const struct platform_suspend_ops suspend_operations = {
+	.valid = suspend_valid,
+	.begin = suspend_begin,
+	.enter = suspend_enter,
+};
+
+/* The pointer that suspend_set_ops() sets, or NULL where it cannot be found. */
+static const struct platform_suspend_ops **current_suspend_operations;
+
+static int enter_suspended(struct entry *entry)
+{
+	const struct platform_suspend_ops *before = NULL;
+	int error;
+
+	if (current_suspend_operations)
+		before = READ_ONCE(*current_suspend_operations);
+	suspend_set_ops(&suspend_operations);
+	armed = entry;
+	armed_by = current;
+	error = pm_suspend(PM_SUSPEND_MEM);
+	armed_by = NULL;
+	armed = NULL;
+	suspend_set_ops(before);
+	if (!entry->entered && error)
+		return fail(&entry->call->diagnosis, error, KJUMP_REASON_SUSPEND_FAILED, -error);
+	if (!entry->entered)
+		return fail(&entry->call->diagnosis, -EAGAIN, KJUMP_REASON_WOKEN_UP, 0);
+	return 0;
+}
+
+static int enter_quiesced(struct entry *entry)
+{
+	switch (entry->call->quiesced) {
+	case KJUMP_QUIESCE_NONE:
+		enter(entry);
+		return 0;
+	case KJUMP_QUIESCE_STOP:
+		return stop_machine(enter_stopped, entry, NULL);
+	default:
+		return enter_suspended(entry);
+	}
+}
+
+/* kjr_enter leaves the ticks of its own phases; those around it are known here. */
+static void account(struct kjump_image *image, struct entry *entry, u64 start)
+{
+	struct kjump_call *call = entry->call;
+
+	call->ticks.quiesce = entry->before - start;
+	call->ticks.resume = rdtsc_ordered() - entry->after;
+	call->calls = ++image->calls;
+	image->faults += call->status == KJUMP_STATUS_FAULT;
+	image->ticks_run += call->ticks.run;
+	total_calls++;
+}
+
+static int call_image(struct kjump_image *image, struct kjump_call *call)
+{
+	struct entry entry = { .image = image, .call = call };
+	u64 start = rdtsc_ordered();
+	int error;
+
+	call->status = KJUMP_STATUS_NOT_CALLED;
+	if (!mutex_trylock(&image->busy))
+		return fail(&call->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1);
+	error = kjr_quiesce(image->rust, call->quiesce, &call->quiesced, &call->diagnosis);
+	if (!error && !mutex_trylock(&calling)) {
+		error = fail(&call->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 2);
+	} else if (!error) {
+		error = enter_quiesced(&entry);
+		if (!error)
+			account(image, &entry, start);
+		mutex_unlock(&calling);
+	}
+	mutex_unlock(&image->busy);
+	return error;
+}
+
+static int transfer(struct kjump_image *image, struct kjump_transfer *request, bool write, bool user)
+{
+	int error;
+
+	if (!mutex_trylock(&image->busy))
+		return fail(&request->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1);
+	error = kjr_transfer(image->rust, request, write, user);
+	mutex_unlock(&image->busy);
+	return error;
+}
+
+/* ---- for other modules: kjump.h ---- */
+
+struct kjump_image *kjump_load(struct kjump_load *request)
+{
+	might_sleep();
+	return load(request, false);
+}
+EXPORT_SYMBOL_GPL(kjump_load);
+
+int kjump_call(struct kjump_image *image, struct kjump_call *call)
+{
+	if (in_interrupt() || irqs_disabled())
+		return fail(&call->diagnosis, -EINVAL, KJUMP_REASON_WRONG_CONTEXT, 0);
+	return call_image(image, call);
+}
+EXPORT_SYMBOL_GPL(kjump_call);
+
+int kjump_read(struct kjump_image *image, struct kjump_transfer *request)
+{
+	return transfer(image, request, false, false);
+}
+EXPORT_SYMBOL_GPL(kjump_read);
+
+int kjump_write(struct kjump_image *image, struct kjump_transfer *request)
+{
+	return transfer(image, request, true, false);
+}
+EXPORT_SYMBOL_GPL(kjump_write);
+
+void kjump_unload(struct kjump_image *image)
+{
+	might_sleep();
+	put(image);
+}
+EXPORT_SYMBOL_GPL(kjump_unload);
+
+/* ---- /dev/kjump ---- */
+
+struct open_file {
+	struct mutex busy; /* only ever tried */
+	struct kjump_image *image;
+};
+
+static int device_open(struct inode *inode, struct file *file)
+{
+	struct open_file *open;
+
+	if (!capable(CAP_SYS_BOOT))
+		return -EPERM;
+	open = kzalloc(sizeof(*open), GFP_KERNEL);
+	if (!open)
+		return -ENOMEM;
+	mutex_init(&open->busy);
+	file->private_data = open;
+	return 0;
+}
+
+static int device_release(struct inode *inode, struct file *file)
+{
+	struct open_file *open = file->private_data;
+
+	put(open->image);
+	kfree(open);
+	return 0;
+}
+
+static int ioctl_info(struct kjump_info *info)
+{
+	struct kjump_image *image;
+
+	info->version = KJUMP_VERSION;
+	info->features = (IS_ENABLED(CONFIG_SUSPEND) ? KJUMP_FEATURE_SUSPEND : 0) |
+			 (current_suspend_operations ? KJUMP_FEATURE_SUSPEND_OPS_KEPT : 0) |
+			 (IS_ENABLED(CONFIG_CONTIG_ALLOC) ? KJUMP_FEATURE_CLAIM : 0) |
+			 (kjg_gigabyte_pages() ? KJUMP_FEATURE_GIGABYTE_PAGES : 0);
+	info->paging_levels = kjr_paging_levels();
+	info->tsc_khz = tsc_khz;
+	info->mover = kjr_mover();
+	info->images = info->frames = 0;
+	mutex_lock(&registry);
+	info->calls = total_calls;
+	list_for_each_entry(image, &images, node) {
+		info->images++;
+		info->frames += image->frames;
+	}
+	mutex_unlock(&registry);
+	return 0;
+}
+
+static int ioctl_load(struct open_file *open, struct kjump_load *request)
+{
+	struct kjump_image *image;
+
+	if (open->image)
+		return fail(&request->diagnosis, -EBUSY, KJUMP_REASON_ALREADY_LOADED, 0);
+	image = load(request, true);
+	if (IS_ERR(image))
+		return PTR_ERR(image);
+	open->image = image;
+	return 0;
+}
+
+static int ioctl_transfer(struct open_file *open, struct kjump_transfer *request, bool write)
+{
+	if (!open->image)
+		return fail(&request->diagnosis, -ENOENT, KJUMP_REASON_NOT_LOADED, 0);
+	return transfer(open->image, request, write, true);
+}
+
+static int ioctl_call(struct open_file *open, struct kjump_call *call)
+{
+	if (!open->image)
+		return fail(&call->diagnosis, -ENOENT, KJUMP_REASON_NOT_LOADED, 0);
+	return call_image(open->image, call);
+}
+
+static int unload(struct open_file *open)
+{
+	struct kjump_image *image = open->image;
+
+	if (!image)
+		return -ENOENT;
+	open->image = NULL;
+	if (forget_name(image))
+		put(image);
+	put(image);
+	return 0;
+}
+
+/* Printable ASCII, at least one byte, with zeroes behind. */
+static bool is_name(const u64 *words)
+{
+	const char *name = (const char *)words;
+	size_t length = strnlen(name, sizeof(u64) * 4), i;
+
+	for (i = 0; i < length; i++)
+		if (name[i] <= ' ' || name[i] > '~')
+			return false;
+	return length && length < sizeof(u64) * 4 && !memchr_inv(name + length, 0, sizeof(u64) * 4 - length);
+}
+
+static int ioctl_keep(struct open_file *open, struct kjump_name *request)
+{
+	int error = 0;
+
+	if (!open->image)
+		return fail(&request->diagnosis, -ENOENT, KJUMP_REASON_NOT_LOADED, 0);
+	if (!is_name(request->name))
+		return fail(&request->diagnosis, -EINVAL, KJUMP_REASON_BAD_NAME, 0);
+	mutex_lock(&registry);
+	if (open->image->name[0] || find_name(request->name)) {
+		error = fail(&request->diagnosis, -EEXIST, KJUMP_REASON_BAD_NAME, 0);
+	} else {
+		memcpy(open->image->name, request->name, sizeof(request->name));
+		kref_get(&open->image->references);
+		__module_get(THIS_MODULE); /* the module stays while there are kept images */
+	}
+	mutex_unlock(&registry);
+	return error;
+}
+
+static int ioctl_attach(struct open_file *open, struct kjump_name *request)
+{
+	struct kjump_image *image;
+
+	if (open->image)
+		return fail(&request->diagnosis, -EBUSY, KJUMP_REASON_ALREADY_LOADED, 0);
+	if (!is_name(request->name))
+		return fail(&request->diagnosis, -EINVAL, KJUMP_REASON_BAD_NAME, 0);
+	mutex_lock(&registry);
+	image = find_name(request->name);
+	if (image)
+		kref_get(&image->references);
+	mutex_unlock(&registry);
+	if (!image)
+		return fail(&request->diagnosis, -ENOENT, KJUMP_REASON_NO_SUCH_IMAGE, 0);
+	open->image = image;
+	return 0;
+}
+
+static void describe(const struct kjump_image *image, struct kjump_image_info *info)
+{
+	kjr_describe(image->rust, info);
+	info->id = image->id;
+	memcpy(info->name, image->name, sizeof(info->name));
+	info->loader = image->loader;
+	info->calls = image->calls;
+	info->faults = image->faults;
+	info->loaded_at = image->loaded_at;
+	info->ticks_run = image->ticks_run;
+}
+
+static int ioctl_images(struct kjump_list *list)
+{
+	struct kjump_image_info __user *entries = u64_to_user_ptr(list->entries);
+	struct kjump_image *image;
+	int error = 0;
+
+	list->count = 0;
+	mutex_lock(&registry);
+	list_for_each_entry(image, &images, node) {
+		struct kjump_image_info info = {};
+
+		describe(image, &info);
+		if (!error && list->count < list->capacity && copy_to_user(&entries[list->count], &info, sizeof(info)))
+			error = fail(&list->diagnosis, -EFAULT, KJUMP_REASON_BAD_POINTER, list->entries);
+		list->count++;
+	}
+	mutex_unlock(&registry);
+	return error;
+}
+
+static struct kjump_image *get_by_id(u64 id)
+{
+	struct kjump_image *image, *found = NULL;
+
+	mutex_lock(&registry);
+	list_for_each_entry(image, &images, node)
+		if (image->id == id)
+			found = image;
+	if (found)
+		kref_get(&found->references);
+	mutex_unlock(&registry);
+	return found;
+}
+
+static int ioctl_ranges(struct kjump_list *list)
+{
+	struct kjump_range __user *entries = u64_to_user_ptr(list->entries);
+	struct kjump_image *image = get_by_id(list->id);
+	struct kjump_range range;
+	int error = 0;
+
+	if (!image)
+		return fail(&list->diagnosis, -ENOENT, KJUMP_REASON_NO_SUCH_IMAGE, 0);
+	for (list->count = 0; kjr_range(image->rust, list->count, &range) && !error; list->count++)
+		if (list->count < list->capacity && copy_to_user(&entries[list->count], &range, sizeof(range)))
+			error = fail(&list->diagnosis, -EFAULT, KJUMP_REASON_BAD_POINTER, list->entries);
+	put(image);
+	return error;
+}
+
+union structures {
+	u64 size; /* the first field of each */
+	struct kjump_info info;
+	struct kjump_load load;
+	struct kjump_transfer transfer;
+	struct kjump_call call;
+	struct kjump_name name;
+	struct kjump_list list;
+};
+
+/* The size of a request's structure, 0 if there is no such request, and where its diagnosis is, if it has one. */
+static size_t structure(unsigned int number, union structures *request, struct kjump_diagnosis **diagnosis)
+{
+	*diagnosis = NULL;
+	switch (number) {
+	case KJUMP_IOC_INFO:
+		return sizeof(request->info);
+	case KJUMP_IOC_LOAD:
+		*diagnosis = &request->load.diagnosis;
+		return sizeof(request->load);
+	case KJUMP_IOC_READ:
+	case KJUMP_IOC_WRITE:
+		*diagnosis = &request->transfer.diagnosis;
+		return sizeof(request->transfer);
+	case KJUMP_IOC_CALL:
+		*diagnosis = &request->call.diagnosis;
+		return sizeof(request->call);
+	case KJUMP_IOC_KEEP:
+	case KJUMP_IOC_ATTACH:
+		*diagnosis = &request->name.diagnosis;
+		return sizeof(request->name);
+	case KJUMP_IOC_IMAGES:
+	case KJUMP_IOC_RANGES:
+		*diagnosis = &request->list.diagnosis;
+		return sizeof(request->list);
+	default:
+		return 0;
+	}
+}
+
+static int serve(struct open_file *open, unsigned int number, union structures *request)
+{
+	switch (number) {
+	case KJUMP_IOC_INFO:
+		return ioctl_info(&request->info);
+	case KJUMP_IOC_LOAD:
+		return ioctl_load(open, &request->load);
+	case KJUMP_IOC_READ:
+		return ioctl_transfer(open, &request->transfer, false);
+	case KJUMP_IOC_WRITE:
+		return ioctl_transfer(open, &request->transfer, true);
+	case KJUMP_IOC_CALL:
+		return ioctl_call(open, &request->call);
+	case KJUMP_IOC_KEEP:
+		return ioctl_keep(open, &request->name);
+	case KJUMP_IOC_ATTACH:
+		return ioctl_attach(open, &request->name);
+	case KJUMP_IOC_IMAGES:
+		return ioctl_images(&request->list);
+	default:
+		return ioctl_ranges(&request->list);
+	}
+}
+
+/* Every structure is of the first version yet: a shorter one is no structure of ours. */
+static int fetch(union structures *request, size_t known, const void __user *from)
+{
+	u64 size;
+
+	if (get_user(size, (const u64 __user *)from))
+		return -EFAULT;
+	if (size < known)
+		return -EINVAL;
+	if (size > PAGE_SIZE)
+		return -E2BIG;
+	return copy_struct_from_user(request, known, from, size);
+}
+
+static long device_ioctl(struct file *file, unsigned int number, unsigned long argument)
+{
+	struct open_file *open = file->private_data;
+	void __user *user = (void __user *)argument;
+	struct kjump_diagnosis *diagnosis;
+	union structures request = {};
+	size_t known = structure(number, &request, &diagnosis);
+	long error;
+
+	if (!known && number != KJUMP_IOC_UNLOAD)
+		return -ENOTTY;
+	error = known ? fetch(&request, known, user) : 0;
+	if (error)
+		return error;
+	if (diagnosis)
+		*diagnosis = (struct kjump_diagnosis){};
+	if (!mutex_trylock(&open->busy)) {
+		error = diagnosis ? fail(diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1) : -EBUSY;
+	} else {
+		error = known ? serve(open, number, &request) : unload(open);
+		mutex_unlock(&open->busy);
+	}
+	if (known && copy_to_user(user, &request, known))
+		return -EFAULT;
+	return error;
+}
+
+static const struct file_operations device_operations = {
+	.owner = THIS_MODULE,
+	.open = device_open,
+	.release = device_release,
+	.unlocked_ioctl = device_ioctl,
+	.compat_ioctl = device_ioctl, /* every field is 64 bits wide */
+	.llseek = noop_llseek,
+};
+
+static struct miscdevice device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "kjump",
+	.fops = &device_operations,
+	.mode = 0600,
+};
+
+/* ---- the module ---- */
+
+/* A kprobe tells the address of a function by its name; kallsyms_lookup_name tells that of anything else. */
+static void find_suspend_operations(void)
+{
+#ifdef CONFIG_KPROBES
+	struct kprobe probe = { .symbol_name = "kallsyms_lookup_name" };
+	unsigned long (*lookup)(const char *name);
+	unsigned long address;
+
+	if (register_kprobe(&probe))
+		return;
+	address = (unsigned long)probe.addr;
+	unregister_kprobe(&probe);
+#ifdef CONFIG_X86_KERNEL_IBT
+	/* The probe stands behind the ENDBR64 that a call has to land on. */
+	if (*(u32 *)(address - 4) == 0xfa1e0ff3)
+		address -= 4;
+#endif
+	lookup = (void *)address;
+	current_suspend_operations = (void *)lookup("suspend_ops");
+#endif
+}
+
+static void map_local_apic(void)
+{
+	u32 low, high;
+
+	if (rdmsr_safe(MSR_IA32_APICBASE, &low, &high) || low & X2APIC_ENABLE)
+		return;
+	local_apic = ioremap(((u64)high << 32 | low) & PAGE_MASK, PAGE_SIZE);
+}
+
+static int __init kjump_init(void)
+{
+	const char *refusal = kjr_refusal(xen_pv_domain(), cc_platform_has(CC_ATTR_MEM_ENCRYPT));
+	int error;
+
+	if (refusal) {
+		pr_err("not loaded: %s\n", refusal);
+		return -ENODEV;
+	}
+	find_suspend_operations();
+	if (!current_suspend_operations)
+		pr_info("without kallsyms: the machine's own suspend is lost after the first suspend call\n");
+	map_local_apic();
+	error = misc_register(&device);
+	if (error && local_apic)
+		iounmap(local_apic);
+	return error;
+}
+
+static void __exit kjump_exit(void)
+{
+	misc_deregister(&device);
+	if (local_apic)
+		iounmap(local_apic);
+}
+
+module_init(kjump_init);
+module_exit(kjump_exit);
+MODULE_LICENSE("GPL");
+MODULE_DESCRIPTION("Call images in physical memory, and come back");
+MODULE_AUTHOR("The kjump developers");

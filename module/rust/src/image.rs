@@ -1,0 +1,345 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! A loaded image: built from a request, entered, read and written.
+
+use abi::control::mover;
+use abi::device::{Call, Diagnosis, ImageInfo, Load, Range, Ticks, Transfer, load_flag, mode, quiesce, reason};
+use core::mem::{offset_of, size_of_val};
+use kimage::paging::{Levels, Tables};
+use kimage::{Image, Rules, SealedImage, Segment, Zone};
+use phys::{PAGE_SIZE, Pfn, PhysRange, RangeSet};
+use relocator::{ControlPage, Setup, gate};
+
+use crate::cpu;
+use crate::failure::Failure;
+use crate::frames::KernelFrames;
+use crate::kernel::{self, Array, CallerMemory};
+use crate::ranges::Destinations;
+
+/// A loaded image. Fields are dropped in their order: what is borrowed comes last.
+pub struct Loaded {
+    /// Borrows `_segments`.
+    sealed: SealedImage<'static, KernelFrames>,
+    _segments: Array<Segment>,
+    control: Pfn,
+    mode: u64,
+    entry: u64,
+    in_use: u64,
+    first_in_use: u64,
+    /// Where the CPU's state is kept during a call.
+    state: Option<cpu::State>,
+}
+
+/// The image's stack, exceptions' included: 2^3 pages.
+const STACK_ORDER: u32 = 3;
+
+impl Loaded {
+    /// Loads what the request says, and writes into it what it says of the outcome.
+    pub fn load(request: &mut Load, memory: CallerMemory) -> Result<Self, Failure> {
+        check_fields(request)?;
+        let raw = read_segments(request, memory)?;
+        let ranges = Destinations::gather(request, memory)?;
+        let mut segments = make_segments(&raw)?;
+        // Code that is there already, firmware's, need not be in a segment.
+        let entry = (!ranges.vouches_for(request.entry)).then_some(request.entry);
+        let rules = Rules { allowed: ranges.allowed(), entry, max_pages: kernel::total_pages() };
+        let frames = KernelFrames::new(ranges.claims(request, &raw)?);
+        // SAFETY: the slice is borrowed by `sealed` alone, and outlives it: see the order of the fields.
+        let borrowed: &'static mut [Segment] = unsafe { &mut *core::ptr::from_mut(&mut *segments) };
+        let image = Image::new(borrowed, &rules, frames)?;
+        build(image, segments, request, memory, &ranges)
+    }
+
+    /// The level that a call asking for `asked` gets.
+    pub fn quiesce(&self, asked: u64) -> Result<u64, Failure> {
+        match asked {
+            quiesce::SUSPEND => Ok(quiesce::SUSPEND),
+            quiesce::AUTO => Ok(self.check_quick().map_or(quiesce::SUSPEND, |()| quiesce::NONE)),
+            quiesce::NONE | quiesce::STOP => self.check_quick().map(|()| asked),
+            _ => Err(Failure::bad_field(offset_of!(Call, quiesce), asked)),
+        }
+    }
+
+    /// Whether the image may be called while the kernel is up. Suspending ends virtualization.
+    fn check_quick(&self) -> Result<(), Failure> {
+        if self.in_use != 0 {
+            let numbers = [self.first_in_use, self.in_use, self.sealed.pages()];
+            return Err(Failure::new(reason::PAGE_IN_USE, numbers));
+        }
+        if self.mode == mode::PROTECTED && cpu::runs_virtual_machines() {
+            return Err(Failure::new(reason::VIRTUALIZATION_ON, [0; 3]));
+        }
+        Ok(())
+    }
+
+    /// Calls the image.
+    ///
+    /// # Safety
+    /// Interrupts are off, the FPU is the caller's to use, the GDT is the writable one, and nobody but the image uses
+    /// its destinations until this returns.
+    pub unsafe fn enter(&mut self, call: &mut Call) {
+        let page: *mut ControlPage = kernel::virtual_address(self.control).cast();
+        // SAFETY: the control page is the image's own.
+        unsafe { (*page).prepare(call.arguments) };
+        let before = now();
+        let state = self.state.insert(cpu::State::save());
+        // SAFETY: `build` installed the page with an identity map; the rest is the caller's promise. The state is put
+        // back before anything else.
+        unsafe {
+            gate::enter(page, self.control.address().get());
+            state.restore();
+        }
+        // SAFETY: the control page is the image's own again.
+        let table = unsafe { &(*page).table };
+        call.value = table.value;
+        call.status = table.status;
+        call.fault = table.fault;
+        call.ticks = ticks(before, table.stamps, now());
+    }
+
+    /// Moves bytes between the caller and the image, and stops at the first bad address.
+    pub fn transfer(&mut self, request: &Transfer, write: bool, memory: CallerMemory) -> Result<(), Failure> {
+        self.check_inside(request)?;
+        let mut done = 0;
+        while done < request.length {
+            let address = request.address + done;
+            let within = address % PAGE_SIZE;
+            let length = (PAGE_SIZE - within).min(request.length - done);
+            let bytes = self.bytes_at(address, within, length).ok_or_else(|| not_inside(request))?;
+            let theirs = request.buffer.wrapping_add(done);
+            let good = if write { memory.read(theirs, bytes) } else { memory.write(theirs, bytes) };
+            if !good {
+                return Err(Failure::bad_pointer(theirs));
+            }
+            done += length;
+            if !self.sealed.frames_mut().pause_now_and_then() {
+                self.sealed.frames_mut().interrupted = false;
+                let numbers = [done / PAGE_SIZE, request.length / PAGE_SIZE, 0];
+                return Err(Failure::new(reason::INTERRUPTED, numbers));
+            }
+        }
+        Ok(())
+    }
+
+    /// What there is to say about the image.
+    pub fn describe(&self, info: &mut ImageInfo) {
+        info.mode = self.mode;
+        info.entry = self.entry;
+        info.ranges = self.sealed.segments().len() as u64;
+        info.pages = self.sealed.pages();
+        info.claimed = self.sealed.claimed();
+        info.in_use = self.in_use;
+        info.support_frames = self.sealed.support_frames();
+    }
+
+    /// A destination range, by its place in rising order.
+    pub fn range(&self, number: u64) -> Option<Range> {
+        let segment = self.sealed.segments().get(usize::try_from(number).ok()?)?;
+        Some(Range { start: segment.mem, end: segment.mem + segment.memsz })
+    }
+
+    /// All bytes, before any is moved.
+    fn check_inside(&mut self, request: &Transfer) -> Result<(), Failure> {
+        let end = request.address.checked_add(request.length).ok_or_else(|| not_inside(request))?;
+        let mut page = request.address & !(PAGE_SIZE - 1);
+        while page < end && request.length != 0 {
+            let found = Pfn::starting_at(page).and_then(|frame| self.sealed.source_of(frame));
+            found.ok_or_else(|| not_inside(request))?;
+            page += PAGE_SIZE;
+        }
+        Ok(())
+    }
+
+    fn bytes_at(&mut self, address: u64, within: u64, length: u64) -> Option<&mut [u8]> {
+        let source = self.sealed.source_of(Pfn::starting_at(address - within)?)?;
+        let bytes = self.sealed.frames_mut().bytes(source);
+        bytes.get_mut(usize::try_from(within).ok()?..usize::try_from(within + length).ok()?)
+    }
+}
+
+fn check_fields(request: &Load) -> Result<(), Failure> {
+    if request.flags & !load_flag::CLAIM != 0 {
+        return Err(Failure::bad_field(offset_of!(Load, flags), request.flags));
+    }
+    match request.mode {
+        mode::LONG => Ok(()),
+        mode::PROTECTED if request.entry >> 32 == 0 => Ok(()),
+        mode::PROTECTED => Err(Failure::new(reason::ENTRY_TOO_HIGH, [request.entry, 0, 0])),
+        other => Err(Failure::bad_field(offset_of!(Load, mode), other)),
+    }
+}
+
+fn not_inside(request: &Transfer) -> Failure {
+    Failure::new(reason::NOT_IN_IMAGE, [request.address, request.length, 0])
+}
+
+/// More segments than pages of memory cannot all own pages.
+fn read_segments(request: &Load, memory: CallerMemory) -> Result<Array<abi::device::Segment>, Failure> {
+    let count = request.segment_count;
+    if count > kernel::total_pages() {
+        return Err(Failure::bad_field(offset_of!(Load, segment_count), count));
+    }
+    memory.read_array(request.segments, count)
+}
+
+fn make_segments(raw: &[abi::device::Segment]) -> Result<Array<Segment>, Failure> {
+    let no_memory = Failure::no_memory(size_of_val(raw) as u64);
+    Array::from_each(raw, no_memory, |index, segment| {
+        // There are fewer segments than pages of memory, which are fewer than 2^32 up to 16 TiB.
+        let index = u32::try_from(index).unwrap_or(u32::MAX);
+        Ok(Segment::new(index, segment.buf, segment.bufsz, segment.mem, segment.memsz))
+    })
+}
+
+/// Everything that is not a destination, then the sources, then their contents.
+fn build(
+    mut image: Image<'static, KernelFrames>,
+    segments: Array<Segment>,
+    request: &mut Load,
+    memory: CallerMemory,
+    ranges: &Destinations,
+) -> Result<Loaded, Failure> {
+    let zone = if request.mode == mode::PROTECTED { Zone::Below4GiB } else { Zone::Any };
+    let support = Support::take(&mut image, zone, request, ranges)?;
+    let mut sealed = image.seal()?;
+    sealed.frames_mut().end_claims();
+    fill(&mut sealed, memory)?;
+    let (in_use, first_in_use) = count_in_use(&mut sealed, ranges.vouched());
+    support.install(&mut sealed, request);
+    request.pages = sealed.pages();
+    request.claimed = sealed.claimed();
+    request.in_use = in_use;
+    request.first_in_use = first_in_use;
+    request.support_frames = sealed.support_frames();
+    request.control_page = support.control.address().get();
+    Ok(Loaded {
+        sealed,
+        _segments: segments,
+        control: support.control,
+        mode: request.mode,
+        entry: request.entry,
+        in_use,
+        first_in_use,
+        state: None,
+    })
+}
+
+/// What the relocator needs besides the page list.
+struct Support {
+    control: Pfn,
+    stack: Pfn,
+    tables: Tables,
+}
+
+impl Support {
+    fn take(
+        image: &mut Image<'static, KernelFrames>,
+        zone: Zone,
+        request: &Load,
+        ranges: &Destinations,
+    ) -> Result<Self, kimage::Error> {
+        let control = image.support(0, zone)?;
+        let stack = image.support(STACK_ORDER, zone)?;
+        let tables = Tables::new(image, levels(), kernel::gigabyte_pages(), zone)?;
+        for range in ranges.allowed().ranges() {
+            tables.map_identity(image, *range)?;
+        }
+        if let Ok(low) = PhysRange::from_bytes(0, LOW_MEMORY) {
+            tables.map_identity(image, low)?;
+        }
+        if let Ok(entry) = PhysRange::around_bytes(request.entry, 1) {
+            tables.map_identity(image, entry)?;
+        }
+        let gate = gate::address() & !(PAGE_SIZE - 1);
+        if let Some(frame) = kernel::text_frame(gate) {
+            tables.map_page(image, gate, frame)?;
+        }
+        Ok(Self { control, stack, tables })
+    }
+
+    fn install(&self, sealed: &mut SealedImage<'static, KernelFrames>, request: &Load) {
+        let setup = Setup {
+            control_page: self.control.address().get(),
+            identity_cr3: self.tables.root().address().get(),
+            page_list: sealed.head(),
+            stack_end: self.stack.address().get() + (PAGE_SIZE << STACK_ORDER),
+            entry: request.entry,
+            mode: request.mode,
+            mover: best_mover(),
+        };
+        let page: *mut ControlPage = kernel::virtual_address(self.control).cast();
+        // SAFETY: the frame is the image's own, and any bytes are a control page.
+        unsafe { (*page).install(&setup) };
+    }
+}
+
+/// Firmware's data and code: mapped though it is not all RAM.
+const LOW_MEMORY: u64 = 1 << 20;
+
+const CR4_LA57: u64 = 1 << 12;
+
+/// How many levels of page tables the kernel runs with.
+pub fn levels() -> Levels {
+    if cpu::read_cr4() & CR4_LA57 != 0 { Levels::Five } else { Levels::Four }
+}
+
+/// The fastest way to move pages that this CPU has.
+pub fn best_mover() -> u64 {
+    if cpu::has_avx() { mover::AVX } else { mover::SSE2 }
+}
+
+/// The segments' bytes, then zeroes, into the source pages.
+fn fill(sealed: &mut SealedImage<'static, KernelFrames>, memory: CallerMemory) -> Result<(), Failure> {
+    let pages = sealed.pages();
+    let mut done = 0;
+    sealed.visit(|frames, slot| {
+        if !frames.pause_now_and_then() {
+            return Err(Failure::new(reason::INTERRUPTED, [done, pages, 0]));
+        }
+        done += 1;
+        let from = slot.segment.buf.wrapping_add(slot.offset);
+        let length = usize::try_from(slot.bytes_from_buffer()).unwrap_or(0);
+        let (data, zeroes) = frames.bytes(slot.source).split_at_mut(length);
+        zeroes.fill(0);
+        if data.is_empty() || memory.read(from, data) { Ok(()) } else { Err(Failure::bad_pointer(from)) }
+    })
+}
+
+/// Destination pages that the kernel uses: how many, and the first one's address, or all ones.
+fn count_in_use(sealed: &mut SealedImage<'static, KernelFrames>, vouched: RangeSet<'_>) -> (u64, u64) {
+    let (mut count, mut first) = (0, u64::MAX);
+    let _: Result<(), ()> = sealed.visit(|_, slot| {
+        if slot.source != slot.destination && !vouched.contains(slot.destination) {
+            count += 1;
+            first = first.min(slot.destination.address().get());
+        }
+        Ok(())
+    });
+    (count, first)
+}
+
+/// The time stamp counter.
+fn now() -> u64 {
+    // SAFETY: reads a counter that every 64-bit CPU has.
+    unsafe { core::arch::x86_64::_rdtsc() }
+}
+
+/// The phases that are known here; the caller knows the others.
+fn ticks(before: u64, stamps: [u64; 4], after: u64) -> Ticks {
+    let [exchange, call, returned, exchanged] = stamps;
+    Ticks {
+        quiesce: 0,
+        enter: call.wrapping_sub(before),
+        run: returned.wrapping_sub(call),
+        leave: after.wrapping_sub(returned),
+        resume: 0,
+        exchange: call.wrapping_sub(exchange).wrapping_add(exchanged.wrapping_sub(returned)),
+    }
+}
+
+/// The outcome as an errno, with the diagnosis written down.
+pub fn report(result: Result<(), Failure>, diagnosis: &mut Diagnosis) -> i32 {
+    match result {
+        Ok(()) => 0,
+        Err(failure) => failure.report(diagnosis),
+    }
+}

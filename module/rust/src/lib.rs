@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! The Rust half of kjump.ko. `glue.c` calls what stands here, as `seam.h` declares it; what stands here calls the
+//! kernel through [`kernel`] alone.
+#![no_std]
+
+use abi::device::{Call, Diagnosis, ImageInfo, Load, Range, Transfer};
+use core::ffi::{CStr, c_char};
+use core::ptr::NonNull;
+use kimage::paging::Levels;
+
+use crate::failure::Failure;
+use crate::image::Loaded;
+use crate::kernel::CallerMemory;
+
+mod cpu;
+mod failure;
+mod frames;
+mod image;
+mod kernel;
+mod ranges;
+
+#[panic_handler]
+fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
+    kernel::bug()
+}
+
+/// What keeps the module from working here, or null. Must be called before anything else.
+#[unsafe(no_mangle)]
+extern "C" fn kjr_refusal(xen_pv: bool, encrypted_memory: bool) -> *const c_char {
+    cpu::probe();
+    refusal(xen_pv, encrypted_memory).map_or(core::ptr::null(), CStr::as_ptr)
+}
+
+fn refusal(xen_pv: bool, encrypted_memory: bool) -> Option<&'static CStr> {
+    if xen_pv {
+        Some(c"under Xen PV the hypervisor owns page tables and CPU state; use an HVM or PVH guest")
+    } else if encrypted_memory {
+        Some(c"memory encryption (SME, SEV or TDX) is active, and images are not encrypted; boot with mem_encrypt=off")
+    } else if cpu::has_unknown_features() {
+        Some(c"the kernel uses CPU features (CR4) whose state this version of kjump does not know how to keep")
+    } else {
+        None
+    }
+}
+
+/// Loads an image. 0 and the image, or -errno and a diagnosis.
+///
+/// # Safety
+/// Both pointers are good.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn kjr_load(request: &mut Load, user: bool, image: *mut Option<NonNull<Loaded>>) -> i32 {
+    let placed = Loaded::load(request, CallerMemory { user })
+        .and_then(|loaded| kernel::into_memory(loaded).map_err(|_| Failure::no_memory(size_of::<Loaded>() as u64)));
+    match placed {
+        Ok(place) => {
+            // SAFETY: the caller's pointer is good.
+            unsafe { image.write(Some(place)) };
+            0
+        }
+        Err(failure) => failure.report(&mut request.diagnosis),
+    }
+}
+
+/// Frees an image and all it has.
+///
+/// # Safety
+/// Nobody uses it.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn kjr_free(image: NonNull<Loaded>) {
+    // SAFETY: `kjr_load` made it, and the caller is the last to have it.
+    unsafe { kernel::drop_in_memory(image) };
+}
+
+/// Moves bytes into or out of an image.
+#[unsafe(no_mangle)]
+extern "C" fn kjr_transfer(image: &mut Loaded, request: &mut Transfer, write: bool, user: bool) -> i32 {
+    let result = image.transfer(request, write, CallerMemory { user });
+    image::report(result, &mut request.diagnosis)
+}
+
+/// Decides how far the system is quiesced for a call.
+///
+/// # Safety
+/// `level` is good.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn kjr_quiesce(image: &Loaded, asked: u64, level: *mut u64, diagnosis: &mut Diagnosis) -> i32 {
+    let result = image.quiesce(asked).map(|decided| {
+        // SAFETY: the caller's pointer is good.
+        unsafe { level.write(decided) };
+    });
+    image::report(result, diagnosis)
+}
+
+/// Calls an image.
+///
+/// # Safety
+/// As for [`Loaded::enter`].
+#[unsafe(no_mangle)]
+unsafe extern "C" fn kjr_enter(image: &mut Loaded, call: &mut Call) {
+    // SAFETY: the caller's promise.
+    unsafe { image.enter(call) };
+}
+
+/// Describes an image, as far as it is known here.
+#[unsafe(no_mangle)]
+extern "C" fn kjr_describe(image: &Loaded, info: &mut ImageInfo) {
+    image.describe(info);
+}
+
+/// Destination range number `n`.
+#[unsafe(no_mangle)]
+extern "C" fn kjr_range(image: &Loaded, n: u64, range: &mut Range) -> bool {
+    image.range(n).map(|found| *range = found).is_some()
+}
+
+/// How pages are moved.
+#[unsafe(no_mangle)]
+extern "C" fn kjr_mover() -> u64 {
+    image::best_mover()
+}
+
+/// Levels of page tables in use.
+#[unsafe(no_mangle)]
+extern "C" fn kjr_paging_levels() -> u64 {
+    match image::levels() {
+        Levels::Four => 4,
+        Levels::Five => 5,
+    }
+}

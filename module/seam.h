@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Between the two halves of the module: glue.c, which calls the kernel, and the Rust object, which thinks.
+ * rust/src/kernel.rs and rust/src/lib.rs say the same in Rust.
+ */
+#ifndef KJUMP_SEAM_H
+#define KJUMP_SEAM_H
+
+#include <linux/types.h>
+#include "kjump_abi.h"
+
+/* ---- the kernel's services, called from Rust. Physical addresses are plain u64, 0 means none. ---- */
+
+/* 2^order neighbouring pages of which each can be freed alone, below 4 GiB if low; contents undefined. May sleep. */
+u64 kjg_alloc(u32 order, bool low);
+void kjg_free(u64 page);
+/* Takes the pages of [start, end), all System RAM, away from whoever uses them; each can be freed alone. May sleep. */
+bool kjg_claim(u64 start, u64 end);
+/* Where the kernel reaches memory that kjg_alloc or kjg_claim gave. */
+void *kjg_virtual(u64 physical);
+/* Where a page of the module's own text lies. */
+u64 kjg_text_physical(u64 address);
+/* Zeroed memory for arrays. */
+void *kjg_array_alloc(u64 bytes);
+void kjg_array_free(void *array);
+/* Ranges of System RAM, in rising order: fills up to capacity and returns how many there are. */
+u64 kjg_ram_ranges(struct kjump_range *ranges, u64 capacity);
+u64 kjg_total_pages(void);
+/* Between the caller's memory (user space's, or the kernel's own) and ours; 0 or -EFAULT. */
+int kjg_copy_in(void *to, u64 from, u64 bytes, bool user);
+int kjg_copy_out(u64 to, const void *from, u64 bytes, bool user);
+/* A pause in a long load, for the scheduler and the freezer; false if the task is being killed. */
+bool kjg_pause(void);
+bool kjg_has_register(u32 number);
+bool kjg_gigabyte_pages(void);
+void kjg_bug(void) __noreturn;
+
+/* ---- the Rust object, called from glue.c. Errors are -errno with a diagnosis. ---- */
+
+struct kjr_image;
+
+/* What kept the module from working here, as text, or NULL. To be called first. */
+const char *kjr_refusal(bool xen_pv, bool encrypted_memory);
+int kjr_load(struct kjump_load *request, bool user, struct kjr_image **image);
+void kjr_free(struct kjr_image *image);
+int kjr_transfer(struct kjr_image *image, struct kjump_transfer *request, bool write, bool user);
+/* The level that a call asking for this one gets, or an error. */
+int kjr_quiesce(const struct kjr_image *image, u64 asked, u64 *level, struct kjump_diagnosis *diagnosis);
+/* Calls the image. Interrupts off, FPU saved, GDT writable; returns with all of the CPU's state as it was. */
+void kjr_enter(struct kjr_image *image, struct kjump_call *call);
+void kjr_describe(const struct kjr_image *image, struct kjump_image_info *info);
+/* Destination range number n, in rising order. */
+bool kjr_range(const struct kjr_image *image, u64 n, struct kjump_range *range);
+u64 kjr_mover(void);
+u64 kjr_paging_levels(void);
+
+#endif
