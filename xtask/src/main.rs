@@ -6,6 +6,7 @@ mod compiler;
 mod fetch_task;
 mod kernels;
 mod lab_task;
+mod module;
 mod packages;
 mod product;
 mod program;
