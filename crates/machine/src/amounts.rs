@@ -1,0 +1,52 @@
+//! `/proc/meminfo`: how much memory there is.
+
+use crate::Garbled;
+
+/// Amounts of memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Amounts {
+    /// All that the kernel manages.
+    pub total: u64,
+    /// What nobody uses.
+    pub free: u64,
+    /// What could be had without swapping.
+    pub available: u64,
+}
+
+/// Parses `/proc/meminfo`.
+///
+/// # Errors
+/// [`Garbled`] if one of the three amounts is missing or no number of kB.
+pub fn parse(text: &str) -> Result<Amounts, Garbled> {
+    let amount = |name| {
+        let mut lines = text.lines().zip(1..);
+        let found =
+            lines.find_map(|(line, number)| Some((line.strip_prefix(name)?.strip_prefix(':')?, number)));
+        let (value, line) = found.unwrap_or(("", text.lines().count()));
+        parse_amount(value).ok_or(Garbled { line, wanted: "an amount of memory in kB" })
+    };
+    Ok(Amounts { total: amount("MemTotal")?, free: amount("MemFree")?, available: amount("MemAvailable")? })
+}
+
+fn parse_amount(value: &str) -> Option<u64> {
+    value.trim().strip_suffix(" kB")?.parse::<u64>().ok()?.checked_mul(1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_are_bytes() {
+        let text = "MemTotal:        1000 kB\nMemFree:          20 kB\nMemAvailable:     30 kB\n";
+        assert_eq!(parse(text), Ok(Amounts { total: 1_024_000, free: 20_480, available: 30_720 }));
+    }
+
+    #[test]
+    fn an_amount_that_is_missing_or_monstrous_is_garbled() {
+        parse("MemTotal: 1 kB\nMemFree: 1 kB\n").unwrap_err();
+        let monstrous = "MemTotal: 18446744073709551615 kB\nMemFree: 1 kB\nMemAvailable: 1 kB\n";
+        assert_eq!(parse(monstrous).unwrap_err().line, 1);
+        parse("MemTotal: 1 MB\nMemFree: 1 kB\nMemAvailable: 1 kB\n").unwrap_err();
+    }
+}

@@ -1,0 +1,164 @@
+//! `/proc/iomem`: the kernel's tree of physical memory (`kernel/resource.c`).
+
+use phys::PhysRange;
+
+use crate::Garbled;
+
+/// A named part of physical memory. Its ends are bytes: few resources end with a page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resource {
+    /// Address of the first byte.
+    pub first: u64,
+    /// Address of the last byte.
+    pub last: u64,
+    /// In how many others it lies.
+    pub depth: usize,
+    /// What it is.
+    pub name: String,
+}
+
+impl Resource {
+    /// Whether this is memory that the kernel manages.
+    #[must_use]
+    pub fn is_system_ram(&self) -> bool {
+        // Hot-plugged memory has the driver behind the name, as in "System RAM (kmem)".
+        self.name == "System RAM" || self.name.starts_with("System RAM (")
+    }
+
+    /// Size in bytes; one less for all of 64 bits.
+    #[must_use]
+    pub const fn size(&self) -> u64 {
+        (self.last - self.first).saturating_add(1)
+    }
+}
+
+/// All of `/proc/iomem`, in its order: by address, the outer before the inner.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MemoryMap {
+    resources: Vec<Resource>,
+}
+
+impl MemoryMap {
+    /// The resources, in the order of the file.
+    #[must_use]
+    pub fn resources(&self) -> &[Resource] {
+        &self.resources
+    }
+
+    /// Whether the kernel put zeroes in place of all addresses, as it does for readers without `CAP_SYS_ADMIN`.
+    #[must_use]
+    pub fn is_hidden(&self) -> bool {
+        self.resources.len() > 1 && self.resources.iter().all(|resource| resource.last == 0)
+    }
+
+    /// The whole pages of System RAM, in the order of the file.
+    #[must_use]
+    pub fn system_ram(&self) -> Vec<PhysRange> {
+        let ram = self.resources.iter().filter(|resource| resource.is_system_ram());
+        ram.filter_map(|ram| PhysRange::within_bytes(ram.first, ram.size()).ok()).collect()
+    }
+}
+
+/// Parses lines like `  01000000-01e01fff : Kernel code`, two spaces a level.
+///
+/// # Errors
+/// [`Garbled`] at the first line that is none, or that lies deeper than it can.
+pub fn parse(text: &str) -> Result<MemoryMap, Garbled> {
+    let mut resources: Vec<Resource> = Vec::new();
+    for (line, number) in text.lines().zip(1..) {
+        let deepest = resources.last().map_or(0, |outer| outer.depth.saturating_add(1));
+        let resource = parse_line(line).filter(|resource| resource.depth <= deepest);
+        let wanted = "a resource (start-end : name)";
+        resources.push(resource.ok_or(Garbled { line: number, wanted })?);
+    }
+    Ok(MemoryMap { resources })
+}
+
+fn parse_line(line: &str) -> Option<Resource> {
+    let inner = line.trim_start_matches(' ');
+    let indent = line.len() - inner.len();
+    let (range, name) = inner.split_once(" : ")?;
+    let (first, last) = range.split_once('-')?;
+    let (first, last) = (parse_address(first)?, parse_address(last)?);
+    let sound = first <= last && indent.is_multiple_of(2) && !name.is_empty();
+    sound.then(|| Resource { first, last, depth: indent / 2, name: name.into() })
+}
+
+fn parse_address(digits: &str) -> Option<u64> {
+    // `from_str_radix` would take a sign too.
+    digits.bytes().all(|digit| digit.is_ascii_hexdigit()).then(|| u64::from_str_radix(digits, 16).ok())?
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MAP: &str = "\
+00000000-00000fff : Reserved
+00001000-0009fbff : System RAM
+0009fc00-0009ffff : Reserved
+00100000-7ffdefff : System RAM
+  01000000-01e01fff : Kernel code
+100000000-17fffffff : System RAM (kmem)
+";
+
+    #[test]
+    fn resources_keep_their_place_in_the_tree() {
+        let map = parse(MAP).unwrap();
+        assert_eq!(map.resources().len(), 6);
+        let code = &map.resources()[4];
+        assert_eq!((code.first, code.last, code.depth), (0x100_0000, 0x1e0_1fff, 1));
+        assert_eq!(code.name, "Kernel code");
+        assert!(!map.is_hidden());
+    }
+
+    #[test]
+    fn system_ram_is_whole_pages_only() {
+        let ram = parse(MAP).unwrap().system_ram();
+        let ranges: Vec<(u64, u64)> = ram.iter().map(|range| (range.start().get(), range.end())).collect();
+        assert_eq!(ranges, [(0x1000, 0x9f000), (0x10_0000, 0x7ffd_f000), (0x1_0000_0000, 0x1_8000_0000)]);
+    }
+
+    #[test]
+    fn addresses_may_be_hidden() {
+        let map = parse("00000000-00000000 : Reserved\n  00000000-00000000 : System ROM\n").unwrap();
+        assert!(map.is_hidden());
+        assert!(!parse("").unwrap().is_hidden());
+    }
+
+    #[test]
+    fn a_line_that_is_no_resource_is_named_by_its_number() {
+        for bad in [
+            "nonsense",
+            "1000-2000",
+            "1000 : x",
+            "2000-1000 : backwards",
+            "+1000-2000 : signed",
+            " 1000-2000 : half a level",
+            "    1000-2000 : two levels down",
+            "10000000000000000-20000000000000000 : too wide",
+            "1000-2000 : ",
+            "",
+        ] {
+            let text = format!("0-fff : Reserved\n{bad}\n");
+            assert_eq!(parse(&text).unwrap_err().line, 2, "{bad}");
+        }
+    }
+
+    #[test]
+    fn all_of_the_address_space_is_a_resource() {
+        let map = parse("0-ffffffffffffffff : PCI mem\n").unwrap();
+        assert_eq!(map.resources()[0].size(), u64::MAX);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_parsed_or_refused(text in "[ 0-9a-f:\n-]{0,80}") {
+            if let Ok(map) = parse(&text) {
+                prop_assert!(map.resources().iter().all(|resource| resource.first <= resource.last));
+                prop_assert!(map.system_ram().len() <= map.resources().len());
+            }
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What `/proc` and `/sys` tell about the machine, read under a given root directory.
+//!
+//! [`Machine::probe`] reads everything at once and decides nothing: a [`Fact`] that could not be had says which file
+//! would have told it. The parsers are pure functions of a text; every text is hostile.
+//!
+//! | module | reads |
+//! |---|---|
+//! | [`iomem`] | `/proc/iomem` |
+//! | [`firmware_map`] | `/sys/firmware/memmap` |
+//! | [`config`] | the kernel's configuration, wherever the distribution puts it |
+//! | [`kernel`] | release, command line, lockdown, secure boot, switches |
+//! | [`process`] | what this process may do |
+//! | [`amounts`] | `/proc/meminfo` |
+//! | [`cpu`] | `/proc/cpuinfo` |
+//! | [`encryption`] | whether memory is encrypted |
+//! | [`xen`] | whether the kernel runs under Xen |
+//! | [`module`] | kjump's own module: loaded, installed, can it be built |
+#![forbid(unsafe_code)]
+
+pub mod amounts;
+pub mod config;
+pub mod cpu;
+pub mod encryption;
+mod fact;
+pub mod firmware_map;
+pub mod iomem;
+pub mod kernel;
+pub mod module;
+pub mod process;
+mod root;
+pub mod xen;
+
+use std::path::Path;
+
+pub use fact::{Error, Fact, Garbled};
+use root::Root;
+
+/// Everything that is read about a machine.
+#[derive(Debug)]
+pub struct Machine {
+    /// The kernel's release, as in `6.1.0-35-cloud-amd64`.
+    pub release: Fact<String>,
+    /// The command line the kernel was booted with.
+    pub command_line: Fact<String>,
+    /// How the kernel was configured.
+    pub config: Fact<config::Config>,
+    /// How far the kernel keeps root from changing it.
+    pub lockdown: Fact<kernel::Lockdown>,
+    /// Whether the firmware checks what it boots.
+    pub secure_boot: Fact<kernel::SecureBoot>,
+    /// `kernel.kexec_load_disabled`.
+    pub load_disabled: Fact<bool>,
+    /// Whether the kernel refuses modules that are not signed.
+    pub signatures_enforced: Fact<bool>,
+    /// What is where in physical memory.
+    pub memory: Fact<iomem::MemoryMap>,
+    /// What the firmware said about physical memory when the kernel was booted.
+    pub firmware_map: Fact<Vec<firmware_map::FirmwareRange>>,
+    /// How much memory there is.
+    pub amounts: Fact<amounts::Amounts>,
+    /// What this process may do.
+    pub capabilities: Fact<process::Capabilities>,
+    /// Whether this process is in the first user namespace, where capabilities count for the whole machine.
+    pub first_namespace: Fact<bool>,
+    /// Features and number of the CPUs.
+    pub cpu: Fact<cpu::Cpu>,
+    /// Whether memory is encrypted.
+    pub encryption: encryption::Encryption,
+    /// Whether the kernel runs under Xen.
+    pub xen: Fact<xen::Xen>,
+    /// Whether kjump's module is loaded.
+    pub module_loaded: bool,
+    /// Where kjump's module is installed for this kernel, if it is.
+    pub module_file: Fact<Option<module::ModuleFile>>,
+    /// What is missing to build the module for this kernel.
+    pub missing_to_build: Vec<module::Missing>,
+    /// Whether there is a `/dev/kjump`.
+    pub device_node: bool,
+}
+
+impl Machine {
+    /// Reads what there is to read under a root directory, `/` for the machine itself.
+    #[must_use]
+    pub fn probe(root: &Path) -> Self {
+        let root = Root::new(root);
+        let release = kernel::release(&root);
+        let command_line = root.text("/proc/cmdline").map(|text| text.trim_end().to_owned());
+        let config = config::find(&root, release.as_deref().ok());
+        let cpu = root.parse("/proc/cpuinfo", cpu::parse);
+        Self {
+            lockdown: root.parse("/sys/kernel/security/lockdown", kernel::parse_lockdown),
+            secure_boot: kernel::secure_boot(&root),
+            load_disabled: root.parse("/proc/sys/kernel/kexec_load_disabled", kernel::parse_switch),
+            signatures_enforced: root
+                .parse("/sys/module/module/parameters/sig_enforce", kernel::parse_switch),
+            memory: root.parse("/proc/iomem", iomem::parse),
+            firmware_map: firmware_map::read(&root),
+            amounts: root.parse("/proc/meminfo", amounts::parse),
+            capabilities: root.parse("/proc/self/status", process::parse_status),
+            first_namespace: root.parse("/proc/self/uid_map", process::parse_uid_map),
+            encryption: encryption::find(
+                &root,
+                cpu.as_ref().ok(),
+                command_line.as_deref().ok(),
+                config.as_ref().ok(),
+            ),
+            xen: xen::find(&root),
+            module_loaded: module::is_loaded(&root),
+            module_file: module::find_file(&root, release.as_deref().ok()),
+            missing_to_build: module::missing_to_build(&root, release.as_deref().ok()),
+            device_node: root.has("/dev/kjump"),
+            release,
+            command_line,
+            config,
+            cpu,
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! kjump's own kernel module: loaded, installed, can it be built.
+
+use crate::root::Root;
+use crate::{Error, Fact};
+
+/// A file that modules may have, packed or not (`CONFIG_MODULE_COMPRESS`).
+const NAMES: [&str; 4] = ["kjump.ko", "kjump.ko.xz", "kjump.ko.zst", "kjump.ko.gz"];
+/// Folders that modules from outside of the kernel are installed in.
+const FOLDERS: [&str; 3] = ["extra", "updates", "updates/dkms"];
+/// Folders that programs are in.
+const PROGRAMS: [&str; 4] = ["/usr/local/bin", "/usr/bin", "/bin", "/root/.cargo/bin"];
+
+/// Where the module is installed for the running kernel.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ModuleFile {
+    /// The path of the file.
+    pub path: String,
+    /// Whether `modprobe` finds it, that is, `depmod` has seen it.
+    pub listed: bool,
+}
+
+/// Something that is missing to build the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Missing {
+    /// The headers of the running kernel.
+    Headers,
+    /// A program.
+    Program(&'static str),
+}
+
+pub(crate) fn is_loaded(root: &Root) -> bool {
+    root.has("/sys/module/kjump") || root.text("/proc/modules").is_ok_and(|text| names_module(&text))
+}
+
+/// Whether `/proc/modules` names the module.
+#[must_use]
+pub fn names_module(modules: &str) -> bool {
+    modules.lines().any(|line| line.split(' ').next() == Some("kjump"))
+}
+
+pub(crate) fn find_file(root: &Root, release: Option<&str>) -> Fact<Option<ModuleFile>> {
+    let Some(release) = release else {
+        return Err(Error::Absent { path: "/proc/sys/kernel/osrelease".into() });
+    };
+    let folder = format!("/lib/modules/{release}");
+    let listed = match root.text(&format!("{folder}/modules.dep")) {
+        Ok(dependencies) => listed_path(&dependencies).map(|path| absolute(&folder, path)),
+        Err(Error::Absent { .. }) => None,
+        Err(error) => return Err(error),
+    };
+    if let Some(path) = listed.filter(|path| root.has(path)) {
+        return Ok(Some(ModuleFile { path, listed: true }));
+    }
+    let places = FOLDERS.iter().flat_map(|inner| NAMES.map(|name| format!("{folder}/{inner}/{name}")));
+    Ok(places.into_iter().find(|path| root.has(path)).map(|path| ModuleFile { path, listed: false }))
+}
+
+/// The path of the module in `modules.dep`, if it is there.
+#[must_use]
+pub fn listed_path(dependencies: &str) -> Option<&str> {
+    let paths = dependencies.lines().filter_map(|line| Some(line.split_once(':')?.0));
+    paths.into_iter().find(|path| path.rsplit('/').next().is_some_and(|name| NAMES.contains(&name)))
+}
+
+fn absolute(folder: &str, path: &str) -> String {
+    if path.starts_with('/') { path.into() } else { format!("{folder}/{path}") }
+}
+
+pub(crate) fn missing_to_build(root: &Root, release: Option<&str>) -> Vec<Missing> {
+    let headers = release.is_some_and(|release| root.has(&format!("/lib/modules/{release}/build/Makefile")));
+    let mut missing = Vec::new();
+    if !headers {
+        missing.push(Missing::Headers);
+    }
+    let has = |program: &str| PROGRAMS.iter().any(|folder| root.has(&format!("{folder}/{program}")));
+    let programs = ["make", "gcc", "ld", "rustc"].into_iter().filter(|program| !has(program));
+    missing.extend(programs.map(Missing::Program));
+    missing
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_module_is_found_by_its_whole_name() {
+        assert!(names_module("loop 40960 0 - Live 0x0\nkjump 45056 0 - Live 0x0 (OE)\n"));
+        assert!(!names_module("kjump_sample 45056 0 - Live 0x0 (OE)\nother 1 1 kjump, Live 0x0\n"));
+        assert!(!names_module(""));
+    }
+
+    #[test]
+    fn a_module_is_listed_packed_or_not_and_wherever_it_is() {
+        let list = "kernel/fs/fat.ko: \nextra/kjump.ko.xz: kernel/lib/crc.ko\n";
+        assert_eq!(listed_path(list), Some("extra/kjump.ko.xz"));
+        assert_eq!(listed_path("updates/kjump.ko:\n"), Some("updates/kjump.ko"));
+        assert_eq!(listed_path("extra/kjump.ko.bak: \nextra/notkjump.ko: extra/kjump.ko\n"), None);
+    }
+}
