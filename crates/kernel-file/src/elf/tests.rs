@@ -1,0 +1,260 @@
+use std::collections::BTreeMap;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::Segment;
+use abi::page_list::PAGE_SIZE;
+
+/// One program header of a file to be built.
+#[derive(Clone, Debug)]
+struct Header {
+    kind: u32,
+    virt: u64,
+    phys: u64,
+    bytes: Vec<u8>,
+    memsz: u64,
+}
+
+fn load(phys: u64, bytes: &[u8], memsz: u64) -> Header {
+    Header { kind: 1, virt: phys, phys, bytes: bytes.to_vec(), memsz }
+}
+
+fn put(file: &mut [u8], (start, size): Field, number: u64) {
+    file[start..start + size].copy_from_slice(&number.to_le_bytes()[..size]);
+}
+
+/// An ELF file with these headers, its bytes behind them.
+fn build(class: &Class, entry: u64, headers: &[Header]) -> Vec<u8> {
+    let (number, header_bytes) = if class.size == 56 { (2, 64) } else { (1, 52) };
+    let mut file = vec![0; header_bytes];
+    file[..4].copy_from_slice(&MAGIC);
+    put(&mut file, CLASS, number);
+    put(&mut file, DATA, 1);
+    put(&mut file, TYPE, EXECUTABLE);
+    put(&mut file, MACHINE, class.machine);
+    put(&mut file, class.entry, entry);
+    put(&mut file, class.headers_at, header_bytes as u64);
+    put(&mut file, class.header_size, class.size as u64);
+    put(&mut file, class.header_count, headers.len() as u64);
+    let mut offset = header_bytes + headers.len() * class.size;
+    for header in headers {
+        let mut bytes = vec![0; class.size];
+        put(&mut bytes, HEADER_TYPE, header.kind.into());
+        put(&mut bytes, class.offset, offset as u64);
+        put(&mut bytes, class.virt, header.virt);
+        put(&mut bytes, class.phys, header.phys);
+        put(&mut bytes, class.filesz, header.bytes.len() as u64);
+        put(&mut bytes, class.memsz, header.memsz);
+        file.extend(bytes);
+        offset += header.bytes.len();
+    }
+    for header in headers {
+        file.extend(&header.bytes);
+    }
+    file
+}
+
+fn build_64(headers: &[Header]) -> Vec<u8> {
+    build(&CLASS_64, 0x10_0000, headers)
+}
+
+fn shapes(program: &Program<'_>) -> Vec<(u64, u64, usize)> {
+    program.segments.iter().map(|segment| (segment.address, segment.size, segment.bytes.len())).collect()
+}
+
+#[test]
+fn each_load_header_becomes_whole_pages_with_the_rest_zero() {
+    let file = build_64(&[load(0x10_0000, &[1; 0x1800], 0x1800), load(0x20_0000, &[2; 16], 0x5001)]);
+    let program = parse(&file).unwrap();
+    assert_eq!(shapes(&program), [(0x10_0000, 0x2000, 0x1800), (0x20_0000, 0x6000, 16)]);
+    assert_eq!((program.entry, program.mode), (0x10_0000, Mode::Long));
+}
+
+#[test]
+fn a_32_bit_file_is_for_protected_mode() {
+    let file = build(&CLASS_32, 0x8004, &[load(0x8000, &[1; 8], 8)]);
+    let program = parse(&file).unwrap();
+    assert_eq!((program.entry, program.mode), (0x8004, Mode::Protected));
+    assert_eq!(shapes(&program), [(0x8000, 0x1000, 8)]);
+}
+
+#[test]
+fn load_headers_that_meet_in_a_page_share_a_segment() {
+    let file = build_64(&[load(0x10_1010, &[2; 16], 0x2000), load(0x10_0000, &[1; 0x1008], 0x1008)]);
+    let program = parse(&file).unwrap();
+    assert_eq!(shapes(&program), [(0x10_0000, 0x4000, 0x1020)]);
+    let bytes = &program.segments[0].bytes;
+    assert_eq!((bytes[0x1007], bytes[0x1008], bytes[0x100f], bytes[0x1010]), (1, 0, 0, 2));
+    assert_eq!(program.segments[0].name, "load header 1, load header 0");
+}
+
+#[test]
+fn zeroes_before_a_shared_page_are_not_written_out() {
+    let terabyte = 1 << 40;
+    let file = build_64(&[load(0x10_0000, &[1; 8], terabyte), load(0x10_0000 + terabyte, &[2; 8], 8)]);
+    assert_eq!(shapes(&parse(&file).unwrap()), [(0x10_0000, terabyte, 8), (0x10_0000 + terabyte, 0x1000, 8)]);
+    let file = build_64(&[load(0x10_0000, &[1; 8], terabyte + 4), load(0x10_0010 + terabyte, &[2; 8], 8)]);
+    assert_eq!(
+        shapes(&parse(&file).unwrap()),
+        [(0x10_0000, terabyte, 8), (0x10_0000 + terabyte, 0x1000, 0x18)]
+    );
+}
+
+#[test]
+fn a_load_header_without_memory_counts_for_nothing() {
+    let file = build_64(&[load(u64::MAX, &[], 0), load(0x10_0000, &[1], 1)]);
+    assert_eq!(shapes(&parse(&file).unwrap()), [(0x10_0000, 0x1000, 1)]);
+}
+
+#[test]
+fn a_virtual_entry_point_is_translated() {
+    let header = Header { virt: 0xffff_ffff_8100_0000, ..load(0x100_0000, &[1; 64], 64) };
+    for (entry, physical) in [
+        (0xffff_ffff_8100_0010, 0x100_0010),
+        (0x100_0020, 0x100_0020),
+        (0xffff_ffff_8100_0040, 0xffff_ffff_8100_0040),
+    ] {
+        assert_eq!(parse(&build(&CLASS_64, entry, std::slice::from_ref(&header))).unwrap().entry, physical);
+    }
+}
+
+#[test]
+fn a_file_that_ends_early_is_refused_wherever_it_ends() {
+    let whole = build_64(&[load(0x10_0000, &[1; 32], 64)]);
+    parse(&whole).unwrap();
+    for length in 0..whole.len() {
+        let error = parse(&whole[..length]).unwrap_err();
+        assert!(matches!(error, Error::OutOfFile { .. }), "{length}: {error}");
+    }
+}
+
+#[test]
+fn errors_name_the_load_header_and_the_numbers() {
+    let good = load(0x10_0000, &[1; 32], 64);
+    let text = |headers: &[Header]| parse(&build_64(headers)).unwrap_err().to_string();
+    assert_eq!(
+        text(&[good.clone(), load(0x20_0000, &[1; 32], 31)]),
+        "load header 1: 0x20 bytes of the file do not fit in 0x1f bytes of memory"
+    );
+    assert_eq!(
+        text(&[good.clone(), load(0x10_003f, &[1; 4], 4)]),
+        "load header 0 and load header 1 overlap in 0x10003f-0x10003f"
+    );
+    assert_eq!(
+        text(&[load(u64::MAX - 0xfff, &[1], 2)]),
+        "load header 0: 0x2 bytes at 0xfffffffffffff000 are beyond the end of the address space"
+    );
+    assert_eq!(text(&[]), "the file has no load header with memory");
+    assert_eq!(
+        text(&[Header { kind: 3, ..good }]),
+        "the file is not static (it has an interpreter); link it with `-static -no-pie`"
+    );
+}
+
+#[test]
+fn a_field_that_tells_of_another_kind_of_file_is_refused() {
+    let whole = build_64(&[load(0x10_0000, &[1; 32], 64)]);
+    let changed = |field, number| {
+        let mut file = whole.clone();
+        put(&mut file, field, number);
+        parse(&file).unwrap_err().to_string()
+    };
+    assert_eq!(changed(CLASS, 3), "ELF class is 0x3; 1 (32-bit) and 2 (64-bit) exist");
+    assert_eq!(changed(DATA, 2), "ELF data encoding is 0x2; x86 is little-endian, 1");
+    assert_eq!(changed(TYPE, 1), "ELF type is 0x1; needed is 2, a static executable");
+    assert!(changed(TYPE, 3).contains("-no-pie"));
+    assert!(changed(MACHINE, 183).starts_with("ELF machine is 0xb7; "));
+    assert!(changed(CLASS_64.header_size, 32).starts_with("size of a program header is 0x20; "));
+    assert!(changed(CLASS_64.header_count, 0xffff).starts_with("number of program headers is 0xffff; "));
+    assert!(changed(CLASS_64.headers_at, u64::MAX).starts_with("the table of program headers would be 0x38"));
+}
+
+#[test]
+fn bytes_that_two_load_headers_share_are_refused() {
+    let mut file = build_64(&[load(0x10_0000, &[1; 64], 64), load(0x20_0000, &[2; 64], 64)]);
+    let (offset, filesz, memsz) = (CLASS_64.offset, CLASS_64.filesz, CLASS_64.memsz);
+    let length = file.len() as u64;
+    for header in [64, 64 + 56] {
+        for (field, number) in [(offset, 0), (filesz, length), (memsz, length)] {
+            put(&mut file, (header + field.0, field.1), number);
+        }
+    }
+    assert_eq!(parse(&file), Err(Error::SharedBytes { bytes: 2 * length, length }));
+}
+
+/// Every byte of the headers' memory that is not zero.
+fn bytes_by_address(headers: &[Header]) -> BTreeMap<u64, u8> {
+    let all = headers.iter().flat_map(|header| (header.phys..).zip(header.bytes.iter().copied()));
+    all.filter(|&(_, byte)| byte != 0).collect()
+}
+
+fn bytes_of_segments(segments: &[Segment<'_>]) -> BTreeMap<u64, u8> {
+    let all = segments.iter().flat_map(|segment| (segment.address..).zip(segment.bytes.iter().copied()));
+    all.filter(|&(_, byte)| byte != 0).collect()
+}
+
+fn pages_of(ranges: impl Iterator<Item = (u64, u64)>) -> Vec<u64> {
+    let mut pages: Vec<u64> =
+        ranges.flat_map(|(start, size)| start / PAGE_SIZE..(start + size).div_ceil(PAGE_SIZE)).collect();
+    pages.sort_unstable();
+    pages
+}
+
+prop_compose! {
+    /// Load headers in rising order with small gaps, so that many meet in a page.
+    fn headers()(parts in prop::collection::vec((0_u64..6000, 0_usize..6000, 0_u64..9000), 1..6)) -> Vec<Header> {
+        let mut address = 0x10_0000;
+        let mut headers = Vec::new();
+        for ((gap, filesz, zeroes), value) in parts.into_iter().zip(1_u8..) {
+            let memsz = filesz as u64 + zeroes;
+            headers.push(load(address + gap, &vec![value; filesz], memsz));
+            address += gap + memsz;
+        }
+        headers
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_byte_is_where_its_load_header_puts_it(headers in headers(), narrow: bool) {
+        let class = if narrow { &CLASS_32 } else { &CLASS_64 };
+        let file = build(class, 0x10_0000, &headers);
+        let Ok(program) = parse(&file) else {
+            prop_assert!(headers.iter().all(|header| header.memsz == 0));
+            return Ok(());
+        };
+        prop_assert_eq!(bytes_of_segments(&program.segments), bytes_by_address(&headers));
+        let mut wanted = pages_of(headers.iter().filter(|header| header.memsz > 0).map(|it| (it.phys, it.memsz)));
+        wanted.dedup();
+        prop_assert_eq!(pages_of(program.segments.iter().map(|it| (it.address, it.size))), wanted);
+    }
+
+    #[test]
+    fn a_file_with_any_byte_changed_is_refused_or_gives_sound_segments(
+        headers in headers(), changes in prop::collection::vec((0_usize..400, any::<u8>()), 0..8),
+    ) {
+        let mut file = build_64(&headers);
+        for (place, value) in changes {
+            if let Some(byte) = file.get_mut(place) { *byte = value; }
+        }
+        if let Ok(program) = parse(&file) {
+            assert_sound(&program, file.len());
+        }
+    }
+}
+
+/// What holds for every program, whatever the file.
+fn assert_sound(program: &Program<'_>, file_length: usize) {
+    assert!(!program.segments.is_empty());
+    let mut end = 0;
+    let mut copied = 0;
+    for segment in &program.segments {
+        assert!(segment.address.is_multiple_of(PAGE_SIZE) && segment.size.is_multiple_of(PAGE_SIZE));
+        assert!(segment.size > 0 && segment.bytes.len() as u64 <= segment.size);
+        assert!(segment.address >= end && segment.address.checked_add(segment.size).is_some());
+        end = segment.end();
+        copied += segment.bytes.len();
+    }
+    assert!(copied <= file_length + program.segments.len() * 2 * 4096);
+}
