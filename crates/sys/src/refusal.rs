@@ -1,0 +1,196 @@
+//! What the module says when it refuses, in words: what is wrong, and what can be done about it.
+
+use std::fmt;
+use std::io;
+
+use abi::device::{Diagnosis, reason};
+
+/// What was asked of `/dev/kjump`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is the ioctl of its name in abi::device")]
+pub enum Request {
+    Info,
+    Load,
+    Read,
+    Write,
+    Call,
+    Unload,
+    Keep,
+    Attach,
+    Images,
+    Ranges,
+}
+
+/// A request that the module, or the kernel before it, did not carry out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub struct Refusal {
+    /// What was asked.
+    pub request: Request,
+    /// The error number of `errno(3)`.
+    pub errno: i32,
+    /// The reason with its numbers, as the module wrote it.
+    pub diagnosis: Diagnosis,
+}
+
+impl Refusal {
+    /// Whether the reason is an error of the image builder, whose words are those of the crate `kimage`.
+    #[must_use]
+    pub const fn is_of_image(&self) -> bool {
+        matches!(self.diagnosis.reason, reason::IMAGE_FIRST..=reason::IMAGE_LAST)
+    }
+
+    /// What can be done about it, if anything.
+    #[must_use]
+    pub const fn advice(&self) -> Option<&'static str> {
+        Some(match self.diagnosis.reason {
+            reason::BAD_SIZE | reason::BAD_FIELD => "use a module and a program of the same version",
+            reason::LOCKED_DOWN => {
+                "boot without lockdown: secure boot off in the firmware, no lockdown= on the command line"
+            }
+            reason::LOAD_DISABLED => {
+                "reboot, and do not set the sysctl: it cannot be cleared in a running system"
+            }
+            reason::LOAD_DISABLED_UNKNOWN => "mount /proc; the kernel needs CONFIG_KEXEC for this file",
+            reason::NOT_PERMITTED => "run as root",
+            reason::NOT_LOADED => "load an image first",
+            reason::UNDER_WAY => "try again when that is done",
+            reason::PAGE_IN_USE => {
+                "quiesce with `suspend`, let pages be claimed, or use an address outside of the kernel's memory"
+            }
+            reason::SUSPEND_FAILED => "the kernel log names the task or the device that did not stop",
+            reason::WOKEN_UP => "try again; /sys/kernel/debug/wakeup_sources shows what wakes the system",
+            reason::NOT_IN_IMAGE => "`kjump map` shows the image's addresses",
+            reason::BAD_NAME => "choose another name, or unload the image that has it",
+            reason::NO_SUCH_IMAGE => "`kjump status` lists the images",
+            reason::NO_MEMORY => "free memory or load a smaller image",
+            reason::ENTRY_TOO_HIGH => "place the image below 4 GiB or enter it in 64-bit mode",
+            reason::ALREADY_LOADED => "unload it first",
+            _ => return self.advice_by_errno(),
+        })
+    }
+
+    const fn advice_by_errno(&self) -> Option<&'static str> {
+        const ENOTTY: i32 = 25;
+        match self.errno {
+            ENOTTY => Some("use a module and a program of the same version"),
+            _ => None,
+        }
+    }
+}
+
+/// What is wrong, and behind a semicolon what can be done.
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_cause(f)?;
+        match self.advice() {
+            Some(advice) => write!(f, "; {advice}"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Refusal {
+    fn write_cause(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, ..] = self.diagnosis.numbers;
+        match self.diagnosis.reason {
+            reason::BAD_SIZE => {
+                write!(f, "the module takes structures of {b} to {c} bytes and was given {a}")
+            }
+            reason::BAD_FIELD => {
+                write!(f, "the module does not know the value {b:#x} at byte {a} of the request")
+            }
+            reason::LOCKED_DOWN => f.write_str("the kernel is locked down"),
+            reason::LOAD_DISABLED => f.write_str("kernel.kexec_load_disabled is 1"),
+            reason::LOAD_DISABLED_UNKNOWN => f.write_str("kernel.kexec_load_disabled could not be read"),
+            reason::NOT_PERMITTED => f.write_str("CAP_SYS_BOOT is missing"),
+            reason::NOT_LOADED => f.write_str("no image is loaded"),
+            reason::UNDER_WAY if a == 2 => f.write_str("a request for another image is under way"),
+            reason::UNDER_WAY => f.write_str("another request for this image is under way"),
+            reason::PAGE_IN_USE => {
+                write!(f, "the kernel uses {b} of the image's {c} destination pages, the first at {a:#x}")
+            }
+            reason::SUSPEND_FAILED => write!(f, "the system did not suspend: {}", Errno(a)),
+            reason::WOKEN_UP => f.write_str("the system was woken up before the image was called"),
+            reason::INTERRUPTED => write!(f, "a signal ended it after {a} of {b} pages"),
+            reason::BAD_POINTER => write!(f, "the module cannot reach the program's memory at {a:#x}"),
+            reason::NOT_IN_IMAGE => write!(f, "the image does not have all of the {b:#x} bytes at {a:#x}"),
+            reason::BAD_NAME => f.write_str("the name is no name or kept already"),
+            reason::NO_SUCH_IMAGE => f.write_str("there is no such image"),
+            reason::NO_MEMORY => write!(f, "no memory for {a} bytes"),
+            reason::ENTRY_TOO_HIGH => {
+                write!(f, "entry point {a:#x} is not below 4 GiB, as 32-bit mode needs")
+            }
+            reason::ALREADY_LOADED => f.write_str("an image is loaded already"),
+            reason::WRONG_CONTEXT => f.write_str("images are not called from where the kernel cannot sleep"),
+            reason::NONE => write!(f, "{}", Errno(self.errno.unsigned_abs().into())),
+            other => {
+                write!(
+                    f,
+                    "reason {other} {:x?} ({})",
+                    self.diagnosis.numbers,
+                    Errno(self.errno.unsigned_abs().into())
+                )
+            }
+        }
+    }
+}
+
+/// An error number that shows as the system's text for it.
+struct Errno(u64);
+
+impl fmt::Display for Errno {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match i32::try_from(self.0) {
+            Ok(number) => write!(f, "{}", io::Error::from_raw_os_error(number)),
+            Err(_) => write!(f, "error {}", self.0),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(reason: u64, numbers: [u64; 5]) -> Refusal {
+        Refusal { request: Request::Call, errno: 16, diagnosis: Diagnosis { reason, numbers } }
+    }
+
+    #[test]
+    fn a_refusal_names_the_numbers_and_what_can_be_done() {
+        assert_eq!(
+            refusal(reason::PAGE_IN_USE, [0x20_0000, 3, 16, 0, 0]).to_string(),
+            "the kernel uses 3 of the image's 16 destination pages, the first at 0x200000; quiesce with `suspend`, \
+             let pages be claimed, or use an address outside of the kernel's memory"
+        );
+        assert_eq!(
+            refusal(reason::SUSPEND_FAILED, [16, 0, 0, 0, 0]).to_string(),
+            "the system did not suspend: Device or resource busy (os error 16); \
+             the kernel log names the task or the device that did not stop"
+        );
+    }
+
+    #[test]
+    fn a_refusal_without_a_reason_is_its_errno() {
+        assert_eq!(refusal(reason::NONE, [0; 5]).to_string(), "Device or resource busy (os error 16)");
+    }
+
+    #[test]
+    fn every_reason_of_the_interface_has_words_of_its_own() {
+        for number in reason::BAD_SIZE..=reason::WRONG_CONTEXT {
+            let text = refusal(number, [1, 2, 3, 4, 5]).to_string();
+            assert!(!text.starts_with("reason"), "{number}: {text}");
+        }
+    }
+
+    #[test]
+    fn a_reason_of_a_later_module_keeps_its_numbers() {
+        assert_eq!(
+            refusal(7777, [1, 0x20, 3, 4, u64::MAX]).to_string(),
+            "reason 7777 [1, 20, 3, 4, ffffffffffffffff] (Device or resource busy (os error 16))"
+        );
+        assert_eq!(
+            refusal(reason::SUSPEND_FAILED, [u64::MAX, 0, 0, 0, 0]).to_string().split(';').next(),
+            Some("the system did not suspend: error 18446744073709551615")
+        );
+    }
+}
