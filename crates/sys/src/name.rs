@@ -1,18 +1,18 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A name that an image is kept under: 1 to 31 printable ASCII characters.
+/// A name that an image is kept under: 1 to 31 printable ASCII characters, no space.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ImageName(String);
 
 /// The text is no [`ImageName`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a name has 1 to {} printable ASCII characters, this has {length}{}", ImageName::LONGEST,
-    if *.printable { "" } else { ", not all of them printable ASCII" })]
+#[error("a name has 1 to {} printable ASCII characters without spaces, this has {length}{}", ImageName::LONGEST,
+    if *.printable { "" } else { ", not all of them such" })]
 pub struct BadName {
     /// Its length in bytes.
     pub length: usize,
-    /// Whether all of it is printable ASCII.
+    /// Whether all of it is printable ASCII and no space.
     pub printable: bool,
 }
 
@@ -53,7 +53,7 @@ impl FromStr for ImageName {
     type Err = BadName;
 
     fn from_str(text: &str) -> Result<Self, BadName> {
-        let printable = text.bytes().all(|byte| (b' '..=b'~').contains(&byte));
+        let printable = text.bytes().all(|byte| byte.is_ascii_graphic());
         if text.is_empty() || text.len() > Self::LONGEST || !printable {
             return Err(BadName { length: text.len(), printable });
         }
@@ -73,7 +73,7 @@ mod tests {
 
     #[test]
     fn a_name_survives_the_way_through_words() {
-        for text in ["a", "kexec", "eightlet", "nine bits", &"x".repeat(31)] {
+        for text in ["a", "kexec", "eightlet", "nine-bits", &"x".repeat(31)] {
             let name: ImageName = text.parse().unwrap();
             assert_eq!(ImageName::from_words(name.words()).as_ref(), Some(&name));
         }
@@ -86,12 +86,12 @@ mod tests {
 
     #[test]
     fn a_name_is_neither_empty_nor_long_nor_unprintable() {
-        for text in ["", &"x".repeat(32), "a\nb", "gr\u{fc}n"] {
+        for text in ["", &"x".repeat(32), "a b", "a\nb", "gr\u{fc}n"] {
             assert!(text.parse::<ImageName>().is_err(), "{text}");
         }
         assert_eq!(
             "x".repeat(40).parse::<ImageName>().unwrap_err().to_string(),
-            "a name has 1 to 31 printable ASCII characters, this has 40"
+            "a name has 1 to 31 printable ASCII characters without spaces, this has 40"
         );
     }
 

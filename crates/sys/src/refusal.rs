@@ -5,6 +5,11 @@ use std::io;
 
 use abi::device::{Diagnosis, reason};
 
+/// `include/uapi/asm-generic/errno-base.h`: no such entry.
+const ENOENT: i32 = 2;
+/// Likewise: the file does not know the ioctl.
+const ENOTTY: i32 = 25;
+
 /// What was asked of `/dev/kjump`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is the ioctl of its name in abi::device")]
@@ -65,12 +70,17 @@ impl Refusal {
             reason::NO_MEMORY => "free memory or load a smaller image",
             reason::ENTRY_TOO_HIGH => "place the image below 4 GiB or enter it in 64-bit mode",
             reason::ALREADY_LOADED => "unload it first",
+            reason::VOUCHED_RAM => {
+                "reserve the range from the kernel, as with memmap=SIZE$START on its command line"
+            }
+            reason::VIRTUALIZATION_ON => {
+                "stop the virtual machines and unload kvm_intel or kvm_amd, or quiesce with `suspend`"
+            }
             _ => return self.advice_by_errno(),
         })
     }
 
     const fn advice_by_errno(&self) -> Option<&'static str> {
-        const ENOTTY: i32 = 25;
         match self.errno {
             ENOTTY => Some("use a module and a program of the same version"),
             _ => None,
@@ -122,6 +132,18 @@ impl Refusal {
             }
             reason::ALREADY_LOADED => f.write_str("an image is loaded already"),
             reason::WRONG_CONTEXT => f.write_str("images are not called from where the kernel cannot sleep"),
+            reason::VOUCHED_RAM => {
+                write!(f, "range {} that was vouched for, {b:#x}-{c:#x}, is System RAM", a.saturating_add(1))
+            }
+            reason::BAD_VOUCHED => write!(
+                f,
+                "range {} that was vouched for, {b:#x}-{c:#x}, is no range of whole 4 KiB pages",
+                a.saturating_add(1)
+            ),
+            reason::VIRTUALIZATION_ON => f.write_str("32-bit mode does not go with virtual machines running"),
+            reason::NONE if self.request == Request::Unload && self.errno == ENOENT => {
+                f.write_str("no image is loaded")
+            }
             reason::NONE => write!(f, "{}", Errno(self.errno.unsigned_abs().into())),
             other => {
                 write!(
@@ -176,7 +198,12 @@ mod tests {
 
     #[test]
     fn every_reason_of_the_interface_has_words_of_its_own() {
-        for number in reason::BAD_SIZE..=reason::WRONG_CONTEXT {
+        let header = std::fs::read_to_string("../../module/kjump_abi.h").unwrap();
+        let definitions = header.lines().filter_map(|line| line.strip_prefix("#define KJUMP_REASON_"));
+        let numbers = definitions.map(|line| line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap());
+        let own: Vec<u64> = numbers.filter(|&number| number > reason::IMAGE_LAST).collect();
+        assert!(own.len() > 20);
+        for number in own {
             let text = refusal(number, [1, 2, 3, 4, 5]).to_string();
             assert!(!text.starts_with("reason"), "{number}: {text}");
         }
