@@ -8,6 +8,7 @@ mod kernels;
 mod lab_task;
 mod module;
 mod packages;
+mod payloads;
 mod product;
 mod program;
 mod tree;

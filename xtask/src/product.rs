@@ -6,14 +6,14 @@ use anyhow::{Result, bail};
 use lab::{Kernel, Kit, Product};
 
 use crate::apt::{self, Archive, Suites};
-use crate::{module, packages, program, tree};
+use crate::{module, packages, payloads, program, tree};
 
 /// Everything that is built for a kernel, brought up to date. A part whose sources are not there is left out.
 ///
 /// # Errors
 /// A part does not build.
 pub(crate) fn product_for(kernel: &Kernel) -> Result<Product> {
-    Ok(Product { kjump: kjump()?, module: Some(module::build(kernel)?), payloads: None })
+    Ok(Product { kjump: kjump()?, module: Some(module::build(kernel)?), payloads: Some(payloads::build()?) })
 }
 
 /// What the lab needs in a guest besides the product.

@@ -1,0 +1,48 @@
+/*
+ * fault64(vector): 0 divide, 1 debug, 3 breakpoint, 6 invalid opcode, 8 double fault (no stack), 13 general protection,
+ * 14 page fault at 0x7ffffffff000. Anything else returns 0. Registers hold 0x1111, 0x2222 ... for whoever looks.
+ */
+        .globl  _start
+_start:
+        mov     %rdi, %rax
+        mov     $0x1111, %ebx
+        mov     $0x2222, %ecx
+        mov     $0x3333, %edx
+        mov     $0xcccc, %r12d
+        mov     $0xdddd, %r13d
+        mov     $0xeeee, %r14d
+        mov     $0xffff, %r15d
+        cmp     $0, %eax
+        je      divide
+        cmp     $1, %eax
+        je      debug
+        cmp     $3, %eax
+        je      breakpoint
+        cmp     $6, %eax
+        je      opcode
+        cmp     $8, %eax
+        je      double
+        cmp     $13, %eax
+        je      protection
+        cmp     $14, %eax
+        je      page
+        xor     %eax, %eax
+        ret
+divide: xor     %ecx, %ecx
+        xor     %edx, %edx
+        div     %ecx
+debug:  pushfq
+        orq     $0x100, (%rsp)
+        popfq
+        nop
+breakpoint:
+        int3
+opcode: ud2
+double: movabs  $0x7ffffffff000, %rsp
+        push    %rax
+protection:
+        mov     $0xffff, %eax
+        mov     %eax, %ds
+page:   movabs  $0x7ffffffff000, %rdi
+        mov     (%rdi), %rax
+        ret

@@ -1,0 +1,84 @@
+//! Small images to call, from `bare/payloads`, as static executables.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+
+use crate::{packages, program, tree};
+
+/// One executable: its name is the source's, with what follows a dash for the variant.
+struct Payload {
+    name: &'static str,
+    /// Physical address of its first byte.
+    address: u64,
+    /// Words for the assembler.
+    defines: &'static [&'static str],
+}
+
+const fn payload(name: &'static str, address: u64, defines: &'static [&'static str]) -> Payload {
+    Payload { name, address, defines }
+}
+
+const PAYLOADS: [Payload; 13] = [
+    payload("sum64", 0x10_0000, &[]),
+    payload("sum32", 0x11_0000, &[]),
+    payload("fault64", 0x12_0000, &[]),
+    payload("fault32", 0x13_0000, &[]),
+    payload("dirty64", 0x14_0000, &[]),
+    payload("dirty32", 0x15_0000, &[]),
+    payload("reverse64", 0x16_0000, &[]),
+    payload("reverse32", 0x18_0000, &[]),
+    payload("spin64", 0x1a_0000, &[]),
+    payload("phy_mode", 0x1b_0000, &[]),
+    payload("window64-1", 0x20_0000, &["SIZE=0x100000"]),
+    payload("window64-64", 0x20_0000, &["SIZE=0x4000000"]),
+    payload("window64-400", 0x20_0000, &["SIZE=0x19000000"]),
+];
+
+/// Assembles and links them all; they are small. Returns their directory.
+///
+/// # Errors
+/// One does not assemble or link.
+pub(crate) fn build() -> Result<PathBuf> {
+    packages::for_module()?;
+    let _lock = tree::lock("payloads")?;
+    let dir = tree::target().join("payloads");
+    fs::create_dir_all(&dir)?;
+    for payload in &PAYLOADS {
+        payload.build(&dir)?;
+    }
+    Ok(dir)
+}
+
+impl Payload {
+    fn build(&self, dir: &Path) -> Result<()> {
+        let source = self.name.split('-').next().unwrap_or(self.name);
+        let source = tree::root().join("bare/payloads").join(format!("{source}.S"));
+        let executable = dir.join(self.name);
+        if is_newer(&executable, &source) {
+            return Ok(());
+        }
+        // 32-bit code says so itself (.code32); the executable's class tells the mode it is called in.
+        let text = fs::read_to_string(&source)?;
+        let (class, emulation) = if text.contains(".code32") { ("--32", "elf_i386") } else { ("--64", "elf_x86_64") };
+        let object = executable.with_extension("o");
+        let mut assembler = Command::new("as");
+        assembler.args([class, "--fatal-warnings", "-o"]).arg(&object);
+        for define in self.defines {
+            assembler.args(["--defsym", define]);
+        }
+        program::quiet(assembler.arg(&source))?;
+        let mut linker = Command::new("ld");
+        linker.args(["-m", emulation, "-static", "-N", "--build-id=none"]);
+        linker.arg(format!("-Ttext={:#x}", self.address));
+        program::quiet(linker.arg("-o").arg(&executable).arg(&object))?;
+        Ok(fs::remove_file(object)?)
+    }
+}
+
+fn is_newer(made: &Path, source: &Path) -> bool {
+    let time = |path: &Path| fs::metadata(path).and_then(|metadata| metadata.modified()).ok();
+    matches!((time(made), time(source)), (Some(made), Some(source)) if made > source)
+}
