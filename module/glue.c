@@ -27,6 +27,7 @@
 #include <linux/cc_platform.h>
 #include <asm/cpufeature.h>
 #include <asm/desc.h>
+#include <asm/dma.h>
 #include <asm/fpu/api.h>
 #include <asm/msr.h>
 #include <asm/tsc.h>
@@ -60,13 +61,37 @@ void kjg_free(u64 page)
 	__free_page(pfn_to_page(PHYS_PFN(page)));
 }
 
+/*
+ * The first 16 MiB are few enough to take all of their free pages, keep those wanted, and give the others back. The
+ * kernel cannot claim ranges next to the reserved pages below 1 MiB otherwise.
+ */
+static bool claim_low(u64 start, u64 end)
+{
+	struct page *page, *next;
+	LIST_HEAD(wanted);
+	LIST_HEAD(others);
+	u64 missing = (end - start) >> PAGE_SHIFT;
+
+	while (missing && (page = alloc_page(__GFP_DMA | __GFP_NOWARN))) {
+		bool hit = page_to_phys(page) >= start && page_to_phys(page) < end;
+
+		list_add(&page->lru, hit ? &wanted : &others);
+		missing -= hit;
+	}
+	if (missing)
+		list_splice_init(&wanted, &others);
+	list_for_each_entry_safe(page, next, &others, lru)
+		__free_page(page);
+	return !missing;
+}
+
 bool kjg_claim(u64 start, u64 end)
 {
 #ifdef CONFIG_CONTIG_ALLOC
-	return !alloc_contig_range(PHYS_PFN(start), PHYS_PFN(end), MIGRATE_MOVABLE, GFP_KERNEL | __GFP_NOWARN);
-#else
-	return false;
+	if (!alloc_contig_range(PHYS_PFN(start), PHYS_PFN(end), MIGRATE_MOVABLE, GFP_KERNEL | __GFP_NOWARN))
+		return true;
 #endif
+	return end <= PFN_PHYS(MAX_DMA_PFN) && claim_low(start, end);
 }
 
 void *kjg_virtual(u64 physical)
@@ -863,6 +888,27 @@ static void map_local_apic(void)
 	local_apic = ioremap(((u64)high << 32 | low) & PAGE_MASK, PAGE_SIZE);
 }
 
+/* An image that fails here is not tried again: a way of moving pages that every CPU has is the default. */
+static void choose_mover(void)
+{
+	struct kjump_image trial = {};
+	struct kjump_call call;
+	u64 list, mover;
+	int round;
+
+	if (!kjr_trial_load(&trial.rust, &list))
+		return;
+	for (round = 0; round < 3; round++) {
+		for (mover = 0; kjr_trial_call(list, mover, &call); mover++) {
+			struct entry entry = { .image = &trial, .call = &call };
+
+			enter(&entry);
+			kjr_trial_note(&call);
+		}
+	}
+	kjr_free(trial.rust);
+}
+
 static int __init kjump_init(void)
 {
 	const char *refusal = kjr_refusal(xen_pv_domain(), cc_platform_has(CC_ATTR_MEM_ENCRYPT));
@@ -876,6 +922,7 @@ static int __init kjump_init(void)
 	if (!current_suspend_operations)
 		pr_info("without kallsyms: the machine's own suspend is lost after the first suspend call\n");
 	map_local_apic();
+	choose_mover();
 	error = misc_register(&device);
 	if (error && local_apic)
 		iounmap(local_apic);

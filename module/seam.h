@@ -51,6 +51,11 @@ void kjr_enter(struct kjr_image *image, struct kjump_call *call);
 void kjr_describe(const struct kjr_image *image, struct kjump_image_info *info);
 /* Destination range number n, in rising order. */
 bool kjr_range(const struct kjr_image *image, u64 n, struct kjump_range *range);
+/* The image that tries the ways of moving pages, the call that tries one (false: this CPU does not have it), and its
+   result. */
+bool kjr_trial_load(struct kjr_image **image, u64 *list);
+bool kjr_trial_call(u64 list, u64 mover, struct kjump_call *call);
+void kjr_trial_note(const struct kjump_call *call);
 u64 kjr_mover(void);
 u64 kjr_paging_levels(void);
 

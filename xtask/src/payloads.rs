@@ -22,19 +22,19 @@ const fn payload(name: &'static str, address: u64, defines: &'static [&'static s
 }
 
 const PAYLOADS: [Payload; 13] = [
-    payload("sum64", 0x10_0000, &[]),
-    payload("sum32", 0x11_0000, &[]),
-    payload("fault64", 0x12_0000, &[]),
-    payload("fault32", 0x13_0000, &[]),
-    payload("dirty64", 0x14_0000, &[]),
-    payload("dirty32", 0x15_0000, &[]),
-    payload("reverse64", 0x16_0000, &[]),
-    payload("reverse32", 0x18_0000, &[]),
-    payload("spin64", 0x1a_0000, &[]),
-    payload("phy_mode", 0x1b_0000, &[]),
-    payload("window64-1", 0x20_0000, &["SIZE=0x100000"]),
-    payload("window64-64", 0x20_0000, &["SIZE=0x4000000"]),
-    payload("window64-400", 0x20_0000, &["SIZE=0x19000000"]),
+    payload("sum64", 0x20_0000, &[]),
+    payload("sum32", 0x21_0000, &[]),
+    payload("fault64", 0x22_0000, &[]),
+    payload("fault32", 0x23_0000, &[]),
+    payload("dirty64", 0x24_0000, &[]),
+    payload("dirty32", 0x25_0000, &[]),
+    payload("reverse64", 0x26_0000, &[]),
+    payload("reverse32", 0x28_0000, &[]),
+    payload("spin64", 0x2a_0000, &[]),
+    payload("phy_mode", 0x10_0000, &[]),
+    payload("window64-1", 0x40_0000, &["SIZE=0x100000"]),
+    payload("window64-64", 0x40_0000, &["SIZE=0x4000000"]),
+    payload("window64-400", 0x40_0000, &["SIZE=0x19000000"]),
 ];
 
 /// Assembles and links them all; they are small. Returns their directory.
@@ -62,7 +62,8 @@ impl Payload {
         }
         // 32-bit code says so itself (.code32); the executable's class tells the mode it is called in.
         let text = fs::read_to_string(&source)?;
-        let (class, emulation) = if text.contains(".code32") { ("--32", "elf_i386") } else { ("--64", "elf_x86_64") };
+        let (class, emulation) =
+            if text.contains(".code32") { ("--32", "elf_i386") } else { ("--64", "elf_x86_64") };
         let object = executable.with_extension("o");
         let mut assembler = Command::new("as");
         assembler.args([class, "--fatal-warnings", "-o"]).arg(&object);

@@ -41,6 +41,8 @@ pub mod mover {
     pub const SSE2: u64 = 1;
     /// 32 bytes at a time, by AVX registers.
     pub const AVX: u64 = 2;
+    /// How many there are.
+    pub const COUNT: u64 = 3;
 }
 
 /// An exception that ended an image.

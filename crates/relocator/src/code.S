@@ -201,7 +201,7 @@ classify:
 
 /*
  * Movers of one page. In: %rdi = destination, %rsi = source. Out: %rdi moved on by a page.
- * They clobber %rax, %rcx, %rdx, %rsi, %r9, %r10 and vector registers.
+ * They clobber %rax, %rcx, %rdx, %rsi and vector registers.
  */
 copy_page:
         mov     ${PAGE_SIZE} / 8, %ecx
@@ -210,31 +210,19 @@ copy_page:
 
         .balign 16
 exchange_words:
-        push    %r12
-        push    %r13
-        mov     ${PAGE_SIZE} / 32, %ecx
-1:      mov     (%rsi), %rax
-        mov     (%rdi), %rdx
-        mov     8(%rsi), %r9
-        mov     8(%rdi), %r10
-        mov     %rax, (%rdi)
-        mov     %rdx, (%rsi)
-        mov     %r9, 8(%rdi)
-        mov     %r10, 8(%rsi)
-        mov     16(%rsi), %rax
-        mov     16(%rdi), %rdx
-        mov     24(%rsi), %r12
-        mov     24(%rdi), %r13
-        mov     %rax, 16(%rdi)
-        mov     %rdx, 16(%rsi)
-        mov     %r12, 24(%rdi)
-        mov     %r13, 24(%rsi)
-        add     $32, %rsi
-        add     $32, %rdi
+        mov     ${PAGE_SIZE} / 64, %ecx
+1:      .set    offset, 0
+        .rept   8
+        mov     offset(%rsi), %rax
+        mov     offset(%rdi), %rdx
+        mov     %rax, offset(%rdi)
+        mov     %rdx, offset(%rsi)
+        .set    offset, offset + 8
+        .endr
+        add     $64, %rsi
+        add     $64, %rdi
         dec     %ecx
         jnz     1b
-        pop     %r13
-        pop     %r12
         ret
 
         .balign 16

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A loaded image: built from a request, entered, read and written.
 
-use abi::control::mover;
 use abi::device::{Call, Diagnosis, ImageInfo, Load, Range, Ticks, Transfer, load_flag, mode, quiesce, reason};
 use core::mem::{offset_of, size_of_val};
 use kimage::paging::{Levels, Tables};
@@ -14,6 +13,7 @@ use crate::failure::Failure;
 use crate::frames::KernelFrames;
 use crate::kernel::{self, Array, CallerMemory};
 use crate::ranges::Destinations;
+use crate::trial;
 
 /// A loaded image. Fields are dropped in their order: what is borrowed comes last.
 pub struct Loaded {
@@ -45,8 +45,22 @@ impl Loaded {
         let frames = KernelFrames::new(ranges.claims(request, &raw)?);
         // SAFETY: the slice is borrowed by `sealed` alone, and outlives it: see the order of the fields.
         let borrowed: &'static mut [Segment] = unsafe { &mut *core::ptr::from_mut(&mut *segments) };
-        let image = Image::new(borrowed, &rules, frames)?;
-        build(image, segments, request, memory, &ranges)
+        let mut image = Image::new(borrowed, &rules, frames)?;
+        let control = image.support(0, zone(request))?;
+        build(image, segments, control, request, memory, &ranges)
+    }
+
+    /// Loads the image that tries the movers, and returns the page list they are tried on.
+    pub fn load_trial() -> Result<(Self, u64), Failure> {
+        let memory = CallerMemory { user: false };
+        let destinations = Destinations::gather(&Load::default(), memory)?;
+        let rules = Rules { allowed: destinations.allowed(), entry: None, max_pages: 0 };
+        let mut image = Image::new(&mut [], &rules, KernelFrames::new(None))?;
+        let list = trial::prepare(&mut image)?;
+        let control = image.support(0, Zone::Any)?;
+        let mut request = trial::request(control);
+        let loaded = build(image, Array::from_iterator(0, &mut core::iter::empty())?, control, &mut request, memory, &destinations)?;
+        Ok((loaded, list))
     }
 
     /// The level that a call asking for `asked` gets.
@@ -194,12 +208,12 @@ fn make_segments(raw: &[abi::device::Segment]) -> Result<Array<Segment>, Failure
 fn build(
     mut image: Image<'static, KernelFrames>,
     segments: Array<Segment>,
+    control: Pfn,
     request: &mut Load,
     memory: CallerMemory,
     ranges: &Destinations,
 ) -> Result<Loaded, Failure> {
-    let zone = if request.mode == mode::PROTECTED { Zone::Below4GiB } else { Zone::Any };
-    let support = Support::take(&mut image, zone, request, ranges)?;
+    let support = Support::take(&mut image, control, request, ranges)?;
     let mut sealed = image.seal()?;
     sealed.frames_mut().end_claims();
     fill(&mut sealed, memory)?;
@@ -223,6 +237,11 @@ fn build(
     })
 }
 
+/// Without paging, what the relocator needs must be in reach of 32 bits.
+fn zone(request: &Load) -> Zone {
+    if request.mode == mode::PROTECTED { Zone::Below4GiB } else { Zone::Any }
+}
+
 /// What the relocator needs besides the page list.
 struct Support {
     control: Pfn,
@@ -233,11 +252,11 @@ struct Support {
 impl Support {
     fn take(
         image: &mut Image<'static, KernelFrames>,
-        zone: Zone,
+        control: Pfn,
         request: &Load,
         ranges: &Destinations,
     ) -> Result<Self, kimage::Error> {
-        let control = image.support(0, zone)?;
+        let zone = zone(request);
         let stack = image.support(STACK_ORDER, zone)?;
         let tables = Tables::new(image, levels(), kernel::gigabyte_pages(), zone)?;
         for range in ranges.allowed().ranges() {
@@ -264,7 +283,7 @@ impl Support {
             stack_end: self.stack.address().get() + (PAGE_SIZE << STACK_ORDER),
             entry: request.entry,
             mode: request.mode,
-            mover: best_mover(),
+            mover: trial::best(),
         };
         let page: *mut ControlPage = kernel::virtual_address(self.control).cast();
         // SAFETY: the frame is the image's own, and any bytes are a control page.
@@ -280,11 +299,6 @@ const CR4_LA57: u64 = 1 << 12;
 /// How many levels of page tables the kernel runs with.
 pub fn levels() -> Levels {
     if cpu::read_cr4() & CR4_LA57 != 0 { Levels::Five } else { Levels::Four }
-}
-
-/// The fastest way to move pages that this CPU has.
-pub fn best_mover() -> u64 {
-    if cpu::has_avx() { mover::AVX } else { mover::SSE2 }
 }
 
 /// The segments' bytes, then zeroes, into the source pages.

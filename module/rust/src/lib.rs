@@ -18,6 +18,7 @@ mod frames;
 mod image;
 mod kernel;
 mod ranges;
+mod trial;
 
 #[panic_handler]
 fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
@@ -113,10 +114,42 @@ extern "C" fn kjr_range(image: &Loaded, n: u64, range: &mut Range) -> bool {
     image.range(n).map(|found| *range = found).is_some()
 }
 
+/// Loads the image that tries the movers; `list` is for [`kjr_trial_call`].
+///
+/// # Safety
+/// Both pointers are good.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn kjr_trial_load(image: *mut Option<NonNull<Loaded>>, list: *mut u64) -> bool {
+    let Ok((loaded, head)) = Loaded::load_trial() else {
+        return false;
+    };
+    let Ok(place) = kernel::into_memory(loaded) else {
+        return false;
+    };
+    // SAFETY: the caller's pointers are good.
+    unsafe {
+        image.write(Some(place));
+        list.write(head);
+    }
+    true
+}
+
+/// Makes the call that tries a mover. False if this CPU does not have it.
+#[unsafe(no_mangle)]
+extern "C" fn kjr_trial_call(list: u64, mover: u64, call: &mut Call) -> bool {
+    trial::call(list, mover).map(|made| *call = made).is_some()
+}
+
+/// Takes a trial's result into account.
+#[unsafe(no_mangle)]
+extern "C" fn kjr_trial_note(call: &Call) {
+    trial::note(call);
+}
+
 /// How pages are moved.
 #[unsafe(no_mangle)]
 extern "C" fn kjr_mover() -> u64 {
-    image::best_mover()
+    trial::best()
 }
 
 /// Levels of page tables in use.

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: GPL-2.0-only
+//! Which mover is the fastest here: measured once, in the very place where pages are moved.
+//!
+//! Real CPUs move most by their widest registers, emulators by the plainest; nothing tells them apart but trying.
+//! The trial is an image without segments, whose entry point is the page mover in its own control page.
+
+use abi::control::mover;
+use abi::device::{Call, Load, mode, status};
+use abi::page_list::{DESTINATION, DONE, SOURCE};
+use core::sync::atomic::{AtomicU64, Ordering};
+use kimage::{Error, Image, Zone};
+use phys::{PAGE_SIZE, Pfn};
+use relocator::{Direction, entry_offset};
+
+use crate::cpu;
+use crate::frames::KernelFrames;
+use crate::image::Loaded;
+
+/// Scratch pages are exchanged in pairs; enough of them not to fit the nearest cache.
+const ORDER: u32 = 6;
+const PAIRS: u64 = 1 << (ORDER - 1);
+
+static BEST: AtomicU64 = AtomicU64::new(mover::SSE2);
+static BEST_TICKS: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// The mover that images are to use.
+pub fn best() -> u64 {
+    BEST.load(Ordering::Relaxed)
+}
+
+/// Takes scratch pages for the trial and writes their page list.
+pub fn prepare(image: &mut Image<'static, KernelFrames>) -> Result<u64, Error> {
+    let list = image.support(0, Zone::Any)?;
+    let scratch = image.support(ORDER, Zone::Any)?.address().get();
+    let words = kimage::Frames::words(image.frames_mut(), list);
+    let sources = (0..PAIRS).map(|pair| scratch + (PAIRS + pair) * PAGE_SIZE | SOURCE);
+    let content = [scratch | DESTINATION].into_iter().chain(sources).chain([DONE]);
+    for (word, value) in words.iter_mut().zip(content) {
+        *word = value;
+    }
+    Ok(list.address().get() | abi::page_list::INDIRECTION)
+}
+
+/// What the trial is loaded by: see [`Loaded::load_trial`].
+pub fn request(control: Pfn) -> Load {
+    let entry = control.address().get() + entry_offset::move_pages() as u64;
+    Load { mode: mode::LONG, entry, ..Load::default() }
+}
+
+/// The call that tries a mover, or `None` if this CPU does not have it.
+pub fn call(head: u64, number: u64) -> Option<Call> {
+    if number >= mover::COUNT || number == mover::AVX && !cpu::has_avx() {
+        return None;
+    }
+    Some(Call { arguments: [head, number, Direction::Exchange as u64, 0, 0, 0], ..Call::default() })
+}
+
+/// Remembers the fastest.
+pub fn note(call: &Call) {
+    let [_, number, ..] = call.arguments;
+    if call.status == status::RETURNED && call.ticks.run < BEST_TICKS.load(Ordering::Relaxed) {
+        BEST_TICKS.store(call.ticks.run, Ordering::Relaxed);
+        BEST.store(number, Ordering::Relaxed);
+    }
+}
