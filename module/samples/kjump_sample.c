@@ -55,7 +55,7 @@ static int __init sample_init(void)
 		.segment_count = 1,
 		.entry = address,
 		.mode = KJUMP_MODE_LONG,
-		.flags = KJUMP_LOAD_CLAIM,
+		.flags = KJUMP_LOAD_FLAG_CLAIM,
 	};
 	struct kjump_image *image = kjump_load(&load);
 	int error;
