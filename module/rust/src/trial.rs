@@ -14,7 +14,6 @@ use relocator::{Direction, entry_offset};
 
 use crate::cpu;
 use crate::frames::KernelFrames;
-use crate::image::Loaded;
 
 /// Scratch pages are exchanged in pairs; enough of them not to fit the nearest cache.
 const ORDER: u32 = 6;
@@ -41,7 +40,7 @@ pub fn prepare(image: &mut Image<'static, KernelFrames>) -> Result<u64, Error> {
     Ok(list.address().get() | abi::page_list::INDIRECTION)
 }
 
-/// What the trial is loaded by: see [`Loaded::load_trial`].
+/// What the trial is loaded by: see [`crate::image::Loaded::load_trial`].
 pub fn request(control: Pfn) -> Load {
     let entry = control.address().get() + entry_offset::move_pages() as u64;
     Load { mode: mode::LONG, entry, ..Load::default() }
