@@ -82,6 +82,10 @@ fn modules(tree: &mut Tree, vm: &Vm, drivers: &[Driver]) -> Result<()> {
         dependencies += "extra/kjump.ko:\n";
         order += &if vm.load_module { format!("{root}/extra/kjump.ko\n") } else { String::new() };
     }
+    if let Some(sample) = &vm.product.sample {
+        tree.host_file(&format!("{root}/extra/kjump_sample.ko"), sample)?;
+        dependencies += "extra/kjump_sample.ko: extra/kjump.ko\n";
+    }
     tree.bytes("/lab/modules", 0o600, order);
     tree.bytes(&format!("{root}/modules.dep"), 0o644, dependencies);
     for name in ["modules.builtin", "modules.order"] {

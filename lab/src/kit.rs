@@ -22,6 +22,8 @@ pub struct Product {
     pub kjump: Option<PathBuf>,
     /// The module, built for the kernel it is to be loaded into.
     pub module: Option<PathBuf>,
+    /// A further module that uses the first one's functions.
+    pub sample: Option<PathBuf>,
     /// A directory of images to call.
     pub payloads: Option<PathBuf>,
 }

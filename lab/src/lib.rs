@@ -1,6 +1,7 @@
 //! Boots stock distribution kernels under QEMU and runs commands in them.
 //!
-//! A [`Vm`] is described, then run with one command as root; what comes back is an [`Outcome`]. Everything a guest
+//! A [`Vm`] is described, then run with one command as root; what comes back is an
+//! [`Outcome`]. Everything a guest
 //! gets lies in an initramfs made for that run ([`cpio`]): busybox, the built product, the drivers of the virtual
 //! machine, and the agent, which is the guest's first process and talks to the host in frames ([`wire`]).
 //!
@@ -8,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cpio;
+pub mod story;
 pub mod wire;
 
 mod drivers;
@@ -25,5 +27,5 @@ pub use error::{Error, Result};
 pub use job::Job;
 pub use kernel::Kernel;
 pub use kit::{Kit, Product};
-pub use outcome::{Listener, Outcome};
+pub use outcome::{Ended, Listener, Outcome};
 pub use vm::{Machine, Vm};

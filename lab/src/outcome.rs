@@ -47,9 +47,40 @@ impl Listener for Memory {
     }
 }
 
-/// A command that ran to its end in a guest. The checks panic with everything that was said, as assertions do.
+/// A command that ran to its end in a guest, well or not: its exit status is still to be judged.
 #[derive(Clone, Debug)]
-#[must_use]
+#[must_use = "whether the command succeeded is known only to who asks"]
+pub struct Ended(pub(crate) Outcome);
+
+impl Ended {
+    /// Checks that the exit status was 0.
+    ///
+    /// # Panics
+    /// It was not.
+    #[track_caller]
+    pub fn succeeded(self) -> Outcome {
+        self.exited(0)
+    }
+
+    /// Checks the exit status.
+    ///
+    /// # Panics
+    /// It was another.
+    #[track_caller]
+    pub fn exited(self, status: u8) -> Outcome {
+        assert_eq!(self.0.status, status, "wrong exit status\n{}", self.0.all());
+        self.0
+    }
+
+    /// Leaves the judgement to the caller.
+    #[must_use]
+    pub fn somehow(self) -> Outcome {
+        self.0
+    }
+}
+
+/// What a command said and how it ended. The checks panic with everything that was said, as assertions do.
+#[derive(Clone, Debug)]
 pub struct Outcome {
     /// The command's exit status; 128 and the signal's number if a signal ended it.
     pub status: u8,
@@ -74,25 +105,6 @@ impl Outcome {
     #[must_use]
     pub fn kernel_log(&self) -> String {
         log::text(&self.log)
-    }
-
-    /// Checks that the exit status was 0.
-    ///
-    /// # Panics
-    /// It was not.
-    #[track_caller]
-    pub fn succeeded(self) -> Self {
-        self.exited(0)
-    }
-
-    /// Checks the exit status.
-    ///
-    /// # Panics
-    /// It was another.
-    #[track_caller]
-    pub fn exited(self, status: u8) -> Self {
-        assert_eq!(self.status, status, "wrong exit status\n{}", self.all());
-        self
     }
 
     /// Checks that the text is in the standard output or the standard error.

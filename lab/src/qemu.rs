@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use crate::log::RunDir;
-use crate::outcome::{Listener, Outcome};
+use crate::outcome::{Ended, Listener, Outcome};
 use crate::vm::{Machine, Vm};
 use crate::wire::{Decoder, Kind};
 use crate::{Error, Job, Result, initramfs};
@@ -16,7 +16,7 @@ use crate::{Error, Job, Result, initramfs};
 /// How long a guest may take to power off after its command has ended.
 const FAREWELL: Duration = Duration::from_secs(20);
 
-pub(crate) fn run(vm: &Vm, job: &Job, listener: &mut dyn Listener) -> Result<Outcome> {
+pub(crate) fn run(vm: &Vm, job: &Job, listener: &mut dyn Listener) -> Result<Ended> {
     let dir = RunDir::create(&vm.kit.runs, &vm.kernel.name)?;
     listener.note(&format!("the kernel log is {}", dir.serial().display()));
     initramfs::build(vm, job)?.write(&dir.initramfs())?;
@@ -33,7 +33,7 @@ pub(crate) fn run(vm: &Vm, job: &Job, listener: &mut dyn Listener) -> Result<Out
     if !running.ends_within(FAREWELL) {
         listener.note("the guest did not power off; QEMU was killed");
     }
-    Ok(Outcome { status, out: Vec::new(), err: Vec::new(), notes: Vec::new(), log: dir.serial() })
+    Ok(Ended(Outcome { status, out: Vec::new(), err: Vec::new(), notes: Vec::new(), log: dir.serial() }))
 }
 
 fn command(vm: &Vm, dir: &RunDir) -> Command {

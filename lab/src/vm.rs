@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::outcome::{Listener, Memory, Outcome};
+use crate::outcome::{Ended, Listener, Memory, Outcome};
 use crate::{Job, Kernel, Kit, Product, Result, initramfs, qemu};
 
 /// The chipset.
@@ -138,7 +138,7 @@ impl Vm {
     ///
     /// # Errors
     /// The lab failed: the machine did not start, panicked, or took too long. That the command failed is no error.
-    pub fn run(&self, line: &str) -> Result<Outcome> {
+    pub fn run(&self, line: &str) -> Result<Ended> {
         self.run_job(&Job::shell(line))
     }
 
@@ -146,17 +146,17 @@ impl Vm {
     ///
     /// # Errors
     /// As for [`Vm::run`].
-    pub fn run_job(&self, job: &Job) -> Result<Outcome> {
+    pub fn run_job(&self, job: &Job) -> Result<Ended> {
         let mut memory = Memory::default();
-        let outcome = self.stream(job, &mut memory)?;
-        Ok(Outcome { out: memory.out, err: memory.err, notes: memory.notes, ..outcome })
+        let Ended(outcome) = self.stream(job, &mut memory)?;
+        Ok(Ended(Outcome { out: memory.out, err: memory.err, notes: memory.notes, ..outcome }))
     }
 
     /// Starts the machine, does a job in it, and passes on what it says as it comes.
     ///
     /// # Errors
     /// As for [`Vm::run`], and when the listener fails.
-    pub fn stream(&self, job: &Job, listener: &mut dyn Listener) -> Result<Outcome> {
+    pub fn stream(&self, job: &Job, listener: &mut dyn Listener) -> Result<Ended> {
         qemu::run(self, job, listener)
     }
 }

@@ -91,8 +91,8 @@ fn answer(args: LabArgs) -> Result<ExitCode> {
         return list();
     }
     let (vm, job) = (vm(&args)?, job(args)?);
-    let outcome = vm.stream(&job, &mut Live)?;
-    Ok(ExitCode::from(outcome.status))
+    let status = vm.stream(&job, &mut Live)?.somehow().status;
+    Ok(ExitCode::from(status))
 }
 
 fn list() -> Result<ExitCode> {

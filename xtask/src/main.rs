@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod apt;
+mod checks;
 mod compiler;
 mod fetch_task;
 mod kernels;
@@ -11,11 +12,12 @@ mod packages;
 mod payloads;
 mod product;
 mod program;
+mod stories;
+mod test_task;
 mod tree;
 
 use std::process::ExitCode;
 
-use anyhow::Result;
 use clap::{Parser, Subcommand};
 
 #[derive(Parser)]
@@ -28,20 +30,23 @@ struct Xtask {
 /// The one table of tasks.
 #[derive(Subcommand)]
 enum Task {
+    Test(test_task::TestArgs),
     Lab(Box<lab_task::LabArgs>),
     Fetch(fetch_task::FetchArgs),
 }
 
 fn main() -> ExitCode {
     match Xtask::parse().task {
+        Task::Test(args) => code(test_task::run(&args)),
         Task::Lab(args) => lab_task::run(*args),
-        Task::Fetch(args) => code(fetch_task::run(&args)),
+        Task::Fetch(args) => code(fetch_task::run(&args).map(|()| true)),
     }
 }
 
-fn code(result: Result<()>) -> ExitCode {
+fn code(result: anyhow::Result<bool>) -> ExitCode {
     match result {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("xtask: {error:#}");
             ExitCode::FAILURE

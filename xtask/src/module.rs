@@ -32,6 +32,8 @@ const FLAGS: [&str; 12] = [
 const TARGET: &str = "x86_64-unknown-none";
 /// What Kbuild sees besides the Rust object.
 const SOURCES: [&str; 5] = ["Kbuild", "glue.c", "kjump.h", "kjump_abi.h", "seam.h"];
+/// The same for the sample.
+const SAMPLE_SOURCES: [&str; 4] = ["samples/Kbuild", "samples/kjump_sample.c", "kjump.h", "kjump_abi.h"];
 
 /// The module for a kernel, built if it is out of date, and checked.
 ///
@@ -44,7 +46,7 @@ pub(crate) fn build(kernel: &Kernel) -> Result<PathBuf> {
     let dir = tree::target().join("module").join(&kernel.name);
     let module = dir.join("kjump.ko");
     let stamp = dir.join("built-from");
-    let inputs = digest(&object)?;
+    let inputs = inputs(&object)?;
     if fs::read_to_string(&stamp).is_ok_and(|from| from == inputs) {
         return Ok(module);
     }
@@ -56,7 +58,7 @@ pub(crate) fn build(kernel: &Kernel) -> Result<PathBuf> {
     Ok(module)
 }
 
-/// The sample module that calls an image from the kernel, built against [`build`]'s symbols.
+/// The sample module that calls an image from the kernel, built against [`build`]'s symbols if it is out of date.
 ///
 /// # Errors
 /// As for [`build`].
@@ -64,18 +66,22 @@ pub(crate) fn build_sample(kernel: &Kernel) -> Result<PathBuf> {
     let module = build(kernel)?;
     let Some(built) = module.parent() else { bail!("{} has no directory", module.display()) };
     let _lock = tree::lock("module")?;
+    // Goes away whenever the module itself is built anew.
     let dir = built.join("samples");
-    apt::recreate(&dir)?;
     let sources = tree::root().join("module");
-    for name in ["Kbuild", "kjump_sample.c"] {
-        fs::copy(sources.join("samples").join(name), dir.join(name))?;
+    let files = SAMPLE_SOURCES.map(|name| sources.join(name));
+    let (sample, stamp, inputs) = (dir.join("kjump_sample.ko"), dir.join("built-from"), digest(&files)?);
+    if fs::read_to_string(&stamp).is_ok_and(|from| from == inputs) {
+        return Ok(sample);
     }
-    for name in ["kjump.h", "kjump_abi.h"] {
-        fs::copy(sources.join(name), dir.join(name))?;
+    apt::recreate(&dir)?;
+    for file in &files {
+        fs::copy(file, dir.join(file.file_name().unwrap_or_default()))?;
     }
     let symbols = format!("KBUILD_EXTRA_SYMBOLS={}", built.join("Module.symvers").display());
     make(kernel, &dir, &[symbols])?;
-    Ok(dir.join("kjump_sample.ko"))
+    fs::write(stamp, inputs)?;
+    Ok(sample)
 }
 
 /// The Rust half, as one object. Cargo knows when it is out of date.
@@ -143,12 +149,16 @@ fn entries() -> Result<Vec<String>> {
 }
 
 /// Everything Kbuild's result depends on but the kernel, which does not change.
-fn digest(object: &Path) -> Result<String> {
+fn inputs(object: &Path) -> Result<String> {
     let sources = tree::root().join("module");
-    let files = SOURCES.iter().map(|name| sources.join(name)).chain([object.to_owned()]);
+    let files: Vec<_> = SOURCES.iter().map(|name| sources.join(name)).chain([object.to_owned()]).collect();
+    digest(&files)
+}
+
+fn digest(files: &[PathBuf]) -> Result<String> {
     let mut digest = String::new();
     for file in files {
-        let sum = program::read(Command::new("sha256sum").arg("--").arg(&file))?;
+        let sum = program::read(Command::new("sha256sum").arg("--").arg(file))?;
         digest.push_str(sum.split_whitespace().next().unwrap_or_default());
         digest.push('\n');
     }

@@ -13,7 +13,12 @@ use crate::{module, packages, payloads, program, tree};
 /// # Errors
 /// A part does not build.
 pub(crate) fn product_for(kernel: &Kernel) -> Result<Product> {
-    Ok(Product { kjump: kjump()?, module: Some(module::build(kernel)?), payloads: Some(payloads::build()?) })
+    Ok(Product {
+        kjump: kjump()?,
+        module: Some(module::build(kernel)?),
+        sample: Some(module::build_sample(kernel)?),
+        payloads: Some(payloads::build()?),
+    })
 }
 
 /// What the lab needs in a guest besides the product.

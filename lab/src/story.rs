@@ -1,0 +1,170 @@
+//! Tests that are run in virtual machines, told as stories of a few lines.
+//!
+//! A story is a function that gets the name of a kernel, starts machines by [`vm`], and panics or fails if something is
+//! not as it should be. `cargo xtask test vm` fetches kernels, builds the product, and runs every story; a plain
+//! `cargo test` has neither and passes the stories over.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::{env, fs};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Error, Kernel, Kit, Product, Result, Vm};
+
+/// The kernels that every story should hold on.
+pub const EVERY: &[&str] = &["6.1", "6.12"];
+/// The same with all drivers.
+pub const FULL: &[&str] = &["6.1-full", "6.12-full"];
+
+/// The environment variable that names the file with the [`Inventory`].
+pub const INVENTORY: &str = "KJUMP_LAB";
+
+/// What has been fetched and built for stories.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Inventory {
+    /// What every guest gets.
+    pub kit: Kit,
+    /// By the kernel's name, its directory, and what was built for it.
+    pub kernels: BTreeMap<String, (PathBuf, Product)>,
+}
+
+impl Inventory {
+    /// Writes it for the stories to find.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub fn write(&self, path: &Path) -> Result<()> {
+        let json = |source| Error::Json { path: path.to_owned(), source };
+        fs::write(path, serde_json::to_vec_pretty(self).map_err(json)?).map_err(Error::file("write", path))
+    }
+
+    fn of_the_environment() -> Result<Self> {
+        let path = PathBuf::from(env::var_os(INVENTORY).unwrap_or_default());
+        let text = fs::read(&path).map_err(Error::file("read", &path))?;
+        serde_json::from_slice(&text).map_err(|source| Error::Json { path, source })
+    }
+}
+
+/// A machine with a kernel of this name and everything that was built for it.
+///
+/// # Panics
+/// Outside a story, or when the kernel is not among those the story was declared for.
+#[track_caller]
+pub fn vm(kernel: &str) -> Vm {
+    let inventory = Inventory::of_the_environment().expect("stories are run by `cargo xtask test vm`");
+    let (dir, product) = &inventory.kernels[kernel];
+    Vm::new(Kernel::open(dir).expect("the inventory names a kernel"), product.clone(), inventory.kit)
+}
+
+/// A file of the host for a disk or the like, which goes away with this value.
+#[derive(Debug)]
+pub struct Scratch(PathBuf);
+
+impl Scratch {
+    /// Makes a file of these bytes; the name only has to differ within a story.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn new(name: &str, bytes: &[u8]) -> Result<Self> {
+        let dir = Inventory::of_the_environment()?.kit.runs.join("scratch");
+        fs::create_dir_all(&dir).map_err(Error::file("create", &dir))?;
+        let path = dir.join(format!("{}-{name}", std::process::id()));
+        fs::write(&path, bytes).map_err(Error::file("write", &path))?;
+        Ok(Self(path))
+    }
+
+    /// What it holds now.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub fn bytes(&self) -> Result<Vec<u8>> {
+        fs::read(&self.0).map_err(Error::file("read", &self.0))
+    }
+}
+
+impl From<&Scratch> for PathBuf {
+    fn from(scratch: &Scratch) -> Self {
+        scratch.0.clone()
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        // A story may have moved it.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// One story.
+pub struct Story {
+    name: &'static str,
+    kernels: &'static [&'static str],
+    long: bool,
+    tell: fn(&str) -> Result<()>,
+}
+
+impl Story {
+    /// A story that holds on these kernels.
+    #[must_use]
+    pub const fn new(
+        name: &'static str,
+        kernels: &'static [&'static str],
+        tell: fn(&str) -> Result<()>,
+    ) -> Self {
+        Self { name, kernels, long: false, tell }
+    }
+
+    /// A story that takes minutes: it is told by `cargo xtask test --soak` only.
+    #[must_use]
+    pub const fn long(self) -> Self {
+        Self { long: true, ..self }
+    }
+}
+
+/// The `main` of a program of stories. `--list` names them, `NAME KERNEL` runs one.
+#[must_use]
+pub fn main(chapters: &[&[Story]]) -> ExitCode {
+    let stories = || chapters.iter().copied().flatten();
+    let words: Vec<String> = env::args().skip(1).collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        _ if env::var_os(INVENTORY).is_none() => pass_over(stories().count()),
+        ["--list"] => list(stories()),
+        [name, kernel] => match stories().find(|story| story.name == name && story.kernels.contains(&kernel))
+        {
+            Some(story) => run(story, kernel),
+            None => unknown(name, kernel),
+        },
+        _ => unknown("", ""),
+    }
+}
+
+fn pass_over(count: usize) -> ExitCode {
+    println!("{count} stories passed over: they need virtual machines; `cargo xtask test vm` runs them");
+    ExitCode::SUCCESS
+}
+
+fn list<'a>(stories: impl Iterator<Item = &'a Story>) -> ExitCode {
+    for story in stories {
+        for kernel in story.kernels {
+            println!("{} {kernel} {}", story.name, if story.long { "long" } else { "short" });
+        }
+    }
+    ExitCode::SUCCESS
+}
+
+fn run(story: &Story, kernel: &str) -> ExitCode {
+    match (story.tell)(kernel) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn unknown(name: &str, kernel: &str) -> ExitCode {
+    eprintln!("no story {name:?} on {kernel:?}; --list names them");
+    ExitCode::FAILURE
+}

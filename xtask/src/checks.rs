@@ -1,0 +1,133 @@
+//! The checks that need no virtual machine.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::kernels::{self, STOCK};
+use crate::test_task::{Step, Verdict};
+use crate::{module, program, tree};
+
+/// The quick checks first, then the module for every kernel.
+pub(crate) fn before_stories() -> Vec<Step> {
+    let mut steps = vec![
+        Step::new("fmt", || cargo(&["fmt", "--all", "--check"])),
+        Step::new("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
+        Step::new("unit", || cargo(&["test", "--workspace"])),
+        Step::new("doc", doc),
+        Step::new("deny", || deny(&["bans", "licenses", "sources"])),
+        Step::new("advisories", advisories),
+    ];
+    steps
+        .extend(STOCK.iter().map(|stock| Step::new(format!("module/{}", stock.name), || module(stock.name))));
+    steps
+}
+
+/// What takes longest.
+pub(crate) fn after_stories() -> Vec<Step> {
+    vec![Step::new("miri", miri)]
+}
+
+/// Builds it, has objtool look at it, and checks instructions, relocations and symbols.
+fn module(kernel: &str) -> Verdict {
+    kernels::get(kernel).and_then(|kernel| module::build_sample(&kernel)).map(drop).into()
+}
+
+fn cargo(words: &[&str]) -> Verdict {
+    said(program::cargo().args(words))
+}
+
+/// Runs a program; if it fails, everything it said is the reason.
+pub(crate) fn said(command: &mut Command) -> Verdict {
+    match command.output() {
+        Ok(output) if output.status.success() => Verdict::Passed,
+        Ok(output) => {
+            let [out, err] =
+                [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+            Verdict::Failed(format!("{out}{err}{}", output.status))
+        }
+        Err(error) => Verdict::Failed(format!("cannot run {}: {error}", command.get_program().display())),
+    }
+}
+
+/// Links between items must lead somewhere, also from private ones.
+fn doc() -> Verdict {
+    let mut cargo = program::cargo();
+    cargo.args(["doc", "--workspace", "--no-deps", "--document-private-items"]);
+    said(cargo.env("RUSTDOCFLAGS", "-Dwarnings"))
+}
+
+fn deny(what: &[&str]) -> Verdict {
+    match cargo_deny() {
+        Ok(cargo_deny) => said(Command::new(cargo_deny).current_dir(tree::root()).arg("check").args(what)),
+        Err(error) => Verdict::Failed(format!("{error:#}")),
+    }
+}
+
+/// The advisory database lies in a git repository, which not every machine can reach.
+fn advisories() -> Verdict {
+    match deny(&["advisories"]) {
+        Verdict::Failed(said) if said.contains("failed to fetch") || said.contains("unable to fetch") => {
+            Verdict::Skipped("the advisory database cannot be reached from here".to_owned())
+        }
+        verdict => verdict,
+    }
+}
+
+/// The one on the search path, else our own, built once.
+fn cargo_deny() -> Result<PathBuf> {
+    if let Some(found) = program::find("cargo-deny") {
+        return Ok(found);
+    }
+    let root = tree::target().join("tools");
+    let installed = root.join("bin/cargo-deny");
+    let _lock = tree::lock("tools")?;
+    if !installed.exists() {
+        let mut cargo = program::cargo();
+        // Optimising it would take three times as long as it ever will run.
+        cargo.args(["install", "--quiet", "--locked", "--debug", "cargo-deny", "--root"]).arg(&root);
+        cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
+        program::quiet(&mut cargo).context("cargo-deny cannot be installed")?;
+    }
+    Ok(installed)
+}
+
+/// The thinking crates that promise to be free of undefined behaviour whatever they are given.
+const UNDER_MIRI: [&str; 2] = ["kimage", "phys"];
+
+fn miri() -> Verdict {
+    if let Err(reason) = have_miri() {
+        return Verdict::Skipped(format!("miri is not installed: {reason:#}"));
+    }
+    let mut miri = nightly("cargo");
+    miri.args(["miri", "test"]).current_dir(tree::root());
+    for package in UNDER_MIRI.iter().filter(|package| tree::root().join("crates").join(package).exists()) {
+        miri.args(["--package", package]);
+    }
+    said(miri.arg("--target-dir").arg(tree::target().join("miri")))
+}
+
+fn have_miri() -> Result<()> {
+    if program::quiet(nightly("cargo").args(["miri", "--version"])).is_err() {
+        program::quiet(Command::new("rustup").args([
+            "component",
+            "add",
+            "--toolchain",
+            "nightly",
+            "miri",
+            "rust-src",
+        ]))?;
+    }
+    Ok(())
+}
+
+/// A program of the nightly toolchain: the environment that cargo sets for us names the stable one.
+fn nightly(program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.env("RUSTUP_TOOLCHAIN", "nightly");
+    for name in ["CARGO", "RUSTC", "RUSTDOC", "RUSTC_BOOTSTRAP", "RUSTFLAGS", "CARGO_ENCODED_RUSTFLAGS"] {
+        command.env_remove(name);
+    }
+    command
+}
