@@ -481,10 +481,13 @@ static int call_image(struct kjump_image *image, struct kjump_call *call)
 	return error;
 }
 
+/* To write into an image is to load another one. */
 static int transfer(struct kjump_image *image, struct kjump_transfer *request, bool write, bool user)
 {
-	int error;
+	int error = write ? may_load(&request->diagnosis) : 0;
 
+	if (error)
+		return error;
 	if (!mutex_trylock(&image->busy))
 		return fail(&request->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1);
 	error = kjr_transfer(image->rust, request, write, user);
