@@ -6,7 +6,7 @@
  */
         .section .rodata.kjump_code, "a"
         .balign 64
-        .globl kjump_code_start, kjump_code_end, kjump_move_pages
+        .globl kjump_code_start, kjump_code_end, kjump_back, kjump_move_pages
         .globl kjump_stubs_64, kjump_nmi_64, kjump_stubs_32, kjump_nmi_32
 kjump_code_start:
 
@@ -35,7 +35,11 @@ arrive:
 
 /*
  * enter_64: call the image by the System V ABI.
- * In: %r8 = control. The word above the return address is the image's to write to.
+ * In: %r8 = control. Out: %rax = the first argument too, which is the value of the call that a peer kernel returns from.
+ *
+ * On top of the stack that the image comes back with stands what to enter next time. The word above the return address
+ * is preset to the entry point, so it stays the same for an image that just returns, and an image may write another one
+ * there. An image that comes back by a call leaves the address behind the call: so do peer kernels.
  */
 enter_64:
         mov     %r8, %r10
@@ -45,29 +49,40 @@ enter_64:
         mov     {ARGUMENTS} + 24(%r10), %rcx
         mov     {ARGUMENTS} + 32(%r10), %r8
         mov     {ARGUMENTS} + 40(%r10), %r9
-        mov     {STACK}(%r10), %rsp
-        sub     $16, %rsp
         mov     {ENTRY}(%r10), %r11
+        mov     {STACK}(%r10), %rsp
+        push    %r11
+        push    %r11
+        mov     %rdi, %rax
         xor     %ebp, %ebp
         xor     %ebx, %ebx
-        xor     %eax, %eax
         call    *%r11
+kjump_back:
         cli
         cld
         lea     kjump_code_start(%rip), %r8
         mov     %rax, {VALUE}(%r8)
+        mov     (%rsp), %rax
+        mov     %rax, {NEXT_ENTRY}(%r8)
         movq    ${RETURNED}, {STATUS}(%r8)
 
 /*
  * leave: the image ended; make everything plain again and go back.
- * In: 64-bit mode, this page identity-mapped. Nothing else is known: neither stack, GDT nor IDT.
+ * In: 64-bit mode, this page identity-mapped. Nothing else is known: neither stack, GDT nor IDT, nor, after a peer
+ * kernel, that anything but this page is mapped.
  */
 leave:
         cli
         cld
         lea     kjump_code_start(%rip), %r8
-        mov     ${STAMPS} + 16, %edi
+        mov     {KERNEL_CR4}(%r8), %rax
+        and     ${CR4_KEPT}, %eax
+        or      ${CR4_ON}, %eax
+        mov     %rax, %cr4
+        mov     {IDENTITY_CR3}(%r8), %rax
+        mov     %rax, %cr3
         mov     {STACK}(%r8), %rsp
+        mov     ${STAMPS} + 16, %edi
         call    stamp
         call    plain_registers
         lgdt    {GDT_POINTER}(%r8)

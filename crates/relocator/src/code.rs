@@ -25,6 +25,11 @@ pub mod entry_offset {
         0
     }
 
+    /// Where an image comes back to: what a peer kernel jumps to, with its own way back on top of its stack.
+    pub fn jump_back() -> usize {
+        offset_of_symbol(&raw const kjump_back)
+    }
+
     /// The page mover, to be called in 64-bit mode: `rdi` the head of a page list, `rsi` one of
     /// [`abi::control::mover`], `rdx` a [`Direction`](super::Direction). Everything is to be identity-mapped.
     pub fn move_pages() -> usize {
@@ -74,6 +79,7 @@ pub enum Direction {
 unsafe extern "C" {
     static kjump_code_start: u8;
     static kjump_code_end: u8;
+    static kjump_back: u8;
     static kjump_move_pages: u8;
     static kjump_stubs_64: u8;
     static kjump_nmi_64: u8;
@@ -127,6 +133,7 @@ global_asm!(
     MOVER = const at!(mover),
     ARGUMENTS = const at!(arguments),
     VALUE = const at!(value),
+    NEXT_ENTRY = const at!(next_entry),
     STATUS = const at!(status),
     STAMPS = const at!(stamps),
     GDT_POINTER = const at!(gdt_pointer) + 6,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A loaded image: built from a request, entered, read and written.
 
-use abi::device::{Call, Diagnosis, ImageInfo, Load, Range, Ticks, Transfer, load_flag, mode, quiesce, reason};
+use abi::device::{Call, Diagnosis, ImageInfo, Load, Range, Ticks, Transfer, load_flag, mode, quiesce, reason, status};
 use core::mem::{offset_of, size_of_val};
 use kimage::paging::{Levels, Tables};
 use kimage::{Image, Rules, SealedImage, Segment, Zone};
@@ -108,6 +108,11 @@ impl Loaded {
         call.status = table.status;
         call.fault = table.fault;
         call.ticks = ticks(before, table.stamps, now());
+        if table.status == status::RETURNED && self.mode == mode::LONG {
+            self.entry = table.next_entry;
+            // SAFETY: as above.
+            unsafe { (*page).table.entry = self.entry };
+        }
     }
 
     /// Moves bytes between the caller and the image, and stops at the first bad address.
