@@ -108,10 +108,7 @@ fn list() -> Result<ExitCode> {
 }
 
 fn vm(args: &LabArgs) -> Result<Vm> {
-    let kernel = kernels::get(args.kernel.as_deref().unwrap_or_default())?;
-    let product = product::product_for(&kernel)?;
-    product::name_missing(&product);
-    let vm = Vm::new(kernel, product, product::kit()?);
+    let vm = product::vm(args.kernel.as_deref().unwrap_or_default())?;
     let vm = vm.smp(args.smp).mem(args.mem).timeout(Duration::from_secs(args.timeout)).cpu(&args.cpu);
     let vm = vm.machine(match args.machine {
         Chipset::Pc => Machine::Pc,

@@ -2,9 +2,12 @@
 #![forbid(unsafe_code)]
 
 mod apt;
+mod bench_task;
+mod build_task;
 mod checks;
 mod compiler;
 mod fetch_task;
+mod fuzz_task;
 mod kernels;
 mod lab_task;
 mod module;
@@ -18,13 +21,13 @@ mod tree;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "The tasks of this workspace", arg_required_else_help = true)]
+#[command(name = "cargo xtask", about = "The tasks of this workspace")]
 struct Xtask {
     #[command(subcommand)]
-    task: Task,
+    task: Option<Task>,
 }
 
 /// The one table of tasks.
@@ -32,13 +35,22 @@ struct Xtask {
 enum Task {
     Test(test_task::TestArgs),
     Lab(Box<lab_task::LabArgs>),
+    Bench(bench_task::BenchArgs),
+    Fuzz(fuzz_task::FuzzArgs),
+    Build(build_task::BuildArgs),
     Fetch(fetch_task::FetchArgs),
 }
 
 fn main() -> ExitCode {
-    match Xtask::parse().task {
+    let Some(task) = Xtask::parse().task else {
+        return code(Xtask::command().print_help().map(|()| true).map_err(Into::into));
+    };
+    match task {
         Task::Test(args) => code(test_task::run(&args)),
         Task::Lab(args) => lab_task::run(*args),
+        Task::Bench(args) => code(bench_task::run(&args).map(|()| true)),
+        Task::Fuzz(args) => code(fuzz_task::run(&args).map(|()| true)),
+        Task::Build(args) => code(build_task::run(&args).map(|()| true)),
         Task::Fetch(args) => code(fetch_task::run(&args).map(|()| true)),
     }
 }

@@ -46,6 +46,9 @@ const MODULE: &[Need] = &[
     Need { thing: Thing::Library("libelf.so.1"), package: "libelf1" },
 ];
 
+/// libFuzzer is C++.
+const FUZZING: &[Need] = &[program("c++", "g++")];
+
 /// What a virtual machine needs.
 ///
 /// # Errors
@@ -60,6 +63,14 @@ pub(crate) fn for_lab() -> Result<()> {
 /// Something is missing and cannot be installed; the message holds the command that installs it.
 pub(crate) fn for_module() -> Result<()> {
     have(MODULE)
+}
+
+/// What building a fuzz target needs.
+///
+/// # Errors
+/// Something is missing and cannot be installed; the message holds the command that installs it.
+pub(crate) fn for_fuzzing() -> Result<()> {
+    have(FUZZING)
 }
 
 fn have(needs: &[Need]) -> Result<()> {

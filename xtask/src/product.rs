@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
-use lab::{Kernel, Kit, Product};
+use lab::{Kernel, Kit, Product, Vm};
 
 use crate::apt::{self, Archive, Suites};
-use crate::{module, packages, payloads, program, tree};
+use crate::{kernels, module, packages, payloads, program, tree};
 
 /// Everything that is built for a kernel, brought up to date. A part whose sources are not there is left out.
 ///
@@ -21,6 +21,17 @@ pub(crate) fn product_for(kernel: &Kernel) -> Result<Product> {
     })
 }
 
+/// A machine with this kernel and everything built for it.
+///
+/// # Errors
+/// The kernel cannot be fetched, or something does not build.
+pub(crate) fn vm(kernel: &str) -> Result<Vm> {
+    let kernel = kernels::get(kernel)?;
+    let product = product_for(&kernel)?;
+    name_missing(&product);
+    Ok(Vm::new(kernel, product, kit()?))
+}
+
 /// What the lab needs in a guest besides the product.
 ///
 /// # Errors
@@ -32,7 +43,7 @@ pub(crate) fn kit() -> Result<Kit> {
 }
 
 /// Says on standard error what a guest will have to do without.
-pub(crate) fn name_missing(product: &Product) {
+fn name_missing(product: &Product) {
     let parts = [("kjump", &product.kjump), ("kjump.ko", &product.module), ("payloads", &product.payloads)];
     let missing: Vec<_> = parts.iter().filter(|(_, part)| part.is_none()).map(|(name, _)| *name).collect();
     if !missing.is_empty() {
