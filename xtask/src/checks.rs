@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::kernels::{self, STOCK};
 use crate::test_task::{Step, Verdict};
-use crate::{module, program, tree};
+use crate::{fuzz_task, module, program, tree};
 
 /// The quick checks first, then the module for every kernel.
 pub(crate) fn before_stories() -> Vec<Step> {
@@ -25,8 +25,17 @@ pub(crate) fn before_stories() -> Vec<Step> {
 }
 
 /// What takes longest.
-pub(crate) fn after_stories() -> Vec<Step> {
-    vec![Step::new("miri", miri)]
+///
+/// # Errors
+/// `fuzz/` holds a package that cargo cannot read.
+pub(crate) fn after_stories(soak: bool) -> Result<Vec<Step>> {
+    let seconds = if soak { 300 } else { 10 };
+    let targets =
+        if tree::root().join("fuzz/Cargo.toml").exists() { fuzz_task::targets()? } else { Vec::new() };
+    let fuzz = targets
+        .into_iter()
+        .map(|name| Step::new(format!("fuzz/{name}"), move || fuzz_task::check(&name, seconds).into()));
+    Ok(fuzz.chain([Step::new("miri", miri)]).collect())
 }
 
 /// Builds it, has objtool look at it, and checks instructions, relocations and symbols.

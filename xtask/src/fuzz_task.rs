@@ -68,24 +68,33 @@ pub(crate) fn targets() -> Result<Vec<String>> {
     Ok(targets.iter().filter_map(|target| target["name"].as_str()).map(str::to_owned).collect())
 }
 
-/// Builds a target and has it look for this many seconds.
+fn fuzz(name: &str, seconds: u64) -> Result<()> {
+    program::run(&mut looking(name, seconds)?)
+}
+
+/// Builds a target and has it look for this many seconds, in silence.
 ///
 /// # Errors
-/// It does not build, or an input broke it; the input is kept, and named in what was said.
-pub(crate) fn fuzz(name: &str, seconds: u64) -> Result<()> {
+/// It does not build, or an input broke it; the input is kept, and named in the message.
+pub(crate) fn check(name: &str, seconds: u64) -> Result<()> {
+    program::quiet(&mut looking(name, seconds)?).map(drop)
+}
+
+fn looking(name: &str, seconds: u64) -> Result<Command> {
     packages::for_fuzzing()?;
-    let program = build(name)?;
-    let [corpus, artifacts] =
-        ["corpus", "artifacts"].map(|what| tree::root().join("fuzz").join(what).join(name));
+    let mut program = Command::new(build(name)?);
+    let [corpus, artifacts, seeds] =
+        ["corpus", "artifacts", "seeds"].map(|what| tree::root().join("fuzz").join(what).join(name));
     for dir in [&corpus, &artifacts] {
         fs::create_dir_all(dir)?;
     }
-    let mut look = Command::new(program);
-    look.arg(format!("-max_total_time={seconds}")).arg(format!("-artifact_prefix={}/", artifacts.display()));
-    look.args(["-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]).arg(corpus);
+    program
+        .arg(format!("-max_total_time={seconds}"))
+        .arg(format!("-artifact_prefix={}/", artifacts.display()));
+    program.args(["-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]).arg(corpus);
     // Inputs worth starting from, kept under the name they were found by.
-    let seeds = tree::root().join("fuzz/seeds").join(name);
-    program::run(look.args(seeds.is_dir().then_some(seeds)))
+    program.args(seeds.is_dir().then_some(seeds));
+    Ok(program)
 }
 
 fn build(name: &str) -> Result<PathBuf> {

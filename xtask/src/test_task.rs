@@ -66,7 +66,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<bool> {
 
 fn steps(filter: &str, soak: bool) -> Result<Vec<Step>> {
     let mut steps = checks::before_stories();
-    let after = checks::after_stories();
+    let after = checks::after_stories(soak)?;
     // Naming the stories means building them: a check asked for by its full name need not wait for that.
     if !steps.iter().chain(&after).any(|step| step.name == filter) {
         steps.extend(stories::all(filter, soak)?);
