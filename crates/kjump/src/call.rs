@@ -1,0 +1,88 @@
+//! `kjump call`: load or attach, copy in, call, copy out, report.
+
+mod fault;
+mod record;
+mod request;
+mod runs;
+mod text;
+mod timing;
+
+use std::time::Instant;
+
+use anyhow::Context;
+use sys::Device;
+
+use crate::cli::CallWords;
+use crate::progress::Progress;
+use crate::report::{self, Outcome};
+use crate::terminal::Terminal;
+use crate::{device, output_file};
+
+pub(crate) use fault::FaultReport;
+use record::{CallReport, Ending};
+use request::{CallRequest, Source};
+use runs::Runs;
+use timing::Sample;
+
+pub(crate) use record::ImageFacts;
+
+pub(crate) fn run(words: CallWords) -> anyhow::Result<Outcome> {
+    let request = CallRequest::resolve(words)?;
+    let device = device::open()?;
+    let image = ready(&request.source, &device)?;
+    for input in &request.inputs {
+        device.write(input.address, &input.bytes).with_context(|| input.path.display().to_string())?;
+    }
+    let report = call_repeatedly(&request, &device, image)?;
+    for output in &request.outputs {
+        output_file::write(&device, output)?;
+    }
+    if request.json {
+        report::print_json(&report.to_json())?;
+    } else {
+        report::print(&text::of(&report, request.timing, Terminal::of_stdout()))?;
+    }
+    match report.ending {
+        Ending::Returned => Ok(Outcome::Done),
+        Ending::Fault(_) => Ok(Outcome::Fault),
+        Ending::Refused(refusal) => {
+            Err(refusal).with_context(|| format!("call {} of {}", report.calls + 1, request.repeat))
+        }
+    }
+}
+
+/// Makes an image that of the device's open file.
+fn ready(source: &Source, device: &Device) -> anyhow::Result<ImageFacts> {
+    match source {
+        Source::File(file) => {
+            let program = file.program()?;
+            let loaded = file.load(&program, device)?;
+            Ok(ImageFacts::of_load(&loaded, &program))
+        }
+        Source::Kept(name) => {
+            device.attach(name).with_context(|| name.to_string())?;
+            let images = device.images()?;
+            let kept = images.iter().find(|image| image.name == name.words());
+            kept.map(ImageFacts::of_list).with_context(|| format!("{name}: unloaded a moment ago"))
+        }
+    }
+}
+
+/// Calls until all calls are made, the image faults or a call is refused. The refusal of the first is an error.
+fn call_repeatedly(request: &CallRequest, device: &Device, image: ImageFacts) -> anyhow::Result<CallReport> {
+    let mut report = CallReport::new(image, device.info()?.tsc_khz);
+    let progress = Progress::start("calling".into(), request.repeat);
+    for _ in 0..request.repeat {
+        let start = Instant::now();
+        match device.call(request.arguments, request.quiesce) {
+            Ok(call) => report.add(&call, start.elapsed()),
+            Err(refusal) if report.calls == 0 => return Err(refusal.into()),
+            Err(refusal) => report.ending = Ending::Refused(refusal),
+        }
+        if report.ending != Ending::Returned {
+            break;
+        }
+        progress.step();
+    }
+    Ok(report)
+}

@@ -1,0 +1,136 @@
+//! From the words of `kjump call` to a request with its files read.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, anyhow, bail};
+use sys::ImageName;
+
+use crate::cli::{CallWords, Quiesce};
+use crate::image_file::ImageFile;
+use crate::number::{self, FileFrom, FileTo};
+use crate::place::Placing;
+
+/// Everything that a call needs.
+#[derive(Debug)]
+pub(super) struct CallRequest {
+    pub(super) source: Source,
+    pub(super) arguments: [u64; 6],
+    /// One of [`abi::device::quiesce`].
+    pub(super) quiesce: u64,
+    pub(super) inputs: Vec<Input>,
+    pub(super) outputs: Vec<FileFrom>,
+    pub(super) repeat: u64,
+    pub(super) timing: bool,
+    pub(super) json: bool,
+}
+
+/// What is called.
+#[derive(Debug)]
+pub(super) enum Source {
+    File(ImageFile),
+    Kept(ImageName),
+}
+
+/// Bytes that are copied into the image.
+#[derive(Debug)]
+pub(super) struct Input {
+    pub(super) path: PathBuf,
+    pub(super) address: u64,
+    pub(super) bytes: Vec<u8>,
+}
+
+impl CallRequest {
+    pub(super) fn resolve(words: CallWords) -> anyhow::Result<Self> {
+        let (source, argument_words) = match (words.name, words.words.as_slice()) {
+            (Some(name), arguments) => (Source::Kept(name), arguments),
+            (None, [file, arguments @ ..]) => {
+                // Claimed pages are moved for nothing if the system is suspended anyway.
+                let claim = !words.placing.no_claim && words.quiesce != Quiesce::Suspend;
+                let placing = Placing { claim, ..words.placing.into() };
+                (Source::File(ImageFile::read(Path::new(file), placing)?), arguments)
+            }
+            (None, []) => bail!("nothing to call: name a file, or with --name an image that is kept"),
+        };
+        Ok(Self {
+            source,
+            arguments: arguments(argument_words)?,
+            quiesce: words.quiesce.number(),
+            inputs: words.inputs.into_iter().map(read).collect::<Result<_, _>>()?,
+            outputs: words.outputs,
+            repeat: words.repeat,
+            timing: words.timing,
+            json: words.json,
+        })
+    }
+}
+
+/// At most six numbers; what is not named is 0.
+fn arguments(words: &[OsString]) -> anyhow::Result<[u64; 6]> {
+    let mut arguments = [0; 6];
+    if words.len() > arguments.len() {
+        bail!("{} arguments, and an image takes {} at most", words.len(), arguments.len());
+    }
+    for ((place, word), number) in arguments.iter_mut().zip(words).zip(1..) {
+        let value =
+            word.to_str().ok_or_else(|| format!("{word:?} is no number")).and_then(number::either_sign);
+        *place = value.map_err(|text| anyhow!("argument {number}: {text}"))?;
+    }
+    Ok(arguments)
+}
+
+fn read(input: FileTo) -> anyhow::Result<Input> {
+    let bytes = std::fs::read(&input.path).with_context(|| input.path.display().to_string())?;
+    Ok(Input { path: input.path, address: input.address, bytes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn resolve(line: &str) -> anyhow::Result<CallRequest> {
+        match Cli::try_parse_from(line.split(' ')).unwrap().command {
+            Command::Call(words) => CallRequest::resolve(*words),
+            _ => panic!("no call"),
+        }
+    }
+
+    #[test]
+    fn the_first_word_is_a_file_unless_an_image_is_named() {
+        let request = resolve("kjump call /dev/null --load-at 0x8000 1 0x10 -1").unwrap();
+        assert!(matches!(&request.source, Source::File(file) if file.path == Path::new("/dev/null")));
+        assert_eq!(request.arguments, [1, 16, u64::MAX, 0, 0, 0]);
+        let request = resolve("kjump call --name counter 7").unwrap();
+        assert!(matches!(&request.source, Source::Kept(name) if name.as_str() == "counter"));
+        assert_eq!(request.arguments, [7, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn pages_are_claimed_unless_that_is_of_no_use() {
+        let claim = |line| match resolve(line).unwrap().source {
+            Source::File(file) => file.placing.claim,
+            Source::Kept(_) => panic!("no file"),
+        };
+        assert!(claim("kjump call /dev/null"));
+        assert!(!claim("kjump call /dev/null --no-claim"));
+        assert!(!claim("kjump call /dev/null --quiesce suspend"));
+    }
+
+    #[test]
+    fn what_is_wrong_with_the_words_is_named() {
+        for (line, text) in [
+            ("kjump call", "nothing to call: name a file, or with --name an image that is kept"),
+            ("kjump call --name a 1 2 3 4 5 6 7", "7 arguments, and an image takes 6 at most"),
+            (
+                "kjump call --name a 1 b",
+                "argument 2: \"b\" is no number from 0 to 2^64 - 1 (0x1f, 037 or 31)",
+            ),
+            ("kjump call /nowhere", "/nowhere: No such file or directory (os error 2)"),
+            ("kjump call /dev/null --in /nowhere@1", "/nowhere: No such file or directory (os error 2)"),
+        ] {
+            assert_eq!(format!("{:#}", resolve(line).unwrap_err()), text);
+        }
+    }
+}

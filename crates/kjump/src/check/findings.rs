@@ -1,0 +1,311 @@
+//! From what is known of the machine to what it means for calls. Nothing is read here.
+
+use abi::device::{Info, feature};
+use machine::Machine;
+use machine::config::Setting;
+use machine::encryption::{Encryption, Kind};
+use machine::kernel::{Lockdown, SecureBoot};
+use machine::module::{Missing, ModuleFile};
+use machine::process::Capability;
+use machine::xen::Xen;
+use sys::Error;
+
+use super::{Finding, Level};
+use crate::quantity;
+
+/// Less than this leaves nothing for an image of a few MiB, its page list and its page tables.
+const LITTLE_MEMORY: u64 = 16 << 20;
+
+/// What matters, in the order in which people look for it.
+pub(super) fn of(machine: &Machine, answer: &Result<Info, Error>) -> Vec<Finding> {
+    let mut findings = vec![kernel(machine), module(machine, answer.is_ok()), device(machine, answer)];
+    findings.extend(answer.as_ref().ok().map(suspend));
+    findings.extend([
+        privilege(machine),
+        lockdown(machine),
+        secure_boot(machine),
+        load_disabled(machine),
+        configuration(machine),
+        memory(machine),
+        xen(machine),
+        encryption(machine),
+    ]);
+    findings
+}
+
+fn finding(about: &'static str, level: Level, text: impl Into<String>) -> Finding {
+    Finding { about, level, text: text.into(), advice: None }
+}
+
+fn advised(about: &'static str, level: Level, text: impl Into<String>, advice: impl Into<String>) -> Finding {
+    Finding { advice: Some(advice.into()), ..finding(about, level, text) }
+}
+
+fn kernel(machine: &Machine) -> Finding {
+    let cpus = machine.cpu.as_ref().map(|cpu| quantity::count(cpu.count as u64, "CPU"));
+    match &machine.release {
+        Ok(release) => finding(
+            "kernel",
+            Level::Ok,
+            format!("{release}, {}", cpus.unwrap_or_else(|error| error.to_string())),
+        ),
+        Err(error) => advised("kernel", Level::Warn, error.to_string(), "mount /proc"),
+    }
+}
+
+fn module(machine: &Machine, answers: bool) -> Finding {
+    let about = "module";
+    if machine.module_loaded || answers {
+        return finding(about, Level::Ok, "loaded");
+    }
+    let needs_signature = machine.signatures_enforced.as_ref().is_ok_and(|&enforced| enforced);
+    match &machine.module_file {
+        Ok(Some(ModuleFile { path, .. })) if needs_signature => advised(
+            about,
+            Level::Warn,
+            format!("not loaded, installed as {path}"),
+            "this kernel takes signed modules only: sign it with a key that the kernel trusts",
+        ),
+        Ok(Some(ModuleFile { path, listed: true })) => {
+            finding(about, Level::Ok, format!("not loaded yet; the first call loads {path}"))
+        }
+        Ok(Some(ModuleFile { path, listed: false })) => {
+            let text = format!("not loaded; {path} is there, but modprobe does not find it");
+            advised(about, Level::No, text, format!("run `depmod`, or `insmod {path}`"))
+        }
+        Ok(None) => {
+            advised(about, Level::No, "not loaded, not installed for this kernel", how_to_build(machine))
+        }
+        Err(error) => advised(about, Level::No, format!("not loaded; {error}"), "load it: `insmod kjump.ko`"),
+    }
+}
+
+fn how_to_build(machine: &Machine) -> String {
+    let missing: Vec<String> = machine
+        .missing_to_build
+        .iter()
+        .map(|missing| match missing {
+            Missing::Headers => "the kernel's headers".into(),
+            Missing::Program(program) => (*program).into(),
+        })
+        .collect();
+    if missing.is_empty() {
+        "it can be built here: all that is needed is installed".into()
+    } else {
+        format!("build it for this kernel; to build it here, install {}", missing.join(", "))
+    }
+}
+
+fn device(machine: &Machine, answer: &Result<Info, Error>) -> Finding {
+    let about = "/dev/kjump";
+    match answer {
+        Ok(info) => {
+            let bytes = 8 << info.mover.min(2);
+            let text = format!(
+                "answers: version {}, {}-level page tables, moves {bytes} bytes at a time",
+                info.version, info.paging_levels
+            );
+            finding(about, Level::Ok, text)
+        }
+        Err(Error::Absent { .. }) if machine.module_loaded => advised(
+            about,
+            Level::No,
+            "the module is loaded, but its device is not there",
+            "mount devtmpfs on /dev, or make the node: its number is in /sys/class/misc/kjump/dev",
+        ),
+        Err(Error::Absent { .. }) => finding(about, Level::Ok, "comes with the module"),
+        Err(error) => {
+            let text = error.to_string();
+            let (text, advice) =
+                text.split_once("; ").map_or((text.as_str(), None), |(a, b)| (a, Some(b.into())));
+            Finding { advice, ..finding(about, Level::No, text) }
+        }
+    }
+}
+
+fn suspend(info: &Info) -> Finding {
+    let about = "suspend";
+    let can = |bit| info.features & bit != 0;
+    match (can(feature::SUSPEND), can(feature::CLAIM)) {
+        (false, false) => advised(
+            about,
+            Level::Warn,
+            "the kernel can neither suspend nor let addresses be claimed: an image must be in reserved memory",
+            "reserve memory, as with memmap=SIZE$START on the kernel's command line, and --vouch for it",
+        ),
+        (false, true) => finding(
+            about,
+            Level::Warn,
+            "the kernel cannot suspend (CONFIG_SUSPEND): an image must be where addresses can be claimed",
+        ),
+        (true, _) if !can(feature::SUSPEND_OPS_KEPT) => finding(
+            about,
+            Level::Warn,
+            "the kernel can suspend around a call, but not to RAM (S3) any more after the first such call",
+        ),
+        (true, _) => finding(about, Level::Ok, "the kernel can suspend around a call: any address will do"),
+    }
+}
+
+fn privilege(machine: &Machine) -> Finding {
+    let about = "privilege";
+    let capabilities = match &machine.capabilities {
+        Ok(capabilities) => capabilities,
+        Err(error) => return advised(about, Level::Warn, error.to_string(), "mount /proc"),
+    };
+    if !capabilities.has(Capability::SysBoot) {
+        return advised(
+            about,
+            Level::No,
+            "CAP_SYS_BOOT is missing",
+            "run as root, as with `sudo kjump check`",
+        );
+    }
+    match machine.first_namespace {
+        Ok(false) => advised(
+            about,
+            Level::No,
+            "CAP_SYS_BOOT counts only inside this container (its user namespace)",
+            "run outside of the container",
+        ),
+        _ => finding(about, Level::Ok, "CAP_SYS_BOOT is there"),
+    }
+}
+
+fn lockdown(machine: &Machine) -> Finding {
+    let about = "lockdown";
+    let locked = |level| {
+        advised(
+            about,
+            Level::No,
+            format!("the kernel is locked down ({level}): it does not let images be loaded"),
+            "switch secure boot off in the firmware, and remove lockdown= from the command line",
+        )
+    };
+    match &machine.lockdown {
+        Ok(Lockdown::Off) => finding(about, Level::Ok, "none"),
+        Ok(Lockdown::Integrity) => locked("integrity"),
+        Ok(Lockdown::Confidentiality) => locked("confidentiality"),
+        Err(machine::Error::Absent { .. }) => {
+            finding(about, Level::Ok, "none seen (no lockdown in this kernel, or securityfs is not mounted)")
+        }
+        Err(error) => finding(about, Level::Warn, error.to_string()),
+    }
+}
+
+fn secure_boot(machine: &Machine) -> Finding {
+    let about = "secure boot";
+    match &machine.secure_boot {
+        Ok(SecureBoot::NoUefi) => finding(about, Level::Ok, "off: not booted by UEFI"),
+        Ok(SecureBoot::Off) => finding(about, Level::Ok, "off"),
+        Ok(SecureBoot::On) => advised(
+            about,
+            Level::Warn,
+            "on: most distributions lock the kernel down then and take signed modules only",
+            "switch it off in the firmware if one of these stands in the way",
+        ),
+        Err(error) => finding(about, Level::Warn, format!("not known: {error}")),
+    }
+}
+
+fn load_disabled(machine: &Machine) -> Finding {
+    let about = "sysctl";
+    match &machine.load_disabled {
+        Ok(false) => finding(about, Level::Ok, "kernel.kexec_load_disabled is 0"),
+        Ok(true) => advised(
+            about,
+            Level::No,
+            "kernel.kexec_load_disabled is 1: no image may be loaded until the next boot",
+            "remove what sets it (/etc/sysctl.d) and reboot: it cannot be cleared",
+        ),
+        Err(machine::Error::Absent { .. }) => {
+            finding(about, Level::Ok, "this kernel has no kernel.kexec_load_disabled")
+        }
+        Err(error) => finding(about, Level::Warn, error.to_string()),
+    }
+}
+
+/// For information: kjump needs neither.
+fn configuration(machine: &Machine) -> Finding {
+    let about = "configuration";
+    let config = match &machine.config {
+        Ok(config) => config,
+        Err(error) => {
+            return finding(about, Level::Ok, format!("not known ({error}); kjump does not need it"));
+        }
+    };
+    let of = |option: &str| match config.get(option) {
+        Setting::Yes => format!("{option}=y"),
+        Setting::Module => format!("{option}=m"),
+        Setting::Value(value) => format!("{option}={value}"),
+        Setting::No => format!("no {option}"),
+    };
+    let text = format!("{}, {}; kjump needs neither", of("CONFIG_KEXEC"), of("CONFIG_KEXEC_JUMP"));
+    finding(about, Level::Ok, text)
+}
+
+fn memory(machine: &Machine) -> Finding {
+    let about = "memory";
+    match &machine.amounts {
+        Ok(amounts) => {
+            let text = format!(
+                "{} available of {}",
+                quantity::bytes(amounts.available),
+                quantity::bytes(amounts.total)
+            );
+            if amounts.available < LITTLE_MEMORY {
+                let advice =
+                    "free memory: an image needs as much as it has pages, and some for its page list";
+                advised(about, Level::Warn, text, advice)
+            } else {
+                finding(about, Level::Ok, text)
+            }
+        }
+        Err(error) => advised(about, Level::Warn, error.to_string(), "mount /proc"),
+    }
+}
+
+fn xen(machine: &Machine) -> Finding {
+    let about = "Xen";
+    let paravirtual = |text| {
+        advised(
+            about,
+            Level::No,
+            text,
+            "run the guest as HVM or PVH: a paravirtual one has no page tables of its own",
+        )
+    };
+    match &machine.xen {
+        Ok(Xen::No) => finding(about, Level::Ok, "no"),
+        Ok(Xen::Virtual) => finding(about, Level::Ok, "a guest with hardware page tables"),
+        Ok(Xen::Paravirtual) => paravirtual("a paravirtual guest"),
+        Ok(Xen::ControlDomain) => paravirtual("the control domain, which is paravirtual"),
+        Err(error) => finding(about, Level::Warn, error.to_string()),
+    }
+}
+
+fn encryption(machine: &Machine) -> Finding {
+    let about = "encryption";
+    let active = |text, advice| advised(about, Level::No, text, advice);
+    match machine.encryption {
+        Encryption::None => finding(about, Level::Ok, "no encrypted memory seen (SME, SEV, TDX)"),
+        Encryption::Inactive => {
+            finding(about, Level::Ok, "the CPU can encrypt memory (SME), the kernel does not")
+        }
+        Encryption::Unclear => advised(
+            about,
+            Level::Warn,
+            "the CPU can encrypt memory (SME); whether the kernel does is not known",
+            "boot with mem_encrypt=off if the module does not load",
+        ),
+        Encryption::Active(Kind::Sme) => {
+            active("the kernel encrypts memory (SME)", "boot with mem_encrypt=off")
+        }
+        Encryption::Active(Kind::SevSnpGuest) => {
+            active("the memory of this guest is encrypted (SEV-SNP)", "use a guest that is not confidential")
+        }
+        Encryption::Active(Kind::TdxGuest) => {
+            active("the memory of this guest is encrypted (TDX)", "use a guest that is not confidential")
+        }
+    }
+}

@@ -1,0 +1,263 @@
+//! The table of kjump's commands and options: help, manual pages and completions are made of it.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use abi::device::{Range, quiesce};
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use kernel_file::Mode;
+use sys::ImageName;
+
+use crate::number::{self, FileFrom, FileTo};
+
+const EXIT_STATUS: &str = "\
+Exit status:
+  0  done; for `call`: the image returned
+  1  an error, or the answer is no
+  2  the command line is wrong
+  3  an exception ended the image
+
+Numbers are decimal, hexadecimal with 0x, or octal with 0. Addresses are physical.";
+
+/// The commands of kjump with all their options.
+#[must_use]
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Call images in physical memory and come back
+///
+/// An image is a small program that has the CPU for itself: it is put at its physical addresses, called in 64-bit mode
+/// or in 32-bit protected mode with up to six arguments, and returns a number. What was in its place, the CPU and,
+/// where asked, the devices are as before when it has returned.
+#[derive(Debug, Parser)]
+#[command(name = "kjump", version, after_help = EXIT_STATUS, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    Check(CheckWords),
+    Call(Box<CallWords>),
+    Load(Box<LoadWords>),
+    Unload(UnloadWords),
+    Status(StatusWords),
+    Map(MapWords),
+    Kexec(KexecWords),
+}
+
+/// Tell whether a call can work on this machine, and what stands in the way
+///
+/// Prints a line for everything that matters, and for each that does not do, what can be done about it. The exit
+/// status is 0 if a call can work, 1 if not.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct CheckWords {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Load an image, call it and unload it; or call a kept one
+///
+/// FILE is a static ELF executable, or with --load-at a flat binary. Each ARG is a number. With --name, all words are
+/// arguments. Prints what the image returned; an exception in the image is printed with the registers, and the exit
+/// status is then 3.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "kjump call [OPTIONS] FILE [ARG]...\n       kjump call [OPTIONS] --name NAME [ARG]..."
+)]
+pub(crate) struct CallWords {
+    /// The image's file (without --name), then up to six arguments
+    #[arg(value_name = "FILE|ARG", allow_negative_numbers = true, value_hint = ValueHint::FilePath)]
+    pub(crate) words: Vec<OsString>,
+    /// Call the image that is kept under this name
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["mode", "entry", "load_at", "vouch", "no_claim"])]
+    pub(crate) name: Option<ImageName>,
+    #[command(flatten)]
+    pub(crate) placing: PlacingWords,
+    /// What is put to rest around the call
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t)]
+    pub(crate) quiesce: Quiesce,
+    /// Copy a file into the image before the (first) call; repeatable
+    #[arg(long = "in", value_name = "FILE@ADDR", value_parser = os(number::file_to))]
+    pub(crate) inputs: Vec<FileTo>,
+    /// Copy bytes of the image into a file after the (last) call, also after an exception; repeatable. A new file is
+    /// readable by its owner only
+    #[arg(long = "out", value_name = "FILE@ADDR:LEN", value_parser = os(number::file_from))]
+    pub(crate) outputs: Vec<FileFrom>,
+    /// Call so many times, stopping at an exception; the image keeps its state between calls
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    pub(crate) repeat: u64,
+    /// Print the time spent in each phase of the call
+    #[arg(long)]
+    pub(crate) timing: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Load an image and keep it under a name, to be called with `kjump call --name`
+#[derive(Debug, Args)]
+pub(crate) struct LoadWords {
+    /// A static ELF executable, or with --load-at a flat binary
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Name to keep it under: 1 to 31 printable ASCII characters without spaces
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: ImageName,
+    #[command(flatten)]
+    pub(crate) placing: PlacingWords,
+}
+
+/// Unload a kept image
+#[derive(Debug, Args)]
+pub(crate) struct UnloadWords {
+    /// Name it is kept under
+    pub(crate) name: ImageName,
+}
+
+/// List the loaded images
+///
+/// The exit status is 1 if the module is not loaded.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct StatusWords {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Draw physical memory, and where images are loaded
+#[derive(Debug, Args)]
+pub(crate) struct MapWords {
+    /// Write a picture to this file instead of drawing in the terminal
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) svg: Option<PathBuf>,
+}
+
+/// Take the words of kexec-tools' kexec; also done when called by that name
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct KexecWords {
+    /// See `kjump kexec --help`
+    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) words: Vec<OsString>,
+}
+
+/// How a file becomes an image.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct PlacingWords {
+    /// CPU mode the image is entered in: 64-bit mode, or 32-bit protected mode without paging. An ELF file says
+    /// itself, a flat binary is entered in 64-bit mode
+    #[arg(long, value_name = "64|32", value_parser = mode)]
+    pub(crate) mode: Option<Mode>,
+    /// Address to call, in place of what the file says
+    #[arg(long, value_name = "ADDR", value_parser = number::unsigned)]
+    pub(crate) entry: Option<u64>,
+    /// The file is a flat binary, and this is the address of its first byte
+    #[arg(long, value_name = "ADDR", value_parser = number::unsigned)]
+    pub(crate) load_at: Option<u64>,
+    /// Memory beyond System RAM that the kernel does not use, by your word, so that the image may be there; repeatable
+    #[arg(long, value_name = "START-END", value_parser = number::page_range)]
+    pub(crate) vouch: Vec<Range>,
+    /// Do not ask the kernel to move away from the image's addresses
+    #[arg(long)]
+    pub(crate) no_claim: bool,
+}
+
+/// What is put to rest around a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Quiesce {
+    /// The least that will do
+    #[default]
+    Auto,
+    /// Interrupts of one CPU; the image's addresses must not be in use
+    None,
+    /// All CPUs; the image's addresses must not be in use
+    Stop,
+    /// Programs, devices and all CPUs but one; any address will do
+    Suspend,
+}
+
+impl Quiesce {
+    pub(crate) const fn number(self) -> u64 {
+        match self {
+            Self::Auto => quiesce::AUTO,
+            Self::None => quiesce::NONE,
+            Self::Stop => quiesce::STOP,
+            Self::Suspend => quiesce::SUSPEND,
+        }
+    }
+}
+
+fn mode(word: &str) -> Result<Mode, String> {
+    match word {
+        "64" => Ok(Mode::Long),
+        "32" => Ok(Mode::Protected),
+        _ => Err("there are 64 and 32".into()),
+    }
+}
+
+fn at_least_one(word: &str) -> Result<u64, String> {
+    number::unsigned(word).and_then(|number| if number > 0 { Ok(number) } else { Err("at least 1".into()) })
+}
+
+/// A parser of words that need not be text.
+fn os<T>(parser: fn(&std::ffi::OsStr) -> Result<T, String>) -> impl TypedValueParser<Value = T>
+where
+    T: Clone + Send + Sync + 'static,
+{
+    OsStringValueParser::new().try_map(move |word| parser(&word))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Command, clap::Error> {
+        Cli::try_parse_from(line.split(' ')).map(|cli| cli.command)
+    }
+
+    #[test]
+    fn the_table_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn options_and_arguments_may_be_mixed() {
+        let Command::Call(words) = parse("kjump call --mode 32 image 1 --timing -5 0x10").unwrap() else {
+            panic!("no call");
+        };
+        assert_eq!(words.words, ["image", "1", "-5", "0x10"]);
+        assert_eq!((words.placing.mode, words.timing, words.repeat), (Some(Mode::Protected), true, 1));
+    }
+
+    #[test]
+    fn a_wrong_command_line_is_refused() {
+        for line in [
+            "kjump call --mode 16 image",
+            "kjump call --repeat 0 image",
+            "kjump call --in image@ image",
+            "kjump call --name a --entry 0x1000",
+            "kjump call --name a_name_that_is_longer_than_31_characters",
+            "kjump load image",
+            "kjump call --quiesce most image",
+            "kjump jump",
+        ] {
+            assert!(parse(line).unwrap_err().use_stderr(), "{line}");
+        }
+    }
+
+    #[test]
+    fn help_fits_a_terminal_and_names_every_option() {
+        let mut command = command().term_width(100);
+        command.build();
+        for name in ["call", "load", "map"] {
+            let help = command.find_subcommand_mut(name).unwrap().render_help().to_string();
+            insta::assert_snapshot!(format!("help_{name}"), help);
+        }
+        insta::assert_snapshot!("help", command.render_long_help().to_string());
+    }
+}

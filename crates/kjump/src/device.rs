@@ -1,0 +1,135 @@
+//! The way to the module: opening the device, loading the module where needed, wording what it refuses.
+
+use std::process::Command;
+
+use anyhow::{Context, anyhow, bail};
+use sys::{Device, Error, Refusal};
+
+/// The device; the module is loaded first if it is not there.
+pub(crate) fn open() -> anyhow::Result<Device> {
+    match Device::open() {
+        Err(Error::Absent { .. }) => {
+            load_module()?;
+            Ok(Device::open().context("the module was loaded")?)
+        }
+        other => Ok(other?),
+    }
+}
+
+/// The device, or `None` if the module is not loaded.
+pub(crate) fn open_if_loaded() -> Result<Option<Device>, Error> {
+    match Device::open() {
+        Ok(device) => Ok(Some(device)),
+        Err(Error::Absent { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn load_module() -> anyhow::Result<()> {
+    const ADVICE: &str = "`kjump check` tells what stands in the way; `insmod kjump.ko` loads a module that is not \
+                          installed";
+    // In /sbin, which is not in everyone's search path.
+    let search = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+    let output = match Command::new("modprobe").arg("kjump").env("PATH", search).output() {
+        Ok(output) => output,
+        Err(error) => bail!("the module is not loaded, and modprobe cannot be run: {error}; {ADVICE}"),
+    };
+    if output.status.success() {
+        return Ok(());
+    }
+    let said = String::from_utf8_lossy(&output.stderr);
+    let said = said.lines().last().unwrap_or("it does not say why").trim();
+    bail!("the module is not loaded, and `modprobe kjump` fails: {said}; {ADVICE}")
+}
+
+/// A refusal as an error. `segments` are the names of the segments that were to be loaded, if any were.
+pub(crate) fn refused(refusal: Refusal, segments: &[String]) -> anyhow::Error {
+    match image_error(&refusal) {
+        Some(error) => {
+            let parts = segments_of(&error).into_iter().filter_map(|index| segments.get(index as usize));
+            let names: Vec<&str> = parts.map(String::as_str).collect();
+            let names = if names.is_empty() { String::new() } else { format!(" ({})", names.join("; ")) };
+            match image_advice(&error) {
+                Some(advice) => anyhow!("{error}{names}; {advice}"),
+                None => anyhow!("{error}{names}"),
+            }
+        }
+        None => refusal.into(),
+    }
+}
+
+/// The image builder's error that the module passed on, if it is one that this program knows.
+fn image_error(refusal: &Refusal) -> Option<kimage::Error> {
+    let [a, b, c, d, 0] = refusal.diagnosis.numbers else { return None };
+    let reason = Some(refusal.diagnosis.reason).filter(|_| refusal.is_of_image());
+    kimage::Error::from_numbers(u32::try_from(reason?).ok()?, [a, b, c, d])
+}
+
+/// The segments that an error speaks of, by number.
+fn segments_of(error: &kimage::Error) -> Vec<u32> {
+    use kimage::Error::{BufferTooLong, NotAllowed, Overlap, TooHigh, Unaligned};
+    match *error {
+        Unaligned { segment, .. }
+        | BufferTooLong { segment, .. }
+        | TooHigh { segment, .. }
+        | NotAllowed { segment, .. } => vec![segment],
+        Overlap { segments, .. } => segments.to_vec(),
+        _ => Vec::new(),
+    }
+}
+
+fn image_advice(error: &kimage::Error) -> Option<&'static str> {
+    use kimage::Error::{BadFrame, EntryOutside, List, NoMemory, NotAllowed, TooManyPages};
+    match error {
+        NotAllowed { .. } => Some(
+            "`kjump map` shows the machine's System RAM; --vouch allows memory beyond it that nobody uses",
+        ),
+        EntryOutside { .. } => Some("--entry names another address"),
+        TooManyPages { .. } => Some("load a smaller image"),
+        NoMemory { .. } => Some("free memory or load a smaller image"),
+        List { .. } | BadFrame { .. } => {
+            Some("this is a defect of the module, please report it with these numbers")
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi::device::Diagnosis;
+    use sys::Request;
+
+    fn text(reason: u64, numbers: [u64; 5]) -> String {
+        let refusal = Refusal { request: Request::Load, errno: 22, diagnosis: Diagnosis { reason, numbers } };
+        refused(refusal, &["load header 0".into(), "load header 1".into()]).to_string()
+    }
+
+    #[test]
+    fn an_error_of_the_image_names_its_segment_and_what_can_be_done() {
+        let error = kimage::Error::NotAllowed { segment: 1, mem: 0x1000, memsz: 0x2000, address: 0x2000 };
+        let [a, b, c, d] = error.numbers();
+        assert_eq!(
+            text(error.reason().into(), [a, b, c, d, 0]),
+            "segment 1: 0x2000 bytes at 0x1000 leave the allowed memory at 0x2000 (load header 1); `kjump map` shows \
+             the machine's System RAM; --vouch allows memory beyond it that nobody uses"
+        );
+        let error = kimage::Error::Overlap { segments: [1, 0], start: 0x1000, end: 0x2000 };
+        let [a, b, c, d] = error.numbers();
+        assert_eq!(
+            text(error.reason().into(), [a, b, c, d, 0]),
+            "segments 1 and 0 overlap in 0x1000-0x1fff (load header 1; load header 0)"
+        );
+    }
+
+    #[test]
+    fn numbers_of_a_later_module_are_shown_as_they_are() {
+        assert!(text(98, [1, 2, 3, 4, 5]).starts_with("reason 98 [1, 2, 3, 4, 5]"));
+        assert!(text(1, [1, 2, 3, 4, 5]).starts_with("reason 1 [1, 2, 3, 4, 5]"));
+    }
+
+    #[test]
+    fn other_refusals_speak_for_themselves() {
+        assert_eq!(text(abi::device::reason::NOT_LOADED, [0; 5]), "no image is loaded; load an image first");
+    }
+}

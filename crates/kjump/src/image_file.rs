@@ -1,0 +1,56 @@
+//! A file that is loaded as an image.
+
+use std::path::{Path, PathBuf};
+
+use abi::device::Load;
+use anyhow::Context;
+use kernel_file::{Program, Segment};
+use sys::Device;
+use sys::device::{Destination, LoadRequest};
+
+use crate::place::Placing;
+use crate::progress::Progress;
+use crate::{device, quantity};
+
+/// The file, read, and how it is to become an image.
+#[derive(Debug)]
+pub(crate) struct ImageFile {
+    pub(crate) path: PathBuf,
+    bytes: Vec<u8>,
+    pub(crate) placing: Placing,
+}
+
+impl ImageFile {
+    pub(crate) fn read(path: &Path, placing: Placing) -> anyhow::Result<Self> {
+        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        Ok(Self { path: path.into(), bytes, placing })
+    }
+
+    /// What of it is loaded where.
+    pub(crate) fn program(&self) -> anyhow::Result<Program<'_>> {
+        self.placing.program(&self.bytes).with_context(|| self.path.display().to_string())
+    }
+
+    /// Loads a program, which [`program`](Self::program) made.
+    pub(crate) fn load(&self, program: &Program<'_>, device: &Device) -> anyhow::Result<Load> {
+        let segments: Vec<Destination<'_>> = program.segments.iter().map(destination).collect();
+        let request = LoadRequest {
+            segments: &segments,
+            vouched: &self.placing.vouched,
+            entry: program.entry,
+            mode: program.mode.number(),
+            flags: self.placing.flags(),
+        };
+        let size = segments.iter().fold(0_u64, |sum, segment| sum.saturating_add(segment.size));
+        let name = format!("loading {} ({})", self.path.display(), quantity::bytes(size));
+        let _progress = Progress::start(name, 1);
+        device.load(&request).map_err(|refusal| {
+            let names: Vec<String> = program.segments.iter().map(|segment| segment.name.clone()).collect();
+            device::refused(refusal, &names).context(self.path.display().to_string())
+        })
+    }
+}
+
+fn destination<'a>(segment: &'a Segment<'_>) -> Destination<'a> {
+    Destination { bytes: &segment.bytes, address: segment.address, size: segment.size }
+}

@@ -1,0 +1,82 @@
+//! `kjump load` and `kjump unload`: images that outlive the program that loaded them.
+
+use abi::device::{Load, reason};
+use anyhow::{Context, bail};
+use sys::{Device, ImageName, Refusal};
+
+use crate::cli::{LoadWords, UnloadWords};
+use crate::image_file::ImageFile;
+use crate::report::{self, Outcome};
+use crate::{device, quantity};
+
+pub(crate) fn load(words: LoadWords) -> anyhow::Result<Outcome> {
+    let file = ImageFile::read(&words.file, words.placing.into())?;
+    let program = file.program()?;
+    let device = device::open()?;
+    let loaded = file.load(&program, &device)?;
+    device.keep(&words.name).with_context(|| format!("keeping it as {}", words.name))?;
+    report::print(&format!("{}: {}\n", words.name, describe(&loaded)))?;
+    Ok(Outcome::Done)
+}
+
+pub(crate) fn unload(words: &UnloadWords) -> anyhow::Result<Outcome> {
+    let device =
+        device::open_if_loaded()?.with_context(|| format!("{}: the module is not loaded", words.name))?;
+    if !forget(&device, &words.name)? {
+        bail!("{}: no image is kept under this name; `kjump status` lists the images", words.name);
+    }
+    Ok(Outcome::Done)
+}
+
+/// Unloads the image kept under a name. Returns whether there was one.
+pub(crate) fn forget(device: &Device, name: &ImageName) -> anyhow::Result<bool> {
+    match device.attach(name) {
+        Ok(()) => {
+            device.unload().with_context(|| format!("unloading {name}"))?;
+            Ok(true)
+        }
+        Err(refusal) if is_missing(&refusal) => Ok(false),
+        Err(refusal) => Err(refusal).with_context(|| name.to_string()),
+    }
+}
+
+/// Whether the module refused because it keeps no image of that name.
+pub(crate) fn is_missing(refusal: &Refusal) -> bool {
+    refusal.diagnosis.reason == reason::NO_SUCH_IMAGE
+}
+
+fn describe(loaded: &Load) -> String {
+    let shared = match (loaded.in_use, loaded.pages - loaded.claimed.min(loaded.pages)) {
+        (0, 0) => "all the image's own: quick calls do".into(),
+        (0, exchanged) => {
+            format!("{exchanged} exchanged at each call, none in use by the kernel: quick calls do")
+        }
+        (in_use, _) => format!(
+            "{in_use} in use by the kernel, as at {:#x}: calls suspend the system",
+            loaded.first_in_use
+        ),
+    };
+    let size = quantity::bytes(quantity::page_bytes(loaded.pages));
+    format!("{} ({size}), {shared}", quantity::count(loaded.pages, "page"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_load_tells_how_it_can_be_called() {
+        let load = |pages, claimed, in_use| {
+            describe(&Load { pages, claimed, in_use, first_in_use: 0x10_0000, ..Load::default() })
+        };
+        assert_eq!(load(2, 2, 0), "2 pages (8 KiB), all the image's own: quick calls do");
+        assert_eq!(
+            load(2, 1, 0),
+            "2 pages (8 KiB), 1 exchanged at each call, none in use by the kernel: quick calls do"
+        );
+        assert_eq!(
+            load(1, 0, 1),
+            "1 page (4 KiB), 1 in use by the kernel, as at 0x100000: calls suspend the system"
+        );
+    }
+}

@@ -1,0 +1,177 @@
+//! Options in the manner of `getopt_long(3)`: options and other words in any order, long options shortened as far as
+//! they are unique, `--option WORD` and `--option=WORD`, short options in bundles.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+
+use super::options::{OPTIONS, Opt};
+
+/// A word of the command line, understood.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Item {
+    /// An option, and its value if it takes one.
+    Option(&'static Opt, OsString),
+    /// Any other word.
+    Word(OsString),
+}
+
+/// All words, understood, in their order.
+///
+/// # Errors
+/// The text of `getopt_long(3)` for the first word that is not.
+pub(super) fn items(words: &[OsString]) -> Result<Vec<Item>, String> {
+    let mut items = Vec::new();
+    let mut rest = words.iter();
+    while let Some(word) = rest.next() {
+        match word.as_bytes() {
+            b"--" => {
+                items.extend(rest.cloned().map(Item::Word));
+                break;
+            }
+            [b'-', b'-', long @ ..] => items.push(long_option(long, &mut rest)?),
+            [b'-', bundle @ ..] if !bundle.is_empty() => bundled(bundle, &mut rest, &mut items)?,
+            _ => items.push(Item::Word(word.clone())),
+        }
+    }
+    Ok(items)
+}
+
+fn long_option<'a>(text: &[u8], rest: &mut impl Iterator<Item = &'a OsString>) -> Result<Item, String> {
+    let (name, value) = match text.iter().position(|&byte| byte == b'=') {
+        Some(at) => {
+            let (name, value) = text.split_at(at);
+            (name, value.get(1..).map(|value| OsString::from_vec(value.to_vec())))
+        }
+        None => (text, None),
+    };
+    let name = OsStr::from_bytes(name).to_string_lossy();
+    let option = find_long(&name)?;
+    match (option.value, value) {
+        (None, None) => Ok(Item::Option(option, OsString::new())),
+        (None, Some(_)) => Err(format!("option '--{}' doesn't allow an argument", option.long)),
+        (Some(_), Some(value)) => Ok(Item::Option(option, value)),
+        (Some(_), None) => match rest.next() {
+            Some(value) => Ok(Item::Option(option, value.clone())),
+            None => Err(format!("option '--{}' requires an argument", option.long)),
+        },
+    }
+}
+
+/// The option of this name, or the only one whose name starts with it.
+fn find_long(name: &str) -> Result<&'static Opt, String> {
+    if let Some(exact) = OPTIONS.iter().find(|option| option.long == name) {
+        return Ok(exact);
+    }
+    let candidates: Vec<&Opt> = OPTIONS.iter().filter(|option| option.long.starts_with(name)).collect();
+    match candidates.as_slice() {
+        [] => Err(format!("unrecognized option '--{name}'")),
+        [only] => Ok(only),
+        // The same option under two names is not ambiguous.
+        [first, others @ ..]
+            if others.iter().all(|other| first.same_as.is_some() && other.same_as == first.same_as) =>
+        {
+            Ok(first)
+        }
+        many => {
+            let names: Vec<String> = many.iter().map(|option| format!("'--{}'", option.long)).collect();
+            Err(format!("option '--{name}' is ambiguous; possibilities: {}", names.join(" ")))
+        }
+    }
+}
+
+fn bundled<'a>(
+    bundle: &[u8],
+    rest: &mut impl Iterator<Item = &'a OsString>,
+    items: &mut Vec<Item>,
+) -> Result<(), String> {
+    for (at, &letter) in bundle.iter().enumerate() {
+        let letter = char::from(letter);
+        let found = OPTIONS.iter().find(|option| option.short.contains(letter) && !option.short.is_empty());
+        let option = found.ok_or_else(|| format!("invalid option -- '{}'", letter.escape_default()))?;
+        if option.value.is_none() {
+            items.push(Item::Option(option, OsString::new()));
+            continue;
+        }
+        let attached = bundle.get(at + 1..).filter(|value| !value.is_empty());
+        let value = attached.map(|value| OsString::from_vec(value.to_vec())).or_else(|| rest.next().cloned());
+        let value = value.ok_or_else(|| format!("option requires an argument -- '{letter}'"))?;
+        items.push(Item::Option(option, value));
+        break;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(line: &str) -> Result<String, String> {
+        let words: Vec<OsString> =
+            line.split(' ').filter(|word| !word.is_empty()).map(OsString::from).collect();
+        let items = items(&words)?;
+        let shown = items.iter().map(|item| match item {
+            Item::Option(option, value) if option.value.is_some() => {
+                format!("--{}={}", option.long, value.display())
+            }
+            Item::Option(option, _) => format!("--{}", option.long),
+            Item::Word(word) => word.display().to_string(),
+        });
+        Ok(shown.collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn words_are_understood_as_getopt_long_does() {
+        for (line, items) in [
+            ("-l -e", "--load --exec"),
+            ("-su", "--kexec-file-syscall --unload"),
+            ("-telf-x86 f", "--type=elf-x86 f"),
+            ("-lt elf-x86 f", "--load --type=elf-x86 f"),
+            ("f --mem-min 0x1000 --mem-max=0x2000 g", "f --mem-min=0x1000 --mem-max=0x2000 g"),
+            ("--load-pres --args-n f", "--load-preserve-context --args-none f"),
+            ("--load f", "--load f"),
+            ("--entry= f", "--entry= f"),
+            ("--init i --app x", "--initrd=i --append=x"),
+            ("-e -- -l --x", "--exec -l --x"),
+            ("- f", "- f"),
+            ("--unl", "--unload"),
+            ("--entry -e", "--entry=-e"),
+            ("-?", "--help"),
+        ] {
+            assert_eq!(read(line).as_deref(), Ok(items), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_understood_is_said_in_the_words_of_getopt_long() {
+        for (line, text) in [
+            ("--foo", "unrecognized option '--foo'"),
+            ("--mem 1", "option '--mem' is ambiguous; possibilities: '--mem-min' '--mem-max'"),
+            ("--help=x", "option '--help' doesn't allow an argument"),
+            ("f --mem-max", "option '--mem-max' requires an argument"),
+            ("-q", "invalid option -- 'q'"),
+            ("-t", "option requires an argument -- 't'"),
+        ] {
+            assert_eq!(read(line), Err(text.to_owned()), "{line}");
+        }
+    }
+
+    #[test]
+    fn every_option_is_understood_by_its_whole_name() {
+        for option in OPTIONS {
+            let line = if option.value.is_some() {
+                format!("--{}=1", option.long)
+            } else {
+                format!("--{}", option.long)
+            };
+            assert_eq!(read(&line), Ok(line.clone()));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_words_break_it(words in prop::collection::vec("(--?)?[a-z=?-]{0,6}", 0..6)) {
+            let _ = items(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        }
+    }
+}

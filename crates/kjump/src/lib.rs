@@ -1,0 +1,93 @@
+//! The one program of kjump, which answers to several names.
+//!
+//! Arguments are read in two steps: raw words ([`cli`], [`kexec::command`]), then a resolved request with its files
+//! read. Everything that is printed is first a value, then a text or JSON.
+#![forbid(unsafe_code)]
+
+mod call;
+mod check;
+pub mod cli;
+mod device;
+mod image_file;
+mod keep;
+pub mod kexec;
+mod map;
+mod number;
+mod output_file;
+mod place;
+mod progress;
+mod quantity;
+mod report;
+mod status;
+mod terminal;
+
+use std::ffi::OsString;
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::{Cli, Command};
+
+/// Which program the words call, by the name in front of them or by their first, as in `kjump kexec -e`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Program {
+    /// kjump itself; its name and the words behind it.
+    Kjump(Vec<OsString>),
+    /// The likeness of kexec-tools' `kexec`; the words behind its name.
+    Kexec(Vec<OsString>),
+}
+
+impl Program {
+    /// The program that a command line calls.
+    #[must_use]
+    pub fn called(words: Vec<OsString>) -> Self {
+        let is_kexec = |word: Option<&OsString>| {
+            word.and_then(|word| Path::new(word).file_name()).is_some_and(|name| name == "kexec")
+        };
+        match words.as_slice() {
+            [name, rest @ ..] if is_kexec(Some(name)) => Self::Kexec(rest.to_vec()),
+            [_, first, rest @ ..] if first == "kexec" => Self::Kexec(rest.to_vec()),
+            _ => Self::Kjump(words),
+        }
+    }
+}
+
+/// Runs kjump with its command line, its name first.
+#[must_use]
+pub fn run(words: &[OsString]) -> ExitCode {
+    let cli = match Cli::try_parse_from(words) {
+        Ok(cli) => cli,
+        Err(error) => return report::usage(&error),
+    };
+    let outcome = match cli.command {
+        Command::Check(words) => check::run(words),
+        Command::Call(words) => call::run(*words),
+        Command::Load(words) => keep::load(*words),
+        Command::Unload(words) => keep::unload(&words),
+        Command::Status(words) => status::run(words),
+        Command::Map(words) => map::run(words),
+        Command::Kexec(words) => return kexec::run(&words.words),
+    };
+    report::exit("kjump", outcome)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn the_name_or_the_first_word_says_which_program_it_is() {
+        for line in ["kexec -e", "/usr/sbin/kexec -e", "kjump kexec -e", "./kjump kexec -e"] {
+            assert_eq!(Program::called(words(line)), Program::Kexec(words("-e")), "{line}");
+        }
+        for line in ["kjump", "kjump status", "kjump call kexec", "kexec-test -e"] {
+            assert_eq!(Program::called(words(line)), Program::Kjump(words(line)), "{line}");
+        }
+        assert_eq!(Program::called(Vec::new()), Program::Kjump(Vec::new()));
+    }
+}

@@ -1,0 +1,156 @@
+//! `kjump map`: physical memory as a picture, in the terminal or as SVG.
+
+mod strips;
+mod svg;
+mod text;
+
+use std::path::Path;
+
+use abi::device::{ImageInfo, Range};
+use anyhow::{Context, bail};
+use machine::Machine;
+use sys::{Device, ImageName};
+
+use crate::cli::MapWords;
+use crate::device;
+use crate::report::{self, Outcome};
+use crate::terminal::Terminal;
+
+use strips::{Strip, strips};
+
+pub(crate) fn run(words: MapWords) -> anyhow::Result<Outcome> {
+    let machine = Machine::probe(Path::new("/"));
+    let memory = machine.memory?;
+    if memory.is_hidden() {
+        bail!("the kernel shows no addresses in /proc/iomem; run as root, with CAP_SYS_ADMIN");
+    }
+    let images = device::open_if_loaded()?.map_or_else(|| Ok(Vec::new()), |device| placed_images(&device))?;
+    let picture = Picture::new(&memory, images, machine.release.ok());
+    match words.svg {
+        Some(path) => {
+            std::fs::write(&path, svg::draw(&picture)).with_context(|| path.display().to_string())?;
+        }
+        None => report::print(&text::draw(&picture, Terminal::of_stdout()))?,
+    }
+    Ok(Outcome::Done)
+}
+
+/// The images, and where they are.
+fn placed_images(device: &Device) -> anyhow::Result<Vec<PlacedImage>> {
+    let mut placed = Vec::new();
+    for image in device.images()? {
+        match device.ranges(image.id) {
+            Ok(ranges) => placed.push(PlacedImage { image, ranges }),
+            // Unloaded a moment ago.
+            Err(refusal) if crate::keep::is_missing(&refusal) => {}
+            Err(refusal) => return Err(refusal.into()),
+        }
+    }
+    Ok(placed)
+}
+
+/// An image and its destinations.
+#[derive(Clone, Debug)]
+struct PlacedImage {
+    image: ImageInfo,
+    ranges: Vec<Range>,
+}
+
+impl PlacedImage {
+    /// What it is called: its name, or its number.
+    fn title(&self) -> String {
+        match ImageName::from_words(self.image.name) {
+            Some(name) => name.to_string(),
+            None => format!("image {}", self.image.id),
+        }
+    }
+}
+
+/// Everything that is drawn.
+#[derive(Clone, Debug)]
+struct Picture {
+    strips: Vec<Strip>,
+    images: Vec<PlacedImage>,
+    /// Bytes of System RAM.
+    ram: u64,
+    release: Option<String>,
+}
+
+impl Picture {
+    fn new(memory: &machine::iomem::MemoryMap, images: Vec<PlacedImage>, release: Option<String>) -> Self {
+        let ram = memory.resources().iter().filter(|resource| resource.is_system_ram());
+        let ram = ram.fold(0_u64, |sum, ram| sum.saturating_add(ram.size()));
+        let destinations: Vec<&[Range]> = images.iter().map(|image| image.ranges.as_slice()).collect();
+        Self { strips: strips(memory.resources(), &destinations), ram, images, release }
+    }
+
+    /// What is drawn is measured by its logarithm: the number of times that a page is doubled.
+    fn doublings(size: u64) -> u32 {
+        (size / abi::page_list::PAGE_SIZE).max(1).ilog2()
+    }
+
+    /// Hexadecimal digits that every address fits in.
+    fn digits(&self) -> usize {
+        let last = self.strips.last().map_or(0, |strip| strip.last);
+        format!("{last:x}").len().max(8)
+    }
+}
+
+#[cfg(test)]
+mod examples {
+    //! Pictures that several tests draw.
+
+    use super::*;
+
+    fn range(start: u64, end: u64) -> Range {
+        Range { start, end }
+    }
+
+    /// The cloud machine of the test data with three images.
+    pub(super) fn cloud() -> Picture {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/machines/debian-6.1-cloud");
+        let machine = Machine::probe(&root);
+        let counter = ImageInfo {
+            id: 1,
+            name: "counter".parse::<ImageName>().unwrap().words(),
+            mode: 64,
+            entry: 0x20_0000,
+            pages: 2,
+            claimed: 2,
+            calls: 1000,
+            ..ImageInfo::default()
+        };
+        let boot_sector = ImageInfo {
+            id: 2,
+            mode: 32,
+            entry: 0x7c00,
+            pages: 1,
+            in_use: 1,
+            faults: 1,
+            calls: 1,
+            ..ImageInfo::default()
+        };
+        let kernel = ImageInfo {
+            id: 3,
+            name: "peer".parse::<ImageName>().unwrap().words(),
+            mode: 64,
+            entry: 0x2000_0000,
+            pages: 0x1_1000,
+            claimed: 0x1000,
+            in_use: 0x1_0000,
+            ..ImageInfo::default()
+        };
+        let images = vec![
+            PlacedImage {
+                image: counter,
+                ranges: vec![range(0x20_0000, 0x20_1000), range(0x30_0000, 0x30_1000)],
+            },
+            PlacedImage { image: boot_sector, ranges: vec![range(0x7000, 0x8000)] },
+            PlacedImage {
+                image: kernel,
+                ranges: vec![range(0x2000_0000, 0x3000_0000), range(0x4000_0000, 0x4100_0000)],
+            },
+        ];
+        Picture::new(&machine.memory.unwrap(), images, machine.release.ok())
+    }
+}

@@ -1,0 +1,142 @@
+//! Bytes of an image, copied into a file that is there wholly or not at all.
+
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use sys::Device;
+
+use crate::number::FileFrom;
+
+/// Bytes copied at a time.
+const CHUNK: usize = 1 << 20;
+
+/// Copies from the image of the device into the file.
+pub(crate) fn write(device: &Device, output: &FileFrom) -> anyhow::Result<()> {
+    write_from(output, |address, chunk| Ok(device.read(address, chunk)?))
+        .with_context(|| output.path.display().to_string())
+}
+
+/// Copies from whatever reads from an address into a buffer.
+fn write_from(
+    output: &FileFrom,
+    read: impl FnMut(u64, &mut [u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    match std::fs::metadata(&output.path) {
+        // A pipe or a device: it cannot be replaced, and must not be.
+        Ok(present) if !present.is_file() && !present.is_dir() => {
+            let file = OpenOptions::new().write(true).open(&output.path)?;
+            copy(output, file, read).map(drop)
+        }
+        _ => write_beside(output, read),
+    }
+}
+
+/// Writes a new file beside the named one, then puts it in its place. It holds memory: nobody else may read it.
+fn write_beside(
+    output: &FileFrom,
+    read: impl FnMut(u64, &mut [u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let new = beside(&output.path)?;
+    let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
+    let file = options.with_context(|| new.display().to_string())?;
+    let copied = copy(output, file, read).and_then(|file| {
+        file.sync_all()?;
+        Ok(std::fs::rename(&new, &output.path)?)
+    });
+    if copied.is_err() {
+        // The error that is on its way is the one that tells.
+        let _ = std::fs::remove_file(&new);
+    }
+    copied
+}
+
+/// A name in the same folder that nobody else has.
+fn beside(path: &Path) -> anyhow::Result<PathBuf> {
+    let Some(name) = path.file_name() else { bail!("this names no file") };
+    let mut new = std::ffi::OsString::from(".");
+    new.push(name);
+    new.push(format!(".kjump-{}", std::process::id()));
+    Ok(path.with_file_name(new))
+}
+
+fn copy(
+    output: &FileFrom,
+    mut file: File,
+    mut read: impl FnMut(u64, &mut [u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<File> {
+    let mut chunk = vec![0; CHUNK];
+    let (mut address, mut left) = (output.address, output.length);
+    while left > 0 {
+        let size = usize::try_from(left).unwrap_or(CHUNK).min(CHUNK);
+        let (part, _) = chunk.split_at_mut(size);
+        read(address, part)?;
+        file.write_all(part)?;
+        address = address.wrapping_add(size as u64);
+        left -= size as u64;
+    }
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    /// A folder of its own for a test.
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("kjump-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    fn pattern(address: u64, chunk: &mut [u8]) -> anyhow::Result<()> {
+        for (place, number) in chunk.iter_mut().zip(address..) {
+            *place = number.to_le_bytes()[0] ^ number.to_le_bytes()[2];
+        }
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_has_the_bytes_in_order_and_is_its_owners_alone() {
+        let folder = folder("order");
+        let path = folder.join("memory");
+        std::fs::write(&path, "old").unwrap();
+        let output = FileFrom { path: path.clone(), address: 0x1003, length: (CHUNK + 77) as u64 };
+        write_from(&output, pattern).unwrap();
+        let mut expected = vec![0; CHUNK + 77];
+        pattern(0x1003, &mut expected).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), expected);
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn an_error_in_the_middle_leaves_the_old_file_alone() {
+        let folder = folder("error");
+        let path = folder.join("memory");
+        std::fs::write(&path, "old").unwrap();
+        let output = FileFrom { path: path.clone(), address: 0, length: (CHUNK * 2) as u64 };
+        let error = write_from(&output, |address, _| if address > 0 { bail!("no more") } else { Ok(()) });
+        assert_eq!(error.unwrap_err().to_string(), "no more");
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn a_device_is_written_to_and_not_replaced() {
+        let output = FileFrom { path: "/dev/null".into(), address: 0, length: 10 };
+        write_from(&output, pattern).unwrap();
+        assert!(!std::fs::metadata("/dev/null").unwrap().is_file());
+    }
+
+    #[test]
+    fn a_folder_is_no_file() {
+        let output = FileFrom { path: "/".into(), address: 0, length: 10 };
+        assert_eq!(write_from(&output, pattern).unwrap_err().to_string(), "this names no file");
+    }
+}

@@ -1,0 +1,82 @@
+//! From the bytes of a file and the words about it to what is loaded where. Nothing is read here.
+
+use abi::device::{Range, load_flag};
+use anyhow::bail;
+use kernel_file::{Format, Mode, Program, flat};
+
+use crate::cli::PlacingWords;
+
+/// How a file is to become an image.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Placing {
+    pub(crate) mode: Option<Mode>,
+    pub(crate) entry: Option<u64>,
+    pub(crate) load_at: Option<u64>,
+    pub(crate) vouched: Vec<Range>,
+    /// Whether the kernel is asked to move away from the image's addresses.
+    pub(crate) claim: bool,
+}
+
+impl Placing {
+    /// The program in a file, placed as asked.
+    pub(crate) fn program<'a>(&self, file: &'a [u8]) -> anyhow::Result<Program<'a>> {
+        let mut program = match (self.load_at, Format::recognise(file)) {
+            (Some(_), Some(Format::Elf)) => bail!(
+                "an ELF file says itself where it is loaded; leave out --load-at, or make a flat binary of it with \
+                 `objcopy -O binary`"
+            ),
+            (Some(address), None) => flat::parse(file, address, self.mode.unwrap_or(Mode::Long))?,
+            (None, Some(_)) => kernel_file::parse(file)?,
+            (None, None) => {
+                bail!("no ELF file; for a flat binary, --load-at names the address of its first byte")
+            }
+        };
+        program.mode = self.mode.unwrap_or(program.mode);
+        program.entry = self.entry.unwrap_or(program.entry);
+        Ok(program)
+    }
+
+    /// Bits of [`load_flag`].
+    pub(crate) const fn flags(&self) -> u64 {
+        if self.claim { load_flag::CLAIM } else { 0 }
+    }
+}
+
+impl From<PlacingWords> for Placing {
+    fn from(words: PlacingWords) -> Self {
+        let PlacingWords { mode, entry, load_at, vouch, no_claim } = words;
+        Self { mode, entry, load_at, vouched: vouch, claim: !no_claim }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn placing(load_at: Option<u64>) -> Placing {
+        Placing { load_at, ..Placing::default() }
+    }
+
+    #[test]
+    fn a_flat_binary_is_where_the_words_say_in_64_bit_mode() {
+        let program = placing(Some(0x8000)).program(&[0xc3]).unwrap();
+        assert_eq!((program.entry, program.mode), (0x8000, Mode::Long));
+        let told = Placing { mode: Some(Mode::Protected), entry: Some(0x8001), ..placing(Some(0x8000)) };
+        let program = told.program(&[0x90, 0xc3]).unwrap();
+        assert_eq!((program.entry, program.mode), (0x8001, Mode::Protected));
+    }
+
+    #[test]
+    fn the_kind_of_file_and_the_words_must_agree() {
+        let error = placing(None).program(&[0xc3]).unwrap_err().to_string();
+        assert!(error.contains("--load-at"), "{error}");
+        let error = placing(Some(0x8000)).program(b"\x7fELF").unwrap_err().to_string();
+        assert!(error.contains("leave out --load-at"), "{error}");
+    }
+
+    #[test]
+    fn claiming_is_a_flag() {
+        assert_eq!(Placing::from(PlacingWords::default()).flags(), load_flag::CLAIM);
+        assert_eq!(Placing::from(PlacingWords { no_claim: true, ..PlacingWords::default() }).flags(), 0);
+    }
+}

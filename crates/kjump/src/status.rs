@@ -1,0 +1,270 @@
+//! `kjump status`: what is loaded.
+
+use std::fmt::Write;
+
+use abi::device::{ImageInfo, Info, feature};
+use serde::Serialize;
+use sys::{Device, ImageName};
+
+use crate::cli::StatusWords;
+use crate::report::{self, Outcome};
+use crate::{device, quantity};
+
+pub(crate) fn run(words: StatusWords) -> anyhow::Result<Outcome> {
+    let status = match device::open_if_loaded()? {
+        Some(device) => Some(Status::ask(&device)?),
+        None => None,
+    };
+    match (&status, words.json) {
+        (status, true) => {
+            report::print_json(&StatusJson { loaded: status.is_some(), status: status.as_ref() })?;
+        }
+        (Some(status), false) => report::print(&status.text())?,
+        (None, false) => report::print("the module is not loaded, and no image\n")?,
+    }
+    Ok(if status.is_some() { Outcome::Done } else { Outcome::No })
+}
+
+/// What the module says.
+#[derive(Debug, Serialize)]
+struct Status {
+    version: u64,
+    paging_levels: u64,
+    can_suspend: bool,
+    can_claim: bool,
+    tsc_khz: u64,
+    calls: u64,
+    frames: u64,
+    images: Vec<ImageStatus>,
+}
+
+#[derive(Serialize)]
+struct StatusJson<'a> {
+    loaded: bool,
+    #[serde(flatten)]
+    status: Option<&'a Status>,
+}
+
+/// One image.
+#[derive(Debug, Serialize)]
+struct ImageStatus {
+    id: u64,
+    name: Option<String>,
+    /// 64 or 32.
+    mode: u64,
+    entry: u64,
+    ranges: u64,
+    pages: u64,
+    claimed: u64,
+    /// Pages that change places at each call.
+    exchanged: u64,
+    in_use: u64,
+    support_frames: u64,
+    calls: u64,
+    faults: u64,
+    run_ticks: u64,
+    run_microseconds: Option<f64>,
+    /// 0 for a kernel module.
+    loader: u64,
+    /// What that process is called, if it is still there.
+    loader_name: Option<String>,
+    age_nanoseconds: u64,
+}
+
+impl Status {
+    fn ask(device: &Device) -> anyhow::Result<Self> {
+        let info = device.info()?;
+        let now = sys::clock::nanoseconds_since_boot();
+        let images = device.images()?;
+        Ok(Self::new(
+            &info,
+            images.iter().map(|image| ImageStatus::new(image, info.tsc_khz, now, name_of_process)),
+        ))
+    }
+
+    fn new(info: &Info, images: impl Iterator<Item = ImageStatus>) -> Self {
+        Self {
+            version: info.version,
+            paging_levels: info.paging_levels,
+            can_suspend: info.features & feature::SUSPEND != 0,
+            can_claim: info.features & feature::CLAIM != 0,
+            tsc_khz: info.tsc_khz,
+            calls: info.calls,
+            frames: info.frames,
+            images: images.collect(),
+        }
+    }
+
+    fn text(&self) -> String {
+        let mut text = format!(
+            "module version {}: {} in {} of memory, {} so far\n",
+            self.version,
+            quantity::count(self.images.len() as u64, "image"),
+            quantity::bytes(quantity::page_bytes(self.frames)),
+            quantity::count(self.calls, "call"),
+        );
+        if !self.images.is_empty() {
+            text.push('\n');
+            text.push_str(&table(&self.images));
+        }
+        text
+    }
+}
+
+impl ImageStatus {
+    fn new(image: &ImageInfo, tsc_khz: u64, now: u64, name_of: impl Fn(u64) -> Option<String>) -> Self {
+        Self {
+            id: image.id,
+            name: ImageName::from_words(image.name).map(|name| name.to_string()),
+            mode: image.mode,
+            entry: image.entry,
+            ranges: image.ranges,
+            pages: image.pages,
+            claimed: image.claimed,
+            exchanged: image.pages.saturating_sub(image.claimed),
+            in_use: image.in_use,
+            support_frames: image.support_frames,
+            calls: image.calls,
+            faults: image.faults,
+            run_ticks: image.ticks_run,
+            run_microseconds: quantity::ticks_in_microseconds(image.ticks_run, tsc_khz),
+            loader: image.loader,
+            loader_name: name_of(image.loader),
+            age_nanoseconds: now.saturating_sub(image.loaded_at),
+        }
+    }
+
+    /// The cells of its row, under the [`HEADINGS`].
+    fn cells(&self) -> [String; 11] {
+        let loader = match (self.loader, &self.loader_name) {
+            (0, _) => "a kernel module".into(),
+            (process, Some(name)) => format!("{process} ({name})"),
+            (process, None) => format!("{process}, gone"),
+        };
+        let run =
+            self.run_microseconds.map_or_else(|| format!("{} ticks", self.run_ticks), quantity::microseconds);
+        [
+            self.id.to_string(),
+            self.name.clone().unwrap_or_else(|| "-".into()),
+            self.mode.to_string(),
+            format!("{:#x}", self.entry),
+            quantity::bytes(quantity::page_bytes(self.pages)),
+            self.claimed.to_string(),
+            self.exchanged.to_string(),
+            self.calls.to_string(),
+            self.faults.to_string(),
+            run,
+            format!("{loader}, {}", quantity::ago(self.age_nanoseconds)),
+        ]
+    }
+}
+
+const HEADINGS: [&str; 11] = [
+    "id",
+    "name",
+    "mode",
+    "entry",
+    "size",
+    "claimed",
+    "exchanged",
+    "calls",
+    "faults",
+    "time in it",
+    "loaded by",
+];
+/// Columns of text, which start at the left; numbers end at the right.
+const LEFT: [usize; 2] = [1, 10];
+
+/// Rows under headings, each column as wide as its widest cell.
+fn table(images: &[ImageStatus]) -> String {
+    let headings = HEADINGS.map(str::to_owned);
+    let rows: Vec<[String; 11]> =
+        std::iter::once(headings).chain(images.iter().map(ImageStatus::cells)).collect();
+    let mut widths = [0; 11];
+    for row in &rows {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = (*width).max(cell.len());
+        }
+    }
+    let mut text = String::new();
+    for row in &rows {
+        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| {
+            if LEFT.contains(&column) { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
+        });
+        let line = cells.collect::<Vec<_>>().join("  ");
+        let _ = writeln!(text, "{}", line.trim_end());
+    }
+    text
+}
+
+/// What a process is called.
+fn name_of_process(process: u64) -> Option<String> {
+    let name = std::fs::read(format!("/proc/{process}/comm")).ok()?;
+    // The process chose it: it must not be able to command the terminal.
+    let printable = String::from_utf8_lossy(&name).trim_end().replace(|c: char| c.is_control(), "?");
+    Some(printable)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status() -> Status {
+        let info =
+            Info { version: 1, images: 3, frames: 500, calls: 1003, tsc_khz: 2_400_000, ..Info::default() };
+        let counter = ImageInfo {
+            id: 1,
+            name: "counter".parse::<ImageName>().unwrap().words(),
+            loader: 421,
+            mode: 64,
+            entry: 0x20_0000,
+            pages: 2,
+            claimed: 2,
+            calls: 1000,
+            ticks_run: 29_520_000,
+            loaded_at: 5_000_000_000,
+            ..ImageInfo::default()
+        };
+        let large = ImageInfo {
+            id: 12,
+            mode: 32,
+            entry: 0x10_0000,
+            pages: 102_400,
+            claimed: 99,
+            in_use: 3,
+            loader: 77,
+            calls: 3,
+            faults: 1,
+            ..ImageInfo::default()
+        };
+        let of_module = ImageInfo { id: 13, mode: 64, entry: 0x1000, pages: 1, ..ImageInfo::default() };
+        let name_of = |process| (process == 421).then(|| "kjump".to_owned());
+        let images = [counter, large, of_module];
+        Status::new(
+            &info,
+            images.iter().map(|image| ImageStatus::new(image, info.tsc_khz, 200_000_000_000, name_of)),
+        )
+    }
+
+    #[test]
+    fn images_are_rows_of_a_table() {
+        insta::assert_snapshot!(status().text());
+    }
+
+    #[test]
+    fn without_images_there_is_no_table() {
+        let text = Status { images: Vec::new(), frames: 0, calls: 1, ..status() }.text();
+        assert_eq!(text, "module version 1: 0 images in 0 B of memory, 1 call so far\n");
+    }
+
+    #[test]
+    fn json_has_every_number() {
+        let all = status();
+        let json = StatusJson { loaded: true, status: Some(&all) };
+        insta::assert_snapshot!(serde_json::to_string_pretty(&json).unwrap());
+        assert_eq!(
+            serde_json::to_string(&StatusJson { loaded: false, status: None }).unwrap(),
+            "{\"loaded\":false}"
+        );
+    }
+}
