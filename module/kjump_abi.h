@@ -135,6 +135,7 @@ struct kjump_load {
 	__u64 first_in_use;   /* or all ones */
 	__u64 support_frames; /* page list, page tables, stack, control page */
 	__u64 control_page;
+	__u64 jump_back; /* where what was jumped to, another kernel, comes back to */
 	struct kjump_diagnosis diagnosis;
 };
 

@@ -201,6 +201,9 @@ pub struct Load {
     pub support_frames: u64,
     /// *Out:* physical address of the control page.
     pub control_page: u64,
+    /// *Out:* physical address that a peer kernel calls to come back, in 64-bit mode with this page identity-mapped:
+    /// the first argument is the value of the call, and the return address the peer's own next entry point.
+    pub jump_back: u64,
     /// *Out:* why it failed.
     pub diagnosis: Diagnosis,
 }
@@ -372,7 +375,7 @@ const _: () = {
     assert!(size_of::<Range>() == 16);
     assert!(size_of::<Diagnosis>() == 48);
     assert!(size_of::<Info>() == 72);
-    assert!(size_of::<Load>() == 168);
+    assert!(size_of::<Load>() == 176);
     assert!(size_of::<Transfer>() == 80);
     assert!(size_of::<Call>() == 368);
     assert!(size_of::<Name>() == 88);

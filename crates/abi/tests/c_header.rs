@@ -93,6 +93,7 @@ fn structures() -> Vec<Fact> {
             first_in_use,
             support_frames,
             control_page,
+            jump_back,
             diagnosis,
         ]
     );

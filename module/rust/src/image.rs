@@ -6,7 +6,7 @@ use core::mem::{offset_of, size_of_val};
 use kimage::paging::{Levels, Tables};
 use kimage::{Image, Rules, SealedImage, Segment, Zone};
 use phys::{PAGE_SIZE, Pfn, PhysRange, RangeSet};
-use relocator::{ControlPage, Setup, gate};
+use relocator::{ControlPage, Setup, entry_offset, gate};
 
 use crate::cpu;
 use crate::failure::Failure;
@@ -230,6 +230,7 @@ fn build(
     request.first_in_use = first_in_use;
     request.support_frames = sealed.support_frames();
     request.control_page = support.control.address().get();
+    request.jump_back = request.control_page + entry_offset::jump_back() as u64;
     Ok(Loaded {
         sealed,
         _segments: segments,
