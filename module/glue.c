@@ -11,12 +11,15 @@
 #include <linux/fs.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
+#include <linux/kmsg_dump.h>
 #include <linux/kprobes.h>
 #include <linux/magic.h>
 #include <linux/miscdevice.h>
 #include <linux/mm.h>
 #include <linux/module.h>
 #include <linux/objtool.h>
+#include <linux/panic_notifier.h>
+#include <linux/pci.h>
 #include <linux/security.h>
 #include <linux/slab.h>
 #include <linux/stop_machine.h>
@@ -203,6 +206,8 @@ static LIST_HEAD(images);
 static DEFINE_MUTEX(registry);
 static DEFINE_MUTEX(calling);
 static u64 last_id, total_calls;
+/* The way back to the kernel that started this one, in case this one panics; under registry. */
+static struct kjump_image *panic_image;
 
 static int fail(struct kjump_diagnosis *diagnosis, int error, u64 reason, u64 number)
 {
@@ -277,6 +282,8 @@ static struct kjump_image *load(struct kjump_load *request, bool user)
 	mutex_lock(&registry);
 	image->id = request->id = ++last_id;
 	list_add_tail(&image->node, &images);
+	if (request->flags & KJUMP_LOAD_FLAG_CALL_ON_PANIC)
+		panic_image = image;
 	mutex_unlock(&registry);
 	return image;
 }
@@ -287,6 +294,8 @@ static void free_image(struct kref *references)
 	struct kjump_image *image = container_of(references, struct kjump_image, references);
 
 	list_del(&image->node);
+	if (panic_image == image)
+		panic_image = NULL;
 	mutex_unlock(&registry);
 	kjr_free(image->rust);
 	kfree(image);
@@ -494,6 +503,52 @@ static int transfer(struct kjump_image *image, struct kjump_transfer *request, b
 	mutex_unlock(&image->busy);
 	return error;
 }
+
+/* ---- panic ---- */
+
+/* A handoff, and behind it the end of the kernel log; in neighbouring pages, as the other kernel reads them. */
+#define LAST_WORDS_ORDER 2
+static struct kjump_handoff *last_words;
+
+static void write_handoff(void)
+{
+	size_t room = (PAGE_SIZE << LAST_WORDS_ORDER) - sizeof(*last_words), length = 0;
+	struct kmsg_dump_iter iterator;
+
+	kmsg_dump_rewind(&iterator);
+	kmsg_dump_get_buffer(&iterator, true, (char *)(last_words + 1), room, &length);
+	last_words->magic = KJUMP_HANDOFF_MAGIC;
+	last_words->log = virt_to_phys(last_words + 1);
+	last_words->log_length = length;
+}
+
+/*
+ * This kernel is at its end, but not the machine: the kernel that started it takes over. Devices must not write into
+ * memory any more, and the other CPUs, stopped in this kernel's text, must not run: it is about to be exchanged.
+ */
+static int call_on_panic(struct notifier_block *block, unsigned long event, void *message)
+{
+	struct kjump_call call = { .arguments = { ~0ULL } };
+	struct kjump_image *image = READ_ONCE(panic_image);
+	struct pci_dev *device = NULL;
+
+	if (!image)
+		return NOTIFY_DONE;
+	local_irq_disable();
+	pr_emerg("panic: going back to the kernel that started this one\n");
+	write_handoff();
+	call.arguments[2] = virt_to_phys(last_words);
+	for_each_pci_dev(device)
+		pci_clear_master(device);
+	park_other_cpus();
+	load_direct_gdt(smp_processor_id());
+	kjr_enter(image->rust, &call);
+	load_fixmap_gdt(smp_processor_id());
+	pr_emerg("panic: called again, which there is no way to answer\n");
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block panic_block = { .notifier_call = call_on_panic, .priority = INT_MAX };
 
 /* ---- for other modules: kjump.h ---- */
 
@@ -912,6 +967,13 @@ static void choose_mover(void)
 	kjr_free(trial.rust);
 }
 
+static void forget_machine(void)
+{
+	if (local_apic)
+		iounmap(local_apic);
+	free_pages((unsigned long)last_words, LAST_WORDS_ORDER);
+}
+
 static int __init kjump_init(void)
 {
 	const char *refusal = kjr_refusal(xen_pv_domain(), cc_platform_has(CC_ATTR_MEM_ENCRYPT));
@@ -924,19 +986,24 @@ static int __init kjump_init(void)
 	find_suspend_operations();
 	if (!current_suspend_operations)
 		pr_info("without kallsyms: the machine's own suspend is lost after the first suspend call\n");
+	last_words = (void *)__get_free_pages(GFP_KERNEL, LAST_WORDS_ORDER);
+	if (!last_words)
+		return -ENOMEM;
 	map_local_apic();
 	choose_mover();
 	error = misc_register(&device);
-	if (error && local_apic)
-		iounmap(local_apic);
+	if (error)
+		forget_machine();
+	else
+		atomic_notifier_chain_register(&panic_notifier_list, &panic_block);
 	return error;
 }
 
 static void __exit kjump_exit(void)
 {
+	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_block);
 	misc_deregister(&device);
-	if (local_apic)
-		iounmap(local_apic);
+	forget_machine();
 }
 
 module_init(kjump_init);

@@ -75,6 +75,7 @@
 
 /* struct kjump_load, flags */
 #define KJUMP_LOAD_FLAG_CLAIM (1 << 0) /* try to claim destination pages, so that quick calls do */
+#define KJUMP_LOAD_FLAG_CALL_ON_PANIC (1 << 1) /* the way back to the kernel that started this one */
 
 /* struct kjump_call, quiesce and quiesced */
 #define KJUMP_QUIESCE_AUTO    0 /* the cheapest that is allowed */
@@ -168,12 +169,23 @@ struct kjump_ticks {
 	__u64 exchange; /* of pages, both ways; part of enter and leave */
 };
 
+/* What a peer kernel leaves in its memory when it gives up. */
+#define KJUMP_HANDOFF_MAGIC 0x0063696e61706a6bULL /* "kjpanic" */
+
+struct kjump_handoff {
+	__u64 magic;
+	__u64 log;        /* physical address of the end of its kernel log, as text */
+	__u64 log_length; /* bytes */
+};
+
+
 struct kjump_call {
 	__u64 size;
 	__u64 arguments[6];
 	__u64 quiesce;
 	/* out */
 	__u64 value;
+	__u64 value_high; /* rdx in 64-bit mode; from a peer kernel, address of a struct kjump_handoff, or 0 */
 	__u64 status;
 	__u64 quiesced;
 	struct kjump_fault fault;

@@ -111,6 +111,8 @@ pub struct ControlTable {
     pub arguments: [u64; 6],
     /// What it returned.
     pub value: u64,
+    /// What it had in `rdx` then, in 64-bit mode: the upper half of the result, or a [handoff](crate::device::Handoff).
+    pub value_high: u64,
     /// What it left for the next call to enter, in 64-bit mode; `entry` if it did not care.
     pub next_entry: u64,
     /// One of [`crate::device::status`].
@@ -168,6 +170,7 @@ impl ControlTable {
         mover: 0,
         arguments: [0; 6],
         value: 0,
+        value_high: 0,
         next_entry: 0,
         status: 0,
         fault: Fault::EMPTY,

@@ -221,6 +221,26 @@ pub mod mode {
 pub mod load_flag {
     /// Try to claim destination pages from the kernel, moving their users elsewhere, so that quick calls do.
     pub const CLAIM: u64 = 1 << 0;
+    /// Call this image when the kernel panics: it is the way back to the kernel that started this one. Its third
+    /// argument is then the address of a [`Handoff`](super::Handoff).
+    pub const CALL_ON_PANIC: u64 = 1 << 1;
+}
+
+/// What a peer kernel leaves in its memory when it gives up.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Handoff {
+    /// [`Handoff::MAGIC`].
+    pub magic: u64,
+    /// Physical address of the end of its kernel log, as text.
+    pub log: u64,
+    /// Bytes of it.
+    pub log_length: u64,
+}
+
+impl Handoff {
+    /// `kjpanic` and a zero, the first letter lowest.
+    pub const MAGIC: u64 = u64::from_le_bytes(*b"kjpanic\0");
 }
 
 /// Moves bytes between the caller and the loaded image.
@@ -251,6 +271,9 @@ pub struct Call {
     pub quiesce: u64,
     /// *Out:* what the image returned.
     pub value: u64,
+    /// *Out:* what it left in `rdx`, in 64-bit mode: the upper half of a result of 128 bits, or from a peer kernel the
+    /// physical address of a [`Handoff`], or 0.
+    pub value_high: u64,
     /// *Out:* one of [`status`].
     pub status: u64,
     /// *Out:* the level used, where `quiesce` was [`quiesce::AUTO`].
@@ -377,7 +400,8 @@ const _: () = {
     assert!(size_of::<Info>() == 72);
     assert!(size_of::<Load>() == 176);
     assert!(size_of::<Transfer>() == 80);
-    assert!(size_of::<Call>() == 368);
+    assert!(size_of::<Call>() == 376);
+    assert!(size_of::<Handoff>() == 24);
     assert!(size_of::<Name>() == 88);
     assert!(size_of::<List>() == 88);
     assert!(size_of::<ImageInfo>() == 136);

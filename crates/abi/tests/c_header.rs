@@ -104,7 +104,7 @@ fn structures() -> Vec<Fact> {
         facts,
         "kjump_call",
         device::Call,
-        [size, arguments, quiesce, value, status, quiesced, fault, ticks, calls, diagnosis]
+        [size, arguments, quiesce, value, value_high, status, quiesced, fault, ticks, calls, diagnosis]
     );
     structure!(facts, "kjump_name", device::Name, [size, name, diagnosis]);
     structure!(facts, "kjump_list", device::List, [size, entries, capacity, id, count, diagnosis]);
@@ -182,6 +182,8 @@ fn numbers() -> Vec<Fact> {
         KJUMP_MODE_LONG = mode::LONG,
         KJUMP_MODE_PROTECTED = mode::PROTECTED,
         KJUMP_LOAD_FLAG_CLAIM = load_flag::CLAIM,
+        KJUMP_LOAD_FLAG_CALL_ON_PANIC = load_flag::CALL_ON_PANIC,
+        KJUMP_HANDOFF_MAGIC = device::Handoff::MAGIC,
         KJUMP_QUIESCE_AUTO = quiesce::AUTO,
         KJUMP_QUIESCE_NONE = quiesce::NONE,
         KJUMP_QUIESCE_STOP = quiesce::STOP,

@@ -62,6 +62,7 @@ kjump_back:
         cld
         lea     kjump_code_start(%rip), %r8
         mov     %rax, {VALUE}(%r8)
+        mov     %rdx, {VALUE_HIGH}(%r8)
         mov     (%rsp), %rax
         mov     %rax, {NEXT_ENTRY}(%r8)
         movq    ${RETURNED}, {STATUS}(%r8)

@@ -133,6 +133,7 @@ global_asm!(
     MOVER = const at!(mover),
     ARGUMENTS = const at!(arguments),
     VALUE = const at!(value),
+    VALUE_HIGH = const at!(value_high),
     NEXT_ENTRY = const at!(next_entry),
     STATUS = const at!(status),
     STAMPS = const at!(stamps),

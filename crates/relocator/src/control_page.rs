@@ -69,6 +69,7 @@ impl ControlPage {
     pub fn prepare(&mut self, arguments: [u64; 6]) {
         self.table.arguments = arguments;
         self.table.value = 0;
+        self.table.value_high = 0;
         self.table.next_entry = 0;
         self.table.status = status::NOT_CALLED;
         self.table.fault = Fault::EMPTY;

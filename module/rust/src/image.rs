@@ -105,6 +105,7 @@ impl Loaded {
         // SAFETY: the control page is the image's own again.
         let table = unsafe { &(*page).table };
         call.value = table.value;
+        call.value_high = table.value_high;
         call.status = table.status;
         call.fault = table.fault;
         call.ticks = ticks(before, table.stamps, now());
@@ -176,7 +177,7 @@ impl Loaded {
 }
 
 fn check_fields(request: &Load) -> Result<(), Failure> {
-    if request.flags & !load_flag::CLAIM != 0 {
+    if request.flags & !(load_flag::CLAIM | load_flag::CALL_ON_PANIC) != 0 {
         return Err(Failure::bad_field(offset_of!(Load, flags), request.flags));
     }
     match request.mode {
