@@ -101,10 +101,14 @@ fn product(tree: &mut Tree, vm: &Vm) -> Result<()> {
             tree.link(&format!("/sbin/{name}"), "kjump");
         }
     }
-    match &vm.product.payloads {
-        Some(payloads) => tree.host_file("/lib/kjump/payloads", payloads),
-        None => Ok(()),
+    if let Some(payloads) = &vm.product.payloads {
+        tree.host_file("/lib/kjump/payloads", payloads)?;
     }
+    for program in &vm.product.instruments {
+        let name = program.file_name().unwrap_or_default().to_string_lossy();
+        tree.host_file(&format!("/usr/bin/{name}"), program)?;
+    }
+    Ok(())
 }
 
 /// Splits `HOST:GUEST`. A guest path that ends in `/` is a directory to put the file into.

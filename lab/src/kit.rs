@@ -26,4 +26,6 @@ pub struct Product {
     pub sample: Option<PathBuf>,
     /// A directory of images to call.
     pub payloads: Option<PathBuf>,
+    /// Programs that check and measure in a guest, linked statically.
+    pub instruments: Vec<PathBuf>,
 }

@@ -1,5 +1,6 @@
 //! What is under test, built when it is out of date, and what the lab needs to run it.
 
+use std::fs;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
@@ -18,6 +19,7 @@ pub(crate) fn product_for(kernel: &Kernel) -> Result<Product> {
         module: Some(module::build(kernel)?),
         sample: Some(module::build_sample(kernel)?),
         payloads: Some(payloads::build()?),
+        instruments: instruments()?,
     })
 }
 
@@ -63,15 +65,31 @@ fn kjump() -> Result<Option<PathBuf>> {
 /// # Errors
 /// It does not build; cargo has said why.
 pub(crate) fn static_program(package: &str, name: &str) -> Result<PathBuf> {
+    Ok(build_static(package, &["--bin", name])?.join(name))
+}
+
+/// The programs that check and measure in a guest: they are examples of how the interface is used.
+fn instruments() -> Result<Vec<PathBuf>> {
+    let built = build_static("kjump", &["--examples"])?.join("examples");
+    let sources = fs::read_dir(tree::root().join("crates/kjump/examples"))?;
+    let mut programs: Vec<PathBuf> = sources
+        .map(|source| Ok(built.join(source?.file_name()).with_extension("")))
+        .collect::<Result<_>>()?;
+    programs.sort();
+    Ok(programs)
+}
+
+/// Builds for guests without libraries. Returns the directory of what was built.
+fn build_static(package: &str, what: &[&str]) -> Result<PathBuf> {
     const TARGET: &str = "x86_64-unknown-linux-gnu";
     let dir = tree::target().join("static");
     let mut cargo = program::cargo();
-    cargo.args(["build", "--quiet", "--release", "--target", TARGET, "--package", package, "--bin", name]);
+    cargo.args(["build", "--quiet", "--release", "--target", TARGET, "--package", package]).args(what);
     cargo.arg("--target-dir").arg(&dir);
     // With --target, the flags are for the program only, not for the build scripts of what it uses.
     cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
     program::run(&mut cargo)?;
-    Ok(dir.join(TARGET).join("release").join(name))
+    Ok(dir.join(TARGET).join("release"))
 }
 
 fn busybox() -> Result<PathBuf> {
@@ -84,7 +102,7 @@ fn busybox() -> Result<PathBuf> {
         let fresh = dir.with_extension("part");
         apt::recreate(&fresh)?;
         archive.unpack(&["busybox-static".to_owned()], &fresh)?;
-        std::fs::rename(fresh, &dir)?;
+        fs::rename(fresh, &dir)?;
     }
     if !file.exists() {
         bail!("the package busybox-static has no {}", file.display());
