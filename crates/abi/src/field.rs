@@ -32,27 +32,49 @@ impl<T: Copy> Field<T> {
     }
 }
 
-macro_rules! access {
+impl<T: Number> Field<T> {
+    /// The number, if the bytes reach so far.
+    #[must_use]
+    pub fn read(self, bytes: &[u8]) -> Option<T> {
+        T::first_of(bytes.get(self.offset..)?)
+    }
+
+    /// Puts a number there, if the bytes reach so far; whether they do.
+    #[must_use]
+    pub fn write(self, bytes: &mut [u8], number: T) -> bool {
+        bytes.get_mut(self.offset..).is_some_and(|rest| number.put_first(rest))
+    }
+}
+
+/// A number that bytes can hold: `u8`, `u16`, `u32` or `u64`.
+pub trait Number: Copy + sealed::Sealed {
+    /// The number that the first bytes make, the lowest first.
+    fn first_of(bytes: &[u8]) -> Option<Self>;
+    /// Makes the first bytes the number's; whether there are enough.
+    fn put_first(self, bytes: &mut [u8]) -> bool;
+}
+
+mod sealed {
+    pub trait Sealed {}
+}
+
+macro_rules! numbers {
     ($($number:ty),*) => {$(
-        impl Field<$number> {
-            /// The number, if the bytes reach so far.
-            #[must_use]
-            pub fn read(self, bytes: &[u8]) -> Option<$number> {
-                let (bytes, _) = bytes.get(self.offset..)?.split_first_chunk()?;
-                Some(<$number>::from_le_bytes(*bytes))
+        impl sealed::Sealed for $number {}
+
+        impl Number for $number {
+            fn first_of(bytes: &[u8]) -> Option<Self> {
+                bytes.split_first_chunk().map(|(first, _)| Self::from_le_bytes(*first))
             }
 
-            /// Puts a number there, if the bytes reach so far; whether they do.
-            #[must_use]
-            pub fn write(self, bytes: &mut [u8], number: $number) -> bool {
-                let place = bytes.get_mut(self.offset..).and_then(|rest| rest.split_first_chunk_mut());
-                place.map(|(place, _)| *place = number.to_le_bytes()).is_some()
+            fn put_first(self, bytes: &mut [u8]) -> bool {
+                bytes.split_first_chunk_mut().map(|(first, _)| *first = self.to_le_bytes()).is_some()
             }
         }
     )*};
 }
 
-access!(u8, u16, u32, u64);
+numbers!(u8, u16, u32, u64);
 
 /// Whether each span starts at or behind the end of the one before it, and the last ends at or before `size`.
 pub(crate) const fn are_apart(spans: &[(usize, usize)], size: usize) -> bool {

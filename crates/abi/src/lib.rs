@@ -20,4 +20,4 @@ pub mod page_list;
 pub mod setup_data;
 pub mod setup_header;
 
-pub use field::Field;
+pub use field::{Field, Number};

@@ -2,6 +2,7 @@
 //!
 //! Layouts and numbers are those of the System V ABI, chapters 4 "ELF header" and 5 "Program header".
 
+use crate::bytes::part;
 use crate::pages::{self, Piece};
 use crate::{Error, Mode, Program};
 
@@ -189,18 +190,6 @@ fn physical_entry(headers: &[LoadHeader<'_>], entry: u64) -> u64 {
         within(header.virt, header.piece.size).and_then(|offset| header.piece.address.checked_add(offset))
     });
     translated.unwrap_or(entry)
-}
-
-/// The bytes from an offset on, if the file has them all.
-fn part(file: &[u8], offset: u64, size: u64, what: impl FnOnce() -> String) -> Result<&[u8], Error> {
-    // A header without bytes may name any offset.
-    if size == 0 {
-        return Ok(&[]);
-    }
-    let start = usize::try_from(offset).ok();
-    let end = offset.checked_add(size).and_then(|end| usize::try_from(end).ok());
-    let part = start.zip(end).and_then(|(start, end)| file.get(start..end));
-    part.ok_or_else(|| Error::OutOfFile { what: what(), offset, size, length: file.len() as u64 })
 }
 
 /// The little-endian number in a field of at most 8 bytes.

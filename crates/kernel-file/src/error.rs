@@ -1,3 +1,5 @@
+use crate::{Compression, Format};
+
 /// Why a file is no program. Offsets are in the file, addresses physical; both and sizes are in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[expect(missing_docs, reason = "the fields are the numbers that the variants speak of")]
@@ -32,4 +34,22 @@ pub enum Error {
     /// Two destinations have bytes in common.
     #[error("{first} and {second} overlap in {start:#x}-{last:#x}")]
     Overlap { first: String, second: String, start: u64, last: u64 },
+    /// The format is known, and nothing but its name.
+    #[error("this is a file of the format {format}, which is recognised but not loaded")]
+    NotLoaded { format: Format },
+    /// The format is another than the one asked for.
+    #[error("this is no {wanted} file")]
+    Not { wanted: Format },
+    /// A section that can be there once is there more often.
+    #[error("there are two sections {name}")]
+    SecondSection { name: &'static str },
+    /// Compressed data is broken.
+    #[error("the {what} data cannot be decompressed: {reason}")]
+    Compressed { what: Compression, reason: String },
+    /// More comes out of compressed data than there may be.
+    #[error("the {what} data decompresses to more than {limit:#x} bytes")]
+    TooLarge { what: Compression, limit: u64 },
+    /// It is compressed in a way that is not known.
+    #[error("compressed by `{name}`, which is not known")]
+    UnknownCompression { name: String },
 }

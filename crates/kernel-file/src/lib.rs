@@ -3,17 +3,40 @@
 //! Pure: no file is opened here. Every input is hostile: nothing is read, added or allocated by a number that the
 //! file names before that number is checked against what the file has.
 //!
-//! One module a format: [`elf`], [`flat`].
+//! [`Format::recognise`] says what a file is. One module a format:
+//!
+//! | module | format |
+//! |---|---|
+//! | [`bzimage`] | Linux for x86, in every version of its boot protocol |
+//! | [`elf`] | static executables |
+//! | [`flat`] | bytes that are at their place as they are |
+//! | [`uki`] | unified kernel images: a kernel, its initrd and its command line in one EFI program |
+//! | [`zboot`] | kernels packed in an EFI program that unpacks them |
+//! | [`multiboot`] | the headers of multiboot 1 and 2 |
+//! | [`compression`] | whatever of these is compressed as a whole |
 #![forbid(unsafe_code)]
 
+mod bytes;
+pub mod bzimage;
+pub mod compression;
 pub mod elf;
 mod error;
 pub mod flat;
+mod format;
+pub mod multiboot;
 mod pages;
+mod pe;
 mod segment;
+pub mod uki;
+pub mod zboot;
 
+pub use bzimage::BzImage;
+pub use compression::Compression;
 pub use error::Error;
+pub use format::Format;
 pub use segment::Segment;
+pub use uki::Uki;
+pub use zboot::Zboot;
 
 /// An image that needs nothing but to be in its place and to be entered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,28 +69,15 @@ impl Mode {
     }
 }
 
-/// A format of kernel files.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// An executable with load headers.
-    Elf,
-}
-
-impl Format {
-    /// The format that the first bytes of the file tell of, if one does. A flat binary tells nothing of itself.
-    #[must_use]
-    pub fn recognise(file: &[u8]) -> Option<Self> {
-        file.starts_with(&elf::MAGIC).then_some(Self::Elf)
-    }
-}
-
 /// The program in a file of a format that names addresses itself.
 ///
 /// # Errors
-/// Every [`Error`]; [`Error::Unrecognised`] for a file that tells nothing of itself.
+/// Every [`Error`] of [`elf::parse`]; [`Error::Unrecognised`] for a file that tells nothing of itself,
+/// [`Error::NotLoaded`] for one that is another kind of kernel file.
 pub fn parse(file: &[u8]) -> Result<Program<'_>, Error> {
     match Format::recognise(file) {
         Some(Format::Elf) => elf::parse(file),
+        Some(format) => Err(Error::NotLoaded { format }),
         None => Err(Error::Unrecognised),
     }
 }

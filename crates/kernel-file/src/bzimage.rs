@@ -1,0 +1,207 @@
+//! Linux for x86: `Documentation/arch/x86/boot.rst`.
+
+use std::fmt;
+
+use abi::setup_header::{self as header, load_flag, xload_flag};
+use abi::{Field, Number};
+
+use crate::bytes::{number, part, rest};
+use crate::{Error, Format};
+
+/// A version of the boot protocol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Protocol {
+    /// Before the point.
+    pub major: u8,
+    /// Behind the point, two digits.
+    pub minor: u8,
+}
+
+impl Protocol {
+    /// Version 2.xx.
+    const fn two(minor: u8) -> Self {
+        Self { major: 2, minor }
+    }
+}
+
+impl fmt::Display for Protocol {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{:02}", self.major, self.minor)
+    }
+}
+
+/// The parts of a kernel file, and what it says of itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BzImage<'a> {
+    /// The boot protocol it speaks, at least 2.00.
+    pub protocol: Protocol,
+    /// The boot sector and the code that runs in real mode.
+    pub setup: &'a [u8],
+    /// The setup header, from [`header::START`] on; it ends where the file says.
+    pub header: &'a [u8],
+    /// The code that runs in protected mode and in 64-bit mode, to the end of the file. It is not empty.
+    pub kernel: &'a [u8],
+    /// Whether the protected-mode code belongs at 1 MiB or above.
+    pub loads_high: bool,
+    /// Whether there is a 64-bit entry point, [`header::ENTRY_64`] bytes behind the load address.
+    pub has_entry_64: bool,
+    /// Whether kernel, initrd, command line and boot_params may lie above 4 GiB.
+    pub above_4g: bool,
+    /// Whether EFI runtime services survive a kexec into it.
+    pub efi_kexec: bool,
+    /// The alignment of any load address that will do, or `None` if only [`preferred`](Self::preferred) does.
+    pub alignment: Option<u64>,
+    /// Load address that needs no moving.
+    pub preferred: u64,
+    /// Bytes it needs from its load address on, before it reads the memory map.
+    pub memory: u64,
+    /// Most bytes of a command line, its end aside.
+    pub cmdline_size: u64,
+    /// Highest address of the last byte of an initrd.
+    pub initrd_last: u64,
+    /// The compressed kernel, if the file says where it is.
+    pub payload: Option<&'a [u8]>,
+    /// Release, builder and date, as in `6.1.0-35-amd64 (debian-kernel@…) #1 SMP …`.
+    pub version: Option<&'a [u8]>,
+}
+
+/// Sectors of setup code where the header says 0.
+const DEFAULT_SECTORS: u8 = 4;
+/// Where the protected-mode code is loaded.
+const HIGH: u64 = 0x10_0000;
+const LOW: u64 = 0x1_0000;
+/// Longest version that is believed.
+const VERSION_LIMIT: usize = 512;
+
+impl<'a> BzImage<'a> {
+    /// The parts of a file.
+    ///
+    /// # Errors
+    /// [`Error::Not`], [`Error::OutOfFile`] if the file ends before something it says it has, [`Error::Unsupported`].
+    pub fn parse(file: &'a [u8]) -> Result<Self, Error> {
+        if Format::recognise(file) != Some(Format::BzImage) {
+            return Err(Error::Not { wanted: Format::BzImage });
+        }
+        let [minor, major] = number(file, header::VERSION, "the setup header")?.to_le_bytes();
+        let fields = Fields { file, protocol: Protocol { major, minor } };
+        if fields.protocol < Protocol::two(0) {
+            let value = u16::from_be_bytes([major, minor]).into();
+            return Err(Error::Unsupported {
+                field: "the boot protocol",
+                value,
+                wanted: "the first is 0x200",
+            });
+        }
+        fields.parts()
+    }
+}
+
+/// A file that begins as a kernel, and how far its header can be believed.
+#[derive(Clone, Copy)]
+struct Fields<'a> {
+    file: &'a [u8],
+    protocol: Protocol,
+}
+
+impl<'a> Fields<'a> {
+    fn parts(self) -> Result<BzImage<'a>, Error> {
+        let setup_size = self.setup_size()?;
+        let setup = part(self.file, 0, setup_size, || "the setup code".into())?;
+        let kernel = rest(self.file, setup_size, "the protected-mode code")?;
+        self.check_size(kernel)?;
+        let loads_high = self.get(0, header::LOADFLAGS, 0)? & load_flag::LOADED_HIGH != 0;
+        let xloadflags = self.get(12, header::XLOADFLAGS, 0)?;
+        let has = |flag| xloadflags & flag != 0;
+        Ok(BzImage {
+            protocol: self.protocol,
+            setup,
+            header: self.header()?,
+            kernel,
+            loads_high,
+            has_entry_64: has(xload_flag::KERNEL_64),
+            above_4g: has(xload_flag::CAN_BE_LOADED_ABOVE_4G),
+            efi_kexec: has(xload_flag::EFI_KEXEC),
+            alignment: self.alignment()?,
+            preferred: self.get(10, header::PREF_ADDRESS, if loads_high { HIGH } else { LOW })?,
+            memory: u64::from(self.get(10, header::INIT_SIZE, 0)?).max(kernel.len() as u64),
+            cmdline_size: self.get(6, header::CMDLINE_SIZE, header::CMDLINE_SIZE_BEFORE_2_06)?.into(),
+            initrd_last: if has(xload_flag::CAN_BE_LOADED_ABOVE_4G) {
+                u64::MAX
+            } else {
+                self.get(3, header::INITRD_ADDR_MAX, header::INITRD_ADDR_MAX_BEFORE_2_03)?.into()
+            },
+            payload: self.payload(kernel)?,
+            version: self.version(setup),
+        })
+    }
+
+    /// A field that the protocol has since 2.xx, or what is true before.
+    fn get<T: Number>(self, since: u8, field: Field<T>, before: T) -> Result<T, Error> {
+        if self.protocol < Protocol::two(since) {
+            return Ok(before);
+        }
+        number(self.file, field, "the setup header")
+    }
+
+    fn setup_size(self) -> Result<u64, Error> {
+        let sectors = match number(self.file, header::SETUP_SECTS, "the setup header")? {
+            0 => DEFAULT_SECTORS,
+            sectors => sectors,
+        };
+        Ok((u64::from(sectors) + 1) * header::SECTOR as u64)
+    }
+
+    /// From the header's start to where it says it ends, or to where `boot_params` has no room for more.
+    fn header(self) -> Result<&'a [u8], Error> {
+        let hint = number(self.file, header::END_HINT, "the setup header")?;
+        let end = (header::HEADER.offset() + usize::from(hint)).min(abi::boot_params::EDD_MBR_SIG_BUFFER);
+        part(self.file, header::START as u64, (end - header::START) as u64, || "the setup header".into())
+    }
+
+    /// Since 2.04 the size is to be trusted: the file is not cut off.
+    fn check_size(self, kernel: &[u8]) -> Result<(), Error> {
+        let size = u64::from(self.get(4, header::SYSSIZE, 0)?) * 16;
+        // The last unit of 16 bytes need not be whole.
+        part(kernel, 0, size.saturating_sub(15), || "the protected-mode code".into()).map(drop).map_err(
+            |_| {
+                let offset = (self.file.len() - kernel.len()) as u64;
+                let length = self.file.len() as u64;
+                Error::OutOfFile { what: "the protected-mode code".into(), offset, size, length }
+            },
+        )
+    }
+
+    fn alignment(self) -> Result<Option<u64>, Error> {
+        if self.get(5, header::RELOCATABLE_KERNEL, 0)? == 0 {
+            return Ok(None);
+        }
+        match self.get(5, header::KERNEL_ALIGNMENT, 0)? {
+            alignment if alignment.is_power_of_two() => Ok(Some(alignment.into())),
+            value => Err(Error::Unsupported {
+                field: "the kernel's alignment",
+                value: value.into(),
+                wanted: "it is a power of two",
+            }),
+        }
+    }
+
+    fn payload(self, kernel: &'a [u8]) -> Result<Option<&'a [u8]>, Error> {
+        let offset = self.get(8, header::PAYLOAD_OFFSET, 0)?;
+        let size = self.get(8, header::PAYLOAD_LENGTH, 0)?;
+        if size == 0 {
+            return Ok(None);
+        }
+        part(kernel, offset.into(), size.into(), || "the compressed kernel".into()).map(Some)
+    }
+
+    /// A version that is nowhere or has no end does no harm: it is for people.
+    fn version(self, setup: &'a [u8]) -> Option<&'a [u8]> {
+        let at = usize::from(header::KERNEL_VERSION.read(self.file).filter(|&at| at != 0)?);
+        let text = setup.get(at.checked_add(header::SECTOR)?..)?;
+        let end = text.iter().take(VERSION_LIMIT).position(|&byte| byte == 0)?;
+        text.get(..end)
+    }
+}
+
+#[cfg(test)]
+mod tests;

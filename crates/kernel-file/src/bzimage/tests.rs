@@ -1,0 +1,89 @@
+use super::*;
+use proptest::prelude::*;
+
+/// A kernel of a protocol, with one sector of setup code and 4 KiB of kernel.
+fn kernel(protocol: u16) -> Vec<u8> {
+    let mut file = vec![0; 0x400 + 0x1000];
+    let written = [
+        header::SETUP_SECTS.write(&mut file, 1),
+        header::SYSSIZE.write(&mut file, 0x100),
+        header::BOOT_FLAG.write(&mut file, header::BOOT_FLAG_MAGIC),
+        header::END_HINT.write(&mut file, 0x6a),
+        header::HEADER.write(&mut file, header::HEADER_MAGIC),
+        header::VERSION.write(&mut file, protocol),
+        header::LOADFLAGS.write(&mut file, load_flag::LOADED_HIGH),
+        header::INITRD_ADDR_MAX.write(&mut file, 0x7fff_ffff),
+        header::KERNEL_ALIGNMENT.write(&mut file, 0x20_0000),
+        header::RELOCATABLE_KERNEL.write(&mut file, 1),
+        header::XLOADFLAGS.write(&mut file, xload_flag::KERNEL_64 | xload_flag::CAN_BE_LOADED_ABOVE_4G),
+        header::CMDLINE_SIZE.write(&mut file, 2047),
+        header::PAYLOAD_OFFSET.write(&mut file, 0x10),
+        header::PAYLOAD_LENGTH.write(&mut file, 0x20),
+        header::PREF_ADDRESS.write(&mut file, 0x100_0000),
+        header::INIT_SIZE.write(&mut file, 0x3_0000),
+    ];
+    assert!(written.iter().all(|&written| written));
+    file
+}
+
+#[test]
+fn a_field_counts_from_the_protocol_on_that_brought_it() {
+    let get = |protocol| BzImage::parse(&kernel(protocol).leak()[..]).unwrap();
+    let oldest = get(0x200);
+    assert_eq!(oldest.protocol.to_string(), "2.00");
+    assert_eq!((oldest.alignment, oldest.preferred, oldest.memory), (None, 0x10_0000, 0x1000));
+    assert_eq!((oldest.cmdline_size, oldest.initrd_last), (255, 0x37ff_ffff));
+    assert!(oldest.payload.is_none() && !oldest.has_entry_64);
+    assert_eq!(get(0x203).initrd_last, 0x7fff_ffff);
+    assert_eq!((get(0x204).alignment, get(0x205).alignment), (None, Some(0x20_0000)));
+    assert_eq!((get(0x205).cmdline_size, get(0x206).cmdline_size), (255, 2047));
+    assert_eq!((get(0x207).payload, get(0x208).payload), (None, Some([0; 0x20].as_slice())));
+    assert_eq!((get(0x209).preferred, get(0x20a).preferred), (0x10_0000, 0x100_0000));
+    assert_eq!((get(0x209).memory, get(0x20a).memory), (0x1000, 0x3_0000));
+    assert_eq!((get(0x20b).has_entry_64, get(0x20c).has_entry_64), (false, true));
+    assert_eq!(get(0x20c).initrd_last, u64::MAX);
+    assert_eq!(get(0x20f).protocol.to_string(), "2.15");
+}
+
+#[test]
+fn a_kernel_that_ends_early_is_refused_wherever_it_ends() {
+    let file = kernel(0x20f);
+    for length in 0..file.len() - 15 {
+        BzImage::parse(&file[..length]).unwrap_err();
+    }
+    let error = BzImage::parse(&file[..0x800]).unwrap_err().to_string();
+    assert_eq!(error, "the protected-mode code would be 0x1000 bytes at offset 0x400, the file has 0x800");
+}
+
+#[test]
+fn a_header_that_contradicts_itself_is_refused() {
+    let mut file = kernel(0x20f);
+    assert!(header::KERNEL_ALIGNMENT.write(&mut file, 0x30_0000));
+    let error = BzImage::parse(&file).unwrap_err().to_string();
+    assert_eq!(error, "the kernel's alignment is 0x300000; it is a power of two");
+    let mut file = kernel(0x20f);
+    assert!(header::PAYLOAD_OFFSET.write(&mut file, u32::MAX));
+    assert!(matches!(BzImage::parse(&file), Err(Error::OutOfFile { .. })));
+    assert!(matches!(BzImage::parse(&kernel(0x1ff)), Err(Error::Unsupported { value: 0x1ff, .. })));
+}
+
+#[test]
+fn a_header_longer_than_boot_params_has_room_for_is_cut() {
+    let mut file = kernel(0x20f);
+    assert!(header::END_HINT.write(&mut file, 0xff));
+    assert_eq!(header::START + BzImage::parse(&file).unwrap().header.len(), 0x290);
+}
+
+proptest! {
+    #[test]
+    fn any_header_is_parsed_or_refused(bytes in prop::collection::vec(any::<u8>(), 0x27f - 0x1f1)) {
+        let mut file = kernel(0x20f);
+        file[0x1f1..0x27f].copy_from_slice(&bytes);
+        assert!(header::BOOT_FLAG.write(&mut file, header::BOOT_FLAG_MAGIC));
+        assert!(header::HEADER.write(&mut file, header::HEADER_MAGIC));
+        if let Ok(kernel) = BzImage::parse(&file) {
+            prop_assert_eq!(kernel.setup.len() + kernel.kernel.len(), file.len());
+            prop_assert!(kernel.memory >= kernel.kernel.len() as u64);
+        }
+    }
+}

@@ -1,0 +1,47 @@
+//! LZ4 in its two file formats: <https://github.com/lz4/lz4/blob/dev/doc/lz4_Frame_format.md>.
+
+use std::io::{self, Read};
+
+use super::{Sink, broken, ends_early};
+
+/// The first word of a legacy file. Files may follow one another, so it also stands where a block's size would.
+const LEGACY_MAGIC: u32 = 0x184c_2102;
+/// What a legacy block holds uncompressed, at most.
+const LEGACY_BLOCK: usize = 8 << 20;
+
+/// Decompresses one frame; what is behind it.
+pub(super) fn frame<'a>(data: &'a [u8], sink: &mut Sink) -> io::Result<&'a [u8]> {
+    // The decoder takes a frame that ends without its end mark for whole, unless reading on is an error.
+    let mut decoder = lz4_flex::frame::FrameDecoder::new(data.chain(End));
+    sink.fill(&mut decoder)?;
+    let (rest, End) = decoder.into_inner().into_inner();
+    Ok(rest)
+}
+
+/// Where nothing can be read any more.
+struct End;
+
+impl Read for End {
+    fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+        Err(io::Error::other("the data ends early"))
+    }
+}
+
+/// Decompresses a legacy file: sizes and blocks to its end. The kernel's build adds the size of it all as a last word.
+pub(super) fn legacy(data: &[u8], sink: &mut Sink) -> io::Result<()> {
+    let mut rest = data;
+    let mut block = vec![0; LEGACY_BLOCK];
+    while let Some((size, behind)) = rest.split_first_chunk() {
+        let size = u32::from_le_bytes(*size);
+        rest = behind;
+        if size == LEGACY_MAGIC || (rest.is_empty() && size as usize == sink.bytes.len()) {
+            continue;
+        }
+        let (packed, behind) = rest.split_at_checked(size as usize).ok_or_else(ends_early)?;
+        let length = lz4_flex::block::decompress_into(packed, &mut block)
+            .map_err(|error| broken(error.to_string()))?;
+        sink.put(block.get(..length).unwrap_or(&[]))?;
+        rest = behind;
+    }
+    if rest.is_empty() { Ok(()) } else { Err(ends_early()) }
+}
