@@ -25,7 +25,7 @@ impl Placing {
                 "an ELF file says itself where it is loaded; leave out --load-at, or make a flat binary of it with \
                  `objcopy -O binary`"
             ),
-            (Some(address), None) => flat::parse(file, address, self.mode.unwrap_or(Mode::Long))?,
+            (Some(address), _) => flat::parse(file, address, self.mode.unwrap_or(Mode::Long))?,
             (None, Some(_)) => kernel_file::parse(file)?,
             (None, None) => {
                 bail!("no ELF file; for a flat binary, --load-at names the address of its first byte")
