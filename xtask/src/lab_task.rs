@@ -46,9 +46,12 @@ pub(crate) struct LabArgs {
     /// Seconds until the guest is killed
     #[arg(long, default_value_t = 120, value_name = "S")]
     timeout: u64,
-    /// The processor, as QEMU calls it
+    /// The processor, as QEMU calls it, without cmpxchg16b unless cx16 is named: QEMU 7.2 gets it wrong
     #[arg(long, default_value = "max,-cx16", value_name = "MODEL")]
     cpu: String,
+    /// How QEMU runs the processors, as it calls it: kvm, or tcg,thread=multi
+    #[arg(long, value_name = "NAME")]
+    accel: Option<String>,
     /// The chipset
     #[arg(long, value_enum, default_value_t = Chipset::Pc)]
     machine: Chipset,
@@ -115,6 +118,7 @@ fn vm(args: &LabArgs) -> Result<Vm> {
         Chipset::Q35 => Machine::Q35,
     });
     let vm = if args.no_module { vm.without_module() } else { vm };
+    let vm = args.accel.iter().fold(vm, Vm::accel);
     let vm = args.disk.iter().fold(vm, Vm::disk);
     let vm = args.append.iter().fold(vm, Vm::append);
     let vm = args.driver.iter().fold(vm, Vm::driver);
