@@ -85,7 +85,7 @@ fn image_advice(error: &kimage::Error) -> Option<&'static str> {
             "`kjump map` shows the machine's System RAM; --vouch allows memory beyond it that nobody uses",
         ),
         EntryOutside { .. } => Some("--entry names another address"),
-        TooManyPages { .. } => Some("load a smaller image"),
+        TooManyPages { .. } => Some("load a smaller image or, for a window, less memory beside it"),
         NoMemory { .. } => Some("free memory or load a smaller image"),
         List { .. } | BadFrame { .. } => {
             Some("this is a defect of the module, please report it with these numbers")

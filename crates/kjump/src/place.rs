@@ -28,7 +28,7 @@ impl Placing {
             (Some(address), _) => flat::parse(file, address, self.mode.unwrap_or(Mode::Long))?,
             (None, Some(_)) => kernel_file::parse(file)?,
             (None, None) => {
-                bail!("no ELF file; for a flat binary, --load-at names the address of its first byte")
+                bail!("no ELF executable; a flat binary needs an address, as in `kjump call --load-at`")
             }
         };
         program.mode = self.mode.unwrap_or(program.mode);

@@ -1,5 +1,6 @@
 //! How a command ends: what is printed, and the exit status.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
@@ -31,14 +32,28 @@ pub(crate) fn exit(program: &str, outcome: anyhow::Result<Outcome>) -> ExitCode 
         Err(error) if is_closed_pipe(&error) => Outcome::Done.status().into(),
         Err(error) => {
             complain(program, &format!("{error:#}"));
-            Outcome::No.status().into()
+            if error.is::<BadWords>() { USAGE.into() } else { Outcome::No.status().into() }
         }
     }
 }
 
+/// The exit status for a wrong command line.
+const USAGE: u8 = 2;
+
+/// The command line is wrong in a way that the parser of arguments does not see.
+#[derive(Debug)]
+pub(crate) struct BadWords(pub(crate) String);
+
+impl fmt::Display for BadWords {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadWords {}
+
 /// Prints an error, or the help that was asked for, of the parser of arguments.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    const USAGE: u8 = 2;
     // If nobody reads it, nobody misses it.
     let _ = error.print();
     if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS }
@@ -47,7 +62,7 @@ pub(crate) fn usage(error: &clap::Error) -> ExitCode {
 /// Prints to standard error, as the program of this name.
 pub(crate) fn complain(program: &str, text: &str) {
     // Where standard error is closed there is no place to say so.
-    let _ = writeln!(io::stderr(), "{program}: {text}");
+    let _ = io::stderr().write_all(format!("{program}: {text}\n").as_bytes());
 }
 
 /// Prints to standard output.

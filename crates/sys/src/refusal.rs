@@ -7,6 +7,8 @@ use abi::device::{Diagnosis, reason};
 
 /// `include/uapi/asm-generic/errno-base.h`: no such entry.
 const ENOENT: i32 = 2;
+/// Likewise: it is there already.
+const EEXIST: i32 = 17;
 /// Likewise: the file does not know the ioctl.
 const ENOTTY: i32 = 25;
 
@@ -124,7 +126,8 @@ impl Refusal {
             reason::INTERRUPTED => write!(f, "a signal ended it after {a} of {b} pages"),
             reason::BAD_POINTER => write!(f, "the module cannot reach the program's memory at {a:#x}"),
             reason::NOT_IN_IMAGE => write!(f, "the image does not have all of the {b:#x} bytes at {a:#x}"),
-            reason::BAD_NAME => f.write_str("the name is no name or kept already"),
+            reason::BAD_NAME if self.errno == EEXIST => f.write_str("an image of this name is kept already"),
+            reason::BAD_NAME => f.write_str("the name is none that an image can be kept under"),
             reason::NO_SUCH_IMAGE => f.write_str("there is no such image"),
             reason::NO_MEMORY => write!(f, "no memory for {a} bytes"),
             reason::ENTRY_TOO_HIGH => {

@@ -84,7 +84,7 @@ impl CallReport {
     }
 
     pub(super) fn timing(&self) -> Option<Timing> {
-        Timing::of(&self.samples, self.tsc_khz)
+        Timing::of(&self.samples, self.tsc_khz, self.quiesced == quiesce::SUSPEND)
     }
 
     pub(super) fn to_json(&self) -> impl Serialize {

@@ -3,13 +3,14 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::Context;
 use sys::ImageName;
 
 use crate::cli::{CallWords, Quiesce};
 use crate::image_file::ImageFile;
 use crate::number::{self, FileFrom, FileTo};
 use crate::place::Placing;
+use crate::report::BadWords;
 
 /// Everything that a call needs.
 #[derive(Debug)]
@@ -50,7 +51,11 @@ impl CallRequest {
                 let placing = Placing { claim, ..words.placing.into() };
                 (Source::File(ImageFile::read(Path::new(file), placing)?), arguments)
             }
-            (None, []) => bail!("nothing to call: name a file, or with --name an image that is kept"),
+            (None, []) => {
+                return Err(
+                    BadWords("nothing to call: name a file, or with --name a kept image".into()).into()
+                );
+            }
         };
         Ok(Self {
             source,
@@ -66,15 +71,16 @@ impl CallRequest {
 }
 
 /// At most six numbers; what is not named is 0.
-fn arguments(words: &[OsString]) -> anyhow::Result<[u64; 6]> {
+fn arguments(words: &[OsString]) -> Result<[u64; 6], BadWords> {
     let mut arguments = [0; 6];
     if words.len() > arguments.len() {
-        bail!("{} arguments, and an image takes {} at most", words.len(), arguments.len());
+        let text = format!("{} arguments, and an image takes {} at most", words.len(), arguments.len());
+        return Err(BadWords(text));
     }
     for ((place, word), number) in arguments.iter_mut().zip(words).zip(1..) {
         let value =
             word.to_str().ok_or_else(|| format!("{word:?} is no number")).and_then(number::either_sign);
-        *place = value.map_err(|text| anyhow!("argument {number}: {text}"))?;
+        *place = value.map_err(|text| BadWords(format!("argument {number}: {text}")))?;
     }
     Ok(arguments)
 }
@@ -121,7 +127,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_the_words_is_named() {
         for (line, text) in [
-            ("kjump call", "nothing to call: name a file, or with --name an image that is kept"),
+            ("kjump call", "nothing to call: name a file, or with --name a kept image"),
             ("kjump call --name a 1 2 3 4 5 6 7", "7 arguments, and an image takes 6 at most"),
             (
                 "kjump call --name a 1 b",

@@ -79,14 +79,20 @@ fn write_timing(text: &mut String, timing: &Timing, calls: u64) {
         let cells = if calls == 1 { single_cells(phase) } else { spread_cells(phase) };
         let _ = writeln!(text, "{:<10}{cells}", phase.name);
     }
-    let all = &timing.ioctl_microseconds;
-    let cells = if calls == 1 {
-        format!("{:>16}{:>12.1}", "", all.median)
-    } else {
-        format!("{:>36}{:>12.1}{:>12.1}{:>12.1}", "", all.min, all.median, all.max)
-    };
-    let _ = writeln!(text, "{:<10}{cells}", "ioctl");
-    text.push_str("exchange is part of enter and leave; ioctl is all, by the program's clock\n");
+    text.push_str("exchange is part of enter and leave");
+    match &timing.ioctl_microseconds {
+        Some(all) if calls == 1 => {
+            let _ = writeln!(text, "; the program waited {:.1} us", all.median);
+        }
+        Some(all) => {
+            let _ = writeln!(
+                text,
+                "; the program waited {:.1} us (min {:.1}, max {:.1})",
+                all.median, all.min, all.max
+            );
+        }
+        None => text.push('\n'),
+    }
 }
 
 fn single_cells(phase: &Phase) -> String {

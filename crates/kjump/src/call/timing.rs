@@ -11,7 +11,7 @@ use crate::quantity;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sample {
     pub(super) ticks: Ticks,
-    /// From the program and back to it, by the monotonic clock, which stands still while the system is suspended.
+    /// From the program and back to it, by the monotonic clock.
     pub(super) elapsed: Duration,
 }
 
@@ -19,13 +19,17 @@ pub(super) struct Sample {
 type OfTicks = fn(&Ticks) -> u64;
 
 /// The phases of a call in their order, and how to find them.
-const PHASES: [(&str, OfTicks); 6] = [
+const PHASES: [(&str, OfTicks); 7] = [
     ("quiesce", |ticks| ticks.quiesce),
     ("enter", |ticks| ticks.enter),
     ("run", |ticks| ticks.run),
     ("leave", |ticks| ticks.leave),
     ("resume", |ticks| ticks.resume),
     ("exchange", |ticks| ticks.exchange),
+    ("all", |ticks| {
+        let phases = [ticks.quiesce, ticks.enter, ticks.run, ticks.leave, ticks.resume];
+        phases.into_iter().fold(0, u64::saturating_add)
+    }),
 ];
 
 /// The least, the middle and the greatest of some numbers.
@@ -56,13 +60,13 @@ pub(super) struct Phase {
 pub(super) struct Timing {
     pub(super) tsc_khz: u64,
     pub(super) phases: Vec<Phase>,
-    /// From the program and back to it.
-    pub(super) ioctl_microseconds: Spread<f64>,
+    /// From the program and back to it; `None` if the system was suspended, when the program's clock stands still.
+    pub(super) ioctl_microseconds: Option<Spread<f64>>,
 }
 
 impl Timing {
     /// The time of some calls, or `None` if there was none.
-    pub(super) fn of(samples: &[Sample], tsc_khz: u64) -> Option<Self> {
+    pub(super) fn of(samples: &[Sample], tsc_khz: u64, suspended: bool) -> Option<Self> {
         let phase = |(name, of): (&'static str, OfTicks)| {
             let ticks = spread(samples.iter().map(|sample| of(&sample.ticks)).collect())?;
             let known = tsc_khz > 0;
@@ -73,8 +77,9 @@ impl Timing {
         Some(Self {
             tsc_khz,
             phases: PHASES.into_iter().map(phase).collect::<Option<_>>()?,
-            ioctl_microseconds: spread(samples.iter().map(|sample| sample.elapsed).collect())?
-                .map(|elapsed| elapsed.as_secs_f64() * 1e6),
+            ioctl_microseconds: spread(samples.iter().map(|sample| sample.elapsed).collect())
+                .filter(|_| !suspended)
+                .map(|elapsed| elapsed.map(|elapsed| elapsed.as_secs_f64() * 1e6)),
         })
     }
 }
@@ -107,12 +112,25 @@ mod tests {
     #[test]
     fn ticks_become_microseconds_where_the_frequency_is_known() {
         let samples = [sample(2000, 10), sample(4000, 30), sample(6000, 20)];
-        let timing = Timing::of(&samples, 2_000_000).unwrap();
+        let timing = Timing::of(&samples, 2_000_000, false).unwrap();
         let run = timing.phases[2];
         assert_eq!((run.name, run.ticks.median), ("run", 4000));
         assert_eq!(run.microseconds, Some(Spread { min: 1.0, median: 2.0, max: 3.0 }));
-        assert_eq!(timing.ioctl_microseconds, Spread { min: 10.0, median: 20.0, max: 30.0 });
-        assert_eq!(Timing::of(&samples, 0).unwrap().phases[2].microseconds, None);
-        assert_eq!(Timing::of(&[], 1), None);
+        assert_eq!(timing.ioctl_microseconds, Some(Spread { min: 10.0, median: 20.0, max: 30.0 }));
+        assert_eq!(Timing::of(&samples, 0, false).unwrap().phases[2].microseconds, None);
+        assert_eq!(Timing::of(&[], 1, false), None);
+    }
+
+    #[test]
+    fn the_programs_clock_says_nothing_of_a_suspended_system() {
+        assert_eq!(Timing::of(&[sample(1, 1)], 1, true).unwrap().ioctl_microseconds, None);
+    }
+
+    #[test]
+    fn all_is_the_sum_of_the_phases_that_follow_each_other() {
+        let ticks = Ticks { quiesce: 1, enter: 20, run: 300, leave: 4000, resume: 50_000, exchange: 7 };
+        let timing = Timing::of(&[Sample { ticks, elapsed: Duration::ZERO }], 1, false).unwrap();
+        let all = timing.phases.iter().find(|phase| phase.name == "all").unwrap();
+        assert_eq!(all.ticks.median, 54_321);
     }
 }

@@ -90,9 +90,9 @@ fn how_to_build(machine: &Machine) -> String {
         })
         .collect();
     if missing.is_empty() {
-        "it can be built here: all that is needed is installed".into()
+        "build it: `cargo xtask build` in kjump's source, and then `insmod kjump.ko`".into()
     } else {
-        format!("build it for this kernel; to build it here, install {}", missing.join(", "))
+        format!("build it for this kernel; to do so here, install {}", missing.join(", "))
     }
 }
 
