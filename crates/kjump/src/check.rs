@@ -154,7 +154,7 @@ mod tests {
     fn without_privileges_the_module_cannot_be_asked() {
         let denied = Err(Error::Open {
             path: "/dev/kjump".into(),
-            source: std::io::ErrorKind::PermissionDenied.into(),
+            error: std::io::ErrorKind::PermissionDenied.into(),
         });
         insta::assert_snapshot!(text("not-root", &denied));
     }

@@ -3,7 +3,8 @@ use std::io;
 /// Something about the machine, or why it is not known.
 pub type Fact<T> = Result<T, Error>;
 
-/// Why something about the machine is not known. Paths are the machine's, without the root directory.
+/// Why something about the machine is not known. Paths are the machine's, without the root directory. The texts are
+/// whole: what an error comes from is in its text, hence not its source.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the fields are the file and what became of it")]
 pub enum Error {
@@ -11,14 +12,14 @@ pub enum Error {
     #[error("{path} does not exist")]
     Absent { path: String },
     /// The file cannot be read.
-    #[error("{path} cannot be read: {source}")]
-    Unreadable { path: String, source: io::Error },
+    #[error("{path} cannot be read: {error}")]
+    Unreadable { path: String, error: io::Error },
     /// The file goes on where a sane one would have ended.
     #[error("{path} is longer than {limit} bytes")]
     TooLong { path: String, limit: u64 },
     /// The file does not say what it should.
-    #[error("{path}: {source}")]
-    Garbled { path: String, source: Garbled },
+    #[error("{path}: {garbled}")]
+    Garbled { path: String, garbled: Garbled },
 }
 
 /// A text is not what its parser takes.

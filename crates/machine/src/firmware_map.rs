@@ -23,8 +23,8 @@ pub(crate) fn read(root: &Root) -> Fact<Vec<FirmwareRange>> {
         let first = root.parse(&field("start"), parse_address)?;
         let last = root.parse(&field("end"), parse_address)?;
         if first > last {
-            let source = Garbled { line: 1, wanted: "an address behind the start" };
-            return Err(Error::Garbled { path: field("end"), source });
+            let garbled = Garbled { line: 1, wanted: "an address behind the start" };
+            return Err(Error::Garbled { path: field("end"), garbled });
         }
         let kind = root.text(&field("type"))?.trim().into();
         ranges.push(FirmwareRange { first, last, kind });

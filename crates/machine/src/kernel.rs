@@ -76,8 +76,8 @@ pub(crate) fn secure_boot(root: &Root) -> Fact<SecureBoot> {
         [_, _, _, _, 0] => Ok(SecureBoot::Off),
         [_, _, _, _, 1] => Ok(SecureBoot::On),
         _ => {
-            let source = Garbled { line: 1, wanted: "four bytes of attributes and 0 or 1" };
-            Err(Error::Garbled { path: VARIABLE.into(), source })
+            let garbled = Garbled { line: 1, wanted: "four bytes of attributes and 0 or 1" };
+            Err(Error::Garbled { path: VARIABLE.into(), garbled })
         }
     }
 }

@@ -22,7 +22,7 @@ impl Root {
     /// What a parser makes of the text of a file.
     pub(crate) fn parse<T>(&self, path: &str, parser: impl Fn(&str) -> Result<T, Garbled>) -> Fact<T> {
         let text = self.text(path)?;
-        parser(&text).map_err(|source| Error::Garbled { path: path.into(), source })
+        parser(&text).map_err(|garbled| Error::Garbled { path: path.into(), garbled })
     }
 
     /// The text of a file; what is not UTF-8 is replaced.
@@ -32,13 +32,13 @@ impl Root {
 
     /// The bytes of a file.
     pub(crate) fn bytes(&self, path: &str) -> Fact<Vec<u8>> {
-        let file = File::open(self.place(path)).map_err(|source| failure(path, source))?;
+        let file = File::open(self.place(path)).map_err(|error| failure(path, error))?;
         read_all(path, file)
     }
 
     /// The names in a folder, sorted. Names that are not UTF-8 are left out: the kernel makes none.
     pub(crate) fn names(&self, path: &str) -> Fact<Vec<String>> {
-        let entries = std::fs::read_dir(self.place(path)).map_err(|source| failure(path, source))?;
+        let entries = std::fs::read_dir(self.place(path)).map_err(|error| failure(path, error))?;
         let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
         let mut names: Vec<String> = names.take(ENTRY_LIMIT).collect();
         names.sort();
@@ -58,17 +58,17 @@ impl Root {
 /// All that a reader gives, if it is not more than any sane file has.
 pub(crate) fn read_all(path: &str, reader: impl Read) -> Fact<Vec<u8>> {
     let mut bytes = Vec::new();
-    reader.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|source| failure(path, source))?;
+    reader.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| failure(path, error))?;
     if bytes.len() as u64 > LIMIT {
         return Err(Error::TooLong { path: path.into(), limit: LIMIT });
     }
     Ok(bytes)
 }
 
-fn failure(path: &str, source: io::Error) -> Error {
-    match source.kind() {
+fn failure(path: &str, error: io::Error) -> Error {
+    match error.kind() {
         io::ErrorKind::NotFound | io::ErrorKind::NotADirectory => Error::Absent { path: path.into() },
-        _ => Error::Unreadable { path: path.into(), source },
+        _ => Error::Unreadable { path: path.into(), error },
     }
 }
 

@@ -26,12 +26,12 @@ pub enum Error {
         path: PathBuf,
     },
     /// The device node cannot be opened.
-    #[error("{} cannot be opened: {source}{}", path.display(), advice_to_open(source))]
+    #[error("{} cannot be opened: {error}{}", path.display(), advice_to_open(error))]
     Open {
         /// The node.
         path: PathBuf,
-        /// What the kernel said.
-        source: io::Error,
+        /// What the kernel said; in the text already, hence not its source.
+        error: io::Error,
     },
     /// The module speaks another version of the interface.
     #[error(
@@ -105,7 +105,7 @@ impl Device {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 return Err(Error::Absent { path: path.into() });
             }
-            Err(source) => return Err(Error::Open { path: path.into(), source }),
+            Err(error) => return Err(Error::Open { path: path.into(), error }),
         };
         match device.info()?.version {
             VERSION => Ok(device),
