@@ -71,7 +71,7 @@ pub(super) fn draw(picture: &Picture) -> String {
     write_bands(&mut svg, picture, &rows, &tops);
     write_column(&mut svg, picture, &rows);
     write_cards(&mut svg, picture, &tops);
-    write_legend(&mut svg, picture, bottom + 28);
+    write_legend(&mut svg, picture, width, bottom + 28);
     svg.push_str("</svg>\n");
     svg
 }
@@ -254,12 +254,16 @@ fn card_lines(placed: &PlacedImage) -> [String; 3] {
     ]
 }
 
-/// The kinds of memory that are drawn, in a row.
-fn write_legend(svg: &mut String, picture: &Picture, top: u32) {
+/// The kinds of memory that are drawn, in as many rows as they need.
+fn write_legend(svg: &mut String, picture: &Picture, width: u32, mut top: u32) {
     let mut left = COLUMN;
     for (kind, colour, name) in KINDS {
         if !picture.strips.iter().any(|strip| strip.kind == kind) {
             continue;
+        }
+        let wide = 26 + 8 * u32::try_from(name.len()).unwrap_or(0);
+        if left + wide + MARGIN > width {
+            (left, top) = (COLUMN, top + 28);
         }
         let fill = if kind == Kind::Hole { "url(#hatch)" } else { colour };
         let _ = writeln!(
@@ -269,7 +273,7 @@ fn write_legend(svg: &mut String, picture: &Picture, top: u32) {
             left + 26,
             top + 14
         );
-        left += 26 + 8 * u32::try_from(name.len()).unwrap_or(0) + 28;
+        left += wide + 28;
     }
 }
 
