@@ -1,0 +1,25 @@
+//! Any text as each of the smaller files of `/proc`, `/sys` and `/boot`: no parser breaks.
+#![no_main]
+
+use machine::process::Capability;
+use machine::{amounts, config, cpu, firmware_map, kernel, module, process, xen};
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let text = String::from_utf8_lossy(bytes);
+    let _ = amounts::parse(&text);
+    let _ = cpu::parse(&text).map(|cpu| cpu.has("fpu"));
+    let _ = firmware_map::parse_address(&text);
+    let _ = kernel::parse_lockdown(&text);
+    let _ = kernel::parse_switch(&text);
+    if let Ok(release) = kernel::parse_release(&text) {
+        assert!(!release.is_empty() && !release.contains('/'));
+    }
+    let _ = process::parse_status(&text).map(|capabilities| capabilities.has(Capability::SysBoot));
+    let _ = process::parse_uid_map(&text);
+    let _ = xen::parse_guest_type(&text);
+    let _ = module::names_module(&text);
+    if let Some(path) = module::listed_path(&text) {
+        assert!(path.contains("kjump.ko"));
+    }
+    let _ = config::Config::new("config", &text).get("CONFIG_KEXEC");
+});
