@@ -212,8 +212,14 @@ impl fmt::Display for Error {
                 write!(f, "segments have {pages} pages together, {limit} are allowed")
             }
             Self::NoMemory { purpose, order, zone, held } => {
-                let pages = 1_u64.unbounded_shl(order);
-                write!(f, "no memory for {purpose}: {pages} neighbouring pages {zone}, after {held} pages")
+                write!(f, "no memory for {purpose}: ")?;
+                match order {
+                    0 => write!(f, "1 page {zone}, after {held} pages"),
+                    _ => {
+                        let pages = 1_u64.unbounded_shl(order);
+                        write!(f, "{pages} neighbouring pages {zone}, after {held} pages")
+                    }
+                }
             }
             Self::BadFrame { frame, order, zone } => {
                 write!(f, "the allocator must not hand out frame {frame:#x} (order {order}, {zone})")
