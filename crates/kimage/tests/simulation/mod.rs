@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a simulation that cannot go on fails its test")]
 
 mod choosers;
+mod hostile;
 mod story;
 
 pub(crate) use choosers::{Chooser, Every, Randomly, Script};
+pub(crate) use hostile::{Outcome, hostile_load};
 pub(crate) use story::{fill, segment, slots, story, within};
 
 use kimage::model::Memory;
