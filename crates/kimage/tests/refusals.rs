@@ -133,6 +133,7 @@ fn a_fault_of_the_page_list_names_its_word() {
 
 proptest! {
     #[test]
+    #[cfg_attr(miri, ignore = "too many cases for it")]
     fn an_error_crosses_an_ioctl_as_numbers(reason in 0_u32..16, small in any::<[u8; 4]>(), large: [u64; 4]) {
         for numbers in [small.map(u64::from), large, [u64::from(small[0]), u64::from(small[1]), large[2], large[3]]] {
             if let Some(error) = Error::from_numbers(reason, numbers) {

@@ -56,6 +56,7 @@ mod tests {
 
     proptest! {
         #[test]
+        #[cfg_attr(miri, ignore = "too many cases for it")]
         fn items_end_in_the_order_of_their_keys(mut items in prop::collection::vec(any::<u8>(), 0..200)) {
             let mut expected = items.clone();
             expected.sort_unstable();

@@ -3,7 +3,7 @@ use std::convert::Infallible;
 use kimage::{Frames, Rules, SealedImage, Segment};
 use phys::{PAGE_SIZE, Pfn, PhysRange, RangeSet};
 
-use super::{Chooser, Machine, WORDS};
+use super::{Chooser, Machine, WORDS, words_of};
 
 /// Rules that allow one range.
 pub(crate) fn within(range: &PhysRange) -> Rules<'_> {
@@ -34,7 +34,7 @@ pub(crate) fn fill<F: Frames>(image: &mut SealedImage<'_, F>) {
 }
 
 fn contents(destination: Pfn) -> [u64; WORDS] {
-    std::array::from_fn(|word| 0xabcd_0000_0000_0000 | (destination.number() << 16) | word as u64)
+    words_of(0xabcd, destination.number())
 }
 
 /// An image is filled, exchanged and exchanged back, twice. `exchange` returns how many pairs it moved. Says what
