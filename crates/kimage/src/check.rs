@@ -85,7 +85,7 @@ impl<F: Frames> Walk<'_, F> {
             }
         }
         let word = self.next()?;
-        if word != DONE || self.entered != self.list_frames {
+        if word != DONE {
             return Err(self.fault(ListFault::Done, word));
         }
         Ok(())

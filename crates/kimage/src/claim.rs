@@ -14,50 +14,47 @@ use crate::holding::Holding;
 use crate::list::{self, SOURCE};
 
 impl<F: Frames> Holding<'_, F> {
-    /// Takes frames that are nobody's destination. Every step that finds none claims a destination, so there are
-    /// fewer steps than pages.
+    /// Takes 2^`order` frames that are nobody's destination. A run with destinations in it is taken apart: they are
+    /// claimed, the rest is spared for later. Each such run claims a page, so there are fewer of them than pages.
     pub(crate) fn take(&mut self, order: u32, zone: Zone, purpose: Purpose) -> Result<Pfn, Error> {
-        if order == 0
-            && let Some(spare) = self.spares.pop(zone, &mut self.frames)
-        {
-            return Ok(spare);
-        }
         loop {
-            if let Some(first) = self.step(order, zone, purpose)? {
+            if order == 0
+                && let Some(spare) = self.spares.pop(zone, &mut self.frames)
+            {
+                return Ok(spare);
+            }
+            let first = self.hand_out(order, zone, purpose)?;
+            if run(first, order).all(|frame| self.layout.find(frame).is_none()) {
                 return Ok(first);
             }
+            self.take_apart(first, order)?;
         }
     }
 
-    /// Asks the allocator once. Destinations among the frames are claimed; `None` if that leaves nothing to hand on.
-    pub(crate) fn step(&mut self, order: u32, zone: Zone, purpose: Purpose) -> Result<Option<Pfn>, Error> {
-        let first = self.hand_out(order, zone, purpose)?;
-        if order > 0 {
-            return self.split(first, order);
+    /// Takes a frame that is nobody's destination, to be the source of a slot. `None` if the frame handed out became
+    /// the source of its own slot, which lacked one: it may be the very slot that this is for.
+    pub(crate) fn take_source(&mut self) -> Result<Option<Pfn>, Error> {
+        if let Some(spare) = self.spares.pop(Zone::Any, &mut self.frames) {
+            return Ok(Some(spare));
         }
-        let Some(position) = self.layout.find(first) else { return Ok(Some(first)) };
-        match self.claim(position, first)? {
-            Some(displaced) if zone.admits(displaced, 1) => Ok(Some(displaced)),
-            displaced => {
-                self.spare(displaced);
-                Ok(None)
-            }
+        let frame = self.hand_out(0, Zone::Any, Purpose::Source)?;
+        match self.layout.find(frame) {
+            Some(position) => self.claim(position, frame),
+            None => Ok(Some(frame)),
         }
     }
 
-    /// Hands on a run without a destination in it. Any other is taken apart, and its remains are spared.
-    fn split(&mut self, first: Pfn, order: u32) -> Result<Option<Pfn>, Error> {
-        if run(first, order).all(|frame| self.layout.find(frame).is_none()) {
-            return Ok(Some(first));
-        }
+    fn take_apart(&mut self, first: Pfn, order: u32) -> Result<(), Error> {
         for frame in run(first, order) {
             let spare = match self.layout.find(frame) {
                 Some(position) => self.claim(position, frame)?,
                 None => Some(frame),
             };
-            self.spare(spare);
+            if let Some(spare) = spare {
+                self.spares.push(spare, &mut self.frames);
+            }
         }
-        Ok(None)
+        Ok(())
     }
 
     /// Makes a frame the source of the slot whose destination it is. Returns the source that the slot had, which is
@@ -75,12 +72,6 @@ impl<F: Frames> Holding<'_, F> {
                 self.damaged = true;
                 Err(Error::BadFrame { frame: frame.number(), order: 0, zone: Zone::Any })
             }
-        }
-    }
-
-    fn spare(&mut self, frame: Option<Pfn>) {
-        if let Some(frame) = frame {
-            self.spares.push(frame, &mut self.frames);
         }
     }
 

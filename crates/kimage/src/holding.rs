@@ -106,10 +106,10 @@ impl<'a, F: Frames> Holding<'a, F> {
         Ok(())
     }
 
+    /// Writes every word but the sources. The ledger holds nothing but list frames yet.
     fn write_list(&mut self) {
         for index in 0..self.list_frames() {
-            let next =
-                self.ledger.get(index + 1, &mut self.frames).filter(|_| index + 1 < self.list_frames());
+            let next = self.ledger.get(index + 1, &mut self.frames);
             if let Some(frame) = self.ledger.get(index, &mut self.frames) {
                 let words = self.frames.words(frame);
                 words.fill(0);
@@ -136,23 +136,20 @@ impl<'a, F: Frames> Holding<'a, F> {
     /// A frame on the way to this slot may turn out to be the slot's own destination; then there is nothing left
     /// to do.
     fn fill_slot(&mut self, position: u64) -> Result<(), Error> {
-        loop {
-            match self.place(position) {
-                Some(0) => {}
-                Some(_) => return Ok(()),
-                None => {
-                    self.damaged = true;
-                    return Err(Error::List { fault: ListFault::Chain, position, word: 0 });
-                }
-            }
-            let source = match self.spares.pop(Zone::Any, &mut self.frames) {
-                Some(spare) => Some(spare),
-                None => self.step(0, Zone::Any, Purpose::Source)?,
-            };
-            if let Some(source) = source {
+        while self.lacks_source(position)? {
+            if let Some(source) = self.take_source()? {
                 self.set_word(position, list::word(source, SOURCE));
             }
         }
+        Ok(())
+    }
+
+    fn lacks_source(&mut self, position: u64) -> Result<bool, Error> {
+        if let Some(word) = self.place(position) {
+            return Ok(*word == 0);
+        }
+        self.damaged = true;
+        Err(Error::List { fault: ListFault::Chain, position, word: 0 })
     }
 
     fn set_word(&mut self, position: u64, word: u64) {

@@ -142,6 +142,30 @@ fn a_failed_request_for_support_leaves_the_image_usable() {
 }
 
 #[test]
+fn what_is_left_of_a_run_with_a_destination_in_it_becomes_a_source() {
+    let mut world = Machine::new(0, vec![Owner::Free; 8], Script(vec![5, 6, 2, 0, 4]));
+    let (ram, mut segments) = (world.ram(), [3, 7].map(|frame| segment(0, world.frame(frame), 1)));
+    let mut image = Image::new(&mut segments, &within(&ram), &mut world).unwrap();
+    assert_eq!(image.support(1, Zone::Any), Ok(Pfn::new(0).unwrap()), "not 2 and 3, handed out first");
+    let mut image = image.seal().unwrap();
+    let pair = |destination, source| (Pfn::new(destination).unwrap(), Pfn::new(source).unwrap());
+    assert_eq!(slots(&mut image), [pair(3, 3), pair(7, 2)]);
+}
+
+#[test]
+fn what_is_left_of_a_run_and_not_needed_goes_back() {
+    let mut world = Machine::new(0, vec![Owner::Free; 12], Script(vec![10, 11, 4, 0, 9]));
+    let (ram, mut segments) = (world.ram(), [segment(0, world.frame(5), 1)]);
+    let mut image = Image::new(&mut segments, &within(&ram), &mut world).unwrap();
+    assert_eq!(image.support(2, Zone::Any), Ok(Pfn::new(0).unwrap()), "not 4 to 7, handed out first");
+    let mut image = image.seal().unwrap();
+    assert_eq!((image.claimed(), image.support_frames()), (1, 6));
+    let owners = &image.frames_mut().owners;
+    let held: Vec<_> = (0..12).filter(|&frame| owners[frame] == Owner::Image).collect();
+    assert_eq!(held, [0, 1, 2, 3, 5, 10, 11]);
+}
+
+#[test]
 fn the_drawn_example_happens_as_drawn() {
     let mut world = Machine::new(0, vec![Owner::Free; 8], Script(vec![5, 6, 7, 2, 0]));
     let (ram, mut segments) = (world.ram(), [segment(0, world.frame(2), 2)]);
