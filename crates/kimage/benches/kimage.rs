@@ -11,7 +11,7 @@ use kimage::{Error, Frames, Image, Rules, Segment, Zone};
 use phys::{PAGE_SIZE, Pfn, PhysRange, RangeSet};
 
 /// How many pages, and how often. The fastest round counts: what others do on the machine only adds.
-const SIZES: [(u64, usize); 4] = [(10_000, 31), (100_000, 11), (1_000_000, 5), (10_000_000, 3)];
+const SIZES: [(u64, usize); 4] = [(10_000, 99), (100_000, 33), (1_000_000, 11), (10_000_000, 3)];
 
 /// Segments that an image has, with as much room between two of them as each takes.
 const SEGMENTS: u64 = 100;
