@@ -81,7 +81,7 @@ impl<F: Frames> Holding<'_, F> {
             return Err(Error::NoMemory { purpose, order, zone, held: self.held });
         };
         let pages = 1 << order;
-        if !zone.admits(first, pages) || !first.number().is_multiple_of(pages) {
+        if !zone.admits(first) || !first.number().is_multiple_of(pages) {
             for frame in run(first, order) {
                 self.frames.free(frame);
             }

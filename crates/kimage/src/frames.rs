@@ -60,14 +60,13 @@ pub enum Zone {
 }
 
 impl Zone {
-    /// Whether `pages` frames from `first` on lie in the zone.
+    /// Whether the frame lies in the zone. A naturally aligned run lies there if its first frame does.
     #[inline]
-    pub(crate) fn admits(self, first: Pfn, pages: u64) -> bool {
-        let limit = match self {
-            Self::Any => phys::FRAME_END,
-            Self::Below4GiB => FRAMES_BELOW_4GIB,
-        };
-        pages <= limit.saturating_sub(first.number())
+    pub(crate) const fn admits(self, frame: Pfn) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Below4GiB => frame.number() < FRAMES_BELOW_4GIB,
+        }
     }
 
     /// The zone as it crosses an ioctl.

@@ -95,10 +95,29 @@ impl Tables {
     /// # Errors
     /// [`Error::UnalignedPage`], [`Error::NotCanonical`], [`Error::MappedElsewhere`], [`Error::NoMemory`].
     pub fn map_page<F: Frames>(&self, image: &mut Image<'_, F>, virt: u64, frame: Pfn) -> Result<(), Error> {
-        match PhysRange::new(frame, 1) {
-            Ok(page) if virt.is_multiple_of(PAGE_SIZE) => self.map(image, virt, page),
-            _ => Err(Error::UnalignedPage { virt }),
+        self.map(image, virt, PhysRange::single(frame))
+    }
+
+    /// Maps a physical range at a virtual address, with pages as large as fit. What is mapped there already in the
+    /// same way stays.
+    ///
+    /// # Errors
+    /// As for [`Tables::map_page`]; part of the range may be mapped then.
+    pub fn map<F: Frames>(&self, image: &mut Image<'_, F>, virt: u64, range: PhysRange) -> Result<(), Error> {
+        let bytes = range.bytes();
+        if !virt.is_multiple_of(PAGE_SIZE) {
+            return Err(Error::UnalignedPage { virt });
         }
+        if !self.levels.can_map(virt, bytes) {
+            return Err(Error::NotCanonical { virt, bytes, levels: self.levels.count() });
+        }
+        let mut done = 0;
+        while done < bytes {
+            // Neither sum overflows: both ranges were checked.
+            let piece = Piece { virt: virt + done, phys: range.start().get() + done, bytes: bytes - done };
+            done += self.map_some(image, piece)?;
+        }
+        Ok(())
     }
 
     /// The physical address that a virtual address is mapped to, found as the CPU finds it.
@@ -120,20 +139,6 @@ impl Tables {
             }
             table = Pfn::starting_at(entry & ADDRESS)?;
         }
-    }
-
-    fn map<F: Frames>(&self, image: &mut Image<'_, F>, virt: u64, range: PhysRange) -> Result<(), Error> {
-        let bytes = range.bytes();
-        if !self.levels.can_map(virt, bytes) {
-            return Err(Error::NotCanonical { virt, bytes, levels: self.levels.count() });
-        }
-        let mut done = 0;
-        while done < bytes {
-            // Neither sum overflows: both ranges were checked.
-            let piece = Piece { virt: virt + done, phys: range.start().get() + done, bytes: bytes - done };
-            done += self.map_some(image, piece)?;
-        }
-        Ok(())
     }
 
     /// Maps the largest page at the start of the piece that fits, and returns how many bytes further the next one

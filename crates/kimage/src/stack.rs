@@ -39,7 +39,7 @@ pub(crate) struct Spares {
 
 impl Spares {
     pub(crate) fn push(&mut self, frame: Pfn, frames: &mut impl Frames) {
-        let low = Zone::Below4GiB.admits(frame, 1);
+        let low = Zone::Below4GiB.admits(frame);
         if low { self.low.push(frame, frames) } else { self.high.push(frame, frames) }
     }
 

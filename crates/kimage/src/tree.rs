@@ -116,3 +116,77 @@ fn each_below<F: Frames, E>(
 const fn digit(index: u64, level: u32) -> usize {
     place(index.unbounded_shr(LEVEL_BITS * level))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, HashMap};
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::frames::Zone;
+
+    /// Frames of which only those in use exist.
+    #[derive(Default)]
+    struct Sparse {
+        frames: HashMap<Pfn, [u64; WORDS]>,
+        next: u64,
+    }
+
+    impl Frames for Sparse {
+        fn alloc(&mut self, _: u32, _: Zone) -> Option<Pfn> {
+            self.next += 1;
+            let frame = Pfn::new(self.next)?;
+            self.frames.insert(frame, [u64::MAX; WORDS]);
+            Some(frame)
+        }
+
+        fn free(&mut self, frame: Pfn) {
+            assert!(self.frames.remove(&frame).is_some(), "{frame:?} was not handed out");
+        }
+
+        fn words(&mut self, frame: Pfn) -> &mut [u64; WORDS] {
+            self.frames.get_mut(&frame).unwrap()
+        }
+    }
+
+    fn word<'f>(tree: &mut Tree, index: u64, frames: &'f mut Sparse) -> &'f mut u64 {
+        while tree.word(index, frames).is_none() {
+            let node = frames.alloc(0, Zone::Any).unwrap();
+            tree.attach(node, index, frames);
+        }
+        tree.word(index, frames).unwrap()
+    }
+
+    /// Indexes of every magnitude, and neighbours.
+    fn indexes() -> impl Strategy<Value = Vec<u64>> {
+        prop::collection::vec((any::<u64>(), 0_u32..64).prop_map(|(index, shift)| index >> shift), 1..40)
+    }
+
+    proptest! {
+        #[test]
+        #[cfg_attr(miri, ignore = "too many cases for it")]
+        fn words_are_found_again_and_every_node_is_given_back(indexes in indexes()) {
+            let (mut tree, mut frames, mut expected) = (Tree::default(), Sparse::default(), BTreeMap::new());
+            for (value, &index) in (1..).zip(&indexes) {
+                let place = word(&mut tree, index, &mut frames);
+                prop_assert_eq!(*place, expected.insert(index, value).unwrap_or(0));
+                *place = value;
+            }
+            for (&index, &value) in &expected {
+                prop_assert_eq!(tree.word(index, &mut frames).copied(), Some(value));
+            }
+            tree.free(&mut frames);
+            prop_assert!(frames.frames.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_tree_is_as_high_as_its_largest_index_needs() {
+        for (index, nodes) in [(0, 1), (511, 1), (512, 2), ((1 << 18) - 1, 2), (1 << 18, 3), (u64::MAX, 8)] {
+            let (mut tree, mut frames) = (Tree::default(), Sparse::default());
+            word(&mut tree, index, &mut frames);
+            assert_eq!(frames.frames.len(), nodes, "for word {index}");
+        }
+    }
+}

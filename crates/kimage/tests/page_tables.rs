@@ -159,6 +159,22 @@ fn a_page_can_be_mapped_anywhere() {
 }
 
 #[test]
+fn a_range_can_be_mapped_anywhere_with_large_pages_where_both_addresses_are_aligned() {
+    let half = 0xffff_8000_0000_0000;
+    let mapped = |virt, phys, bytes| {
+        pages(Levels::Four, true, &|tables, image| tables.map(image, virt, range(phys, bytes))).unwrap()
+    };
+    assert_eq!(mapped(half, GIB1, GIB1), [Page { virt: half, phys: GIB1, size: GIB1 }]);
+    let found = mapped(half, GIB1 + MIB2, GIB1);
+    assert!(found.len() == 512 && found.iter().all(|page| page.size == MIB2), "{found:?}");
+    let found = mapped(half, GIB1 + KIB4, 2 * MIB2);
+    assert!(
+        found.len() == 1024
+            && found.iter().all(|page| page.size == KIB4 && page.phys - GIB1 == page.virt - half + KIB4)
+    );
+}
+
+#[test]
 fn a_page_mapped_elsewhere_is_refused() {
     let page = Pfn::new(0x40_0007).unwrap();
     let again = |virt, frame: Pfn| {

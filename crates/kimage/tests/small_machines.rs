@@ -7,7 +7,7 @@ mod simulation;
 
 use kimage::{Error, Image, Segment, Zone, model};
 use phys::Pfn;
-use simulation::{Every, FOUR_GIB, Machine, Owner, Script, segment, slots, story, within};
+use simulation::{Every, FOUR_GIB, Machine, Owner, Randomly, Script, segment, slots, story, within};
 
 type World<'e> = Machine<&'e mut Every>;
 
@@ -150,6 +150,31 @@ fn what_is_left_of_a_run_with_a_destination_in_it_becomes_a_source() {
     let mut image = image.seal().unwrap();
     let pair = |destination, source| (Pfn::new(destination).unwrap(), Pfn::new(source).unwrap());
     assert_eq!(slots(&mut image), [pair(3, 3), pair(7, 2)]);
+}
+
+#[test]
+fn what_is_left_of_a_run_above_4_gib_is_not_handed_out_below() {
+    let mut world = Machine::new(FOUR_GIB - 4, vec![Owner::Free; 12], Script(vec![10, 11, 4, 0, 2, 6, 7, 8]));
+    let (ram, mut segments) = (world.ram(), [segment(0, world.frame(5), 1)]);
+    let mut image = Image::new(&mut segments, &within(&ram), &mut world).unwrap();
+    assert_eq!(image.support(1, Zone::Any), Ok(Pfn::new(FOUR_GIB - 4).unwrap()), "not 4 and 5");
+    assert_eq!(
+        image.support(0, Zone::Below4GiB),
+        Ok(Pfn::new(FOUR_GIB - 2).unwrap()),
+        "not what is left of them"
+    );
+    assert_eq!(image.seal().unwrap().claimed(), 1);
+}
+
+#[test]
+#[cfg_attr(miri, ignore = "too large for it")]
+fn a_list_takes_a_frame_for_511_words() {
+    for (pages, list_frames) in [(0, 1), (509, 1), (510, 2), (1020, 2), (1021, 3)] {
+        let mut world = Machine::new(0, vec![Owner::Free; 1100], Randomly::from(1));
+        let (ram, mut segments) = (world.ram(), [segment(0, world.frame(20), pages)]);
+        let image = Image::new(&mut segments, &within(&ram), &mut world).unwrap().seal().unwrap();
+        assert_eq!(image.support_frames(), list_frames + 1, "with the ledger, for {pages} pages");
+    }
 }
 
 #[test]

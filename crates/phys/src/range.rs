@@ -51,6 +51,13 @@ impl PhysRange {
         Ok(Self { first, pages: count })
     }
 
+    /// The range of this frame alone.
+    #[inline]
+    #[must_use]
+    pub const fn single(frame: Pfn) -> Self {
+        Self { first: frame, pages: NonZero::<u64>::MIN }
+    }
+
     /// The range of exactly these bytes.
     ///
     /// # Errors
