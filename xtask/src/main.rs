@@ -6,6 +6,7 @@ mod bench_task;
 mod build_task;
 mod checks;
 mod compiler;
+mod docs_task;
 mod fetch_task;
 mod fuzz_task;
 mod kernels;
@@ -38,6 +39,7 @@ enum Task {
     Bench(bench_task::BenchArgs),
     Fuzz(fuzz_task::FuzzArgs),
     Build(build_task::BuildArgs),
+    Docs(docs_task::DocsArgs),
     Fetch(fetch_task::FetchArgs),
 }
 
@@ -51,6 +53,7 @@ fn main() -> ExitCode {
         Task::Bench(args) => code(bench_task::run(&args).map(|()| true)),
         Task::Fuzz(args) => code(fuzz_task::run(&args).map(|()| true)),
         Task::Build(args) => code(build_task::run(&args).map(|()| true)),
+        Task::Docs(args) => code(docs_task::run(&args).map(|()| true)),
         Task::Fetch(args) => code(fetch_task::run(&args).map(|()| true)),
     }
 }

@@ -32,7 +32,7 @@ pub fn command() -> clap::Command {
 /// or in 32-bit protected mode with up to six arguments, and returns a number. What was in its place, the CPU and,
 /// where asked, the devices are as before when it has returned.
 #[derive(Debug, Parser)]
-#[command(name = "kjump", version, after_help = EXIT_STATUS, max_term_width = 100)]
+#[command(name = "kjump", version, propagate_version = true, after_help = EXIT_STATUS, max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,
