@@ -8,7 +8,7 @@ const NAMES: [&str; 4] = ["kjump.ko", "kjump.ko.xz", "kjump.ko.zst", "kjump.ko.g
 /// Folders that modules from outside of the kernel are installed in.
 const FOLDERS: [&str; 3] = ["extra", "updates", "updates/dkms"];
 /// Folders that programs are in.
-const PROGRAMS: [&str; 4] = ["/usr/local/bin", "/usr/bin", "/bin", "/root/.cargo/bin"];
+const PROGRAMS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
 /// Where the module is installed for the running kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
