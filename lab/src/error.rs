@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A file of the host could not be used.
-    #[error("cannot {action} {}: {source}", path.display())]
+    #[error("cannot {action} {}", path.display())]
     File {
         /// What was tried: read, write, create.
         action: &'static str,
@@ -17,7 +17,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A description that the lab itself writes does not parse.
-    #[error("{}: {source}", path.display())]
+    #[error("{} is not what the lab wrote", path.display())]
     Json {
         /// The description.
         path: PathBuf,
@@ -55,7 +55,7 @@ pub enum Error {
         given: String,
     },
     /// QEMU could not be started.
-    #[error("cannot run {program}: {source}")]
+    #[error("cannot run {program}")]
     Spawn {
         /// The program.
         program: String,
@@ -87,7 +87,7 @@ pub enum Error {
         tail: String,
     },
     /// The guest's output could not be passed on.
-    #[error("cannot write the guest's output: {source}")]
+    #[error("cannot write the guest's output")]
     Output {
         /// Why not.
         source: io::Error,

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::{Error, Result};
 
@@ -18,6 +18,7 @@ impl RunDir {
     /// Creates a directory nobody else has.
     pub(crate) fn create(runs: &Path, kernel: &str) -> Result<Self> {
         fs::create_dir_all(runs).map_err(Error::file("create", runs))?;
+        forget_old(runs);
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let mut turn = 0;
         loop {
@@ -74,6 +75,19 @@ impl Drop for RunDir {
     fn drop(&mut self) {
         // Tens of megabytes that say nothing once the machine is gone; it may be gone already.
         let _ = fs::remove_file(self.initramfs());
+    }
+}
+
+/// Logs nobody has looked at for a week will not be looked at.
+fn forget_old(runs: &Path) {
+    const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
+    for entry in fs::read_dir(runs).into_iter().flatten().flatten() {
+        let modified = entry.metadata().and_then(|metadata| metadata.modified());
+        let old = modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > WEEK));
+        if old && entry.path().join("serial.log").exists() {
+            // Another lab may be doing the same.
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

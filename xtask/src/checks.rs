@@ -27,7 +27,7 @@ pub(crate) fn before_stories() -> Vec<Step> {
 /// What takes longest.
 ///
 /// # Errors
-/// `fuzz/` holds a package that cargo cannot read.
+/// `fuzz/` is no package.
 pub(crate) fn after_stories(soak: bool) -> Result<Vec<Step>> {
     let seconds = if soak { 300 } else { 10 };
     let targets =
@@ -84,6 +84,8 @@ fn advisories() -> Verdict {
     }
 }
 
+const CARGO_DENY: &str = "cargo-deny@0.20.2";
+
 /// The one on the search path, else our own, built once.
 fn cargo_deny() -> Result<PathBuf> {
     if let Some(found) = program::find("cargo-deny") {
@@ -95,7 +97,7 @@ fn cargo_deny() -> Result<PathBuf> {
     if !installed.exists() {
         let mut cargo = program::cargo();
         // Optimising it would take three times as long as it ever will run.
-        cargo.args(["install", "--quiet", "--locked", "--debug", "cargo-deny", "--root"]).arg(&root);
+        cargo.args(["install", "--quiet", "--locked", "--debug", CARGO_DENY, "--root"]).arg(&root);
         cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
         program::quiet(&mut cargo).context("cargo-deny cannot be installed")?;
     }

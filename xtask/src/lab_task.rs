@@ -13,7 +13,7 @@ use lab::{Job, Listener, Machine, Vm};
 use crate::{kernels, product};
 
 /// What a failure of the lab itself exits with, as opposed to one of the command.
-const LAB_FAILED: u8 = 125;
+pub(crate) const LAB_FAILED: u8 = 125;
 
 /// Boot a stock kernel in QEMU and run a command there as root
 #[derive(Args)]

@@ -25,7 +25,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory as _, Parser, Subcommand};
 
 #[derive(Parser)]
-#[command(name = "cargo xtask", about = "The tasks of this workspace")]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", about = "The tasks of this workspace")]
 struct Xtask {
     #[command(subcommand)]
     task: Option<Task>,
@@ -44,8 +44,12 @@ enum Task {
 }
 
 fn main() -> ExitCode {
-    let Some(task) = Xtask::parse().task else {
-        return code(Xtask::command().print_help().map(|()| true).map_err(Into::into));
+    let task = match Xtask::try_parse() {
+        Ok(Xtask { task: Some(task) }) => task,
+        Ok(Xtask { task: None }) => {
+            return code(Xtask::command().print_help().map(|()| true).map_err(Into::into));
+        }
+        Err(error) => return usage(&error),
     };
     match task {
         Task::Test(args) => code(test_task::run(&args)),
@@ -66,5 +70,18 @@ fn code(result: anyhow::Result<bool>) -> ExitCode {
             eprintln!("xtask: {error:#}");
             ExitCode::FAILURE
         }
+    }
+}
+
+/// Says what is wrong with the command line, or helps. What the lab exits with tells it from the guest's command.
+fn usage(said: &clap::Error) -> ExitCode {
+    let in_the_lab = std::env::args().nth(1).is_some_and(|task| task == "lab");
+    // Nobody is left to be told that there is nobody to be told.
+    let _ = said.print();
+    match u8::try_from(said.exit_code()) {
+        Ok(0) => ExitCode::SUCCESS,
+        _ if in_the_lab => ExitCode::from(lab_task::LAB_FAILED),
+        Ok(code) => ExitCode::from(code),
+        Err(_) => ExitCode::FAILURE,
     }
 }

@@ -74,23 +74,25 @@ pub(crate) fn for_fuzzing() -> Result<()> {
 }
 
 fn have(needs: &[Need]) -> Result<()> {
-    let missing = missing(needs);
-    if missing.is_empty() {
+    let absent = missing(needs);
+    if absent.is_empty() {
         return Ok(());
     }
     if !is_root() {
+        // One command for all tasks, rather than one after the other.
+        let all = missing(LAB.iter().chain(MODULE).chain(FUZZING));
         bail!(
             "packages are missing; install them with\n    sudo apt-get install --no-install-recommends {}",
-            missing.join(" ")
+            all.join(" ")
         );
     }
     let _lock = crate::tree::lock("packages")?;
-    install(&missing)
+    install(&absent)
 }
 
-fn missing(needs: &[Need]) -> Vec<&'static str> {
+fn missing<'a>(needs: impl IntoIterator<Item = &'a Need>) -> Vec<&'static str> {
     let mut packages: Vec<_> =
-        needs.iter().filter(|need| !need.thing.is_here()).map(|need| need.package).collect();
+        needs.into_iter().filter(|need| !need.thing.is_here()).map(|need| need.package).collect();
     packages.sort_unstable();
     packages.dedup();
     packages

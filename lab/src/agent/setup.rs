@@ -22,7 +22,7 @@ const FILE_SYSTEMS: [(&str, &str, bool); 6] = [
 ];
 
 /// How long disks may take to appear.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn mount_everything() -> io::Result<()> {
     for (place, kind, optional) in FILE_SYSTEMS {
