@@ -67,3 +67,16 @@ pub(crate) const fn word(frame: Pfn, tag: u64) -> u64 {
 pub(crate) const fn frame(word: u64, tag: u64) -> Option<Pfn> {
     if word & TAG_MASK == tag { Pfn::starting_at(address(word)) } else { None }
 }
+
+#[cfg(test)]
+mod tests {
+    use abi::page_list;
+
+    #[test]
+    fn the_tags_are_those_that_the_relocator_walks() {
+        let ours = [super::DESTINATION, super::INDIRECTION, super::DONE, super::SOURCE];
+        let theirs = [page_list::DESTINATION, page_list::INDIRECTION, page_list::DONE, page_list::SOURCE];
+        assert_eq!(ours, theirs);
+        assert_eq!((super::LINK + 1, phys::PAGE_SIZE), (page_list::WORDS_PER_PAGE, page_list::PAGE_SIZE));
+    }
+}

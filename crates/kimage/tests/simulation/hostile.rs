@@ -9,7 +9,7 @@ use phys::{ADDRESS_END, PAGE_SIZE, Pfn, PhysRange, RangeSet};
 use super::{Chooser, FOUR_GIB, Machine, Owner, slots, story};
 
 /// Frames of the machine, half of them below 4 GiB.
-const FRAMES: u64 = 48;
+const FRAMES: u64 = 32;
 const BASE: u64 = FOUR_GIB - FRAMES / 2;
 
 /// What the bytes say.
