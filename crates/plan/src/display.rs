@@ -1,0 +1,61 @@
+//! A plan as people read it, and as tests compare it.
+
+use std::fmt;
+
+use crate::{Amount, LoadPlan, MemoryRange, Part, Segment};
+
+impl fmt::Display for LoadPlan<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let entry = self.entry();
+        write!(f, "by {}: {} segments, {}", self.way(), self.segments().len(), Amount(self.bytes()))?;
+        write!(f, "; entered at {}", entry.address)?;
+        match entry.arguments {
+            [0, 0, 0, 0, 0, 0] => writeln!(f)?,
+            [rdi, rsi, ..] => writeln!(f, " with rdi = {rdi:#x}, rsi = {rsi:#x}")?,
+        }
+        section(f, "segments", self.segments(), segment)?;
+        section(f, "in them", self.parts(), part)?;
+        section(f, "the kernel is told", self.memory(), memory)?;
+        writeln!(f, "command line:\n  {}", String::from_utf8_lossy(self.command_line()))?;
+        if let Some(address) = self.jump_back() {
+            writeln!(f, "jump-back entry point: 16 digits at {address}, known when it is loaded")?;
+        }
+        for range in self.vouched() {
+            writeln!(f, "not used by anyone, by the caller's word:\n  {range}")?;
+        }
+        Ok(())
+    }
+}
+
+fn section<T>(
+    f: &mut fmt::Formatter<'_>,
+    title: &str,
+    items: &[T],
+    line: fn(&mut fmt::Formatter<'_>, &T) -> fmt::Result,
+) -> fmt::Result {
+    writeln!(f, "{title}:")?;
+    items.iter().try_for_each(|item| line(f, item))
+}
+
+fn segment(f: &mut fmt::Formatter<'_>, segment: &Segment<'_>) -> fmt::Result {
+    let range = segment.range;
+    write_range(f, range.start().get(), range.end() - 1, range.bytes())?;
+    match segment.bytes.len() as u64 {
+        0 => writeln!(f, "  {}", segment.name),
+        bytes => writeln!(f, "  {}, {} loaded", segment.name, Amount(bytes)),
+    }
+}
+
+fn part(f: &mut fmt::Formatter<'_>, part: &Part) -> fmt::Result {
+    write_range(f, part.address, part.address + part.size.saturating_sub(1), part.size)?;
+    writeln!(f, "  {}", part.name)
+}
+
+fn memory(f: &mut fmt::Formatter<'_>, range: &MemoryRange) -> fmt::Result {
+    write_range(f, range.first(), range.last(), range.size())?;
+    writeln!(f, "  {}", range.kind())
+}
+
+fn write_range(f: &mut fmt::Formatter<'_>, first: u64, last: u64, size: u64) -> fmt::Result {
+    write!(f, "  {first:#012x}-{last:#012x}  {:>10}", Amount(size).to_string())
+}

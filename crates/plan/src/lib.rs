@@ -1,0 +1,34 @@
+//! From a request and a machine to everything that is loaded, as a value: a [`LoadPlan`].
+//!
+//! ```text
+//! Request ─┐
+//!          ├─► demands ──► place ──────────► render ─► LoadPlan::new ─► LoadPlan
+//! Machine ─┘   what must    all addresses    bytes      checks what      printed, compared,
+//!              exist        at once                     a kernel checks  or carried out
+//! ```
+//!
+//! No step looks back: sizes come first, addresses are given once, bytes are made when every address is known. Nothing
+//! here reads a file, a clock or randomness, and the same request on the same machine is always the same plan, on
+//! whatever host it is made.
+//!
+//! What is planned today: Linux for x86 by its 64-bit entry point ([`linux`]), to take the place of the running kernel
+//! or to live beside it in a window of physical memory.
+#![forbid(unsafe_code)]
+
+mod amount;
+mod demand;
+mod display;
+mod error;
+pub mod linux;
+mod load_plan;
+mod machine;
+mod memory_map;
+mod place;
+
+pub use amount::Amount;
+pub use demand::{Demand, Search};
+pub use error::Error;
+pub use load_plan::{Entry, LoadPlan, Part, Segment, Way};
+pub use machine::Machine;
+pub use memory_map::{MemoryKind, MemoryRange};
+pub use place::place;

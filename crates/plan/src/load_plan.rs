@@ -1,0 +1,275 @@
+use std::borrow::Cow;
+use std::fmt;
+
+use abi::kexec::SEGMENT_MAX;
+use phys::{PhysAddr, PhysRange, RangeSet};
+
+use crate::{Error, Machine, MemoryRange};
+
+/// How a plan is carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// `kexec_load(2)`: the image takes the running kernel's place.
+    KexecLoad,
+    /// `/dev/kjump`: the image is called, and may come back.
+    Device,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::KexecLoad => "kexec_load",
+            Self::Device => "/dev/kjump",
+        })
+    }
+}
+
+/// Bytes and the pages they are to be in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Segment<'a> {
+    /// What it is.
+    pub name: &'static str,
+    /// The destination.
+    pub range: PhysRange,
+    /// Its first bytes; the others are zero.
+    pub bytes: Cow<'a, [u8]>,
+}
+
+/// A part of a segment that someone may want to find.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Part {
+    /// What it is.
+    pub name: &'static str,
+    /// Where its first byte is.
+    pub address: u64,
+    /// Bytes.
+    pub size: u64,
+}
+
+/// Where an image is entered, in 64-bit mode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// Address of the first instruction.
+    pub address: PhysAddr,
+    /// What it is called with, in `rdi rsi rdx rcx r8 r9`; by [`Way::KexecLoad`] all are 0.
+    pub arguments: [u64; 6],
+}
+
+/// Everything that is loaded, and how it is entered.
+///
+/// That there is one means: the segments rise, share no page, hold their bytes and lie in RAM, or in the window that
+/// was asked for; what is entered has bytes; and the way takes it, as far as can be told beforehand.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LoadPlan<'a> {
+    way: Way,
+    segments: Vec<Segment<'a>>,
+    parts: Vec<Part>,
+    entry: Entry,
+    memory: Vec<MemoryRange>,
+    command_line: Vec<u8>,
+    jump_back: Option<PhysAddr>,
+    vouched: Vec<PhysRange>,
+}
+
+/// What a plan is made of, before it is checked.
+pub(crate) struct Draft<'a> {
+    pub(crate) way: Way,
+    pub(crate) segments: Vec<Segment<'a>>,
+    pub(crate) parts: Vec<Part>,
+    pub(crate) entry: Entry,
+    pub(crate) memory: Vec<MemoryRange>,
+    pub(crate) command_line: Vec<u8>,
+    pub(crate) jump_back: Option<PhysAddr>,
+    pub(crate) vouched: Vec<PhysRange>,
+}
+
+impl<'a> LoadPlan<'a> {
+    /// The only door: a draft that is sound on this machine.
+    pub(crate) fn new(mut draft: Draft<'a>, machine: &Machine) -> Result<Self, Error> {
+        draft.segments.sort_by_key(|segment| segment.range.first());
+        draft.parts.sort_by_key(|part| part.address);
+        check_bytes(&draft.segments)?;
+        check_overlap(&draft.segments)?;
+        check_ram(&draft, machine)?;
+        check_way(&draft, machine)?;
+        check_entry(&draft)?;
+        let Draft { way, segments, parts, entry, memory, command_line, jump_back, vouched } = draft;
+        Ok(Self { way, segments, parts, entry, memory, command_line, jump_back, vouched })
+    }
+
+    /// How it is carried out.
+    #[must_use]
+    pub const fn way(&self) -> Way {
+        self.way
+    }
+
+    /// The segments, by rising address.
+    #[must_use]
+    pub fn segments(&self) -> &[Segment<'a>] {
+        &self.segments
+    }
+
+    /// What stands where in the segments, by rising address.
+    #[must_use]
+    pub fn parts(&self) -> &[Part] {
+        &self.parts
+    }
+
+    /// Where it is entered.
+    #[must_use]
+    pub const fn entry(&self) -> Entry {
+        self.entry
+    }
+
+    /// The memory map that the kernel is told.
+    #[must_use]
+    pub fn memory(&self) -> &[MemoryRange] {
+        &self.memory
+    }
+
+    /// The kernel's command line, without the zero behind it.
+    #[must_use]
+    pub fn command_line(&self) -> &[u8] {
+        &self.command_line
+    }
+
+    /// Where the 16 hexadecimal digits of the jump-back entry point stand, all 0: it is not known before the image
+    /// is loaded, and is to be written there then.
+    #[must_use]
+    pub const fn jump_back(&self) -> Option<PhysAddr> {
+        self.jump_back
+    }
+
+    /// Memory beyond System RAM that the request vouches for, and the plan uses.
+    #[must_use]
+    pub fn vouched(&self) -> &[PhysRange] {
+        &self.vouched
+    }
+
+    /// Bytes of all destinations.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        total(&self.segments)
+    }
+}
+
+fn total(segments: &[Segment<'_>]) -> u64 {
+    segments.iter().fold(0, |sum: u64, segment| sum.saturating_add(segment.range.bytes()))
+}
+
+fn check_bytes(segments: &[Segment<'_>]) -> Result<(), Error> {
+    match segments.iter().find(|segment| segment.bytes.len() as u64 > segment.range.bytes()) {
+        None => Ok(()),
+        Some(segment) => {
+            let (name, bytes, range) = (segment.name, segment.bytes.len(), segment.range);
+            Err(Error::TooManyBytes { name, bytes, range })
+        }
+    }
+}
+
+fn check_overlap(segments: &[Segment<'_>]) -> Result<(), Error> {
+    let mut pairs = segments.iter().zip(segments.iter().skip(1));
+    let overlap = pairs.find_map(|(a, b)| Some((a.name, b.name, a.range.intersection(b.range)?)));
+    match overlap {
+        None => Ok(()),
+        Some((first, second, range)) => Err(Error::Overlap { first, second, range }),
+    }
+}
+
+fn check_ram(draft: &Draft<'_>, machine: &Machine) -> Result<(), Error> {
+    let mut allowed = [machine.ram.as_slice(), &draft.vouched].concat();
+    let allowed = RangeSet::sort(&mut allowed);
+    for segment in &draft.segments {
+        if let Some(gap) = allowed.first_gap(segment.range) {
+            let gap = gap.address().get();
+            return Err(Error::NotRam { name: segment.name, range: segment.range, gap });
+        }
+    }
+    Ok(())
+}
+
+/// `sanity_check_segment_list` of `kernel/kexec_core.c`, as far as it goes beyond the checks above.
+fn check_way(draft: &Draft<'_>, machine: &Machine) -> Result<(), Error> {
+    let way = draft.way;
+    if way == Way::Device {
+        return Ok(());
+    }
+    let count = draft.segments.len();
+    if count > SEGMENT_MAX {
+        return Err(Error::TooManySegments { count, limit: SEGMENT_MAX, way });
+    }
+    let ram = machine.ram_bytes();
+    let large = draft.segments.iter().find(|segment| segment.range.bytes() > ram / 2);
+    let (what, size) = match large {
+        Some(segment) => (segment.name, segment.range.bytes()),
+        None => ("the image", total(&draft.segments)),
+    };
+    if size > ram / 2 { Err(Error::TooLarge { what, size, ram, way }) } else { Ok(()) }
+}
+
+fn check_entry(draft: &Draft<'_>) -> Result<(), Error> {
+    let entry = draft.entry.address;
+    let holds = |segment: &Segment<'_>| {
+        let offset = entry.get().checked_sub(segment.range.start().get());
+        offset.is_some_and(|offset| offset < segment.bytes.len() as u64)
+    };
+    if draft.segments.iter().any(holds) { Ok(()) } else { Err(Error::EntryOutside { entry: entry.get() }) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pages(first: u64, count: u64) -> PhysRange {
+        PhysRange::from_bytes(first << 12, count << 12).unwrap()
+    }
+
+    fn check(segments: &[(u64, u64, usize)], entry: u64, way: Way) -> Result<(), Error> {
+        let machine = Machine { ram: vec![pages(0x10, 0x40)], ..Machine::default() };
+        let segments = segments.iter().map(|&(first, count, bytes)| Segment {
+            name: "it",
+            range: pages(first, count),
+            bytes: vec![0; bytes].into(),
+        });
+        let draft = Draft {
+            way,
+            segments: segments.collect(),
+            parts: Vec::new(),
+            entry: Entry { address: PhysAddr::new(entry).unwrap(), arguments: [0; 6] },
+            memory: Vec::new(),
+            command_line: Vec::new(),
+            jump_back: None,
+            vouched: vec![pages(0x100, 4)],
+        };
+        LoadPlan::new(draft, &machine).map(drop)
+    }
+
+    #[test]
+    fn a_sound_draft_is_a_plan() {
+        check(&[(0x12, 2, 0x1001), (0x10, 2, 5)], 0x10004, Way::KexecLoad).unwrap();
+        check(&[(0x100, 4, 5)], 0x10_0000, Way::Device).unwrap();
+    }
+
+    #[test]
+    fn what_a_kernel_would_refuse_is_refused_with_the_numbers() {
+        let text = |segments: &[(u64, u64, usize)], entry| {
+            check(segments, entry, Way::KexecLoad).unwrap_err().to_string()
+        };
+        assert_eq!(text(&[(0x10, 1, 0x1001)], 0x10000), "it: 0x1001 bytes do not fit in 0x10000-0x10fff");
+        assert_eq!(text(&[(0x10, 3, 1), (0x11, 1, 1)], 0x10000), "it and it overlap in 0x11000-0x11fff");
+        assert_eq!(
+            text(&[(0xf, 2, 1)], 0xf000),
+            "it at 0xf000-0x10fff is not all RAM: there is none at 0xf000"
+        );
+        assert_eq!(
+            text(&[(0x4f, 2, 1)], 0x4f000),
+            "it at 0x4f000-0x50fff is not all RAM: there is none at 0x50000"
+        );
+        assert_eq!(text(&[(0x10, 2, 8)], 0x10008), "the entry point 0x10008 lies in no segment with bytes");
+        let many: Vec<_> = (0x10..0x21).map(|first| (first, 1, 1)).collect();
+        assert_eq!(text(&many, 0x10000), "17 segments, kexec_load takes 16 at most");
+        let large = "it takes 132 KiB, more than half of 256 KiB of RAM, which kexec_load refuses";
+        assert_eq!(text(&[(0x10, 0x21, 1)], 0x10000), large);
+        check(&[(0x10, 0x21, 1)], 0x10000, Way::Device).unwrap();
+    }
+}

@@ -1,0 +1,175 @@
+use phys::{PAGE_SIZE, PhysRange, RangeSet};
+
+use crate::{Demand, Error, Search};
+
+/// A place for every demand, in the order of the demands: within free pages, none overlapping another. The same
+/// demands and free pages, in whatever order the latter are, get the same places.
+///
+/// Each demand is served from what those before it left, so the hardest to please come first.
+/// O(n log n + d·n) for n free ranges and d demands.
+///
+/// # Errors
+/// [`Error::NoRoom`] for the first demand that no place is left for, with the last of its windows.
+pub fn place(demands: &[Demand], free: &[PhysRange]) -> Result<Vec<PhysRange>, Error> {
+    let mut free = free.to_vec();
+    let mut free = RangeSet::sort(&mut free).ranges().to_vec();
+    let mut places = Vec::new();
+    for demand in demands {
+        let place = find(demand, &free).ok_or_else(|| no_room(demand, &free))?;
+        take(&mut free, place);
+        places.push(place);
+    }
+    Ok(places)
+}
+
+fn find(demand: &Demand, free: &[PhysRange]) -> Option<PhysRange> {
+    demand.windows.iter().find_map(|&window| {
+        let mut fitting = free.iter().filter_map(|&hole| fit(demand, hole, window));
+        match demand.search {
+            Search::BottomUp => fitting.next(),
+            Search::TopDown => fitting.next_back(),
+        }
+    })
+}
+
+/// The place for a demand in a hole, as far as it lies in the window.
+fn fit(demand: &Demand, hole: PhysRange, (lowest, highest): (u64, u64)) -> Option<PhysRange> {
+    let align = demand.align.max(PAGE_SIZE);
+    let size = demand.size.max(1).checked_next_multiple_of(PAGE_SIZE)?;
+    let start = hole.start().get().max(lowest);
+    let end = hole.end().min(highest.saturating_add(1));
+    let last_start = end.checked_sub(size)?;
+    let start = match demand.search {
+        Search::BottomUp => start.checked_next_multiple_of(align)?,
+        Search::TopDown => last_start - last_start % align,
+    };
+    let fits = start >= hole.start().get().max(lowest) && start <= last_start;
+    PhysRange::from_bytes(start, size).ok().filter(|_| fits)
+}
+
+/// Cuts a place out of the free ranges.
+fn take(free: &mut Vec<PhysRange>, place: PhysRange) {
+    let Some(index) = free.iter().position(|hole| hole.contains_range(place)) else { return };
+    let hole = free.remove(index);
+    let below = PhysRange::from_bytes(hole.start().get(), place.start().get() - hole.start().get());
+    let above = PhysRange::from_bytes(place.end(), hole.end() - place.end());
+    free.splice(index..index, below.into_iter().chain(above));
+}
+
+fn no_room(demand: &Demand, free: &[PhysRange]) -> Error {
+    let &(lowest, highest) = demand.windows.last().unwrap_or(&(0, 0));
+    let within = |hole: &PhysRange| {
+        hole.end().min(highest.saturating_add(1)).saturating_sub(hole.start().get().max(lowest))
+    };
+    Error::NoRoom {
+        name: demand.name,
+        size: demand.size,
+        align: demand.align.max(PAGE_SIZE),
+        lowest,
+        highest,
+        largest: free.iter().map(within).max().unwrap_or(0),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pages(first: u64, count: u64) -> PhysRange {
+        PhysRange::from_bytes(first << 12, count << 12).unwrap()
+    }
+
+    fn demand(size: u64, align: u64, window: (u64, u64), search: Search) -> Demand {
+        Demand { name: "it", size, align, windows: vec![window], search }
+    }
+
+    #[test]
+    fn a_place_is_the_lowest_or_the_highest_that_will_do() {
+        let free = [pages(1, 9), pages(0x100, 0x100)];
+        let everywhere = (0, u64::MAX);
+        let low = demand(0x1800, 0x2000, everywhere, Search::BottomUp);
+        let high = demand(0x1800, 0x4000, everywhere, Search::TopDown);
+        assert_eq!(place(&[low, high], &free), Ok(vec![pages(2, 2), pages(0x1fc, 2)]));
+    }
+
+    #[test]
+    fn a_better_window_is_tried_first() {
+        let free = [pages(0, 16), pages(0x10_0000, 16)];
+        let below = (0, 0xffff_ffff);
+        let either =
+            |size| Demand { windows: vec![below, (0, u64::MAX)], ..demand(size, 1, below, Search::TopDown) };
+        let places = place(&[either(0xc000), either(0x8000)], &free);
+        assert_eq!(places, Ok(vec![pages(4, 12), pages(0x10_0008, 8)]));
+    }
+
+    #[test]
+    fn what_has_no_room_is_told_with_the_numbers() {
+        let demand =
+            Demand { name: "initrd", ..demand(52 << 20, 1, (0x10_0000, 0x37ff_ffff), Search::TopDown) };
+        let free = [pages(0, 0x100), pages(0x200, 31 << 8), pages(0x3_7000, 1 << 16)];
+        let text =
+            "no room for initrd: 52 MiB, aligned 4 KiB, between 0x100000 and 0x37ffffff; largest hole 31 MiB";
+        assert_eq!(place(&[demand], &free).unwrap_err().to_string(), text);
+    }
+
+    #[test]
+    fn a_demand_without_bounds_is_refused_not_wrapped() {
+        for (size, align) in [(u64::MAX, 1), (1, 1 << 63), (u64::MAX - 0xfff, 1 << 63)] {
+            for search in [Search::BottomUp, Search::TopDown] {
+                place(&[demand(size, align, (0x1001, u64::MAX), search)], &[pages(1, 100)]).unwrap_err();
+            }
+        }
+    }
+
+    fn any_demand() -> impl Strategy<Value = Demand> {
+        let search = prop_oneof![Just(Search::BottomUp), Just(Search::TopDown)];
+        (0_u64..0x5000, 0_u32..16, 0_u64..0x6_0000, 0_u64..0x6_0000, search).prop_map(
+            |(size, align, lowest, more, search)| demand(size, 1 << align, (lowest, lowest + more), search),
+        )
+    }
+
+    proptest! {
+        #[test]
+        fn places_are_free_aligned_inside_their_window_and_apart(
+            demands in prop::collection::vec(any_demand(), 1..6),
+            holes in prop::collection::vec((0_u64..90, 1_u64..20), 1..8),
+        ) {
+            let holes: Vec<_> = holes.into_iter().map(|(first, count)| pages(first, count)).collect();
+            let Ok(places) = place(&demands, &holes) else { return Ok(()) };
+            let mut sorted = holes;
+            let free = RangeSet::sort(&mut sorted);
+            prop_assert_eq!(places.len(), demands.len());
+            for (place, demand) in places.iter().zip(&demands) {
+                let (lowest, highest) = demand.windows[0];
+                prop_assert!(free.contains_range(*place));
+                prop_assert!(place.start().get() >= lowest && place.end() - 1 <= highest);
+                prop_assert!(place.start().get().is_multiple_of(demand.align));
+                prop_assert!(place.bytes() >= demand.size);
+            }
+            for (index, place) in places.iter().enumerate() {
+                prop_assert!(places[..index].iter().all(|other| other.intersection(*place).is_none()));
+            }
+        }
+
+        #[test]
+        fn what_one_demand_is_refused_is_nowhere(
+            demand in any_demand(), holes in prop::collection::vec((0_u64..90, 1_u64..20), 1..8),
+        ) {
+            let mut holes: Vec<_> = holes.into_iter().map(|(first, count)| pages(first, count)).collect();
+            let found = place(std::slice::from_ref(&demand), &holes).ok().map(|places| places[0]);
+            let free = RangeSet::sort(&mut holes);
+            let (lowest, highest) = demand.windows[0];
+            let count = demand.size.max(1).div_ceil(4096);
+            let mut fitting = (0..128).map(|first| pages(first, count)).filter(|place| {
+                free.contains_range(*place) && place.start().get() >= lowest && place.end() - 1 <= highest
+                    && place.start().get().is_multiple_of(demand.align)
+            });
+            let best = match demand.search {
+                Search::BottomUp => fitting.next(),
+                Search::TopDown => fitting.next_back(),
+            };
+            prop_assert_eq!(found, best);
+        }
+    }
+}

@@ -1,0 +1,315 @@
+//! Plans for Linux on machines that are written down here.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on has failed"
+)]
+
+use abi::setup_header::{self as header, load_flag, xload_flag};
+use abi::{boot_params, e820, setup_data};
+use kernel_file::BzImage;
+use phys::{PhysRange, RangeSet};
+use plan::linux::{Home, Initrd, Request, plan};
+use plan::{Error, LoadPlan, Machine, MemoryKind, MemoryRange, Way};
+use proptest::prelude::*;
+
+const MIB: u64 = 1 << 20;
+const GIB: u64 = 1 << 30;
+
+/// A kernel of 10 MiB that needs 60 MiB.
+fn kernel_file() -> Vec<u8> {
+    let mut file = vec![0x90; 0x400 + 10 * MIB as usize];
+    file[..0x400].fill(0);
+    let written = [
+        header::SETUP_SECTS.write(&mut file, 1),
+        header::BOOT_FLAG.write(&mut file, header::BOOT_FLAG_MAGIC),
+        header::END_HINT.write(&mut file, 0x6a),
+        header::HEADER.write(&mut file, header::HEADER_MAGIC),
+        header::VERSION.write(&mut file, 0x20f),
+        header::LOADFLAGS.write(&mut file, load_flag::LOADED_HIGH),
+        header::KERNEL_ALIGNMENT.write(&mut file, 0x20_0000),
+        header::RELOCATABLE_KERNEL.write(&mut file, 1),
+        header::XLOADFLAGS.write(&mut file, xload_flag::KERNEL_64 | xload_flag::CAN_BE_LOADED_ABOVE_4G),
+        header::CMDLINE_SIZE.write(&mut file, 2047),
+        header::PREF_ADDRESS.write(&mut file, 0x100_0000),
+        header::INIT_SIZE.write(&mut file, 60 << 20),
+        header::SETUP_DATA.write(&mut file, 0xdead),
+    ];
+    assert!(written.iter().all(|&written| written));
+    file
+}
+
+fn pages(start: u64, end: u64) -> PhysRange {
+    PhysRange::from_bytes(start, end - start).unwrap()
+}
+
+fn told(first: u64, last: u64, kind: MemoryKind) -> MemoryRange {
+    MemoryRange::new(first, last, kind).unwrap()
+}
+
+/// A machine with a BIOS and 2 GiB.
+fn small_machine() -> Machine {
+    Machine {
+        ram: vec![pages(0x1000, 0x9_f000), pages(MIB, 0x7ffe_0000)],
+        firmware: vec![
+            told(0, 0x9_fbff, MemoryKind::Ram),
+            told(0x9_fc00, 0x9_ffff, MemoryKind::Reserved),
+            told(0xf_0000, 0xf_ffff, MemoryKind::Reserved),
+            told(MIB, 0x7ffd_ffff, MemoryKind::Ram),
+            told(0x7ffe_0000, 0x7fff_ffff, MemoryKind::Reserved),
+            told(0xfffc_0000, 0xffff_ffff, MemoryKind::Reserved),
+        ],
+        rsdp: Some(0xf_52a0),
+        screen: Some([0x5c; 64]),
+    }
+}
+
+/// A machine with 16 GiB, of which 1 GiB at 8 GiB is kept from the running kernel (`memmap=1G$8G`).
+fn large_machine() -> Machine {
+    let mut machine = small_machine();
+    machine.ram.extend([pages(4 * GIB, 8 * GIB), pages(9 * GIB, 18 * GIB)]);
+    machine.firmware.push(told(4 * GIB, 18 * GIB - 1, MemoryKind::Ram));
+    machine
+}
+
+fn request<'a>(file: &'a [u8], initrds: &[&'a [u8]], home: Home) -> Request<'a> {
+    Request {
+        kernel: BzImage::parse(file).unwrap(),
+        initrds: initrds.iter().map(|bytes| Initrd { name: "initrd.img", bytes }).collect(),
+        command_line: b"console=ttyS0 quiet".to_vec(),
+        home,
+    }
+}
+
+/// What the plan puts at an address.
+fn memory(plan: &LoadPlan<'_>, address: u64, size: usize) -> Vec<u8> {
+    let holds = |range: PhysRange| range.start().get() <= address && address + size as u64 <= range.end();
+    let segment =
+        plan.segments().iter().find(|segment| holds(segment.range)).expect("the address is in a segment");
+    let offset = (address - segment.range.start().get()) as usize;
+    let bytes = segment.bytes.get(offset..).unwrap_or(&[]);
+    (0..size).map(|index| bytes.get(index).copied().unwrap_or(0)).collect()
+}
+
+fn part(plan: &LoadPlan<'_>, name: &str) -> (u64, u64) {
+    let part = plan.parts().iter().find(|part| part.name == name).unwrap_or_else(|| panic!("no part {name}"));
+    (part.address, part.size)
+}
+
+fn params(plan: &LoadPlan<'_>) -> Vec<u8> {
+    memory(plan, part(plan, "boot_params").0, boot_params::SIZE)
+}
+
+fn wide(params: &[u8], low: abi::Field<u32>, high: abi::Field<u32>) -> u64 {
+    u64::from(low.read(params).unwrap()) | u64::from(high.read(params).unwrap()) << 32
+}
+
+/// The memory map as the kernel reads it: table, then what the setup_data has.
+fn memory_told(plan: &LoadPlan<'_>) -> Vec<(u64, u64, u32)> {
+    let params = params(plan);
+    let count = boot_params::E820_ENTRIES.read(&params).unwrap().into();
+    let table = params[boot_params::E820_TABLE..].chunks(e820::SIZE).take(count).map(<[u8]>::to_vec);
+    let mut entries: Vec<Vec<u8>> = table.collect();
+    let more = header::SETUP_DATA.read(&params).unwrap();
+    if more != 0 {
+        let data = memory(plan, more, setup_data::HEADER_SIZE);
+        assert_eq!(setup_data::NEXT.read(&data), Some(0));
+        assert_eq!(setup_data::KIND.read(&data), Some(setup_data::kind::E820_EXT));
+        let length = setup_data::LENGTH.read(&data).unwrap() as usize;
+        let bytes = memory(plan, more + setup_data::HEADER_SIZE as u64, length);
+        entries.extend(bytes.chunks(e820::SIZE).map(<[u8]>::to_vec));
+    }
+    let number = |entry: &[u8], field: abi::Field<u64>| field.read(entry).unwrap();
+    entries
+        .iter()
+        .map(|entry| {
+            (number(entry, e820::ADDR), number(entry, e820::LENGTH), e820::KIND.read(entry).unwrap())
+        })
+        .collect()
+}
+
+#[test]
+fn a_kernel_takes_the_place_of_another() {
+    let (file, initrd) = (kernel_file(), vec![1; 5 << 20]);
+    let plan = plan(&request(&file, &[&initrd], Home::ANYWHERE), &small_machine()).unwrap();
+    insta::assert_snapshot!(plan);
+    let params = params(&plan);
+    assert_eq!(params[..64], [0x5c; 64]);
+    assert_eq!(params[0x1f1..0x210], file[0x1f1..0x210]);
+    assert_eq!(header::TYPE_OF_LOADER.read(&params), Some(0xd0));
+    assert_eq!(boot_params::SENTINEL.read(&params), Some(0));
+    assert_eq!(boot_params::ACPI_RSDP_ADDR.read(&params), Some(0xf_52a0));
+    assert_eq!(header::SETUP_DATA.read(&params), Some(0), "what the file has there is not for this kernel");
+    let initrd_at = wide(&params, header::RAMDISK_IMAGE, boot_params::EXT_RAMDISK_IMAGE);
+    assert_eq!(wide(&params, header::RAMDISK_SIZE, boot_params::EXT_RAMDISK_SIZE), 5 << 20);
+    assert!(memory(&plan, initrd_at, 5 << 20) == initrd);
+    let command_line = wide(&params, header::CMD_LINE_PTR, boot_params::EXT_CMD_LINE_PTR);
+    assert_eq!(memory(&plan, command_line, 20), b"console=ttyS0 quiet\0");
+    assert_eq!(memory_told(&plan).len(), 6);
+}
+
+#[test]
+fn a_peer_lives_in_a_window_of_the_running_kernels_ram() {
+    let (file, initrd) = (kernel_file(), vec![1; 5 << 20]);
+    let window = pages(0x2000_0000, 0x3000_0000);
+    let plan = plan(&request(&file, &[&initrd], Home::Beside { window }), &small_machine()).unwrap();
+    insta::assert_snapshot!(plan);
+    let mut covered: Vec<_> = plan.segments().iter().map(|segment| segment.range).collect();
+    let own = [pages(0x1000, 0x9_f000), window];
+    assert_eq!(RangeSet::sort(&mut covered).ranges(), own, "all that the peer may write to is exchanged");
+    assert_eq!(plan.entry().arguments[1], part(&plan, "boot_params").0);
+    let digits = plan.jump_back().unwrap().get();
+    assert_eq!(memory(&plan, digits - 2, 19), b"0x0000000000000000\0");
+    assert_eq!(params(&plan)[..64], [0; 64], "the picture stays with the running kernel");
+}
+
+#[test]
+fn a_peer_lives_above_4_gib_in_memory_that_nobody_uses() {
+    let (file, initrd) = (kernel_file(), vec![1; 5 << 20]);
+    let window = pages(8 * GIB, 8 * GIB + 256 * MIB);
+    let plan = plan(&request(&file, &[&initrd, &initrd], Home::Beside { window }), &large_machine()).unwrap();
+    insta::assert_snapshot!(plan);
+    let params = params(&plan);
+    let initrd_at = wide(&params, header::RAMDISK_IMAGE, boot_params::EXT_RAMDISK_IMAGE);
+    assert!(
+        initrd_at > 8 * GIB && wide(&params, header::CMD_LINE_PTR, boot_params::EXT_CMD_LINE_PTR) > 8 * GIB
+    );
+    assert_eq!(plan.vouched(), [window]);
+}
+
+#[test]
+fn several_initrds_follow_one_another_with_zeroes_between() {
+    let file = kernel_file();
+    let initrds: [&[u8]; 3] = [&[1; 5000], &[2; 4096], &[3; 1]];
+    let plan = plan(&request(&file, &initrds, Home::ANYWHERE), &small_machine()).unwrap();
+    let (address, size) = part(&plan, "initrd");
+    assert_eq!(size, 0x2000 + 0x1000 + 1);
+    assert_eq!(wide(&params(&plan), header::RAMDISK_SIZE, boot_params::EXT_RAMDISK_SIZE), size);
+    let at = |offset| memory(&plan, address + offset, 1)[0];
+    assert_eq!([at(4999), at(5000), at(0x1fff), at(0x2000), at(0x2fff), at(0x3000)], [1, 0, 0, 2, 2, 3]);
+}
+
+#[test]
+fn a_memory_map_of_more_than_128_ranges_is_told_to_the_end() {
+    let mut machine = small_machine();
+    let many =
+        (0..300).map(|index| told(GIB * 8 + index * MIB, GIB * 8 + index * MIB + 0xfff, MemoryKind::AcpiNvs));
+    machine.firmware.extend(many);
+    let file = kernel_file();
+    let plan = plan(&request(&file, &[], Home::ANYWHERE), &machine).unwrap();
+    let expected: Vec<_> =
+        machine.firmware.iter().map(|range| (range.first(), range.size(), range.kind().number())).collect();
+    assert_eq!(memory_told(&plan), expected);
+}
+
+#[test]
+fn what_cannot_be_planned_is_refused_with_the_numbers() {
+    let (file, initrd) = (kernel_file(), vec![1; 40 << 20]);
+    let text = |initrds: &[&[u8]], home, machine: &Machine| {
+        plan(&request(&file, initrds, home), machine).unwrap_err().to_string()
+    };
+    let window = |start, end| Home::Beside { window: pages(start, end) };
+    let machine = small_machine();
+    assert_eq!(
+        text(&[], window(0x10_0000, 0x100_0000), &machine),
+        "no room for kernel: 60 MiB, aligned 2 MiB, between 0x1000000 and 0xffffff; largest hole 0 B"
+    );
+    assert_eq!(
+        text(&[&initrd], window(0x1000_0000, 0x1600_0000), &machine),
+        "no room for initrd: 40 MiB, aligned 4 KiB, between 0x10000000 and 0x15ffffff; largest hole 35.9 MiB"
+    );
+    assert_eq!(
+        text(&[], window(0x7000_0000, 0x8000_0000), &machine),
+        "window 0x70000000-0x7fffffff overlaps 0x7ffe0000-0x7fffffff, which the firmware says is reserved"
+    );
+    assert_eq!(
+        text(&[], window(0x9000_0000, 0xa000_0000), &machine),
+        "window 0x90000000-0x9fffffff overlaps what the firmware does not say is RAM"
+    );
+    assert_eq!(
+        text(&[], window(8 * GIB - MIB, 9 * GIB), &large_machine()),
+        "window 0x1fff00000-0x23fffffff overlaps the end of the running kernel's RAM; it must be all in it or all outside"
+    );
+    assert_eq!(text(&[&[]], Home::ANYWHERE, &machine), "initrd initrd.img is empty");
+    let nothing = "the machine tells no firmware memory map, which the next kernel needs";
+    assert_eq!(text(&[], Home::ANYWHERE, &Machine::default()), nothing);
+}
+
+#[test]
+fn a_command_line_that_the_kernel_would_cut_is_refused() {
+    let file = kernel_file();
+    let mut request = request(&file, &[], Home::ANYWHERE);
+    request.command_line = vec![b'x'; 2047];
+    plan(&request, &small_machine()).unwrap();
+    request.command_line.push(b'x');
+    let error = Error::LongCommandLine { length: 2048, limit: 2047 };
+    assert_eq!(plan(&request, &small_machine()), Err(error));
+    request.command_line = b"a\0b".to_vec();
+    assert_eq!(plan(&request, &small_machine()), Err(Error::ZeroInCommandLine { offset: 1 }));
+}
+
+#[test]
+fn a_kernel_without_a_64_bit_entry_point_is_refused() {
+    let mut file = kernel_file();
+    assert!(header::XLOADFLAGS.write(&mut file, 0));
+    let error = plan(&request(&file, &[], Home::ANYWHERE), &small_machine()).unwrap_err();
+    assert_eq!(error, Error::NoEntry64 { protocol: "2.15".into() });
+}
+
+#[test]
+fn a_kernel_that_cannot_be_above_4_gib_is_not_put_there() {
+    let mut file = kernel_file();
+    assert!(header::XLOADFLAGS.write(&mut file, xload_flag::KERNEL_64));
+    assert!(header::INITRD_ADDR_MAX.write(&mut file, 0x3fff_ffff));
+    let initrd = [1; 5000];
+    let plan = plan(&request(&file, &[&initrd], Home::ANYWHERE), &large_machine()).unwrap();
+    assert!(plan.segments().iter().all(|segment| segment.range.end() <= 4 * GIB));
+    let (address, size) = part(&plan, "initrd");
+    assert!(address + size <= 0x4000_0000);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+    #[test]
+    fn a_plan_stays_where_it_may_and_tells_the_kernel_what_is_so(
+        holes in prop::collection::vec((1_u64..900, 1_u64..300), 1..6),
+        window in (1_u64..900, 1_u64..300), is_peer in any::<bool>(), initrd_size in 1_usize..(40 << 20),
+    ) {
+        let mut ram = vec![pages(0x1000, 0x9_f000)];
+        ram.extend(holes.iter().map(|&(start, size)| pages(start * MIB, (start + size) * MIB)));
+        let firmware = RangeSet::sort(&mut ram).ranges().iter().map(|&range| MemoryRange::of_pages(range, MemoryKind::Ram));
+        let machine = Machine { firmware: firmware.collect(), ram: ram.clone(), ..Machine::default() };
+        let window = pages(window.0 * MIB, (window.0 + window.1) * MIB);
+        let home = if is_peer { Home::Beside { window } } else { Home::ANYWHERE };
+        let (file, initrd) = (kernel_file(), vec![7; initrd_size]);
+        let plan = plan(&request(&file, &[&initrd], home), &machine);
+        prop_assume!(plan.is_ok());
+        let plan = plan.unwrap();
+        let usable = machine.usable_ram();
+        let allowed = if is_peer { vec![usable[0], window] } else { usable };
+        let mut sorted = allowed.clone();
+        let allowed_set = RangeSet::sort(&mut sorted);
+        for pair in plan.segments().windows(2) {
+            prop_assert!(pair[0].range.end() <= pair[1].range.start().get());
+        }
+        for segment in plan.segments() {
+            prop_assert!(allowed_set.contains_range(segment.range), "{}", segment.range);
+        }
+        let told_ram: Vec<_> =
+            memory_told(&plan).into_iter().filter(|entry| entry.2 == e820::kind::RAM).collect();
+        for segment in plan.segments() {
+            let (start, end) = (segment.range.start().get(), segment.range.end());
+            prop_assert!(told_ram.iter().any(|&(first, size, _)| first <= start && end <= first + size));
+        }
+        if is_peer {
+            let mut covered: Vec<_> = plan.segments().iter().map(|segment| segment.range).collect();
+            let covered = RangeSet::sort(&mut covered);
+            prop_assert!(told_ram.iter().all(|&(first, size, _)| covered.contains_range(pages(first, first + size))));
+        }
+        for part in plan.parts() {
+            memory(&plan, part.address, part.size.min(4096) as usize);
+        }
+        prop_assert_eq!(plan.way(), if is_peer { Way::Device } else { Way::KexecLoad });
+    }
+}
