@@ -7,6 +7,7 @@
 //! |---|---|
 //! | [`iomem`] | `/proc/iomem` |
 //! | [`firmware_map`] | `/sys/firmware/memmap` |
+//! | [`boot_data`] | `/sys/kernel/boot_params/data`: what the kernel was told when it was booted |
 //! | [`config`] | the kernel's configuration, wherever the distribution puts it |
 //! | [`kernel`] | release, command line, lockdown, secure boot, switches |
 //! | [`process`] | what this process may do |
@@ -18,6 +19,7 @@
 #![forbid(unsafe_code)]
 
 pub mod amounts;
+pub mod boot_data;
 pub mod config;
 pub mod cpu;
 pub mod encryption;
@@ -26,6 +28,7 @@ pub mod firmware_map;
 pub mod iomem;
 pub mod kernel;
 pub mod module;
+pub mod planning;
 pub mod process;
 mod root;
 pub mod xen;
@@ -56,6 +59,8 @@ pub struct Machine {
     pub memory: Fact<iomem::MemoryMap>,
     /// What the firmware said about physical memory when the kernel was booted.
     pub firmware_map: Fact<Vec<firmware_map::FirmwareRange>>,
+    /// What the kernel was told when it was booted, and a next one must be told too.
+    pub boot_data: Fact<boot_data::BootData>,
     /// How much memory there is.
     pub amounts: Fact<amounts::Amounts>,
     /// What this process may do.
@@ -95,6 +100,7 @@ impl Machine {
                 .parse("/sys/module/module/parameters/sig_enforce", kernel::parse_switch),
             memory: root.parse("/proc/iomem", iomem::parse),
             firmware_map: firmware_map::read(&root),
+            boot_data: boot_data::read(&root),
             amounts: root.parse("/proc/meminfo", amounts::parse),
             capabilities: root.parse("/proc/self/status", process::parse_status),
             first_namespace: root.parse("/proc/self/uid_map", process::parse_uid_map),

@@ -97,6 +97,19 @@ fn without_privileges_addresses_are_hidden() {
 }
 
 #[test]
+fn what_a_plan_needs_is_known_of_a_stock_machine_and_only_with_privileges() {
+    let known = probe("debian-6.1-cloud");
+    let machine = known.for_plan().unwrap();
+    assert_eq!((machine.ram.len(), machine.firmware.len(), machine.rsdp), (2, 7, None));
+    let ram = known.memory.unwrap().system_ram();
+    assert_eq!(machine.usable_ram(), ram, "kernel and firmware agree");
+    let hidden = "the kernel shows no addresses in /proc/iomem; run as root, with CAP_SYS_ADMIN";
+    assert_eq!(probe("not-root").for_plan().unwrap_err().to_string(), hidden);
+    let absent = "/sys/firmware/memmap does not exist";
+    assert_eq!(probe("debian-6.12-secure-boot").for_plan().unwrap_err().to_string(), absent);
+}
+
+#[test]
 fn nothing_is_known_of_a_machine_that_is_not_there() {
     let machine = Machine::probe(Path::new("/nowhere"));
     assert_eq!(machine.memory.unwrap_err().to_string(), "/proc/iomem does not exist");

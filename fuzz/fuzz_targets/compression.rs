@@ -1,0 +1,28 @@
+//! Any bytes as compressed data of every kind: refused, or no more comes out than is allowed.
+#![no_main]
+
+use kernel_file::Compression;
+
+const LIMIT: u64 = 1 << 20;
+
+libfuzzer_sys::fuzz_target!(|file: &[u8]| {
+    let kinds = [
+        Compression::Gzip,
+        Compression::Zstd,
+        Compression::Xz,
+        Compression::Lzma,
+        Compression::Lz4,
+        Compression::Lz4Legacy,
+        Compression::Bzip2,
+        Compression::Lzo,
+    ];
+    // What is recognised is tried; else the first byte says what the others are.
+    let (kind, data) = match (Compression::recognise(file), file) {
+        (Some(kind), data) => (kind, data),
+        (None, [first, data @ ..]) => (kinds[usize::from(*first) % kinds.len()], data),
+        (None, []) => return,
+    };
+    if let Ok(bytes) = kind.decompress(data, LIMIT) {
+        assert!(bytes.len() as u64 <= LIMIT);
+    }
+});
