@@ -5,7 +5,7 @@ use crate::error::{Error, ListFault, Purpose};
 use crate::frames::{Frames, Zone};
 use crate::holding::Holding;
 use crate::ledger::Ledger;
-use crate::list::{self, DESTINATION, DONE, INDIRECTION, LINK, SOURCE, TAG_MASK};
+use crate::list::{self, DESTINATION, DONE, INDIRECTION, LINK, SOURCE};
 use crate::segment::Layout;
 
 /// Walks the finished page list as the relocator will and checks it against the segments, without any use of how
@@ -20,12 +20,11 @@ use crate::segment::Layout;
 /// Returns how many slots are their own source. O(n log s) for n pages in s segments. Reads no source page.
 pub(crate) fn check<F: Frames>(holding: &mut Holding<'_, F>) -> Result<u64, Error> {
     let head = holding.head();
-    let list_frames = holding.list_frames();
-    let Holding { frames, layout, ledger, .. } = holding;
+    let Holding { frames, layout, ledger, held, .. } = holding;
     let mut walk = Walk {
         layout,
         ledger,
-        list_frames,
+        held: *held,
         frames,
         census: Census::default(),
         list: None,
@@ -43,7 +42,8 @@ pub(crate) fn check<F: Frames>(holding: &mut Holding<'_, F>) -> Result<u64, Erro
 struct Walk<'w, F> {
     layout: &'w Layout<'w>,
     ledger: &'w Ledger,
-    list_frames: u64,
+    /// Frames that the image holds, for errors.
+    held: u64,
     frames: &'w mut F,
     census: Census,
     /// The list frame being read and the next word in it.
@@ -58,7 +58,7 @@ struct Walk<'w, F> {
 
 impl<F: Frames> Walk<'_, F> {
     fn support_frames(&mut self) -> Result<(), Error> {
-        let Self { layout, ledger, frames, census, .. } = self;
+        let Self { layout, ledger, frames, census, held, .. } = self;
         ledger.each(*frames, |frames, frame| {
             let word = frame.address().get();
             if layout.find(frame).is_some() {
@@ -67,7 +67,7 @@ impl<F: Frames> Walk<'_, F> {
             match census.enter(frame, frames) {
                 Some(true) => Ok(()),
                 Some(false) => Err(Error::List { fault: ListFault::Doubled, position: 0, word }),
-                None => Err(NO_MEMORY),
+                None => Err(no_memory(*held)),
             }
         })
     }
@@ -103,7 +103,7 @@ impl<F: Frames> Walk<'_, F> {
         match self.census.enter(source, self.frames) {
             Some(true) => Ok(()),
             Some(false) => Err(self.fault(ListFault::Doubled, word)),
-            None => Err(NO_MEMORY),
+            None => Err(no_memory(self.held)),
         }
     }
 
@@ -127,9 +127,8 @@ impl<F: Frames> Walk<'_, F> {
     /// Goes on in the list frame that a link names. Only the next of the list's own frames will do, so that a walk
     /// ends, and never leaves memory of the image.
     fn follow(&mut self, link: u64) -> Result<(), Error> {
-        let expected = self.ledger.get(self.entered, self.frames).filter(|_| self.entered < self.list_frames);
         let named = list::frame(link, INDIRECTION);
-        if link & TAG_MASK != INDIRECTION || named.is_none() || named != expected {
+        if named.is_none() || named != self.ledger.get(self.entered, self.frames) {
             return Err(self.fault(ListFault::Chain, link));
         }
         self.list = named;
@@ -143,4 +142,6 @@ impl<F: Frames> Walk<'_, F> {
     }
 }
 
-const NO_MEMORY: Error = Error::NoMemory { purpose: Purpose::Check, order: 0, zone: Zone::Any, held: 0 };
+const fn no_memory(held: u64) -> Error {
+    Error::NoMemory { purpose: Purpose::Check, order: 0, zone: Zone::Any, held }
+}

@@ -26,9 +26,10 @@ pub enum Error {
     /// The allocator had no 2^`order` frames of the zone; the image held `held` frames then.
     NoMemory { purpose: Purpose, order: u32, zone: Zone, held: u64 },
     /// The allocator broke its promise: a frame (by number) that is unaligned, outside the zone, or handed out
-    /// before.
+    /// before. In the last case the image's frames are not given back.
     BadFrame { frame: u64, order: u32, zone: Zone },
-    /// The finished page list is wrong at this word (by number, links not counted): a defect of this crate or of
+    /// The finished page list is wrong at this word (by number, links not counted; for a support frame word 0
+    /// and the frame's address): a defect of this crate or of
     /// the allocator, or memory that somebody overwrote. The image's frames are not given back then, since the
     /// list says nothing dependable about them.
     List { fault: ListFault, position: u64, word: u64 },

@@ -37,7 +37,8 @@ impl<'a, F: Frames> Image<'a, F> {
     /// Gives every slot its source page and checks the finished list.
     ///
     /// # Errors
-    /// [`Error::NoMemory`], and [`Error::List`] if the list is wrong.
+    /// [`Error::NoMemory`]; [`Error::BadFrame`] or [`Error::List`] if something is wrong with the allocator or here.
+    /// The image is gone then, and its memory given back.
     pub fn seal(self) -> Result<SealedImage<'a, F>, Error> {
         let mut holding = self.holding;
         holding.fill()?;

@@ -1,4 +1,4 @@
-use phys::{PAGE_SHIFT, PAGE_SIZE, Pfn, PhysRange, RangeError, RangeSet};
+use phys::{PAGE_SHIFT, PAGE_SIZE, Pfn, PhysRange, RangeSet};
 
 use crate::error::Error;
 
@@ -122,7 +122,6 @@ fn check_alone(segment: &Segment, allowed: RangeSet<'_>) -> Result<(), Error> {
         return Err(Error::BufferTooLong { segment: index, bufsz, memsz });
     }
     match PhysRange::from_bytes(mem, memsz) {
-        Err(RangeError::Empty { .. }) => Ok(()),
         Err(_) if memsz == 0 => Ok(()),
         Err(_) => Err(Error::TooHigh { segment: index, mem, memsz }),
         Ok(range) => match allowed.first_gap(range) {
