@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::program;
+use crate::{call_bench, program};
 
 /// Measure something
 #[derive(Args)]
@@ -17,6 +17,9 @@ pub(crate) struct BenchArgs {
     /// Print a JSON array of {name, value, unit}
     #[arg(long)]
     json: bool,
+    /// The kernel, for what is measured in a virtual machine
+    #[arg(long, default_value = "6.1")]
+    kernel: String,
 }
 
 /// One thing that was measured.
@@ -30,12 +33,27 @@ pub(crate) struct Figure {
 struct Bench {
     name: &'static str,
     about: &'static str,
-    measure: fn() -> Result<Vec<Figure>>,
+    /// How the figures are meant, where their names do not say it.
+    meaning: &'static str,
+    /// Takes the name of a kernel.
+    measure: fn(&str) -> Result<Vec<Figure>>,
 }
 
 /// One line more is one bench more.
-const BENCHES: &[Bench] =
-    &[Bench { name: "kimage", about: "loading 10^4 to 10^7 pages: time, memory, growth", measure: kimage }];
+const BENCHES: &[Bench] = &[
+    Bench {
+        name: "kimage",
+        about: "loading 10^4 to 10^7 pages: time, memory, growth",
+        meaning: "",
+        measure: |_| kimage(),
+    },
+    Bench {
+        name: "call",
+        about: "calling images in a virtual machine: time, speed of the exchange",
+        meaning: call_bench::MEANING,
+        measure: call_bench::figures,
+    },
+];
 
 /// Measures and prints.
 ///
@@ -43,7 +61,8 @@ const BENCHES: &[Bench] =
 /// There is no such bench, or it fails.
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     let bench = BENCHES.iter().find(|bench| bench.name == args.name);
-    let figures = (bench.with_context(|| format!("no bench {}. {}", args.name, names()))?.measure)()?;
+    let bench = bench.with_context(|| format!("no bench {}. {}", args.name, names()))?;
+    let figures = (bench.measure)(&args.kernel)?;
     let mut out = io::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &figures)?;
@@ -52,6 +71,9 @@ pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     let width = figures.iter().map(|figure| figure.name.len()).max().unwrap_or_default();
     for Figure { name, value, unit } in &figures {
         writeln!(out, "{name:<width$}  {:>14} {unit}", rounded(*value))?;
+    }
+    if !bench.meaning.is_empty() {
+        writeln!(out, "\n{}", bench.meaning)?;
     }
     Ok(())
 }

@@ -4,6 +4,7 @@
 mod apt;
 mod bench_task;
 mod build_task;
+mod call_bench;
 mod checks;
 mod compiler;
 mod docs_task;

@@ -1,0 +1,30 @@
+//! Which physical pages a program's memory lies in.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt as _;
+
+use anyhow::{Context as _, Result, ensure};
+use phys::{PAGE_SIZE, Pfn};
+
+/// A page of memory.
+#[repr(C, align(4096))]
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Page(pub(crate) [u64; 512]);
+
+/// The page frames behind some pages, which all have been written to. Documentation/admin-guide/mm/pagemap.rst: a 64-bit
+/// word for each virtual page, bits 0 to 54 its frame number, bit 63 set if it is in memory.
+pub(crate) fn frames_of(pages: &[Page]) -> Result<Vec<Pfn>> {
+    const PATH: &str = "/proc/self/pagemap";
+    let map = File::open(PATH).context(PATH)?;
+    let mut words = vec![0; pages.len() * 8];
+    let first = pages.as_ptr().addr() as u64 / PAGE_SIZE;
+    map.read_exact_at(&mut words, first * 8).context(PATH)?;
+    words.as_chunks().0.iter().map(|word| frame(u64::from_le_bytes(*word))).collect()
+}
+
+fn frame(word: u64) -> Result<Pfn> {
+    let number = word & ((1 << 55) - 1);
+    ensure!(word >> 63 == 1, "a page that was just written to is not in memory");
+    ensure!(number != 0, "the kernel does not tell which pages are whose: this needs CAP_SYS_ADMIN");
+    Pfn::new(number).context("a page frame beyond all memory")
+}
