@@ -7,6 +7,7 @@ mod build_task;
 mod call_bench;
 mod checks;
 mod compiler;
+mod demo_task;
 mod docs_task;
 mod fetch_task;
 mod fuzz_task;
@@ -35,6 +36,7 @@ struct Xtask {
 /// The one table of tasks.
 #[derive(Subcommand)]
 enum Task {
+    Demo(demo_task::DemoArgs),
     Test(test_task::TestArgs),
     Lab(Box<lab_task::LabArgs>),
     Bench(bench_task::BenchArgs),
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     match task {
+        Task::Demo(args) => code(demo_task::run(&args)),
         Task::Test(args) => code(test_task::run(&args)),
         Task::Lab(args) => lab_task::run(*args),
         Task::Bench(args) => code(bench_task::run(&args).map(|()| true)),
