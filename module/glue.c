@@ -27,6 +27,7 @@
 #include <linux/timekeeping.h>
 #include <linux/uaccess.h>
 #include <linux/version.h>
+#include <linux/workqueue.h>
 #include <linux/cc_platform.h>
 #include <asm/cpufeature.h>
 #include <asm/desc.h>
@@ -64,28 +65,46 @@ void kjg_free(u64 page)
 	__free_page(pfn_to_page(PHYS_PFN(page)));
 }
 
+/* Free pages taken one by one, until those of [start, end) are among them. */
+struct catch {
+	u64 start, end, missing;
+	struct list_head wanted, others;
+};
+
+/* On its CPU, since every CPU keeps some free pages for itself. They are given back at once: no watermark counts. */
+static long take_free_pages(void *argument)
+{
+	struct catch *catch = argument;
+	struct page *page;
+
+	while (catch->missing && (page = alloc_page(__GFP_DMA | __GFP_MEMALLOC | __GFP_NOWARN))) {
+		bool hit = page_to_phys(page) >= catch->start && page_to_phys(page) < catch->end;
+
+		list_add(&page->lru, hit ? &catch->wanted : &catch->others);
+		catch->missing -= hit;
+	}
+	return 0;
+}
+
 /*
  * The first 16 MiB are few enough to take all of their free pages, keep those wanted, and give the others back. The
- * kernel cannot claim ranges next to the reserved pages below 1 MiB otherwise.
+ * kernel cannot claim ranges next to pages that cannot move: the reserved ones below 1 MiB, those of other images.
  */
 static bool claim_low(u64 start, u64 end)
 {
+	struct catch catch = { .start = start, .end = end, .missing = (end - start) >> PAGE_SHIFT };
 	struct page *page, *next;
-	LIST_HEAD(wanted);
-	LIST_HEAD(others);
-	u64 missing = (end - start) >> PAGE_SHIFT;
+	int cpu;
 
-	while (missing && (page = alloc_page(__GFP_DMA | __GFP_NOWARN))) {
-		bool hit = page_to_phys(page) >= start && page_to_phys(page) < end;
-
-		list_add(&page->lru, hit ? &wanted : &others);
-		missing -= hit;
-	}
-	if (missing)
-		list_splice_init(&wanted, &others);
-	list_for_each_entry_safe(page, next, &others, lru)
+	INIT_LIST_HEAD(&catch.wanted);
+	INIT_LIST_HEAD(&catch.others);
+	for_each_online_cpu(cpu)
+		work_on_cpu_safe(cpu, take_free_pages, &catch);
+	if (catch.missing)
+		list_splice_init(&catch.wanted, &catch.others);
+	list_for_each_entry_safe(page, next, &catch.others, lru)
 		__free_page(page);
-	return !missing;
+	return !catch.missing;
 }
 
 bool kjg_claim(u64 start, u64 end)
