@@ -1,17 +1,28 @@
-/* dirty64(): GDT, IDT, GS base, LSTAR, EFER, CR2, CR4, debug registers, MXCSR, direction flag and registers are not
-   what they were. Returns 0x600d. */
+/* dirty64(): GDT, IDT, segment bases, the registers of system calls, EFER, PAT, CR2, CR4, CR8, XCR0, debug registers,
+   MXCSR, the x87 control word, direction flag and registers are not what they were. Returns 0x600d. */
         .globl  _start
 _start:
         lgdt    nothing(%rip)
         lidt    nothing(%rip)
+        mov     $1, %eax
+        cpuid
+        bt      $26, %ecx               /* XSAVE */
+        jnc     1f
+        mov     %cr4, %rax
+        or      $1 << 18, %rax
+        mov     %rax, %cr4
+        xor     %ecx, %ecx
+        mov     $1, %eax                /* x87 state only */
+        xor     %edx, %edx
+        xsetbv
+1:      lea     registers(%rip), %rsi
+2:      lodsl
+        mov     %eax, %ecx
         xor     %eax, %eax
         xor     %edx, %edx
-        mov     $0xc0000101, %ecx       /* GS_BASE */
         wrmsr
-        mov     $0xc0000102, %ecx       /* KERNEL_GS_BASE */
-        wrmsr
-        mov     $0xc0000082, %ecx       /* LSTAR */
-        wrmsr
+        cmp     $0x277, %ecx            /* the last */
+        jne     2b
         mov     $0xc0000080, %ecx       /* EFER: no-execute and system calls off */
         rdmsr
         and     $~0x801, %eax
@@ -21,9 +32,15 @@ _start:
         mov     %rax, %cr4
         mov     $0xdead, %eax
         mov     %rax, %cr2
-        mov     %rax, %dr0
         mov     %rax, %dr3
+        lea     nothing(%rip), %rax
+        mov     %rax, %dr0
+        mov     $0xd0001, %eax          /* breakpoint 0, writes of 4 bytes */
+        mov     %rax, %dr7
+        mov     $9, %eax
+        mov     %rax, %cr8
         ldmxcsr rounding(%rip)
+        fldcw   rounding + 4(%rip)
         std
         xor     %ebx, %ebx
         xor     %ebp, %ebp
@@ -34,8 +51,14 @@ _start:
         mov     $0x600d, %eax
         ret
         .data
+        .balign 8
 nothing:
         .word   0
         .quad   0
 rounding:
         .long   0x7f80
+        .word   0xf7f
+        .balign 4
+registers:                              /* FS, GS and kernel's GS base, STAR, LSTAR, CSTAR, SYSCALL_MASK, SYSENTER, PAT */
+        .long   0xc0000100, 0xc0000101, 0xc0000102, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084
+        .long   0x174, 0x175, 0x176, 0x277

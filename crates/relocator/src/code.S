@@ -98,7 +98,16 @@ leave:
         mov     {KERNEL_EFER}(%r8), %eax
         mov     {KERNEL_EFER} + 4(%r8), %edx
         wrmsr
-        mov     $1, %edx
+        /* The image may watch its own pages, and have turned AVX off, which the mover needs. */
+        mov     ${DR7_OFF}, %eax
+        mov     %rax, %db7
+        cmpl    ${MOVER_AVX}, {MOVER}(%r8)
+        jne     2f
+        xor     %ecx, %ecx
+        mov     $7, %eax
+        xor     %edx, %edx
+        xsetbv
+2:      mov     $1, %edx
         call    move_own_pages
         mov     ${STAMPS} + 24, %edi
         call    stamp

@@ -100,6 +100,8 @@ const CR4_SSE: u32 = 1 << 9 | 1 << 10;
 const CR4_KEPT: u32 = 1 << 6 | 1 << 12 | 1 << 13 | 1 << 18;
 /// `CR4`: control-flow enforcement.
 const CR4_CET_BIT: u32 = 23;
+/// No breakpoint; bit 10 is always set.
+const DR7_OFF: u32 = 1 << 10;
 /// Model-specific registers.
 pub(crate) const EFER: u32 = 0xc000_0080;
 pub(crate) const GS_BASE: u32 = 0xc000_0101;
@@ -167,6 +169,7 @@ global_asm!(
     CR4_SSE = const CR4_SSE,
     CR4_KEPT = const CR4_KEPT,
     CR4_CET_BIT = const CR4_CET_BIT,
+    DR7_OFF = const DR7_OFF,
     EFER = const EFER,
     GS_BASE = const GS_BASE,
     EFER_LME = const EFER_LME,
