@@ -1,6 +1,7 @@
 /*
- * fault64(vector): 0 divide, 1 debug, 3 breakpoint, 6 invalid opcode, 8 double fault (no stack), 13 general protection,
- * 14 page fault at 0x7ffffffff000. Anything else returns 0. Registers hold 0x1111, 0x2222 ... for whoever looks.
+ * fault64(vector): 0 divide, 1 debug, 3 breakpoint, 6 invalid opcode, 8 double fault (a page fault, and no gate for it),
+ * 13 general protection, 14 page fault at 0x7ffffffff000. 32 is a page fault by a stack that is not there. Anything
+ * else returns 0. Registers hold 0x1111, 0x2222 ... for whoever looks.
  */
         .globl  _start
 _start:
@@ -26,6 +27,8 @@ _start:
         je      protection
         cmp     $14, %eax
         je      page
+        cmp     $32, %eax
+        je      stack
         xor     %eax, %eax
         ret
 divide: xor     %ecx, %ecx
@@ -38,7 +41,12 @@ debug:  pushfq
 breakpoint:
         int3
 opcode: ud2
-double: movabs  $0x7ffffffff000, %rsp
+double: sub     $16, %rsp
+        sidt    (%rsp)
+        movw    $9 * 16 - 1, (%rsp)     /* gates 0 to 8 */
+        lidt    (%rsp)
+        jmp     page
+stack:  movabs  $0x7ffffffff000, %rsp
         push    %rax
 protection:
         mov     $0xffff, %eax
