@@ -875,18 +875,28 @@ static int serve(struct open_file *open, unsigned int number, union structures *
 	}
 }
 
-/* Every structure is of the first version yet: a shorter one is no structure of ours. */
-static int fetch(union structures *request, size_t known, const void __user *from)
+/*
+ * Every structure is of the first version yet: a shorter one is no structure of ours. A longer one has room for the
+ * diagnosis.
+ */
+static int fetch(union structures *request, size_t known, struct kjump_diagnosis *diagnosis, void __user *user)
 {
+	void __user *place;
+	int error;
 	u64 size;
 
-	if (get_user(size, (const u64 __user *)from))
+	if (get_user(size, (const u64 __user *)user))
 		return -EFAULT;
 	if (size < known)
 		return -EINVAL;
-	if (size > PAGE_SIZE)
-		return -E2BIG;
-	return copy_struct_from_user(request, known, from, size);
+	error = size > PAGE_SIZE ? -E2BIG : copy_struct_from_user(request, known, user, size);
+	if (error == -E2BIG && diagnosis) {
+		*diagnosis = (struct kjump_diagnosis){ KJUMP_REASON_BAD_SIZE, { size, known, known } };
+		place = user + ((void *)diagnosis - (void *)request);
+		if (copy_to_user(place, diagnosis, sizeof(*diagnosis)))
+			return -EFAULT;
+	}
+	return error;
 }
 
 static long device_ioctl(struct file *file, unsigned int number, unsigned long argument)
@@ -900,11 +910,14 @@ static long device_ioctl(struct file *file, unsigned int number, unsigned long a
 
 	if (!known && number != KJUMP_IOC_UNLOAD)
 		return -ENOTTY;
-	error = known ? fetch(&request, known, user) : 0;
+	error = known ? fetch(&request, known, diagnosis, user) : 0;
 	if (error)
 		return error;
 	if (diagnosis)
 		*diagnosis = (struct kjump_diagnosis){};
+	/* Who cannot be answered is not served: an image would be loaded, or called, and the caller not know. */
+	if (known && copy_to_user(user, &request, known))
+		return -EFAULT;
 	if (!mutex_trylock(&open->busy)) {
 		error = diagnosis ? fail(diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1) : -EBUSY;
 	} else {
