@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The kernel's half of kjump: every call of the kernel's own functions stands here, and nothing is decided here.
- * Only exported symbols are used; kallsyms serves one convenience, and its absence is no error.
+ * The kernel's half of kjump: every call of the kernel's own functions stands here or in claim.c, and nothing is decided
+ * here. Only exported symbols are used; kallsyms serves one convenience, and its absence is no error.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -27,11 +27,9 @@
 #include <linux/timekeeping.h>
 #include <linux/uaccess.h>
 #include <linux/version.h>
-#include <linux/workqueue.h>
 #include <linux/cc_platform.h>
 #include <asm/cpufeature.h>
 #include <asm/desc.h>
-#include <asm/dma.h>
 #include <asm/fpu/api.h>
 #include <asm/msr.h>
 #include <asm/tsc.h>
@@ -58,62 +56,6 @@ u64 kjg_alloc(u32 order, bool low)
 	if (order)
 		split_page(page, order);
 	return page_to_phys(page);
-}
-
-void kjg_free(u64 page)
-{
-	__free_page(pfn_to_page(PHYS_PFN(page)));
-}
-
-/* Free pages taken one by one, until those of [start, end) are among them. */
-struct catch {
-	u64 start, end, missing;
-	struct list_head wanted, others;
-};
-
-/* On its CPU, since every CPU keeps some free pages for itself. They are given back at once: no watermark counts. */
-static long take_free_pages(void *argument)
-{
-	struct catch *catch = argument;
-	struct page *page;
-
-	while (catch->missing && (page = alloc_page(__GFP_DMA | __GFP_MEMALLOC | __GFP_NOWARN))) {
-		bool hit = page_to_phys(page) >= catch->start && page_to_phys(page) < catch->end;
-
-		list_add(&page->lru, hit ? &catch->wanted : &catch->others);
-		catch->missing -= hit;
-	}
-	return 0;
-}
-
-/*
- * The first 16 MiB are few enough to take all of their free pages, keep those wanted, and give the others back. The
- * kernel cannot claim ranges next to pages that cannot move: the reserved ones below 1 MiB, those of other images.
- */
-static bool claim_low(u64 start, u64 end)
-{
-	struct catch catch = { .start = start, .end = end, .missing = (end - start) >> PAGE_SHIFT };
-	struct page *page, *next;
-	int cpu;
-
-	INIT_LIST_HEAD(&catch.wanted);
-	INIT_LIST_HEAD(&catch.others);
-	for_each_online_cpu(cpu)
-		work_on_cpu_safe(cpu, take_free_pages, &catch);
-	if (catch.missing)
-		list_splice_init(&catch.wanted, &catch.others);
-	list_for_each_entry_safe(page, next, &catch.others, lru)
-		__free_page(page);
-	return !catch.missing;
-}
-
-bool kjg_claim(u64 start, u64 end)
-{
-#ifdef CONFIG_CONTIG_ALLOC
-	if (!alloc_contig_range(PHYS_PFN(start), PHYS_PFN(end), MIGRATE_MOVABLE, GFP_KERNEL | __GFP_NOWARN))
-		return true;
-#endif
-	return end <= PFN_PHYS(MAX_DMA_PFN) && claim_low(start, end);
 }
 
 void *kjg_virtual(u64 physical)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Between the two halves of the module: glue.c, which calls the kernel, and the Rust object, which thinks.
+ * Between the two halves of the module: glue.c and claim.c, which call the kernel, and the Rust object, which thinks.
  * rust/src/kernel.rs and rust/src/lib.rs say the same in Rust.
  */
 #ifndef KJUMP_SEAM_H

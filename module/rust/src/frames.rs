@@ -86,6 +86,8 @@ pub struct Claims {
 
 /// What the kernel moves its pages by: 2 MiB.
 const PIECE: u64 = 2 << 20;
+/// Most to claim at once: the kernel clears all of it without a pause.
+const LARGE: u64 = 32 << 20;
 
 impl Claims {
     /// Will try these ranges as far as they are System RAM.
@@ -102,7 +104,7 @@ impl Claims {
         frame
     }
 
-    /// Tries the rest of the range at hand whole, or else its next piece. `None` at the end.
+    /// Tries a large part of the range at hand, or else its next piece. `None` at the end.
     fn claim_more(&mut self) -> Option<()> {
         let range = *self.wanted.get(self.index)?;
         let start = range.start + self.position;
@@ -111,11 +113,12 @@ impl Claims {
             self.position = 0;
             return Some(());
         }
-        if self.position == 0 && self.claim(start, range.end) {
+        let [large, end] = [LARGE, PIECE].map(|size| (start / size + 1).saturating_mul(size).min(range.end));
+        let is_large = self.position == 0 || start % LARGE == 0;
+        if is_large && self.claim(start, large) {
             return Some(());
         }
-        let end = (start / PIECE + 1).saturating_mul(PIECE).min(range.end);
-        if end == range.end && self.position == 0 || !self.claim(start, end) {
+        if is_large && end == large || !self.claim(start, end) {
             self.position = end - range.start;
         }
         Some(())
