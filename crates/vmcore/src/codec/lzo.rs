@@ -1,0 +1,383 @@
+//! LZO1X, as dumps have it: no header, no checksum, an end mark.
+//!
+//! The stream is described in Linux, Documentation/staging/lzo.rst. An instruction's first byte tells what it copies from
+//! what is already there; its last two bits, or an instruction of its own, tell how many literals follow.
+//!
+//! | first byte | copies | distance |
+//! |---|---|---|
+//! | 0-15, behind no or four and more literals | literals, or 3 bytes | 2049-3072 |
+//! | 0-15, behind one to three literals | 2 bytes | 1-1024 |
+//! | 16-31 | 3 bytes and more | 16384-49151; 16384 itself is the end mark |
+//! | 32-63 | 3 bytes and more | 1-16384 |
+//! | 64-127 | 3 or 4 bytes | 1-2048 |
+//! | 128-255 | 5 to 8 bytes | 1-2048 |
+
+/// The end mark.
+const END: [u8; 3] = [0x11, 0, 0];
+
+/// Distances that an instruction of two bytes can tell.
+const NEAR: usize = 2048;
+
+/// The longest input of [`compress`]: every distance fits the instructions 32-63.
+const MOST: usize = 16384;
+
+/// The first literals of a stream, if they are so few, have their number in one byte.
+const FIRST_LITERALS: usize = 238;
+
+/// The most bytes that [`compress`] may need for so much input, with room for copies in steps of [`STEP`].
+pub(crate) const fn bound(input: usize) -> usize {
+    input + input / 16 + 64 + 3 + STEP
+}
+
+/// Literals are copied in steps of so many bytes, the last one beyond what is needed.
+const STEP: usize = 16;
+
+const HASH_BITS: u32 = 12;
+
+/// Where each hash was last seen. It survives from page to page: positions grow, so older ones are seen to be old.
+pub struct Dictionary {
+    places: Box<[u16; 1 << HASH_BITS]>,
+    base: usize,
+}
+
+impl Default for Dictionary {
+    fn default() -> Self {
+        Self { places: Box::new([0; 1 << HASH_BITS]), base: 1 }
+    }
+}
+
+impl Dictionary {
+    fn start(&mut self, length: usize) {
+        if self.base + length > usize::from(u16::MAX) {
+            self.places.fill(0);
+            self.base = 1;
+        }
+    }
+
+    /// Where this word was last seen in the same input; remembers that it is here now.
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "start() keeps positions below 2^16")]
+    fn exchange(&mut self, word: u32, at: usize) -> Option<usize> {
+        let place = &mut self.places[(word.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)) as usize];
+        let before = usize::from(std::mem::replace(place, (self.base + at) as u16));
+        before.checked_sub(self.base)
+    }
+}
+
+/// Compresses at most 16 KiB; `None` if the input is longer, or `out` shorter than a bound that is a little longer than
+/// the input.
+pub fn compress(dictionary: &mut Dictionary, input: &[u8], out: &mut [u8]) -> Option<usize> {
+    if input.len() > MOST || out.len() < bound(input.len()) {
+        return None;
+    }
+    dictionary.start(input.len());
+    let mut stream = Stream { out, length: 0 };
+    let mut literals_from = 0;
+    let mut at = 0;
+    while let Some(word) = word_at(input, at) {
+        let before = dictionary.exchange(word, at).filter(|before| word_at(input, *before) == Some(word));
+        let Some(before) = before else {
+            // The longer nothing is found, the wider the steps.
+            at += 1 + ((at - literals_from) >> 5);
+            continue;
+        };
+        let length = 4 + same(input, before + 4, at + 4);
+        stream.literals(input, literals_from, at);
+        stream.copy(at - before, length);
+        at += length;
+        literals_from = at;
+    }
+    stream.literals(input, literals_from, input.len());
+    stream.put(&END);
+    dictionary.base += input.len();
+    Some(stream.length)
+}
+
+#[inline]
+fn word_at(input: &[u8], at: usize) -> Option<u32> {
+    input.get(at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
+}
+
+/// How many bytes from `a` and from `b` on are the same; `a` is before `b`.
+#[inline]
+fn same(input: &[u8], a: usize, b: usize) -> usize {
+    let mut count = 0;
+    while let (Some(x), Some(y)) = (input.get(a + count..), input.get(b + count..))
+        && let (Some(x), Some(y)) = (x.first_chunk::<8>(), y.first_chunk::<8>())
+    {
+        let difference = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
+        if difference != 0 {
+            return count + (difference.trailing_zeros() / 8) as usize;
+        }
+        count += 8;
+    }
+    count + input[b + count..].iter().zip(&input[a + count..]).take_while(|(x, y)| x == y).count()
+}
+
+/// Instructions being written.
+struct Stream<'a> {
+    out: &'a mut [u8],
+    length: usize,
+}
+
+impl Stream<'_> {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.out[self.length..self.length + bytes.len()].copy_from_slice(bytes);
+        self.length += bytes.len();
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "every number is below 256 where it is written")]
+    fn literals(&mut self, input: &[u8], from: usize, to: usize) {
+        let count = to - from;
+        match count {
+            0 => return,
+            _ if self.length == 0 && count <= FIRST_LITERALS => self.put(&[17 + count as u8]),
+            // Behind the first instruction there is always a copy, whose last but one byte has room for them.
+            1..=3 => self.out[self.length - 2] |= count as u8,
+            4..=18 => self.put(&[count as u8 - 3]),
+            _ => {
+                self.put(&[0]);
+                self.rest(count - 18);
+            }
+        }
+        self.copy_literals(input, from, count);
+    }
+
+    /// A copy of a fixed size needs no call; what is copied too much is overwritten by what follows.
+    #[inline]
+    fn copy_literals(&mut self, input: &[u8], from: usize, count: usize) {
+        let (source, goal) = (&input[from..], &mut self.out[self.length..]);
+        if count <= STEP
+            && let (Some(source), Some(goal)) = (source.first_chunk::<STEP>(), goal.first_chunk_mut::<STEP>())
+        {
+            *goal = *source;
+        } else {
+            goal[..count].copy_from_slice(&source[..count]);
+        }
+        self.length += count;
+    }
+
+    #[inline]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "distance and length are in range for their instruction"
+    )]
+    fn copy(&mut self, distance: usize, length: usize) {
+        let back = distance - 1;
+        if length <= 8 && distance <= NEAR {
+            self.put(&[((length - 1) << 5 | (back & 7) << 2) as u8, (back >> 3) as u8]);
+            return;
+        }
+        if length <= 33 {
+            self.put(&[32 | (length - 2) as u8]);
+        } else {
+            self.put(&[32]);
+            self.rest(length - 33);
+        }
+        self.put(&((back << 2) as u16).to_le_bytes());
+    }
+
+    /// A number of at least 1: each 0 stands for 255, the last byte for itself.
+    #[expect(clippy::cast_possible_truncation, reason = "at most 255 is left at the end")]
+    fn rest(&mut self, mut number: usize) {
+        while number > 255 {
+            self.put(&[0]);
+            number -= 255;
+        }
+        self.put(&[number as u8]);
+    }
+}
+
+/// Decompresses a whole stream; answers with the number of bytes, or `None` if the stream is damaged or `out` too small.
+#[must_use]
+pub fn decompress(input: &[u8], out: &mut [u8]) -> Option<usize> {
+    let mut reader = Reader { input, out, at: 0, length: 0 };
+    // How many literals came just before; 4 stands for that and more.
+    let mut state = 0;
+    let first = *input.first()?;
+    if first > 17 {
+        reader.at = 1;
+        let count = usize::from(first) - 17;
+        reader.literals(count)?;
+        state = count.min(4);
+    }
+    loop {
+        let byte = reader.byte()?;
+        let high = usize::from(byte);
+        let (distance, length, literals) = match byte {
+            0..=15 if state == 0 => {
+                let count = reader.number(high, 15)? + 3;
+                reader.literals(count)?;
+                state = 4;
+                continue;
+            }
+            0..=15 => {
+                let distance = (reader.byte_as_number()? << 2) + (high >> 2) + 1;
+                if state == 4 { (distance + NEAR, 3, high & 3) } else { (distance, 2, high & 3) }
+            }
+            16..=31 => {
+                let length = reader.number(high & 7, 7)? + 2;
+                let low = reader.pair()?;
+                let distance = 16384 + ((high & 8) << 11) + (low >> 2);
+                if distance == 16384 {
+                    // The end mark has a length of its own, and nothing may follow it.
+                    return (length == 3 && reader.at == input.len()).then_some(reader.length);
+                }
+                (distance, length, low & 3)
+            }
+            32..=63 => {
+                let length = reader.number(high & 31, 31)? + 2;
+                let low = reader.pair()?;
+                ((low >> 2) + 1, length, low & 3)
+            }
+            64..=255 => {
+                let distance = (reader.byte_as_number()? << 3) + (high >> 2 & 7) + 1;
+                (distance, (high >> 5) + 1, high & 3)
+            }
+        };
+        reader.copy(distance, length)?;
+        reader.literals(literals)?;
+        state = literals;
+    }
+}
+
+struct Reader<'a> {
+    input: &'a [u8],
+    out: &'a mut [u8],
+    at: usize,
+    length: usize,
+}
+
+impl Reader<'_> {
+    #[inline]
+    fn byte(&mut self) -> Option<u8> {
+        let byte = *self.input.get(self.at)?;
+        self.at += 1;
+        Some(byte)
+    }
+
+    #[inline]
+    fn byte_as_number(&mut self) -> Option<usize> {
+        self.byte().map(usize::from)
+    }
+
+    #[inline]
+    fn pair(&mut self) -> Option<usize> {
+        Some(self.byte_as_number()? | self.byte_as_number()? << 8)
+    }
+
+    /// A number that stands in the instruction or, if that has a 0, behind it: on top of `most`.
+    #[inline]
+    fn number(&mut self, given: usize, most: usize) -> Option<usize> {
+        if given != 0 {
+            return Some(given);
+        }
+        let mut number = most;
+        loop {
+            match self.byte_as_number()? {
+                // The input has an end, so this has one, and no overflow before it.
+                0 => number += 255,
+                last => return Some(number + last),
+            }
+        }
+    }
+
+    #[inline]
+    fn literals(&mut self, count: usize) -> Option<()> {
+        let source = self.input.get(self.at..self.at.checked_add(count)?)?;
+        self.out.get_mut(self.length..self.length.checked_add(count)?)?.copy_from_slice(source);
+        self.at += count;
+        self.length += count;
+        Some(())
+    }
+
+    /// What is copied may overlap with where it goes: then it repeats itself.
+    #[inline]
+    fn copy(&mut self, distance: usize, length: usize) -> Option<()> {
+        let from = self.length.checked_sub(distance)?;
+        let end = self.length.checked_add(length).filter(|end| *end <= self.out.len())?;
+        if distance >= length {
+            self.out.copy_within(from..from + length, self.length);
+        } else {
+            for at in self.length..end {
+                self.out[at] = self.out[at - distance];
+            }
+        }
+        self.length = end;
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn round_trip(dictionary: &mut Dictionary, input: &[u8]) {
+        let mut stored = vec![0; bound(input.len())];
+        let length = compress(dictionary, input, &mut stored).unwrap();
+        let mut back = vec![0; input.len()];
+        assert_eq!(decompress(&stored[..length], &mut back), Some(input.len()));
+        assert!(back == input);
+        let mut theirs = vec![0; input.len()];
+        assert_eq!(lzokay::decompress::decompress(&stored[..length], &mut theirs), Ok(input.len()));
+        assert!(theirs == input);
+    }
+
+    /// Bytes as memory has them: runs, repetitions at all distances, noise.
+    fn memory() -> impl Strategy<Value = Vec<u8>> {
+        let piece = prop_oneof![
+            (any::<u8>(), 1_usize..600).prop_map(|(byte, count)| vec![byte; count]),
+            prop::collection::vec(any::<u8>(), 1..400),
+            (prop::collection::vec(any::<u8>(), 3..40), 2_usize..20)
+                .prop_map(|(word, count)| word.repeat(count)),
+            prop::collection::vec(0_u8..3, 1..200),
+        ];
+        prop::collection::vec(piece, 0..24).prop_map(|pieces| pieces.concat()[..].to_vec())
+    }
+
+    #[test]
+    fn literal_runs_of_every_length_come_back() {
+        let mut dictionary = Dictionary::default();
+        let noise: Vec<u8> =
+            (0_u64..2000).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 29) as u8).collect();
+        for length in 0..600 {
+            round_trip(&mut dictionary, &noise[..length]);
+            let behind_a_copy = [&[7; 64][..], &noise[..length], &[7; 64]].concat();
+            round_trip(&mut dictionary, &behind_a_copy);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_compressed_comes_back_here_and_elsewhere(inputs in prop::collection::vec(memory(), 1..6)) {
+            let mut dictionary = Dictionary::default();
+            for input in inputs {
+                round_trip(&mut dictionary, &input[..input.len().min(MOST)]);
+            }
+        }
+
+        #[test]
+        fn what_others_compress_comes_back(input in memory()) {
+            let stored = lzokay::compress::compress(&input).unwrap();
+            let mut back = vec![0; input.len()];
+            prop_assert_eq!(decompress(&stored, &mut back), Some(input.len()));
+            prop_assert!(back == input);
+        }
+
+        #[test]
+        fn damaged_streams_end_without_a_panic(input in prop::collection::vec(any::<u8>(), 0..400)) {
+            let mut out = [0; 4096];
+            let _ = decompress(&input, &mut out);
+        }
+    }
+
+    #[test]
+    fn too_long_an_input_is_left_alone() {
+        let mut out = vec![0; bound(MOST + 1)];
+        assert_eq!(compress(&mut Dictionary::default(), &vec![0; MOST + 1], &mut out), None);
+    }
+}

@@ -1,0 +1,103 @@
+//! The dumped kernel's page tables: 4 and 5 levels (Intel SDM volume 3, 4.5).
+
+use crate::field::u64_at;
+use crate::{Error, PhysRead, Result, Vmcoreinfo};
+
+/// Where the kernel's image is mapped (Linux, arch/x86: `__START_KERNEL_map`).
+const KERNEL_MAP: u64 = 0xffff_ffff_8000_0000;
+
+/// Bits 51 to 12 of an entry are an address.
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+const PRESENT: u64 = 1;
+/// The entry maps memory itself, not a table: 1 GiB at level 3, 2 MiB at level 2.
+const LEAF: u64 = 1 << 7;
+
+/// The kernel's address space.
+#[derive(Clone, Debug)]
+pub struct AddressSpace {
+    /// The physical address of the top table.
+    top: u64,
+    levels: u8,
+    /// The bit that marks encrypted memory, 0 without.
+    encryption: u64,
+}
+
+/// Where a virtual address is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// The physical address.
+    pub phys: u64,
+    /// How many bytes follow there in a row, this one included.
+    pub left: u64,
+}
+
+impl AddressSpace {
+    /// The address space that VMCOREINFO describes.
+    ///
+    /// # Errors
+    /// A key is missing or cannot be.
+    pub fn of_kernel(info: &Vmcoreinfo) -> Result<Self> {
+        let name = "init_top_pgt";
+        let top = info.symbol(name).or_else(|_| info.symbol("swapper_pg_dir"))?;
+        let phys_base = info.number("phys_base")?;
+        let bad = || Error::BadKey { key: format!("SYMBOL({name})"), value: format!("{top:x}") };
+        let offset = top.checked_sub(KERNEL_MAP).ok_or_else(bad)?;
+        Ok(Self {
+            top: offset.wrapping_add_signed(phys_base) & ADDRESS,
+            levels: if info.number_if_any("pgtable_l5_enabled")? == Some(1) { 5 } else { 4 },
+            encryption: info.number_if_any("sme_mask")?.unwrap_or(0).cast_unsigned(),
+        })
+    }
+
+    /// Finds the physical address.
+    ///
+    /// # Errors
+    /// [`Error::NotMapped`], or a table cannot be read.
+    pub fn translate(&self, memory: &impl PhysRead, virt: u64) -> Result<Place> {
+        let mut table = self.top;
+        let mut level = self.levels;
+        loop {
+            let shift = 12 + 9 * u32::from(level - 1);
+            let index = virt >> shift & 511;
+            let mut bytes = [0; 8];
+            memory.read_phys(table + index * 8, &mut bytes)?;
+            let entry = u64_at(&bytes, 0);
+            if entry & PRESENT == 0 {
+                return Err(Error::NotMapped { address: virt, level, entry });
+            }
+            table = entry & ADDRESS & !self.encryption;
+            if level == 1 || (entry & LEAF != 0 && level <= 3) {
+                let size = 1 << shift;
+                let inside = virt & (size - 1);
+                return Ok(Place { phys: (table & !(size - 1)) + inside, left: size - inside });
+            }
+            level -= 1;
+        }
+    }
+
+    /// Fills the buffer from a virtual address on.
+    ///
+    /// # Errors
+    /// [`Error::NotMapped`], or the memory cannot be read.
+    pub fn read(&self, memory: &impl PhysRead, virt: u64, buffer: &mut [u8]) -> Result<()> {
+        let mut done = 0;
+        while done < buffer.len() {
+            let place = self.translate(memory, virt.wrapping_add(done as u64))?;
+            let left = buffer.len() - done;
+            let count = usize::try_from(place.left).unwrap_or(left).min(left);
+            memory.read_phys(place.phys, &mut buffer[done..done + count])?;
+            done += count;
+        }
+        Ok(())
+    }
+
+    /// Reads a number of 8 bytes.
+    ///
+    /// # Errors
+    /// As [`AddressSpace::read`].
+    pub fn read_u64(&self, memory: &impl PhysRead, virt: u64) -> Result<u64> {
+        let mut bytes = [0; 8];
+        self.read(memory, virt, &mut bytes)?;
+        Ok(u64::from_le_bytes(bytes))
+    }
+}

@@ -1,0 +1,129 @@
+//! What a page is, by its structure.
+
+use super::Level;
+use super::layout::{Hugetlb, Order, PageLayout};
+use crate::field::{u8_at, u32_at, u64_at};
+
+/// What a page was excluded as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// Nothing but zeros.
+    Zero,
+    /// Page cache without private data.
+    Cache,
+    /// Page cache with private data, as a file system's buffers.
+    PrivateCache,
+    /// Memory of processes: anonymous, or of hugetlbfs.
+    User,
+    /// Not in use.
+    Free,
+    /// Broken memory.
+    Poisoned,
+    /// Taken away by a balloon or a hypervisor.
+    Offline,
+}
+
+impl Kind {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Zero, Self::Cache, Self::PrivateCache, Self::User, Self::Free, Self::Poisoned, Self::Offline];
+}
+
+/// What is to be done with a page, and how many follow: two to the power of the order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    Keep,
+    Exclude(Kind, u32),
+}
+
+/// The highest order of a compound page that is believed: 1 GiB has 18.
+const MOST_ORDER: u32 = 18;
+/// Unaccepted memory comes in pieces of `MAX_PAGE_ORDER`.
+const UNACCEPTED_ORDER: u32 = 10;
+/// Bit 0 of `page.mapping` (`PAGE_MAPPING_ANON`).
+const ANONYMOUS: u64 = 1;
+
+impl PageLayout {
+    /// Judges a page by its structure and that of the next page, both as bytes.
+    pub(super) fn judge(&self, page: &[u8], tail: Option<&[u8]>, pfn: u64, level: Level) -> Verdict {
+        if u64_at(page, self.compound_head) & 1 != 0 {
+            // The head decides for all.
+            return Verdict::Keep;
+        }
+        let flags = u64_at(page, self.flags);
+        let mapcount = u32_at(page, self.mapcount);
+        let slab = flags & self.bits.slab != 0 || self.types.slab.is_some_and(|slab| slab.is(mapcount));
+        if level.free() && !slab {
+            if let Some(order) = self.free_order(page, mapcount) {
+                return Verdict::Exclude(Kind::Free, order);
+            }
+        }
+        let tail = tail.filter(|_| flags & self.bits.head != 0);
+        let order = tail.map_or(0, |tail| self.compound_order(tail, pfn));
+        match self.kind(page, tail, flags, mapcount, slab, level) {
+            Some(kind) => Verdict::Exclude(kind, order),
+            None => Verdict::Keep,
+        }
+    }
+
+    /// The order of a free page, or of one that the hypervisor has not given yet.
+    fn free_order(&self, page: &[u8], mapcount: u32) -> Option<u32> {
+        if self.types.buddy.is(mapcount) {
+            let order = u64_at(page, self.private);
+            // An impossible order is a damaged list: the page is kept.
+            return u32::try_from(order).ok().filter(|_| order < self.orders.min(32));
+        }
+        self.types.unaccepted.filter(|unaccepted| unaccepted.is(mapcount)).map(|_| UNACCEPTED_ORDER)
+    }
+
+    fn kind(
+        &self,
+        page: &[u8],
+        tail: Option<&[u8]>,
+        flags: u64,
+        mapcount: u32,
+        slab: bool,
+        level: Level,
+    ) -> Option<Kind> {
+        let anonymous = u64_at(page, self.mapping) & ANONYMOUS != 0 && !slab;
+        let cache = self.is_cache(flags) && !anonymous;
+        let private = flags & self.bits.private != 0;
+        if cache && !private && (level.cache() || level.private_cache()) {
+            Some(Kind::Cache)
+        } else if cache && private && level.private_cache() {
+            Some(Kind::PrivateCache)
+        } else if level.user() && (anonymous || self.is_hugetlb(mapcount, tail)) {
+            Some(Kind::User)
+        } else if flags & self.bits.hwpoison != 0 {
+            Some(Kind::Poisoned)
+        } else if self.types.offline.is_some_and(|offline| offline.is(mapcount)) {
+            Some(Kind::Offline)
+        } else {
+            None
+        }
+    }
+
+    fn is_cache(&self, flags: u64) -> bool {
+        let swap_counts = self.bits.swapbacked.is_none_or(|swapbacked| flags & swapbacked != 0);
+        flags & self.bits.lru != 0 || (swap_counts && flags & self.bits.swapcache != 0)
+    }
+
+    fn is_hugetlb(&self, mapcount: u32, tail: Option<&[u8]>) -> bool {
+        match (self.hugetlb, tail) {
+            (Hugetlb::Type(hugetlb), Some(_)) => hugetlb.is(mapcount),
+            (Hugetlb::Destructor { at, number }, Some(tail)) => u8_at(tail, at) == number,
+            (Hugetlb::Flag(mask), Some(tail)) => u64_at(tail, self.flags) & mask != 0,
+            _ => false,
+        }
+    }
+
+    fn compound_order(&self, tail: &[u8], pfn: u64) -> u32 {
+        let order = match self.order {
+            Order::Byte(at) => u8_at(tail, at),
+            Order::Flags => u8_at(tail, self.flags),
+        };
+        let order = u32::from(order);
+        let possible = order <= MOST_ORDER && pfn.is_multiple_of(1 << order);
+        if possible { order } else { 0 }
+    }
+}

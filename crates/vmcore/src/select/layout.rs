@@ -1,0 +1,312 @@
+//! Where `struct page` is and what is in it, by the keys of VMCOREINFO.
+
+use crate::paging::AddressSpace;
+use crate::{Error, PhysRead, Result, Vmcoreinfo};
+
+/// Bits of `section_mem_map` that are flags. There are six in Linux 7.x; the address above them is that of a page.
+const SECTION_FLAGS: u64 = 0xfff;
+const SECTION_PRESENT: u64 = 1;
+const SECTION_HAS_MAP: u64 = 2;
+/// `SECTIONS_PER_ROOT` is a page of sections.
+const ROOT_SIZE: u64 = 4096;
+
+/// How the kernel describes its pages. Offsets and sizes are in bytes.
+#[derive(Clone, Debug)]
+pub struct PageLayout {
+    /// Size of `struct page`.
+    pub(super) size: usize,
+    pub(super) flags: usize,
+    pub(super) mapping: usize,
+    pub(super) mapcount: usize,
+    pub(super) private: usize,
+    pub(super) compound_head: usize,
+    pub(super) bits: Bits,
+    pub(super) types: Types,
+    pub(super) order: Order,
+    pub(super) hugetlb: Hugetlb,
+    /// Orders of free pages are below this.
+    pub(super) orders: u64,
+    sections: Sections,
+}
+
+/// Masks of `page.flags`.
+#[derive(Clone, Debug)]
+pub(super) struct Bits {
+    pub(super) lru: u64,
+    pub(super) private: u64,
+    pub(super) swapcache: u64,
+    /// Without it, `swapcache` alone counts.
+    pub(super) swapbacked: Option<u64>,
+    /// Up to 6.9; then a type.
+    pub(super) slab: u64,
+    /// 0 in a kernel without memory failure handling.
+    pub(super) hwpoison: u64,
+    pub(super) head: u64,
+}
+
+/// Values of `page._mapcount` that are no count but a type.
+#[derive(Clone, Debug)]
+pub(super) struct Types {
+    pub(super) buddy: PageType,
+    pub(super) offline: Option<PageType>,
+    /// Since 6.10.
+    pub(super) slab: Option<PageType>,
+    /// Since 6.16.
+    pub(super) unaccepted: Option<PageType>,
+}
+
+/// One type.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum PageType {
+    /// Up to 6.11: a bit that is clear in a number whose upper four bits are set.
+    Bit(u32),
+    /// Since 6.12: the upper byte.
+    Byte(u8),
+}
+
+impl PageType {
+    fn new(value: i64) -> Self {
+        // VMCOREINFO prints 32 bits, of which the first may have been taken for a sign.
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "these 32 bits are the value"
+        )]
+        let value = value as u32;
+        if value & 0x00ff_ffff == 0 { Self::Byte((value >> 24) as u8) } else { Self::Bit(!value) }
+    }
+
+    pub(super) fn is(self, mapcount: u32) -> bool {
+        const BASE: u32 = 0xf000_0000;
+        match self {
+            Self::Bit(bit) => mapcount & (BASE | bit) == BASE,
+            Self::Byte(byte) => mapcount >> 24 == byte.into(),
+        }
+    }
+}
+
+/// Where the order of a compound page is, seen from its first tail.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Order {
+    /// A byte here.
+    Byte(usize),
+    /// The lowest byte of the tail's flags, since 6.6.
+    Flags,
+}
+
+/// How a page of hugetlbfs is recognised.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Hugetlb {
+    /// By the number of its destructor, in a byte of the first tail.
+    Destructor { at: usize, number: u8 },
+    /// By a mask of the first tail's flags, 6.6 to 6.8.
+    Flag(u64),
+    /// By its type, since 6.9.
+    Type(PageType),
+    /// Not at all: the kernel has none.
+    Never,
+}
+
+impl PageLayout {
+    /// Reads the keys; the memory is asked where the sections are.
+    ///
+    /// # Errors
+    /// A key is missing that every kernel since 5.10 has, or the memory model is not the usual one.
+    pub fn new(info: &Vmcoreinfo, space: &AddressSpace, memory: &impl PhysRead) -> Result<Self> {
+        let layout = Self {
+            size: info.size("page")?,
+            flags: info.offset("page.flags")?,
+            mapping: info.offset("page.mapping")?,
+            mapcount: info.offset("page._mapcount")?,
+            private: info.offset("page.private")?,
+            compound_head: either(info.offset("page.compound_head"), || info.offset("page.compound_info"))?,
+            bits: bits(info)?,
+            types: types(info)?,
+            order: order(info)?,
+            hugetlb: hugetlb(info)?,
+            orders: info.length("zone.free_area")?,
+            sections: Sections::new(info, space, memory)?,
+        };
+        layout.check()
+    }
+
+    fn check(self) -> Result<Self> {
+        let longest = [
+            ("page.flags", self.flags + 8),
+            ("page.mapping", self.mapping + 8),
+            ("page._mapcount", self.mapcount + 4),
+            ("page.private", self.private + 8),
+            ("page.compound_head", self.compound_head + 8),
+        ];
+        match longest.into_iter().find(|(_, end)| *end > self.size) {
+            Some((name, end)) => {
+                Err(Error::BadKey { key: format!("OFFSET({name})"), value: format!("...{end}") })
+            }
+            // The largest structure the kernel knows has 80 bytes; what is read at once depends on it.
+            None if self.size > 1024 => {
+                Err(Error::BadKey { key: "SIZE(page)".to_owned(), value: self.size.to_string() })
+            }
+            None => Ok(self),
+        }
+    }
+
+    /// The virtual address of a frame's structure, if it has one.
+    pub(super) fn structure_of(
+        &self,
+        pfn: u64,
+        space: &AddressSpace,
+        memory: &impl PhysRead,
+    ) -> Result<Option<u64>> {
+        let map = self.sections.map_of(pfn, space, memory)?;
+        Ok(map.map(|map| map.wrapping_add(pfn.wrapping_mul(self.size as u64))))
+    }
+}
+
+fn bits(info: &Vmcoreinfo) -> Result<Bits> {
+    let mask = |name: &str| info.number(name).and_then(|bit| mask(name, bit));
+    let optional = |name: &str| info.number_if_any(name)?.map(|bit| self::mask(name, bit)).transpose();
+    Ok(Bits {
+        lru: mask("PG_lru")?,
+        private: mask("PG_private")?,
+        swapcache: mask("PG_swapcache")?,
+        swapbacked: optional("PG_swapbacked")?,
+        slab: optional("PG_slab")?.unwrap_or(0),
+        hwpoison: optional("PG_hwpoison")?.unwrap_or(0),
+        head: info.number("PG_head_mask")?.cast_unsigned(),
+    })
+}
+
+fn mask(name: &str, bit: i64) -> Result<u64> {
+    let bad = || Error::BadKey { key: format!("NUMBER({name})"), value: bit.to_string() };
+    u32::try_from(bit).ok().and_then(|bit| 1_u64.checked_shl(bit)).ok_or_else(bad)
+}
+
+fn types(info: &Vmcoreinfo) -> Result<Types> {
+    let optional = |name: &str| Ok::<_, Error>(info.number_if_any(name)?.map(PageType::new));
+    let types = Types {
+        buddy: PageType::new(info.number("PAGE_BUDDY_MAPCOUNT_VALUE")?),
+        offline: optional("PAGE_OFFLINE_MAPCOUNT_VALUE")?,
+        slab: optional("PAGE_SLAB_MAPCOUNT_VALUE")?,
+        unaccepted: optional("PAGE_UNACCEPTED_MAPCOUNT_VALUE")?,
+    };
+    // Slab pages must be told from others: their fields mean something else.
+    match types.slab {
+        None => info.number("PG_slab").map(|_| types),
+        Some(_) => Ok(types),
+    }
+}
+
+fn order(info: &Vmcoreinfo) -> Result<Order> {
+    let folio = in_first_tail(info, "folio._folio_order")?;
+    Ok(match info.offset_if_any("page.compound_order")?.or(folio) {
+        Some(at) => Order::Byte(at),
+        None => Order::Flags,
+    })
+}
+
+fn hugetlb(info: &Vmcoreinfo) -> Result<Hugetlb> {
+    let folio = in_first_tail(info, "folio._folio_dtor")?;
+    if let Some(value) = info.number_if_any("PAGE_HUGETLB_MAPCOUNT_VALUE")? {
+        return Ok(Hugetlb::Type(PageType::new(value)));
+    }
+    if let Some(bit) = info.number_if_any("PG_hugetlb")? {
+        return Ok(Hugetlb::Flag(mask("PG_hugetlb", bit)?));
+    }
+    let number = info.number_if_any("HUGETLB_PAGE_DTOR")?.and_then(|number| u8::try_from(number).ok());
+    Ok(match (info.offset_if_any("page.compound_dtor")?.or(folio), number) {
+        (Some(at), Some(number)) => Hugetlb::Destructor { at, number },
+        _ => Hugetlb::Never,
+    })
+}
+
+/// A folio is laid over its pages, so what is behind its first page is in the first tail.
+fn in_first_tail(info: &Vmcoreinfo, member: &str) -> Result<Option<usize>> {
+    let size = info.size("page")?;
+    Ok(info.offset_if_any(member)?.and_then(|offset| offset.checked_sub(size)))
+}
+
+/// Memory in sections, each with its own array of page structures (`CONFIG_SPARSEMEM_EXTREME`).
+#[derive(Clone, Debug)]
+struct Sections {
+    /// The virtual address of the array of roots.
+    roots: u64,
+    count: u64,
+    per_root: u64,
+    size: u64,
+    map: u64,
+    /// Frames in a section are two to the power of this.
+    shift: u32,
+}
+
+impl Sections {
+    fn new(info: &Vmcoreinfo, space: &AddressSpace, memory: &impl PhysRead) -> Result<Self> {
+        let size = info.size("mem_section")? as u64;
+        let bits = info.number("SECTION_SIZE_BITS")?;
+        let shift = u32::try_from(bits)
+            .ok()
+            .and_then(|bits| bits.checked_sub(12))
+            .filter(|bits| (10..40).contains(bits));
+        let bad = || Error::BadKey { key: "NUMBER(SECTION_SIZE_BITS)".to_owned(), value: bits.to_string() };
+        let sections = Self {
+            roots: info.symbol("mem_section")?,
+            count: info.length("mem_section")?,
+            per_root: (ROOT_SIZE / size).max(1),
+            size,
+            map: info.offset("mem_section.section_mem_map")? as u64,
+            shift: shift.ok_or_else(bad)?,
+        };
+        // Some kernel has a first section, or the roots are somewhere else.
+        space.read_u64(memory, sections.roots)?;
+        Ok(sections)
+    }
+
+    /// The virtual address at which the structure of frame 0 would be, seen from a frame's section.
+    fn map_of(&self, pfn: u64, space: &AddressSpace, memory: &impl PhysRead) -> Result<Option<u64>> {
+        let section = pfn >> self.shift;
+        let root = section / self.per_root;
+        if root >= self.count {
+            return Ok(None);
+        }
+        let root = space.read_u64(memory, self.roots.wrapping_add(root * 8))?;
+        if root == 0 {
+            return Ok(None);
+        }
+        let at = root.wrapping_add(section % self.per_root * self.size).wrapping_add(self.map);
+        let map = space.read_u64(memory, at)?;
+        let has_map = map & SECTION_PRESENT != 0 && map & SECTION_HAS_MAP != 0;
+        Ok(has_map.then_some(map & !SECTION_FLAGS))
+    }
+}
+
+fn either<T>(first: Result<T>, second: impl FnOnce() -> Result<T>) -> Result<T> {
+    match first {
+        Err(Error::NoKey { key }) => second().map_err(|_| Error::NoKey { key }),
+        found => found,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_are_clear_bits_before_6_12() {
+        let buddy = PageType::new(-129);
+        assert_eq!(buddy, PageType::Bit(0x80));
+        assert!(buddy.is(0xffff_ff7f));
+        for mapcount in [0xffff_ffff, 0, 5, 0x7f, 0xffff_feff] {
+            assert!(!buddy.is(mapcount), "{mapcount:#x}");
+        }
+    }
+
+    #[test]
+    fn types_are_whole_bytes_since_6_12() {
+        for value in [0xf000_0000, -0x1000_0000] {
+            let buddy = PageType::new(value);
+            assert!(buddy.is(0xf000_0000));
+            for mapcount in [0xffff_ffff, 0xf100_0000, 0xf500_0000, 0, 3] {
+                assert!(!buddy.is(mapcount), "{mapcount:#x}");
+            }
+        }
+    }
+}

@@ -1,0 +1,194 @@
+//! Which pages to keep.
+//!
+//! The kernel keeps a `struct page` for each page; [`PageLayout`] finds out from VMCOREINFO where its fields are, by which
+//! keys are there and never by the kernel's version. One parallel pass over all of them clears the pages that the dump
+//! level excludes. A page whose structure cannot be found or read is kept, and counted.
+
+mod classify;
+mod layout;
+mod level;
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+pub use classify::Kind;
+pub use layout::PageLayout;
+pub use level::Level;
+
+use classify::Verdict;
+
+use crate::frames::Chunk;
+use crate::paging::AddressSpace;
+use crate::{CHUNK_FRAMES, Error, FrameSet, PhysRead, Result, Vmcoreinfo};
+
+/// What was selected.
+#[derive(Debug)]
+pub struct Selection {
+    /// The pages to keep.
+    pub kept: FrameSet,
+    /// How many pages were excluded as what.
+    pub excluded: BTreeMap<Kind, u64>,
+    /// How many pages were kept because nobody knows what they are.
+    pub unknown: u64,
+    /// Why pages could not be told apart, all of them or the first of those in `unknown`.
+    pub trouble: Option<Error>,
+}
+
+/// Selects pages of an image. It never fails: what cannot be understood is kept, and [`Selection::trouble`] says why.
+///
+/// `threads` is the number of threads to use.
+pub fn select(
+    memory: &impl PhysRead,
+    present: &FrameSet,
+    info: Result<Vmcoreinfo>,
+    level: Level,
+    threads: usize,
+) -> Selection {
+    let mut selection =
+        Selection { kept: present.clone(), excluded: BTreeMap::new(), unknown: 0, trouble: None };
+    if level.needs_page_structures() {
+        match info.and_then(|info| Survey::new(memory, &info, level)) {
+            Ok(survey) => survey.exclude(&mut selection, threads),
+            Err(error) => {
+                selection.unknown = present.count();
+                selection.trouble = Some(error);
+            }
+        }
+    }
+    selection
+}
+
+/// Page structures are read in pieces of so many.
+const BATCH: usize = 1024;
+
+struct Survey<'a, M> {
+    memory: &'a M,
+    space: AddressSpace,
+    layout: PageLayout,
+    level: Level,
+}
+
+/// What a thread found out.
+#[derive(Default)]
+struct Findings {
+    excluded: BTreeMap<Kind, u64>,
+    unknown: u64,
+    trouble: Option<Error>,
+    /// Pages outside the chunk of their first one: those of 1 GiB.
+    beyond: Vec<(Kind, u64, u64)>,
+}
+
+impl<'a, M: PhysRead> Survey<'a, M> {
+    fn new(memory: &'a M, info: &Vmcoreinfo, level: Level) -> Result<Self> {
+        let space = AddressSpace::of_kernel(info)?;
+        let layout = PageLayout::new(info, &space, memory)?;
+        Ok(Self { memory, space, layout, level })
+    }
+
+    fn exclude(&self, selection: &mut Selection, threads: usize) {
+        let findings = self.findings(&mut selection.kept, threads);
+        findings.into_iter().for_each(|findings| selection.take(findings));
+    }
+
+    fn findings(&self, kept: &mut FrameSet, threads: usize) -> Vec<Findings> {
+        let chunks = Mutex::new(kept.chunks_mut());
+        let next = || chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = || {
+            let mut findings = Findings::default();
+            let mut structures = Vec::new();
+            while let Some((number, chunk)) = next() {
+                self.exclude_in(number, chunk, &mut structures, &mut findings);
+            }
+            findings
+        };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            let joined = others.into_iter().map(|thread| match thread.join() {
+                Ok(findings) => findings,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            std::iter::once(own).chain(joined).collect()
+        })
+    }
+
+    /// All frames of a chunk, in pieces that share a section of the memory model.
+    fn exclude_in(&self, number: u64, chunk: &mut Chunk, structures: &mut Vec<u8>, findings: &mut Findings) {
+        let mut from = 0;
+        let all = usize::try_from(CHUNK_FRAMES).unwrap_or(usize::MAX);
+        while let Some(start) = chunk.next(from) {
+            // Heads of compound pages stand at even places, so a batch never ends between a head and its first tail.
+            let start = start - start % BATCH;
+            let count = BATCH.min(all - start);
+            let first = number * CHUNK_FRAMES + start as u64;
+            match self.read_structures(first, count, structures) {
+                Ok(true) => self.exclude_batch(first, start, chunk, structures, findings),
+                Ok(false) => {}
+                Err(error) => {
+                    findings.unknown +=
+                        (start..start + count).filter(|frame| chunk.has(*frame)).count() as u64;
+                    findings.trouble.get_or_insert(error);
+                }
+            }
+            from = start + count;
+        }
+    }
+
+    /// Answers with whether the frames have structures at all: firmware's memory has none.
+    fn read_structures(&self, first: u64, count: usize, structures: &mut Vec<u8>) -> Result<bool> {
+        let Some(address) = self.layout.structure_of(first, &self.space, self.memory)? else {
+            return Ok(false);
+        };
+        structures.resize(count * self.layout.size, 0);
+        self.space.read(self.memory, address, structures)?;
+        Ok(true)
+    }
+
+    fn exclude_batch(
+        &self,
+        first: u64,
+        start: usize,
+        chunk: &mut Chunk,
+        structures: &[u8],
+        findings: &mut Findings,
+    ) {
+        let size = self.layout.size;
+        let mut index = 0;
+        while let Some(page) = structures.get(index * size..(index + 1) * size) {
+            let tail = structures.get((index + 1) * size..(index + 2) * size);
+            let pfn = first + index as u64;
+            index += 1;
+            if !chunk.has(start + index - 1) {
+                continue;
+            }
+            if let Verdict::Exclude(kind, order) = self.layout.judge(page, tail, pfn, self.level) {
+                let count = 1_usize << order;
+                let end = (start + index - 1 + count).min(CHUNK_FRAMES as usize);
+                let removed = chunk.change(start + index - 1, end, false);
+                *findings.excluded.entry(kind).or_default() += removed;
+                let beyond = start + index - 1 + count - end;
+                if beyond > 0 {
+                    let from = pfn + (count - beyond) as u64;
+                    findings.beyond.push((kind, from, from + beyond as u64));
+                }
+                index += count - 1;
+            }
+        }
+    }
+}
+
+impl Selection {
+    fn take(&mut self, findings: Findings) {
+        for (kind, count) in findings.excluded {
+            *self.excluded.entry(kind).or_default() += count;
+        }
+        for (kind, from, to) in findings.beyond {
+            let removed = self.kept.remove(from, to);
+            *self.excluded.entry(kind).or_default() += removed;
+        }
+        self.unknown += findings.unknown;
+        if let Some(trouble) = findings.trouble {
+            self.trouble.get_or_insert(trouble);
+        }
+    }
+}

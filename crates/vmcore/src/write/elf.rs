@@ -1,0 +1,190 @@
+use std::ops::Range;
+use std::sync::Mutex;
+use std::sync::PoisonError;
+
+use phys::PAGE_SIZE;
+
+use super::pages::{self, UNIT, Unit};
+use super::{Progress, Settings, Written, crew, put};
+use crate::codec::Codec;
+use crate::elf::{HEADER_SIZE, LOAD, MACHINE_X86_64, MAGIC, NOTE, PROGRAM_HEADER_SIZE, TYPE_CORE};
+use crate::field::Fields;
+use crate::kdump::BLOCK;
+use crate::{FrameSet, Image, Result, WriteAt};
+
+/// The number of program headers is a 16-bit number, of which the highest value has another meaning, and one header is
+/// for the notes.
+const MOST_LOADS: usize = 0xfffe - 1;
+
+/// Frames of which the file has the first, and how many.
+struct Load {
+    frames: Range<u64>,
+    filled: u64,
+    offset: u64,
+}
+
+/// Writes the kept pages of an image as an ELF vmcore.
+///
+/// Pages of zeros are left out if the level says so, and read as zeros all the same: a load header has more memory than
+/// bytes there. If the pages are so scattered that there would be too many load headers, small gaps become zeros in the
+/// file, as holes.
+///
+/// # Errors
+/// The destination cannot be written. Pages that cannot be read are no error: they read as zeros, [`Written::missing`]
+/// counts them, and the file says that it is incomplete.
+pub fn write_elf(
+    image: &Image<'_>,
+    kept: &FrameSet,
+    settings: &Settings,
+    out: &impl WriteAt,
+    progress: &Progress,
+) -> Result<Written> {
+    let (full, zero_pages) = without_zeros(image, kept, settings, progress)?;
+    let (loads, data) = layout(image, &full);
+    let length = loads.last().map_or(data, |load| load.offset + load.filled * PAGE_SIZE);
+    put(out, 0, &headers(image, &loads, true))?;
+    let hand = || (vec![0; UNIT * BLOCK], Written::default());
+    let work = |hand: &mut (Vec<u8>, Written), unit: &Unit| copy(image, unit, &loads, hand, out);
+    let hands = crew::share(&full, settings.threads, &Progress::default(), hand, work)?;
+    let mut written = Written { zero_pages, length, ..Written::default() };
+    hands.into_iter().for_each(|(_, part)| written.add(part));
+    written.stored.insert(Codec::Raw, full.count() - written.missing);
+    if written.missing == 0 {
+        put(out, 0, &headers(image, &loads, false))?;
+    }
+    Ok(written)
+}
+
+/// The places of pages must be known first, so pages of zeros are looked for beforehand.
+fn without_zeros(
+    image: &Image<'_>,
+    kept: &FrameSet,
+    settings: &Settings,
+    progress: &Progress,
+) -> Result<(FrameSet, u64)> {
+    if !settings.level.zero_pages() {
+        return Ok((kept.clone(), 0));
+    }
+    let full = Mutex::new(kept.clone());
+    let work = |buffer: &mut Vec<u8>, unit: &Unit| {
+        // What cannot be read is found out when it is to be written.
+        let mut unread = Vec::new();
+        pages::read(image, &unit.pages, buffer, |index, _| unread.push(index));
+        let zeros: Vec<u64> = (0..unit.pages.len())
+            .filter(|index| {
+                !unread.contains(index) && pages::is_zero(&buffer[index * BLOCK..(index + 1) * BLOCK])
+            })
+            .map(|index| unit.pages[index])
+            .collect();
+        let mut full = full.lock().unwrap_or_else(PoisonError::into_inner);
+        zeros.into_iter().for_each(|page| {
+            full.remove(page, page + 1);
+        });
+        Ok(())
+    };
+    crew::share(kept, settings.threads, progress, || vec![0; UNIT * BLOCK], work)?;
+    let full = full.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let zero_pages = kept.count() - full.count();
+    Ok((full, zero_pages))
+}
+
+/// The loads, and where the first one's bytes are.
+fn layout(image: &Image<'_>, full: &FrameSet) -> (Vec<Load>, u64) {
+    let mut gap = 1;
+    let mut loads = cut(image.ram(), full, gap);
+    while loads.len() > MOST_LOADS {
+        gap *= 2;
+        loads = cut(image.ram(), full, gap);
+    }
+    let head = HEADER_SIZE + (1 + loads.len()) * PROGRAM_HEADER_SIZE + image.notes().len();
+    let data = (head as u64).next_multiple_of(PAGE_SIZE);
+    let mut offset = data;
+    for load in &mut loads {
+        load.offset = offset;
+        offset += load.filled * PAGE_SIZE;
+    }
+    (loads, data)
+}
+
+/// Cuts memory into loads, each of pages that are kept and, behind them, pages that are not. Gaps of fewer pages than
+/// `gap` are no reason to cut.
+fn cut(ram: &FrameSet, full: &FrameSet, gap: u64) -> Vec<Load> {
+    let mut kept = full.runs().peekable();
+    let mut loads: Vec<Load> = Vec::new();
+    for memory in ram.runs() {
+        let mut last = Load { frames: memory.start..memory.end, filled: 0, offset: 0 };
+        while let Some(run) = kept.next_if(|run| run.start < memory.end) {
+            let end = last.frames.start + last.filled;
+            // Memory before the first kept page is a load without bytes, unless there is none.
+            if run.start - end >= gap && run.start > last.frames.start {
+                last.frames.end = run.start;
+                loads.push(std::mem::replace(
+                    &mut last,
+                    Load { frames: run.start..memory.end, filled: 0, offset: 0 },
+                ));
+            }
+            last.filled = run.end - last.frames.start;
+        }
+        loads.push(last);
+    }
+    loads
+}
+
+fn copy(
+    image: &Image<'_>,
+    unit: &Unit,
+    loads: &[Load],
+    (buffer, written): &mut (Vec<u8>, Written),
+    out: &impl WriteAt,
+) -> Result<()> {
+    pages::read(image, &unit.pages, buffer, |_, error| {
+        written.missing += 1;
+        written.trouble.get_or_insert_with(|| error.to_string());
+    });
+    for (first, count) in pages::runs(&unit.pages) {
+        let frame = unit.pages[first];
+        let Some(load) = loads[..loads.partition_point(|load| load.frames.start <= frame)].last() else {
+            continue;
+        };
+        let offset = load.offset + (frame - load.frames.start) * PAGE_SIZE;
+        put(out, offset, &buffer[first * BLOCK..(first + count) * BLOCK])?;
+    }
+    Ok(())
+}
+
+fn headers(image: &Image<'_>, loads: &[Load], incomplete: bool) -> Vec<u8> {
+    let count = 1 + loads.len();
+    let notes_at = HEADER_SIZE + count * PROGRAM_HEADER_SIZE;
+    let mut file = Fields::zeroed(HEADER_SIZE);
+    file.put(0, &MAGIC);
+    // 64-bit, little-endian, version 1.
+    file.put(4, &[2, 1, 1]);
+    file.put(16, &TYPE_CORE.to_le_bytes());
+    file.put(18, &MACHINE_X86_64.to_le_bytes());
+    file.put_u32(20, 1);
+    file.put_u64(32, HEADER_SIZE as u64);
+    // makedumpfile's mark of a dump that was cut short.
+    file.put_u32(48, incomplete.into());
+    file.put(52, &[HEADER_SIZE as u8, 0, PROGRAM_HEADER_SIZE as u8, 0]);
+    file.put(56, &u16::try_from(count).unwrap_or(u16::MAX).to_le_bytes());
+    let notes = image.notes();
+    let mut all = file.0;
+    all.extend(program_header(NOTE, notes_at as u64, 0, 0, notes.len() as u64, notes.len() as u64));
+    for load in loads {
+        let (start, memory) = (load.frames.start * PAGE_SIZE, load.frames.end - load.frames.start);
+        let virt = image.virtual_address(start).unwrap_or(start);
+        let (filesz, memsz) = (load.filled * PAGE_SIZE, memory * PAGE_SIZE);
+        all.extend(program_header(LOAD, load.offset, virt, start, filesz, memsz));
+    }
+    all.extend(notes);
+    all
+}
+
+fn program_header(kind: u32, offset: u64, virt: u64, phys: u64, filesz: u64, memsz: u64) -> Vec<u8> {
+    let mut fields = Fields::zeroed(PROGRAM_HEADER_SIZE);
+    fields.put_u32(0, kind);
+    for (at, value) in [(8, offset), (16, virt), (24, phys), (32, filesz), (40, memsz)] {
+        fields.put_u64(at, value);
+    }
+    fields.0
+}

@@ -1,0 +1,115 @@
+//! Pages in units, as they are read.
+
+use phys::PAGE_SIZE;
+
+use crate::kdump::BLOCK;
+use crate::{FrameSet, PhysRead};
+
+/// Pages of a unit, at most: 1 MiB.
+pub(super) const UNIT: usize = 256;
+
+/// Pages that one thread works on.
+#[derive(Default)]
+pub(super) struct Unit {
+    /// How many pages come before.
+    pub(super) rank: u64,
+    /// Their numbers, in order.
+    pub(super) pages: Vec<u64>,
+}
+
+/// All units of a set of pages.
+pub(super) struct Units<'a> {
+    pages: &'a FrameSet,
+    from: u64,
+    rank: u64,
+}
+
+impl<'a> Units<'a> {
+    pub(super) fn new(pages: &'a FrameSet) -> Self {
+        Self { pages, from: 0, rank: 0 }
+    }
+
+    /// Fills in the next unit, unless there is none.
+    pub(super) fn next(&mut self, unit: &mut Unit) -> bool {
+        unit.rank = self.rank;
+        self.pages.collect_from(self.from, UNIT, &mut unit.pages);
+        self.rank += unit.pages.len() as u64;
+        self.from = unit.pages.last().map_or(self.from, |last| last + 1);
+        !unit.pages.is_empty()
+    }
+}
+
+/// Neighbouring pages: the index of the first in the unit, and how many.
+pub(super) fn runs(pages: &[u64]) -> impl Iterator<Item = (usize, usize)> + '_ {
+    let mut from = 0;
+    std::iter::from_fn(move || {
+        let first = *pages.get(from)?;
+        let run =
+            pages[from..].iter().zip(first..).take_while(|(page, expected)| **page == *expected).count();
+        from += run;
+        Some((from - run, run))
+    })
+}
+
+/// Fills the buffer with all pages. Pages that cannot be read are zeros there; for each of them `missing` is told its
+/// index in the unit and why.
+pub(super) fn read(
+    memory: &impl PhysRead,
+    pages: &[u64],
+    buffer: &mut [u8],
+    mut missing: impl FnMut(usize, crate::Error),
+) {
+    for (first, count) in runs(pages) {
+        let part = &mut buffer[first * BLOCK..(first + count) * BLOCK];
+        if memory.read_phys(pages[first] * PAGE_SIZE, part).is_ok() {
+            continue;
+        }
+        for (index, page) in part.chunks_exact_mut(BLOCK).enumerate() {
+            if let Err(error) = memory.read_phys(pages[first + index] * PAGE_SIZE, page) {
+                page.fill(0);
+                missing(first + index, error);
+            }
+        }
+    }
+}
+
+/// Whether a page has nothing but zeros.
+pub(super) fn is_zero(page: &[u8]) -> bool {
+    // Most pages that are not zero show it early; the rest of the work is done in steps wide enough for vectors.
+    page.chunks(128).all(|part| part.iter().fold(0, |all, byte| all | byte) == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn units_are_full_but_for_the_last_and_know_their_rank() {
+        let mut set = FrameSet::new();
+        set.insert(10, 300);
+        set.insert(40_000, 40_300);
+        let (mut units, mut unit, mut seen) = (Units::new(&set), Unit::default(), Vec::<u64>::new());
+        while units.next(&mut unit) {
+            assert_eq!(unit.rank, seen.len() as u64);
+            seen.extend(&unit.pages);
+        }
+        assert!(seen.iter().copied().eq(set.iter().map(phys::Pfn::number)));
+        assert_eq!(unit.pages.len(), 0);
+    }
+
+    #[test]
+    fn runs_end_where_a_page_is_left_out() {
+        assert!(runs(&[3, 4, 5, 9, 11, 12]).eq([(0, 3), (3, 1), (4, 2)]));
+    }
+
+    #[test]
+    fn a_single_bit_makes_a_page_not_zero() {
+        let mut page = [0; BLOCK];
+        assert!(is_zero(&page));
+        for at in [0, 127, 128, BLOCK - 1] {
+            page[at] = 1;
+            assert!(!is_zero(&page));
+            page[at] = 0;
+        }
+    }
+}
