@@ -26,7 +26,7 @@ const SHELLS: [(Shell, &str); 3] = [(Shell::Bash, "bash"), (Shell::Fish, "fish")
 /// The folder cannot be written to.
 pub(crate) fn run(args: &DocsArgs) -> Result<()> {
     let dir = args.dir.clone().unwrap_or_else(|| tree::target().join("docs"));
-    for program in [kjump::cli::command(), kjump::kexec::command()] {
+    for program in [kjump::cli::command(), kjump::kexec::command(), kjump::dump::makedumpfile::command()] {
         make(program, &dir).with_context(|| dir.display().to_string())?;
     }
     println!("{}", dir.display());

@@ -47,6 +47,8 @@ pub(crate) enum Command {
     Status(StatusWords),
     Map(MapWords),
     Kexec(KexecWords),
+    Dump(DumpWords),
+    Makedumpfile(MakedumpfileWords),
 }
 
 /// Tell whether a call can work on this machine, and what stands in the way
@@ -146,6 +148,91 @@ pub(crate) struct KexecWords {
     pub(crate) words: Vec<OsString>,
 }
 
+/// Save memory images, describe and check them
+#[derive(Debug, Args)]
+pub(crate) struct DumpWords {
+    #[command(subcommand)]
+    pub(crate) command: DumpCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum DumpCommand {
+    Save(SaveWords),
+    Info(InfoWords),
+    Verify(VerifyWords),
+}
+
+/// Save a memory image without the pages that need not be kept
+///
+/// SOURCE is an ELF vmcore such as /proc/vmcore, a kdump-compressed dump, or either of them flattened. The dump level is
+/// a sum of what is left out: 1 pages of zeros, 2 page cache, 4 page cache with private data too, 8 memory of
+/// processes, 16 free pages. If the kernel's page structures cannot be understood, every page is kept. The exit status
+/// is 0 only if every page was understood, read and written; it is 1, with a dump, if pages could not be understood or
+/// read.
+#[derive(Debug, Args)]
+pub(crate) struct SaveWords {
+    /// The image to read
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) source: PathBuf,
+    /// The file to write, or - for standard output with --flattened. It gets its name when it is whole
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) goal: PathBuf,
+    /// Dump level, 0 to 31; of several, the next is tried when there is no room
+    #[arg(long, short = 'd', value_name = "LEVEL[,LEVEL]...", default_value = "1", value_parser = crate::dump::levels)]
+    pub(crate) level: crate::dump::Levels,
+    /// Codec of each page: raw, zlib[:1-12], lzo, snappy or zstd[:-7-19]; without it, zstd
+    #[arg(long, short = 'c', value_name = "CODEC[:LEVEL]", value_parser = crate::dump::effort, conflicts_with = "elf")]
+    pub(crate) compress: Option<vmcore::codec::Effort>,
+    /// Write an ELF vmcore, not a kdump-compressed dump
+    #[arg(long)]
+    pub(crate) elf: bool,
+    /// Write a flattened stream, for a pipe
+    #[arg(long)]
+    pub(crate) flattened: bool,
+    /// Threads; without it, one for each processor
+    #[arg(long, value_name = "N", value_parser = threads)]
+    pub(crate) threads: Option<usize>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Tell what a memory image is
+#[derive(Debug, Args)]
+pub(crate) struct InfoWords {
+    /// The image
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Read every page of a memory image
+///
+/// The exit status is 1 if a page is missing or damaged.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyWords {
+    /// The image
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Another image: pages that are in both must be the same
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) against: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Take the words of makedumpfile; also done when called by that name
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct MakedumpfileWords {
+    /// See `kjump makedumpfile --help`
+    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) words: Vec<OsString>,
+}
+
 /// How a file becomes an image.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct PlacingWords {
@@ -197,6 +284,14 @@ fn mode(word: &str) -> Result<Mode, String> {
         "64" => Ok(Mode::Long),
         "32" => Ok(Mode::Protected),
         _ => Err("there are 64 and 32".into()),
+    }
+}
+
+/// At most so many that a table of them is no burden.
+pub(crate) fn threads(word: &str) -> Result<usize, String> {
+    match word.parse() {
+        Ok(number @ 1..=1024) => Ok(number),
+        _ => Err("1 to 1024".into()),
     }
 }
 
@@ -254,7 +349,7 @@ mod tests {
     fn help_fits_a_terminal_and_names_every_option() {
         let mut command = command().term_width(100);
         command.build();
-        for name in ["call", "load", "map"] {
+        for name in ["call", "load", "map", "dump"] {
             let help = command.find_subcommand_mut(name).unwrap().render_help().to_string();
             insta::assert_snapshot!(format!("help_{name}"), help);
         }

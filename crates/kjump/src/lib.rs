@@ -8,6 +8,7 @@ mod call;
 mod check;
 pub mod cli;
 mod device;
+pub mod dump;
 mod image_file;
 mod keep;
 pub mod kexec;
@@ -36,18 +37,21 @@ pub enum Program {
     Kjump(Vec<OsString>),
     /// The likeness of kexec-tools' `kexec`; the words behind its name.
     Kexec(Vec<OsString>),
+    /// The likeness of `makedumpfile`; the words behind its name.
+    Makedumpfile(Vec<OsString>),
 }
 
 impl Program {
     /// The program that a command line calls.
     #[must_use]
     pub fn called(words: Vec<OsString>) -> Self {
-        let is_kexec = |word: Option<&OsString>| {
-            word.and_then(|word| Path::new(word).file_name()).is_some_and(|name| name == "kexec")
-        };
+        let is =
+            |word: &OsString, wanted: &str| Path::new(word).file_name().is_some_and(|name| name == wanted);
         match words.as_slice() {
-            [name, rest @ ..] if is_kexec(Some(name)) => Self::Kexec(rest.to_vec()),
+            [name, rest @ ..] if is(name, "kexec") => Self::Kexec(rest.to_vec()),
             [_, first, rest @ ..] if first == "kexec" => Self::Kexec(rest.to_vec()),
+            [name, rest @ ..] if is(name, "makedumpfile") => Self::Makedumpfile(rest.to_vec()),
+            [_, first, rest @ ..] if first == "makedumpfile" => Self::Makedumpfile(rest.to_vec()),
             _ => Self::Kjump(words),
         }
     }
@@ -67,6 +71,8 @@ pub fn run(words: &[OsString]) -> ExitCode {
         Command::Unload(words) => keep::unload(&words),
         Command::Status(words) => status::run(words),
         Command::Map(words) => map::run(words),
+        Command::Dump(words) => dump::run(words.command),
+        Command::Makedumpfile(words) => return dump::makedumpfile::run(&words.words),
         Command::Kexec(words) => return kexec::run(&words.words),
     };
     report::exit("kjump", outcome)
@@ -84,6 +90,9 @@ mod tests {
     fn the_name_or_the_first_word_says_which_program_it_is() {
         for line in ["kexec -e", "/usr/sbin/kexec -e", "kjump kexec -e", "./kjump kexec -e"] {
             assert_eq!(Program::called(words(line)), Program::Kexec(words("-e")), "{line}");
+        }
+        for line in ["makedumpfile -l", "/usr/sbin/makedumpfile -l", "kjump makedumpfile -l"] {
+            assert_eq!(Program::called(words(line)), Program::Makedumpfile(words("-l")), "{line}");
         }
         for line in ["kjump", "kjump status", "kjump call kexec", "kexec-test -e"] {
             assert_eq!(Program::called(words(line)), Program::Kjump(words(line)), "{line}");

@@ -1,4 +1,4 @@
-//! Calls images in physical memory and comes back.
+//! Calls images in physical memory and comes back; saves memory images.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;
@@ -9,5 +9,6 @@ fn main() -> ExitCode {
     match Program::called(std::env::args_os().collect()) {
         Program::Kjump(words) => kjump::run(&words),
         Program::Kexec(words) => kjump::kexec::run(&words),
+        Program::Makedumpfile(words) => kjump::dump::makedumpfile::run(&words),
     }
 }

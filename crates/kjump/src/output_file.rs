@@ -54,7 +54,7 @@ fn write_beside(
 }
 
 /// A name in the same folder that nobody else has.
-fn beside(path: &Path) -> anyhow::Result<PathBuf> {
+pub(crate) fn beside(path: &Path) -> anyhow::Result<PathBuf> {
     let Some(name) = path.file_name() else { bail!("this names no file") };
     let mut new = std::ffi::OsString::from(".");
     new.push(name);

@@ -37,7 +37,12 @@ impl Progress {
 
     /// Says that one more step is done.
     pub(crate) fn step(&self) {
-        self.done.fetch_add(1, Ordering::Relaxed);
+        self.steps(1);
+    }
+
+    /// Says that so many more steps are done.
+    pub(crate) fn steps(&self, steps: u64) {
+        self.done.fetch_add(steps, Ordering::Relaxed);
     }
 }
 

@@ -8,7 +8,10 @@ use phys::{FRAME_END, Pfn};
 const WORDS: usize = 512;
 
 /// Frames in a [`Chunk`]: 128 MiB of memory, one section of x86-64's sparse memory model.
-pub const CHUNK_FRAMES: u64 = 64 * WORDS as u64;
+pub const CHUNK_FRAMES: u64 = CHUNK as u64;
+
+/// The same, for places within a chunk.
+pub(crate) const CHUNK: usize = 64 * WORDS;
 
 /// One bit per frame, the lowest frame in the lowest bit of the first word.
 #[derive(Clone, PartialEq, Eq)]

@@ -268,10 +268,10 @@ fn parse_header<S: ReadAt>(source: &S, block: &[u8]) -> Result<(Header, Notes)> 
         return Err(Error::Unrecognised { start: block[..8].to_vec() });
     }
     // Only with the wider time stamp is the block size where the 64-bit header has it.
-    let shift = if u32_at(block, header::BLOCK_SIZE) == PAGE_SIZE as u32 { 0 } else { SHIFT_32 };
+    let shift = if u64::from(u32_at(block, header::BLOCK_SIZE)) == PAGE_SIZE { 0 } else { SHIFT_32 };
     let word = |at: usize| u32_at(block, at - shift);
     let unsupported = |field, value, wanted| Err(Error::Unsupported { field, value, wanted });
-    if word(header::BLOCK_SIZE) != PAGE_SIZE as u32 {
+    if u64::from(word(header::BLOCK_SIZE)) != PAGE_SIZE {
         return unsupported(
             "the block size",
             u32_at(block, header::BLOCK_SIZE).into(),

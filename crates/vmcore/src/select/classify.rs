@@ -53,10 +53,11 @@ impl PageLayout {
         let flags = u64_at(page, self.flags);
         let mapcount = u32_at(page, self.mapcount);
         let slab = flags & self.bits.slab != 0 || self.types.slab.is_some_and(|slab| slab.is(mapcount));
-        if level.free() && !slab {
-            if let Some(order) = self.free_order(page, mapcount) {
-                return Verdict::Exclude(Kind::Free, order);
-            }
+        if level.free()
+            && !slab
+            && let Some(order) = self.free_order(page, mapcount)
+        {
+            return Verdict::Exclude(Kind::Free, order);
         }
         let tail = tail.filter(|_| flags & self.bits.head != 0);
         let order = tail.map_or(0, |tail| self.compound_order(tail, pfn));

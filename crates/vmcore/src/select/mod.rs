@@ -17,7 +17,7 @@ pub use level::Level;
 
 use classify::Verdict;
 
-use crate::frames::Chunk;
+use crate::frames::{CHUNK, Chunk};
 use crate::paging::AddressSpace;
 use crate::{CHUNK_FRAMES, Error, FrameSet, PhysRead, Result, Vmcoreinfo};
 
@@ -115,11 +115,10 @@ impl<'a, M: PhysRead> Survey<'a, M> {
     /// All frames of a chunk, in pieces that share a section of the memory model.
     fn exclude_in(&self, number: u64, chunk: &mut Chunk, structures: &mut Vec<u8>, findings: &mut Findings) {
         let mut from = 0;
-        let all = usize::try_from(CHUNK_FRAMES).unwrap_or(usize::MAX);
         while let Some(start) = chunk.next(from) {
             // Heads of compound pages stand at even places, so a batch never ends between a head and its first tail.
             let start = start - start % BATCH;
-            let count = BATCH.min(all - start);
+            let count = BATCH.min(CHUNK - start);
             let first = number * CHUNK_FRAMES + start as u64;
             match self.read_structures(first, count, structures) {
                 Ok(true) => self.exclude_batch(first, start, chunk, structures, findings),
@@ -157,22 +156,25 @@ impl<'a, M: PhysRead> Survey<'a, M> {
         while let Some(page) = structures.get(index * size..(index + 1) * size) {
             let tail = structures.get((index + 1) * size..(index + 2) * size);
             let pfn = first + index as u64;
-            index += 1;
-            if !chunk.has(start + index - 1) {
-                continue;
+            let mut count = 1;
+            if chunk.has(start + index)
+                && let Verdict::Exclude(kind, order) = self.layout.judge(page, tail, pfn, self.level)
+            {
+                count = 1 << order;
+                findings.exclude(kind, pfn, count, start + index, chunk);
             }
-            if let Verdict::Exclude(kind, order) = self.layout.judge(page, tail, pfn, self.level) {
-                let count = 1_usize << order;
-                let end = (start + index - 1 + count).min(CHUNK_FRAMES as usize);
-                let removed = chunk.change(start + index - 1, end, false);
-                *findings.excluded.entry(kind).or_default() += removed;
-                let beyond = start + index - 1 + count - end;
-                if beyond > 0 {
-                    let from = pfn + (count - beyond) as u64;
-                    findings.beyond.push((kind, from, from + beyond as u64));
-                }
-                index += count - 1;
-            }
+            index += count;
+        }
+    }
+}
+
+impl Findings {
+    /// Clears so many frames, from one whose place in the chunk is given.
+    fn exclude(&mut self, kind: Kind, pfn: u64, count: usize, at: usize, chunk: &mut Chunk) {
+        let inside = count.min(CHUNK - at);
+        *self.excluded.entry(kind).or_default() += chunk.change(at, at + inside, false);
+        if inside < count {
+            self.beyond.push((kind, pfn + inside as u64, pfn + count as u64));
         }
     }
 }

@@ -165,8 +165,9 @@ fn headers(image: &Image<'_>, loads: &[Load], incomplete: bool) -> Vec<u8> {
     file.put_u64(32, HEADER_SIZE as u64);
     // makedumpfile's mark of a dump that was cut short.
     file.put_u32(48, incomplete.into());
-    file.put(52, &[HEADER_SIZE as u8, 0, PROGRAM_HEADER_SIZE as u8, 0]);
-    file.put(56, &u16::try_from(count).unwrap_or(u16::MAX).to_le_bytes());
+    file.put(52, &short(HEADER_SIZE));
+    file.put(54, &short(PROGRAM_HEADER_SIZE));
+    file.put(56, &short(count));
     let notes = image.notes();
     let mut all = file.0;
     all.extend(program_header(NOTE, notes_at as u64, 0, 0, notes.len() as u64, notes.len() as u64));
@@ -178,6 +179,11 @@ fn headers(image: &Image<'_>, loads: &[Load], incomplete: bool) -> Vec<u8> {
     }
     all.extend(notes);
     all
+}
+
+/// A size or number of the ELF header; [`MOST_LOADS`] keeps them in range.
+fn short(number: usize) -> [u8; 2] {
+    u16::try_from(number).unwrap_or(u16::MAX).to_le_bytes()
 }
 
 fn program_header(kind: u32, offset: u64, virt: u64, phys: u64, filesz: u64, memsz: u64) -> Vec<u8> {

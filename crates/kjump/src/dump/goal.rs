@@ -1,0 +1,137 @@
+//! Where a dump goes: a file that is there wholly or not at all, or standard output.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Stdout};
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use vmcore::{Flattener, WriteAt};
+
+use crate::output_file;
+
+/// A dump being written. If it is not finished, nothing is left of it.
+pub(super) struct Goal {
+    sink: Sink,
+    /// None for what is no regular file.
+    name: Option<NewName>,
+}
+
+enum Sink {
+    File(File),
+    FlatFile(Flattener<File>),
+    FlatOutput(Flattener<Stdout>),
+}
+
+impl Goal {
+    /// Starts a file. It holds memory: nobody but its owner may read it. What is no regular file is written to as it is.
+    pub(super) fn file(path: &Path, flattened: bool, replace: bool) -> anyhow::Result<Self> {
+        let (file, name) = match std::fs::metadata(path) {
+            Ok(present) if present.is_dir() => bail!("{}: this is a folder", path.display()),
+            Ok(present) if !present.is_file() => (OpenOptions::new().write(true).open(path), None),
+            Ok(_) if !replace => bail!("{}: this file exists; -f replaces it", path.display()),
+            _ => {
+                let new = output_file::beside(path)?;
+                let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
+                (file, Some(NewName { new, path: path.to_owned() }))
+            }
+        };
+        let file = match file {
+            Ok(file) => file,
+            Err(error) => {
+                // The file is not ours: it must not be removed.
+                std::mem::forget(name);
+                return Err(error).context(path.display().to_string());
+            }
+        };
+        let sink = if flattened { Sink::FlatFile(Flattener::new(file)?) } else { Sink::File(file) };
+        Ok(Self { sink, name })
+    }
+
+    /// Starts a flattened stream to standard output.
+    pub(super) fn output() -> anyhow::Result<Self> {
+        Ok(Self { sink: Sink::FlatOutput(Flattener::new(io::stdout())?), name: None })
+    }
+
+    /// Ends a dump of so many bytes: it is on disk, and then it gets its name.
+    pub(super) fn finish(self, length: u64) -> anyhow::Result<()> {
+        let file = match self.sink {
+            Sink::File(file) => file,
+            Sink::FlatFile(stream) => stream.finish()?,
+            Sink::FlatOutput(stream) => return Ok(stream.finish().map(drop)?),
+        };
+        let Some(name) = self.name else { return Ok(()) };
+        // Zeros at the end may not have been written.
+        if file.metadata()?.len() < length {
+            file.set_len(length)?;
+        }
+        file.sync_all()?;
+        name.publish()
+    }
+}
+
+impl WriteAt for Goal {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        match &self.sink {
+            Sink::File(file) => file.write_all_at(bytes, offset),
+            Sink::FlatFile(stream) => stream.write_at(offset, bytes),
+            Sink::FlatOutput(stream) => stream.write_at(offset, bytes),
+        }
+    }
+}
+
+/// The name of a file while it is written, and the one it gets.
+struct NewName {
+    new: PathBuf,
+    path: PathBuf,
+}
+
+impl NewName {
+    fn publish(self) -> anyhow::Result<()> {
+        std::fs::rename(&self.new, &self.path).with_context(|| self.path.display().to_string())
+    }
+}
+
+impl Drop for NewName {
+    fn drop(&mut self) {
+        // Published, it is not there any more; else the error that is on its way is the one that tells.
+        let _ = std::fs::remove_file(&self.new);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn folder(name: &str) -> PathBuf {
+        let folder = std::env::temp_dir().join(format!("kjump-goal-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        folder
+    }
+
+    #[test]
+    fn a_dump_has_its_name_only_when_it_is_whole() {
+        let folder = folder("whole");
+        let path = folder.join("dump");
+        let goal = Goal::file(&path, false, false).unwrap();
+        goal.write_at(3, b"abc").unwrap();
+        assert!(!path.exists());
+        goal.finish(10).unwrap();
+        assert_eq!(std::fs::read(&path).unwrap(), b"\0\0\0abc\0\0\0\0");
+        assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn nothing_is_left_of_a_dump_that_is_not_finished() {
+        let folder = folder("left");
+        let path = folder.join("dump");
+        std::fs::write(&path, "old").unwrap();
+        assert!(Goal::file(&path, false, false).is_err());
+        drop(Goal::file(&path, true, true).unwrap());
+        assert_eq!(std::fs::read(&path).unwrap(), b"old");
+        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+}

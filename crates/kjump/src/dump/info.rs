@@ -1,0 +1,99 @@
+//! What an image is.
+
+use std::fmt::Write;
+use std::path::Path;
+
+use serde::Serialize;
+use vmcore::{Format, Image, notes};
+
+use super::source;
+use crate::cli::InfoWords;
+use crate::quantity::{self, page_bytes};
+use crate::report::{self, Outcome};
+
+/// Counts are of pages, the time is in seconds since 1970.
+#[derive(Debug, Serialize)]
+struct Info {
+    format: String,
+    flattened: bool,
+    incomplete: bool,
+    release: Option<String>,
+    crash_time: Option<u64>,
+    cpus: u32,
+    level: Option<u32>,
+    part: Option<(u64, u64)>,
+    memory_pages: u64,
+    present_pages: u64,
+    highest_address: u64,
+    vmcoreinfo_keys: usize,
+}
+
+/// Prints what the image is.
+pub(super) fn run(words: &InfoWords) -> anyhow::Result<Outcome> {
+    let info = info(&words.file)?;
+    if words.json {
+        report::print_json(&info)?;
+    } else {
+        report::print(&text(&info))?;
+    }
+    Ok(Outcome::Done)
+}
+
+fn info(path: &Path) -> anyhow::Result<Info> {
+    let image = source::image(path)?;
+    let vmcoreinfo = image.vmcoreinfo().unwrap_or_default();
+    let header = image.header();
+    let time = vmcoreinfo.text("CRASHTIME").and_then(|time| time.parse().ok());
+    Ok(Info {
+        format: format(&image),
+        flattened: image.is_flattened(),
+        incomplete: header.is_some_and(vmcore::Header::is_incomplete),
+        release: vmcoreinfo.text("OSRELEASE").map(str::to_owned),
+        crash_time: time.or(header.map(|header| header.seconds).filter(|seconds| *seconds > 0)),
+        cpus: notes::cpus(image.notes()),
+        level: header.map(|header| header.level),
+        part: header.and_then(|header| header.part),
+        memory_pages: image.ram().count(),
+        present_pages: image.present().count(),
+        highest_address: page_bytes(image.ram().end()),
+        vmcoreinfo_keys: vmcoreinfo.iter().count(),
+    })
+}
+
+fn format(image: &Image<'_>) -> String {
+    match (image.format(), image.header()) {
+        (Format::Kdump, Some(header)) => format!("kdump-compressed, version {}", header.version),
+        _ => "ELF vmcore".to_owned(),
+    }
+}
+
+fn text(info: &Info) -> String {
+    let mut text = String::new();
+    let mut row = |name: &str, value: String| {
+        // A String takes everything.
+        let _ = writeln!(text, "{name:<12}{value}");
+    };
+    let flattened = if info.flattened { ", flattened" } else { "" };
+    let incomplete = if info.incomplete { ", INCOMPLETE" } else { "" };
+    row("format", format!("{}{flattened}{incomplete}", info.format));
+    row("kernel", info.release.clone().unwrap_or_else(|| "not known: there is no VMCOREINFO".to_owned()));
+    if let Some(time) = info.crash_time {
+        row("time", format!("{time} s since 1970"));
+    }
+    row("CPUs", info.cpus.to_string());
+    if let Some(level) = info.level {
+        row("dump level", level.to_string());
+    }
+    if let Some((from, to)) = info.part {
+        row("part", format!("pages {from:#x} to {to:#x}"));
+    }
+    row(
+        "memory",
+        format!("{}, below {:#x}", quantity::bytes(page_bytes(info.memory_pages)), info.highest_address),
+    );
+    row(
+        "present",
+        format!("{}, {} pages", quantity::bytes(page_bytes(info.present_pages)), info.present_pages),
+    );
+    text
+}

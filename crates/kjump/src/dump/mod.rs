@@ -1,0 +1,105 @@
+//! Memory images: `kjump dump`, and the likeness of `makedumpfile`.
+
+mod goal;
+mod info;
+pub mod makedumpfile;
+mod rearrange;
+mod save;
+mod source;
+mod summary;
+mod verify;
+
+use vmcore::codec::{Codec, Effort};
+use vmcore::select::Level;
+
+use crate::cli::{DumpCommand, SaveWords};
+use crate::report::{self, Outcome};
+use save::{Form, Request};
+
+/// Runs `kjump dump`.
+pub(crate) fn run(command: DumpCommand) -> anyhow::Result<Outcome> {
+    match command {
+        DumpCommand::Save(words) => save_image(words),
+        DumpCommand::Info(words) => info::run(&words),
+        DumpCommand::Verify(words) => verify::run(&words),
+    }
+}
+
+fn save_image(words: SaveWords) -> anyhow::Result<Outcome> {
+    let json = words.json;
+    let request = Request {
+        source: words.source,
+        goal: words.goal,
+        form: if words.elf { Form::Elf } else { Form::Kdump },
+        flattened: words.flattened,
+        levels: words.level,
+        effort: words.compress.unwrap_or(Effort::usual(Codec::Zstd)),
+        threads: words.threads.unwrap_or_else(processors),
+        replace: true,
+    };
+    let saved = save::save(&request)?;
+    // Standard output may be the dump itself.
+    if json && !request.flattened {
+        report::print_json(&saved)?;
+    } else {
+        eprint!("{}", saved.text());
+    }
+    Ok(if saved.is_whole() { Outcome::Done } else { Outcome::No })
+}
+
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from)
+}
+
+/// A codec, and a level if it has some: `zstd`, `zstd:3`, `zlib:6`.
+pub(crate) fn effort(word: &str) -> Result<Effort, String> {
+    let (name, level) = match word.split_once(':') {
+        Some((name, level)) => (name, Some(level)),
+        None => (word, None),
+    };
+    let codec = Codec::ALL.into_iter().find(|codec| codec.name() == name);
+    let codec = codec.ok_or("there are raw, zlib, lzo, snappy and zstd")?;
+    let range = match codec {
+        Codec::Zlib => Some(1..=12),
+        Codec::Zstd => Some(-7..=19),
+        Codec::Raw | Codec::Lzo | Codec::Snappy => None,
+    };
+    let Some(level) = level else { return Ok(Effort::usual(codec)) };
+    let range = range.ok_or_else(|| format!("{name} has no levels"))?;
+    match level.parse() {
+        Ok(level) if range.contains(&level) => Ok(Effort { codec, level }),
+        _ => Err(format!("the levels of {name} are {} to {}", range.start(), range.end())),
+    }
+}
+
+/// Dump levels to be tried one after the other, as in `1,31`: one word of a command line.
+pub(crate) type Levels = Vec<Level>;
+
+/// See [`Levels`].
+pub(crate) fn levels(word: &str) -> Result<Levels, String> {
+    let level = |word: &str| word.parse().ok().and_then(Level::new);
+    let levels: Option<Vec<_>> = word.split(',').map(level).collect();
+    levels.ok_or_else(|| "dump levels are 0 to 31; several are separated by commas".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_effort_is_a_codec_and_perhaps_a_level() {
+        assert_eq!(effort("lzo"), Ok(Effort::usual(Codec::Lzo)));
+        assert_eq!(effort("zstd:-5"), Ok(Effort { codec: Codec::Zstd, level: -5 }));
+        assert_eq!(effort("zlib:13"), Err("the levels of zlib are 1 to 12".to_owned()));
+        assert_eq!(effort("raw:1"), Err("raw has no levels".to_owned()));
+        assert!(effort("lz4").is_err());
+    }
+
+    #[test]
+    fn levels_are_0_to_31() {
+        assert_eq!(levels("1,31").unwrap(), [Level::new(1).unwrap(), Level::new(31).unwrap()]);
+        for word in ["32", "", "1,", "-1", "x"] {
+            assert!(levels(word).is_err(), "{word}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+//! Flattened streams, put in order again.
+
+use std::io::Read;
+use std::path::Path;
+
+use super::goal::Goal;
+
+/// Writes the file that a flattened stream describes.
+pub(super) fn from(stream: impl Read, path: &Path, replace: bool) -> anyhow::Result<()> {
+    let goal = Goal::file(path, false, replace)?;
+    let length = vmcore::rearrange(stream, &goal)?;
+    goal.finish(length)
+}

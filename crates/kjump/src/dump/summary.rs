@@ -1,0 +1,87 @@
+//! What became of an image, as a table.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+
+use serde::Serialize;
+use vmcore::select::Kind;
+
+use crate::quantity::{self, page_bytes};
+
+/// Counts are of pages.
+#[derive(Debug, Serialize)]
+pub(super) struct Saved {
+    pub(super) level: u8,
+    pub(super) memory_pages: u64,
+    pub(super) source_pages: u64,
+    pub(super) zero_pages: u64,
+    pub(super) excluded: BTreeMap<&'static str, u64>,
+    pub(super) kept_pages: u64,
+    pub(super) stored: BTreeMap<&'static str, u64>,
+    pub(super) unknown_pages: u64,
+    pub(super) missing_pages: u64,
+    pub(super) why_unknown: Option<String>,
+    pub(super) why_missing: Option<String>,
+    pub(super) bytes: u64,
+    pub(super) selecting_seconds: f64,
+    pub(super) seconds: f64,
+}
+
+impl Saved {
+    /// Whether every page was understood and read.
+    pub(super) fn is_whole(&self) -> bool {
+        self.missing_pages == 0 && self.why_unknown.is_none()
+    }
+
+    /// The table, and what is wrong in front of it.
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        if let Some(why) = &self.why_unknown {
+            let pages = quantity::count(self.unknown_pages, "page");
+            text += &format!("WARNING: {pages} kept because nobody can tell what they are: {why}\n");
+        }
+        if let Some(why) = &self.why_missing {
+            let pages = quantity::count(self.missing_pages, "page");
+            text += &format!("WARNING: {pages} missing in the dump: {why}\n");
+        }
+        let mut row = |name: &str, pages: u64| {
+            // A String takes everything.
+            let _ = writeln!(text, "{name:<28}{pages:>12}  {:>9}", quantity::bytes(page_bytes(pages)));
+        };
+        row("in the source", self.source_pages);
+        for (name, pages) in &self.excluded {
+            row(&format!("  excluded: {name}"), *pages);
+        }
+        row("  excluded: zero", self.zero_pages);
+        row("kept", self.kept_pages);
+        for (name, pages) in &self.stored {
+            row(&format!("  stored: {name}"), *pages);
+        }
+        text + &self.last_line()
+    }
+
+    fn last_line(&self) -> String {
+        let read = page_bytes(self.kept_pages + self.zero_pages);
+        #[expect(clippy::cast_precision_loss, reason = "nobody reads more digits")]
+        let (percent, rate) =
+            (self.bytes as f64 * 100.0 / read.max(1) as f64, read as f64 / self.seconds.max(1e-6) / 1e6);
+        let written = quantity::bytes(self.bytes);
+        format!(
+            "{written} written, {percent:.0} % of what was read, in {:.2} s, {rate:.0} MB/s\n",
+            self.seconds
+        )
+    }
+}
+
+/// What pages of a kind are called.
+pub(super) fn name(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Zero => "zero",
+        Kind::Cache => "cache",
+        Kind::PrivateCache => "private cache",
+        Kind::User => "user",
+        Kind::Free => "free",
+        Kind::Poisoned => "poisoned",
+        Kind::Offline => "offline",
+    }
+}

@@ -1,0 +1,94 @@
+//! Whether every page of an image can be read, and perhaps whether it is the one of another image.
+
+use std::collections::BTreeMap;
+
+use phys::Pfn;
+use serde::Serialize;
+use vmcore::{Image, PhysRead};
+
+use super::source;
+use crate::cli::VerifyWords;
+use crate::progress::Progress;
+use crate::quantity;
+use crate::report::{self, Outcome};
+
+/// Counts are of pages.
+#[derive(Debug, Default, Serialize)]
+struct Verdict {
+    present: u64,
+    /// Could not be read, by why; at most [`MOST_SHOWN`] reasons.
+    unreadable: u64,
+    reasons: BTreeMap<u64, String>,
+    /// In the other image too, and the same.
+    same: u64,
+    /// In the other image, but not the same.
+    different: u64,
+    /// Not in the other image.
+    only_here: u64,
+    /// Only in the other image.
+    only_there: u64,
+}
+
+/// Bytes of a page.
+const PAGE: usize = 1 << phys::PAGE_SHIFT;
+
+/// How many pages that cannot be read are named.
+const MOST_SHOWN: usize = 10;
+
+/// Reads every page.
+pub(super) fn run(words: &VerifyWords) -> anyhow::Result<Outcome> {
+    let image = source::image(&words.file)?;
+    let other = words.against.as_deref().map(source::image).transpose()?;
+    let verdict = verdict(&image, other.as_ref());
+    if words.json {
+        report::print_json(&verdict)?;
+    } else {
+        report::print(&text(&verdict, other.is_some()))?;
+    }
+    Ok(if verdict.unreadable == 0 && verdict.different == 0 { Outcome::Done } else { Outcome::No })
+}
+
+fn verdict(image: &Image<'_>, other: Option<&Image<'_>>) -> Verdict {
+    let mut verdict = Verdict { present: image.present().count(), ..Verdict::default() };
+    let progress = Progress::start("reading pages".to_owned(), verdict.present);
+    let (mut own, mut theirs) = ([0; PAGE], [0; PAGE]);
+    for page in image.present().iter() {
+        progress.step();
+        if let Err(error) = image.read_phys(page.address().get(), &mut own) {
+            verdict.unreadable += 1;
+            if verdict.reasons.len() < MOST_SHOWN {
+                verdict.reasons.insert(page.number(), error.to_string());
+            }
+            continue;
+        }
+        if let Some(other) = other {
+            verdict.compare(other, page, &own, &mut theirs);
+        }
+    }
+    verdict.only_there = other.map_or(0, |other| other.present().without(image.present()).count());
+    verdict
+}
+
+impl Verdict {
+    fn compare(&mut self, other: &Image<'_>, page: Pfn, own: &[u8], theirs: &mut [u8]) {
+        if !other.present().contains(page) {
+            self.only_here += 1;
+        } else if other.read_phys(page.address().get(), theirs).is_ok() && own == theirs {
+            self.same += 1;
+        } else {
+            self.different += 1;
+        }
+    }
+}
+
+fn text(verdict: &Verdict, compared: bool) -> String {
+    let mut text = format!("{} present", quantity::count(verdict.present, "page"));
+    if compared {
+        text += &format!(
+            ", {} the same, {} different, {} only here, {} only there",
+            verdict.same, verdict.different, verdict.only_here, verdict.only_there
+        );
+    }
+    text += &format!(", {} unreadable\n", verdict.unreadable);
+    verdict.reasons.values().fold(text, |text, reason| text + reason + "\n")
+}
