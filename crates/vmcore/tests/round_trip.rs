@@ -1,0 +1,201 @@
+//! An image of a few pages, through every format and codec, whole and damaged.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::io;
+use std::sync::Mutex;
+
+use phys::PAGE_SIZE;
+use proptest::prelude::*;
+use vmcore::codec::{Codec, Effort};
+use vmcore::select::Level;
+use vmcore::write::{Progress, Settings, Written, write_elf, write_kdump};
+use vmcore::{Flattener, Image, PhysRead, WriteAt, select};
+
+const PAGE: usize = 1 << phys::PAGE_SHIFT;
+
+/// A file in memory.
+#[derive(Default)]
+struct Memory(Mutex<Vec<u8>>);
+
+impl WriteAt for Memory {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let from = usize::try_from(offset).unwrap();
+        let mut file = self.0.lock().unwrap();
+        let length = file.len().max(from + bytes.len());
+        file.resize(length, 0);
+        file[from..from + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
+/// Pages of zeros, of one byte, of text and of noise, in two pieces of memory with a hole between them.
+fn pages() -> Vec<(u64, [u8; PAGE])> {
+    let noise =
+        |n: u64, at: usize| ((at as u64 + n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40).to_le_bytes()[0];
+    let page = |n: u64| -> [u8; PAGE] {
+        std::array::from_fn(|at| match n % 4 {
+            0 => 0,
+            1 => n.to_le_bytes()[0],
+            2 => b"a page of memory "[at % 17],
+            _ => noise(n, at),
+        })
+    };
+    (1..40).chain(70_000..70_300).map(|n| (n, page(n))).collect()
+}
+
+/// An ELF vmcore of these pages.
+fn source() -> Vec<u8> {
+    let pages = pages();
+    let note = b"\x0b\0\0\0\x10\0\0\0\0\0\0\0VMCOREINFO\0\0OSRELEASE=6.1.0\n";
+    let loads = [(1_u64, 39_u64, 1_u64), (70_000, 300, 40)];
+    let mut file = vec![0; PAGE];
+    file[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0");
+    file[32..40].copy_from_slice(&64_u64.to_le_bytes());
+    file[54..58].copy_from_slice(&[56, 0, 3, 0]);
+    let mut header = |n: usize, kind: u32, numbers: [u64; 5]| {
+        let at = 64 + n * 56;
+        file[at..at + 4].copy_from_slice(&kind.to_le_bytes());
+        for (index, number) in numbers.iter().enumerate() {
+            file[at + 8 + index * 8..at + 16 + index * 8].copy_from_slice(&number.to_le_bytes());
+        }
+    };
+    header(0, 4, [1024, 0, 0, note.len() as u64, note.len() as u64]);
+    for (n, (first, count, at)) in loads.into_iter().enumerate() {
+        let bytes = count * PAGE_SIZE;
+        header(n + 1, 1, [at * PAGE_SIZE, first * PAGE_SIZE, first * PAGE_SIZE, bytes, bytes]);
+    }
+    file[1024..1024 + note.len()].copy_from_slice(note);
+    pages.iter().for_each(|(_, page)| file.extend(page));
+    file
+}
+
+fn settings(codec: Codec, level: u8) -> Settings {
+    Settings { effort: Effort::usual(codec), level: Level::new(level).unwrap(), threads: 3 }
+}
+
+fn kdump(codec: Codec, level: u8, out: &impl WriteAt) -> Written {
+    let source = source();
+    let image = Image::open(&source[..]).unwrap();
+    write_kdump(&image, image.present(), &settings(codec, level), out, &Progress::default()).unwrap()
+}
+
+fn assert_same(file: &[u8]) {
+    let image = Image::open(file).unwrap();
+    for (number, page) in pages() {
+        let mut read = [1; PAGE];
+        image.read_phys(number * PAGE_SIZE, &mut read).unwrap();
+        assert!(read == page, "page {number:#x}");
+    }
+    assert_eq!(image.present().count(), pages().len() as u64);
+    assert_eq!(image.vmcoreinfo().unwrap().text("OSRELEASE"), Some("6.1.0"));
+}
+
+#[test]
+fn every_codec_keeps_every_page() {
+    for codec in Codec::ALL {
+        for level in [0, 1] {
+            let file = Memory::default();
+            let written = kdump(codec, level, &file);
+            let file = file.0.into_inner().unwrap();
+            assert_same(&file);
+            assert_eq!(written.zero_pages, if level == 1 { 84 } else { 0 });
+            assert_eq!(written.length, file.len() as u64);
+        }
+    }
+}
+
+#[test]
+fn a_flattened_dump_is_read_as_it_is() {
+    let flattener = Flattener::new(Vec::new()).unwrap();
+    kdump(Codec::Lzo, 1, &flattener);
+    assert_same(&flattener.finish().unwrap());
+}
+
+#[test]
+fn an_elf_file_has_holes_for_pages_of_zeros() {
+    let source = source();
+    let image = Image::open(&source[..]).unwrap();
+    let file = Memory::default();
+    let written =
+        write_elf(&image, image.present(), &settings(Codec::Raw, 1), &file, &Progress::default()).unwrap();
+    let file = file.0.into_inner().unwrap();
+    let again = Image::open(&file[..]).unwrap();
+    assert_eq!(again.ram().count(), pages().len() as u64);
+    assert_eq!(again.present().count(), pages().len() as u64 - written.zero_pages);
+    for (number, page) in pages().into_iter().filter(|(number, _)| number % 4 != 0) {
+        let mut read = [1; PAGE];
+        again.read_phys(number * PAGE_SIZE, &mut read).unwrap();
+        assert!(read == page, "page {number:#x}");
+    }
+}
+
+#[test]
+fn without_page_structures_every_page_is_kept_and_that_is_said() {
+    let source = source();
+    let image = Image::open(&source[..]).unwrap();
+    let selection = select(&image, image.present(), image.vmcoreinfo(), Level::new(31).unwrap(), 2);
+    assert_eq!(selection.kept.count(), pages().len() as u64);
+    assert_eq!(selection.unknown, pages().len() as u64);
+    assert!(selection.trouble.unwrap().to_string().contains("VMCOREINFO has no SYMBOL("));
+}
+
+#[test]
+fn a_page_that_cannot_be_read_is_missing_and_the_dump_says_so() {
+    let file = Memory::default();
+    kdump(Codec::Zlib, 0, &file);
+    let mut file = file.0.into_inner().unwrap();
+    // Nothing is left of the last pages.
+    file.truncate(file.len() - 300);
+    let image = Image::open(&file[..]).unwrap();
+    let again = Memory::default();
+    let written =
+        write_kdump(&image, image.present(), &settings(Codec::Lzo, 0), &again, &Progress::default()).unwrap();
+    assert!(written.missing > 0 && written.trouble.is_some());
+    let again = again.0.into_inner().unwrap();
+    assert!(Image::open(&again[..]).unwrap().header().unwrap().is_incomplete());
+}
+
+/// Reads all that an image says it has; whatever it is, this ends.
+fn read_all(file: &[u8]) {
+    let Ok(image) = Image::open(file) else { return };
+    let mut page = [0; PAGE];
+    for number in image.present().iter().take(1000) {
+        let _ = image.read_phys(number.address().get(), &mut page);
+    }
+    let _ = select(&image, image.present(), image.vmcoreinfo(), Level::new(31).unwrap(), 1);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(60) })]
+
+    #[test]
+    fn damaged_images_are_refused_or_read_without_a_panic(
+        format in 0_usize..4,
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>(), any::<bool>()), 1..40),
+        length in any::<prop::sample::Index>(),
+        cut in any::<bool>(),
+    ) {
+        let mut file = match format {
+            0 => source(),
+            1 => {
+                let flattener = Flattener::new(Vec::new()).unwrap();
+                kdump(Codec::Zstd, 1, &flattener);
+                flattener.finish().unwrap()
+            }
+            n => {
+                let file = Memory::default();
+                kdump([Codec::Lzo, Codec::Snappy][n - 2], 1, &file);
+                file.0.into_inner().unwrap()
+            }
+        };
+        // Half of the damage is where the headers are.
+        for (index, byte, in_headers) in damage {
+            let end = if in_headers { file.len().min(10_000) } else { file.len() };
+            file[index.index(end)] = byte;
+        }
+        if cut {
+            file.truncate(length.index(file.len()));
+        }
+        read_all(&file);
+    }
+}
