@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, Parser};
 use vmcore::codec::{Codec, Effort};
 
@@ -14,6 +15,9 @@ use super::summary::Saved;
 use crate::report;
 
 const NAME: &str = "makedumpfile";
+
+/// The heading of options whose work is not done here.
+const REFUSED: &str = "Known and refused";
 
 /// Make a small dump file of a memory image
 ///
@@ -101,49 +105,49 @@ struct Words {
 
 /// Words that are known, and whose work is not done here.
 #[derive(Debug, clap::Args)]
-#[command(next_help_heading = "Known and refused")]
+#[command(next_help_heading = REFUSED)]
 struct Later {
-    #[arg(short = 'e', group = "later", hide = true)]
+    #[arg(short = 'e', hide = true)]
     exclude_vmemmap: bool,
-    #[arg(short = 'x', group = "later", hide = true)]
+    #[arg(short = 'x', hide = true)]
     vmlinux: Option<PathBuf>,
-    #[arg(short = 'i', group = "later", hide = true)]
+    #[arg(short = 'i', hide = true)]
     vmcoreinfo: Option<PathBuf>,
-    #[arg(short = 'g', group = "later", hide = true)]
+    #[arg(short = 'g', hide = true)]
     generate: Option<PathBuf>,
-    #[arg(short = 'L', group = "later", hide = true)]
+    #[arg(short = 'L', hide = true)]
     limit: Option<String>,
-    #[arg(short = 'X', group = "later", hide = true)]
+    #[arg(short = 'X', hide = true)]
     exclude_xen: bool,
-    #[arg(long, group = "later", hide = true)]
+    #[arg(long, hide = true)]
     xen_syms: Option<PathBuf>,
-    #[arg(long, group = "later", hide = true)]
+    #[arg(long, hide = true)]
     xen_vmcoreinfo: Option<PathBuf>,
-    #[arg(long = "xen_phys_start", group = "later", hide = true)]
+    #[arg(long = "xen_phys_start", hide = true)]
     xen_phys_start: Option<String>,
-    #[arg(long, group = "later", hide = true)]
+    #[arg(long, hide = true)]
     config: Option<PathBuf>,
-    #[arg(long, group = "later", hide = true)]
+    #[arg(long, hide = true)]
     eppic: Option<PathBuf>,
-    #[arg(long, group = "later", hide = true)]
+    #[arg(long, hide = true)]
     extension: Option<PathBuf>,
-    #[arg(long, group = "later", hide = true)]
+    #[arg(long, hide = true)]
     split: bool,
-    #[arg(long, group = "later", hide = true)]
+    #[arg(long, hide = true)]
     splitblock_size: Option<String>,
-    #[arg(long, group = "later", hide = true)]
+    #[arg(long, hide = true)]
     reassemble: bool,
-    #[arg(long, group = "later", hide = true)]
+    #[arg(long, hide = true)]
     diskset: Option<PathBuf>,
-    #[arg(long, group = "later", hide = true)]
+    #[arg(long, hide = true)]
     dump_dmesg: bool,
-    #[arg(long, group = "later", hide = true)]
+    #[arg(long, hide = true)]
     partial_dmesg: bool,
-    #[arg(long, group = "later", hide = true)]
+    #[arg(long, hide = true)]
     mem_usage: bool,
-    #[arg(long, group = "later", hide = true)]
+    #[arg(long, hide = true)]
     check_params: bool,
-    #[arg(long, group = "later", hide = true)]
+    #[arg(long, hide = true)]
     vtop: Option<String>,
 }
 
@@ -201,12 +205,12 @@ fn failed(speak: bool) -> ExitCode {
 
 /// The first word whose work is not done here, as it is spelled.
 fn refused(matches: &clap::ArgMatches) -> Option<String> {
-    use clap::parser::ValueSource;
     let command = command();
-    let mut later = command.get_groups().find(|group| group.get_id() == "later")?.get_args();
-    let given = |id: &&clap::Id| matches.value_source(id.as_str()) == Some(ValueSource::CommandLine);
-    let id = later.find(given)?;
-    let option = command.get_arguments().find(|option| option.get_id() == id)?;
+    let given = |option: &&clap::Arg| {
+        option.get_help_heading() == Some(REFUSED)
+            && matches.value_source(option.get_id().as_str()) == Some(ValueSource::CommandLine)
+    };
+    let option = command.get_arguments().find(given)?;
     let long = option.get_long().map(|long| format!("--{long}"));
     long.or_else(|| option.get_short().map(|short| format!("-{short}")))
 }
@@ -267,5 +271,40 @@ impl Words {
     fn rearrange(&self) -> anyhow::Result<()> {
         let [goal] = self.files.as_slice() else { anyhow::bail!("one file is wanted: DUMPFILE") };
         super::rearrange::from(std::io::stdin().lock(), goal, self.force)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused_of(line: &str) -> Option<String> {
+        refused(&command().try_get_matches_from(line.split(' ')).unwrap())
+    }
+
+    #[test]
+    fn the_table_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_not_done_here_is_refused_by_name() {
+        for (words, name) in [
+            ("--split a b c", "--split"),
+            ("--reassemble a b", "--reassemble"),
+            ("--dump-dmesg a b", "--dump-dmesg"),
+            ("--mem-usage /proc/kcore", "--mem-usage"),
+            ("-x vmlinux -d 31 a b", "-x"),
+            ("-e -l a b", "-e"),
+            ("-L 10 a b", "-L"),
+            ("--config=rules a b", "--config"),
+        ] {
+            assert_eq!(refused_of(&format!("makedumpfile {words}")).as_deref(), Some(name), "{words}");
+        }
+        for words in
+            ["-l -d 31 a b", "-F -c a", "-R a", "--num-threads 2 --message-level 7 -z -d 1,31 a b", "-E a b"]
+        {
+            assert_eq!(refused_of(&format!("makedumpfile {words}")), None, "{words}");
+        }
     }
 }
