@@ -116,6 +116,8 @@ fn miri() -> Verdict {
     for package in UNDER_MIRI.iter().filter(|package| tree::root().join("crates").join(package).exists()) {
         miri.args(["--package", package]);
     }
+    // proptest looks for the cases that failed before, and miri takes a thousand times as long for each.
+    miri.env("MIRIFLAGS", "-Zmiri-disable-isolation").env("PROPTEST_CASES", "4");
     said(miri.arg("--target-dir").arg(tree::target().join("miri")))
 }
 

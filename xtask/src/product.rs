@@ -70,11 +70,13 @@ pub(crate) fn static_program(package: &str, name: &str) -> Result<PathBuf> {
 
 /// The programs that check and measure in a guest: they are examples of how the interface is used.
 fn instruments() -> Result<Vec<PathBuf>> {
-    let built = build_static("kjump", &["--examples"])?.join("examples");
-    let sources = fs::read_dir(tree::root().join("crates/kjump/examples"))?;
-    let mut programs: Vec<PathBuf> = sources
-        .map(|source| Ok(built.join(source?.file_name()).with_extension("")))
-        .collect::<Result<_>>()?;
+    let mut programs = Vec::new();
+    for package in ["kjump", "sys"] {
+        let built = build_static(package, &["--examples"])?.join("examples");
+        for source in fs::read_dir(tree::root().join("crates").join(package).join("examples"))? {
+            programs.push(built.join(source?.file_name()).with_extension(""));
+        }
+    }
     programs.sort();
     Ok(programs)
 }

@@ -5,7 +5,7 @@
 
 use std::io;
 use std::mem::size_of;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use abi::device::{
@@ -274,6 +274,12 @@ impl Device {
         let request = unsafe { Updater::<NUMBER, T>::new(structure) };
         // SAFETY: the caller promises that what the structure points at may be read and written.
         unsafe { ioctl(&self.file, request) }
+    }
+}
+
+impl AsFd for Device {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.file.as_fd()
     }
 }
 

@@ -1,0 +1,261 @@
+//! Several processes, several images, several calls at once.
+
+use std::fs;
+use std::io::{self, Read as _};
+use std::process::{Child, Command, Stdio};
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use abi::device::{quiesce, reason};
+use anyhow::{Context as _, Result, bail, ensure};
+use rustix::io::Errno;
+use sys::{Device, ImageName, Refusal};
+
+use crate::image::{Image, Plan, level, refused};
+use crate::memory::Before;
+use crate::numbers::{Numbers, argument};
+
+/// Where the images of several processes go, 64 KiB apart.
+const PLACES: u64 = 0x30_0000;
+
+/// This program in another process, as [`caller`].
+fn start_caller(place: u64, count: u64, level: &str) -> Result<Child> {
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["caller", &place.to_string(), &count.to_string(), level]);
+    Ok(command.stdin(Stdio::piped()).spawn()?)
+}
+
+/// `caller PLACE COUNT LEVEL`: loads an image of its own, waits for the end of its input, and calls; expects right
+/// results, and waits while others call.
+pub(crate) fn caller(arguments: &[String]) -> Result<()> {
+    let (place, count) = (argument(arguments, 0, "PLACE")?, argument(arguments, 1, "COUNT")?);
+    let level = level(arguments.get(2).context("LEVEL is missing")?)?;
+    let image = Plan::payload("sum64")?.moved_to(PLACES + place * 0x1_0000).load()?;
+    io::stdin().read_to_end(&mut Vec::new())?;
+    let mut waited = 0_u64;
+    for turn in 1..=count {
+        let call = loop {
+            match image.device.call([turn, place, 0, 0, 0, 0], level) {
+                Ok(call) => break call,
+                Err(refusal) if is_busy(&refusal) => waited += 1,
+                Err(refusal) => return Err(refusal.into()),
+            }
+            thread::yield_now();
+        };
+        ensure!(call.value == turn + 2 * place + 1000 * turn, "turn {turn}: {call:x?}");
+    }
+    println!("place {place}: {count} calls, {waited} times another's turn");
+    Ok(())
+}
+
+/// Another image is called, or another suspend is under way.
+fn is_busy(refusal: &Refusal) -> bool {
+    let busy = u64::from(Errno::BUSY.raw_os_error().unsigned_abs());
+    let said = (refusal.diagnosis.reason, refusal.diagnosis.numbers[0]);
+    said == (reason::UNDER_WAY, 2) || said == (reason::SUSPEND_FAILED, busy)
+}
+
+/// `several PROCESSES COUNT LEVEL...`: each calls its own image; each gets its own results.
+pub(crate) fn several(arguments: &[String]) -> Result<()> {
+    let (processes, count) = (argument(arguments, 0, "PROCESSES")?, argument(arguments, 1, "COUNT")?);
+    let device = Device::open()?;
+    let before = Before::now(&device)?;
+    let levels = arguments[2..].iter().cycle();
+    let children = (0..processes).zip(levels).map(|(place, level)| start_caller(place, count, level));
+    let mut children = children.collect::<Result<Vec<_>>>()?;
+    wait_until("all images are there", || Ok(device.info()?.images == processes))?;
+    for child in &mut children {
+        drop(child.stdin.take());
+    }
+    for child in &mut children {
+        ensure!(child.wait()?.success(), "a process failed");
+    }
+    before.check(&device, 16 * processes)
+}
+
+fn wait_until(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(30);
+    while !done()? {
+        ensure!(Instant::now() < end, "not in 30 s: {what}");
+        sleep(Duration::from_millis(5));
+    }
+    Ok(())
+}
+
+/// `spinning`: while one image is being called, everything that would disturb it is refused, and the rest works.
+pub(crate) fn spinning(_: &[String]) -> Result<()> {
+    let name: ImageName = "spinner".parse()?;
+    let spinner = Plan::payload("spin64")?.load()?;
+    spinner.device.keep(&name)?;
+    let attached = Device::open()?;
+    attached.attach(&name)?;
+    let other = Plan::payload("sum64")?.load()?;
+    let long = 3000 * other.device.info()?.tsc_khz;
+    // The CPU that is in the image answers to nobody.
+    stay_on_cpu(0)?;
+    thread::scope(|scope| {
+        let call = scope.spawn(|| {
+            stay_on_cpu(1)?;
+            spinner.call(&[long], quiesce::NONE)
+        });
+        wait_awake(Duration::from_millis(1000));
+        meanwhile(&[&spinner.device, &attached], &other, spinner.load.control_page)?;
+        ensure!(!call.is_finished(), "the call was too short to tell");
+        let call = call.join().ok().context("the caller panicked")??;
+        ensure!(call.value >= long, "{call:x?}");
+        Ok(())
+    })?;
+    attached.unload()?;
+    other.gives(1000, &[], quiesce::NONE)?;
+    println!("nothing got in the way of a call");
+    Ok(())
+}
+
+fn meanwhile(spinners: &[&Device], other: &Image, address: u64) -> Result<()> {
+    let mut byte = [0];
+    for device in spinners {
+        busy(device.call([1, 0, 0, 0, 0, 0], quiesce::NONE), 1)?;
+    }
+    let [own, attached] = spinners else { bail!("two files have the image") };
+    busy(attached.read(address, &mut byte), 1)?;
+    busy(attached.write(address, &byte), 1)?;
+    busy(own.keep(&"another".parse()?), 1)?;
+    refused(own.unload(), Errno::BUSY, reason::NONE)?;
+    busy(other.device.call([0; 6], quiesce::NONE), 2)?;
+    // Claiming pages asks all CPUs.
+    Plan::payload("sum32")?.unclaimed().load().context("a load meanwhile")?;
+    ensure!(attached.images()?.len() == 2, "the images cannot be listed meanwhile");
+    Ok(())
+}
+
+fn stay_on_cpu(cpu: usize) -> Result<()> {
+    let mut only = rustix::thread::CpuSet::new();
+    only.set(cpu);
+    Ok(rustix::thread::sched_setaffinity(None, &only)?)
+}
+
+/// A timer may be one of the CPU that answers to nobody.
+fn wait_awake(time: Duration) {
+    let start = Instant::now();
+    while start.elapsed() < time {
+        std::hint::spin_loop();
+    }
+}
+
+/// Somebody else is at it: 1 with this image, 2 with another.
+fn busy<T: std::fmt::Debug>(result: Result<T, Refusal>, whose: u64) -> Result<()> {
+    let refusal = refused(result, Errno::BUSY, reason::UNDER_WAY)?;
+    ensure!(refusal.diagnosis.numbers[0] == whose, "{refusal:x?}");
+    Ok(())
+}
+
+/// `kept`: what is kept outlives its file, is the same image for everybody who attaches to it, and goes when the last
+/// one lets go of it.
+pub(crate) fn kept(_: &[String]) -> Result<()> {
+    let (name, name2): (ImageName, ImageName) = ("one".parse()?, "two".parse()?);
+    let watcher = Device::open()?;
+    let before = Before::now(&watcher)?;
+    let first = Plan::payload("sum64")?.load()?;
+    first.gives(1000, &[], quiesce::AUTO)?;
+    first.device.keep(&name)?;
+    refused(first.device.keep(&name2), Errno::EXIST, reason::BAD_NAME)?;
+    let other = Plan::payload("sum32")?.load()?;
+    refused(other.device.keep(&name), Errno::EXIST, reason::BAD_NAME)?;
+    refused(other.device.attach(&name), Errno::BUSY, reason::ALREADY_LOADED)?;
+    other.device.unload()?;
+    refused(other.device.call([0; 6], quiesce::AUTO), Errno::NOENT, reason::NOT_LOADED)?;
+    refused(other.device.attach(&name2), Errno::NOENT, reason::NO_SUCH_IMAGE)?;
+    other.device.attach(&name)?;
+    other.gives(2000, &[], quiesce::AUTO)?;
+    drop(first);
+    other.gives(3000, &[], quiesce::AUTO)?;
+    drop(other);
+    let images = watcher.images()?;
+    ensure!(images.len() == 1 && ImageName::from_words(images[0].name) == Some(name.clone()), "{images:x?}");
+    ensure!(images[0].calls == 3 && images[0].loader == u64::from(std::process::id()), "{images:x?}");
+    let (a, b) = (Device::open()?, Device::open()?);
+    a.attach(&name)?;
+    b.attach(&name)?;
+    a.unload()?;
+    refused(Device::open()?.attach(&name), Errno::NOENT, reason::NO_SUCH_IMAGE)?;
+    ensure!(b.call([0; 6], quiesce::AUTO)?.value == 4000, "it is gone though a file has it");
+    b.keep(&name2)?;
+    b.unload()?;
+    refused(b.unload(), Errno::NOENT, reason::NONE)?;
+    before.check(&watcher, 64)?;
+    println!("kept, shared, let go of");
+    Ok(())
+}
+
+/// `loading SECONDS`: loads and closes images again and again.
+pub(crate) fn loading(arguments: &[String]) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(argument(arguments, 0, "SECONDS")?);
+    let mut loads = 0;
+    while Instant::now() < end {
+        let plan = Plan::payload("window64-1")?;
+        let plan = if loads % 2 == 0 { plan.unclaimed() } else { plan };
+        ensure!(plan.load()?.load.pages == plan.pages(), "not all pages");
+        loads += 1;
+    }
+    println!("{loads} loads");
+    ensure!(loads > 0, "no load was done");
+    Ok(())
+}
+
+/// `sleepless SECONDS`: calls an image again and again while something else suspends the system.
+pub(crate) fn sleepless(arguments: &[String]) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(argument(arguments, 0, "SECONDS")?);
+    let image = Plan::payload("sum64")?.load()?;
+    let (mut made, mut refusals) = (0, 0);
+    for level in [quiesce::NONE, quiesce::STOP, quiesce::SUSPEND].into_iter().cycle() {
+        if Instant::now() > end {
+            break;
+        }
+        match image.device.call([5, 0, 0, 0, 0, 0], level) {
+            Ok(call) => {
+                made += 1;
+                ensure!(call.value == 5 + 1000 * made, "{call:x?}");
+            }
+            Err(refusal) if is_busy(&refusal) => refusals += 1,
+            Err(refusal) => return Err(refusal.into()),
+        }
+    }
+    println!("{made} calls, {refusals} refused because the system was going to sleep");
+    ensure!(made > 10, "too few calls");
+    Ok(())
+}
+
+/// `storm SECONDS SEED`: processes that load, call and close at all levels are killed at any moment; the machine and
+/// the module do not mind.
+pub(crate) fn storm(arguments: &[String]) -> Result<()> {
+    let end = Instant::now() + Duration::from_secs(argument(arguments, 0, "SECONDS")?);
+    let mut numbers = Numbers(argument(arguments, 1, "SEED")?);
+    let device = Device::open()?;
+    let before = Before::now(&device)?;
+    let (mut killed, mut children) = (0_u64, Vec::new());
+    while Instant::now() < end {
+        let level = ["none", "stop", "suspend", "auto"][(numbers.next() % 4) as usize];
+        let place = killed + children.len() as u64;
+        let mut child = start_caller(place % 64, u64::MAX / 2000, level)?;
+        drop(child.stdin.take());
+        children.push(child);
+        sleep(Duration::from_millis(numbers.next() % 300));
+        if children.len() > 3 {
+            let mut victim = children.swap_remove((numbers.next() % children.len() as u64) as usize);
+            victim.kill()?;
+            victim.wait()?;
+            killed += 1;
+        }
+    }
+    for mut child in children {
+        child.kill()?;
+        child.wait()?;
+        killed += 1;
+    }
+    println!("{killed} processes killed");
+    before.check(&device, 4 * killed + 64)?;
+    Plan::payload("sum64")?.load()?.gives(1000, &[], quiesce::NONE)?;
+    let online = fs::read_to_string("/sys/devices/system/cpu/online")?;
+    println!("CPUs online: {}", online.trim());
+    Ok(())
+}

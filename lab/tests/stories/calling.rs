@@ -1,0 +1,85 @@
+//! Calls give right results in every mode and at every level, and leave the machine as it was.
+
+use lab::Result;
+use lab::story::{Story, vm};
+
+pub(crate) const STORIES: &[Story] = &[
+    Story::new(
+        "results_state_and_buffers_are_right_at_every_level",
+        &["6.1"],
+        results_state_and_buffers_are_right,
+    ),
+    Story::new(
+        "memory_kept_from_the_kernel_is_called_as_it_is",
+        &["6.1"],
+        memory_kept_from_the_kernel_is_called_as_it_is,
+    ),
+    Story::new("exceptions_come_back_with_their_place_and_registers", &["6.1"], exceptions_come_back),
+    Story::new("careless_images_leave_the_cpu_as_it_was", &["6.1"], careless_images_leave_the_cpu_as_it_was),
+    Story::new("a_module_calls_an_image_like_a_function", &["6.1"], a_module_calls_an_image_like_a_function),
+];
+
+fn results_state_and_buffers_are_right(on: &str) -> Result<()> {
+    vm(on)
+        .smp(2)
+        .run(
+            "set -e
+            guest calls 500 none auto
+            guest calls 20 stop suspend none
+            guest buffers none stop suspend
+            guest wandering none stop suspend
+            guest in-use
+            kjump call --repeat 3 /lib/kjump/payloads/sum64 1 2 3 4 5 6 | grep -w 3091",
+        )?
+        .succeeded()
+        .kernel_is_content();
+    Ok(())
+}
+
+fn memory_kept_from_the_kernel_is_called_as_it_is(on: &str) -> Result<()> {
+    vm(on)
+        .smp(2)
+        .append("memmap=64M$0x10000000")
+        .run("guest vouched 0x10000000 0x14000000 none stop auto suspend")?
+        .succeeded()
+        .kernel_is_content();
+    Ok(())
+}
+
+fn exceptions_come_back(on: &str) -> Result<()> {
+    vm(on).smp(2).run("guest faults none stop auto suspend")?.succeeded().kernel_is_content();
+    Ok(())
+}
+
+fn careless_images_leave_the_cpu_as_it_was(on: &str) -> Result<()> {
+    vm(on)
+        .smp(2)
+        .driver("msr")
+        .run(
+            "guest dirty 100 none && guest dirty 5 stop suspend || exit 1
+            trap 'echo a signal came' USR1
+            kill -USR1 $$
+            guest crash
+            [ $? = 139 ] && echo an exception became a signal
+            timeout 1 sleep 10
+            [ $? = 143 ] && echo a timer ran out
+            [ $(nproc) = 2 ]",
+        )?
+        .succeeded()
+        .says("a signal came")
+        .says("an exception became a signal")
+        .says("a timer ran out")
+        .kernel_is_content();
+    Ok(())
+}
+
+fn a_module_calls_an_image_like_a_function(on: &str) -> Result<()> {
+    vm(on)
+        .run("modprobe kjump_sample && ! rmmod kjump && rmmod kjump_sample && rmmod kjump")?
+        .succeeded()
+        .kernel_says("1000 + 2 * 7 = 1014")
+        .kernel_says("2000 + 2 * 7 = 2014")
+        .kernel_says("the code says it was called 2 times")
+        .kernel_is_content();
+    Ok(())
+}
