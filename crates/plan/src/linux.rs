@@ -1,7 +1,7 @@
 //! Linux for x86 by its 64-bit entry point (`Documentation/arch/x86/boot.rst`, "64-bit Boot Protocol").
 //!
 //! Three things need a place: the kernel with the memory it takes before it reads the memory map, the initrds one behind
-//! the other, and the [handoff](handoff) with all that is told.
+//! the other, and the `handoff` with all that is told.
 
 mod boot_params;
 mod command_line;

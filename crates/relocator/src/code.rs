@@ -31,7 +31,7 @@ pub mod entry_offset {
     }
 
     /// The page mover, to be called in 64-bit mode: `rdi` the head of a page list, `rsi` one of
-    /// [`abi::control::mover`], `rdx` a [`Direction`](super::Direction). Everything is to be identity-mapped.
+    /// [`abi::control::mover`], `rdx` a [`Direction`]. Everything is to be identity-mapped.
     pub fn move_pages() -> usize {
         offset_of_symbol(&raw const kjump_move_pages)
     }

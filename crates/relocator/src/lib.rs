@@ -17,7 +17,7 @@
 //! An exception in the image ends it: its handler writes down where it was and goes to `leave`.
 //!
 //! Nothing here decides anything. What is moved stands in the page list, what is called and how in the
-//! [`ControlTable`]; both were checked before.
+//! [`ControlTable`](abi::control::ControlTable); both were checked before.
 #![no_std]
 
 mod code;

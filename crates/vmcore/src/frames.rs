@@ -7,7 +7,7 @@ use phys::{FRAME_END, Pfn};
 /// Words in a [`Chunk`].
 const WORDS: usize = 512;
 
-/// Frames in a [`Chunk`]: 128 MiB of memory, one section of x86-64's sparse memory model.
+/// Frames in a `Chunk`: 128 MiB of memory, one section of x86-64's sparse memory model.
 pub const CHUNK_FRAMES: u64 = CHUNK as u64;
 
 /// The same, for places within a chunk.

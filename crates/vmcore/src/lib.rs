@@ -1,6 +1,6 @@
 //! Memory images: the formats of crash dumps, which of their pages to keep, and how to write them.
 //!
-//! An [`Image`] is read from whatever is [`ReadAt`]; [`select()`] decides which of its pages are kept; [`write`] lays them
+//! An [`Image`] is read from whatever is [`ReadAt`]; [`select()`] decides which of its pages are kept; [`mod@write`] lays them
 //! out and writes them to whatever is [`WriteAt`]. Nothing here opens a file or asks for the time.
 #![forbid(unsafe_code)]
 
