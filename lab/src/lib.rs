@@ -27,5 +27,6 @@ pub use error::{Error, Result};
 pub use job::Job;
 pub use kernel::Kernel;
 pub use kit::{Kit, Product};
+pub use log::complaints;
 pub use outcome::{Ended, Listener, Outcome};
 pub use vm::{Machine, Vm};

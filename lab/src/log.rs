@@ -92,7 +92,8 @@ fn forget_old(runs: &Path) {
 }
 
 /// The lines of a kernel log that tell of a fault the kernel survived.
-pub(crate) fn complaints(serial: &str) -> Vec<&str> {
+#[must_use]
+pub fn complaints(serial: &str) -> Vec<&str> {
     const SIGNS: [&str; 8] = [
         "WARNING: CPU",
         "WARNING: possible",

@@ -21,9 +21,11 @@ const fn payload(name: &'static str, address: u64, defines: &'static [&'static s
     Payload { name, address, defines }
 }
 
-const PAYLOADS: [Payload; 15] = [
+const PAYLOADS: [Payload; 17] = [
     payload("sum64", 0x20_0000, &[]),
     payload("sum32", 0x21_0000, &[]),
+    payload("sum64-high", 0x1000_0000, &[]),
+    payload("sum32-high", 0x1001_0000, &[]),
     payload("fault64", 0x22_0000, &[]),
     payload("fault32", 0x23_0000, &[]),
     payload("dirty64", 0x24_0000, &[]),

@@ -6,6 +6,7 @@ mod figure;
 mod image;
 mod latency;
 mod live;
+#[path = "../underneath/physical.rs"]
 mod physical;
 mod spread;
 

@@ -1,31 +1,40 @@
-//! Loads an image over this very program's memory, calls it, and looks whether the memory is as it was.
+//! Calls an image in place of memory that is in use, and shows that nothing of that memory is lost.
 //!
-//! The program fills memory with a pattern, asks the kernel which page frames it lies in, and loads an image of as many
-//! segments of one page each, whose destinations are exactly these frames. The system is suspended for a call; the image
-//! finds its own pages there, zeroes, and overwrites them. Back again, every byte must be the pattern's.
+//! The memory is this program's own pages, filled with known words and loaded over one by one, and the kernel's code and
+//! read-only data. The image adds up and overwrites all of it, and finds its own words there, not those of program and
+//! kernel. After each call, physical memory, read through `/proc/kcore`, holds what it held before, byte for byte. Only
+//! the kernel's code is not compared, as the kernel itself changes it now and then (jump labels): that it runs has to do.
 #![forbid(unsafe_code)]
 
-mod image;
+mod kcore;
 mod memory;
+mod overlay;
+mod physical;
 
 use std::process::ExitCode;
 
-use abi::device::quiesce;
-use anyhow::{Result, ensure};
+use abi::device::{Ticks, quiesce, status};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
+use serde::Serialize;
+use sys::Device;
 
-use image::Image;
-use memory::Memory;
+use memory::{Contents, Digests, Memory};
+use overlay::Overlay;
+use physical::Page;
 
-/// Loads an image over this program's memory, calls it, and looks whether the memory is as it was
+/// Calls an image in place of this program's and the kernel's memory, and checks that the memory is as before
 #[derive(Parser)]
 struct Words {
-    /// How much memory
-    #[arg(default_value_t = 32)]
-    mebibytes: usize,
-    /// How many calls
+    /// How much memory of this program's
+    #[arg(default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..1 << 20))]
+    mebibytes: u64,
+    /// Calls
     #[arg(long, default_value_t = 2)]
     calls: u64,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 fn main() -> ExitCode {
@@ -38,25 +47,92 @@ fn main() -> ExitCode {
     }
 }
 
+/// What became of it.
+#[derive(Serialize)]
+struct Report {
+    /// Pages of this program's, of the kernel's code and of its read-only data; all in use.
+    own_pages: usize,
+    kernel_code_pages: usize,
+    kernel_data_pages: usize,
+    before: Digests,
+    after: Digests,
+    /// What the calls returned, which is what the image found: its own words, then what the call before had written.
+    values: Vec<u64>,
+    /// Of each call, by the time stamp counter.
+    milliseconds: Vec<f64>,
+}
+
 fn run(words: &Words) -> Result<()> {
-    let memory = Memory::filled(words.mebibytes << 8);
-    let (frames, before) = (memory.frames()?, memory.hash());
-    let image = Image::load(&frames)?;
-    println!("{} pages of memory, scattered over {} ranges, hash {before:016x}", frames.len(), runs(&frames));
-    for number in 1..=words.calls {
-        let call = image.call(quiesce::SUSPEND)?;
-        let expected = if number == 1 { 0 } else { image.words() };
-        ensure!(call.value == expected, "the image found {} of its words set, not {expected}", call.value);
-        println!("call {number}: the image found {} of its {} words set", call.value, image.words());
+    let own: Vec<Page> = (0..words.mebibytes << 8).map(|number| known_page(1, number)).collect();
+    let memory = Memory::find(&own)?;
+    let before = memory.read()?;
+    before.check_own(&own)?;
+    let (values, milliseconds) = calls(words.calls, &own, &memory, &before)?;
+    memory.check_place(&own)?;
+    print(
+        &Report {
+            own_pages: memory.own.len(),
+            kernel_code_pages: memory.kernel_code.len(),
+            kernel_data_pages: memory.kernel_data.len(),
+            before: before.digests(),
+            after: memory.read()?.digests(),
+            values,
+            milliseconds,
+        },
+        words.json,
+    )
+}
+
+/// Has an image overwrite the memory, and compares it after each call. Returns results and times.
+fn calls(count: u64, own: &[Page], memory: &Memory, before: &Contents) -> Result<(Vec<u64>, Vec<f64>)> {
+    let device = Device::open()?;
+    let khz = device.info()?.tsc_khz;
+    let overlay = Overlay::new(memory.frames(), |number| known_page(2, number))?;
+    let load = overlay.load(&device)?;
+    ensure!(load.in_use == load.pages, "{} of {} pages are not in use", load.pages - load.in_use, load.pages);
+    let (mut values, mut milliseconds) = (Vec::new(), Vec::new());
+    let mut expected = overlay.words().fold(0, u64::wrapping_add);
+    for number in 1..=count {
+        let call = device.call([overlay.table(), number, 0, 0, 0, 0], quiesce::SUSPEND)?;
+        ensure!(call.status == status::RETURNED, "the image ends in exception {}", call.fault.vector);
+        ensure!(call.value == expected, "call {number} returned {:#x} and not {expected:#x}", call.value);
+        memory.compare(before).with_context(|| format!("after call {number}"))?;
+        ensure!(is_known(own), "after call {number} this program finds other words in its memory");
+        // The image wrote the number over all of its words.
+        expected = (overlay.words().count() as u64).wrapping_mul(number);
+        values.push(call.value);
+        milliseconds.push(in_milliseconds(&call.ticks, khz));
     }
-    ensure!(memory.frames()? == frames, "the memory lies elsewhere now");
-    let after = memory.hash();
-    println!("after the calls: hash {after:016x}");
-    ensure!(after == before && memory.is_filled(), "the memory is not as it was");
+    Ok((values, milliseconds))
+}
+
+fn print(report: &Report, json: bool) -> Result<()> {
+    if json {
+        println!("{}", serde_json::to_string(&report)?);
+        return Ok(());
+    }
+    let Report { own_pages, kernel_code_pages, kernel_data_pages, before, after, .. } = report;
+    println!(
+        "{} calls of an image in place of {own_pages} pages of this program, {kernel_code_pages} of the kernel's code \
+         and {kernel_data_pages} of its read-only data",
+        report.values.len()
+    );
+    println!("this program's pages:    hash {} before, {} after", before.own, after.own);
+    println!("kernel's read-only data: hash {} before, {} after", before.kernel_data, after.kernel_data);
     Ok(())
 }
 
-/// How many runs of neighbouring frames there are.
-fn runs(frames: &[phys::Pfn]) -> usize {
-    1 + frames.windows(2).filter(|pair| pair[0].checked_add(1) != Some(pair[1])).count()
+/// The words of a page, for this program's pages and for the image's.
+fn known_page(seed: u64, number: u64) -> Page {
+    let first = seed << 48 | number << 9;
+    Page(std::array::from_fn(|word| (first | word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)))
+}
+
+fn is_known(own: &[Page]) -> bool {
+    own.iter().zip(0..).all(|(page, number)| *page == known_page(1, number))
+}
+
+#[expect(clippy::cast_precision_loss, reason = "53 bits of ticks are weeks")]
+fn in_milliseconds(ticks: &Ticks, khz: u64) -> f64 {
+    (ticks.quiesce + ticks.enter + ticks.run + ticks.leave + ticks.resume) as f64 / khz as f64
 }

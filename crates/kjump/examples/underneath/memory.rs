@@ -1,60 +1,103 @@
-//! Memory of known content, and where it lies.
+//! The memory that the image lies over.
 
-use std::fs::File;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::os::unix::fs::FileExt as _;
+use std::fs;
+use std::hash::{DefaultHasher, Hasher as _};
 
 use anyhow::{Context as _, Result, ensure};
-use phys::{PAGE_SIZE, Pfn};
+use machine::iomem::{self, MemoryMap};
+use phys::{PAGE_SIZE, Pfn, PhysRange};
+use serde::Serialize;
 
-#[repr(C, align(4096))]
-#[derive(Clone, Copy)]
-struct Page([u64; 512]);
+use crate::kcore::Kcore;
+use crate::physical::{Page, frames_of};
 
-/// Pages of a pattern in which no two words are the same.
+/// Where it is.
 pub(crate) struct Memory {
-    pages: Vec<Page>,
+    kcore: Kcore,
+    pub(crate) own: Vec<Pfn>,
+    pub(crate) kernel_code: Vec<Pfn>,
+    pub(crate) kernel_data: Vec<Pfn>,
+}
+
+/// What it holds, as far as nobody else changes it.
+pub(crate) struct Contents {
+    own: Vec<u8>,
+    kernel_data: Vec<u8>,
+}
+
+/// Numbers that other contents would hardly have.
+#[derive(Serialize)]
+pub(crate) struct Digests {
+    pub(crate) own: String,
+    pub(crate) kernel_data: String,
 }
 
 impl Memory {
-    pub(crate) fn filled(pages: usize) -> Self {
-        let page = |number: usize| Page(std::array::from_fn(|word| pattern(number, word)));
-        Self { pages: (0..pages).map(page).collect() }
+    /// A program's pages, and the kernel's code and read-only data.
+    pub(crate) fn find(own: &[Page]) -> Result<Self> {
+        const PATH: &str = "/proc/iomem";
+        let map = iomem::parse(&fs::read_to_string(PATH).context(PATH)?).context(PATH)?;
+        Ok(Self {
+            kcore: Kcore::open()?,
+            own: frames_of(own)?,
+            kernel_code: resource(&map, "Kernel code")?,
+            kernel_data: resource(&map, "Kernel rodata")?,
+        })
     }
 
-    pub(crate) fn is_filled(&self) -> bool {
-        let right = |(number, page): (usize, &Page)| {
-            page.0.iter().enumerate().all(|(word, value)| *value == pattern(number, word))
-        };
-        self.pages.iter().enumerate().all(right)
+    pub(crate) fn frames(&self) -> Vec<Pfn> {
+        [self.own.as_slice(), &self.kernel_code, &self.kernel_data].concat()
     }
 
-    pub(crate) fn hash(&self) -> u64 {
-        let mut hasher = DefaultHasher::new();
-        for page in &self.pages {
-            page.0.hash(&mut hasher);
-        }
-        hasher.finish()
+    pub(crate) fn read(&self) -> Result<Contents> {
+        Ok(Contents { own: self.kcore.read(&self.own)?, kernel_data: self.kcore.read(&self.kernel_data)? })
     }
 
-    /// The page frames it lies in. Documentation/admin-guide/mm/pagemap.rst: a 64-bit word for each virtual page, bits 0
-    /// to 54 its frame number, bit 63 set if it is in memory.
-    pub(crate) fn frames(&self) -> Result<Vec<Pfn>> {
-        const PATH: &str = "/proc/self/pagemap";
-        let map = File::open(PATH).context(PATH)?;
-        let mut words = vec![0; self.pages.len() * 8];
-        map.read_exact_at(&mut words, self.pages.as_ptr().addr() as u64 / PAGE_SIZE * 8).context(PATH)?;
-        words.as_chunks().0.iter().map(|word| frame(u64::from_le_bytes(*word))).collect()
+    /// Compares every byte with what it was.
+    pub(crate) fn compare(&self, before: &Contents) -> Result<()> {
+        let after = self.read()?;
+        compare(&self.own, &before.own, &after.own).context("this program's memory")?;
+        compare(&self.kernel_data, &before.kernel_data, &after.kernel_data)
+            .context("the kernel's read-only data")
+    }
+
+    /// Checks that a program's pages are still where they were found.
+    pub(crate) fn check_place(&self, own: &[Page]) -> Result<()> {
+        ensure!(frames_of(own)? == self.own, "the kernel moved this program's pages");
+        Ok(())
     }
 }
 
-fn pattern(page: usize, word: usize) -> u64 {
-    ((page as u64) << 32 | word as u64).wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15)
+impl Contents {
+    /// Checks that it is a program's own pages that were read.
+    pub(crate) fn check_own(&self, own: &[Page]) -> Result<()> {
+        let known: Vec<u8> = own.iter().flat_map(|page| page.0).flat_map(u64::to_le_bytes).collect();
+        ensure!(self.own == known, "physical memory does not hold what this program wrote");
+        Ok(())
+    }
+
+    pub(crate) fn digests(&self) -> Digests {
+        Digests { own: digest(&self.own), kernel_data: digest(&self.kernel_data) }
+    }
 }
 
-fn frame(word: u64) -> Result<Pfn> {
-    let number = word & ((1 << 55) - 1);
-    ensure!(word >> 63 == 1, "a page that was just written to is not in memory");
-    ensure!(number != 0, "the kernel does not tell which pages are whose: this needs CAP_SYS_ADMIN");
-    Pfn::new(number).context("a page frame beyond all memory")
+fn resource(map: &MemoryMap, name: &str) -> Result<Vec<Pfn>> {
+    let found = map.resources().iter().find(|resource| resource.name == name);
+    let found = found.with_context(|| format!("/proc/iomem does not name: {name}"))?;
+    let range = PhysRange::within_bytes(found.first, found.size())?;
+    Ok((0..range.pages()).filter_map(|page| range.first().checked_add(page)).collect())
+}
+
+fn compare(frames: &[Pfn], before: &[u8], after: &[u8]) -> Result<()> {
+    let page_size = usize::try_from(PAGE_SIZE)?;
+    let pages = before.chunks(page_size).zip(after.chunks(page_size));
+    let changed = frames.iter().zip(pages).find(|(_, (before, after))| before != after);
+    ensure!(changed.is_none(), "page {:#x} changed", changed.map_or(0, |(frame, _)| frame.address().get()));
+    Ok(())
+}
+
+fn digest(bytes: &[u8]) -> String {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(bytes);
+    format!("{:016x}", hasher.finish())
 }
