@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The kernel's half of kjump: every call of the kernel's own functions stands here or in claim.c, and nothing is decided
- * here. Only exported symbols are used; kallsyms serves one convenience, and its absence is no error.
+ * The kernel's half of kjump: every call of the kernel's own functions stands here, and nothing is decided here.
+ * Only exported symbols are used; kallsyms serves one convenience, and its absence is no error.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -9,6 +9,7 @@
 #include <linux/delay.h>
 #include <linux/freezer.h>
 #include <linux/fs.h>
+#include <linux/gfp.h>
 #include <linux/io.h>
 #include <linux/ioport.h>
 #include <linux/kmsg_dump.h>
@@ -27,6 +28,7 @@
 #include <linux/timekeeping.h>
 #include <linux/uaccess.h>
 #include <linux/version.h>
+#include <linux/workqueue.h>
 #include <linux/cc_platform.h>
 #include <asm/cpufeature.h>
 #include <asm/desc.h>
@@ -56,6 +58,82 @@ u64 kjg_alloc(u32 order, bool low)
 	if (order)
 		split_page(page, order);
 	return page_to_phys(page);
+}
+
+void kjg_free(u64 page)
+{
+	__free_page(pfn_to_page(PHYS_PFN(page)));
+}
+
+bool kjg_clear(u64 start, u64 end)
+{
+#ifdef CONFIG_CONTIG_ALLOC
+	gfp_t flags = GFP_KERNEL | __GFP_NOWARN;
+
+	return !alloc_contig_range(PHYS_PFN(start), PHYS_PFN(end), MIGRATE_MOVABLE, flags);
+#else
+	return false;
+#endif
+}
+
+void kjg_free_block(u64 start)
+{
+	static_assert(pageblock_nr_pages == KJG_BLOCK_PAGES);
+	free_contig_range(PHYS_PFN(start), KJG_BLOCK_PAGES);
+}
+
+/* Free pages taken one by one, until those of [start, end) are among them. */
+struct catch {
+	u64 start, end, missing;
+	struct list_head wanted, others;
+};
+
+/* On its CPU, since every CPU keeps some free pages for itself. They are given back at once: no watermark counts. */
+static long take_free_pages(void *argument)
+{
+	struct catch *catch = argument;
+	struct page *page;
+
+	while (catch->missing && (page = alloc_page(__GFP_DMA | __GFP_MEMALLOC | __GFP_NOWARN))) {
+		bool hit = page_to_phys(page) >= catch->start && page_to_phys(page) < catch->end;
+
+		list_add(&page->lru, hit ? &catch->wanted : &catch->others);
+		catch->missing -= hit;
+	}
+	return 0;
+}
+
+/*
+ * The first 16 MiB are few enough to take all of their free pages, keep those wanted, and give the others back. The
+ * blocks there have pages in them that are bound to their place: the reserved ones below 1 MiB.
+ */
+bool kjg_catch(u64 start, u64 end)
+{
+	struct catch catch = { .start = start, .end = end, .missing = PHYS_PFN(end - start) };
+	struct page *page, *next;
+	int cpu;
+
+	INIT_LIST_HEAD(&catch.wanted);
+	INIT_LIST_HEAD(&catch.others);
+	for_each_online_cpu(cpu)
+		work_on_cpu_safe(cpu, take_free_pages, &catch);
+	if (catch.missing)
+		list_splice_init(&catch.wanted, &catch.others);
+	list_for_each_entry_safe(page, next, &catch.others, lru)
+		__free_page(page);
+	return !catch.missing;
+}
+
+static DEFINE_MUTEX(rust_lock);
+
+void kjg_lock(void)
+{
+	mutex_lock(&rust_lock);
+}
+
+void kjg_unlock(void)
+{
+	mutex_unlock(&rust_lock);
 }
 
 void *kjg_virtual(u64 physical)
@@ -661,8 +739,10 @@ static int ioctl_keep(struct open_file *open, struct kjump_name *request)
 	if (!is_name(request->name))
 		return fail(&request->diagnosis, -EINVAL, KJUMP_REASON_BAD_NAME, 0);
 	mutex_lock(&registry);
-	if (open->image->name[0] || find_name(request->name)) {
-		error = fail(&request->diagnosis, -EEXIST, KJUMP_REASON_BAD_NAME, 0);
+	if (open->image->name[0]) {
+		error = fail(&request->diagnosis, -EEXIST, KJUMP_REASON_BAD_NAME, 1);
+	} else if (find_name(request->name)) {
+		error = fail(&request->diagnosis, -EEXIST, KJUMP_REASON_BAD_NAME, 2);
 	} else {
 		memcpy(open->image->name, request->name, sizeof(request->name));
 		kref_get(&open->image->references);

@@ -48,7 +48,7 @@
 #define KJUMP_REASON_INTERRUPTED           111 /* numbers: pages done, pages in all */
 #define KJUMP_REASON_BAD_POINTER           112 /* numbers: virtual address */
 #define KJUMP_REASON_NOT_IN_IMAGE          113 /* numbers: physical address, length */
-#define KJUMP_REASON_BAD_NAME              114
+#define KJUMP_REASON_BAD_NAME              114 /* numbers, with EEXIST: 1 this image has one, 2 another has this */
 #define KJUMP_REASON_NO_SUCH_IMAGE         115
 #define KJUMP_REASON_NO_MEMORY             116 /* numbers: bytes */
 #define KJUMP_REASON_ENTRY_TOO_HIGH        117 /* numbers: entry point */

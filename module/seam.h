@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Between the two halves of the module: glue.c and claim.c, which call the kernel, and the Rust object, which thinks.
+ * Between the two halves of the module: glue.c, which calls the kernel, and the Rust object, which thinks.
  * rust/src/kernel.rs and rust/src/lib.rs say the same in Rust.
  */
 #ifndef KJUMP_SEAM_H
@@ -15,8 +15,16 @@
 u64 kjg_alloc(u32 order, bool low);
 void kjg_free(u64 page);
 /* Takes the pages of [start, end), all System RAM, away from whoever uses them; each can be freed alone. May sleep. */
-bool kjg_claim(u64 start, u64 end);
-/* Where the kernel reaches memory that kjg_alloc or kjg_claim gave. */
+bool kjg_clear(u64 start, u64 end);
+/* Takes the pages of [start, end), all in the zone for ISA DMA, if all are free; each can be freed alone. May sleep. */
+bool kjg_catch(u64 start, u64 end);
+/* Frees a block of KJG_BLOCK_PAGES, all of whose pages one kjg_clear took. */
+#define KJG_BLOCK_PAGES 512
+void kjg_free_block(u64 start);
+/* The lock of what the Rust object keeps between requests. May sleep. */
+void kjg_lock(void);
+void kjg_unlock(void);
+/* Where the kernel reaches memory that was taken so. */
 void *kjg_virtual(u64 physical);
 /* Where a page of the module's own text lies. */
 u64 kjg_text_physical(u64 address);

@@ -91,7 +91,8 @@ fn forget_old(runs: &Path) {
     }
 }
 
-/// The lines of a kernel log that tell of a fault the kernel survived.
+/// The lines of a kernel log that tell of a fault the kernel survived, but for the one that stock kernels have of their
+/// own: see `is_early_reseed`.
 #[must_use]
 pub fn complaints(serial: &str) -> Vec<&str> {
     const SIGNS: [&str; 8] = [
@@ -104,7 +105,42 @@ pub fn complaints(serial: &str) -> Vec<&str> {
         "INFO: task ",
         "rcu: INFO:",
     ];
-    serial.lines().filter(|line| SIGNS.iter().any(|sign| line.contains(sign))).collect()
+    let lines = reports(serial).into_iter().filter(|report| !is_early_reseed(report)).flatten();
+    lines.filter(|line| SIGNS.iter().any(|sign| line.contains(sign))).collect()
+}
+
+/// The log in parts: each report from `cut here` to `end trace` is one, and what lies between them.
+fn reports(serial: &str) -> Vec<Vec<&str>> {
+    let mut parts = vec![Vec::new()];
+    for line in serial.lines() {
+        if line.contains("[ cut here ]") {
+            parts.push(Vec::new());
+        }
+        if let Some(part) = parts.last_mut() {
+            part.push(line);
+        }
+        if line.contains("[ end trace ") {
+            parts.push(Vec::new());
+        }
+    }
+    parts
+}
+
+/// In the first two minutes after boot the kernel's random numbers are seeded anew every few seconds. Who wants one while
+/// the clocks are suspended, as ACPI's allocations do then, makes the kernel warn that it reads them. Its own suspend
+/// does that too; no harm comes of it.
+fn is_early_reseed(report: &[&str]) -> bool {
+    let count = |sign: &str| report.iter().filter(|line| line.contains(sign)).count();
+    let trace = report.iter().skip_while(|line| !line.contains("Call Trace:")).skip(1);
+    let caller = trace.into_iter().find(|line| !line.contains(" ? ") && line.contains("+0x"));
+    count("WARNING: CPU") == 1
+        && count("Call Trace:") == 1
+        && report.iter().any(|line| line.contains("WARNING: CPU") && line.contains(" ktime_get_seconds+"))
+        && caller.is_some_and(|line| line.contains(" crng_make_state+"))
+        && report.last().is_some_and(|line| line.contains("[ end trace "))
+        && ["BUG:", "Oops:", "general protection fault", "INFO: task ", "rcu: INFO:", "WARNING: possible"]
+            .iter()
+            .all(|sign| count(sign) == 0)
 }
 
 /// A log as text, whatever bytes are in it.
@@ -121,5 +157,44 @@ mod tests {
         let log =
             "[1.0] Linux version 6.1\n[2.0] WARNING: CPU: 0 PID: 1 at kernel/x.c:1\n[3.0] debug: fine\n";
         assert_eq!(complaints(log), ["[2.0] WARNING: CPU: 0 PID: 1 at kernel/x.c:1"]);
+    }
+
+    const RESEED: &str = "[6.1] ------------[ cut here ]------------
+[6.1] WARNING: CPU: 0 PID: 88 at kernel/time/timekeeping.c:975 ktime_get_seconds+0x3a/0x40
+[6.1] RIP: 0010:ktime_get_seconds+0x3a/0x40
+[6.1] Call Trace:
+[6.1]  <TASK>
+[6.1]  crng_make_state+0x5c/0x160
+[6.1]  get_random_u32+0x80/0xf0
+[6.1]  </TASK>
+[6.1] ---[ end trace 0000000000000000 ]---
+";
+
+    #[test]
+    fn a_reseed_while_clocks_are_suspended_is_no_complaint() {
+        assert_eq!(complaints(&format!("[1.0] before\n{RESEED}[7.0] after\n{RESEED}")), [""; 0]);
+    }
+
+    #[test]
+    fn whatever_differs_from_it_is_a_complaint() {
+        for (what, instead) in [
+            ("crng_make_state", "timespec64_add"),
+            (" crng_make_state", " ? crng_make_state"),
+            (
+                "WARNING: CPU: 0 PID: 88 at kernel/time/timekeeping.c:975 ktime_get_seconds",
+                "WARNING: CPU: 0 at x",
+            ),
+            ("</TASK>", "BUG: unable to handle page fault"),
+            ("[6.1] ---[ end trace 0000000000000000 ]---\n", ""),
+        ] {
+            let log = RESEED.replace(what, instead);
+            assert!(log != RESEED && !complaints(&log).is_empty(), "{log}");
+        }
+    }
+
+    #[test]
+    fn what_comes_beside_it_is_a_complaint() {
+        let log = format!("[5.0] rcu: INFO: stall\n{RESEED}[7.0] BUG: bad page state\n");
+        assert_eq!(complaints(&log), ["[5.0] rcu: INFO: stall", "[7.0] BUG: bad page state"]);
     }
 }

@@ -31,7 +31,7 @@ const FLAGS: [&str; 12] = [
 ];
 const TARGET: &str = "x86_64-unknown-none";
 /// What Kbuild sees besides the Rust object.
-const SOURCES: [&str; 6] = ["Kbuild", "claim.c", "glue.c", "kjump.h", "kjump_abi.h", "seam.h"];
+const SOURCES: [&str; 5] = ["Kbuild", "glue.c", "kjump.h", "kjump_abi.h", "seam.h"];
 /// The same for the sample.
 const SAMPLE_SOURCES: [&str; 4] = ["samples/Kbuild", "samples/kjump_sample.c", "kjump.h", "kjump_abi.h"];
 

@@ -109,7 +109,7 @@ pub mod reason {
     pub const BAD_POINTER: u64 = 112;
     /// The bytes asked for are not in the image. Numbers: physical address, length.
     pub const NOT_IN_IMAGE: u64 = 113;
-    /// The name is empty, not text, or kept already.
+    /// The name is empty or not text; or, with EEXIST, 1: this image is kept already, 2: another has this name.
     pub const BAD_NAME: u64 = 114;
     /// No image is kept under that name, or none has that id.
     pub const NO_SUCH_IMAGE: u64 = 115;

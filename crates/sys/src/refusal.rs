@@ -7,6 +7,8 @@ use abi::device::{Diagnosis, reason};
 
 /// `include/uapi/asm-generic/errno-base.h`: no such entry.
 const ENOENT: i32 = 2;
+/// Likewise: somebody is at it.
+const EBUSY: i32 = 16;
 /// Likewise: it is there already.
 const EEXIST: i32 = 17;
 /// Likewise: the file does not know the ioctl.
@@ -67,6 +69,7 @@ impl Refusal {
             reason::SUSPEND_FAILED => "the kernel log names the task or the device that did not stop",
             reason::WOKEN_UP => "try again; /sys/kernel/debug/wakeup_sources shows what wakes the system",
             reason::NOT_IN_IMAGE => "`kjump map` shows the image's addresses",
+            reason::BAD_NAME if self.is_kept_itself() => "`kjump status` shows its name",
             reason::BAD_NAME => "choose another name, or unload the image that has it",
             reason::NO_SUCH_IMAGE => "`kjump status` lists the images",
             reason::NO_MEMORY => "free memory or load a smaller image",
@@ -82,9 +85,17 @@ impl Refusal {
         })
     }
 
+    /// Whether the image was to be given a name, and has one.
+    const fn is_kept_itself(&self) -> bool {
+        self.errno == EEXIST && self.diagnosis.numbers[0] == 1
+    }
+
+    /// UNLOAD has no structure to put a reason into: its errno is all there is.
     const fn advice_by_errno(&self) -> Option<&'static str> {
-        match self.errno {
-            ENOTTY => Some("use a module and a program of the same version"),
+        match (self.request, self.errno) {
+            (Request::Unload, EBUSY) => Some("try again when that is done"),
+            (Request::Unload, ENOENT) => Some("load an image first"),
+            (_, ENOTTY) => Some("use a module and a program of the same version"),
             _ => None,
         }
     }
@@ -126,6 +137,9 @@ impl Refusal {
             reason::INTERRUPTED => write!(f, "a signal ended it after {a} of {b} pages"),
             reason::BAD_POINTER => write!(f, "the module cannot reach the program's memory at {a:#x}"),
             reason::NOT_IN_IMAGE => write!(f, "the image does not have all of the {b:#x} bytes at {a:#x}"),
+            reason::BAD_NAME if self.is_kept_itself() => {
+                f.write_str("the image is kept under a name already")
+            }
             reason::BAD_NAME if self.errno == EEXIST => f.write_str("an image of this name is kept already"),
             reason::BAD_NAME => f.write_str("the name is none that an image can be kept under"),
             reason::NO_SUCH_IMAGE => f.write_str("there is no such image"),
@@ -146,6 +160,9 @@ impl Refusal {
             reason::VIRTUALIZATION_ON => f.write_str("32-bit mode does not go with virtual machines running"),
             reason::NONE if self.request == Request::Unload && self.errno == ENOENT => {
                 f.write_str("no image is loaded")
+            }
+            reason::NONE if self.request == Request::Unload && self.errno == EBUSY => {
+                f.write_str("a request for this image is under way")
             }
             reason::NONE => write!(f, "{}", Errno(self.errno.unsigned_abs().into())),
             other => {
@@ -197,6 +214,33 @@ mod tests {
     #[test]
     fn a_refusal_without_a_reason_is_its_errno() {
         assert_eq!(refusal(reason::NONE, [0; 5]).to_string(), "Device or resource busy (os error 16)");
+    }
+
+    #[test]
+    fn an_unload_that_fails_tells_why_by_its_errno() {
+        let unload = |errno| Refusal { request: Request::Unload, errno, ..refusal(reason::NONE, [0; 5]) };
+        assert_eq!(unload(ENOENT).to_string(), "no image is loaded; load an image first");
+        assert_eq!(
+            unload(EBUSY).to_string(),
+            "a request for this image is under way; try again when that is done"
+        );
+    }
+
+    #[test]
+    fn a_name_taken_by_another_is_told_from_an_image_with_a_name() {
+        let keep = |whose| Refusal {
+            request: Request::Keep,
+            errno: EEXIST,
+            ..refusal(reason::BAD_NAME, [whose, 0, 0, 0, 0])
+        };
+        assert_eq!(
+            keep(1).to_string(),
+            "the image is kept under a name already; `kjump status` shows its name"
+        );
+        assert_eq!(
+            keep(2).to_string(),
+            "an image of this name is kept already; choose another name, or unload the image that has it"
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@ use abi::device::Range;
 use kimage::{Frames, Zone};
 use phys::{Pfn, PhysRange};
 
+use crate::blocks;
 use crate::kernel::{self, Array};
 use crate::ranges::Ranges;
 
@@ -64,7 +65,7 @@ impl Frames for KernelFrames {
 
     fn free(&mut self, frame: Pfn) {
         // SAFETY: kimage gives back what it was given, once.
-        unsafe { kernel::free(frame) };
+        unsafe { blocks::free(frame) };
     }
 
     fn words(&mut self, frame: Pfn) -> &mut [u64; 512] {
@@ -84,8 +85,6 @@ pub struct Claims {
     ready: Range,
 }
 
-/// What the kernel moves its pages by: 2 MiB.
-const PIECE: u64 = 2 << 20;
 /// Most to claim at once: the kernel clears all of it without a pause.
 const LARGE: u64 = 32 << 20;
 
@@ -113,7 +112,7 @@ impl Claims {
             self.position = 0;
             return Some(());
         }
-        let [large, end] = [LARGE, PIECE].map(|size| (start / size + 1).saturating_mul(size).min(range.end));
+        let [large, end] = [LARGE, blocks::BLOCK].map(|size| (start / size + 1).saturating_mul(size).min(range.end));
         let is_large = self.position == 0 || start % LARGE == 0;
         if is_large && self.claim(start, large) {
             return Some(());
@@ -128,7 +127,7 @@ impl Claims {
         let Ok(range) = PhysRange::from_bytes(start, end - start) else {
             return false;
         };
-        let claimed = self.ram.set().contains_range(range) && kernel::claim(range);
+        let claimed = self.ram.set().contains_range(range) && blocks::claim(range);
         if claimed {
             self.ready = Range { start, end };
             self.position += end - start;
@@ -142,7 +141,7 @@ impl Drop for Claims {
         while self.ready.start < self.ready.end {
             if let Some(frame) = Pfn::starting_at(self.ready.start) {
                 // SAFETY: claimed, and handed out to nobody.
-                unsafe { kernel::free(frame) };
+                unsafe { blocks::free(frame) };
             }
             self.ready.start += phys::PAGE_SIZE;
         }

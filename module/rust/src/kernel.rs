@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The kernel's services, as `seam.h` declares them, made safe to use.
 
-use core::mem::size_of;
+use core::cell::UnsafeCell;
+use core::mem::{ManuallyDrop, size_of};
 use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
@@ -13,7 +14,11 @@ use crate::failure::Failure;
 unsafe extern "C" {
     fn kjg_alloc(order: u32, low: bool) -> u64;
     fn kjg_free(page: u64);
-    fn kjg_claim(start: u64, end: u64) -> bool;
+    fn kjg_clear(start: u64, end: u64) -> bool;
+    fn kjg_catch(start: u64, end: u64) -> bool;
+    fn kjg_free_block(start: u64);
+    fn kjg_lock();
+    fn kjg_unlock();
     fn kjg_virtual(physical: u64) -> *mut u8;
     fn kjg_text_physical(address: u64) -> u64;
     fn kjg_array_alloc(bytes: u64) -> *mut u8;
@@ -38,16 +43,77 @@ pub fn alloc(order: u32, low: bool) -> Option<Pfn> {
 /// Gives one page frame back.
 ///
 /// # Safety
-/// The frame came from [`alloc`] or [`claim`] and nobody uses it.
+/// The frame came from [`alloc`], [`clear`] or [`catch`], and nobody uses it.
 pub unsafe fn free(frame: Pfn) {
     // SAFETY: the caller's promise.
     unsafe { kjg_free(frame.address().get()) };
 }
 
-/// Takes these frames, which are System RAM, away from whoever uses them.
-pub fn claim(range: PhysRange) -> bool {
+/// Takes these frames, which are System RAM, away from whoever uses them, if the kernel can move those elsewhere.
+pub fn clear(range: PhysRange) -> bool {
     // SAFETY: the kernel refuses what it cannot give.
-    unsafe { kjg_claim(range.start().get(), range.end()) }
+    unsafe { kjg_clear(range.start().get(), range.end()) }
+}
+
+/// Takes these frames, which are in the kernel's zone for ISA DMA, if all of them are free.
+pub fn catch(range: PhysRange) -> bool {
+    // SAFETY: free pages are taken, and those not wanted given back.
+    unsafe { kjg_catch(range.start().get(), range.end()) }
+}
+
+/// Gives a whole block back.
+///
+/// # Safety
+/// One [`clear`] took all of its frames, and nobody uses any of them.
+pub unsafe fn free_block(start: u64) {
+    // SAFETY: the caller's promise.
+    unsafe { kjg_free_block(start) };
+}
+
+/// A value for one task at a time. There is one lock for all of them, so a task locks one of them at most.
+pub struct Locked<T>(UnsafeCell<T>);
+
+// SAFETY: `lock` is the only way to the value.
+unsafe impl<T> Sync for Locked<T> {}
+
+impl<T> Locked<T> {
+    /// Nobody has locked it.
+    pub const fn new(value: T) -> Self {
+        Self(UnsafeCell::new(value))
+    }
+
+    /// Waits until nobody else has it. May sleep.
+    pub fn lock(&'static self) -> Guard<T> {
+        // SAFETY: tasks only, which may sleep.
+        unsafe { kjg_lock() };
+        Guard(self)
+    }
+}
+
+/// The right to a locked value, as long as it lives.
+pub struct Guard<T: 'static>(&'static Locked<T>);
+
+impl<T> Deref for Guard<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: the lock is held.
+        unsafe { &*self.0.0.get() }
+    }
+}
+
+impl<T> DerefMut for Guard<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: the lock is held, and the borrow of `self` is the only one.
+        unsafe { &mut *self.0.0.get() }
+    }
+}
+
+impl<T> Drop for Guard<T> {
+    fn drop(&mut self) {
+        // SAFETY: the lock is held.
+        unsafe { kjg_unlock() };
+    }
 }
 
 /// Where the kernel reaches a frame that it gave.
@@ -243,26 +309,58 @@ impl<T> Drop for Array<T> {
 }
 
 /// One value in the kernel's memory.
-pub fn into_memory<T>(value: T) -> Result<NonNull<T>, T> {
-    // SAFETY: no preconditions; the allocator aligns to 8 at least.
-    match NonNull::new(unsafe { kjg_array_alloc(size_of::<T>() as u64) }.cast::<T>()) {
-        Some(place) => {
-            // SAFETY: fresh memory of the right size.
-            unsafe { place.write(value) };
-            Ok(place)
+pub struct Boxed<T>(NonNull<T>);
+
+impl<T> Boxed<T> {
+    /// The value again if there is no memory.
+    pub fn new(value: T) -> Result<Self, T> {
+        // SAFETY: no preconditions; the allocator aligns to 8 at least.
+        match NonNull::new(unsafe { kjg_array_alloc(size_of::<T>() as u64) }.cast::<T>()) {
+            Some(place) => {
+                // SAFETY: fresh memory of the right size.
+                unsafe { place.write(value) };
+                Ok(Self(place))
+            }
+            None => Err(value),
         }
-        None => Err(value),
+    }
+
+    /// For glue.c, which gives it back to [`Self::from_pointer`].
+    pub fn into_pointer(self) -> NonNull<T> {
+        ManuallyDrop::new(self).0
+    }
+
+    /// What [`Self::into_pointer`] gave.
+    ///
+    /// # Safety
+    /// It is given back once, and nobody else uses it.
+    pub unsafe fn from_pointer(place: NonNull<T>) -> Self {
+        Self(place)
     }
 }
 
-/// Drops a value that [`into_memory`] placed.
-///
-/// # Safety
-/// Nobody uses it any more.
-pub unsafe fn drop_in_memory<T>(place: NonNull<T>) {
-    // SAFETY: the caller's promise.
-    unsafe {
-        place.drop_in_place();
-        kjg_array_free(place.as_ptr().cast());
+impl<T> Deref for Boxed<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        // SAFETY: a value was written when it was made.
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl<T> DerefMut for Boxed<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        // SAFETY: as above, and it is ours alone.
+        unsafe { self.0.as_mut() }
+    }
+}
+
+impl<T> Drop for Boxed<T> {
+    fn drop(&mut self) {
+        // SAFETY: nobody uses it any more.
+        unsafe {
+            self.0.drop_in_place();
+            kjg_array_free(self.0.as_ptr().cast());
+        }
     }
 }

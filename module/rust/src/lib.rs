@@ -10,8 +10,9 @@ use kimage::paging::Levels;
 
 use crate::failure::Failure;
 use crate::image::Loaded;
-use crate::kernel::CallerMemory;
+use crate::kernel::{Boxed, CallerMemory};
 
+mod blocks;
 mod cpu;
 mod failure;
 mod frames;
@@ -51,11 +52,11 @@ fn refusal(xen_pv: bool, encrypted_memory: bool) -> Option<&'static CStr> {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn kjr_load(request: &mut Load, user: bool, image: *mut Option<NonNull<Loaded>>) -> i32 {
     let placed = Loaded::load(request, CallerMemory { user })
-        .and_then(|loaded| kernel::into_memory(loaded).map_err(|_| Failure::no_memory(size_of::<Loaded>() as u64)));
+        .and_then(|loaded| Boxed::new(loaded).map_err(|_| Failure::no_memory(size_of::<Loaded>() as u64)));
     match placed {
-        Ok(place) => {
+        Ok(boxed) => {
             // SAFETY: the caller's pointer is good.
-            unsafe { image.write(Some(place)) };
+            unsafe { image.write(Some(boxed.into_pointer())) };
             0
         }
         Err(failure) => failure.report(&mut request.diagnosis),
@@ -69,7 +70,7 @@ unsafe extern "C" fn kjr_load(request: &mut Load, user: bool, image: *mut Option
 #[unsafe(no_mangle)]
 unsafe extern "C" fn kjr_free(image: NonNull<Loaded>) {
     // SAFETY: `kjr_load` made it, and the caller is the last to have it.
-    unsafe { kernel::drop_in_memory(image) };
+    drop(unsafe { Boxed::from_pointer(image) });
 }
 
 /// Moves bytes into or out of an image.
@@ -123,12 +124,12 @@ unsafe extern "C" fn kjr_trial_load(image: *mut Option<NonNull<Loaded>>, list: *
     let Ok((loaded, head)) = Loaded::load_trial() else {
         return false;
     };
-    let Ok(place) = kernel::into_memory(loaded) else {
+    let Ok(boxed) = Boxed::new(loaded) else {
         return false;
     };
     // SAFETY: the caller's pointers are good.
     unsafe {
-        image.write(Some(place));
+        image.write(Some(boxed.into_pointer()));
         list.write(head);
     }
     true

@@ -158,9 +158,9 @@ pub(crate) fn kept(_: &[String]) -> Result<()> {
     let first = Plan::payload("sum64")?.load()?;
     first.gives(1000, &[], quiesce::AUTO)?;
     first.device.keep(&name)?;
-    refused(first.device.keep(&name2), Errno::EXIST, reason::BAD_NAME)?;
+    name_taken(first.device.keep(&name2), 1)?;
     let other = Plan::payload("sum32")?.load()?;
-    refused(other.device.keep(&name), Errno::EXIST, reason::BAD_NAME)?;
+    name_taken(other.device.keep(&name), 2)?;
     refused(other.device.attach(&name), Errno::BUSY, reason::ALREADY_LOADED)?;
     other.device.unload()?;
     refused(other.device.call([0; 6], quiesce::AUTO), Errno::NOENT, reason::NOT_LOADED)?;
@@ -184,6 +184,13 @@ pub(crate) fn kept(_: &[String]) -> Result<()> {
     refused(b.unload(), Errno::NOENT, reason::NONE)?;
     before.check(&watcher, 64)?;
     println!("kept, shared, let go of");
+    Ok(())
+}
+
+/// 1: the image has a name, 2: another image has this one.
+fn name_taken(result: Result<(), Refusal>, whose: u64) -> Result<()> {
+    let refusal = refused(result, Errno::EXIST, reason::BAD_NAME)?;
+    ensure!(refusal.diagnosis.numbers[0] == whose, "{refusal:x?}");
     Ok(())
 }
 
