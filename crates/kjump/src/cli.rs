@@ -17,6 +17,7 @@ Exit status:
   1  an error, or the answer is no
   2  the command line is wrong
   3  an exception ended the image
+  4  the other kernel panicked
 
 Numbers are decimal, hexadecimal with 0x, or octal with 0. Addresses are physical.";
 
@@ -44,8 +45,14 @@ pub(crate) enum Command {
     Call(Box<CallWords>),
     Load(Box<LoadWords>),
     Unload(UnloadWords),
+    Boot(Box<BootWords>),
+    Return(ReturnWords),
+    Switch(SwitchWords),
+    Peers(PeersWords),
+    Drop(DropWords),
     Status(StatusWords),
     Map(MapWords),
+    Initramfs(Box<InitramfsWords>),
     Kexec(KexecWords),
     Dump(DumpWords),
     Makedumpfile(MakedumpfileWords),
@@ -121,6 +128,87 @@ pub(crate) struct UnloadWords {
     pub(crate) name: ImageName,
 }
 
+/// Boot another kernel beside the running one, which comes back when that one returns
+///
+/// The other kernel lives in a window of physical memory. The running kernel rests underneath and is resumed when
+/// `kjump return` is run in the other one, or when that panics; what it last said is then printed, and the exit status
+/// is 4. A kernel that returned stays in memory, and `kjump switch` goes to it again.
+#[derive(Debug, Args)]
+pub(crate) struct BootWords {
+    /// The kernel: a bzImage or a unified kernel image, compressed or not
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) kernel: PathBuf,
+    /// An initrd; repeatable. It must load kjump's module, so that the kernel can return
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) initrd: Vec<PathBuf>,
+    /// The kernel's command line
+    #[arg(long, value_name = "WORDS", default_value = "", allow_hyphen_values = true)]
+    pub(crate) append: String,
+    /// Name of the kernel, for `kjump switch`: 1 to 31 printable ASCII characters without spaces
+    #[arg(long, value_name = "NAME", default_value = "b")]
+    pub(crate) name: ImageName,
+    /// Size of the window
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = number::size)]
+    pub(crate) memory: u64,
+    /// Start of the window, in RAM or in memory that the running kernel was told to leave alone. Without it, the
+    /// highest place in RAM below 4 GiB
+    #[arg(long, value_name = "ADDR", value_parser = number::unsigned)]
+    pub(crate) window: Option<u64>,
+    /// Most CPUs that the kernel takes
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    pub(crate) cpus: Option<u64>,
+    /// Print what would be loaded where, and do nothing
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) dry_run: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Return to the kernel that booted this one
+///
+/// Ends when this kernel is switched to again, and prints the value that it was given then.
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct ReturnWords {
+    /// A number for the other kernel
+    #[arg(value_name = "VALUE", default_value = "0", allow_negative_numbers = true, value_parser = number::either_sign)]
+    pub(crate) value: u64,
+    /// Do not return yet, but be ready to: from now on this kernel returns when it panics
+    #[arg(long, conflicts_with_all = ["value", "json"])]
+    pub(crate) prepare: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Go to a kernel that `kjump boot` booted and that returned
+#[derive(Debug, Args)]
+pub(crate) struct SwitchWords {
+    /// The kernel's name
+    pub(crate) name: ImageName,
+    /// A number for it
+    #[arg(value_name = "VALUE", default_value = "0", allow_negative_numbers = true, value_parser = number::either_sign)]
+    pub(crate) value: u64,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// List the kernels that are resident beside the running one
+#[derive(Clone, Copy, Debug, Args)]
+pub(crate) struct PeersWords {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Give up a kernel that is resident beside the running one
+#[derive(Debug, Args)]
+pub(crate) struct DropWords {
+    /// The kernel's name
+    pub(crate) name: ImageName,
+}
+
 /// List the loaded images
 ///
 /// The exit status is 1 if the module is not loaded.
@@ -137,6 +225,62 @@ pub(crate) struct MapWords {
     /// Write a picture to this file instead of drawing in the terminal
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) svg: Option<PathBuf>,
+}
+
+/// Build a small initramfs: kjump, its module, drivers, busybox and one command
+///
+/// It holds this program under all its names, kjump.ko and the drivers asked for with what they need, and a first process
+/// that loads them in order, waits for the disk asked for, and runs COMMAND. When that has succeeded, it goes back to the
+/// kernel that jumped here by `kjump return 0`, again each time it is switched to; where nobody jumped here, it powers off.
+/// When it fails, the kernel panics. Without COMMAND, it goes back as soon as all drivers are loaded. The same input
+/// makes the same bytes.
+#[derive(Debug, Args)]
+pub(crate) struct InitramfsWords {
+    /// File to write, readable by its owner only
+    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) output: PathBuf,
+    /// Kernel it is for, as `uname -r` says it there
+    #[arg(long, value_name = "VERSION", value_parser = crate::initramfs::version)]
+    pub(crate) kernel_version: String,
+    /// A file or folder to put into it; repeatable
+    #[arg(long, value_name = "HOST:GUEST", value_parser = os(crate::initramfs::pair))]
+    pub(crate) add: Vec<crate::initramfs::Pair>,
+    /// A driver to load, by its module's name; repeatable. One that is built in needs no loading
+    #[arg(long, value_name = "NAME")]
+    pub(crate) driver: Vec<String>,
+    /// Wait until this disk is there, and give its device to COMMAND as $DISK
+    #[arg(long, value_name = "LABEL=L|UUID=U|/dev/NAME|first", value_parser = crate::initramfs::disk)]
+    pub(crate) disk: Option<crate::initramfs::Disk>,
+    /// How it is compressed
+    #[arg(long, value_enum, value_name = "CODEC", default_value_t)]
+    pub(crate) compress: InitramfsCodec,
+    /// The kernel's modules, with modules.dep; without it, /lib/modules/VERSION
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) module_dir: Option<PathBuf>,
+    /// kjump.ko for that kernel, if it is not among its modules
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) module: Option<PathBuf>,
+    /// A static busybox; Debian's package busybox-static has one
+    #[arg(long, value_name = "FILE", default_value = "/bin/busybox", value_hint = ValueHint::FilePath)]
+    pub(crate) busybox: PathBuf,
+    /// A static kjump; without it, this program
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) program: Option<PathBuf>,
+    /// The command and its arguments
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(crate) command: Vec<OsString>,
+}
+
+/// How an initramfs is compressed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum InitramfsCodec {
+    /// By zstd, which kernels since 5.9 can be built to read
+    #[default]
+    Zstd,
+    /// By gzip, which nearly all kernels read
+    Gzip,
+    /// Not at all
+    None,
 }
 
 /// Take the words of kexec-tools' kexec; also done when called by that name
@@ -349,7 +493,7 @@ mod tests {
     fn help_fits_a_terminal_and_names_every_option() {
         let mut command = command().term_width(100);
         command.build();
-        for name in ["call", "load", "map", "dump"] {
+        for name in ["call", "load", "map", "initramfs", "dump"] {
             let help = command.find_subcommand_mut(name).unwrap().render_help().to_string();
             insta::assert_snapshot!(format!("help_{name}"), help);
         }

@@ -4,23 +4,28 @@
 //! read. Everything that is printed is first a value, then a text or JSON.
 #![forbid(unsafe_code)]
 
+mod boot;
 mod call;
 mod check;
 pub mod cli;
 mod device;
 pub mod dump;
 mod image_file;
+pub mod initramfs;
 mod keep;
 pub mod kexec;
 mod map;
 mod number;
 mod output_file;
+mod peer;
 mod place;
 mod progress;
 mod quantity;
 mod report;
 mod status;
 mod terminal;
+mod visit;
+mod way_back;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -69,8 +74,14 @@ pub fn run(words: &[OsString]) -> ExitCode {
         Command::Call(words) => call::run(*words),
         Command::Load(words) => keep::load(*words),
         Command::Unload(words) => keep::unload(&words),
+        Command::Boot(words) => boot::run(&words),
+        Command::Return(words) => way_back::run(words),
+        Command::Switch(words) => peer::switch(&words),
+        Command::Peers(words) => peer::list(words),
+        Command::Drop(words) => peer::drop_it(&words),
         Command::Status(words) => status::run(words),
         Command::Map(words) => map::run(words),
+        Command::Initramfs(words) => initramfs::run(&words),
         Command::Dump(words) => dump::run(words.command),
         Command::Makedumpfile(words) => return dump::makedumpfile::run(&words.words),
         Command::Kexec(words) => return kexec::run(&words.words),

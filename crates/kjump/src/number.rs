@@ -22,6 +22,22 @@ pub(crate) fn unsigned(word: &str) -> Result<u64, String> {
     Err(format!("{word:?} is no number from 0 to 2^64 - 1 (0x1f, 037 or 31)"))
 }
 
+/// A size in bytes: a number, with K, M or G behind it for so many times 1024 once, twice or three times.
+pub(crate) fn size(word: &str) -> Result<u64, String> {
+    let shift = match word.as_bytes().last() {
+        Some(b'k' | b'K') => 10,
+        Some(b'm' | b'M') => 20,
+        Some(b'g' | b'G') => 30,
+        _ => 0,
+    };
+    let digits = if shift == 0 { word } else { word.get(..word.len() - 1).unwrap_or("") };
+    let size = unsigned(digits)?;
+    match size.checked_mul(1 << shift) {
+        Some(bytes) if bytes > 0 && bytes.is_multiple_of(PAGE_SIZE) => Ok(bytes),
+        _ => Err(format!("{word:?} is no number of whole pages of {PAGE_SIZE} bytes, as 256M is")),
+    }
+}
+
 /// A number from -2^63 to 2^64 - 1; a negative one as its two's complement.
 pub(crate) fn either_sign(word: &str) -> Result<u64, String> {
     let Some(digits) = word.strip_prefix('-') else { return unsigned(word) };

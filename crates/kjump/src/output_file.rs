@@ -1,4 +1,4 @@
-//! Bytes of an image, copied into a file that is there wholly or not at all.
+//! Bytes, of an image for one, put into a file that is there wholly or not at all.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -19,38 +19,43 @@ pub(crate) fn write(device: &Device, output: &FileFrom) -> anyhow::Result<()> {
         .with_context(|| output.path.display().to_string())
 }
 
+/// Puts these bytes into the file.
+pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    fill(path, |file| Ok(file.write_all(bytes)?)).with_context(|| path.display().to_string())
+}
+
 /// Copies from whatever reads from an address into a buffer.
 fn write_from(
     output: &FileFrom,
     read: impl FnMut(u64, &mut [u8]) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
-    match std::fs::metadata(&output.path) {
+    fill(&output.path, |file| copy(output, file, read))
+}
+
+fn fill(path: &Path, write: impl FnOnce(&mut File) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    match std::fs::metadata(path) {
         // A pipe or a device: it cannot be replaced, and must not be.
         Ok(present) if !present.is_file() && !present.is_dir() => {
-            let file = OpenOptions::new().write(true).open(&output.path)?;
-            copy(output, file, read).map(drop)
+            write(&mut OpenOptions::new().write(true).open(path)?)
         }
-        _ => write_beside(output, read),
+        _ => fill_beside(path, write),
     }
 }
 
-/// Writes a new file beside the named one, then puts it in its place. It holds memory: nobody else may read it.
-fn write_beside(
-    output: &FileFrom,
-    read: impl FnMut(u64, &mut [u8]) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    let new = beside(&output.path)?;
+/// Writes a new file beside the named one, then puts it in its place. What it holds may be secret: nobody else may read it.
+fn fill_beside(path: &Path, write: impl FnOnce(&mut File) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let new = beside(path)?;
     let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
-    let file = options.with_context(|| new.display().to_string())?;
-    let copied = copy(output, file, read).and_then(|file| {
+    let mut file = options.with_context(|| new.display().to_string())?;
+    let written = write(&mut file).and_then(|()| {
         file.sync_all()?;
-        Ok(std::fs::rename(&new, &output.path)?)
+        Ok(std::fs::rename(&new, path)?)
     });
-    if copied.is_err() {
+    if written.is_err() {
         // The error that is on its way is the one that tells.
         let _ = std::fs::remove_file(&new);
     }
-    copied
+    written
 }
 
 /// A name in the same folder that nobody else has.
@@ -64,9 +69,9 @@ pub(crate) fn beside(path: &Path) -> anyhow::Result<PathBuf> {
 
 fn copy(
     output: &FileFrom,
-    mut file: File,
+    file: &mut File,
     mut read: impl FnMut(u64, &mut [u8]) -> anyhow::Result<()>,
-) -> anyhow::Result<File> {
+) -> anyhow::Result<()> {
     let mut chunk = vec![0; CHUNK];
     let (mut address, mut left) = (output.address, output.length);
     while left > 0 {
@@ -77,7 +82,7 @@ fn copy(
         address = address.wrapping_add(size as u64);
         left -= size as u64;
     }
-    Ok(file)
+    Ok(())
 }
 
 #[cfg(test)]

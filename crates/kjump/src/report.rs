@@ -13,6 +13,8 @@ pub(crate) enum Outcome {
     No,
     /// An exception ended the image, as the report says.
     Fault,
+    /// The other kernel panicked, as the report says.
+    Panic,
 }
 
 impl Outcome {
@@ -21,6 +23,7 @@ impl Outcome {
             Self::Done => 0,
             Self::No => 1,
             Self::Fault => 3,
+            Self::Panic => 4,
         }
     }
 }

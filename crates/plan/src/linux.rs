@@ -8,6 +8,7 @@ mod command_line;
 mod handoff;
 mod initrd;
 mod trampoline;
+mod window;
 
 use std::borrow::Cow;
 
@@ -25,6 +26,7 @@ use crate::{
 use command_line::CommandLine;
 use handoff::Handoff;
 pub use initrd::Initrd;
+pub use window::window;
 
 /// A kernel to load.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use abi::setup_header::{self as header, load_flag, xload_flag};
 use abi::{boot_params, e820, setup_data};
 use kernel_file::BzImage;
 use phys::{PhysRange, RangeSet};
-use plan::linux::{Home, Initrd, Request, plan};
+use plan::linux::{Home, Initrd, Request, plan, window};
 use plan::{Error, LoadPlan, Machine, MemoryKind, MemoryRange, Way};
 use proptest::prelude::*;
 
@@ -312,4 +312,24 @@ proptest! {
         }
         prop_assert_eq!(plan.way(), if is_peer { Way::Device } else { Way::KexecLoad });
     }
+}
+
+#[test]
+fn a_window_is_the_highest_that_will_do_below_4_gib() {
+    let file = kernel_file();
+    let kernel = BzImage::parse(&file).unwrap();
+    let machine = small_machine();
+    assert_eq!(window(&kernel, 256 * MIB, &machine).unwrap(), pages(0x6fe0_0000, 0x7fe0_0000));
+    let above = Machine {
+        ram: vec![pages(MIB, 0x800_0000), pages(4 * GIB, 5 * GIB)],
+        firmware: vec![told(MIB, 0x7ff_ffff, MemoryKind::Ram), told(4 * GIB, 5 * GIB - 1, MemoryKind::Ram)],
+        ..Machine::default()
+    };
+    assert_eq!(window(&kernel, 256 * MIB, &above).unwrap(), pages(5 * GIB - 256 * MIB, 5 * GIB));
+    let low = BzImage { above_4g: false, ..kernel };
+    let error = window(&low, 256 * MIB, &above).unwrap_err().to_string();
+    assert_eq!(
+        error,
+        "no room for the window: 256 MiB, aligned 2 MiB, between 0x1000000 and 0xffffffff; largest hole 112 MiB"
+    );
 }

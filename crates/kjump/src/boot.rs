@@ -1,0 +1,138 @@
+//! `kjump boot`: another kernel beside the running one.
+
+mod kernel;
+
+use std::path::{Path, PathBuf};
+
+use abi::device::{Load, Range, mode};
+use anyhow::Context;
+use kernel_file::BzImage;
+use machine::Machine;
+use phys::PhysRange;
+use plan::LoadPlan;
+use plan::linux::{self, Home, Initrd};
+use sys::device::{Destination, LoadRequest};
+use sys::{Device, ImageName};
+
+use crate::cli::BootWords;
+use crate::peer::account::Account;
+use crate::progress::Progress;
+use crate::report::{self, Outcome};
+use crate::visit::Visit;
+use crate::{device, quantity};
+use kernel::KernelFile;
+
+pub(crate) fn run(words: &BootWords) -> anyhow::Result<Outcome> {
+    let files = Files::read(words)?;
+    let kernel = files.kernel.parse()?;
+    let request = files.request(words, kernel)?;
+    let plan = linux::plan(&request, &machine()?)?;
+    if words.dry_run {
+        report::print(&plan.to_string())?;
+        return Ok(Outcome::Done);
+    }
+    let device = device::open()?;
+    let load = load(&device, &plan, words)?;
+    Account::new(load.id, release_of(&kernel)).write(&device);
+    let visit = Visit::make(&device, &words.name, plan.entry().arguments).inspect_err(|_| {
+        // It never ran, so nothing is lost with it; the error of the call is the one to tell.
+        let _ = device.unload();
+    })?;
+    visit.report(words.json)
+}
+
+/// Everything that is read, once.
+struct Files {
+    kernel: KernelFile,
+    initrds: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl Files {
+    fn read(words: &BootWords) -> anyhow::Result<Self> {
+        let kernel = KernelFile::read(&words.kernel)?;
+        let read = |path: &PathBuf| {
+            let bytes = std::fs::read(path).with_context(|| format!("initrd {}", path.display()))?;
+            Ok((path.clone(), bytes))
+        };
+        Ok(Self { kernel, initrds: words.initrd.iter().map(read).collect::<anyhow::Result<_>>()? })
+    }
+
+    fn request<'a>(&'a self, words: &BootWords, kernel: BzImage<'a>) -> anyhow::Result<linux::Request<'a>> {
+        let named = self
+            .initrds
+            .iter()
+            .map(|(path, bytes)| Initrd { name: path.to_str().unwrap_or("whose name is no text"), bytes });
+        let own = self.kernel.initrds.iter().map(|bytes| Initrd { name: "in the kernel file", bytes });
+        Ok(linux::Request {
+            kernel,
+            initrds: own.chain(named).collect(),
+            command_line: command_line(words, &self.kernel.command_line),
+            home: Home::Beside { window: window(words, &kernel)? },
+        })
+    }
+}
+
+fn command_line(words: &BootWords, own: &[u8]) -> Vec<u8> {
+    let mut line = if words.append.is_empty() { own.to_vec() } else { words.append.clone().into_bytes() };
+    if let Some(cpus) = words.cpus {
+        line.extend_from_slice(format!(" nr_cpus={cpus}").as_bytes());
+    }
+    line
+}
+
+fn window(words: &BootWords, kernel: &BzImage<'_>) -> anyhow::Result<PhysRange> {
+    match words.window {
+        Some(start) => PhysRange::from_bytes(start, words.memory)
+            .map_err(|error| anyhow::anyhow!("--window {start:#x} --memory {:#x}: {error}", words.memory)),
+        None => Ok(linux::window(kernel, words.memory, &machine()?)?),
+    }
+}
+
+fn machine() -> anyhow::Result<plan::Machine> {
+    Machine::probe(Path::new("/")).for_plan().map_err(|unknown| anyhow::anyhow!("{unknown}"))
+}
+
+/// Loads it, tells it the way back, and keeps it under its name.
+fn load(device: &Device, plan: &LoadPlan<'_>, words: &BootWords) -> anyhow::Result<Load> {
+    refuse_taken(device, &words.name)?;
+    let _progress = Progress::start(format!("loading {} ({})", words.name, quantity::bytes(plan.bytes())), 1);
+    let segments: Vec<Destination<'_>> = plan.segments().iter().map(destination).collect();
+    let vouched: Vec<Range> =
+        plan.vouched().iter().map(|range| Range { start: range.start().get(), end: range.end() }).collect();
+    let request = LoadRequest {
+        segments: &segments,
+        vouched: &vouched,
+        entry: plan.entry().address.get(),
+        mode: mode::LONG,
+        flags: 0,
+    };
+    let loaded = device.load(&request).map_err(|refusal| {
+        let names: Vec<String> = plan.segments().iter().map(|segment| segment.name.into()).collect();
+        device::refused(refusal, &names)
+    })?;
+    if let Some(place) = plan.jump_back() {
+        device.write(place.get(), format!("{:016x}", loaded.jump_back).as_bytes())?;
+    }
+    device.keep(&words.name).with_context(|| format!("keeping it as {}", words.name))?;
+    Ok(loaded)
+}
+
+/// Before anything is loaded, which takes long.
+fn refuse_taken(device: &Device, name: &ImageName) -> anyhow::Result<()> {
+    if device.images()?.iter().any(|image| image.name == name.words()) {
+        anyhow::bail!(
+            "{name} is taken by a loaded image; --name names the kernel otherwise, `kjump drop {name}` gives it up"
+        );
+    }
+    Ok(())
+}
+
+fn destination<'a>(segment: &'a plan::Segment<'_>) -> Destination<'a> {
+    Destination { bytes: &segment.bytes, address: segment.range.start().get(), size: segment.range.bytes() }
+}
+
+/// The release in a kernel's version text.
+fn release_of(kernel: &BzImage<'_>) -> String {
+    let text = String::from_utf8_lossy(kernel.version.unwrap_or(b""));
+    text.split_whitespace().next().unwrap_or("unknown").to_owned()
+}

@@ -1,0 +1,139 @@
+//! The first process of an initramfs: a script for busybox.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+
+use super::Disk;
+
+/// What the first process finds in front of its orders.
+const START: &str = r#"#!/bin/busybox sh
+# The first process, made by `kjump initramfs`.
+export PATH=/sbin:/bin:/usr/sbin:/usr/bin HOME=/root
+
+say() { echo "<5>kjump initramfs: $*" >/dev/kmsg; }
+
+# The end of the first process is a panic, and a panic takes the machine back to the kernel that jumped here.
+fail() { echo "<3>kjump initramfs: $*" >/dev/kmsg; exit 1; }
+
+# A driver may find nothing to drive and say so: whether that matters, who needs it will tell.
+load() { insmod "$1" || say "$1 was not loaded"; }
+
+block_device() {
+    for block in /sys/block/*; do
+        case ${block##*/} in ram*|loop*|zram*|'*') continue ;; esac
+        [ "$(cat "$block/size")" != 0 ] && echo "/dev/${block##*/}" && return
+    done
+    return 1
+}
+
+wait_for() {
+    tries=0
+    until DISK=$("$@" 2>/dev/null) && [ -b "$DISK" ]; do
+        tries=$((tries + 1))
+        [ $tries -lt 300 ] || fail "no disk $disk within 30 s"
+        sleep 0.1
+    done
+    export DISK
+}
+
+/bin/busybox --install -s /bin
+mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t devtmpfs devtmpfs /dev || exit 1
+"#;
+
+/// And behind them.
+const END: &str = r#"
+case " $(cat /proc/cmdline) " in *" kexec_jump_back_entry="*) ;; *)
+    [ -n "$commanded" ] || fail 'no kernel jumped here, and there is no command'
+    say 'no kernel jumped here to go back to'
+    poweroff -f ;;
+esac
+while kjump return 0 </dev/null; do :; done
+fail "kjump return ended with status $?"
+"#;
+
+/// The script that loads these modules in order, kjump.ko last, and runs the command.
+pub(crate) fn script(modules: &[String], disk: Option<&Disk>, command: &[OsString]) -> Vec<u8> {
+    let mut script = START.as_bytes().to_vec();
+    let (kjump, drivers) = modules.split_last().map_or(("", modules), |(last, rest)| (last.as_str(), rest));
+    for driver in drivers {
+        line(&mut script, &["load", driver]);
+    }
+    let kjump = quoted(OsStr::new(kjump));
+    script.extend([b"insmod ", kjump.as_slice(), b" || fail 'kjump.ko cannot be loaded'\n"].concat());
+    if let Some(disk) = disk {
+        wait(&mut script, disk);
+    }
+    if !command.is_empty() {
+        let words: Vec<_> = command.iter().map(|word| quoted(word)).collect();
+        script.extend(b"commanded=yes\n");
+        script.extend(words.join(&b' '));
+        script.extend(b" </dev/null || fail \"the command ended with status $?\"\nsync\n");
+    }
+    script.extend(END.as_bytes());
+    script
+}
+
+fn wait(script: &mut Vec<u8>, disk: &Disk) {
+    let (said, way) = match disk {
+        Disk::First => ("at all".to_owned(), vec!["block_device"]),
+        Disk::Device(path) => (path.clone(), vec!["echo", path]),
+        Disk::Tagged(tag) => (tag.clone(), vec!["findfs", tag]),
+    };
+    script.extend([b"disk=", quoted(OsStr::new(&said)).as_slice(), b"\n"].concat());
+    line(script, &[&["wait_for"], way.as_slice()].concat());
+}
+
+fn line(script: &mut Vec<u8>, words: &[&str]) {
+    let words: Vec<_> = words.iter().map(|word| quoted(OsStr::new(word))).collect();
+    script.extend(words.join(&b' '));
+    script.push(b'\n');
+}
+
+/// A word that the shell takes as it is.
+fn quoted(word: &OsStr) -> Vec<u8> {
+    let mut quoted = vec![b'\''];
+    for byte in word.as_bytes() {
+        match byte {
+            b'\'' => quoted.extend(br"'\''"),
+            byte => quoted.push(*byte),
+        }
+    }
+    quoted.push(b'\'');
+    quoted
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn the_shell_understands_every_script() {
+        let modules = ["/lib/modules/6.1/a'b.ko".to_owned(), "/lib/modules/6.1/kjump.ko".to_owned()];
+        for disk in [None, Some(Disk::First), Some(Disk::Tagged("LABEL=it's $HOME".into()))] {
+            for command in [&[][..], &["echo".into(), "a 'b' $c".into()]] {
+                let script = script(&modules, disk.as_ref(), command);
+                let parsed = Command::new("sh").arg("-nc").arg(OsStr::from_bytes(&script)).output().unwrap();
+                assert!(parsed.status.success(), "{}", String::from_utf8_lossy(&parsed.stderr));
+            }
+        }
+    }
+
+    #[test]
+    fn a_word_reaches_a_command_as_it_is() {
+        let word = OsStr::from_bytes(b"it's \"a\" $word; \\ with\nlines and \xff");
+        let mut line = b"printf %s ".to_vec();
+        line.extend(quoted(word));
+        let said = Command::new("sh").arg("-c").arg(OsStr::from_bytes(&line)).output().unwrap();
+        assert_eq!(OsStr::from_bytes(&said.stdout), word);
+    }
+
+    #[test]
+    fn drivers_come_before_the_module_and_the_disk_before_the_command() {
+        let script = script(&["/d.ko".into(), "/kjump.ko".into()], Some(&Disk::First), &["true".into()]);
+        let text = String::from_utf8(script).unwrap();
+        let places =
+            ["'load' '/d.ko'", "insmod '/kjump.ko' || fail", "'wait_for' 'block_device'", "'true' <"];
+        assert!(places.map(|part| text.find(part).unwrap()).is_sorted(), "{text}");
+    }
+}

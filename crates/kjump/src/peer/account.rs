@@ -1,0 +1,95 @@
+//! What is known of a peer that the module does not know: which kernel it is.
+//!
+//! It stands in a file of root's. What makes it true is the module: an account counts only for the very image it was
+//! written for, which number and time of loading tell, so that none outlives its kernel.
+
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use abi::device::ImageInfo;
+use serde::{Deserialize, Serialize};
+use sys::{Device, ImageName};
+
+use crate::report;
+
+const FOLDER: &str = "/run/kjump";
+
+/// What is written down of a peer.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Account {
+    pub(crate) id: u64,
+    pub(crate) loaded_at: u64,
+    /// The kernel's release.
+    pub(crate) kernel: String,
+}
+
+impl Account {
+    pub(crate) const fn new(id: u64, kernel: String) -> Self {
+        Self { id, loaded_at: 0, kernel }
+    }
+
+    /// Writes it down for the image with its number. Where that cannot be done the peer is an image like others.
+    pub(crate) fn write(mut self, device: &Device) {
+        let images = device.images().unwrap_or_default();
+        let Some(image) = images.iter().find(|image| image.id == self.id) else { return };
+        self.loaded_at = image.loaded_at;
+        if let Err(error) = self.write_below(Path::new(FOLDER)) {
+            report::complain("kjump", &format!("{FOLDER}: {error}; `kjump peers` will not list the kernel"));
+        }
+    }
+
+    fn write_below(&self, folder: &Path) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        let path = path(folder, self.id);
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        file.write_all(&serde_json::to_vec(self)?)
+    }
+
+    /// The account of an image, if it is a peer.
+    pub(crate) fn of(image: &ImageInfo) -> Option<Self> {
+        Self::read_below(Path::new(FOLDER), image)
+    }
+
+    fn read_below(folder: &Path, image: &ImageInfo) -> Option<Self> {
+        let account: Self = serde_json::from_slice(&fs::read(path(folder, image.id)).ok()?).ok()?;
+        (account.id == image.id && account.loaded_at == image.loaded_at).then_some(account)
+    }
+
+    /// Removes that of the kernel of a name. A file that is left counts for nobody.
+    pub(crate) fn forget(device: &Device, name: &ImageName) {
+        let images = device.images().unwrap_or_default();
+        if let Some(image) = images.iter().find(|image| image.name == name.words()) {
+            let _ = fs::remove_file(path(Path::new(FOLDER), image.id));
+        }
+    }
+}
+
+fn path(folder: &Path, id: u64) -> PathBuf {
+    folder.join(format!("peer-{id}.json"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    #[test]
+    fn an_account_counts_for_the_image_it_was_written_for_only() {
+        let folder = std::env::temp_dir().join(format!("kjump-account-{}", std::process::id()));
+        let account = Account { id: 3, loaded_at: 77, kernel: "6.1".into() };
+        account.write_below(&folder).expect("a folder for temporary files");
+        let image = |id, loaded_at| ImageInfo { id, loaded_at, ..ImageInfo::default() };
+        assert_eq!(Account::read_below(&folder, &image(3, 77)), Some(account));
+        assert_eq!(Account::read_below(&folder, &image(3, 78)), None);
+        assert_eq!(Account::read_below(&folder, &image(4, 77)), None);
+        let mode = fs::metadata(path(&folder, 3)).expect("the file").permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+        fs::remove_dir_all(&folder).expect("the folder is ours");
+    }
+}
