@@ -11,6 +11,7 @@ use std::{env, fs};
 
 use serde::{Deserialize, Serialize};
 
+use crate::cpio::Tree;
 use crate::{Error, Kernel, Kit, Product, Result, Vm};
 
 /// The kernels that every story should hold on.
@@ -58,6 +59,41 @@ pub fn vm(kernel: &str) -> Vm {
     Vm::new(Kernel::open(dir).expect("the inventory names a kernel"), product.clone(), inventory.kit)
 }
 
+/// The bzImage of a kernel of this name.
+///
+/// # Panics
+/// As [`vm`].
+#[must_use]
+#[track_caller]
+pub fn kernel_file(kernel: &str) -> PathBuf {
+    let inventory = Inventory::of_the_environment().expect("stories are run by `cargo xtask test vm`");
+    Kernel::open(&inventory.kernels[kernel].0).expect("the inventory names a kernel").image()
+}
+
+/// A root file system with busybox, the program and the module for this kernel, and an `/init` of these words for
+/// busybox' shell.
+///
+/// # Errors
+/// A part of it cannot be read.
+///
+/// # Panics
+/// As [`vm`].
+#[track_caller]
+pub fn small_root(kernel: &str, init: &str) -> Result<Tree> {
+    let inventory = Inventory::of_the_environment()?;
+    let (_, product) = &inventory.kernels[kernel];
+    let mut tree = Tree::default();
+    for name in ["/proc", "/sys", "/dev", "/run", "/bin"] {
+        tree.directory(name, 0o755);
+    }
+    tree.device("/dev/console", 5, 1);
+    tree.host_file("/bin/busybox", &inventory.kit.busybox)?;
+    tree.host_file("/bin/kjump", product.kjump.as_ref().expect("the program is built"))?;
+    tree.host_file("/kjump.ko", product.module.as_ref().expect("the module is built"))?;
+    tree.bytes("/init", 0o755, format!("#!/bin/busybox sh\n{init}"));
+    Ok(tree)
+}
+
 /// A file of the host for a disk or the like, which goes away with this value.
 #[derive(Debug)]
 pub struct Scratch(PathBuf);
@@ -73,6 +109,16 @@ impl Scratch {
         let path = dir.join(format!("{}-{name}", std::process::id()));
         fs::write(&path, bytes).map_err(Error::file("write", &path))?;
         Ok(Self(path))
+    }
+
+    /// Makes a file of an archive.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn archive(name: &str, tree: &Tree) -> Result<Self> {
+        let scratch = Self::new(name, &[])?;
+        tree.write(&scratch.0)?;
+        Ok(scratch)
     }
 
     /// What it holds now.

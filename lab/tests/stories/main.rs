@@ -1,10 +1,26 @@
 //! Stories that are told in virtual machines: `cargo xtask test vm`. A new chapter gets a line here.
 #![forbid(unsafe_code)]
 
+mod asleep;
 mod calling;
+mod coming_to_nothing;
+mod initramfs;
+mod machines;
+mod switching;
 mod the_exchange;
 mod the_lab_itself;
+mod together;
 
 fn main() -> std::process::ExitCode {
-    lab::story::main(&[calling::STORIES, the_exchange::STORIES, the_lab_itself::STORIES])
+    lab::story::main(&[
+        calling::STORIES,
+        asleep::STORIES,
+        together::STORIES,
+        coming_to_nothing::STORIES,
+        machines::STORIES,
+        initramfs::STORIES,
+        switching::STORIES,
+        the_exchange::STORIES,
+        the_lab_itself::STORIES,
+    ])
 }

@@ -1,0 +1,60 @@
+//! An initramfs that kjump makes boots the kernel it was made for.
+
+use lab::story::{Scratch, Story, vm};
+use lab::{Error, Result};
+
+pub(crate) const STORIES: &[Story] = &[
+    Story::new(
+        "an_initramfs_loads_its_drivers_and_runs_its_command",
+        &["6.1"],
+        it_loads_its_drivers_and_runs_its_command,
+    ),
+    Story::new("a_command_that_fails_ends_in_a_panic", &["6.1"], a_command_that_fails_ends_in_a_panic),
+];
+
+/// Makes an initramfs in a guest, twice the same, and brings it back.
+fn made(on: &str, options: &str, command: &str) -> Result<Scratch> {
+    let line = format!(
+        "set -e
+        make() {{ kjump initramfs -o $1 --kernel-version $(uname -r) {options} -- {command} >&2; }}
+        make /tmp/one; make /tmp/two; cmp /tmp/one /tmp/two
+        [ $(stat -c %a /tmp/one) = 600 ]
+        cat /tmp/one"
+    );
+    let outcome = vm(on).run(&line)?.succeeded();
+    Scratch::new("initramfs", &outcome.out)
+}
+
+/// Boots it in place of the lab's own; answers with why the machine ended, and what it said last.
+fn end_of(on: &str, initramfs: &Scratch, disk: &Scratch) -> Result<(String, String)> {
+    let file: std::path::PathBuf = initramfs.into();
+    match vm(on).disk(disk).qemu("-initrd").qemu(file.to_string_lossy()).run("true") {
+        Err(Error::GuestEnded { why, tail }) => Ok((why, tail)),
+        other => panic!("not the guest that was to be booted: {other:?}"),
+    }
+}
+
+fn it_loads_its_drivers_and_runs_its_command(on: &str) -> Result<()> {
+    let command =
+        r#"sh -c 'echo "[$1]" $(lsmod | cut -d " " -f 1) end | dd of=$DISK conv=notrunc' sh "it's \$HOME""#;
+    let initramfs =
+        made(on, "--driver virtio_pci --driver virtio-net --driver virtio_blk --disk first", command)?;
+    let disk = Scratch::new("disk", &[b'.'; 1 << 20])?;
+    let (why, tail) = end_of(on, &initramfs, &disk)?;
+    assert_eq!(why, "it powered off", "{tail}");
+    assert!(tail.contains("no kernel jumped here to go back to"), "{tail}");
+    let said = String::from_utf8_lossy(&disk.bytes()?[..512]).into_owned();
+    assert!(said.starts_with("[it's $HOME] Module "), "{said:?}");
+    for name in ["virtio_pci", "virtio_ring", "virtio_blk", "virtio_net", "kjump"] {
+        assert!(said.contains(&format!(" {name} ")), "{name} is not loaded: {said:?}");
+    }
+    Ok(())
+}
+
+fn a_command_that_fails_ends_in_a_panic(on: &str) -> Result<()> {
+    let initramfs = made(on, "--compress gzip", "sh -c 'exit 7'")?;
+    let (why, tail) = end_of(on, &initramfs, &Scratch::new("disk", &[0; 512])?)?;
+    assert!(why.contains("Attempted to kill init"), "{why}\n{tail}");
+    assert!(tail.contains("the command ended with status 7"), "{tail}");
+    Ok(())
+}

@@ -1,0 +1,116 @@
+//! A second kernel is booted beside the running one, and they take turns.
+
+use lab::story::{EVERY, Scratch, Story, kernel_file, small_root, vm};
+use lab::{Ended, Result};
+
+pub(crate) const STORIES: &[Story] = &[
+    Story::new("kernels_take_turns_with_values", EVERY, kernels_take_turns_with_values),
+    Story::new(
+        "a_kernel_that_panics_gives_back_the_machine",
+        EVERY,
+        a_kernel_that_panics_gives_back_the_machine,
+    ),
+    Story::new("what_cannot_be_booted_says_why", &["6.1"], what_cannot_be_booted_says_why),
+];
+
+/// Returns with one more than it was switched to with; `0xdead` makes it panic.
+const INIT: &str = "
+/bin/busybox mount -t proc none /proc
+/bin/busybox mount -t sysfs none /sys
+/bin/busybox mount -t devtmpfs none /dev
+/bin/busybox insmod /kjump.ko
+kjump return --prepare
+value=0xb000
+while said=$(kjump return $value); do
+    value=$((${said##* } + 1))
+    if [ $value = $((0xdead + 1)) ]; then
+        echo 'b ends here' > /dev/kmsg
+        echo c > /proc/sysrq-trigger
+    fi
+done
+";
+
+const BOOT: &str = "kjump boot --kernel /boot/b --initrd /boot/b.cpio --memory 192M \
+                    --append 'console=ttyS0 quiet panic=0'";
+
+/// Two CPUs, a disk, and the same kernel as A to boot as B.
+fn beside(on: &str, job: &str) -> Result<Ended> {
+    let initrd = Scratch::archive("b.cpio", &small_root(on, INIT)?)?;
+    let disk = Scratch::new("disk", &vec![0x5a; 1 << 20])?;
+    vm(on).smp(2).mem(768).disk(&disk).file(kernel_file(on), "/boot/b").file(&initrd, "/boot/b.cpio").run(job)
+}
+
+fn kernels_take_turns_with_values(on: &str) -> Result<()> {
+    let job = format!(
+        "set -e
+        before=$(md5sum /dev/vda)
+        {BOOT}
+        for value in 1 0x10 -2; do kjump switch b $value; done
+        kjump peers
+        ! rmmod kjump
+        kjump drop b
+        ! kjump switch b
+        kjump peers
+        echo 3 > /proc/sys/vm/drop_caches
+        [ \"$before\" = \"$(md5sum /dev/vda)\" ]
+        nproc"
+    );
+    beside(on, &job)?
+        .succeeded()
+        .says("b returned 0xb000 after")
+        .says("b returned 0x2 after")
+        .says("b returned 0x11 after")
+        .says("b returned 0xffffffffffffffff after")
+        .says("resident         4")
+        .says("no kernel of this name is resident, or it was dropped")
+        .says("no kernel is resident beside this one")
+        .says("2\n")
+        .kernel_is_content();
+    Ok(())
+}
+
+fn a_kernel_that_panics_gives_back_the_machine(on: &str) -> Result<()> {
+    // On one CPU, the first: a panic on another does not come back on every kernel yet.
+    let job = format!(
+        "{BOOT} --cpus 1
+        kjump switch b 0xdead
+        echo status $?
+        kjump peers
+        md5sum /dev/vda
+        nproc"
+    );
+    beside(on, &job)?
+        .succeeded()
+        .says("b panicked after")
+        .says("b ends here")
+        .says("status 4")
+        .says("no kernel is resident beside this one")
+        .says("2\n");
+    Ok(())
+}
+
+fn what_cannot_be_booted_says_why(on: &str) -> Result<()> {
+    let job = "
+        boot() { kjump boot --kernel /boot/b \"$@\" && echo 'went on'; }
+        boot --initrd /missing
+        boot --memory 4G
+        boot --memory 15M --window 0x1000000
+        boot --window 0x1000
+        kjump boot --kernel /bin/busybox
+        head -c 200000 /boot/b > /tmp/half; kjump boot --kernel /tmp/half
+        boot --initrd /boot/b --initrd /boot/b --initrd /boot/b.cpio --memory 80M
+        kjump return
+        boot --dry-run --memory 128M > /dev/null
+        true";
+    beside(on, job)?
+        .succeeded()
+        .says("initrd /missing: No such file")
+        .says("no room for the window: 4 GiB")
+        .says("no room for kernel:")
+        .says("no room for initrd:")
+        .never_says("went on")
+        .says("window 0x1000")
+        .says("this kernel was not booted to return")
+        .kernel_is_content();
+    Ok(())
+}
