@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
-use lab::story::{INVENTORY, Inventory};
+use lab::story::{INVENTORY, Inventory, kernels_of};
 use serde_json::Value;
 
 use crate::checks::said;
@@ -73,10 +73,10 @@ impl Shelf {
 
     fn fill(&self) -> Result<PathBuf> {
         let mut built = BTreeMap::new();
-        for name in &self.kernels {
+        for name in self.kernels.iter().flat_map(|on| kernels_of(on)) {
             if !built.contains_key(name) {
                 let kernel = kernels::get(name)?;
-                built.insert(name.clone(), (kernel.dir().to_owned(), product::product_for(&kernel)?));
+                built.insert(name.to_owned(), (kernel.dir().to_owned(), product::product_for(&kernel)?));
             }
         }
         let path = tree::target().join(format!("stories-{}.json", std::process::id()));
