@@ -24,6 +24,7 @@ mod kernel_text;
 mod leaks;
 mod memory;
 mod numbers;
+mod plain;
 mod raw;
 mod registers;
 
@@ -58,6 +59,7 @@ const SCENES: &[(&str, Scene)] = &[
     ("refused-by", access::refused_by),
     ("asleep", asleep::asleep),
     ("away", asleep::away),
+    ("plain-suspends", plain::suspends),
     ("rounds", leaks::rounds),
     ("hold", leaks::hold),
     ("killed", leaks::killed),
