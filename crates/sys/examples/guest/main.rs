@@ -23,6 +23,7 @@ mod image;
 mod leaks;
 mod memory;
 mod numbers;
+mod pages;
 mod raw;
 mod registers;
 
@@ -61,6 +62,8 @@ const SCENES: &[(&str, Scene)] = &[
     ("hold", leaks::hold),
     ("killed", leaks::killed),
     ("too-large", leaks::too_large),
+    ("fill", pages::fill),
+    ("find", pages::find),
 ];
 
 fn main() -> ExitCode {
