@@ -1,6 +1,7 @@
 //! `kjump boot`: another kernel beside the running one.
 
 mod kernel;
+mod view;
 
 use std::path::{Path, PathBuf};
 
@@ -10,7 +11,7 @@ use kernel_file::BzImage;
 use machine::{Machine, page_flags};
 use phys::PhysRange;
 use plan::LoadPlan;
-use plan::linux::{self, Home, Initrd};
+use plan::linux::{self, Home, Initrd, View};
 use sys::device::{Destination, LoadRequest};
 use sys::{Device, ImageName};
 
@@ -21,18 +22,26 @@ use crate::report::{self, Outcome};
 use crate::visit::Visit;
 use crate::{device, quantity};
 use kernel::KernelFile;
+use view::Described;
 
 pub(crate) fn run(words: &BootWords) -> anyhow::Result<Outcome> {
     let files = Files::read(words)?;
     let kernel = files.kernel.parse()?;
-    let request = files.request(words, kernel)?;
-    let plan = linux::plan(&request, &machine()?)?;
+    let described = (!words.no_vmcore).then(Described::read);
+    let view = described.as_ref().map(Described::view);
+    let machine = machine()?;
+    let request = files.request(words, kernel, view, &machine)?;
+    let plan = linux::plan(&request, &machine)?;
     if words.dry_run {
         report::print(&plan.to_string())?;
         return Ok(Outcome::Done);
     }
     let device = device::open()?;
     let load = load(&device, &plan, words)?;
+    if let (Some(described), Some(place)) = (described, plan.view()) {
+        described.show(&device, load.id, place, &machine.ram)?;
+    }
+    device.keep(&words.name).with_context(|| format!("keeping it as {}", words.name))?;
     Account::new(load.id, release_of(&kernel)).write(&device);
     let visit = Visit::make(&device, &words.name, plan.entry().arguments).inspect_err(|_| {
         // It never ran, so nothing is lost with it; the error of the call is the one to tell.
@@ -57,7 +66,13 @@ impl Files {
         Ok(Self { kernel, initrds: words.initrd.iter().map(read).collect::<anyhow::Result<_>>()? })
     }
 
-    fn request<'a>(&'a self, words: &BootWords, kernel: BzImage<'a>) -> anyhow::Result<linux::Request<'a>> {
+    fn request<'a>(
+        &'a self,
+        words: &BootWords,
+        kernel: BzImage<'a>,
+        view: Option<View>,
+        machine: &plan::Machine,
+    ) -> anyhow::Result<linux::Request<'a>> {
         let named = self
             .initrds
             .iter()
@@ -67,7 +82,7 @@ impl Files {
             kernel,
             initrds: own.chain(named).collect(),
             command_line: command_line(words, &self.kernel.command_line),
-            home: Home::Beside { window: window(words, &kernel)? },
+            home: Home::Beside { window: window(words, &kernel, machine)?, view },
         })
     }
 }
@@ -80,14 +95,14 @@ fn command_line(words: &BootWords, own: &[u8]) -> Vec<u8> {
     line
 }
 
-fn window(words: &BootWords, kernel: &BzImage<'_>) -> anyhow::Result<PhysRange> {
+fn window(words: &BootWords, kernel: &BzImage<'_>, machine: &plan::Machine) -> anyhow::Result<PhysRange> {
     match words.window {
         Some(start) => PhysRange::from_bytes(start, words.memory)
             .map_err(|error| anyhow::anyhow!("--window {start:#x} --memory {:#x}: {error}", words.memory)),
         None => {
             // It may be laid anywhere; what a good place saves is time.
             let pinned = page_flags::pinned(Path::new("/"), 4 << 30).unwrap_or_default();
-            Ok(linux::window(kernel, words.memory, &machine()?, &pinned)?)
+            Ok(linux::window(kernel, words.memory, machine, &pinned)?)
         }
     }
 }
@@ -96,7 +111,7 @@ fn machine() -> anyhow::Result<plan::Machine> {
     Machine::probe(Path::new("/")).for_plan().map_err(|unknown| anyhow::anyhow!("{unknown}"))
 }
 
-/// Loads it, tells it the way back, and keeps it under its name.
+/// Loads it, and tells it the way back.
 fn load(device: &Device, plan: &LoadPlan<'_>, words: &BootWords) -> anyhow::Result<Load> {
     refuse_taken(device, &words.name)?;
     let _progress = Progress::start(format!("loading {} ({})", words.name, quantity::bytes(plan.bytes())), 1);
@@ -118,7 +133,6 @@ fn load(device: &Device, plan: &LoadPlan<'_>, words: &BootWords) -> anyhow::Resu
     if let Some(place) = plan.jump_back() {
         device.write(place.get(), format!("{:016x}", loaded.jump_back).as_bytes())?;
     }
-    device.keep(&words.name).with_context(|| format!("keeping it as {}", words.name))?;
     Ok(loaded)
 }
 

@@ -157,6 +157,10 @@ pub(crate) struct BootWords {
     /// Most CPUs that the kernel takes
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) cpus: Option<u64>,
+    /// Do not show the running kernel's memory in the new kernel's /proc/vmcore; a distribution may take a /proc/vmcore
+    /// for a reason to save it and reboot
+    #[arg(long)]
+    pub(crate) no_vmcore: bool,
     /// Print what would be loaded where, and do nothing
     #[arg(long, conflicts_with = "json")]
     pub(crate) dry_run: bool,

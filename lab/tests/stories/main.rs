@@ -5,6 +5,7 @@ mod asleep;
 mod calling;
 mod coming_to_nothing;
 mod initramfs;
+mod looking_back;
 mod machines;
 mod switching;
 mod the_exchange;
@@ -20,6 +21,7 @@ fn main() -> std::process::ExitCode {
         machines::STORIES,
         initramfs::STORIES,
         switching::STORIES,
+        looking_back::STORIES,
         the_exchange::STORIES,
         the_lab_itself::STORIES,
     ])

@@ -24,6 +24,7 @@ mod kernel_text;
 mod leaks;
 mod memory;
 mod numbers;
+mod pages;
 mod plain;
 mod raw;
 mod registers;
@@ -64,6 +65,8 @@ const SCENES: &[(&str, Scene)] = &[
     ("hold", leaks::hold),
     ("killed", leaks::killed),
     ("too-large", leaks::too_large),
+    ("fill", pages::fill),
+    ("find", pages::find),
 ];
 
 fn main() -> ExitCode {
