@@ -1,10 +1,11 @@
 //! `kjump boot`: another kernel beside the running one.
 
+mod guard;
 mod kernel;
 
 use std::path::{Path, PathBuf};
 
-use abi::device::{Load, Range, mode};
+use abi::device::{Load, Range, load_flag, mode};
 use anyhow::Context;
 use kernel_file::BzImage;
 use machine::Machine;
@@ -20,12 +21,15 @@ use crate::progress::Progress;
 use crate::report::{self, Outcome};
 use crate::visit::Visit;
 use crate::{device, quantity};
+use guard::Guard;
+pub(crate) use guard::guard_of;
 use kernel::KernelFile;
 
 pub(crate) fn run(words: &BootWords) -> anyhow::Result<Outcome> {
     let files = Files::read(words)?;
     let kernel = files.kernel.parse()?;
-    let request = files.request(words, kernel)?;
+    let guard = Guard::find(words.deadline)?;
+    let request = files.request(words, kernel, guard)?;
     let plan = linux::plan(&request, &machine()?)?;
     if words.dry_run {
         report::print(&plan.to_string())?;
@@ -33,8 +37,9 @@ pub(crate) fn run(words: &BootWords) -> anyhow::Result<Outcome> {
     }
     let device = device::open()?;
     let load = load(&device, &plan, words)?;
-    Account::new(load.id, release_of(&kernel)).write(&device);
-    let visit = Visit::make(&device, &words.name, plan.entry().arguments).inspect_err(|_| {
+    Account::new(load.id, release_of(&kernel), words.deadline.is_some()).write(&device);
+    let deadline = words.deadline.unwrap_or(0);
+    let visit = Visit::make(&device, &words.name, plan.entry().arguments, deadline).inspect_err(|_| {
         // It never ran, so nothing is lost with it; the error of the call is the one to tell.
         let _ = device.unload();
     })?;
@@ -57,7 +62,12 @@ impl Files {
         Ok(Self { kernel, initrds: words.initrd.iter().map(read).collect::<anyhow::Result<_>>()? })
     }
 
-    fn request<'a>(&'a self, words: &BootWords, kernel: BzImage<'a>) -> anyhow::Result<linux::Request<'a>> {
+    fn request<'a>(
+        &'a self,
+        words: &BootWords,
+        kernel: BzImage<'a>,
+        guard: Guard,
+    ) -> anyhow::Result<linux::Request<'a>> {
         let named = self
             .initrds
             .iter()
@@ -66,17 +76,18 @@ impl Files {
         Ok(linux::Request {
             kernel,
             initrds: own.chain(named).collect(),
-            command_line: command_line(words, &self.kernel.command_line),
+            command_line: command_line(words, &self.kernel.command_line, guard),
             home: Home::Beside { window: window(words, &kernel)? },
         })
     }
 }
 
-fn command_line(words: &BootWords, own: &[u8]) -> Vec<u8> {
+fn command_line(words: &BootWords, own: &[u8], guard: Guard) -> Vec<u8> {
     let mut line = if words.append.is_empty() { own.to_vec() } else { words.append.clone().into_bytes() };
     if let Some(cpus) = words.cpus {
         line.extend_from_slice(format!(" nr_cpus={cpus}").as_bytes());
     }
+    line.extend_from_slice(guard.words().as_bytes());
     line
 }
 
@@ -104,7 +115,7 @@ fn load(device: &Device, plan: &LoadPlan<'_>, words: &BootWords) -> anyhow::Resu
         vouched: &vouched,
         entry: plan.entry().address.get(),
         mode: mode::LONG,
-        flags: 0,
+        flags: if words.deadline.is_some() { load_flag::GUARD } else { 0 },
     };
     let loaded = device.load(&request).map_err(|refusal| {
         let names: Vec<String> = plan.segments().iter().map(|segment| segment.name.into()).collect();

@@ -4,6 +4,7 @@
 mod asleep;
 mod calling;
 mod coming_to_nothing;
+mod guarding;
 mod initramfs;
 mod machines;
 mod switching;
@@ -20,6 +21,7 @@ fn main() -> std::process::ExitCode {
         machines::STORIES,
         initramfs::STORIES,
         switching::STORIES,
+        guarding::STORIES,
         the_exchange::STORIES,
         the_lab_itself::STORIES,
     ])
