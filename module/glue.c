@@ -5,6 +5,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/clocksource.h>
 #include <linux/cpu.h>
 #include <linux/delay.h>
 #include <linux/freezer.h>
@@ -35,6 +36,7 @@
 #include <asm/desc.h>
 #include <asm/fpu/api.h>
 #include <asm/msr.h>
+#include <asm/nmi.h>
 #include <asm/smp.h>
 #include <asm/tsc.h>
 #include <asm/x86_init.h>
@@ -483,12 +485,53 @@ bool kjg_guard_facts(struct kjg_guard_facts *facts)
 	return true;
 }
 
+/*
+ * Tells the kernel how long it was away: the battery-backed clock, which it asks otherwise, counts whole seconds. The
+ * time stamp counter should run on, since the machine does not really sleep; so this clock is there for our suspends
+ * only. Where the two clocks differ by more than rounding, the counter did not run on, and the kernel asks the other.
+ */
+static struct clocksource sleep_clock;
+static bool ticks_ran_on;
+
+static u64 read_ticks(struct clocksource *clock)
+{
+	return ticks_ran_on ? rdtsc_ordered() : 0;
+}
+
+static bool start_sleep_clock(void)
+{
+	if (!tsc_khz)
+		return false;
+	ticks_ran_on = true;
+	sleep_clock = (struct clocksource){
+		.name = "kjump-sleep",
+		.rating = 1, /* as low as jiffies: to nobody's mind the best, nor one to watch others by */
+		.read = read_ticks,
+		.mask = CLOCKSOURCE_MASK(64),
+		.flags = CLOCK_SOURCE_IS_CONTINUOUS | CLOCK_SOURCE_SUSPEND_NONSTOP,
+		.owner = THIS_MODULE,
+	};
+	return !clocksource_register_khz(&sleep_clock, tsc_khz);
+}
+
+static void compare_clocks(const struct timespec64 *before, const struct timespec64 *after, u64 ticks)
+{
+	s64 seconds = div64_u64(ticks, tsc_khz ?: 1) / MSEC_PER_SEC;
+
+	ticks_ran_on = abs(after->tv_sec - before->tv_sec - seconds) <= 2;
+}
+
 static int suspend_enter(suspend_state_t state)
 {
+	struct timespec64 before, after;
+
 	park_other_cpus();
+	x86_platform.get_wallclock(&before);
 	x86_platform.save_sched_clock_state(); /* kvmclock registers itself anew on the way back */
 	enter(armed);
 	x86_platform.restore_sched_clock_state();
+	x86_platform.get_wallclock(&after);
+	compare_clocks(&before, &after, armed->after - armed->before);
 	pm_set_resume_via_firmware();
 	return 0;
 }
@@ -505,6 +548,7 @@ static const struct platform_suspend_ops **current_suspend_operations;
 static int enter_suspended(struct entry *entry)
 {
 	const struct platform_suspend_ops *before = NULL;
+	bool has_clock = start_sleep_clock();
 	int error;
 
 	if (current_suspend_operations)
@@ -516,6 +560,8 @@ static int enter_suspended(struct entry *entry)
 	armed_by = NULL;
 	armed = NULL;
 	suspend_set_ops(before);
+	if (has_clock)
+		clocksource_unregister(&sleep_clock);
 	if (!entry->entered && error)
 		return fail(&entry->call->diagnosis, error, KJUMP_REASON_SUSPEND_FAILED, -error);
 	if (!entry->entered)
@@ -613,6 +659,45 @@ static void write_handoff(void)
 	last_words->log_length = length;
 }
 
+static void go_back(struct kjump_image *image)
+{
+	struct kjump_call call = { .arguments = { ~0ULL, 0, virt_to_phys(last_words) } };
+
+	load_direct_gdt(smp_processor_id());
+	kjr_enter(image->rust, &call);
+	load_fixmap_gdt(smp_processor_id());
+	pr_emerg("panic: called again, which there is no way to answer\n");
+}
+
+/* The way back of a panic on another CPU, for the first one, which the kernel behind it went away from. */
+static struct kjump_image *handed_over;
+
+static int take_over(unsigned int type, struct pt_regs *registers)
+{
+	struct kjump_image *image = READ_ONCE(handed_over);
+
+	if (!image || smp_processor_id())
+		return NMI_DONE;
+	WRITE_ONCE(handed_over, NULL);
+	park_other_cpus();
+	go_back(image);
+	return NMI_HANDLED;
+}
+
+/*
+ * The first CPU has been stopped, and waits with interrupts off; an NMI gets through, unless another one stopped it. A
+ * CPU that counts as offline, as a stopped one does, drops it.
+ */
+static void hand_over(struct kjump_image *image)
+{
+	WRITE_ONCE(handed_over, image);
+	cpumask_set_cpu(0, (struct cpumask *)cpu_online_mask);
+	send_interrupt(0, APIC_INT_ASSERT | APIC_DM_NMI);
+	mdelay(1000);
+	WRITE_ONCE(handed_over, NULL);
+	pr_emerg("panic: the first CPU does not answer, so there is no way back\n");
+}
+
 /*
  * This kernel is at its end, but not the machine: the kernel that started it takes over. Devices must not write into
  * memory any more, and the other CPUs, stopped in this kernel's text, must not run: it is about to be exchanged. A
@@ -620,7 +705,6 @@ static void write_handoff(void)
  */
 static int call_on_panic(struct notifier_block *block, unsigned long event, void *message)
 {
-	struct kjump_call call = { .arguments = { ~0ULL } };
 	struct kjump_image *image = READ_ONCE(panic_image);
 	struct pci_dev *device = NULL;
 
@@ -629,16 +713,18 @@ static int call_on_panic(struct notifier_block *block, unsigned long event, void
 	local_irq_disable();
 	pr_emerg("panic: going back to the kernel that started this one\n");
 	write_handoff();
-	call.arguments[2] = virt_to_phys(last_words);
-	if (!(image->flags & KJUMP_LOAD_FLAG_GUARDED_FROM_THERE)) {
-		for_each_pci_dev(device)
-			pci_clear_master(device);
-		park_other_cpus();
+	if (image->flags & KJUMP_LOAD_FLAG_GUARDED_FROM_THERE) {
+		go_back(image);
+		return NOTIFY_DONE;
 	}
-	load_direct_gdt(smp_processor_id());
-	kjr_enter(image->rust, &call);
-	load_fixmap_gdt(smp_processor_id());
-	pr_emerg("panic: called again, which there is no way to answer\n");
+	for_each_pci_dev(device)
+		pci_clear_master(device);
+	if (smp_processor_id()) {
+		hand_over(image);
+	} else {
+		park_other_cpus();
+		go_back(image);
+	}
 	return NOTIFY_DONE;
 }
 
@@ -1115,11 +1201,18 @@ static int __init kjump_init(void)
 		return -ENOMEM;
 	map_local_apic();
 	choose_mover();
+	error = register_nmi_handler(NMI_LOCAL, take_over, 0, KBUILD_MODNAME);
+	if (error)
+		goto forget;
 	error = misc_register(&device);
 	if (error)
-		forget_machine();
-	else
-		atomic_notifier_chain_register(&panic_notifier_list, &panic_block);
+		goto unregister;
+	atomic_notifier_chain_register(&panic_notifier_list, &panic_block);
+	return 0;
+unregister:
+	unregister_nmi_handler(NMI_LOCAL, KBUILD_MODNAME);
+forget:
+	forget_machine();
 	return error;
 }
 
@@ -1127,6 +1220,7 @@ static void __exit kjump_exit(void)
 {
 	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_block);
 	misc_deregister(&device);
+	unregister_nmi_handler(NMI_LOCAL, KBUILD_MODNAME);
 	forget_machine();
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use abi::device::{Load, Range, load_flag, mode};
 use anyhow::Context;
 use kernel_file::BzImage;
-use machine::Machine;
+use machine::{Machine, page_flags};
 use phys::PhysRange;
 use plan::LoadPlan;
 use plan::linux::{self, Home, Initrd};
@@ -95,7 +95,11 @@ fn window(words: &BootWords, kernel: &BzImage<'_>) -> anyhow::Result<PhysRange> 
     match words.window {
         Some(start) => PhysRange::from_bytes(start, words.memory)
             .map_err(|error| anyhow::anyhow!("--window {start:#x} --memory {:#x}: {error}", words.memory)),
-        None => Ok(linux::window(kernel, words.memory, &machine()?)?),
+        None => {
+            // It may be laid anywhere; what a good place saves is time.
+            let pinned = page_flags::pinned(Path::new("/"), 4 << 30).unwrap_or_default();
+            Ok(linux::window(kernel, words.memory, &machine()?, &pinned)?)
+        }
     }
 }
 
@@ -115,7 +119,8 @@ fn load(device: &Device, plan: &LoadPlan<'_>, words: &BootWords) -> anyhow::Resu
         vouched: &vouched,
         entry: plan.entry().address.get(),
         mode: mode::LONG,
-        flags: if words.deadline.is_some() { load_flag::GUARD } else { 0 },
+        // What the running kernel moves out of the window now need not be exchanged at each switch.
+        flags: load_flag::CLAIM | if words.deadline.is_some() { load_flag::GUARD } else { 0 },
     };
     let loaded = device.load(&request).map_err(|refusal| {
         let names: Vec<String> = plan.segments().iter().map(|segment| segment.name.into()).collect();

@@ -10,6 +10,7 @@
 //! | [`boot_data`] | `/sys/kernel/boot_params/data`: what the kernel was told when it was booted |
 //! | [`config`] | the kernel's configuration, wherever the distribution puts it |
 //! | [`kernel`] | release, command line, lockdown, secure boot, switches |
+//! | [`page_flags`] | what the kernel does with each page frame; not by [`Machine::probe`], since it takes time |
 //! | [`process`] | what this process may do |
 //! | [`amounts`] | `/proc/meminfo` |
 //! | [`cpu`] | `/proc/cpuinfo` |
@@ -28,6 +29,7 @@ pub mod firmware_map;
 pub mod iomem;
 pub mod kernel;
 pub mod module;
+pub mod page_flags;
 pub mod planning;
 pub mod process;
 mod root;

@@ -269,6 +269,19 @@ fn a_kernel_that_cannot_be_above_4_gib_is_not_put_there() {
     assert!(address + size <= 0x4000_0000);
 }
 
+#[test]
+fn a_window_shuns_what_the_running_kernel_cannot_move() {
+    let file = kernel_file();
+    let kernel = BzImage::parse(&file).unwrap();
+    let found = |pinned: &[PhysRange]| window(&kernel, 256 * MIB, &small_machine(), pinned).unwrap();
+    let top = [pages(0x7fc0_0000, 0x7fe0_0000)];
+    assert_eq!(found(&top), pages(0x6fc0_0000, 0x7fc0_0000));
+    let everywhere: Vec<_> =
+        (0..16).map(|n| pages(n * 128 * MIB, n * 128 * MIB + (16 - n) * 2 * MIB)).collect();
+    assert_eq!(found(&everywhere), pages(0x6fe0_0000, 0x7fe0_0000), "the least of it is at the top");
+    assert_eq!(found(&[pages(0, 0x8000_0000)]), pages(0x6fe0_0000, 0x7fe0_0000));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
@@ -319,15 +332,15 @@ fn a_window_is_the_highest_that_will_do_below_4_gib() {
     let file = kernel_file();
     let kernel = BzImage::parse(&file).unwrap();
     let machine = small_machine();
-    assert_eq!(window(&kernel, 256 * MIB, &machine).unwrap(), pages(0x6fe0_0000, 0x7fe0_0000));
+    assert_eq!(window(&kernel, 256 * MIB, &machine, &[]).unwrap(), pages(0x6fe0_0000, 0x7fe0_0000));
     let above = Machine {
         ram: vec![pages(MIB, 0x800_0000), pages(4 * GIB, 5 * GIB)],
         firmware: vec![told(MIB, 0x7ff_ffff, MemoryKind::Ram), told(4 * GIB, 5 * GIB - 1, MemoryKind::Ram)],
         ..Machine::default()
     };
-    assert_eq!(window(&kernel, 256 * MIB, &above).unwrap(), pages(5 * GIB - 256 * MIB, 5 * GIB));
+    assert_eq!(window(&kernel, 256 * MIB, &above, &[]).unwrap(), pages(5 * GIB - 256 * MIB, 5 * GIB));
     let low = BzImage { above_4g: false, ..kernel };
-    let error = window(&low, 256 * MIB, &above).unwrap_err().to_string();
+    let error = window(&low, 256 * MIB, &above, &[]).unwrap_err().to_string();
     assert_eq!(
         error,
         "no room for the window: 256 MiB, aligned 2 MiB, between 0x1000000 and 0xffffffff; largest hole 112 MiB"
