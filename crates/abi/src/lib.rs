@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`device`] | the programs and the kernel module, over `/dev/kjump` |
 //! | [`control`] | the module and the relocator, in the control page |
+//! | [`purgatory`] | whoever plans a load and the purgatory that runs in it |
 //! | [`page_list`] | whoever builds a page list and the relocator that walks it |
 //! | [`setup_header`], [`boot_params`], [`e820`], [`setup_data`] | a Linux kernel for x86 and whoever loads it |
 //! | [`kexec`] | the running kernel and whoever calls its kexec |
@@ -17,6 +18,7 @@ pub mod e820;
 mod field;
 pub mod kexec;
 pub mod page_list;
+pub mod purgatory;
 pub mod setup_data;
 pub mod setup_header;
 
