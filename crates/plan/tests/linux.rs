@@ -62,6 +62,7 @@ fn small_machine() -> Machine {
         ],
         rsdp: Some(0xf_52a0),
         screen: Some([0x5c; 64]),
+        ..Machine::default()
     }
 }
 
