@@ -66,7 +66,7 @@ impl<'c, P: Ports> Console<'c, P> {
 
     /// Puts the VGA into its mode 3: text of 80 columns and 25 lines.
     pub fn reset_vga(&mut self) {
-        crate::console::vga::reset(&mut self.ports);
+        vga::reset(&mut self.ports);
     }
 
     /// The ports, for other uses.

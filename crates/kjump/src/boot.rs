@@ -68,6 +68,7 @@ impl Files {
             initrds: own.chain(named).collect(),
             command_line: command_line(words, &self.kernel.command_line),
             home: Home::Beside { window: window(words, &kernel)? },
+            purgatory: None,
         })
     }
 }

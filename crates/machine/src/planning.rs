@@ -37,6 +37,7 @@ impl Machine {
             rsdp: boot.and_then(|boot| boot.rsdp),
             screen: boot.and_then(|boot| boot.screen),
             vmcoreinfo: notes.and_then(|notes| notes.vmcoreinfo),
+            crash: memory.crash_kernel(),
             cpu_notes: notes.map(|notes| notes.cpus.clone()).unwrap_or_default(),
         })
     }

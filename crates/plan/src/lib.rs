@@ -26,6 +26,7 @@ mod load_plan;
 mod machine;
 mod memory_map;
 mod place;
+pub mod purgatory;
 
 pub use amount::Amount;
 pub use demand::{Demand, Search};

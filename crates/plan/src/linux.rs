@@ -5,6 +5,7 @@
 
 mod boot_params;
 mod command_line;
+mod crash;
 mod handoff;
 mod initrd;
 mod trampoline;
@@ -13,6 +14,7 @@ mod window;
 use std::borrow::Cow;
 
 use abi::boot_params::SCREEN_INFO_SIZE;
+use abi::purgatory::register;
 use abi::setup_header::ENTRY_64;
 use kernel_file::BzImage;
 use phys::{PhysAddr, PhysRange, RangeSet};
@@ -23,7 +25,9 @@ use crate::{
     Demand, Entry, Error, LoadPlan, Machine, MemoryKind, MemoryRange, Part, Search, Segment, Way, place,
 };
 
-use command_line::CommandLine;
+use crate::purgatory::{Entrance, Goal, Purgatory};
+use command_line::{CommandLine, WayBack};
+use crash::Kept;
 use handoff::Handoff;
 pub use initrd::Initrd;
 pub use window::window;
@@ -39,6 +43,8 @@ pub struct Request<'a> {
     pub command_line: Vec<u8>,
     /// Where it is to live.
     pub home: Home,
+    /// What runs before it; without one, a few instructions do, which check nothing.
+    pub purgatory: Option<Purgatory<'a>>,
 }
 
 /// Where a kernel is to live.
@@ -57,6 +63,11 @@ pub enum Home {
         /// The window.
         window: PhysRange,
     },
+    /// In the memory that the running kernel keeps for it, until that one crashes.
+    Crash {
+        /// Bytes of an elfcorehdr that the running kernel writes anew when CPUs or memory come and go, if it does.
+        update_size: Option<u64>,
+    },
 }
 
 impl Home {
@@ -65,7 +76,7 @@ impl Home {
 
     const fn way(self) -> Way {
         match self {
-            Self::Replace { .. } => Way::KexecLoad,
+            Self::Replace { .. } | Self::Crash { .. } => Way::KexecLoad,
             Self::Beside { .. } => Way::Device,
         }
     }
@@ -100,6 +111,9 @@ struct Wishes<'r, 'a> {
     vouched: Option<PhysRange>,
     rsdp: Option<u64>,
     screen: Option<[u8; SCREEN_INFO_SIZE]>,
+    /// Lowest and highest address of what is loaded.
+    limits: (u64, u64),
+    kept: Option<Kept>,
 }
 
 impl<'r, 'a> Wishes<'r, 'a> {
@@ -111,30 +125,40 @@ impl<'r, 'a> Wishes<'r, 'a> {
             return Err(Error::NoFirmwareMap);
         }
         initrd::check(&request.initrds)?;
-        let comes_back = matches!(request.home, Home::Beside { .. });
-        let command_line = CommandLine::new(&request.command_line, comes_back, request.kernel.cmdline_size)?;
+        let kept = match request.home {
+            Home::Crash { .. } if request.purgatory.is_none() => return Err(Error::NoPurgatory),
+            Home::Crash { update_size } => Some(Kept::new(machine, update_size)?),
+            _ => None,
+        };
+        let mut words = request.command_line.clone();
+        words.extend_from_slice(kept.as_ref().map(Kept::words).unwrap_or_default().as_bytes());
+        let way_back = match (request.home, request.purgatory) {
+            (Home::Beside { .. }, None) => WayBack::Written,
+            (Home::Beside { .. }, Some(_)) => WayBack::Appended,
+            _ => WayBack::None,
+        };
         let wishes = Self {
             request,
-            command_line,
+            command_line: CommandLine::new(&words, way_back, request.kernel.cmdline_size)?,
             memory: machine.firmware.clone(),
             free: machine.usable_ram(),
             exchanged: Vec::new(),
             vouched: None,
             rsdp: machine.rsdp,
             screen: machine.screen,
+            limits: (0, u64::MAX),
+            kept,
         };
         match request.home {
-            Home::Replace { .. } => Ok(wishes),
+            Home::Replace { lowest, highest } => Ok(Self { limits: (lowest, highest), ..wishes }),
             Home::Beside { window } => wishes.beside(window, machine),
+            Home::Crash { .. } => wishes.in_crash_memory(machine),
         }
     }
 
     /// In a window. The picture is left to the kernel that has it.
     fn beside(self, window: PhysRange, machine: &Machine) -> Result<Self, Error> {
-        let low: Vec<_> = self.free.iter().copied().filter(|range| range.end() <= LOW_END).collect();
-        if low.is_empty() {
-            return Err(Error::NoLowMemory);
-        }
+        let low = self.low_memory()?;
         let is_ram = check_window(window, machine)?;
         let own: Vec<_> = low.iter().copied().chain([window]).collect();
         Ok(Self {
@@ -143,8 +167,29 @@ impl<'r, 'a> Wishes<'r, 'a> {
             exchanged: if is_ram { own } else { low },
             vouched: (!is_ram).then_some(window),
             screen: None,
+            limits: (window.start().get(), window.end() - 1),
             ..self
         })
+    }
+
+    /// In what is reserved, which with low memory is all the RAM it has.
+    fn in_crash_memory(self, machine: &Machine) -> Result<Self, Error> {
+        let kept = self.kept.as_ref().map(Kept::range).ok_or(Error::NoCrashMemory)?;
+        let main = crash::main_range(machine)?;
+        let reserved = crash::own_ram(machine, kept);
+        let own: Vec<_> = self.low_memory()?.into_iter().chain(reserved).collect();
+        Ok(Self {
+            memory: beside(&machine.firmware, &own),
+            free: gaps(main, &[kept]),
+            limits: (main.start().get(), main.end() - 1),
+            ..self
+        })
+    }
+
+    /// RAM below 1 MiB.
+    fn low_memory(&self) -> Result<Vec<PhysRange>, Error> {
+        let low: Vec<_> = self.free.iter().copied().filter(|range| range.end() <= LOW_END).collect();
+        if low.is_empty() { Err(Error::NoLowMemory) } else { Ok(low) }
     }
 
     /// The kernel first: it is the largest and has the least choice.
@@ -160,6 +205,10 @@ impl<'r, 'a> Wishes<'r, 'a> {
             self.demand("kernel", kernel.memory, align, Search::BottomUp, (lowest, highest)),
             self.demand("handoff", self.handoff_size(), 1, Search::TopDown, (0, u64::MAX)),
         ];
+        if self.request.purgatory.is_some() {
+            let windows = self.demand("", 0, 1, Search::TopDown, (0, u64::MAX)).windows;
+            demands.push(Purgatory::demand(windows));
+        }
         if let Some(size) = initrd::size(&self.request.initrds) {
             let window = (0, kernel.initrd_last);
             demands.push(self.demand("initrd", size, 1, Search::TopDown, window));
@@ -176,10 +225,7 @@ impl<'r, 'a> Wishes<'r, 'a> {
         search: Search,
         (lowest, highest): (u64, u64),
     ) -> Demand {
-        let (home_lowest, home_highest) = match self.request.home {
-            Home::Replace { lowest, highest } => (lowest, highest),
-            Home::Beside { window } => (window.start().get(), window.end() - 1),
-        };
+        let (home_lowest, home_highest) = self.limits;
         let (lowest, highest) = (lowest.max(home_lowest).max(LOW_END), highest.min(home_highest));
         let mut windows = vec![(lowest, highest.min(BELOW_4G))];
         if self.request.kernel.above_4g && highest > BELOW_4G {
@@ -189,28 +235,27 @@ impl<'r, 'a> Wishes<'r, 'a> {
     }
 
     fn handoff_size(&self) -> u64 {
-        Handoff::size(self.way(), &self.command_line, &self.memory)
+        Handoff::size(self.has_trampoline(), &self.command_line, &self.memory)
     }
 
     const fn way(&self) -> Way {
         self.request.home.way()
     }
 
+    /// `kexec_load` enters an image with nothing set.
+    fn has_trampoline(&self) -> bool {
+        self.way() == Way::KexecLoad && self.request.purgatory.is_none()
+    }
+
     fn render(&self, places: &[PhysRange]) -> Result<Draft<'a>, Error> {
-        let [kernel, handoff, rest @ ..] = places else {
-            return Err(Error::NoRoom {
-                name: "kernel",
-                size: 0,
-                align: 0,
-                lowest: 0,
-                highest: 0,
-                largest: 0,
-            });
-        };
-        let initrd = rest.first().map(|place| (place.start().get(), initrd::bytes(&self.request.initrds)));
+        let mut places = places.iter().copied();
+        let mut next = || places.next().ok_or(Error::NoPlace);
+        let (kernel, handoff) = (next()?, next()?);
+        let purgatory = self.request.purgatory.map(|purgatory| Ok((purgatory, next()?))).transpose()?;
+        let initrd = places.next().map(|place| (place.start().get(), initrd::bytes(&self.request.initrds)));
         let handoff = Handoff {
-            range: *handoff,
-            way: self.way(),
+            range: handoff,
+            has_trampoline: self.has_trampoline(),
             kernel: &self.request.kernel,
             kernel_at: kernel.start().get(),
             initrd,
@@ -220,17 +265,30 @@ impl<'r, 'a> Wishes<'r, 'a> {
             screen: self.screen.as_ref(),
         };
         let mut segments = vec![
-            Segment { name: "kernel", range: *kernel, bytes: Cow::Borrowed(self.request.kernel.kernel) },
+            Segment { name: "kernel", range: kernel, bytes: Cow::Borrowed(self.request.kernel.kernel) },
             Segment { name: "handoff", range: handoff.range, bytes: Cow::Owned(handoff.bytes()) },
         ];
         if let Some((address, _)) = initrd {
             segments.extend(initrd::segments(&self.request.initrds, address));
         }
+        let (elfcorehdr, is_checked) = self.kept.as_ref().and_then(Kept::segment).unzip();
+        segments.extend(elfcorehdr.filter(|_| is_checked == Some(true)));
+        let entry = self.entry(&handoff, purgatory.map(|(_, place)| place))?;
+        if let Some((purgatory, place)) = purgatory {
+            segments.push(purgatory.segment(place, &self.goal(&handoff), &segments)?);
+        }
+        segments.extend(
+            self.kept
+                .as_ref()
+                .and_then(Kept::segment)
+                .filter(|(_, checked)| !checked)
+                .map(|(segment, _)| segment),
+        );
         segments.extend(self.exchanged_rest(&segments));
         Ok(Draft {
             way: self.way(),
             parts: self.parts(&handoff, initrd),
-            entry: self.entry(&handoff)?,
+            entry,
             memory: self.memory.clone(),
             command_line: self.command_line.text().to_vec(),
             jump_back: self
@@ -240,6 +298,20 @@ impl<'r, 'a> Wishes<'r, 'a> {
             vouched: self.vouched.into_iter().collect(),
             segments,
         })
+    }
+
+    /// What purgatory hands over to: the kernel, as "64-bit Boot Protocol" of boot.rst says.
+    fn goal(&self, handoff: &Handoff<'_>) -> Goal {
+        let mut registers = [0; register::COUNT];
+        registers[register::RSI] = handoff.boot_params_at();
+        let end = handoff.command_line_at() + self.command_line.text().len() as u64;
+        let room = self.command_line.room();
+        Goal {
+            entrance: Entrance::Long(handoff.kernel_at + ENTRY_64),
+            registers,
+            way_back: (room > 0).then_some((end, room)),
+            copy: self.kept.as_ref().map(Kept::copy),
+        }
     }
 
     /// Segments without bytes for what is exchanged, and not covered by the others.
@@ -261,13 +333,15 @@ impl<'r, 'a> Wishes<'r, 'a> {
             size: self.request.kernel.kernel.len() as u64,
         };
         let initrd = initrd.map(|(address, size)| Part { name: "initrd", address, size });
-        handoff.parts().into_iter().chain([kernel]).chain(initrd).collect()
+        let kept = self.kept.iter().flat_map(Kept::parts);
+        handoff.parts().into_iter().chain([kernel]).chain(initrd).chain(kept).collect()
     }
 
-    fn entry(&self, handoff: &Handoff<'_>) -> Result<Entry, Error> {
-        let (address, arguments) = match self.way() {
-            Way::KexecLoad => (handoff.trampoline_at(), [0; 6]),
-            Way::Device => (handoff.kernel_at + ENTRY_64, [0, handoff.boot_params_at(), 0, 0, 0, 0]),
+    fn entry(&self, handoff: &Handoff<'_>, purgatory: Option<PhysRange>) -> Result<Entry, Error> {
+        let (address, arguments) = match (purgatory, self.way()) {
+            (Some(place), _) => (Purgatory::entry(place), [0; 6]),
+            (None, Way::KexecLoad) => (handoff.trampoline_at(), [0; 6]),
+            (None, Way::Device) => (handoff.kernel_at + ENTRY_64, [0, handoff.boot_params_at(), 0, 0, 0, 0]),
         };
         let address = PhysAddr::new(address).ok_or(Error::EntryOutside { entry: address })?;
         Ok(Entry { address, arguments })

@@ -20,6 +20,8 @@ pub struct Machine {
     pub vmcoreinfo: Option<NoteAt>,
     /// Where the running kernel writes the registers of its CPUs when it crashes, one after the other.
     pub cpu_notes: Vec<NoteAt>,
+    /// The pages that the running kernel keeps for a crash kernel; part of its RAM.
+    pub crash: Vec<PhysRange>,
 }
 
 impl Machine {

@@ -80,6 +80,7 @@ fn request<'a>(file: &'a [u8], initrds: &[&'a [u8]], home: Home) -> Request<'a> 
         initrds: initrds.iter().map(|bytes| Initrd { name: "initrd.img", bytes }).collect(),
         command_line: b"console=ttyS0 quiet".to_vec(),
         home,
+        purgatory: None,
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! +0       boot_params, a page
-//! +0x1000  trampoline, a page; only for kexec_load
+//! +0x1000  trampoline, a page; only for kexec_load without a purgatory
 //! then     command line with a zero behind it
 //! then     setup_data with the memory map's entries from the 129th on, if there are so many
 //! ```
@@ -16,12 +16,12 @@ use phys::PhysRange;
 use super::boot_params::{self, BootParams};
 use super::command_line::CommandLine;
 use super::trampoline;
-use crate::{MemoryRange, Part, Way};
+use crate::{MemoryRange, Part};
 
 /// What is told, and every address that it speaks of.
 pub(super) struct Handoff<'h> {
     pub(super) range: PhysRange,
-    pub(super) way: Way,
+    pub(super) has_trampoline: bool,
     pub(super) kernel: &'h BzImage<'h>,
     pub(super) kernel_at: u64,
     /// Address and bytes.
@@ -37,12 +37,12 @@ const ALIGN: u64 = 16;
 
 impl Handoff<'_> {
     /// Bytes that it takes, which do not depend on an address.
-    pub(super) fn size(way: Way, command_line: &CommandLine, memory: &[MemoryRange]) -> u64 {
+    pub(super) fn size(has_trampoline: bool, command_line: &CommandLine, memory: &[MemoryRange]) -> u64 {
         let more = match more_entries(memory).len() as u64 {
             0 => 0,
             count => setup_data::HEADER_SIZE as u64 + count * e820::SIZE as u64,
         };
-        more_offset(way, command_line) + more
+        more_offset(has_trampoline, command_line) + more
     }
 
     pub(super) const fn boot_params_at(&self) -> u64 {
@@ -55,11 +55,11 @@ impl Handoff<'_> {
     }
 
     pub(super) const fn command_line_at(&self) -> u64 {
-        self.boot_params_at() + command_line_offset(self.way)
+        self.boot_params_at() + command_line_offset(self.has_trampoline)
     }
 
     fn more_at(&self) -> Option<u64> {
-        let offset = more_offset(self.way, self.command_line);
+        let offset = more_offset(self.has_trampoline, self.command_line);
         (!more_entries(self.memory).is_empty()).then(|| self.boot_params_at() + offset)
     }
 
@@ -70,7 +70,7 @@ impl Handoff<'_> {
             part("boot_params", self.boot_params_at(), SIZE as u64),
             part("command line", self.command_line_at(), length + 1),
         ];
-        if self.way == Way::KexecLoad {
+        if self.has_trampoline {
             parts.push(part("trampoline", self.trampoline_at(), trampoline::SIZE));
         }
         if let Some(address) = self.more_at() {
@@ -81,15 +81,16 @@ impl Handoff<'_> {
 
     pub(super) fn bytes(&self) -> Vec<u8> {
         let mut bytes = self.boot_params().into_bytes().to_vec();
-        if self.way == Way::KexecLoad {
+        if self.has_trampoline {
             let entry = self.kernel_at + setup_header::ENTRY_64;
             bytes.extend(trampoline::page(self.trampoline_at(), self.boot_params_at(), entry));
         }
-        fill(&mut bytes, command_line_offset(self.way));
+        fill(&mut bytes, command_line_offset(self.has_trampoline));
         bytes.extend_from_slice(self.command_line.text());
-        bytes.push(0);
+        let end = self.command_line.room() + 1;
+        bytes.extend((0..end).map(|_| 0));
         if self.more_at().is_some() {
-            fill(&mut bytes, more_offset(self.way, self.command_line));
+            fill(&mut bytes, more_offset(self.has_trampoline, self.command_line));
             bytes.extend(self.more());
         }
         bytes
@@ -130,15 +131,13 @@ fn more_entries(memory: &[MemoryRange]) -> &[MemoryRange] {
     memory.get(E820_ENTRIES_MAX..).unwrap_or(&[])
 }
 
-const fn command_line_offset(way: Way) -> u64 {
-    match way {
-        Way::KexecLoad => SIZE as u64 + trampoline::SIZE,
-        Way::Device => SIZE as u64,
-    }
+const fn command_line_offset(has_trampoline: bool) -> u64 {
+    if has_trampoline { SIZE as u64 + trampoline::SIZE } else { SIZE as u64 }
 }
 
-fn more_offset(way: Way, command_line: &CommandLine) -> u64 {
-    (command_line_offset(way) + command_line.text().len() as u64 + 1).next_multiple_of(ALIGN)
+fn more_offset(has_trampoline: bool, command_line: &CommandLine) -> u64 {
+    (command_line_offset(has_trampoline) + command_line.text().len() as u64 + command_line.room() + 1)
+        .next_multiple_of(ALIGN)
 }
 
 fn fill(bytes: &mut Vec<u8>, offset: u64) {
