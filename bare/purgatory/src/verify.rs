@@ -49,6 +49,7 @@ fn digest<'m>(block: &Block<'_>, memory: impl Fn(u64, u64) -> &'m [u8]) -> [u8; 
 }
 
 #[cfg(test)]
+#[allow(clippy::cast_possible_truncation, reason = "the host has 64 bits")]
 mod tests {
     use super::*;
     use abi::purgatory::{DIGEST, ENTRY, KEY, MAGIC, MAGIC_NUMBER, PAUSE, REGION_COUNT, REGIONS, region};
