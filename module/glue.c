@@ -5,6 +5,7 @@
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
+#include <linux/clocksource.h>
 #include <linux/cpu.h>
 #include <linux/delay.h>
 #include <linux/freezer.h>
@@ -441,12 +442,53 @@ static void park_other_cpus(void)
 	udelay(200);
 }
 
+/*
+ * Tells the kernel how long it was away: the battery-backed clock, which it asks otherwise, counts whole seconds. The
+ * time stamp counter should run on, since the machine does not really sleep; so this clock is there for our suspends
+ * only. Where the two clocks differ by more than rounding, the counter did not run on, and the kernel asks the other.
+ */
+static struct clocksource sleep_clock;
+static bool ticks_ran_on;
+
+static u64 read_ticks(struct clocksource *clock)
+{
+	return ticks_ran_on ? rdtsc_ordered() : 0;
+}
+
+static bool start_sleep_clock(void)
+{
+	if (!tsc_khz)
+		return false;
+	ticks_ran_on = true;
+	sleep_clock = (struct clocksource){
+		.name = "kjump-sleep",
+		.rating = 1, /* as low as jiffies: to nobody's mind the best, nor one to watch others by */
+		.read = read_ticks,
+		.mask = CLOCKSOURCE_MASK(64),
+		.flags = CLOCK_SOURCE_IS_CONTINUOUS | CLOCK_SOURCE_SUSPEND_NONSTOP,
+		.owner = THIS_MODULE,
+	};
+	return !clocksource_register_khz(&sleep_clock, tsc_khz);
+}
+
+static void compare_clocks(const struct timespec64 *before, const struct timespec64 *after, u64 ticks)
+{
+	s64 seconds = div64_u64(ticks, tsc_khz ?: 1) / MSEC_PER_SEC;
+
+	ticks_ran_on = abs(after->tv_sec - before->tv_sec - seconds) <= 2;
+}
+
 static int suspend_enter(suspend_state_t state)
 {
+	struct timespec64 before, after;
+
 	park_other_cpus();
+	x86_platform.get_wallclock(&before);
 	x86_platform.save_sched_clock_state(); /* kvmclock registers itself anew on the way back */
 	enter(armed);
 	x86_platform.restore_sched_clock_state();
+	x86_platform.get_wallclock(&after);
+	compare_clocks(&before, &after, armed->after - armed->before);
 	pm_set_resume_via_firmware();
 	return 0;
 }
@@ -463,6 +505,7 @@ static const struct platform_suspend_ops **current_suspend_operations;
 static int enter_suspended(struct entry *entry)
 {
 	const struct platform_suspend_ops *before = NULL;
+	bool has_clock = start_sleep_clock();
 	int error;
 
 	if (current_suspend_operations)
@@ -474,6 +517,8 @@ static int enter_suspended(struct entry *entry)
 	armed_by = NULL;
 	armed = NULL;
 	suspend_set_ops(before);
+	if (has_clock)
+		clocksource_unregister(&sleep_clock);
 	if (!entry->entered && error)
 		return fail(&entry->call->diagnosis, error, KJUMP_REASON_SUSPEND_FAILED, -error);
 	if (!entry->entered)

@@ -55,6 +55,10 @@ pub struct Machine {
     pub secure_boot: Fact<kernel::SecureBoot>,
     /// `kernel.kexec_load_disabled`.
     pub load_disabled: Fact<bool>,
+    /// `kernel.kexec_load_limit_reboot` (6.3): how many more loads there may be, -1 for any number.
+    pub load_limit_reboot: Fact<i64>,
+    /// `kernel.kexec_load_limit_panic` (6.3): likewise for crash kernels.
+    pub load_limit_panic: Fact<i64>,
     /// Whether the kernel refuses modules that are not signed.
     pub signatures_enforced: Fact<bool>,
     /// What is where in physical memory.
@@ -100,6 +104,8 @@ impl Machine {
             lockdown: root.parse("/sys/kernel/security/lockdown", kernel::parse_lockdown),
             secure_boot: kernel::secure_boot(&root),
             load_disabled: root.parse("/proc/sys/kernel/kexec_load_disabled", kernel::parse_switch),
+            load_limit_reboot: root.parse("/proc/sys/kernel/kexec_load_limit_reboot", kernel::parse_limit),
+            load_limit_panic: root.parse("/proc/sys/kernel/kexec_load_limit_panic", kernel::parse_limit),
             signatures_enforced: root
                 .parse("/sys/module/module/parameters/sig_enforce", kernel::parse_switch),
             memory: root.parse("/proc/iomem", iomem::parse),

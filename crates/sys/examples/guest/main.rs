@@ -20,6 +20,7 @@ mod dirty;
 mod faults;
 mod hostile;
 mod image;
+mod kernel_text;
 mod leaks;
 mod memory;
 mod numbers;
