@@ -20,6 +20,7 @@ mod kernel;
 mod load;
 mod options;
 mod planning;
+mod purgatory;
 mod slot;
 mod start;
 mod trouble;

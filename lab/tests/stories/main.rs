@@ -4,6 +4,7 @@
 mod asleep;
 mod calling;
 mod coming_to_nothing;
+mod crashing;
 mod initramfs;
 mod machines;
 mod switching;
@@ -17,6 +18,7 @@ fn main() -> std::process::ExitCode {
         asleep::STORIES,
         together::STORIES,
         coming_to_nothing::STORIES,
+        crashing::STORIES,
         machines::STORIES,
         initramfs::STORIES,
         switching::STORIES,

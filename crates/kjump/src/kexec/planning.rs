@@ -9,6 +9,7 @@ use plan::linux::{self, Home, Initrd};
 use super::files::Files;
 use super::kernel::Loader;
 use super::words::Load;
+use super::{purgatory, slot};
 
 /// Plans a load by `kexec_load`.
 pub(super) fn plan<'a>(
@@ -34,7 +35,18 @@ fn linux<'a>(files: &'a Files, load: &Load, machine: &plan::Machine) -> anyhow::
     }
     let kernel = BzImage::parse(files.kernel.kernel())?;
     let initrds = files.all_initrds().into_iter().map(|(name, bytes)| Initrd { name, bytes }).collect();
-    let home = Home::Replace { lowest: load.lowest.unwrap_or(0), highest: load.highest.unwrap_or(u64::MAX) };
-    let request = linux::Request { kernel, initrds, command_line: files.command_line.clone(), home };
+    let home = match load.crash {
+        true => Home::Crash { update_size: load.hotplug.then(slot::elfcorehdr_size).transpose()? },
+        false => {
+            Home::Replace { lowest: load.lowest.unwrap_or(0), highest: load.highest.unwrap_or(u64::MAX) }
+        }
+    };
+    let request = linux::Request {
+        kernel,
+        initrds,
+        command_line: files.command_line.clone(),
+        home,
+        purgatory: Some(purgatory::of(load)),
+    };
     Ok(linux::plan(&request, machine)?)
 }
