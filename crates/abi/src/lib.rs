@@ -5,7 +5,7 @@
 //! | [`device`] | the programs and the kernel module, over `/dev/kjump` |
 //! | [`control`] | the module and the relocator, in the control page |
 //! | [`page_list`] | whoever builds a page list and the relocator that walks it |
-//! | [`setup_header`], [`boot_params`], [`e820`], [`setup_data`] | a Linux kernel for x86 and whoever loads it |
+//! | [`setup_header`], [`boot_params`], [`e820`], [`setup_data`], [`efi`] | a Linux kernel for x86 and whoever loads it |
 //! | [`kexec`] | the running kernel and whoever calls its kexec |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -14,6 +14,7 @@ pub mod boot_params;
 pub mod control;
 pub mod device;
 pub mod e820;
+pub mod efi;
 mod field;
 pub mod kexec;
 pub mod page_list;

@@ -8,6 +8,7 @@
 //! | [`iomem`] | `/proc/iomem` |
 //! | [`firmware_map`] | `/sys/firmware/memmap` |
 //! | [`boot_data`] | `/sys/kernel/boot_params/data`: what the kernel was told when it was booted |
+//! | [`efi`] | `/sys/firmware/efi`: what a kernel started by kexec must be told of EFI |
 //! | [`config`] | the kernel's configuration, wherever the distribution puts it |
 //! | [`kernel`] | release, command line, lockdown, secure boot, switches |
 //! | [`process`] | what this process may do |
@@ -22,6 +23,7 @@ pub mod amounts;
 pub mod boot_data;
 pub mod config;
 pub mod cpu;
+pub mod efi;
 pub mod encryption;
 mod fact;
 pub mod firmware_map;
@@ -65,6 +67,10 @@ pub struct Machine {
     pub firmware_map: Fact<Vec<firmware_map::FirmwareRange>>,
     /// What the kernel was told when it was booted, and a next one must be told too.
     pub boot_data: Fact<boot_data::BootData>,
+    /// EFI's tables and the memory of its runtime services; `None` if the machine was not booted by EFI.
+    pub efi: Fact<Option<plan::Efi>>,
+    /// The kernel's setup_data.
+    pub setup_data: Fact<Vec<plan::SetupData>>,
     /// How much memory there is.
     pub amounts: Fact<amounts::Amounts>,
     /// What this process may do.
@@ -107,6 +113,8 @@ impl Machine {
             memory: root.parse("/proc/iomem", iomem::parse),
             firmware_map: firmware_map::read(&root),
             boot_data: boot_data::read(&root),
+            efi: efi::read(&root),
+            setup_data: boot_data::read_setup_data(&root),
             amounts: root.parse("/proc/meminfo", amounts::parse),
             capabilities: root.parse("/proc/self/status", process::parse_status),
             first_namespace: root.parse("/proc/self/uid_map", process::parse_uid_map),

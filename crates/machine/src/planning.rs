@@ -35,6 +35,9 @@ impl Machine {
             firmware: firmware.filter_map(told).collect(),
             rsdp: boot.and_then(|boot| boot.rsdp),
             screen: boot.and_then(|boot| boot.screen),
+            boot_params: boot.map(|boot| boot.params.clone()),
+            efi: self.efi.as_ref().ok().and_then(Option::clone),
+            setup_data: self.setup_data.as_ref().map(Vec::clone).unwrap_or_default(),
         })
     }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use abi::kexec::SEGMENT_MAX;
 use phys::{PhysAddr, PhysRange, RangeSet};
 
-use crate::{Error, Machine, MemoryRange};
+use crate::{Error, Goal, Machine, MemoryRange};
 
 /// How a plan is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,6 +65,7 @@ pub struct LoadPlan<'a> {
     segments: Vec<Segment<'a>>,
     parts: Vec<Part>,
     entry: Entry,
+    goal: Goal,
     memory: Vec<MemoryRange>,
     command_line: Vec<u8>,
     jump_back: Option<PhysAddr>,
@@ -77,6 +78,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) segments: Vec<Segment<'a>>,
     pub(crate) parts: Vec<Part>,
     pub(crate) entry: Entry,
+    pub(crate) goal: Goal,
     pub(crate) memory: Vec<MemoryRange>,
     pub(crate) command_line: Vec<u8>,
     pub(crate) jump_back: Option<PhysAddr>,
@@ -93,8 +95,8 @@ impl<'a> LoadPlan<'a> {
         check_ram(&draft, machine)?;
         check_way(&draft, machine)?;
         check_entry(&draft)?;
-        let Draft { way, segments, parts, entry, memory, command_line, jump_back, vouched } = draft;
-        Ok(Self { way, segments, parts, entry, memory, command_line, jump_back, vouched })
+        let Draft { way, segments, parts, entry, goal, memory, command_line, jump_back, vouched } = draft;
+        Ok(Self { way, segments, parts, entry, goal, memory, command_line, jump_back, vouched })
     }
 
     /// How it is carried out.
@@ -119,6 +121,12 @@ impl<'a> LoadPlan<'a> {
     #[must_use]
     pub const fn entry(&self) -> Entry {
         self.entry
+    }
+
+    /// What is entered in the end.
+    #[must_use]
+    pub const fn goal(&self) -> &Goal {
+        &self.goal
     }
 
     /// The memory map that the kernel is told.
@@ -236,6 +244,7 @@ mod tests {
             segments: segments.collect(),
             parts: Vec::new(),
             entry: Entry { address: PhysAddr::new(entry).unwrap(), arguments: [0; 6] },
+            goal: Goal::at(crate::CpuMode::Long, entry),
             memory: Vec::new(),
             command_line: Vec::new(),
             jump_back: None,

@@ -5,6 +5,7 @@ mod asleep;
 mod calling;
 mod coming_to_nothing;
 mod initramfs;
+mod kexec;
 mod machines;
 mod switching;
 mod the_exchange;
@@ -19,6 +20,7 @@ fn main() -> std::process::ExitCode {
         coming_to_nothing::STORIES,
         machines::STORIES,
         initramfs::STORIES,
+        kexec::STORIES,
         switching::STORIES,
         the_exchange::STORIES,
         the_lab_itself::STORIES,

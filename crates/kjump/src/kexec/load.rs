@@ -124,7 +124,7 @@ fn by_kexec_load(files: &Files, load: &Load, loader: Loader) -> anyhow::Result<(
         bail!("--{option} is for a purgatory, which there is none of so far");
     }
     let machine = Machine::probe(Path::new("/"));
-    let plan = planning::plan(files, load, loader, &machine)?;
+    let plan = planning::plan(files, load, loader, &machine, sys::system::random())?;
     if load.debug {
         report::print(&plan.to_string())?;
     }
