@@ -31,7 +31,7 @@ pub(crate) fn write(vm: &Vm, job: &Job, file: &Path) -> Result<()> {
         let bytes = std::fs::read(&archive).map_err(Error::file("read", &archive))?;
         tree.bytes(NEXT_INITRD, 0o600, bytes);
         std::fs::remove_file(&archive).map_err(Error::file("remove", &archive))?;
-        tree.host_file(NEXT_KERNEL, &vm.kernel.image())?;
+        tree.host_file(NEXT_KERNEL, &vm.kernel_that_follows().image())?;
     }
     tree.write(file)
 }

@@ -4,6 +4,7 @@
 //! 0x00000  block: the fields below, then the regions that are checked
 //! 0x01000  code and constants, entered at the first byte in 64-bit mode
 //! 0x08000  variables and the stack, zero at first
+//! 0x0f000  a page for the way to real mode
 //! 0x10000
 //! ```
 //!
@@ -16,6 +17,8 @@ use crate::field::{Field, are_apart};
 pub const ENTRY: usize = 0x1000;
 /// Offset of the first byte that changes while it runs.
 pub const VARIABLES: usize = 0x8000;
+/// Offset of a page that stays free for the way to real mode.
+pub const LAST_PAGE: usize = 0xf000;
 /// All of its memory.
 pub const MEMORY: usize = 0x1_0000;
 
@@ -164,6 +167,7 @@ const _: () = {
         (REGIONS, REGIONS + REGIONS_MAX * region::SIZE),
     ];
     assert!(are_apart(&spans, ENTRY));
+    assert!(ENTRY < VARIABLES && VARIABLES < LAST_PAGE && LAST_PAGE + 0x1000 == MEMORY);
     let spans = [region::START.span(), region::BYTES.span(), region::ZEROES.span()];
     assert!(are_apart(&spans, region::SIZE));
 };

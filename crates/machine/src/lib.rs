@@ -9,6 +9,7 @@
 //! | [`firmware_map`] | `/sys/firmware/memmap` |
 //! | [`boot_data`] | `/sys/kernel/boot_params/data`: what the kernel was told when it was booted |
 //! | [`crash_notes`] | `/sys/kernel/vmcoreinfo` and the CPUs' `crash_notes`: where the kernel's notes about itself are |
+//! | [`efi`] | `/sys/firmware/efi`: what a kernel started by kexec must be told of EFI |
 //! | [`config`] | the kernel's configuration, wherever the distribution puts it |
 //! | [`kernel`] | release, command line, lockdown, secure boot, switches |
 //! | [`process`] | what this process may do |
@@ -24,6 +25,7 @@ pub mod boot_data;
 pub mod config;
 pub mod cpu;
 pub mod crash_notes;
+pub mod efi;
 pub mod encryption;
 mod fact;
 pub mod firmware_map;
@@ -69,6 +71,10 @@ pub struct Machine {
     pub boot_data: Fact<boot_data::BootData>,
     /// Where the kernel keeps its notes for another kernel.
     pub crash_notes: Fact<crash_notes::CrashNotes>,
+    /// EFI's tables and the memory of its runtime services; `None` if the machine was not booted by EFI.
+    pub efi: Fact<Option<plan::Efi>>,
+    /// The kernel's setup_data.
+    pub setup_data: Fact<Vec<plan::SetupData>>,
     /// How much memory there is.
     pub amounts: Fact<amounts::Amounts>,
     /// What this process may do.
@@ -112,6 +118,8 @@ impl Machine {
             firmware_map: firmware_map::read(&root),
             boot_data: boot_data::read(&root),
             crash_notes: crash_notes::read(&root),
+            efi: efi::read(&root),
+            setup_data: boot_data::read_setup_data(&root),
             amounts: root.parse("/proc/meminfo", amounts::parse),
             capabilities: root.parse("/proc/self/status", process::parse_status),
             first_namespace: root.parse("/proc/self/uid_map", process::parse_uid_map),

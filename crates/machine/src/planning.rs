@@ -39,6 +39,9 @@ impl Machine {
             vmcoreinfo: notes.and_then(|notes| notes.vmcoreinfo),
             crash: memory.crash_kernel(),
             cpu_notes: notes.map(|notes| notes.cpus.clone()).unwrap_or_default(),
+            boot_params: boot.map(|boot| boot.params.clone()),
+            efi: self.efi.as_ref().ok().and_then(Option::clone),
+            setup_data: self.setup_data.as_ref().map(Vec::clone).unwrap_or_default(),
         })
     }
 }

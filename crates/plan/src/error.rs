@@ -17,6 +17,12 @@ pub enum Error {
         "the kernel (boot protocol {protocol}) has no 64-bit entry point; it is a 32-bit kernel or older than 3.8"
     )]
     NoEntry64 { protocol: String },
+    /// The kernel cannot be started in real mode.
+    #[error(
+        "the kernel (boot protocol {protocol}, {setup:#x} bytes of setup code) is not to be entered in real mode: its code \
+         belongs below 1 MiB, or leaves no room for a heap"
+    )]
+    NotForRealMode { protocol: String, setup: usize },
     /// The command line is longer than the kernel takes.
     #[error("the command line has {length} bytes, the kernel takes {limit} at most")]
     LongCommandLine { length: usize, limit: u64 },

@@ -5,7 +5,7 @@ use abi::kexec::SEGMENT_MAX;
 use abi::purgatory::{DIGEST, DIGEST_SIZE, KEY, KEY_SIZE, REGIONS, region};
 use phys::{PhysAddr, PhysRange, RangeSet};
 
-use crate::{Error, Machine, MemoryRange, purgatory};
+use crate::{Error, Goal, Machine, MemoryRange, purgatory};
 
 /// How a plan is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +66,7 @@ pub struct LoadPlan<'a> {
     segments: Vec<Segment<'a>>,
     parts: Vec<Part>,
     entry: Entry,
+    goal: Goal,
     memory: Vec<MemoryRange>,
     command_line: Vec<u8>,
     jump_back: Option<PhysAddr>,
@@ -78,6 +79,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) segments: Vec<Segment<'a>>,
     pub(crate) parts: Vec<Part>,
     pub(crate) entry: Entry,
+    pub(crate) goal: Goal,
     pub(crate) memory: Vec<MemoryRange>,
     pub(crate) command_line: Vec<u8>,
     pub(crate) jump_back: Option<PhysAddr>,
@@ -94,8 +96,8 @@ impl<'a> LoadPlan<'a> {
         check_ram(&draft, machine)?;
         check_way(&draft, machine)?;
         check_entry(&draft)?;
-        let Draft { way, segments, parts, entry, memory, command_line, jump_back, vouched } = draft;
-        Ok(Self { way, segments, parts, entry, memory, command_line, jump_back, vouched })
+        let Draft { way, segments, parts, entry, goal, memory, command_line, jump_back, vouched } = draft;
+        Ok(Self { way, segments, parts, entry, goal, memory, command_line, jump_back, vouched })
     }
 
     /// How it is carried out.
@@ -120,6 +122,12 @@ impl<'a> LoadPlan<'a> {
     #[must_use]
     pub const fn entry(&self) -> Entry {
         self.entry
+    }
+
+    /// What is entered in the end.
+    #[must_use]
+    pub const fn goal(&self) -> &Goal {
+        &self.goal
     }
 
     /// The memory map that the kernel is told.
@@ -278,6 +286,7 @@ mod tests {
             segments: segments.collect(),
             parts: Vec::new(),
             entry: Entry { address: PhysAddr::new(entry).unwrap(), arguments: [0; 6] },
+            goal: Goal::at(crate::CpuMode::Long, entry),
             memory: Vec::new(),
             command_line: Vec::new(),
             jump_back: None,

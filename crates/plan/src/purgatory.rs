@@ -1,20 +1,23 @@
 //! What runs between the running kernel and the one that is loaded, with what it is told. The layout is
-//! [`abi::purgatory`]'s; the code is handed in.
+//! [`abi::purgatory`]'s; the code is handed in. It lies below 4 GiB for a goal in 32-bit mode, below 1 MiB for one in real
+//! mode.
 
 use std::borrow::Cow;
 
 use abi::Field;
 use abi::purgatory::{
-    COMMAND_LINE_END, COMMAND_LINE_ROOM, COPY_FROM, COPY_SIZE, COPY_TO, ENTRY, FLAGS, GOAL, LOW_PAGE, MAGIC,
-    MAGIC_NUMBER, MEMORY, MODE, PAUSE, REGION_COUNT, REGIONS, REGIONS_MAX, SEGMENTS, SERIAL_BAUD,
-    SERIAL_PORT, VARIABLES, flag, mode, region, register, register_field,
+    COMMAND_LINE_END, COMMAND_LINE_ROOM, COPY_FROM, COPY_SIZE, COPY_TO, ENTRY, FLAGS, GOAL, LAST_PAGE,
+    LOW_PAGE, MAGIC, MAGIC_NUMBER, MEMORY, MODE, PAUSE, REGION_COUNT, REGIONS, REGIONS_MAX, SEGMENTS,
+    SERIAL_BAUD, SERIAL_PORT, VARIABLES, flag, mode, region, register_field,
 };
 use phys::PhysRange;
 
-use crate::{Demand, Error, Search, Segment};
+use crate::{CpuMode, Error, Goal, Segment};
 
 /// The name of its segment.
 pub(crate) const NAME: &str = "purgatory";
+/// Bytes of its memory.
+pub(crate) const SIZE: u64 = MEMORY as u64;
 
 /// Purgatory, and how it is to do its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,58 +36,19 @@ pub struct Purgatory<'a> {
     pub pause: u64,
 }
 
-/// What purgatory hands over to.
+/// What purgatory does besides checking and handing over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Goal {
-    /// Where it is entered, and in which mode.
-    pub entrance: Entrance,
-    /// Registers by [`register`].
-    pub registers: [u64; register::COUNT],
+pub(crate) struct Besides {
     /// Address behind a command line, and bytes of room there: whoever entered purgatory comes back, and the kernel is
     /// told where to go for that.
-    pub way_back: Option<(u64, u64)>,
+    pub(crate) way_back: Option<(u64, u64)>,
     /// Memory that is copied before: from, to, bytes.
-    pub copy: Option<(u64, u64, u64)>,
-}
-
-/// Where something is entered, and in which mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Entrance {
-    /// In 64-bit mode at an address.
-    Long(u64),
-    /// In 32-bit protected mode at an address.
-    Protected(u32),
-    /// In real mode.
-    Real {
-        /// Code segment.
-        code: u16,
-        /// Offset in it.
-        offset: u16,
-        /// All other segments but the stack's.
-        data: u16,
-        /// The stack's.
-        stack: u16,
-        /// Address of a page below 1 MiB for the way there.
-        low_page: u32,
-    },
-}
-
-impl Default for Entrance {
-    fn default() -> Self {
-        Self::Long(0)
-    }
+    pub(crate) copy: Option<(u64, u64, u64)>,
 }
 
 impl<'a> Purgatory<'a> {
-    /// What must exist: its memory, in these windows; below 4 GiB for any mode but 64-bit.
-    #[must_use]
-    pub const fn demand(windows: Vec<(u64, u64)>) -> Demand {
-        Demand { name: NAME, size: MEMORY as u64, align: 1, windows, search: Search::TopDown }
-    }
-
     /// Its entry point in a place.
-    #[must_use]
-    pub const fn entry(place: PhysRange) -> u64 {
+    pub(crate) const fn entry(place: PhysRange) -> u64 {
         place.start().get() + ENTRY as u64
     }
 
@@ -93,24 +57,26 @@ impl<'a> Purgatory<'a> {
     ///
     /// # Errors
     /// [`Error::TooManyRegions`].
-    pub fn segment<'s>(
+    pub(crate) fn segment(
         &self,
         place: PhysRange,
         goal: &Goal,
-        checked: impl IntoIterator<Item = &'s Segment<'s>>,
+        besides: &Besides,
+        checked: &[Segment<'_>],
     ) -> Result<Segment<'a>, Error> {
         let mut bytes = vec![0; ENTRY];
         let mut block = Block(&mut bytes);
         block.put(MAGIC, MAGIC_NUMBER);
-        block.put(FLAGS, self.flags(goal));
+        block.put(FLAGS, self.flags(besides));
         let (port, baud) = self.serial.unwrap_or_default();
         block.put(SERIAL_PORT, port.into());
         block.put(SERIAL_BAUD, baud);
         block.put(PAUSE, self.pause);
-        block.goal(goal);
+        block.goal(goal, place);
+        block.besides(besides);
         let code = self.image.get(ENTRY..).unwrap_or_default();
         let own = (Self::entry(place), code.len() as u64, (VARIABLES - ENTRY - code.len()) as u64);
-        let others = checked.into_iter().filter(|segment| !segment.bytes.is_empty()).map(|segment| {
+        let others = checked.iter().filter(|segment| !segment.bytes.is_empty()).map(|segment| {
             let bytes = segment.bytes.len() as u64;
             (segment.range.start().get(), bytes, segment.range.bytes() - bytes)
         });
@@ -119,11 +85,11 @@ impl<'a> Purgatory<'a> {
         Ok(Segment { name: NAME, range: place, bytes: Cow::Owned(bytes) })
     }
 
-    const fn flags(&self, goal: &Goal) -> u64 {
+    const fn flags(&self, besides: &Besides) -> u64 {
         let mut flags = 0;
         let switches = [
             (self.check, flag::CHECK),
-            (goal.way_back.is_some(), flag::COMES_BACK),
+            (besides.way_back.is_some(), flag::COMES_BACK),
             (self.serial.is_some(), flag::CONSOLE_SERIAL),
             (self.vga, flag::CONSOLE_VGA),
             (self.reset_vga, flag::RESET_VGA),
@@ -146,25 +112,27 @@ impl Block<'_> {
         debug_assert!(written, "abi asserts that every field lies in the block");
     }
 
-    fn goal(&mut self, goal: &Goal) {
-        let (mode, address) = match goal.entrance {
-            Entrance::Long(address) => (mode::LONG, address),
-            Entrance::Protected(address) => (mode::PROTECTED, address.into()),
-            Entrance::Real { code, offset, data, stack, low_page } => {
-                self.put(SEGMENTS, u64::from(stack) << 16 | u64::from(data));
-                self.put(LOW_PAGE, low_page.into());
-                (mode::REAL, u64::from(code) << 16 | u64::from(offset))
-            }
+    fn goal(&mut self, goal: &Goal, place: PhysRange) {
+        let mode = match goal.mode {
+            CpuMode::Long => mode::LONG,
+            CpuMode::Protected => mode::PROTECTED,
+            CpuMode::Real => mode::REAL,
         };
         self.put(MODE, mode);
-        self.put(GOAL, address);
+        self.put(GOAL, goal.address);
         for (number, &value) in goal.registers.iter().enumerate() {
             self.put(register_field(number), value);
         }
-        let (end, room) = goal.way_back.unwrap_or_default();
+        let segment = u64::from(goal.segment);
+        self.put(SEGMENTS, segment << 16 | segment);
+        self.put(LOW_PAGE, place.start().get() + LAST_PAGE as u64);
+    }
+
+    fn besides(&mut self, besides: &Besides) {
+        let (end, room) = besides.way_back.unwrap_or_default();
         self.put(COMMAND_LINE_END, end);
         self.put(COMMAND_LINE_ROOM, room);
-        let (from, to, size) = goal.copy.unwrap_or_default();
+        let (from, to, size) = besides.copy.unwrap_or_default();
         self.put(COPY_FROM, from);
         self.put(COPY_TO, to);
         self.put(COPY_SIZE, size);

@@ -14,9 +14,9 @@ use abi::setup_header::{self as header, load_flag, xload_flag};
 use kernel_file::BzImage;
 use phys::PhysRange;
 use plan::elfcorehdr::NoteAt;
-use plan::linux::{Home, Initrd, Request, plan};
+use plan::linux::{Home, Initrd, Kernel, Request, plan};
 use plan::purgatory::Purgatory;
-use plan::{Error, LoadPlan, Machine, MemoryKind, MemoryRange};
+use plan::{Door, Error, LoadPlan, Machine, MemoryKind, MemoryRange};
 use proptest::prelude::*;
 use purgatory::digest::{Digest, PAGE, Schedule};
 use purgatory::{Block, Damage, append_jump_back, verify};
@@ -72,11 +72,15 @@ const QUIET: Purgatory<'static> =
 
 fn request<'a>(kernel: &'a [u8], initrd: &'a [u8], home: Home) -> Request<'a> {
     Request {
-        kernel: BzImage::parse(kernel).unwrap(),
+        kernel: Kernel::BzImage(BzImage::parse(kernel).unwrap()),
         initrds: vec![Initrd { name: "initrd.img", bytes: initrd }],
         command_line: b"console=ttyS0".to_vec(),
         home,
-        purgatory: Some(QUIET),
+        door: Door::Purgatory(QUIET),
+        mode: None,
+        no_efi: false,
+        seed: None,
+        device_tree: None,
     }
 }
 
@@ -218,7 +222,7 @@ fn without_memory_for_it_or_a_purgatory_there_is_no_crash_kernel() {
     let crash = Home::Crash { update_size: None };
     let none = Machine { crash: Vec::new(), ..machine() };
     assert_eq!(plan(&request(&kernel, &initrd, crash), &none), Err(Error::NoCrashMemory));
-    let bare = Request { purgatory: None, ..request(&kernel, &initrd, crash) };
+    let bare = Request { door: Door::Trampoline, ..request(&kernel, &initrd, crash) };
     assert_eq!(plan(&bare, &machine()), Err(Error::NoPurgatory));
     let small = Machine { crash: vec![pages(768 * MIB, 769 * MIB)], ..machine() };
     let error = plan(&request(&kernel, &initrd, crash), &small).unwrap_err();

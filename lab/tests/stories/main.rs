@@ -6,6 +6,7 @@ mod calling;
 mod coming_to_nothing;
 mod crashing;
 mod initramfs;
+mod kexec;
 mod machines;
 mod switching;
 mod the_exchange;
@@ -21,6 +22,7 @@ fn main() -> std::process::ExitCode {
         crashing::STORIES,
         machines::STORIES,
         initramfs::STORIES,
+        kexec::STORIES,
         switching::STORIES,
         the_exchange::STORIES,
         the_lab_itself::STORIES,

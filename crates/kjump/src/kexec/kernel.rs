@@ -96,6 +96,12 @@ impl KernelFile {
         self.part(&self.kernel)
     }
 
+    /// Whether an ELF file is Linux: it has Linux's banner in it.
+    pub(super) fn is_linux(&self) -> bool {
+        const BANNER: &[u8] = b"Linux version ";
+        self.kernel().windows(BANNER.len()).any(|part| part == BANNER)
+    }
+
     /// Whether the kernel is the file as it lies on the disk.
     pub(super) fn is_original(&self) -> bool {
         self.wrappings.is_empty()

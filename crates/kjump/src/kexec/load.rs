@@ -122,7 +122,7 @@ fn padded<'a>(initrds: impl Iterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
 
 fn by_kexec_load(files: &Files, load: &Load, loader: Loader) -> anyhow::Result<()> {
     let machine = Machine::probe(Path::new("/"));
-    let mut plan = planning::plan(files, load, loader, &machine)?;
+    let mut plan = planning::plan(files, load, loader, &machine, sys::system::random())?;
     if load.debug {
         report::print(&plan.to_string())?;
     }
