@@ -28,6 +28,7 @@ pub enum Machine {
 pub struct Vm {
     pub(crate) kernel: Kernel,
     pub(crate) product: Product,
+    pub(crate) peers: Vec<(Kernel, Product)>,
     pub(crate) kit: Kit,
     pub(crate) processors: u32,
     pub(crate) mebibytes: u32,
@@ -44,18 +45,19 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// One processor, 512 MiB, 120 s, no disk.
+    /// One processor, 512 MiB, 300 s, no disk.
     pub fn new(kernel: Kernel, product: Product, kit: Kit) -> Self {
         Self {
             kernel,
             product,
+            peers: Vec::new(),
             kit,
             processors: 1,
             mebibytes: 512,
             disks: Vec::new(),
             append: Vec::new(),
             files: Vec::new(),
-            timeout: Duration::from_secs(120),
+            timeout: Duration::from_secs(300),
             processor: "max".to_owned(),
             accelerator: ACCELERATOR.to_owned(),
             machine: Machine::default(),
@@ -63,6 +65,13 @@ impl Vm {
             drivers: Vec::new(),
             arguments: Vec::new(),
         }
+    }
+
+    /// One more kernel, to be booted beside the running one: `/boot/vmlinuz-RELEASE`, and its drivers and the module in
+    /// `/lib/modules/RELEASE`, for `kjump initramfs`.
+    pub fn beside(mut self, kernel: Kernel, product: Product) -> Self {
+        self.peers.push((kernel, product));
+        self
     }
 
     /// The number of processors.

@@ -35,7 +35,9 @@ pub(crate) fn after_stories(soak: bool) -> Result<Vec<Step>> {
     let fuzz = targets
         .into_iter()
         .map(|name| Step::new(format!("fuzz/{name}"), move || fuzz_task::check(&name, seconds).into()));
-    Ok(fuzz.chain([Step::new("miri", miri)]).collect())
+    // It takes longest, so it goes first.
+    let all = [Step::new("miri", miri)].into_iter().chain(fuzz);
+    Ok(all.map(Step::beside_others).collect())
 }
 
 /// Builds it, has objtool look at it, and checks instructions, relocations and symbols.

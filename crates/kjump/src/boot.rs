@@ -5,10 +5,10 @@ mod view;
 
 use std::path::{Path, PathBuf};
 
-use abi::device::{Load, Range, mode};
+use abi::device::{Load, Range, load_flag, mode};
 use anyhow::Context;
 use kernel_file::BzImage;
-use machine::Machine;
+use machine::{Machine, page_flags};
 use phys::PhysRange;
 use plan::LoadPlan;
 use plan::linux::{self, Home, Initrd, View};
@@ -39,7 +39,7 @@ pub(crate) fn run(words: &BootWords) -> anyhow::Result<Outcome> {
     let device = device::open()?;
     let load = load(&device, &plan, words)?;
     if let (Some(described), Some(place)) = (described, plan.view()) {
-        described.show(&device, load.id, place, &machine.ram)?;
+        described.show(&device, load.id, place, &machine)?;
     }
     device.keep(&words.name).with_context(|| format!("keeping it as {}", words.name))?;
     Account::new(load.id, release_of(&kernel)).write(&device);
@@ -99,7 +99,11 @@ fn window(words: &BootWords, kernel: &BzImage<'_>, machine: &plan::Machine) -> a
     match words.window {
         Some(start) => PhysRange::from_bytes(start, words.memory)
             .map_err(|error| anyhow::anyhow!("--window {start:#x} --memory {:#x}: {error}", words.memory)),
-        None => Ok(linux::window(kernel, words.memory, machine)?),
+        None => {
+            // It may be laid anywhere; what a good place saves is time.
+            let pinned = page_flags::pinned(Path::new("/"), 4 << 30).unwrap_or_default();
+            Ok(linux::window(kernel, words.memory, machine, &pinned)?)
+        }
     }
 }
 
@@ -119,7 +123,8 @@ fn load(device: &Device, plan: &LoadPlan<'_>, words: &BootWords) -> anyhow::Resu
         vouched: &vouched,
         entry: plan.entry().address.get(),
         mode: mode::LONG,
-        flags: 0,
+        // What the running kernel moves out of the window now need not be exchanged at each switch.
+        flags: load_flag::CLAIM,
     };
     let loaded = device.load(&request).map_err(|refusal| {
         let names: Vec<String> = plan.segments().iter().map(|segment| segment.name.into()).collect();

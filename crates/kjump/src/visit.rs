@@ -7,7 +7,7 @@ use sys::{Device, ImageName};
 
 use crate::call::FaultReport;
 use crate::peer::account::Account;
-use crate::quantity;
+use crate::phases::Phases;
 use crate::report::{self, Outcome};
 
 /// More of a kernel's log is not believed.
@@ -21,7 +21,7 @@ pub(crate) struct Visit {
     ending: Ending,
     /// Calls of that kernel, this one included.
     switches: u64,
-    away_seconds: Option<f64>,
+    phases_microseconds: Option<Phases>,
 }
 
 #[derive(Debug, Serialize)]
@@ -42,8 +42,8 @@ impl Visit {
             device.unload().with_context(|| format!("dropping {name}"))?;
         }
         let khz = device.info()?.tsc_khz;
-        let away = quantity::ticks_in_microseconds(call.ticks.run, khz).map(|time| time / 1e6);
-        Ok(Self { name: name.to_string(), ending, switches: call.calls, away_seconds: away })
+        let phases = Phases::of(&call.ticks, khz);
+        Ok(Self { name: name.to_string(), ending, switches: call.calls, phases_microseconds: phases })
     }
 
     pub(crate) fn report(&self, json: bool) -> anyhow::Result<Outcome> {
@@ -61,7 +61,8 @@ impl Visit {
 
     fn text(&self) -> String {
         let name = &self.name;
-        let away = self.away_seconds.map_or(String::new(), |time| format!(" after {time:.2} s"));
+        let away = self.phases_microseconds;
+        let away = away.map_or(String::new(), |phases| format!(" after {:.2} s", phases.run / 1e6));
         match &self.ending {
             Ending::Returned { value } => format!("{name} returned {value:#x}{away}\n"),
             Ending::Panicked { log: Some(log) } => {
@@ -115,10 +116,14 @@ fn printable(log: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
+    use abi::device::Ticks;
+
     use super::*;
 
     fn visit(ending: Ending) -> String {
-        Visit { name: "b".into(), ending, switches: 1, away_seconds: Some(1.5) }.text()
+        let ticks = Ticks { run: 1_500_000, ..Ticks::default() };
+        let phases_microseconds = Phases::of(&ticks, 1000);
+        Visit { name: "b".into(), ending, switches: 1, phases_microseconds }.text()
     }
 
     #[test]

@@ -11,6 +11,7 @@
 //! | [`crash_notes`] | `/sys/kernel/vmcoreinfo` and the CPUs' `crash_notes`: where the kernel's notes about itself are |
 //! | [`config`] | the kernel's configuration, wherever the distribution puts it |
 //! | [`kernel`] | release, command line, lockdown, secure boot, switches |
+//! | [`page_flags`] | what the kernel does with each page frame; not by [`Machine::probe`], since it takes time |
 //! | [`process`] | what this process may do |
 //! | [`amounts`] | `/proc/meminfo` |
 //! | [`cpu`] | `/proc/cpuinfo` |
@@ -30,6 +31,7 @@ pub mod firmware_map;
 pub mod iomem;
 pub mod kernel;
 pub mod module;
+pub mod page_flags;
 pub mod planning;
 pub mod process;
 mod root;

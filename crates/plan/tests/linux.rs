@@ -174,7 +174,9 @@ const VIEW: &str = "view of the running kernel";
 
 #[test]
 fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
-    let (file, machine) = (kernel_file(), small_machine());
+    let file = kernel_file();
+    let cpu_note = NoteAt { address: 0x2002_3400, size: 368 };
+    let machine = Machine { cpu_notes: vec![cpu_note], ..small_machine() };
     let window = pages(0x2000_0000, 0x3000_0000);
     let home = Home::Beside { window, view: Some(View { vmcoreinfo: 2500 }) };
     let plan = plan(&request(&file, &[], home), &machine).unwrap();
@@ -187,7 +189,7 @@ fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
             .any(|&(first, size, kind)| kind == e820::kind::RAM && first <= address && address < first + size)
     };
     assert_eq!(
-        [view.header() - 0x2000, view.header(), view.cpu_note().address].map(is_ram),
+        [view.header() - 0x2000, view.header(), view.vmcoreinfo().unwrap().address].map(is_ram),
         [true, false, false]
     );
 
@@ -197,7 +199,7 @@ fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
         run(0x2000_0000, 0x2000_0000, 2),
         run(0x2000_2000, 0x5000_0000, 0xfffe),
     ];
-    let header = view.elfcorehdr(&machine.ram, &slots, None).unwrap();
+    let header = view.elfcorehdr(&machine, &slots, None).unwrap();
     let count = usize::from(elf_core::PROGRAM_HEADER_COUNT.read(&header).unwrap());
     let field = |number: usize, field: abi::Field<u64>| {
         field.read(&header[elf_core::HEADER_SIZE + number * program_header::SIZE..]).unwrap()
@@ -212,7 +214,7 @@ fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
     assert_eq!(
         told,
         [
-            note(view.cpu_note()),
+            note(NoteAt { address: 0x5002_1400, ..cpu_note }),
             note(view.vmcoreinfo().unwrap()),
             [0x1000, 0x4000_0000, 0x9_e000],
             [MIB, MIB, 511 * MIB],
@@ -223,7 +225,7 @@ fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
 
     let scattered: Vec<_> =
         (0..0x8000).map(|page| run((0x2_0000 + page) << 12, (0x6_0000 - 2 * page) << 12, 1)).collect();
-    let text = view.elfcorehdr(&machine.ram, &scattered, None).unwrap_err().to_string();
+    let text = view.elfcorehdr(&machine, &scattered, None).unwrap_err().to_string();
     assert!(text.starts_with("32773 notes and pieces of memory for an elfcorehdr, 46"), "{text}");
 }
 
@@ -334,6 +336,19 @@ fn a_kernel_that_cannot_be_above_4_gib_is_not_put_there() {
     assert!(address + size <= 0x4000_0000);
 }
 
+#[test]
+fn a_window_shuns_what_the_running_kernel_cannot_move() {
+    let file = kernel_file();
+    let kernel = BzImage::parse(&file).unwrap();
+    let found = |pinned: &[PhysRange]| window(&kernel, 256 * MIB, &small_machine(), pinned).unwrap();
+    let top = [pages(0x7fc0_0000, 0x7fe0_0000)];
+    assert_eq!(found(&top), pages(0x6fc0_0000, 0x7fc0_0000));
+    let everywhere: Vec<_> =
+        (0..16).map(|n| pages(n * 128 * MIB, n * 128 * MIB + (16 - n) * 2 * MIB)).collect();
+    assert_eq!(found(&everywhere), pages(0x6fe0_0000, 0x7fe0_0000), "the least of it is at the top");
+    assert_eq!(found(&[pages(0, 0x8000_0000)]), pages(0x6fe0_0000, 0x7fe0_0000));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
@@ -384,15 +399,15 @@ fn a_window_is_the_highest_that_will_do_below_4_gib() {
     let file = kernel_file();
     let kernel = BzImage::parse(&file).unwrap();
     let machine = small_machine();
-    assert_eq!(window(&kernel, 256 * MIB, &machine).unwrap(), pages(0x6fe0_0000, 0x7fe0_0000));
+    assert_eq!(window(&kernel, 256 * MIB, &machine, &[]).unwrap(), pages(0x6fe0_0000, 0x7fe0_0000));
     let above = Machine {
         ram: vec![pages(MIB, 0x800_0000), pages(4 * GIB, 5 * GIB)],
         firmware: vec![told(MIB, 0x7ff_ffff, MemoryKind::Ram), told(4 * GIB, 5 * GIB - 1, MemoryKind::Ram)],
         ..Machine::default()
     };
-    assert_eq!(window(&kernel, 256 * MIB, &above).unwrap(), pages(5 * GIB - 256 * MIB, 5 * GIB));
+    assert_eq!(window(&kernel, 256 * MIB, &above, &[]).unwrap(), pages(5 * GIB - 256 * MIB, 5 * GIB));
     let low = BzImage { above_4g: false, ..kernel };
-    let error = window(&low, 256 * MIB, &above).unwrap_err().to_string();
+    let error = window(&low, 256 * MIB, &above, &[]).unwrap_err().to_string();
     assert_eq!(
         error,
         "no room for the window: 256 MiB, aligned 2 MiB, between 0x1000000 and 0xffffffff; largest hole 112 MiB"

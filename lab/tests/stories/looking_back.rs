@@ -38,7 +38,7 @@ fn a_peer_sees_every_page_that_was_left(on: &str) -> Result<()> {
             [ $((value & 0xffffffff)) = $pages ] && [ $((value >> 32)) -gt 1000 ] && echo \"fill $1 is seen\"
         }
         ready
-        kjump boot --kernel /boot/b --initrd /boot/b.cpio --memory 192M --window 0xa000000 --append 'console=ttyS0 quiet' | seen 1
+        kjump boot --kernel /boot/b --initrd /boot/b.cpio --memory 192M --window 0xa000000 --append 'console=ttyS0 quiet no_timer_check' | seen 1
         rm /tmp/filled
         ready
         kjump switch b | seen 2
