@@ -59,6 +59,9 @@
 #define KJUMP_REASON_VOUCHED_RAM           120 /* numbers: number of the range, start, end */
 #define KJUMP_REASON_BAD_VOUCHED           121 /* numbers: number of the range, start, end */
 #define KJUMP_REASON_VIRTUALIZATION_ON     122
+#define KJUMP_REASON_NO_GUARD              123
+#define KJUMP_REASON_DEAD                  124
+#define KJUMP_REASON_CPU_NOT_STARTED       125 /* numbers: its APIC identifier */
 #define KJUMP_REASON_BAD_NOTE              130 /* numbers: physical address, length */
 
 /* struct kjump_info, features */
@@ -66,6 +69,7 @@
 #define KJUMP_FEATURE_SUSPEND_OPS_KEPT (1 << 1) /* the machine's own suspend operations are put back */
 #define KJUMP_FEATURE_CLAIM            (1 << 2) /* pages can be claimed by address */
 #define KJUMP_FEATURE_GIGABYTE_PAGES   (1 << 3) /* the identity map uses 1 GiB pages */
+#define KJUMP_FEATURE_GUARD            (1 << 4) /* KJUMP_LOAD_FLAG_GUARD will do */
 
 /* struct kjump_info, mover: how many bytes are moved at a time */
 #define KJUMP_MOVER_WORD 0 /* 8, general registers */
@@ -79,6 +83,8 @@
 /* struct kjump_load, flags */
 #define KJUMP_LOAD_FLAG_CLAIM (1 << 0) /* try to claim destination pages, so that quick calls do */
 #define KJUMP_LOAD_FLAG_CALL_ON_PANIC (1 << 1) /* the way back to the kernel that started this one */
+#define KJUMP_LOAD_FLAG_GUARD (1 << 2) /* run on another CPU, watched by this one; 64-bit mode, quiesced by "suspend" */
+#define KJUMP_LOAD_FLAG_GUARDED_FROM_THERE (1 << 3) /* with CALL_ON_PANIC: the kernel behind watches this one so */
 
 /* struct kjump_call, quiesce and quiesced */
 #define KJUMP_QUIESCE_AUTO    0 /* the cheapest that is allowed */
@@ -90,6 +96,7 @@
 #define KJUMP_STATUS_NOT_CALLED 0
 #define KJUMP_STATUS_RETURNED   1
 #define KJUMP_STATUS_FAULT      2
+#define KJUMP_STATUS_DEADLINE   3 /* taken down */
 
 /* The layout of struct kexec_segment on 64-bit machines. */
 struct kjump_segment {
@@ -127,6 +134,7 @@ struct kjump_info {
 	__u64 calls;   /* since the module was loaded */
 	__u64 tsc_khz; /* 0 if unknown */
 	__u64 mover;
+	__u64 guard_cpu; /* with KJUMP_FEATURE_GUARD, the APIC identifier of the CPU that watches */
 };
 
 struct kjump_load {
@@ -216,6 +224,8 @@ struct kjump_call {
 	struct kjump_ticks ticks;
 	__u64 calls; /* of this image, this one included */
 	struct kjump_diagnosis diagnosis;
+	/* in */
+	__u64 deadline; /* milliseconds, 0 for none; needs KJUMP_LOAD_FLAG_GUARD */
 };
 
 struct kjump_name {

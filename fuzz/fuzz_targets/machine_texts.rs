@@ -2,7 +2,9 @@
 #![no_main]
 
 use machine::process::Capability;
-use machine::{amounts, config, cpu, crash_notes, firmware_map, kernel, module, page_flags, process, xen};
+use machine::{
+    amounts, config, cpu, crash_notes, firmware_map, kernel, module, page_flags, process, xen,
+};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);

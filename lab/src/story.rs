@@ -110,8 +110,8 @@ pub fn instrument(kernel: &str, name: &str) -> PathBuf {
     found.expect("the instrument is built").clone()
 }
 
-/// A root file system with busybox, the program and the module for this kernel, and an `/init` of these words for
-/// busybox' shell.
+/// A root file system with busybox, the program, the module for this kernel, `/hang.ko`, which hangs it, and an `/init`
+/// of these words for busybox' shell.
 ///
 /// # Errors
 /// A part of it cannot be read.
@@ -130,6 +130,9 @@ pub fn small_root(kernel: &str, init: &str) -> Result<Tree> {
     tree.host_file("/bin/busybox", &inventory.kit.busybox)?;
     tree.host_file("/bin/kjump", product.kjump.as_ref().expect("the program is built"))?;
     tree.host_file("/kjump.ko", product.module.as_ref().expect("the module is built"))?;
+    if let Some(sample) = &product.sample {
+        tree.host_file("/hang.ko", &sample.with_file_name("kjump_hang.ko"))?;
+    }
     tree.bytes("/init", 0o755, format!("#!/bin/busybox sh\n{init}"));
     Ok(tree)
 }

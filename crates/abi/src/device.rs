@@ -146,6 +146,13 @@ pub mod reason {
     pub const BAD_VOUCHED: u64 = 121;
     /// 32-bit mode at this quiesce level needs a CPU that is not a hypervisor's: virtual machines are running.
     pub const VIRTUALIZATION_ON: u64 = 122;
+    /// An image cannot be guarded here: there is no other CPU, or the first is not the one the machine started with, or
+    /// no way to start another is known.
+    pub const NO_GUARD: u64 = 123;
+    /// The image was taken down at its deadline, or ended in an exception while it was guarded: it cannot be called.
+    pub const DEAD: u64 = 124;
+    /// The CPU that was to run the image did not start. Numbers: its APIC identifier.
+    pub const CPU_NOT_STARTED: u64 = 125;
     /// There is no System RAM with room for the note in one page. Numbers: physical address, length.
     pub const BAD_NOTE: u64 = 130;
 }
@@ -172,6 +179,14 @@ pub struct Info {
     pub tsc_khz: u64,
     /// *Out:* how pages are moved, one of [`super::control::mover`].
     pub mover: u64,
+    /// *Out:* with [`feature::GUARD`], the APIC identifier of the CPU that guards: another kernel must leave it alone.
+    /// Callers of the first version do not have this field.
+    pub guard_cpu: u64,
+}
+
+impl Info {
+    /// Bytes of the structure as the first version had it.
+    pub const FIRST_SIZE: u64 = 72;
 }
 
 /// Bits of [`Info::features`].
@@ -184,6 +199,8 @@ pub mod feature {
     pub const CLAIM: u64 = 1 << 2;
     /// 1 GiB pages are used in the identity map.
     pub const GIGABYTE_PAGES: u64 = 1 << 3;
+    /// An image can be guarded ([`super::load_flag::GUARD`]).
+    pub const GUARD: u64 = 1 << 4;
 }
 
 /// Loads an image.
@@ -244,6 +261,13 @@ pub mod load_flag {
     /// Call this image when the kernel panics: it is the way back to the kernel that started this one. Its third
     /// argument is then the address of a [`Handoff`](super::Handoff).
     pub const CALL_ON_PANIC: u64 = 1 << 1;
+    /// The image, in 64-bit mode, runs on another CPU, while this one watches: it can be taken down at a
+    /// [deadline](super::Call::deadline), and may come back on any CPU. Calls need
+    /// [`quiesce::SUSPEND`](super::quiesce::SUSPEND).
+    pub const GUARD: u64 = 1 << 2;
+    /// With [`CALL_ON_PANIC`]: the kernel behind this image loaded this one with [`GUARD`]. It takes care of the other
+    /// CPUs and the devices, and it does not matter which CPU panics.
+    pub const GUARDED_FROM_THERE: u64 = 1 << 3;
 }
 
 /// What a peer kernel leaves in its memory when it gives up.
@@ -327,6 +351,14 @@ pub struct Call {
     pub calls: u64,
     /// *Out:* why it failed.
     pub diagnosis: Diagnosis,
+    /// Milliseconds after which the image is taken down, 0 for never. Only for an image that is
+    /// [guarded](load_flag::GUARD). Callers of the first version do not have this field.
+    pub deadline: u64,
+}
+
+impl Call {
+    /// Bytes of the structure as the first version had it.
+    pub const FIRST_SIZE: u64 = 376;
 }
 
 /// What is put to rest around a call: values of [`Call::quiesce`].
@@ -349,6 +381,8 @@ pub mod status {
     pub const RETURNED: u64 = 1;
     /// An exception ended the image.
     pub const FAULT: u64 = 2;
+    /// The image was taken down at its deadline.
+    pub const DEADLINE: u64 = 3;
 }
 
 /// Time stamp counter ticks spent in the phases of a call, in their order.
@@ -439,11 +473,11 @@ const _: () = {
     assert!(size_of::<Range>() == 16);
     assert!(size_of::<SlotRun>() == 24);
     assert!(size_of::<Diagnosis>() == 48);
-    assert!(size_of::<Info>() == 72);
+    assert!(size_of::<Info>() == 80);
     assert!(size_of::<Load>() == 176);
     assert!(size_of::<Transfer>() == 80);
     assert!(size_of::<Note>() == 72);
-    assert!(size_of::<Call>() == 376);
+    assert!(size_of::<Call>() == 384);
     assert!(size_of::<Handoff>() == 24);
     assert!(size_of::<Name>() == 88);
     assert!(size_of::<List>() == 88);

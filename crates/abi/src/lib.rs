@@ -4,6 +4,7 @@
 //! |---|---|
 //! | [`device`] | the programs and the kernel module, over `/dev/kjump` |
 //! | [`control`] | the module and the relocator, in the control page |
+//! | [`guard`] | the module and the relocator, in the pages of a CPU that guards an image |
 //! | [`page_list`] | whoever builds a page list and the relocator that walks it |
 //! | [`setup_header`], [`boot_params`], [`e820`], [`setup_data`] | a Linux kernel for x86 and whoever loads it |
 //! | [`elf_core`] | a kernel that shows another's memory, and whoever tells it where that is |
@@ -17,6 +18,7 @@ pub mod device;
 pub mod e820;
 pub mod elf_core;
 mod field;
+pub mod guard;
 pub mod kexec;
 pub mod page_list;
 pub mod setup_data;

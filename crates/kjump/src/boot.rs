@@ -1,5 +1,6 @@
 //! `kjump boot`: another kernel beside the running one.
 
+mod guard;
 mod kernel;
 mod view;
 
@@ -21,6 +22,8 @@ use crate::progress::Progress;
 use crate::report::{self, Outcome};
 use crate::visit::Visit;
 use crate::{device, quantity};
+use guard::Guard;
+pub(crate) use guard::guard_of;
 use kernel::KernelFile;
 use view::Described;
 
@@ -30,7 +33,8 @@ pub(crate) fn run(words: &BootWords) -> anyhow::Result<Outcome> {
     let described = (!words.no_vmcore).then(Described::read);
     let view = described.as_ref().map(Described::view);
     let machine = machine()?;
-    let request = files.request(words, kernel, view, &machine)?;
+    let guard = Guard::find(words.deadline)?;
+    let request = files.request(words, kernel, guard, view, &machine)?;
     let plan = linux::plan(&request, &machine)?;
     if words.dry_run {
         report::print(&plan.to_string())?;
@@ -42,8 +46,9 @@ pub(crate) fn run(words: &BootWords) -> anyhow::Result<Outcome> {
         described.show(&device, load.id, place, &machine)?;
     }
     device.keep(&words.name).with_context(|| format!("keeping it as {}", words.name))?;
-    Account::new(load.id, release_of(&kernel)).write(&device);
-    let visit = Visit::make(&device, &words.name, plan.entry().arguments).inspect_err(|_| {
+    Account::new(load.id, release_of(&kernel), words.deadline.is_some()).write(&device);
+    let deadline = words.deadline.unwrap_or(0);
+    let visit = Visit::make(&device, &words.name, plan.entry().arguments, deadline).inspect_err(|_| {
         // It never ran, so nothing is lost with it; the error of the call is the one to tell.
         let _ = device.unload();
     })?;
@@ -70,6 +75,7 @@ impl Files {
         &'a self,
         words: &BootWords,
         kernel: BzImage<'a>,
+        guard: Guard,
         view: Option<View>,
         machine: &plan::Machine,
     ) -> anyhow::Result<linux::Request<'a>> {
@@ -81,17 +87,18 @@ impl Files {
         Ok(linux::Request {
             kernel,
             initrds: own.chain(named).collect(),
-            command_line: command_line(words, &self.kernel.command_line),
+            command_line: command_line(words, &self.kernel.command_line, guard),
             home: Home::Beside { window: window(words, &kernel, machine)?, view },
         })
     }
 }
 
-fn command_line(words: &BootWords, own: &[u8]) -> Vec<u8> {
+fn command_line(words: &BootWords, own: &[u8], guard: Guard) -> Vec<u8> {
     let mut line = if words.append.is_empty() { own.to_vec() } else { words.append.clone().into_bytes() };
     if let Some(cpus) = words.cpus {
         line.extend_from_slice(format!(" nr_cpus={cpus}").as_bytes());
     }
+    line.extend_from_slice(guard.words().as_bytes());
     line
 }
 
@@ -124,7 +131,7 @@ fn load(device: &Device, plan: &LoadPlan<'_>, words: &BootWords) -> anyhow::Resu
         entry: plan.entry().address.get(),
         mode: mode::LONG,
         // What the running kernel moves out of the window now need not be exchanged at each switch.
-        flags: load_flag::CLAIM,
+        flags: load_flag::CLAIM | if words.deadline.is_some() { load_flag::GUARD } else { 0 },
     };
     let loaded = device.load(&request).map_err(|refusal| {
         let names: Vec<String> = plan.segments().iter().map(|segment| segment.name.into()).collect();

@@ -192,7 +192,16 @@ impl Device {
     /// [`Refusal`]; [`Call::status`] is then [`NOT_CALLED`](abi::device::status::NOT_CALLED), or the system did not
     /// resume wholly.
     pub fn call(&self, arguments: [u64; 6], quiesce: u64) -> Result<Call, Refusal> {
-        let mut call = Call { size: bytes_of::<Call>(), arguments, quiesce, ..Call::default() };
+        self.call_until(arguments, quiesce, 0)
+    }
+
+    /// The same, and takes a guarded image down after so many milliseconds, if not 0; the status is then
+    /// [`DEADLINE`](abi::device::status::DEADLINE).
+    ///
+    /// # Errors
+    /// As for [`call`](Self::call).
+    pub fn call_until(&self, arguments: [u64; 6], quiesce: u64, deadline: u64) -> Result<Call, Refusal> {
+        let mut call = Call { size: bytes_of::<Call>(), arguments, quiesce, deadline, ..Call::default() };
         // SAFETY: CALL takes a `kjump_call`, which holds no pointer that the module follows. What the image itself
         // does to the machine is for whoever had it loaded to answer for.
         let result = unsafe { self.exchange::<CALL, _>(&mut call) };

@@ -4,6 +4,7 @@
 mod asleep;
 mod calling;
 mod coming_to_nothing;
+mod guarding;
 mod initramfs;
 mod looking_back;
 mod machines;
@@ -22,6 +23,7 @@ fn main() -> std::process::ExitCode {
         initramfs::STORIES,
         switching::STORIES,
         looking_back::STORIES,
+        guarding::STORIES,
         the_exchange::STORIES,
         the_lab_itself::STORIES,
     ])

@@ -87,17 +87,17 @@ extern "C" fn kjr_slots(image: &mut Loaded, list: &mut List, user: bool) -> i32 
     image::report(result, &mut list.diagnosis)
 }
 
-/// Decides how far the system is quiesced for a call.
-///
-/// # Safety
-/// `level` is good.
+/// Decides how far the system is quiesced for a call, and whether it can be made.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn kjr_quiesce(image: &Loaded, asked: u64, level: *mut u64, diagnosis: &mut Diagnosis) -> i32 {
-    let result = image.quiesce(asked).map(|decided| {
-        // SAFETY: the caller's pointer is good.
-        unsafe { level.write(decided) };
-    });
-    image::report(result, diagnosis)
+extern "C" fn kjr_quiesce(image: &Loaded, call: &mut Call) -> i32 {
+    let result = image.quiesce(call).map(|decided| call.quiesced = decided);
+    image::report(result, &mut call.diagnosis)
+}
+
+/// Whether the image is guarded.
+#[unsafe(no_mangle)]
+extern "C" fn kjr_guarded(image: &Loaded) -> bool {
+    image.is_guarded()
 }
 
 /// Calls an image.
