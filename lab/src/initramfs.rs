@@ -17,7 +17,26 @@ const OWN_MODULE: &str = "extra/kjump.ko";
 /// The other names the program answers to.
 const NAMES: [&str; 3] = ["kexec", "makedumpfile", "vmcore-dmesg"];
 
-pub(crate) fn build(vm: &Vm, job: &Job) -> Result<Tree> {
+/// Where a guest finds the kernel that is to follow its own.
+pub const NEXT_KERNEL: &str = "/boot/next";
+/// Where a guest finds the root file system of the kernel that is to follow its own.
+pub const NEXT_INITRD: &str = "/boot/next.cpio";
+
+/// The root file system, with that of the next kernel in it if one is to follow.
+pub(crate) fn write(vm: &Vm, job: &Job, file: &Path) -> Result<()> {
+    let mut tree = build(vm, job)?;
+    if let Some(next) = &vm.successor {
+        let archive = file.with_extension("next.cpio");
+        build(&vm.as_successor(), next)?.write(&archive)?;
+        let bytes = std::fs::read(&archive).map_err(Error::file("read", &archive))?;
+        tree.bytes(NEXT_INITRD, 0o600, bytes);
+        std::fs::remove_file(&archive).map_err(Error::file("remove", &archive))?;
+        tree.host_file(NEXT_KERNEL, &vm.kernel_that_follows().image())?;
+    }
+    tree.write(file)
+}
+
+fn build(vm: &Vm, job: &Job) -> Result<Tree> {
     let mut tree = Tree::default();
     base(&mut tree);
     busybox(&mut tree, &vm.kit.busybox)?;

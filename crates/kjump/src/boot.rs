@@ -12,7 +12,7 @@ use kernel_file::BzImage;
 use machine::{Machine, page_flags};
 use phys::PhysRange;
 use plan::LoadPlan;
-use plan::linux::{self, Home, Initrd, View};
+use plan::linux::{self, Home, Initrd, Kernel, View};
 use sys::device::{Destination, LoadRequest};
 use sys::{Device, ImageName};
 
@@ -85,10 +85,15 @@ impl Files {
             .map(|(path, bytes)| Initrd { name: path.to_str().unwrap_or("whose name is no text"), bytes });
         let own = self.kernel.initrds.iter().map(|bytes| Initrd { name: "in the kernel file", bytes });
         Ok(linux::Request {
-            kernel,
+            kernel: Kernel::BzImage(kernel),
+            mode: None,
             initrds: own.chain(named).collect(),
             command_line: command_line(words, &self.kernel.command_line, guard),
             home: Home::Beside { window: window(words, &kernel, machine)?, view },
+            door: plan::Door::Trampoline,
+            no_efi: false,
+            seed: sys::system::random(),
+            device_tree: None,
         })
     }
 }

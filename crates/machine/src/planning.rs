@@ -37,7 +37,11 @@ impl Machine {
             rsdp: boot.and_then(|boot| boot.rsdp),
             screen: boot.and_then(|boot| boot.screen),
             vmcoreinfo: notes.and_then(|notes| notes.vmcoreinfo),
+            crash: memory.crash_kernel(),
             cpu_notes: notes.map(|notes| notes.cpus.clone()).unwrap_or_default(),
+            boot_params: boot.map(|boot| boot.params.clone()),
+            efi: self.efi.as_ref().ok().and_then(Option::clone),
+            setup_data: self.setup_data.as_ref().map(Vec::clone).unwrap_or_default(),
         })
     }
 }

@@ -10,11 +10,11 @@ use abi::device::SlotRun;
 use abi::elf_core::{self, program_header};
 use abi::setup_header::{self as header, load_flag, xload_flag};
 use abi::{boot_params, e820, setup_data};
-use kernel_file::BzImage;
+use kernel_file::{BzImage, Mode, Program};
 use phys::{PhysRange, RangeSet};
 use plan::elfcorehdr::NoteAt;
-use plan::linux::{Home, Initrd, Request, View, plan, window};
-use plan::{Error, LoadPlan, Machine, MemoryKind, MemoryRange, Way};
+use plan::linux::{Home, Initrd, Kernel, Request, View, plan, window};
+use plan::{CpuMode, Door, Efi, Error, LoadPlan, Machine, MemoryKind, MemoryRange, SetupData, Way};
 use proptest::prelude::*;
 
 const MIB: u64 = 1 << 20;
@@ -79,10 +79,15 @@ fn large_machine() -> Machine {
 
 fn request<'a>(file: &'a [u8], initrds: &[&'a [u8]], home: Home) -> Request<'a> {
     Request {
-        kernel: BzImage::parse(file).unwrap(),
+        kernel: Kernel::BzImage(BzImage::parse(file).unwrap()),
+        mode: None,
         initrds: initrds.iter().map(|bytes| Initrd { name: "initrd.img", bytes }).collect(),
         command_line: b"console=ttyS0 quiet".to_vec(),
         home,
+        door: Door::Trampoline,
+        no_efi: false,
+        seed: None,
+        device_tree: None,
     }
 }
 
@@ -317,11 +322,137 @@ fn a_command_line_that_the_kernel_would_cut_is_refused() {
 }
 
 #[test]
-fn a_kernel_without_a_64_bit_entry_point_is_refused() {
+fn a_kernel_without_a_64_bit_entry_point_is_entered_in_32_bit_mode_and_is_no_peer() {
     let mut file = kernel_file();
     assert!(header::XLOADFLAGS.write(&mut file, 0));
-    let error = plan(&request(&file, &[], Home::ANYWHERE), &small_machine()).unwrap_err();
+    assert!(header::INITRD_ADDR_MAX.write(&mut file, 0x3fff_ffff));
+    let plan_ = plan(&request(&file, &[&[1; 5000]], Home::ANYWHERE), &large_machine()).unwrap();
+    insta::assert_snapshot!(plan_);
+    assert_eq!((plan_.goal().mode, plan_.goal().address), (CpuMode::Protected, part(&plan_, "kernel").0));
+    let window = Home::Beside { window: pages(0x2000_0000, 0x3000_0000), view: None };
+    let error = plan(&request(&file, &[], window), &small_machine()).unwrap_err();
     assert_eq!(error, Error::NoEntry64 { protocol: "2.15".into() });
+}
+
+#[test]
+fn in_real_mode_a_kernels_own_setup_code_finds_out_what_there_is() {
+    let file = kernel_file();
+    let mut request = request(&file, &[&[1; 5000]], Home::ANYWHERE);
+    request.mode = Some(CpuMode::Real);
+    let plan = plan(&request, &small_machine()).unwrap();
+    insta::assert_snapshot!(plan);
+    let (setup, _) = part(&plan, "setup code");
+    let bytes = memory(&plan, setup, 0x400);
+    assert_eq!(bytes[..0x1f0], file[..0x1f0]);
+    let word = |field: abi::Field<u32>| u64::from(field.read(&bytes).unwrap());
+    assert_eq!(word(header::CODE32_START), part(&plan, "kernel").0);
+    assert_eq!((word(header::RAMDISK_IMAGE), word(header::RAMDISK_SIZE)), part(&plan, "initrd"));
+    assert_eq!(memory(&plan, word(header::CMD_LINE_PTR), 20), b"console=ttyS0 quiet\0");
+    assert_eq!(plan.goal().address, (setup / 16 + 0x20) << 16);
+    assert!(plan.entry().address.get() < MIB);
+}
+
+/// A machine that EFI booted, with facts of the running kernel's in a chain.
+fn efi_machine() -> Machine {
+    let mut before = vec![0; boot_params::SIZE];
+    before[boot_params::EDDBUF] = 0x80;
+    assert!(boot_params::EDDBUF_ENTRIES.write(&mut before, 1));
+    assert!(boot_params::efi_info::SYSTAB.write(&mut before, 0x7f00_0018));
+    assert!(boot_params::efi_info::LOADER_SIGNATURE.write(&mut before, boot_params::efi_info::SIGNATURE_64));
+    let fact = |kind, bytes: &[u8]| SetupData { kind, bytes: bytes.to_vec() };
+    Machine {
+        boot_params: Some(before),
+        efi: Some(Efi { vendor: 1, runtime: 2, tables: 3, smbios: 4, map: vec![[7; 40], [8; 40]] }),
+        setup_data: vec![
+            fact(setup_data::kind::CC_BLOB, &[1; 5]),
+            fact(setup_data::kind::RNG_SEED, &[2; 32]),
+            fact(setup_data::kind::IMA, &[3; 16]),
+            fact(setup_data::kind::PCI, &[4; 50]),
+        ],
+        ..small_machine()
+    }
+}
+
+/// The chain of setup_data as a kernel walks it.
+fn chain(plan: &LoadPlan<'_>) -> Vec<(u32, Vec<u8>)> {
+    let mut next = header::SETUP_DATA.read(&params(plan)).unwrap();
+    let mut found = Vec::new();
+    while next != 0 {
+        assert_eq!(next % 16, 0);
+        let head = memory(plan, next, setup_data::HEADER_SIZE);
+        let length = setup_data::LENGTH.read(&head).unwrap() as usize;
+        found.push((setup_data::KIND.read(&head).unwrap(), memory(plan, next + 16, length)));
+        next = setup_data::NEXT.read(&head).unwrap();
+    }
+    found
+}
+
+#[test]
+fn a_kernel_is_told_of_efi_and_of_what_outlives_the_one_before() {
+    use setup_data::kind;
+    let mut file = kernel_file();
+    let flags = xload_flag::KERNEL_64 | xload_flag::CAN_BE_LOADED_ABOVE_4G | xload_flag::EFI_KEXEC;
+    assert!(header::XLOADFLAGS.write(&mut file, flags));
+    let mut request = request(&file, &[], Home::ANYWHERE);
+    request.seed = Some([9; 32]);
+    request.device_tree = Some(vec![6; 33]);
+    let told = plan(&request, &efi_machine()).unwrap();
+    let chained = chain(&told);
+    let kinds: Vec<u32> = chained.iter().map(|(kind, _)| *kind).collect();
+    assert_eq!(kinds, [kind::EFI, kind::RNG_SEED, kind::DTB, kind::CC_BLOB, kind::PCI]);
+    assert_eq!(chained[0].1[..32], [1_u64, 2, 3, 4].map(u64::to_le_bytes).concat());
+    assert_eq!((&chained[1].1, &chained[4].1), (&vec![9; 32], &vec![4; 50]));
+    let params_ = params(&told);
+    let map = wide(&params_, boot_params::efi_info::MEMMAP, boot_params::efi_info::MEMMAP_HI);
+    assert_eq!(boot_params::efi_info::MEMMAP_SIZE.read(&params_), Some(80));
+    assert_eq!(memory(&told, map, 80), [[7; 40], [8; 40]].concat());
+    assert_eq!(boot_params::efi_info::SYSTAB.read(&params_), Some(0x7f00_0018));
+    assert_eq!((params_[boot_params::EDDBUF], boot_params::EDDBUF_ENTRIES.read(&params_)), (0x80, Some(1)));
+    request.no_efi = true;
+    let silent = plan(&request, &efi_machine()).unwrap();
+    assert!(chain(&silent).iter().all(|(kind, _)| *kind != kind::EFI));
+    let efi = boot_params::EFI_INFO..boot_params::EFI_INFO + boot_params::EFI_INFO_SIZE;
+    assert_eq!(params(&silent)[efi], [0; boot_params::EFI_INFO_SIZE]);
+}
+
+#[test]
+fn a_kernel_that_cannot_use_efi_after_kexec_is_not_told_of_it() {
+    let file = kernel_file();
+    let told = plan(&request(&file, &[], Home::ANYWHERE), &efi_machine()).unwrap();
+    assert!(chain(&told).iter().all(|(kind, _)| *kind != setup_data::kind::EFI));
+}
+
+#[test]
+fn an_executable_kernel_is_loaded_where_it_says_and_nothing_else_is() {
+    let segment = |address, size, bytes: usize| kernel_file::Segment {
+        name: "load header".into(),
+        address,
+        size,
+        bytes: vec![0x90; bytes].into(),
+    };
+    let program = Program {
+        segments: vec![segment(0x100_0000, 0x100_0000, 0x80_0000), segment(0x200_0000, 0x10_0000, 0)],
+        entry: 0x100_0000,
+        mode: Mode::Long,
+    };
+    let request = Request {
+        kernel: Kernel::Executable(program),
+        mode: None,
+        initrds: vec![Initrd { name: "i", bytes: &[1; 5000] }],
+        command_line: b"quiet".to_vec(),
+        door: Door::Trampoline,
+        home: Home::ANYWHERE,
+        no_efi: false,
+        seed: None,
+        device_tree: None,
+    };
+    let planned = plan(&request, &small_machine()).unwrap();
+    insta::assert_snapshot!(planned);
+    assert_eq!(header::HEADER.read(&params(&planned)), Some(header::HEADER_MAGIC));
+    let taken =
+        Machine { ram: vec![pages(MIB, 0x180_0000), pages(0x400_0000, 0x7ffe_0000)], ..small_machine() };
+    let error = plan(&request, &taken).unwrap_err().to_string();
+    assert!(error.starts_with("no room for kernel: 16 MiB"), "{error}");
 }
 
 #[test]

@@ -318,7 +318,7 @@ impl AsFd for Device {
     }
 }
 
-fn segment(destination: &Destination<'_>) -> Segment {
+pub(crate) fn segment(destination: &Destination<'_>) -> Segment {
     Segment {
         buf: address_of(destination.bytes),
         bufsz: destination.bytes.len() as u64,
@@ -361,7 +361,7 @@ const fn bytes_of<T>() -> u64 {
     size_of::<T>() as u64
 }
 
-fn address_of<T>(slice: &[T]) -> u64 {
+pub(crate) fn address_of<T>(slice: &[T]) -> u64 {
     slice.as_ptr().expose_provenance() as u64
 }
 

@@ -4,13 +4,20 @@
 //! |---|---|
 //! | [`device`] | the ioctls of `/dev/kjump` |
 //! | [`refusal`] | what the module says when it refuses, in words |
+//! | [`kexec`] | `kexec_load`, `kexec_file_load`, and the reboot that starts what they loaded |
+//! | [`system`] | disks written out, random bytes, files in memory |
+//! | [`interface`] | network interfaces taken down |
 //! | [`terminal`] | the width of a terminal |
 //! | [`clock`] | the clock that images are stamped with |
 
 pub mod clock;
 pub mod device;
+pub mod interface;
+pub mod kexec;
+pub mod mapping;
 mod name;
 pub mod refusal;
+pub mod system;
 pub mod terminal;
 
 pub use device::{Device, Error};

@@ -79,6 +79,11 @@ impl ViewPlace {
         self.pages.start().get() + notes_size(self.vmcoreinfo)
     }
 
+    /// What the peer's command line says of it.
+    pub(super) fn words(&self) -> String {
+        format!(" elfcorehdr={:#x}", self.header())
+    }
+
     /// The elfcorehdr for an image whose pages wait there, of a machine whose kernel has all memory mapped from
     /// `direct_map` on.
     ///
