@@ -3,7 +3,7 @@
 //! kernel through [`kernel`] alone.
 #![no_std]
 
-use abi::device::{Call, Diagnosis, ImageInfo, List, Load, Range, Transfer};
+use abi::device::{Call, ImageInfo, List, Load, Range, Transfer};
 use core::ffi::{CStr, c_char};
 use core::ptr::NonNull;
 use kimage::paging::Levels;
