@@ -33,6 +33,11 @@ impl Displaced {
         })
     }
 
+    /// The same in few words.
+    pub(super) fn brief(self) -> String {
+        format!("{} displaced, waiting in {:#x}-{:#x}", self.pages, self.first, self.last)
+    }
+
     pub(super) const fn is_none(self) -> bool {
         self.pages == 0
     }

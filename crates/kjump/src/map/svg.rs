@@ -12,7 +12,7 @@ const MARGIN: u32 = 32;
 const COLUMN: u32 = 190;
 const COLUMN_WIDTH: u32 = 330;
 const CARD: u32 = 670;
-const CARD_WIDTH: u32 = 330;
+const CARD_WIDTH: u32 = 400;
 const CARD_HEIGHT: u32 = 110;
 const CARD_GAP: u32 = 16;
 /// Where the column starts below the heading.
@@ -247,7 +247,7 @@ fn card_lines(placed: &PlacedImage) -> Vec<String> {
     } else {
         format!(", {}", quantity::count(image.faults, "fault"))
     };
-    let displaced = (!placed.displaced.is_none()).then(|| placed.displaced.to_string());
+    let displaced = (!placed.displaced.is_none()).then(|| placed.displaced.brief());
     let lines = [
         format!("{}-bit, entry {:#x}, {calls}{faults}", image.mode, image.entry),
         format!("{} ({size})", quantity::count(image.pages, "page")),
