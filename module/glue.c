@@ -244,6 +244,7 @@ struct kjump_image {
 	u64 loaded_at;
 	u64 calls, faults, ticks_run;
 	u64 frames;
+	struct cpu_note *note; /* where this kernel keeps one about its first CPU, if that is known; under busy */
 	u64 flags; /* of the load */
 };
 
@@ -396,18 +397,14 @@ struct cpu_note {
 	struct elf_prstatus status;
 	struct elf_note end;
 } __packed __aligned(4);
-static_assert(sizeof(struct cpu_note) <= KJUMP_NOTES_ROOM);
+static_assert(sizeof(struct cpu_note) == KJUMP_NOTE_ROOM);
 
 /*
  * For whoever looks at this kernel's memory while it rests: what runs on this CPU, and where. That is the kernel's
  * own function, whose way up the stack is known where the kernel is known; of the others' registers none is needed.
  */
-static void leave_note(struct kjump_image *image, unsigned long return_address, const unsigned long *frame)
+static void leave_note(struct cpu_note *note, unsigned long return_address, const unsigned long *frame)
 {
-	static struct cpu_note note = {
-		.header = { sizeof("CORE"), sizeof(struct elf_prstatus), NT_PRSTATUS },
-		.name = "CORE",
-	};
 	struct elf_prstatus status = {};
 	struct user_regs_struct *registers = (struct user_regs_struct *)&status.pr_reg;
 
@@ -417,8 +414,11 @@ static void leave_note(struct kjump_image *image, unsigned long return_address, 
 	registers->cs = __KERNEL_CS;
 	registers->ss = __KERNEL_DS;
 	status.common.pr_pid = current->pid;
-	note.status = status;
-	kjr_note(image->rust, &note, sizeof(note));
+	*note = (struct cpu_note){
+		.header = { sizeof("CORE"), sizeof(status), NT_PRSTATUS },
+		.name = "CORE",
+		.status = status,
+	};
 }
 
 static void enter(struct entry *entry)
@@ -556,13 +556,17 @@ static void compare_clocks(const struct timespec64 *before, const struct timespe
 
 static int suspend_enter(suspend_state_t state)
 {
+	struct cpu_note *note = armed->image->note;
 	struct timespec64 before, after;
 
 	park_other_cpus();
+	if (note)
+		leave_note(note, _RET_IP_, __builtin_frame_address(0));
 	x86_platform.get_wallclock(&before);
-	leave_note(armed->image, _RET_IP_, __builtin_frame_address(0));
 	x86_platform.save_sched_clock_state(); /* kvmclock registers itself anew on the way back */
 	enter(armed);
+	if (note)
+		memset(note, 0, sizeof(*note));
 	x86_platform.restore_sched_clock_state();
 	x86_platform.get_wallclock(&after);
 	compare_clocks(&before, &after, armed->after - armed->before);
@@ -870,19 +874,26 @@ static int ioctl_load(struct open_file *open, struct kjump_load *request)
 	return 0;
 }
 
-static int ioctl_notes(struct open_file *open, struct kjump_notes *request)
+static int ioctl_note(struct open_file *open, struct kjump_note *request)
 {
+	u64 within = offset_in_page(request->address);
 	int error = may_load(&request->diagnosis);
 
 	if (error)
 		return error;
 	if (!open->image)
 		return fail(&request->diagnosis, -ENOENT, KJUMP_REASON_NOT_LOADED, 0);
+	if (request->address % 4 || !page_is_ram(PHYS_PFN(request->address)) ||
+	    request->length < KJUMP_NOTE_ROOM || request->length > PAGE_SIZE - within) {
+		fail(&request->diagnosis, 0, KJUMP_REASON_BAD_NOTE, request->address);
+		request->diagnosis.numbers[1] = request->length;
+		return -EADDRNOTAVAIL;
+	}
 	if (!mutex_trylock(&open->image->busy))
 		return fail(&request->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1);
-	error = kjr_make_room(open->image->rust, request, &request->diagnosis);
+	open->image->note = __va(request->address);
 	mutex_unlock(&open->image->busy);
-	return error;
+	return 0;
 }
 
 static int ioctl_transfer(struct open_file *open, struct kjump_transfer *request, bool write)
@@ -1052,7 +1063,7 @@ union structures {
 	struct kjump_call call;
 	struct kjump_name name;
 	struct kjump_list list;
-	struct kjump_notes notes;
+	struct kjump_note note;
 };
 
 /* The size of a request's structure, 0 if there is no such request, and where its diagnosis is, if it has one. */
@@ -1081,9 +1092,9 @@ static size_t structure(unsigned int number, union structures *request, struct k
 	case KJUMP_IOC_SLOTS:
 		*diagnosis = &request->list.diagnosis;
 		return sizeof(request->list);
-	case KJUMP_IOC_NOTES:
-		*diagnosis = &request->notes.diagnosis;
-		return sizeof(request->notes);
+	case KJUMP_IOC_NOTE:
+		*diagnosis = &request->note.diagnosis;
+		return sizeof(request->note);
 	default:
 		return 0;
 	}
@@ -1110,8 +1121,8 @@ static int serve(struct open_file *open, unsigned int number, union structures *
 		return ioctl_images(&request->list);
 	case KJUMP_IOC_SLOTS:
 		return ioctl_slots(&request->list);
-	case KJUMP_IOC_NOTES:
-		return ioctl_notes(open, &request->notes);
+	case KJUMP_IOC_NOTE:
+		return ioctl_note(open, &request->note);
 	default:
 		return ioctl_ranges(&request->list);
 	}

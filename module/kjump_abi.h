@@ -30,7 +30,7 @@
 #define KJUMP_IOC_IMAGES _IO(0xb9, 8) /* struct kjump_list of struct kjump_image_info */
 #define KJUMP_IOC_RANGES _IO(0xb9, 9) /* struct kjump_list of struct kjump_range */
 #define KJUMP_IOC_SLOTS  _IO(0xb9, 10) /* struct kjump_list of struct kjump_slot_run */
-#define KJUMP_IOC_NOTES  _IO(0xb9, 11) /* struct kjump_notes: room for a note about the CPU that calls */
+#define KJUMP_IOC_NOTE   _IO(0xb9, 11) /* struct kjump_note: where the note about the calling CPU is kept */
 
 /* struct kjump_diagnosis, reason. 1 to 99 are errors of the image builder (the crate kimage) in their word form. */
 #define KJUMP_REASON_NONE                  0
@@ -62,6 +62,7 @@
 #define KJUMP_REASON_NO_GUARD              123
 #define KJUMP_REASON_DEAD                  124
 #define KJUMP_REASON_CPU_NOT_STARTED       125 /* numbers: its APIC identifier */
+#define KJUMP_REASON_BAD_NOTE              130 /* numbers: physical address, length */
 
 /* struct kjump_info, features */
 #define KJUMP_FEATURE_SUSPEND          (1 << 0) /* the system can be suspended around a call */
@@ -166,13 +167,16 @@ struct kjump_transfer {
 	struct kjump_diagnosis diagnosis;
 };
 
-/* At every call an ELF note with the CPU's registers and task (NT_PRSTATUS) is written there, and zeroes behind. */
-#define KJUMP_NOTES_ROOM 512
+/*
+ * The running kernel's crash_notes of its first CPU. Before each call that suspends the system, an ELF note with the
+ * CPU's registers and task (NT_PRSTATUS) is written there, and zeroes afterwards.
+ */
+#define KJUMP_NOTE_ROOM 368
 
-struct kjump_notes {
+struct kjump_note {
 	__u64 size;
-	__u64 address; /* in the image, a multiple of 4 */
-	__u64 length;  /* KJUMP_NOTES_ROOM at least, all in one page */
+	__u64 address; /* in System RAM, a multiple of 4 */
+	__u64 length;  /* KJUMP_NOTE_ROOM at least, all in one page */
 	/* out */
 	struct kjump_diagnosis diagnosis;
 };

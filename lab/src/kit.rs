@@ -11,6 +11,8 @@ pub struct Kit {
     pub agent: PathBuf,
     /// A static busybox.
     pub busybox: PathBuf,
+    /// UEFI firmware for machines that are booted by it.
+    pub uefi: PathBuf,
     /// The directory below which every run leaves a directory of its own with the serial log.
     pub runs: PathBuf,
 }

@@ -55,6 +55,9 @@ fn command(vm: &Vm, dir: &RunDir) -> Command {
     };
     qemu.args(["-accel", &vm.accelerator, "-machine", machine, "-cpu", &processor(vm)]);
     qemu.args(["-smp", &vm.processors.to_string(), "-m", &vm.mebibytes.to_string()]);
+    if vm.uefi {
+        qemu.arg("-bios").arg(&vm.kit.uefi);
+    }
     // A panicking or triple-faulting guest ends QEMU at once.
     qemu.args(["-nodefaults", "-display", "none", "-no-reboot"]);
     qemu.arg("-kernel").arg(vm.kernel.image()).arg("-initrd").arg(dir.initramfs());

@@ -39,6 +39,7 @@ pub struct Vm {
     pub(crate) processor: String,
     pub(crate) accelerator: String,
     pub(crate) machine: Machine,
+    pub(crate) uefi: bool,
     pub(crate) load_module: bool,
     pub(crate) drivers: Vec<String>,
     pub(crate) arguments: Vec<String>,
@@ -62,6 +63,7 @@ impl Vm {
             processor: "max".to_owned(),
             accelerator: ACCELERATOR.to_owned(),
             machine: Machine::default(),
+            uefi: false,
             load_module: true,
             drivers: Vec::new(),
             arguments: Vec::new(),
@@ -137,6 +139,12 @@ impl Vm {
     /// The chipset.
     pub fn machine(mut self, machine: Machine) -> Self {
         self.machine = machine;
+        self
+    }
+
+    /// Boots the kernel by UEFI, in place of a BIOS.
+    pub fn uefi(mut self) -> Self {
+        self.uefi = true;
         self
     }
 

@@ -58,6 +58,9 @@ pub(crate) struct LabArgs {
     /// The chipset
     #[arg(long, value_enum, default_value_t = Chipset::Pc)]
     machine: Chipset,
+    /// Boot by UEFI in place of a BIOS
+    #[arg(long)]
+    uefi: bool,
     /// Do not load kjump.ko
     #[arg(long)]
     no_module: bool,
@@ -120,6 +123,7 @@ fn vm(args: &LabArgs) -> Result<Vm> {
         Chipset::Pc => Machine::Pc,
         Chipset::Q35 => Machine::Q35,
     });
+    let vm = if args.uefi { vm.uefi() } else { vm };
     let vm = if args.no_module { vm.without_module() } else { vm };
     let vm = args.accel.iter().fold(vm, Vm::accel);
     let vm = args.disk.iter().fold(vm, Vm::disk);

@@ -47,11 +47,13 @@ pub(crate) fn beside(vm: Vm, kernel: &str) -> Result<Vm> {
 /// What the lab needs in a guest besides the product.
 ///
 /// # Errors
-/// The agent does not build, or busybox cannot be fetched.
+/// The agent does not build, or busybox or UEFI firmware cannot be fetched.
 pub(crate) fn kit() -> Result<Kit> {
     packages::for_lab()?;
     let agent = static_program("lab", "lab-agent")?;
-    Ok(Kit { agent, busybox: busybox()?, runs: tree::target().join("lab") })
+    let busybox = from_package("busybox-static", "busybox", "bin/busybox")?;
+    let uefi = from_package("ovmf", "ovmf", "usr/share/ovmf/OVMF.fd")?;
+    Ok(Kit { agent, busybox, uefi, runs: tree::target().join("lab") })
 }
 
 /// Says on standard error what a guest will have to do without.
@@ -104,20 +106,21 @@ fn build_static(package: &str, what: &[&str]) -> Result<PathBuf> {
     Ok(dir.join(TARGET).join("release"))
 }
 
-fn busybox() -> Result<PathBuf> {
-    let dir = tree::target().join("busybox");
-    let file = dir.join("bin/busybox");
-    let _lock = tree::lock("busybox")?;
+/// A file of a Debian package that is unpacked below `target/`.
+fn from_package(package: &str, folder: &str, file: &str) -> Result<PathBuf> {
+    let dir = tree::target().join(folder);
+    let file = dir.join(file);
+    let _lock = tree::lock(folder)?;
     if !file.exists() {
         let archive = Archive::open(Suites::Stable)?;
         archive.refresh()?;
         let fresh = dir.with_extension("part");
         apt::recreate(&fresh)?;
-        archive.unpack(&["busybox-static".to_owned()], &fresh)?;
+        archive.unpack(&[package.to_owned()], &fresh)?;
         fs::rename(fresh, &dir)?;
     }
     if !file.exists() {
-        bail!("the package busybox-static has no {}", file.display());
+        bail!("the package {package} has no {}", file.display());
     }
     Ok(file)
 }

@@ -35,8 +35,8 @@ pub const RANGES: u32 = request(9);
 /// Lists the slots of one image, those of neighbouring pages in one entry: [`List`] of [`SlotRun`], [`List::id`] names
 /// the image.
 pub const SLOTS: u32 = request(10);
-/// Says where the loaded image has room for a note about the CPU that calls it: [`Notes`].
-pub const NOTES: u32 = request(11);
+/// Says where the running kernel keeps the note about the CPU that calls the loaded image: [`Note`].
+pub const NOTE: u32 = request(11);
 
 /// `_IO(0xb9, number)` of `include/uapi/asm-generic/ioctl.h`: sizes travel in the structures, not in the number.
 const fn request(number: u32) -> u32 {
@@ -153,6 +153,8 @@ pub mod reason {
     pub const DEAD: u64 = 124;
     /// The CPU that was to run the image did not start. Numbers: its APIC identifier.
     pub const CPU_NOT_STARTED: u64 = 125;
+    /// There is no System RAM with room for the note in one page. Numbers: physical address, length.
+    pub const BAD_NOTE: u64 = 130;
 }
 
 /// What the module and the machine can do.
@@ -301,24 +303,25 @@ pub struct Transfer {
     pub diagnosis: Diagnosis,
 }
 
-/// Room in the loaded image for ELF notes about the kernel that calls it: at every call its CPU's registers and task
-/// are written there (`NT_PRSTATUS`, as `crash_save_cpu` of `kernel/crash_core.c` has it), and zeroes behind.
+/// Where the running kernel keeps the ELF note about its first CPU for whoever reads its memory: its `crash_notes`.
+/// Before each call that suspends the system, the CPU's registers and task are written there (`NT_PRSTATUS`, as
+/// `crash_save_cpu` of `kernel/crash_core.c` has it), and zeroes afterwards.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Notes {
+pub struct Note {
     /// Size of this structure.
     pub size: u64,
-    /// Physical address in the image, a multiple of 4.
+    /// Physical address in System RAM, a multiple of 4.
     pub address: u64,
-    /// Bytes, all in one page; [`Notes::ROOM`] at least.
+    /// Bytes, all in one page; [`Note::ROOM`] at least.
     pub length: u64,
     /// *Out:* why it failed.
     pub diagnosis: Diagnosis,
 }
 
-impl Notes {
-    /// Bytes that are enough for what is written.
-    pub const ROOM: u64 = 512;
+impl Note {
+    /// Bytes that are written.
+    pub const ROOM: u64 = 368;
 }
 
 /// Calls the loaded image.
@@ -473,7 +476,7 @@ const _: () = {
     assert!(size_of::<Info>() == 80);
     assert!(size_of::<Load>() == 176);
     assert!(size_of::<Transfer>() == 80);
-    assert!(size_of::<Notes>() == 72);
+    assert!(size_of::<Note>() == 72);
     assert!(size_of::<Call>() == 384);
     assert!(size_of::<Handoff>() == 24);
     assert!(size_of::<Name>() == 88);

@@ -99,7 +99,7 @@ fn structures() -> Vec<Fact> {
         ]
     );
     structure!(facts, "kjump_transfer", device::Transfer, [size, address, buffer, length, diagnosis]);
-    structure!(facts, "kjump_notes", device::Notes, [size, address, length, diagnosis]);
+    structure!(facts, "kjump_note", device::Note, [size, address, length, diagnosis]);
     structure!(facts, "kjump_fault", control::Fault, [vector, error_code, rip, rflags, cs, cr2, registers]);
     structure!(facts, "kjump_ticks", device::Ticks, [quiesce, enter, run, leave, resume, exchange]);
     structure!(
@@ -152,8 +152,8 @@ fn numbers() -> Vec<Fact> {
         KJUMP_IOC_IMAGES = device::IMAGES,
         KJUMP_IOC_RANGES = device::RANGES,
         KJUMP_IOC_SLOTS = device::SLOTS,
-        KJUMP_IOC_NOTES = device::NOTES,
-        KJUMP_NOTES_ROOM = device::Notes::ROOM,
+        KJUMP_IOC_NOTE = device::NOTE,
+        KJUMP_NOTE_ROOM = device::Note::ROOM,
         KJUMP_REASON_NONE = reason::NONE,
         KJUMP_REASON_IMAGE_FIRST = reason::IMAGE_FIRST,
         KJUMP_REASON_IMAGE_LAST = reason::IMAGE_LAST,
@@ -183,6 +183,7 @@ fn numbers() -> Vec<Fact> {
         KJUMP_REASON_NO_GUARD = reason::NO_GUARD,
         KJUMP_REASON_DEAD = reason::DEAD,
         KJUMP_REASON_CPU_NOT_STARTED = reason::CPU_NOT_STARTED,
+        KJUMP_REASON_BAD_NOTE = reason::BAD_NOTE,
         KJUMP_FEATURE_SUSPEND = feature::SUSPEND,
         KJUMP_FEATURE_SUSPEND_OPS_KEPT = feature::SUSPEND_OPS_KEPT,
         KJUMP_FEATURE_CLAIM = feature::CLAIM,

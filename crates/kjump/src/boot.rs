@@ -28,6 +28,18 @@ use kernel::KernelFile;
 use view::Described;
 
 pub(crate) fn run(words: &BootWords) -> anyhow::Result<Outcome> {
+    let Some((device, arguments)) = load_kernel(words)? else { return Ok(Outcome::Done) };
+    let deadline = words.deadline.unwrap_or(0);
+    let visit = Visit::make(&device, &words.name, arguments, deadline).inspect_err(|_| {
+        // It never ran, so nothing is lost with it; the error of the call is the one to tell.
+        let _ = device.unload();
+    })?;
+    visit.report(words.json)
+}
+
+/// Loads a kernel and keeps it under its name. Returns the device with it, and what it is to be called with the first
+/// time; nothing where the plan was only to be printed.
+pub(crate) fn load_kernel(words: &BootWords) -> anyhow::Result<Option<(Device, [u64; 6])>> {
     let files = Files::read(words)?;
     let kernel = files.kernel.parse()?;
     let described = (!words.no_vmcore).then(Described::read);
@@ -38,21 +50,17 @@ pub(crate) fn run(words: &BootWords) -> anyhow::Result<Outcome> {
     let plan = linux::plan(&request, &machine)?;
     if words.dry_run {
         report::print(&plan.to_string())?;
-        return Ok(Outcome::Done);
+        return Ok(None);
     }
     let device = device::open()?;
     let load = load(&device, &plan, words)?;
     if let (Some(described), Some(place)) = (described, plan.view()) {
-        described.show(&device, load.id, place, &machine.ram)?;
+        described.show(&device, load.id, place, &machine)?;
     }
     device.keep(&words.name).with_context(|| format!("keeping it as {}", words.name))?;
-    Account::new(load.id, release_of(&kernel), words.deadline.is_some()).write(&device);
-    let deadline = words.deadline.unwrap_or(0);
-    let visit = Visit::make(&device, &words.name, plan.entry().arguments, deadline).inspect_err(|_| {
-        // It never ran, so nothing is lost with it; the error of the call is the one to tell.
-        let _ = device.unload();
-    })?;
-    visit.report(words.json)
+    let arguments = plan.entry().arguments;
+    Account::new(load.id, release_of(&kernel), words.deadline.is_some(), arguments).write(&device);
+    Ok(Some((device, arguments)))
 }
 
 /// Everything that is read, once.

@@ -3,6 +3,8 @@
 //! ```text
 //! kexec --load FILE; kexec --exec
 //! kexec --load-preserve-context --args-none FILE; kexec --exec     an image that is called and returns
+//! kexec --load-preserve-context --mem-max=ADDR FILE; kexec --exec  a kernel beside this one
+//! kexec --load-jump-back-helper --entry=ADDR; kexec --exec         back to the kernel that booted this one
 //! ```
 //!
 //! Words are read (`getopt`, by the table in `options`) and understood (`words`); then files are read (`files`, `kernel`),
@@ -11,6 +13,7 @@
 //! kexec-tools': 0 done, 1 wrong words or nothing to run, 255 failed, 254 no memory for a crash kernel, 253 no
 //! `kexec_file_load`; `--status` 1 if something is loaded, 0 if not. An exception in a called image is 3.
 
+mod beside;
 mod command_line;
 mod errno;
 mod files;
@@ -63,11 +66,8 @@ fn act(action: &Action) -> Result<u8, Trouble> {
         Action::Status(slot) => return Ok(u8::from(slot.is_loaded()?)),
         Action::PrintCrashSize => report::print(&format!("{}\n", slot::crash_size()?))?,
         Action::LoadToCall(load) => jump::load(load)?,
-        Action::LoadJumpBackHelper { .. } => {
-            return Err(Trouble::Words(
-                "--load-jump-back-helper is not done; in a kernel that `kjump boot` booted, `kjump return` goes back".into(),
-            ));
-        }
+        Action::LoadBeside(load) => beside::load(load)?,
+        Action::LoadJumpBackHelper { entry } => beside::load_way_back(*entry)?,
         Action::Work(work) => return self::work(work),
     }
     Ok(0)

@@ -1,5 +1,6 @@
 //! `kjump map`: physical memory as a picture, in the terminal or as SVG.
 
+mod displaced;
 mod strips;
 mod svg;
 mod text;
@@ -16,6 +17,7 @@ use crate::device;
 use crate::report::{self, Outcome};
 use crate::terminal::Terminal;
 
+use displaced::Displaced;
 use strips::{Strip, strips};
 
 pub(crate) fn run(words: MapWords) -> anyhow::Result<Outcome> {
@@ -39,8 +41,9 @@ pub(crate) fn run(words: MapWords) -> anyhow::Result<Outcome> {
 fn placed_images(device: &Device) -> anyhow::Result<Vec<PlacedImage>> {
     let mut placed = Vec::new();
     for image in device.images()? {
-        match device.ranges(image.id) {
-            Ok(ranges) => placed.push(PlacedImage { image, ranges }),
+        let places = || Ok((device.ranges(image.id)?, Displaced::of(&device.slots(image.id)?)));
+        match places() {
+            Ok((ranges, displaced)) => placed.push(PlacedImage { image, ranges, displaced }),
             // Unloaded a moment ago.
             Err(refusal) if crate::keep::is_missing(&refusal) => {}
             Err(refusal) => return Err(refusal.into()),
@@ -54,6 +57,7 @@ fn placed_images(device: &Device) -> anyhow::Result<Vec<PlacedImage>> {
 struct PlacedImage {
     image: ImageInfo,
     ranges: Vec<Range>,
+    displaced: Displaced,
 }
 
 impl PlacedImage {
@@ -144,11 +148,17 @@ mod examples {
             PlacedImage {
                 image: counter,
                 ranges: vec![range(0x20_0000, 0x20_1000), range(0x30_0000, 0x30_1000)],
+                displaced: Displaced::default(),
             },
-            PlacedImage { image: boot_sector, ranges: vec![range(0x7000, 0x8000)] },
+            PlacedImage {
+                image: boot_sector,
+                ranges: vec![range(0x7000, 0x8000)],
+                displaced: Displaced { pages: 1, pieces: 1, first: 0x1234_5000, last: 0x1234_5fff },
+            },
             PlacedImage {
                 image: kernel,
                 ranges: vec![range(0x2000_0000, 0x3000_0000), range(0x4000_0000, 0x4100_0000)],
+                displaced: Displaced { pages: 0x1_0000, pieces: 29, first: 0x5000_0000, last: 0x60ff_ffff },
             },
         ];
         Picture::new(&machine.memory.unwrap(), images, machine.release.ok())

@@ -138,7 +138,14 @@ mod tests {
 
     #[test]
     fn peers_are_rows_of_a_table() {
-        let account = Account { id: 1, loaded_at: 2, kernel: "6.12.95".into(), guarded: false, death: None };
+        let account = Account {
+            id: 1,
+            loaded_at: 2,
+            kernel: "6.12.95".into(),
+            guarded: false,
+            arguments: [0; 6],
+            death: None,
+        };
         let image = ImageInfo { calls: 3, ticks_run: 5_000_000_000, ..ImageInfo::default() };
         let range = |start, end| Range { start, end };
         let ranges =

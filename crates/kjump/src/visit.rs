@@ -69,6 +69,11 @@ impl Visit {
         })
     }
 
+    /// How it ended, if the kernel did not return.
+    pub(crate) fn trouble(&self) -> Option<String> {
+        (!matches!(self.ending, Ending::Returned { .. })).then(|| self.text())
+    }
+
     fn text(&self) -> String {
         let name = &self.name;
         let away = self.phases_microseconds;

@@ -62,7 +62,7 @@ fn prepare(device: &Device) -> anyhow::Result<()> {
 }
 
 /// Nothing is put anywhere: what is called is in the memory of the other kernel, which this one does not use.
-fn load(device: &Device, entry: u64, is_guarded: bool) -> anyhow::Result<()> {
+pub(crate) fn load(device: &Device, entry: u64, is_guarded: bool) -> anyhow::Result<()> {
     let start = entry - entry % PAGE_SIZE;
     let vouched = [Range { start, end: start + PAGE_SIZE }];
     let request = LoadRequest {
@@ -76,6 +76,11 @@ fn load(device: &Device, entry: u64, is_guarded: bool) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Whether an address can be an entry point: there is a page with it.
+pub(crate) fn is_entry(address: u64) -> bool {
+    (PAGE_SIZE..u64::MAX - 2 * PAGE_SIZE).contains(&address)
+}
+
 /// The entry point of the kernel that booted this one. The last counts: it is what the loader put there.
 fn jump_back(line: &str) -> anyhow::Result<u64> {
     let digits = line.split_whitespace().filter_map(|word| word.strip_prefix(JUMP_BACK)).next_back();
@@ -83,7 +88,7 @@ fn jump_back(line: &str) -> anyhow::Result<u64> {
         "this kernel was not booted to return: there is no kexec_jump_back_entry= in /proc/cmdline",
     )?;
     match u64::from_str_radix(digits, 16) {
-        Ok(entry) if (PAGE_SIZE..u64::MAX - 2 * PAGE_SIZE).contains(&entry) => Ok(entry),
+        Ok(entry) if is_entry(entry) => Ok(entry),
         _ => bail!("{JUMP_BACK}{digits} in /proc/cmdline is no entry point"),
     }
 }

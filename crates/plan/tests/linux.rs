@@ -179,7 +179,9 @@ const VIEW: &str = "view of the running kernel";
 
 #[test]
 fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
-    let (file, machine) = (kernel_file(), small_machine());
+    let file = kernel_file();
+    let cpu_note = NoteAt { address: 0x2002_3400, size: 368 };
+    let machine = Machine { cpu_notes: vec![cpu_note], ..small_machine() };
     let window = pages(0x2000_0000, 0x3000_0000);
     let home = Home::Beside { window, view: Some(View { vmcoreinfo: 2500 }) };
     let plan = plan(&request(&file, &[], home), &machine).unwrap();
@@ -192,7 +194,7 @@ fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
             .any(|&(first, size, kind)| kind == e820::kind::RAM && first <= address && address < first + size)
     };
     assert_eq!(
-        [view.header() - 0x2000, view.header(), view.cpu_note().address].map(is_ram),
+        [view.header() - 0x2000, view.header(), view.vmcoreinfo().unwrap().address].map(is_ram),
         [true, false, false]
     );
 
@@ -202,7 +204,7 @@ fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
         run(0x2000_0000, 0x2000_0000, 2),
         run(0x2000_2000, 0x5000_0000, 0xfffe),
     ];
-    let header = view.elfcorehdr(&machine.ram, &slots, None).unwrap();
+    let header = view.elfcorehdr(&machine, &slots, None).unwrap();
     let count = usize::from(elf_core::PROGRAM_HEADER_COUNT.read(&header).unwrap());
     let field = |number: usize, field: abi::Field<u64>| {
         field.read(&header[elf_core::HEADER_SIZE + number * program_header::SIZE..]).unwrap()
@@ -217,7 +219,7 @@ fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
     assert_eq!(
         told,
         [
-            note(view.cpu_note()),
+            note(NoteAt { address: 0x5002_1400, ..cpu_note }),
             note(view.vmcoreinfo().unwrap()),
             [0x1000, 0x4000_0000, 0x9_e000],
             [MIB, MIB, 511 * MIB],
@@ -228,7 +230,7 @@ fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
 
     let scattered: Vec<_> =
         (0..0x8000).map(|page| run((0x2_0000 + page) << 12, (0x6_0000 - 2 * page) << 12, 1)).collect();
-    let text = view.elfcorehdr(&machine.ram, &scattered, None).unwrap_err().to_string();
+    let text = view.elfcorehdr(&machine, &scattered, None).unwrap_err().to_string();
     assert!(text.starts_with("32773 notes and pieces of memory for an elfcorehdr, 46"), "{text}");
 }
 

@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use abi::device::{
-    ATTACH, CALL, Call, Diagnosis, IMAGES, INFO, ImageInfo, Info, KEEP, LOAD, List, Load, NOTES, Name, Notes,
+    ATTACH, CALL, Call, Diagnosis, IMAGES, INFO, ImageInfo, Info, KEEP, LOAD, List, Load, NOTE, Name, Note,
     PATH, RANGES, READ, Range, SLOTS, Segment, SlotRun, Transfer, UNLOAD, VERSION, WRITE,
 };
 use rustix::ioctl::{NoArg, Updater, ioctl};
@@ -288,15 +288,15 @@ impl Device {
         })
     }
 
-    /// Says where the image has room for a note about the CPU that calls it.
+    /// Says where the running kernel keeps the note about its first CPU, for calls of the image.
     ///
     /// # Errors
     /// [`Refusal`].
-    pub fn make_room_for_notes(&self, address: u64, length: u64) -> Result<(), Refusal> {
-        let mut request = Notes { size: bytes_of::<Notes>(), address, length, ..Notes::default() };
-        // SAFETY: NOTES takes a `kjump_notes`, which holds no pointer.
-        let result = unsafe { self.exchange::<NOTES, _>(&mut request) };
-        answer(Request::Notes, result, request.diagnosis)
+    pub fn keep_note_at(&self, address: u64, length: u64) -> Result<(), Refusal> {
+        let mut request = Note { size: bytes_of::<Note>(), address, length, ..Note::default() };
+        // SAFETY: NOTE takes a `kjump_note`, which holds no pointer.
+        let result = unsafe { self.exchange::<NOTE, _>(&mut request) };
+        answer(Request::Note, result, request.diagnosis)
     }
 
     /// One ioctl.

@@ -29,7 +29,7 @@ pub enum Request {
     Images,
     Ranges,
     Slots,
-    Notes,
+    Note,
 }
 
 /// A request that the module, or the kernel before it, did not carry out.
@@ -164,6 +164,9 @@ impl Refusal {
                 "range {} that was vouched for, {b:#x}-{c:#x}, is no range of whole 4 KiB pages",
                 a.saturating_add(1)
             ),
+            reason::BAD_NOTE => {
+                write!(f, "{a:#x} has no room for a note of {b} bytes in one page of System RAM")
+            }
             reason::VIRTUALIZATION_ON => f.write_str("32-bit mode does not go with virtual machines running"),
             reason::NO_GUARD => f.write_str("no CPU can guard an image here"),
             reason::DEAD => f.write_str("the image ended in a way that leaves nothing to call"),

@@ -3,8 +3,10 @@
 use lab::story::{EVERY, Scratch, Story, instrument, kernel_file, small_root, vm};
 use lab::{Ended, Result};
 
-pub(crate) const STORIES: &[Story] =
-    &[Story::new("a_peer_sees_every_page_that_was_left", EVERY, a_peer_sees_every_page_that_was_left)];
+pub(crate) const STORIES: &[Story] = &[
+    Story::new("a_peer_sees_every_page_that_was_left", EVERY, a_peer_sees_every_page_that_was_left),
+    Story::new("a_machine_booted_by_uefi_has_peers_too", &["6.1"], a_machine_booted_by_uefi_has_peers_too),
+];
 
 /// Looks, and returns with what it saw.
 const INIT: &str = "
@@ -38,12 +40,48 @@ fn a_peer_sees_every_page_that_was_left(on: &str) -> Result<()> {
             [ $((value & 0xffffffff)) = $pages ] && [ $((value >> 32)) -gt 1000 ] && echo \"fill $1 is seen\"
         }
         ready
-        kjump boot --kernel /boot/b --initrd /boot/b.cpio --memory 192M --window 0xa000000 --append 'console=ttyS0 quiet' | seen 1
+        kjump boot --kernel /boot/b --initrd /boot/b.cpio --memory 192M --window 0xa000000 --append 'console=ttyS0 quiet no_timer_check' | seen 1
         rm /tmp/filled
         ready
         kjump switch b | seen 2
         touch /tmp/filled.end
         wait";
     beside(on, job)?.succeeded().says("fill 1 is seen").says("fill 2 is seen").kernel_is_content();
+    Ok(())
+}
+
+/// Returns with the number of interrupts that its ACPI tables brought: without the root pointer there are none.
+const UEFI_INIT: &str = "
+/bin/busybox mount -t proc none /proc
+/bin/busybox mount -t sysfs none /sys
+/bin/busybox mount -t devtmpfs none /dev
+/bin/busybox insmod /kjump.ko
+kjump return --prepare
+while true; do
+    [ -e /sys/firmware/acpi/tables/APIC ] && kjump return 0xac91 || kjump return 0xbad
+done
+";
+
+fn a_machine_booted_by_uefi_has_peers_too(on: &str) -> Result<()> {
+    let initrd = Scratch::archive("b.cpio", &small_root(on, UEFI_INIT)?)?;
+    let job = "
+        set -e
+        [ -d /sys/firmware/efi ]
+        kjump boot --kernel /boot/b --initrd /boot/b.cpio --memory 192M --append 'console=ttyS0 quiet no_timer_check'
+        kjump switch b
+        [ -e /sys/firmware/efi/systab ]
+        nproc";
+    vm(on)
+        .uefi()
+        .smp(2)
+        .mem(768)
+        .file(kernel_file(on), "/boot/b")
+        .file(&initrd, "/boot/b.cpio")
+        .run(job)?
+        .succeeded()
+        .says("b returned 0xac91")
+        .never_says("0xbad")
+        .says("2\n")
+        .kernel_is_content();
     Ok(())
 }

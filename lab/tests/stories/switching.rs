@@ -10,6 +10,7 @@ pub(crate) const STORIES: &[Story] = &[
         EVERY,
         a_kernel_that_panics_gives_back_the_machine,
     ),
+    Story::new("words_of_2008_go_to_a_kernel_and_back", EVERY, words_of_2008_go_to_a_kernel_and_back),
     Story::new("what_cannot_be_booted_says_why", &["6.1"], what_cannot_be_booted_says_why),
 ];
 
@@ -118,6 +119,53 @@ fn what_cannot_be_booted_says_why(on: &str) -> Result<()> {
         .never_says("went on")
         .says("window 0x1000")
         .says("this kernel was not booted to return")
+        .kernel_is_content();
+    Ok(())
+}
+
+/// Goes back by the words that came with the patch that began it.
+const INIT_OF_2008: &str = "
+/bin/busybox mount -t proc none /proc
+/bin/busybox mount -t sysfs none /sys
+/bin/busybox mount -t devtmpfs none /dev
+/bin/busybox insmod /kjump.ko
+ENTRY=$(/bin/busybox sed 's/.*kexec_jump_back_entry=//; s/ .*//' /proc/cmdline)
+kexec --load-jump-back-helper --entry=$ENTRY
+while kexec -e; do :; done
+";
+
+fn words_of_2008_go_to_a_kernel_and_back(on: &str) -> Result<()> {
+    let mut root = small_root(on, INIT_OF_2008)?;
+    root.link("/bin/kexec", "kjump");
+    let initrd = Scratch::archive("rootfs", &root)?;
+    // The emulator's timer is late on a busy host, which a kernel takes for broken.
+    let job = "
+        cd /boot
+        gzip < rootfs > rootfs.gz
+        load() { kexec --load-preserve-context /boot/bzImage \"$@\" --initrd=rootfs.gz --append=no_timer_check; }
+        load --mem-min=0x100000 --mem-max=0xffffff
+        echo \"status $?\"
+        set -e
+        load --mem-min=0x1000000 --mem-max=0x10ffffff
+        for time in first second third; do kexec -e; echo \"back for the $time time\"; done
+        kjump peers
+        ! kexec -S -l
+        kexec -u
+        kexec -S -l
+        nproc";
+    vm(on)
+        .smp(2)
+        .mem(1024)
+        .file(kernel_file(on), "/boot/bzImage")
+        .file(&initrd, "/boot/rootfs")
+        .run(job)?
+        .succeeded()
+        .says("kexec: --mem-min=0x100000 --mem-max=0xffffff (15 MiB): no room for kernel: ")
+        .says("between 0x1000000 and 0xffffff")
+        .says("status 255")
+        .says("back for the third time")
+        .says("0x1000000-0x10ffffff")
+        .says("2\n")
         .kernel_is_content();
     Ok(())
 }

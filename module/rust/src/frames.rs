@@ -60,6 +60,7 @@ impl Frames for KernelFrames {
             && let Some(claims) = &mut self.claims
             && let Some(frame) = claims.next()
         {
+            self.blocks.needed = self.blocks.needed.saturating_sub(1);
             return Some(frame);
         }
         if order == 0 && zone == Zone::Any {

@@ -2,7 +2,7 @@
 //! A loaded image: built from a request, entered, read and written.
 
 use abi::device::{
-    Call, Diagnosis, ImageInfo, List, Load, Notes, Range, SlotRun, Ticks, Transfer, load_flag, mode, quiesce, reason, status,
+    Call, Diagnosis, ImageInfo, List, Load, Range, SlotRun, Ticks, Transfer, load_flag, mode, quiesce, reason, status,
 };
 use core::mem::{offset_of, size_of_val};
 use kimage::paging::{Levels, Tables};
@@ -30,8 +30,6 @@ pub struct Loaded {
     entry: u64,
     in_use: u64,
     first_in_use: u64,
-    /// Where the image has room for notes about the calling CPU: address and bytes, within a page.
-    notes: Option<(u64, u64)>,
     /// Where the CPU's state is kept during a call.
     state: Option<cpu::State>,
 }
@@ -186,32 +184,6 @@ impl Loaded {
         visited.and_then(|()| runs.end())?;
         list.count = runs.count;
         Ok(())
-    }
-
-    /// Remembers where there is room for notes.
-    pub fn make_room(&mut self, request: &Notes) -> Result<(), Failure> {
-        let &Notes { address, length, .. } = request;
-        if !address.is_multiple_of(4) {
-            return Err(Failure::bad_field(offset_of!(Notes, address), address));
-        }
-        if length < Notes::ROOM || length > PAGE_SIZE - address % PAGE_SIZE {
-            return Err(Failure::bad_field(offset_of!(Notes, length), length));
-        }
-        let within = address % PAGE_SIZE;
-        self.bytes_at(address, within, length).ok_or(Failure::new(reason::NOT_IN_IMAGE, [address, length, 0]))?;
-        self.notes = Some((address, length));
-        Ok(())
-    }
-
-    /// Writes a note where there is room for it, and zeroes behind.
-    pub fn leave_note(&mut self, note: &[u8]) {
-        if let Some((address, length)) = self.notes
-            && let Some(room) = self.bytes_at(address, address % PAGE_SIZE, length)
-            && let Some((place, rest)) = room.split_at_mut_checked(note.len())
-        {
-            place.copy_from_slice(note);
-            rest.fill(0);
-        }
     }
 
     /// What there is to say about the image.
@@ -371,7 +343,6 @@ fn build(
         entry: request.entry,
         in_use,
         first_in_use,
-        notes: None,
         state: None,
     })
 }

@@ -1,11 +1,12 @@
 //! What the new kernel is told of the running one's memory.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use anyhow::Context;
-use phys::PhysRange;
 use plan::linux::{View, ViewPlace};
 use sys::Device;
+use vmcore::notes;
 
 use crate::dump::source;
 use crate::report;
@@ -27,9 +28,7 @@ impl Described {
     pub(super) fn read() -> Self {
         match source::image(Path::new(KCORE)) {
             Ok(core) => Self {
-                note: vmcore::notes::vmcoreinfo(core.notes())
-                    .map(|found| vmcore::notes::vmcoreinfo_note(found.contents))
-                    .unwrap_or_default(),
+                note: notes::vmcoreinfo(core.notes()).map(|found| timed(found.contents)).unwrap_or_default(),
                 direct_map: core
                     .present()
                     .runs()
@@ -55,10 +54,10 @@ impl Described {
         device: &Device,
         image: u64,
         place: ViewPlace,
-        ram: &[PhysRange],
+        machine: &plan::Machine,
     ) -> anyhow::Result<()> {
         let slots = device.slots(image)?;
-        let header = match place.elfcorehdr(ram, &slots, self.direct_map) {
+        let header = match place.elfcorehdr(machine, &slots, self.direct_map) {
             Ok(header) => header,
             // The kernel can do without, and finds zeroes in its place.
             Err(error) => {
@@ -71,8 +70,18 @@ impl Described {
             if let Some(room) = place.vmcoreinfo() {
                 device.write(room.address, &self.note)?;
             }
-            device.make_room_for_notes(place.cpu_note().address, place.cpu_note().size)
+            match machine.cpu_notes.first() {
+                Some(note) => device.keep_note_at(note.address, note.size),
+                None => Ok(()),
+            }
         };
         told().context("telling the new kernel of this one's memory")
     }
+}
+
+/// The note with the time of the kernel's rest, as of a crash: those who read it then look for the CPU's registers where
+/// a crash leaves them.
+fn timed(text: &[u8]) -> Vec<u8> {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    notes::vmcoreinfo_note(&[text, format!("CRASHTIME={now}\n").as_bytes()].concat())
 }

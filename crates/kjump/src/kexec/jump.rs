@@ -9,6 +9,7 @@ use machine::Machine;
 use sys::{Device, ImageName};
 
 use super::NAME;
+use super::beside;
 use super::trouble::Trouble;
 use super::window;
 use super::words::JumpLoad;
@@ -17,7 +18,7 @@ use crate::image_file::ImageFile;
 use crate::place::Placing;
 use crate::{device, keep, report};
 
-fn name() -> anyhow::Result<ImageName> {
+pub(super) fn name() -> anyhow::Result<ImageName> {
     Ok(NAME.parse()?)
 }
 
@@ -81,6 +82,9 @@ pub(super) fn call(debug: bool) -> Result<Option<u8>, Trouble> {
     match device.attach(&name()?) {
         Err(refusal) if keep::is_missing(&refusal) => return Ok(None),
         other => other.map_err(anyhow::Error::from)?,
+    }
+    if let Some(status) = beside::call(&device, &name()?)? {
+        return Ok(Some(status));
     }
     let call = device.call([0; 6], quiesce::AUTO).map_err(anyhow::Error::from)?;
     if debug {

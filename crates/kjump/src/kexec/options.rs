@@ -160,7 +160,7 @@ pub(super) const OPTIONS: &[Opt] = &[
         "load-preserve-context",
         "",
         Id::LoadPreserveContext,
-        "Load FILE to be called and to return",
+        "Load FILE to be called and to return: an image with --args-none, or a kernel into a window (--mem-min, --mem-max)",
     )
     .usual(),
     flag(
@@ -343,6 +343,8 @@ kexec --load [OPTIONS] FILE
        kexec [OPTIONS] FILE
        kexec --check [OPTIONS] FILE
        kexec --load-preserve-context --args-none [OPTIONS] FILE
+       kexec --load-preserve-context --mem-min=ADDR --mem-max=ADDR [OPTIONS] FILE
+       kexec --load-jump-back-helper --entry=ADDR
        kexec --unload
        kexec --status [--load]
 

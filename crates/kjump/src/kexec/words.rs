@@ -21,6 +21,8 @@ pub(super) enum Action {
     PrintCrashSize,
     /// Load an image that is called and returns.
     LoadToCall(JumpLoad),
+    /// Load a kernel that lives in a window beside this one, and comes back.
+    LoadBeside(Box<BesideLoad>),
     /// Load the way back to the kernel whose entry point this is.
     LoadJumpBackHelper {
         entry: Option<u64>,
@@ -114,6 +116,14 @@ pub(super) struct Between {
     pub(super) reset_vga: bool,
     /// Seconds before a reset.
     pub(super) pause: Option<u64>,
+}
+
+/// A kernel to load into a window.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BesideLoad {
+    pub(super) load: Load,
+    /// First and last byte of its memory.
+    pub(super) window: (u64, u64),
 }
 
 /// A kernel to load. The words are as they were said; no file is read.

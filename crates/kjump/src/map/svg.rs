@@ -12,8 +12,8 @@ const MARGIN: u32 = 32;
 const COLUMN: u32 = 190;
 const COLUMN_WIDTH: u32 = 330;
 const CARD: u32 = 670;
-const CARD_WIDTH: u32 = 330;
-const CARD_HEIGHT: u32 = 92;
+const CARD_WIDTH: u32 = 400;
+const CARD_HEIGHT: u32 = 110;
 const CARD_GAP: u32 = 16;
 /// Where the column starts below the heading.
 const TOP: u32 = 118;
@@ -227,13 +227,13 @@ fn write_cards(svg: &mut String, picture: &Picture, tops: &[u32]) {
             top + 24,
             escaped(&placed.title())
         );
-        for (line, y) in card_lines(placed).iter().zip([top + 44, top + 62, top + 80]) {
+        for (line, y) in card_lines(placed).iter().zip([top + 44, top + 62, top + 80, top + 98]) {
             let _ = writeln!(svg, "<text class=\"note\" x=\"{text}\" y=\"{y}\">{}</text>", escaped(line));
         }
     }
 }
 
-fn card_lines(placed: &PlacedImage) -> [String; 3] {
+fn card_lines(placed: &PlacedImage) -> Vec<String> {
     let image = &placed.image;
     let size = quantity::bytes(quantity::page_bytes(image.pages));
     let own = match (image.claimed, image.in_use) {
@@ -247,11 +247,13 @@ fn card_lines(placed: &PlacedImage) -> [String; 3] {
     } else {
         format!(", {}", quantity::count(image.faults, "fault"))
     };
-    [
+    let displaced = (!placed.displaced.is_none()).then(|| placed.displaced.brief());
+    let lines = [
         format!("{}-bit, entry {:#x}, {calls}{faults}", image.mode, image.entry),
         format!("{} ({size})", quantity::count(image.pages, "page")),
         own,
-    ]
+    ];
+    lines.into_iter().chain(displaced).collect()
 }
 
 /// The kinds of memory that are drawn, in as many rows as they need.

@@ -102,6 +102,9 @@ fn write_images(text: &mut String, picture: &Picture, terminal: Terminal) {
             quantity::count(image.pages, "page"),
             quantity::count(image.calls, "call"),
         );
+        if !placed.displaced.is_none() {
+            let _ = writeln!(text, "    {}", placed.displaced);
+        }
     }
 }
 

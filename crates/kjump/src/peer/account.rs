@@ -26,14 +26,17 @@ pub(crate) struct Account {
     /// Whether a CPU guards it.
     #[serde(default)]
     pub(crate) guarded: bool,
+    /// What it is to be called with the first time.
+    #[serde(default)]
+    pub(crate) arguments: [u64; 6],
     /// How it died, if it did.
     #[serde(default)]
     pub(crate) death: Option<String>,
 }
 
 impl Account {
-    pub(crate) const fn new(id: u64, kernel: String, guarded: bool) -> Self {
-        Self { id, loaded_at: 0, kernel, guarded, death: None }
+    pub(crate) const fn new(id: u64, kernel: String, guarded: bool, arguments: [u64; 6]) -> Self {
+        Self { id, loaded_at: 0, kernel, guarded, arguments, death: None }
     }
 
     /// Writes down that the kernel of this name died.
@@ -97,7 +100,14 @@ mod tests {
     #[test]
     fn an_account_counts_for_the_image_it_was_written_for_only() {
         let folder = std::env::temp_dir().join(format!("kjump-account-{}", std::process::id()));
-        let account = Account { id: 3, loaded_at: 77, kernel: "6.1".into(), guarded: false, death: None };
+        let account = Account {
+            id: 3,
+            loaded_at: 77,
+            kernel: "6.1".into(),
+            guarded: false,
+            arguments: [0; 6],
+            death: None,
+        };
         account.write_below(&folder).expect("a folder for temporary files");
         let image = |id, loaded_at| ImageInfo { id, loaded_at, ..ImageInfo::default() };
         assert_eq!(Account::read_below(&folder, &image(3, 77)), Some(account));

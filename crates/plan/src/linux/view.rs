@@ -2,16 +2,17 @@
 //! which it does not take for RAM, since it reads them as another kernel's.
 //!
 //! ```text
-//! +0      note about the CPU that goes to the peer, written at every call
-//! +0x200  VMCOREINFO note, zeroes behind
-//! page    elfcorehdr, as far as there are pieces of memory
+//! +0     VMCOREINFO note, zeroes behind
+//! page   elfcorehdr, as far as there are pieces of memory
 //! ```
+//!
+//! The CPU's note stays in the running kernel's own memory, where those look for it who know the kernel.
 
-use abi::device::{Notes, SlotRun};
+use abi::device::SlotRun;
 use phys::{PAGE_SIZE, PhysRange};
 
 use crate::elfcorehdr::{self, Change, MOST_HEADERS, NoteAt, RestingMemory};
-use crate::{Error, Part};
+use crate::{Error, Machine, Part};
 
 /// That a peer is to see the running kernel's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +30,7 @@ pub struct ViewPlace {
 
 /// A note's header without a name ends the notes.
 const END_NOTE: u64 = 12;
-/// The two notes.
+/// VMCOREINFO's and the CPU's.
 const NOTES: usize = 2;
 /// One piece of memory for so many pages of the window, that many more. Where free memory is scattered, so are the pages
 /// that wait outside of the window.
@@ -63,19 +64,12 @@ impl ViewPlace {
         self.pages
     }
 
-    /// Room for the note about the CPU.
-    #[must_use]
-    pub const fn cpu_note(&self) -> NoteAt {
-        NoteAt { address: self.pages.start().get(), size: Notes::ROOM }
-    }
-
     /// Room for the VMCOREINFO note, if there is one.
     #[must_use]
     pub const fn vmcoreinfo(&self) -> Option<NoteAt> {
-        let address = self.cpu_note().address + Notes::ROOM;
         match self.vmcoreinfo {
             0 => None,
-            size => Some(NoteAt { address, size: vmcoreinfo_room(size) }),
+            size => Some(NoteAt { address: self.pages.start().get(), size: note_room(size) }),
         }
     }
 
@@ -90,7 +84,8 @@ impl ViewPlace {
         format!(" elfcorehdr={:#x}", self.header())
     }
 
-    /// The elfcorehdr for an image whose pages wait there, of a kernel with this RAM, mapped from `direct_map` on.
+    /// The elfcorehdr for an image whose pages wait there, of a machine whose kernel has all memory mapped from
+    /// `direct_map` on.
     ///
     /// What the image displaced is where its pages waited, and what the image has for itself was nobody's. The pages
     /// where those wait are told as they are: whoever puts all of this memory back has both sides of each exchange.
@@ -99,13 +94,15 @@ impl ViewPlace {
     /// [`Error::TooManyHeaders`] if there is not room for all pieces of memory.
     pub fn elfcorehdr(
         &self,
-        ram: &[PhysRange],
+        machine: &Machine,
         slots: &[SlotRun],
         direct_map: Option<u64>,
     ) -> Result<Vec<u8>, Error> {
-        let memory = RestingMemory::in_place(ram.iter().map(|range| range.start().get()..range.end()));
+        let memory =
+            RestingMemory::in_place(machine.ram.iter().map(|range| range.start().get()..range.end()));
         let memory = memory.with(&slots.iter().map(change).collect::<Vec<_>>());
-        let notes: Vec<_> = [Some(self.cpu_note()), self.vmcoreinfo()].into_iter().flatten().collect();
+        let cpu = machine.cpu_notes.first().and_then(|note| moved(note, &memory));
+        let notes: Vec<_> = [cpu, self.vmcoreinfo()].into_iter().flatten().collect();
         let bytes = elfcorehdr::render(&notes, &memory, direct_map)?;
         let room = self.pages.end() - self.header();
         if bytes.len() as u64 <= room {
@@ -117,12 +114,19 @@ impl ViewPlace {
     }
 
     pub(super) fn parts(&self) -> Vec<Part> {
-        let note = |name, note: NoteAt| Part { name, address: note.address, size: note.size };
         let header =
             Part { name: "elfcorehdr", address: self.header(), size: self.pages.end() - self.header() };
-        let vmcoreinfo = self.vmcoreinfo().map(|place| note("VMCOREINFO", place));
-        [note("CPU's note", self.cpu_note()), header].into_iter().chain(vmcoreinfo).collect()
+        let vmcoreinfo =
+            self.vmcoreinfo().map(|note| Part { name: "VMCOREINFO", address: note.address, size: note.size });
+        vmcoreinfo.into_iter().chain([header]).collect()
     }
+}
+
+/// Where a note is while the peer runs, if it is in one piece.
+fn moved(note: &NoteAt, memory: &RestingMemory) -> Option<NoteAt> {
+    let more = note.size.checked_sub(1)?;
+    let (first, last) = (memory.find(note.address)?, memory.find(note.address.checked_add(more)?)?);
+    (last.checked_sub(first) == Some(more)).then_some(NoteAt { address: first, size: note.size })
 }
 
 fn change(run: &SlotRun) -> Change {
@@ -130,11 +134,14 @@ fn change(run: &SlotRun) -> Change {
     if run.source == run.destination { Change::gone(range) } else { Change::moved(range, run.source) }
 }
 
-const fn vmcoreinfo_room(size: u64) -> u64 {
+const fn note_room(size: u64) -> u64 {
     size.saturating_add(END_NOTE).saturating_add(3) / 4 * 4
 }
 
+/// Whole pages for the note.
 const fn notes_size(vmcoreinfo: u64) -> u64 {
-    let size = Notes::ROOM.saturating_add(vmcoreinfo_room(vmcoreinfo));
-    size.saturating_add(PAGE_SIZE - 1) / PAGE_SIZE * PAGE_SIZE
+    match vmcoreinfo {
+        0 => 0,
+        size => note_room(size).saturating_add(PAGE_SIZE - 1) / PAGE_SIZE * PAGE_SIZE,
+    }
 }

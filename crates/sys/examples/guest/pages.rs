@@ -1,16 +1,18 @@
 //! Memory filled with pages that say what they are, and a look for them in the memory image of another kernel.
-// UNSAFETY: memory that is locked in its place comes from mmap(2), which knows no lifetimes.
+// UNSAFETY: memory that a pipe holds in its place comes from mmap(2), and pages of it are lent to vmsplice(2).
 #![allow(unsafe_code)]
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use rustix::mm::{MapFlags, ProtFlags, mlock, mmap_anonymous};
+use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous};
+use rustix::pipe::{IoSliceRaw, SpliceFlags, fcntl_setpipe_size, pipe, vmsplice};
 
 use crate::numbers::{Numbers, argument};
 
@@ -35,10 +37,10 @@ fn page(index: u64, frame: u64, seed: u64) -> Page {
 pub(crate) fn fill(arguments: &[String]) -> Result<()> {
     let count = argument(arguments, 0, "PAGES")?;
     let ready = Path::new(arguments.get(1).context("FILE is missing")?);
-    let memory = memory(usize::try_from(count)?)?;
+    let pinned = Pinned::new(usize::try_from(count)?)?;
     for seed in 1.. {
-        let frames = frames(memory)?;
-        for (index, (place, frame)) in (0..).zip(memory.iter_mut().zip(frames)) {
+        let frames = frames(pinned.pages)?;
+        for (index, (place, frame)) in (0..).zip(pinned.pages.iter_mut().zip(frames)) {
             *place = page(index, frame, seed);
         }
         File::create(ready)?;
@@ -52,17 +54,40 @@ pub(crate) fn fill(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Pages that stay where they are: locked, and by `vm.compact_unevictable_allowed` not moved either.
-fn memory(count: usize) -> Result<&'static mut [Page]> {
-    fs::write("/proc/sys/vm/compact_unevictable_allowed", "0")?;
-    let (bytes, access) = (count * PAGE, ProtFlags::READ | ProtFlags::WRITE);
-    // SAFETY: new memory of this program alone, never given back.
-    let pages = unsafe {
-        let start = mmap_anonymous(std::ptr::null_mut(), bytes, access, MapFlags::PRIVATE)?;
-        mlock(start, bytes)?;
-        std::slice::from_raw_parts_mut(start.cast::<Page>(), count)
-    };
-    Ok(pages)
+/// Pages that cannot be moved elsewhere.
+struct Pinned {
+    pages: &'static mut [Page],
+    /// Pipes that they are in, which keeps the kernel from moving them.
+    _pipes: Vec<(OwnedFd, OwnedFd)>,
+}
+
+impl Pinned {
+    fn new(count: usize) -> Result<Self> {
+        let (bytes, access) = (count * PAGE, ProtFlags::READ | ProtFlags::WRITE);
+        // SAFETY: new memory of this program alone, never given back.
+        let pages = unsafe {
+            let start = mmap_anonymous(std::ptr::null_mut(), bytes, access, MapFlags::PRIVATE)?;
+            std::slice::from_raw_parts_mut(start.cast::<Page>(), count)
+        };
+        pages.iter_mut().for_each(|page| page[0] = 1);
+        let pipes = pages.chunks(PIPE).map(pinned_by).collect::<Result<_>>()?;
+        Ok(Self { pages, _pipes: pipes })
+    }
+}
+
+/// Pages that a pipe takes, at most.
+const PIPE: usize = 256;
+
+fn pinned_by(pages: &[Page]) -> Result<(OwnedFd, OwnedFd)> {
+    let (read, write) = pipe()?;
+    fcntl_setpipe_size(&write, PIPE * PAGE)?;
+    // SAFETY: the bytes of the pages.
+    let bytes = unsafe { std::slice::from_raw_parts(pages.as_ptr().cast::<u8>(), size_of_val(pages)) };
+    let slice = IoSliceRaw::from_slice(bytes);
+    // SAFETY: nobody reads the pipe, and the pages outlive it.
+    let taken = unsafe { vmsplice(&write, &[slice], SpliceFlags::NONBLOCK) }?;
+    ensure!(taken == size_of_val(pages), "a pipe takes {taken} bytes");
+    Ok((read, write))
 }
 
 /// The frames that pages lie in (`Documentation/admin-guide/mm/pagemap.rst`).

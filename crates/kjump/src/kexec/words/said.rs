@@ -5,7 +5,8 @@ use std::ffi::{OsStr, OsString};
 use abi::kexec::file_flag;
 
 use super::{
-    Action, Arguments, EntryMode, JumpLoad, Kind, Load, Purpose, Slot, Then, Trouble, Wanted, Work, bad_value,
+    Action, Arguments, BesideLoad, EntryMode, JumpLoad, Kind, Load, Purpose, Slot, Then, Trouble, Wanted,
+    Work, bad_value,
 };
 use crate::initramfs::pair;
 use crate::kexec::options::{Id, Opt, Part};
@@ -212,7 +213,10 @@ impl Said {
             return Ok(Action::LoadJumpBackHelper { entry: self.load.entry });
         }
         if self.does.load && self.kind == LoadKind::PreserveContext {
-            return self.load_to_call().map(Action::LoadToCall);
+            return match self.load.arguments {
+                Some(Arguments::None) => self.load_to_call().map(Action::LoadToCall),
+                _ => self.load_beside().map(|load| Action::LoadBeside(Box::new(load))),
+            };
         }
         self.work().map(|work| Action::Work(Box::new(work)))
     }
@@ -273,20 +277,42 @@ impl Said {
         Ok(load)
     }
 
-    fn load_to_call(&mut self) -> Result<JumpLoad, Trouble> {
-        let window = match (self.load.lowest, self.load.highest) {
-            (Some(_), None) => return Err(Trouble::Words("--mem-min needs --mem-max".into())),
-            (_, None) => None,
-            (min, Some(max)) if min.unwrap_or(0) > max => return Err(above(min.unwrap_or(0), max)),
-            (min, Some(max)) => Some((min.unwrap_or(0), max)),
-        };
-        if self.load.arguments != Some(Arguments::None) {
+    /// First and last byte of memory that may be used, if that is said.
+    fn window(&self) -> Result<Option<(u64, u64)>, Trouble> {
+        match (self.load.lowest, self.load.highest) {
+            (Some(_), None) => Err(Trouble::Words("--mem-min needs --mem-max".into())),
+            (_, None) => Ok(None),
+            (min, Some(max)) if min.unwrap_or(0) > max => Err(above(min.unwrap_or(0), max)),
+            (min, Some(max)) => Ok(Some((min.unwrap_or(0), max))),
+        }
+    }
+
+    /// What a kernel beside this one can be told.
+    const BESIDE: [&str; 7] =
+        ["append", "command-line", "reuse-cmdline", "cmdline-remove", "initrd", "ramdisk", "type"];
+
+    fn load_beside(&mut self) -> Result<BesideLoad, Trouble> {
+        let window = self.window()?.ok_or_else(|| {
+            Trouble::Words(
+                "--load-preserve-context needs --mem-max, and --mem-min: the memory that the kernel lives in"
+                    .into(),
+            )
+        })?;
+        if let Some(option) = self.about_images.iter().find(|option| !Self::BESIDE.contains(option)) {
+            return Err(Trouble::Words(format!("--{option} is not for a kernel that comes back")));
+        }
+        if !self.load.add.is_empty() || self.load.entry.is_some() || self.load.purpose != Purpose::Do {
             return Err(Trouble::Words(
-                "--load-preserve-context without --args-none (with a purgatory, for kernels) is not done; `kjump boot` \
-                 boots a kernel that comes back"
+                "--initrd-add, --entry, --dry-run and --check are not for a kernel that comes back; `kjump boot \
+                 --dry-run` prints where one would be"
                     .into(),
             ));
         }
+        Ok(BesideLoad { load: self.load()?, window })
+    }
+
+    fn load_to_call(&mut self) -> Result<JumpLoad, Trouble> {
+        let window = self.window()?;
         if let Some(option) =
             self.about_images.iter().find(|&&option| option != "args-none" && option != "type")
         {

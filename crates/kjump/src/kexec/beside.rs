@@ -1,0 +1,113 @@
+//! A kernel that lives in a window beside this one, and the way back to the one that booted this one, in the words of
+//! kexec-tools.
+
+use abi::device::{quiesce, status};
+use anyhow::{Context, bail};
+use phys::PAGE_SIZE;
+use sys::{Device, ImageName};
+
+use super::NAME;
+use super::command_line;
+use super::jump::name;
+use super::trouble::Trouble;
+use super::words::BesideLoad;
+use crate::boot::{self, guard_of};
+use crate::cli::BootWords;
+use crate::peer::account::Account;
+use crate::visit::Visit;
+use crate::{device, keep, report, way_back};
+
+/// Below, a kernel has its memory anyway, and it is kept for this one.
+const LOW_END: u64 = 0x10_0000;
+/// The exit status of a kernel that did not come back by itself.
+const FAULT: u8 = 3;
+
+/// Loads a kernel; `kexec --exec` goes to it.
+pub(super) fn load(beside: &BesideLoad) -> anyhow::Result<()> {
+    let load = &beside.load;
+    let (first, last) = beside.window;
+    let (start, size) = pages(first, last);
+    let running = std::fs::read("/proc/cmdline").ok();
+    let line = command_line::of(load, running.as_deref(), None);
+    let words = BootWords {
+        kernel: load.file.clone().context("no file to load is named")?,
+        initrd: load.initrds.clone(),
+        append: String::from_utf8(line).context("the command line is no text")?,
+        name: name()?,
+        memory: size,
+        window: Some(start),
+        cpus: None,
+        deadline: None,
+        no_vmcore: false,
+        dry_run: false,
+        json: false,
+    };
+    keep::forget(&device::open()?, &name()?)?;
+    let amount = plan::Amount(last.saturating_sub(first).saturating_add(1));
+    let window = || format!("--mem-min={first:#x} --mem-max={last:#x} ({amount})");
+    boot::load_kernel(&words).with_context(window)?;
+    Ok(())
+}
+
+/// The whole pages from 1 MiB on: where they start, and how many bytes.
+const fn pages(first: u64, last: u64) -> (u64, u64) {
+    let first = if first < LOW_END { LOW_END } else { first };
+    let start = first.div_ceil(PAGE_SIZE).saturating_mul(PAGE_SIZE);
+    let end = last.saturating_add(1) / PAGE_SIZE * PAGE_SIZE;
+    (start, end.saturating_sub(start))
+}
+
+/// Loads the way back; `kexec --exec` takes it.
+pub(super) fn load_way_back(entry: Option<u64>) -> Result<(), Trouble> {
+    let Some(entry) = entry else {
+        let text = "--load-jump-back-helper needs --entry: the number behind kexec_jump_back_entry= in /proc/cmdline";
+        return Err(Trouble::Words(text.into()));
+    };
+    if !way_back::is_entry(entry) {
+        return Err(Trouble::Words(format!("--entry={entry:#x} is no entry point of a kernel")));
+    }
+    let line = std::fs::read_to_string("/proc/cmdline").context("/proc/cmdline")?;
+    let device = device::open()?;
+    keep::forget(&device, &name()?)?;
+    way_back::load(&device, entry, guard_of(&line).is_some())?;
+    device.keep(&name()?).map_err(anyhow::Error::from)?;
+    Ok(())
+}
+
+/// Calls the image of the open file if it is a kernel, or the way back to one; the exit status.
+pub(super) fn call(device: &Device, name: &ImageName) -> anyhow::Result<Option<u8>> {
+    let images = device.images()?;
+    let Some(image) = images.iter().find(|image| image.name == name.words()) else { return Ok(None) };
+    if image.pages == 0 {
+        let call = device.call([0; 6], quiesce::SUSPEND)?;
+        if call.status != status::RETURNED {
+            bail!("an exception ended the way back; the kernel that booted this one did not run");
+        }
+        return Ok(Some(0));
+    }
+    let Some(account) = Account::of(image) else { return Ok(None) };
+    // Later it goes on where it left, and these would be its value.
+    let arguments = if image.calls == 0 { account.arguments } else { [0; 6] };
+    let visit = Visit::make(device, name, arguments, 0)?;
+    Ok(Some(match visit.trouble() {
+        None => 0,
+        Some(text) => {
+            report::complain(NAME, text.trim_end());
+            FAULT
+        }
+    }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_window_is_of_whole_pages_above_1_mib() {
+        assert_eq!(pages(0x100_0000, 0x10ff_ffff), (0x100_0000, 0x1000_0000));
+        assert_eq!(pages(0, 0xff_ffff), (0x10_0000, 0xf0_0000));
+        assert_eq!(pages(0x10_0001, 0x10_2ffe), (0x10_1000, 0x1000));
+        assert_eq!(pages(0x20_0000, 0x1000), (0x20_0000, 0));
+        assert_eq!(pages(u64::MAX, u64::MAX).1, 0);
+    }
+}
