@@ -179,6 +179,7 @@ global_asm!(
     APIC_ICR = const 0x300,
     X2APIC = const 0x800,
     BUS_MASTER = const 1 << 2,
+    INTERRUPT_OFF = const 1 << 10,
     MULTI_FUNCTION = const 23,
     SELECTOR_CODE_64 = const selector::CODE_64,
     SELECTOR_CODE_32 = const selector::CODE_32,
