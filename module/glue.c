@@ -9,6 +9,7 @@
 #include <linux/acpi.h>
 #include <linux/cpu.h>
 #include <linux/delay.h>
+#include <linux/elfcore.h>
 #include <linux/freezer.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
@@ -389,6 +390,38 @@ struct entry {
 static struct entry *armed;
 static struct task_struct *armed_by;
 
+/* As crash_save_cpu() has it, which is not exported. */
+struct cpu_note {
+	struct elf_note header;
+	char name[8];
+	struct elf_prstatus status;
+	struct elf_note end;
+} __packed __aligned(4);
+static_assert(sizeof(struct cpu_note) <= KJUMP_NOTES_ROOM);
+
+/*
+ * For whoever looks at this kernel's memory while it rests: what runs on this CPU, and where. That is the kernel's
+ * own function, whose way up the stack is known where the kernel is known; of the others' registers none is needed.
+ */
+static void leave_note(struct kjump_image *image, unsigned long return_address, const unsigned long *frame)
+{
+	static struct cpu_note note = {
+		.header = { sizeof("CORE"), sizeof(struct elf_prstatus), NT_PRSTATUS },
+		.name = "CORE",
+	};
+	struct elf_prstatus status = {};
+	struct user_regs_struct *registers = (struct user_regs_struct *)&status.pr_reg;
+
+	registers->ip = return_address;
+	registers->sp = (unsigned long)(frame + 2);
+	registers->bp = frame[0];
+	registers->cs = __KERNEL_CS;
+	registers->ss = __KERNEL_DS;
+	status.common.pr_pid = current->pid;
+	note.status = status;
+	kjr_note(image->rust, &note, sizeof(note));
+}
+
 static void enter(struct entry *entry)
 {
 	unsigned long flags;
@@ -435,6 +468,7 @@ static void send_interrupt(int cpu, u32 command)
 
 	rdmsr_safe(MSR_IA32_APICBASE, &low, &high);
 	if (low & X2APIC_ENABLE) {
+		weak_wrmsr_fence();
 		wrmsr(APIC_BASE_MSR + (APIC_ICR >> 4), command, apic_id);
 		return;
 	}
@@ -560,6 +594,7 @@ static int suspend_enter(suspend_state_t state)
 
 	park_other_cpus();
 	x86_platform.get_wallclock(&before);
+	leave_note(armed->image, _RET_IP_, __builtin_frame_address(0));
 	x86_platform.save_sched_clock_state(); /* kvmclock registers itself anew on the way back */
 	enter(armed);
 	forget_sent_interrupts();
@@ -881,6 +916,21 @@ static int ioctl_load(struct open_file *open, struct kjump_load *request)
 	return 0;
 }
 
+static int ioctl_notes(struct open_file *open, struct kjump_notes *request)
+{
+	int error = may_load(&request->diagnosis);
+
+	if (error)
+		return error;
+	if (!open->image)
+		return fail(&request->diagnosis, -ENOENT, KJUMP_REASON_NOT_LOADED, 0);
+	if (!mutex_trylock(&open->image->busy))
+		return fail(&request->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1);
+	error = kjr_make_room(open->image->rust, request, &request->diagnosis);
+	mutex_unlock(&open->image->busy);
+	return error;
+}
+
 static int ioctl_transfer(struct open_file *open, struct kjump_transfer *request, bool write)
 {
 	if (!open->image)
@@ -1023,6 +1073,23 @@ static int ioctl_ranges(struct kjump_list *list)
 	return error;
 }
 
+static int ioctl_slots(struct kjump_list *list)
+{
+	struct kjump_image *image = get_by_id(list->id);
+	int error;
+
+	if (!image)
+		return fail(&list->diagnosis, -ENOENT, KJUMP_REASON_NO_SUCH_IMAGE, 0);
+	if (mutex_trylock(&image->busy)) {
+		error = kjr_slots(image->rust, list, true);
+		mutex_unlock(&image->busy);
+	} else {
+		error = fail(&list->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1);
+	}
+	put(image);
+	return error;
+}
+
 union structures {
 	u64 size; /* the first field of each */
 	struct kjump_info info;
@@ -1031,6 +1098,7 @@ union structures {
 	struct kjump_call call;
 	struct kjump_name name;
 	struct kjump_list list;
+	struct kjump_notes notes;
 };
 
 /* The size of a request's structure, 0 if there is no such request, and where its diagnosis is, if it has one. */
@@ -1056,8 +1124,12 @@ static size_t structure(unsigned int number, union structures *request, struct k
 		return sizeof(request->name);
 	case KJUMP_IOC_IMAGES:
 	case KJUMP_IOC_RANGES:
+	case KJUMP_IOC_SLOTS:
 		*diagnosis = &request->list.diagnosis;
 		return sizeof(request->list);
+	case KJUMP_IOC_NOTES:
+		*diagnosis = &request->notes.diagnosis;
+		return sizeof(request->notes);
 	default:
 		return 0;
 	}
@@ -1082,6 +1154,10 @@ static int serve(struct open_file *open, unsigned int number, union structures *
 		return ioctl_attach(open, &request->name);
 	case KJUMP_IOC_IMAGES:
 		return ioctl_images(&request->list);
+	case KJUMP_IOC_SLOTS:
+		return ioctl_slots(&request->list);
+	case KJUMP_IOC_NOTES:
+		return ioctl_notes(open, &request->notes);
 	default:
 		return ioctl_ranges(&request->list);
 	}

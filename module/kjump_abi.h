@@ -29,6 +29,8 @@
 #define KJUMP_IOC_ATTACH _IO(0xb9, 7) /* struct kjump_name: a kept image becomes that of the open file */
 #define KJUMP_IOC_IMAGES _IO(0xb9, 8) /* struct kjump_list of struct kjump_image_info */
 #define KJUMP_IOC_RANGES _IO(0xb9, 9) /* struct kjump_list of struct kjump_range */
+#define KJUMP_IOC_SLOTS  _IO(0xb9, 10) /* struct kjump_list of struct kjump_slot_run */
+#define KJUMP_IOC_NOTES  _IO(0xb9, 11) /* struct kjump_notes: room for a note about the CPU that calls */
 
 /* struct kjump_diagnosis, reason. 1 to 99 are errors of the image builder (the crate kimage) in their word form. */
 #define KJUMP_REASON_NONE                  0
@@ -108,6 +110,13 @@ struct kjump_range {
 	__u64 end; /* first byte behind */
 };
 
+/* Neighbouring destination pages and the neighbouring pages where they wait; the same for what the image has for itself. */
+struct kjump_slot_run {
+	__u64 destination;
+	__u64 source;
+	__u64 pages;
+};
+
 struct kjump_diagnosis {
 	__u64 reason;
 	__u64 numbers[5];
@@ -153,6 +162,17 @@ struct kjump_transfer {
 	__u64 address; /* in the image */
 	__u64 buffer;  /* virtual, the caller's */
 	__u64 length;
+	/* out */
+	struct kjump_diagnosis diagnosis;
+};
+
+/* At every call an ELF note with the CPU's registers and task (NT_PRSTATUS) is written there, and zeroes behind. */
+#define KJUMP_NOTES_ROOM 512
+
+struct kjump_notes {
+	__u64 size;
+	__u64 address; /* in the image, a multiple of 4 */
+	__u64 length;  /* KJUMP_NOTES_ROOM at least, all in one page */
 	/* out */
 	struct kjump_diagnosis diagnosis;
 };
@@ -215,7 +235,7 @@ struct kjump_list {
 	__u64 size;
 	__u64 entries; /* virtual address of an array */
 	__u64 capacity;
-	__u64 id; /* of the image asked about, KJUMP_IOC_RANGES only */
+	__u64 id; /* of the image asked about, KJUMP_IOC_RANGES and KJUMP_IOC_SLOTS only */
 	/* out */
 	__u64 count; /* may be more than capacity */
 	struct kjump_diagnosis diagnosis;

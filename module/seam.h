@@ -59,9 +59,12 @@ const char *kjr_refusal(bool xen_pv, bool encrypted_memory);
 int kjr_load(struct kjump_load *request, bool user, struct kjr_image **image);
 void kjr_free(struct kjr_image *image);
 int kjr_transfer(struct kjr_image *image, struct kjump_transfer *request, bool write, bool user);
+int kjr_slots(struct kjr_image *image, struct kjump_list *list, bool user);
+int kjr_make_room(struct kjr_image *image, const struct kjump_notes *request, struct kjump_diagnosis *diagnosis);
+/* Writes a note about the calling CPU where the image has room for it, if it has. Nothing else uses the image. */
+void kjr_note(struct kjr_image *image, const void *note, u64 length);
 /* Whether a call can be made, and the level that it gets in call->quiesced. */
 int kjr_quiesce(const struct kjr_image *image, struct kjump_call *call);
-bool kjr_guarded(const struct kjr_image *image);
 /* Calls the image. Interrupts off, FPU saved, GDT writable; returns with all of the CPU's state as it was. */
 void kjr_enter(struct kjr_image *image, struct kjump_call *call);
 void kjr_describe(const struct kjr_image *image, struct kjump_image_info *info);

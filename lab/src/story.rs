@@ -97,6 +97,19 @@ pub fn kernel_file(kernel: &str) -> PathBuf {
     Kernel::open(&inventory.kernels[kernel].0).expect("the inventory names a kernel").image()
 }
 
+/// A program that checks and measures in a guest of this kernel.
+///
+/// # Panics
+/// As [`vm`], and when there is none of this name.
+#[must_use]
+#[track_caller]
+pub fn instrument(kernel: &str, name: &str) -> PathBuf {
+    let inventory = Inventory::of_the_environment().expect("stories are run by `cargo xtask test vm`");
+    let (_, product) = &inventory.kernels[kernel];
+    let found = product.instruments.iter().find(|program| program.ends_with(name));
+    found.expect("the instrument is built").clone()
+}
+
 /// A root file system with busybox, the program, the module for this kernel, `/hang.ko`, which hangs it, and an `/init`
 /// of these words for busybox' shell.
 ///

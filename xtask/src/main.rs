@@ -19,6 +19,7 @@ mod payloads;
 mod product;
 mod program;
 mod stories;
+mod switch_bench;
 mod test_task;
 mod tree;
 

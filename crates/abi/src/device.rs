@@ -32,6 +32,11 @@ pub const ATTACH: u32 = request(7);
 pub const IMAGES: u32 = request(8);
 /// Lists the destination ranges of one image: [`List`] of [`Range`], [`List::id`] names the image.
 pub const RANGES: u32 = request(9);
+/// Lists the slots of one image, those of neighbouring pages in one entry: [`List`] of [`SlotRun`], [`List::id`] names
+/// the image.
+pub const SLOTS: u32 = request(10);
+/// Says where the loaded image has room for a note about the CPU that calls it: [`Notes`].
+pub const NOTES: u32 = request(11);
 
 /// `_IO(0xb9, number)` of `include/uapi/asm-generic/ioctl.h`: sizes travel in the structures, not in the number.
 const fn request(number: u32) -> u32 {
@@ -60,6 +65,19 @@ pub struct Range {
     pub start: u64,
     /// First byte behind the range.
     pub end: u64,
+}
+
+/// Neighbouring destination pages, and the neighbouring pages where they wait between calls; during a call these hold
+/// what was in the destinations. Both are the same where the image has its destinations for itself.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlotRun {
+    /// Physical address of the first destination.
+    pub destination: u64,
+    /// Physical address of its source.
+    pub source: u64,
+    /// How many pages.
+    pub pages: u64,
 }
 
 /// Why a request failed, beyond its errno.
@@ -283,6 +301,26 @@ pub struct Transfer {
     pub diagnosis: Diagnosis,
 }
 
+/// Room in the loaded image for ELF notes about the kernel that calls it: at every call its CPU's registers and task
+/// are written there (`NT_PRSTATUS`, as `crash_save_cpu` of `kernel/crash_core.c` has it), and zeroes behind.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// Size of this structure.
+    pub size: u64,
+    /// Physical address in the image, a multiple of 4.
+    pub address: u64,
+    /// Bytes, all in one page; [`Notes::ROOM`] at least.
+    pub length: u64,
+    /// *Out:* why it failed.
+    pub diagnosis: Diagnosis,
+}
+
+impl Notes {
+    /// Bytes that are enough for what is written.
+    pub const ROOM: u64 = 512;
+}
+
 /// Calls the loaded image.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -384,7 +422,7 @@ pub struct List {
     pub entries: u64,
     /// How many it has room for.
     pub capacity: u64,
-    /// The image asked about, for [`RANGES`].
+    /// The image asked about, for [`RANGES`] and [`SLOTS`].
     pub id: u64,
     /// *Out:* how many entries there are, which may be more than there was room for.
     pub count: u64,
@@ -430,10 +468,12 @@ const _: () = {
     use core::mem::size_of;
     assert!(size_of::<Segment>() == 32);
     assert!(size_of::<Range>() == 16);
+    assert!(size_of::<SlotRun>() == 24);
     assert!(size_of::<Diagnosis>() == 48);
     assert!(size_of::<Info>() == 80);
     assert!(size_of::<Load>() == 176);
     assert!(size_of::<Transfer>() == 80);
+    assert!(size_of::<Notes>() == 72);
     assert!(size_of::<Call>() == 384);
     assert!(size_of::<Handoff>() == 24);
     assert!(size_of::<Name>() == 88);

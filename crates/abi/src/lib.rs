@@ -7,6 +7,7 @@
 //! | [`guard`] | the module and the relocator, in the pages of a CPU that guards an image |
 //! | [`page_list`] | whoever builds a page list and the relocator that walks it |
 //! | [`setup_header`], [`boot_params`], [`e820`], [`setup_data`] | a Linux kernel for x86 and whoever loads it |
+//! | [`elf_core`] | a kernel that shows another's memory, and whoever tells it where that is |
 //! | [`kexec`] | the running kernel and whoever calls its kexec |
 #![no_std]
 #![forbid(unsafe_code)]
@@ -15,6 +16,7 @@ pub mod boot_params;
 pub mod control;
 pub mod device;
 pub mod e820;
+pub mod elf_core;
 mod field;
 pub mod guard;
 pub mod kexec;

@@ -66,6 +66,7 @@ fn structures() -> Vec<Fact> {
     let mut facts = Vec::new();
     structure!(facts, "kjump_segment", device::Segment, [buf, bufsz, mem, memsz]);
     structure!(facts, "kjump_range", device::Range, [start, end]);
+    structure!(facts, "kjump_slot_run", device::SlotRun, [destination, source, pages]);
     structure!(facts, "kjump_diagnosis", device::Diagnosis, [reason, numbers]);
     structure!(
         facts,
@@ -98,6 +99,7 @@ fn structures() -> Vec<Fact> {
         ]
     );
     structure!(facts, "kjump_transfer", device::Transfer, [size, address, buffer, length, diagnosis]);
+    structure!(facts, "kjump_notes", device::Notes, [size, address, length, diagnosis]);
     structure!(facts, "kjump_fault", control::Fault, [vector, error_code, rip, rflags, cs, cr2, registers]);
     structure!(facts, "kjump_ticks", device::Ticks, [quiesce, enter, run, leave, resume, exchange]);
     structure!(
@@ -149,6 +151,9 @@ fn numbers() -> Vec<Fact> {
         KJUMP_IOC_ATTACH = device::ATTACH,
         KJUMP_IOC_IMAGES = device::IMAGES,
         KJUMP_IOC_RANGES = device::RANGES,
+        KJUMP_IOC_SLOTS = device::SLOTS,
+        KJUMP_IOC_NOTES = device::NOTES,
+        KJUMP_NOTES_ROOM = device::Notes::ROOM,
         KJUMP_REASON_NONE = reason::NONE,
         KJUMP_REASON_IMAGE_FIRST = reason::IMAGE_FIRST,
         KJUMP_REASON_IMAGE_LAST = reason::IMAGE_LAST,

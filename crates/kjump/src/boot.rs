@@ -2,6 +2,7 @@
 
 mod guard;
 mod kernel;
+mod view;
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +12,7 @@ use kernel_file::BzImage;
 use machine::{Machine, page_flags};
 use phys::PhysRange;
 use plan::LoadPlan;
-use plan::linux::{self, Home, Initrd};
+use plan::linux::{self, Home, Initrd, View};
 use sys::device::{Destination, LoadRequest};
 use sys::{Device, ImageName};
 
@@ -24,19 +25,27 @@ use crate::{device, quantity};
 use guard::Guard;
 pub(crate) use guard::guard_of;
 use kernel::KernelFile;
+use view::Described;
 
 pub(crate) fn run(words: &BootWords) -> anyhow::Result<Outcome> {
     let files = Files::read(words)?;
     let kernel = files.kernel.parse()?;
+    let described = (!words.no_vmcore).then(Described::read);
+    let view = described.as_ref().map(Described::view);
     let guard = Guard::find(words.deadline)?;
-    let request = files.request(words, kernel, guard)?;
-    let plan = linux::plan(&request, &machine()?)?;
+    let machine = machine()?;
+    let request = files.request(words, kernel, (guard, view), &machine)?;
+    let plan = linux::plan(&request, &machine)?;
     if words.dry_run {
         report::print(&plan.to_string())?;
         return Ok(Outcome::Done);
     }
     let device = device::open()?;
     let load = load(&device, &plan, words)?;
+    if let (Some(described), Some(place)) = (described, plan.view()) {
+        described.show(&device, load.id, place, &machine.ram)?;
+    }
+    device.keep(&words.name).with_context(|| format!("keeping it as {}", words.name))?;
     Account::new(load.id, release_of(&kernel), words.deadline.is_some()).write(&device);
     let deadline = words.deadline.unwrap_or(0);
     let visit = Visit::make(&device, &words.name, plan.entry().arguments, deadline).inspect_err(|_| {
@@ -66,7 +75,8 @@ impl Files {
         &'a self,
         words: &BootWords,
         kernel: BzImage<'a>,
-        guard: Guard,
+        (guard, view): (Guard, Option<View>),
+        machine: &plan::Machine,
     ) -> anyhow::Result<linux::Request<'a>> {
         let named = self
             .initrds
@@ -77,7 +87,7 @@ impl Files {
             kernel,
             initrds: own.chain(named).collect(),
             command_line: command_line(words, &self.kernel.command_line, guard),
-            home: Home::Beside { window: window(words, &kernel)? },
+            home: Home::Beside { window: window(words, &kernel, machine)?, view },
         })
     }
 }
@@ -91,14 +101,14 @@ fn command_line(words: &BootWords, own: &[u8], guard: Guard) -> Vec<u8> {
     line
 }
 
-fn window(words: &BootWords, kernel: &BzImage<'_>) -> anyhow::Result<PhysRange> {
+fn window(words: &BootWords, kernel: &BzImage<'_>, machine: &plan::Machine) -> anyhow::Result<PhysRange> {
     match words.window {
         Some(start) => PhysRange::from_bytes(start, words.memory)
             .map_err(|error| anyhow::anyhow!("--window {start:#x} --memory {:#x}: {error}", words.memory)),
         None => {
             // It may be laid anywhere; what a good place saves is time.
             let pinned = page_flags::pinned(Path::new("/"), 4 << 30).unwrap_or_default();
-            Ok(linux::window(kernel, words.memory, &machine()?, &pinned)?)
+            Ok(linux::window(kernel, words.memory, machine, &pinned)?)
         }
     }
 }
@@ -107,7 +117,7 @@ fn machine() -> anyhow::Result<plan::Machine> {
     Machine::probe(Path::new("/")).for_plan().map_err(|unknown| anyhow::anyhow!("{unknown}"))
 }
 
-/// Loads it, tells it the way back, and keeps it under its name.
+/// Loads it, and tells it the way back.
 fn load(device: &Device, plan: &LoadPlan<'_>, words: &BootWords) -> anyhow::Result<Load> {
     refuse_taken(device, &words.name)?;
     let _progress = Progress::start(format!("loading {} ({})", words.name, quantity::bytes(plan.bytes())), 1);
@@ -129,7 +139,6 @@ fn load(device: &Device, plan: &LoadPlan<'_>, words: &BootWords) -> anyhow::Resu
     if let Some(place) = plan.jump_back() {
         device.write(place.get(), format!("{:016x}", loaded.jump_back).as_bytes())?;
     }
-    device.keep(&words.name).with_context(|| format!("keeping it as {}", words.name))?;
     Ok(loaded)
 }
 

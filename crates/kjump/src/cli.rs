@@ -162,6 +162,10 @@ pub(crate) struct BootWords {
     /// never with `none`, and may panic on any of its CPUs. It has one CPU less then
     #[arg(long, value_name = "SECONDS", value_parser = number::deadline)]
     pub(crate) deadline: Option<u64>,
+    /// Do not show the running kernel's memory in the new kernel's /proc/vmcore; a distribution may take a /proc/vmcore
+    /// for a reason to save it and reboot
+    #[arg(long)]
+    pub(crate) no_vmcore: bool,
     /// Print what would be loaded where, and do nothing
     #[arg(long, conflicts_with = "json")]
     pub(crate) dry_run: bool,

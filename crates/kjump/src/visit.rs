@@ -9,7 +9,7 @@ use sys::{Device, ImageName};
 
 use crate::call::FaultReport;
 use crate::peer::account::Account;
-use crate::quantity;
+use crate::phases::Phases;
 use crate::report::{self, Outcome};
 
 /// What came of going to another kernel.
@@ -22,7 +22,7 @@ pub(crate) struct Visit {
     log: Option<String>,
     /// Calls of that kernel, this one included.
     switches: u64,
-    away_seconds: Option<f64>,
+    phases_microseconds: Option<Phases>,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,8 +51,8 @@ impl Visit {
             last_words::of(device, name, &call)
         });
         let khz = device.info()?.tsc_khz;
-        let away = quantity::ticks_in_microseconds(call.ticks.run, khz).map(|time| time / 1e6);
-        Ok(Self { name: name.to_string(), ending, log, switches: call.calls, away_seconds: away })
+        let phases = Phases::of(&call.ticks, khz);
+        Ok(Self { name: name.to_string(), ending, log, switches: call.calls, phases_microseconds: phases })
     }
 
     pub(crate) fn report(&self, json: bool) -> anyhow::Result<Outcome> {
@@ -71,7 +71,8 @@ impl Visit {
 
     fn text(&self) -> String {
         let name = &self.name;
-        let away = self.away_seconds.map_or(String::new(), |time| format!(" after {time:.2} s"));
+        let away = self.phases_microseconds;
+        let away = away.map_or(String::new(), |phases| format!(" after {:.2} s", phases.run / 1e6));
         let ended = match &self.ending {
             Ending::Returned { value } => return format!("{name} returned {value:#x}{away}\n"),
             Ending::Panicked => format!("{name} panicked{away} and is dead."),
@@ -111,11 +112,15 @@ impl Ending {
 
 #[cfg(test)]
 mod tests {
+    use abi::device::Ticks;
+
     use super::*;
 
     fn visit(ending: Ending, log: Option<&str>) -> String {
+        let ticks = Ticks { run: 1_500_000, ..Ticks::default() };
+        let phases_microseconds = Phases::of(&ticks, 1000);
         let log = log.map(str::to_owned);
-        Visit { name: "b".into(), ending, log, switches: 1, away_seconds: Some(1.5) }.text()
+        Visit { name: "b".into(), ending, log, switches: 1, phases_microseconds }.text()
     }
 
     #[test]

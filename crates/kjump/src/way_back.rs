@@ -9,6 +9,7 @@ use sys::{Device, ImageName};
 
 use crate::boot::guard_of;
 use crate::cli::ReturnWords;
+use crate::phases::Phases;
 use crate::report::{self, Outcome};
 use crate::{device, keep};
 
@@ -27,7 +28,8 @@ pub(crate) fn run(words: ReturnWords) -> anyhow::Result<Outcome> {
     if call.status != status::RETURNED {
         bail!("an exception ended the way back; the kernel that booted this one did not run");
     }
-    let back = Back { value: call.value, returns: call.calls };
+    let phases_microseconds = Phases::of(&call.ticks, device.info()?.tsc_khz);
+    let back = Back { value: call.value, returns: call.calls, phases_microseconds };
     if words.json {
         report::print_json(&back)?;
     } else {
@@ -42,6 +44,7 @@ struct Back {
     value: u64,
     /// How often this kernel has returned.
     returns: u64,
+    phases_microseconds: Option<Phases>,
 }
 
 /// Makes the way back the image of the open file; it is loaded the first time.

@@ -8,6 +8,7 @@
 //! | [`iomem`] | `/proc/iomem` |
 //! | [`firmware_map`] | `/sys/firmware/memmap` |
 //! | [`boot_data`] | `/sys/kernel/boot_params/data`: what the kernel was told when it was booted |
+//! | [`crash_notes`] | `/sys/kernel/vmcoreinfo` and the CPUs' `crash_notes`: where the kernel's notes about itself are |
 //! | [`config`] | the kernel's configuration, wherever the distribution puts it |
 //! | [`kernel`] | release, command line, lockdown, secure boot, switches |
 //! | [`page_flags`] | what the kernel does with each page frame; not by [`Machine::probe`], since it takes time |
@@ -23,6 +24,7 @@ pub mod amounts;
 pub mod boot_data;
 pub mod config;
 pub mod cpu;
+pub mod crash_notes;
 pub mod encryption;
 mod fact;
 pub mod firmware_map;
@@ -63,6 +65,8 @@ pub struct Machine {
     pub firmware_map: Fact<Vec<firmware_map::FirmwareRange>>,
     /// What the kernel was told when it was booted, and a next one must be told too.
     pub boot_data: Fact<boot_data::BootData>,
+    /// Where the kernel keeps its notes for another kernel.
+    pub crash_notes: Fact<crash_notes::CrashNotes>,
     /// How much memory there is.
     pub amounts: Fact<amounts::Amounts>,
     /// What this process may do.
@@ -103,6 +107,7 @@ impl Machine {
             memory: root.parse("/proc/iomem", iomem::parse),
             firmware_map: firmware_map::read(&root),
             boot_data: boot_data::read(&root),
+            crash_notes: crash_notes::read(&root),
             amounts: root.parse("/proc/meminfo", amounts::parse),
             capabilities: root.parse("/proc/self/status", process::parse_status),
             first_namespace: root.parse("/proc/self/uid_map", process::parse_uid_map),

@@ -30,11 +30,14 @@ impl Machine {
             MemoryRange::new(range.first, range.last, MemoryKind::named(&range.kind))
         };
         let boot = self.boot_data.as_ref().ok();
+        let notes = self.crash_notes.as_ref().ok();
         Ok(plan::Machine {
             ram: memory.system_ram(),
             firmware: firmware.filter_map(told).collect(),
             rsdp: boot.and_then(|boot| boot.rsdp),
             screen: boot.and_then(|boot| boot.screen),
+            vmcoreinfo: notes.and_then(|notes| notes.vmcoreinfo),
+            cpu_notes: notes.map(|notes| notes.cpus.clone()).unwrap_or_default(),
         })
     }
 }

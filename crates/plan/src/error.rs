@@ -51,6 +51,9 @@ pub enum Error {
     #[error("{what} takes {size}, more than half of {ram} of RAM, which {way} refuses",
         size = Amount(*.size), ram = Amount(*.ram))]
     TooLarge { what: &'static str, size: u64, ram: u64, way: Way },
+    /// Memory is too scattered to be told to another kernel.
+    #[error("{count} notes and pieces of memory for an elfcorehdr, {limit} at most")]
+    TooManyHeaders { count: usize, limit: usize },
     /// Nothing is loaded where the image is entered.
     #[error("the entry point {entry:#x} lies in no segment with bytes")]
     EntryOutside { entry: u64 },

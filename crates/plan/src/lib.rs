@@ -12,12 +12,14 @@
 //! whatever host it is made.
 //!
 //! What is planned today: Linux for x86 by its 64-bit entry point ([`linux`]), to take the place of the running kernel
-//! or to live beside it in a window of physical memory.
+//! or to live beside it in a window of physical memory. Memory that one kernel shows of another is described by an
+//! [`elfcorehdr`].
 #![forbid(unsafe_code)]
 
 mod amount;
 mod demand;
 mod display;
+pub mod elfcorehdr;
 mod error;
 pub mod linux;
 mod load_plan;

@@ -8,6 +8,7 @@ mod command_line;
 mod handoff;
 mod initrd;
 mod trampoline;
+mod view;
 mod window;
 
 use std::borrow::Cow;
@@ -23,9 +24,10 @@ use crate::{
     Demand, Entry, Error, LoadPlan, Machine, MemoryKind, MemoryRange, Part, Search, Segment, Way, place,
 };
 
-use command_line::CommandLine;
+use command_line::{Additions, CommandLine};
 use handoff::Handoff;
 pub use initrd::Initrd;
+pub use view::{View, ViewPlace};
 pub use window::window;
 
 /// A kernel to load.
@@ -56,6 +58,8 @@ pub enum Home {
     Beside {
         /// The window.
         window: PhysRange,
+        /// What the kernel is to see of the running one, if anything.
+        view: Option<View>,
     },
 }
 
@@ -98,6 +102,7 @@ struct Wishes<'r, 'a> {
     exchanged: Vec<PhysRange>,
     /// The window, if it is no RAM of the running kernel.
     vouched: Option<PhysRange>,
+    view: Option<ViewPlace>,
     rsdp: Option<u64>,
     screen: Option<[u8; SCREEN_INFO_SIZE]>,
 }
@@ -111,8 +116,15 @@ impl<'r, 'a> Wishes<'r, 'a> {
             return Err(Error::NoFirmwareMap);
         }
         initrd::check(&request.initrds)?;
-        let comes_back = matches!(request.home, Home::Beside { .. });
-        let command_line = CommandLine::new(&request.command_line, comes_back, request.kernel.cmdline_size)?;
+        let view = match request.home {
+            Home::Beside { window, view: Some(view) } => Some(ViewPlace::new(view, window)?),
+            _ => None,
+        };
+        let additions = Additions {
+            elfcorehdr: view.as_ref().map(ViewPlace::header),
+            jump_back: matches!(request.home, Home::Beside { .. }),
+        };
+        let command_line = CommandLine::new(&request.command_line, additions, request.kernel.cmdline_size)?;
         let wishes = Self {
             request,
             command_line,
@@ -120,12 +132,13 @@ impl<'r, 'a> Wishes<'r, 'a> {
             free: machine.usable_ram(),
             exchanged: Vec::new(),
             vouched: None,
+            view,
             rsdp: machine.rsdp,
             screen: machine.screen,
         };
         match request.home {
             Home::Replace { .. } => Ok(wishes),
-            Home::Beside { window } => wishes.beside(window, machine),
+            Home::Beside { window, .. } => wishes.beside(window, machine),
         }
     }
 
@@ -136,11 +149,16 @@ impl<'r, 'a> Wishes<'r, 'a> {
             return Err(Error::NoLowMemory);
         }
         let is_ram = check_window(window, machine)?;
-        let own: Vec<_> = low.iter().copied().chain([window]).collect();
+        let its_ram = match &self.view {
+            Some(view) => gaps(window, &[view.pages()]),
+            None => vec![window],
+        };
+        let told: Vec<_> = low.iter().chain(&its_ram).copied().collect();
+        let exchanged = low.iter().copied().chain(is_ram.then_some(window));
         Ok(Self {
-            memory: beside(&machine.firmware, &own),
-            free: vec![window],
-            exchanged: if is_ram { own } else { low },
+            memory: beside(&machine.firmware, &told),
+            free: its_ram,
+            exchanged: exchanged.collect(),
             vouched: (!is_ram).then_some(window),
             screen: None,
             ..self
@@ -178,7 +196,7 @@ impl<'r, 'a> Wishes<'r, 'a> {
     ) -> Demand {
         let (home_lowest, home_highest) = match self.request.home {
             Home::Replace { lowest, highest } => (lowest, highest),
-            Home::Beside { window } => (window.start().get(), window.end() - 1),
+            Home::Beside { window, .. } => (window.start().get(), window.end() - 1),
         };
         let (lowest, highest) = (lowest.max(home_lowest).max(LOW_END), highest.min(home_highest));
         let mut windows = vec![(lowest, highest.min(BELOW_4G))];
@@ -226,6 +244,10 @@ impl<'r, 'a> Wishes<'r, 'a> {
         if let Some((address, _)) = initrd {
             segments.extend(initrd::segments(&self.request.initrds, address));
         }
+        if let Some(view) = &self.view {
+            let bytes = Cow::Borrowed([].as_slice());
+            segments.push(Segment { name: "view of the running kernel", range: view.pages(), bytes });
+        }
         segments.extend(self.exchanged_rest(&segments));
         Ok(Draft {
             way: self.way(),
@@ -238,6 +260,7 @@ impl<'r, 'a> Wishes<'r, 'a> {
                 .jump_back()
                 .and_then(|offset| PhysAddr::new(handoff.command_line_at() + offset)),
             vouched: self.vouched.into_iter().collect(),
+            view: self.view,
             segments,
         })
     }
@@ -261,7 +284,8 @@ impl<'r, 'a> Wishes<'r, 'a> {
             size: self.request.kernel.kernel.len() as u64,
         };
         let initrd = initrd.map(|(address, size)| Part { name: "initrd", address, size });
-        handoff.parts().into_iter().chain([kernel]).chain(initrd).collect()
+        let view = self.view.iter().flat_map(ViewPlace::parts);
+        handoff.parts().into_iter().chain([kernel]).chain(initrd).chain(view).collect()
     }
 
     fn entry(&self, handoff: &Handoff<'_>) -> Result<Entry, Error> {

@@ -4,6 +4,7 @@ use std::fmt;
 use abi::kexec::SEGMENT_MAX;
 use phys::{PhysAddr, PhysRange, RangeSet};
 
+use crate::linux::ViewPlace;
 use crate::{Error, Machine, MemoryRange};
 
 /// How a plan is carried out.
@@ -69,6 +70,7 @@ pub struct LoadPlan<'a> {
     command_line: Vec<u8>,
     jump_back: Option<PhysAddr>,
     vouched: Vec<PhysRange>,
+    view: Option<ViewPlace>,
 }
 
 /// What a plan is made of, before it is checked.
@@ -81,6 +83,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) command_line: Vec<u8>,
     pub(crate) jump_back: Option<PhysAddr>,
     pub(crate) vouched: Vec<PhysRange>,
+    pub(crate) view: Option<ViewPlace>,
 }
 
 impl<'a> LoadPlan<'a> {
@@ -93,8 +96,8 @@ impl<'a> LoadPlan<'a> {
         check_ram(&draft, machine)?;
         check_way(&draft, machine)?;
         check_entry(&draft)?;
-        let Draft { way, segments, parts, entry, memory, command_line, jump_back, vouched } = draft;
-        Ok(Self { way, segments, parts, entry, memory, command_line, jump_back, vouched })
+        let Draft { way, segments, parts, entry, memory, command_line, jump_back, vouched, view } = draft;
+        Ok(Self { way, segments, parts, entry, memory, command_line, jump_back, vouched, view })
     }
 
     /// How it is carried out.
@@ -144,6 +147,13 @@ impl<'a> LoadPlan<'a> {
     #[must_use]
     pub fn vouched(&self) -> &[PhysRange] {
         &self.vouched
+    }
+
+    /// Where what the kernel is told of the running one's memory has its place, to be written there when the image is
+    /// loaded.
+    #[must_use]
+    pub const fn view(&self) -> Option<ViewPlace> {
+        self.view
     }
 
     /// Bytes of all destinations.
@@ -240,6 +250,7 @@ mod tests {
             command_line: Vec::new(),
             jump_back: None,
             vouched: vec![pages(0x100, 4)],
+            view: None,
         };
         LoadPlan::new(draft, &machine).map(drop)
     }

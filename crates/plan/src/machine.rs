@@ -2,6 +2,7 @@ use abi::boot_params::SCREEN_INFO_SIZE;
 use phys::{PhysRange, RangeSet};
 
 use crate::MemoryRange;
+use crate::elfcorehdr::NoteAt;
 
 /// What a plan needs to know of the machine. A value: it can be saved, and a plan be made of it elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +16,10 @@ pub struct Machine {
     pub rsdp: Option<u64>,
     /// `screen_info` as the running kernel was given it: where its picture is.
     pub screen: Option<[u8; SCREEN_INFO_SIZE]>,
+    /// Where the running kernel describes itself (VMCOREINFO).
+    pub vmcoreinfo: Option<NoteAt>,
+    /// Where the running kernel writes the registers of its CPUs when it crashes, one after the other.
+    pub cpu_notes: Vec<NoteAt>,
 }
 
 impl Machine {

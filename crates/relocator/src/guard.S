@@ -125,7 +125,10 @@ send:
         mov     %edx, {APIC_ICR} + 0x10(%rsi)
         mov     %eax, {APIC_ICR}(%rsi)
         ret
-1:      mov     ${X2APIC} + {APIC_ICR} / 16, %ecx
+        /* What was written must be there when the command arrives: Intel SDM volume 3, 11.12.3. */
+1:      mfence
+        lfence
+        mov     ${X2APIC} + {APIC_ICR} / 16, %ecx
         wrmsr
         ret
 

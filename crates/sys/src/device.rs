@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use abi::device::{
-    ATTACH, CALL, Call, Diagnosis, IMAGES, INFO, ImageInfo, Info, KEEP, LOAD, List, Load, Name, PATH, RANGES,
-    READ, Range, Segment, Transfer, UNLOAD, VERSION, WRITE,
+    ATTACH, CALL, Call, Diagnosis, IMAGES, INFO, ImageInfo, Info, KEEP, LOAD, List, Load, NOTES, Name, Notes,
+    PATH, RANGES, READ, Range, SLOTS, Segment, SlotRun, Transfer, UNLOAD, VERSION, WRITE,
 };
 use rustix::ioctl::{NoArg, Updater, ioctl};
 
@@ -271,6 +271,32 @@ impl Device {
             answer(Request::Ranges, result, list.diagnosis)?;
             Ok(list.count)
         })
+    }
+
+    /// The slots of the image with this [`id`](ImageInfo::id), whoever loaded it, as runs by rising destination.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn slots(&self, id: u64) -> Result<Vec<SlotRun>, Refusal> {
+        collect(|entries| {
+            let mut list = list_for(entries, id);
+            // SAFETY: SLOTS takes a `kjump_list`; its pointer is that of a slice of `kjump_slot_run` borrowed for
+            // writing until it returns, and the capacity is the slice's length.
+            let result = unsafe { self.exchange::<SLOTS, _>(&mut list) };
+            answer(Request::Slots, result, list.diagnosis)?;
+            Ok(list.count)
+        })
+    }
+
+    /// Says where the image has room for a note about the CPU that calls it.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn make_room_for_notes(&self, address: u64, length: u64) -> Result<(), Refusal> {
+        let mut request = Notes { size: bytes_of::<Notes>(), address, length, ..Notes::default() };
+        // SAFETY: NOTES takes a `kjump_notes`, which holds no pointer.
+        let result = unsafe { self.exchange::<NOTES, _>(&mut request) };
+        answer(Request::Notes, result, request.diagnosis)
     }
 
     /// One ioctl.

@@ -28,6 +28,8 @@ pub enum Request {
     Attach,
     Images,
     Ranges,
+    Slots,
+    Notes,
 }
 
 /// A request that the module, or the kernel before it, did not carry out.

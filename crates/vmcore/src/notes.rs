@@ -106,7 +106,8 @@ pub fn cpus(bytes: &[u8]) -> u32 {
 }
 
 /// A note of VMCOREINFO's text.
-pub(crate) fn vmcoreinfo_note(text: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn vmcoreinfo_note(text: &[u8]) -> Vec<u8> {
     note(b"VMCOREINFO\0", 0, text)
 }
 

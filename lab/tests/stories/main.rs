@@ -6,6 +6,7 @@ mod calling;
 mod coming_to_nothing;
 mod guarding;
 mod initramfs;
+mod looking_back;
 mod machines;
 mod switching;
 mod the_exchange;
@@ -22,6 +23,7 @@ fn main() -> std::process::ExitCode {
         initramfs::STORIES,
         switching::STORIES,
         guarding::STORIES,
+        looking_back::STORIES,
         the_exchange::STORIES,
         the_lab_itself::STORIES,
     ])

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A loaded image: built from a request, entered, read and written.
 
-use abi::device::{Call, Diagnosis, ImageInfo, Load, Range, Ticks, Transfer, load_flag, mode, quiesce, reason, status};
+use abi::device::{
+    Call, Diagnosis, ImageInfo, List, Load, Notes, Range, SlotRun, Ticks, Transfer, load_flag, mode, quiesce, reason, status,
+};
 use core::mem::{offset_of, size_of_val};
 use kimage::paging::{Levels, Tables};
 use kimage::{Image, Rules, SealedImage, Segment, Zone};
@@ -28,6 +30,8 @@ pub struct Loaded {
     entry: u64,
     in_use: u64,
     first_in_use: u64,
+    /// Where the image has room for notes about the calling CPU: address and bytes, within a page.
+    notes: Option<(u64, u64)>,
     /// Where the CPU's state is kept during a call.
     state: Option<cpu::State>,
 }
@@ -45,7 +49,7 @@ impl Loaded {
         // Code that is there already, firmware's, need not be in a segment.
         let entry = (!ranges.vouches_for(request.entry)).then_some(request.entry);
         let rules = Rules { allowed: ranges.allowed(), entry, max_pages: kernel::total_pages() };
-        let frames = KernelFrames::new(ranges.claims(request, &raw)?);
+        let frames = KernelFrames::new(pages_of(&raw), ranges.claims(request, &raw)?);
         // SAFETY: the slice is borrowed by `sealed` alone, and outlives it: see the order of the fields.
         let borrowed: &'static mut [Segment] = unsafe { &mut *core::ptr::from_mut(&mut *segments) };
         let mut image = Image::new(borrowed, &rules, frames)?;
@@ -58,7 +62,7 @@ impl Loaded {
         let memory = CallerMemory { user: false };
         let destinations = Destinations::gather(&Load::default(), memory)?;
         let rules = Rules { allowed: destinations.allowed(), entry: None, max_pages: 0 };
-        let mut image = Image::new(&mut [], &rules, KernelFrames::new(None))?;
+        let mut image = Image::new(&mut [], &rules, KernelFrames::new(0, None))?;
         let list = trial::prepare(&mut image)?;
         let control = image.support(0, Zone::Any)?;
         let mut request = trial::request(control);
@@ -166,6 +170,50 @@ impl Loaded {
         Ok(())
     }
 
+    /// Lists the slots as runs, as many as the caller has room for, and counts all.
+    pub fn slots(&mut self, list: &mut List, memory: CallerMemory) -> Result<(), Failure> {
+        let mut runs = Runs { memory, entries: list.entries, capacity: list.capacity, count: 0, last: None };
+        let pages = self.sealed.pages();
+        let mut done = 0;
+        let visited = self.sealed.visit(|frames, slot| {
+            done += 1;
+            if !frames.pause_now_and_then() {
+                frames.interrupted = false;
+                return Err(Failure::new(reason::INTERRUPTED, [done, pages, 0]));
+            }
+            runs.add(slot.destination.address().get(), slot.source.address().get())
+        });
+        visited.and_then(|()| runs.end())?;
+        list.count = runs.count;
+        Ok(())
+    }
+
+    /// Remembers where there is room for notes.
+    pub fn make_room(&mut self, request: &Notes) -> Result<(), Failure> {
+        let &Notes { address, length, .. } = request;
+        if !address.is_multiple_of(4) {
+            return Err(Failure::bad_field(offset_of!(Notes, address), address));
+        }
+        if length < Notes::ROOM || length > PAGE_SIZE - address % PAGE_SIZE {
+            return Err(Failure::bad_field(offset_of!(Notes, length), length));
+        }
+        let within = address % PAGE_SIZE;
+        self.bytes_at(address, within, length).ok_or(Failure::new(reason::NOT_IN_IMAGE, [address, length, 0]))?;
+        self.notes = Some((address, length));
+        Ok(())
+    }
+
+    /// Writes a note where there is room for it, and zeroes behind.
+    pub fn leave_note(&mut self, note: &[u8]) {
+        if let Some((address, length)) = self.notes
+            && let Some(room) = self.bytes_at(address, address % PAGE_SIZE, length)
+            && let Some((place, rest)) = room.split_at_mut_checked(note.len())
+        {
+            place.copy_from_slice(note);
+            rest.fill(0);
+        }
+    }
+
     /// What there is to say about the image.
     pub fn describe(&self, info: &mut ImageInfo) {
         info.mode = self.mode;
@@ -175,11 +223,6 @@ impl Loaded {
         info.claimed = self.sealed.claimed();
         info.in_use = self.in_use;
         info.support_frames = self.sealed.support_frames();
-    }
-
-    /// Whether another CPU runs it.
-    pub const fn is_guarded(&self) -> bool {
-        self.guard.is_some()
     }
 
     /// A destination range, by its place in rising order.
@@ -204,6 +247,42 @@ impl Loaded {
         let source = self.sealed.source_of(Pfn::starting_at(address - within)?)?;
         let bytes = self.sealed.frames_mut().bytes(source);
         bytes.get_mut(usize::try_from(within).ok()?..usize::try_from(within + length).ok()?)
+    }
+}
+
+/// Runs of slots on their way to the caller.
+struct Runs {
+    memory: CallerMemory,
+    entries: u64,
+    capacity: u64,
+    count: u64,
+    last: Option<SlotRun>,
+}
+
+impl Runs {
+    fn add(&mut self, destination: u64, source: u64) -> Result<(), Failure> {
+        if let Some(run) = &mut self.last {
+            let behind = run.pages * PAGE_SIZE;
+            if run.destination + behind == destination && run.source + behind == source {
+                run.pages += 1;
+                return Ok(());
+            }
+        }
+        self.end()?;
+        self.last = Some(SlotRun { destination, source, pages: 1 });
+        Ok(())
+    }
+
+    /// Gives the caller the run at hand.
+    fn end(&mut self) -> Result<(), Failure> {
+        let Some(run) = self.last.take() else { return Ok(()) };
+        let place = self.entries.wrapping_add(self.count.wrapping_mul(size_of::<SlotRun>() as u64));
+        let words = [run.destination, run.source, run.pages].map(u64::to_ne_bytes);
+        if self.count < self.capacity && !self.memory.write(place, words.as_flattened()) {
+            return Err(Failure::bad_pointer(place));
+        }
+        self.count += 1;
+        Ok(())
     }
 }
 
@@ -241,6 +320,11 @@ fn read_segments(request: &Load, memory: CallerMemory) -> Result<Array<abi::devi
     memory.read_array(request.segments, count)
 }
 
+/// The pages of segments that are not checked yet; more than there are do no harm.
+fn pages_of(raw: &[abi::device::Segment]) -> u64 {
+    raw.iter().fold(0, |sum: u64, segment| sum.saturating_add(segment.memsz / PAGE_SIZE))
+}
+
 fn make_segments(raw: &[abi::device::Segment]) -> Result<Array<Segment>, Failure> {
     let no_memory = Failure::no_memory(size_of_val(raw) as u64);
     Array::from_each(raw, no_memory, |index, segment| {
@@ -261,7 +345,7 @@ fn build(
 ) -> Result<Loaded, Failure> {
     let support = Support::take(&mut image, control, request, ranges)?;
     let mut sealed = image.seal()?;
-    sealed.frames_mut().end_claims();
+    sealed.frames_mut().end_taking();
     fill(&mut sealed, memory)?;
     let (in_use, first_in_use) = count_in_use(&mut sealed, ranges.vouched());
     support.install(&mut sealed, request);
@@ -282,6 +366,7 @@ fn build(
         entry: request.entry,
         in_use,
         first_in_use,
+        notes: None,
         state: None,
     })
 }

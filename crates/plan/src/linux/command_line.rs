@@ -4,6 +4,15 @@ use crate::Error;
 const JUMP_BACK: &[u8] = b" kexec_jump_back_entry=0x";
 const DIGITS: &[u8; 16] = b"0000000000000000";
 
+/// What is added to the words that were asked for.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Additions {
+    /// Where another kernel's memory is told of.
+    pub(super) elfcorehdr: Option<u64>,
+    /// Room for the jump-back entry point.
+    pub(super) jump_back: bool,
+}
+
 /// A command line that its kernel takes.
 pub(super) struct CommandLine {
     text: Vec<u8>,
@@ -11,17 +20,19 @@ pub(super) struct CommandLine {
 }
 
 impl CommandLine {
-    /// A command line, if need be with room for the jump-back entry point.
-    pub(super) fn new(words: &[u8], comes_back: bool, limit: u64) -> Result<Self, Error> {
+    pub(super) fn new(words: &[u8], additions: Additions, limit: u64) -> Result<Self, Error> {
         if let Some(offset) = words.iter().position(|&byte| byte == 0) {
             return Err(Error::ZeroInCommandLine { offset });
         }
         let mut text = words.to_vec();
-        if comes_back {
+        if let Some(address) = additions.elfcorehdr {
+            text.extend_from_slice(format!(" elfcorehdr={address:#x}").as_bytes());
+        }
+        if additions.jump_back {
             text.extend_from_slice(JUMP_BACK);
         }
-        let jump_back = comes_back.then_some(text.len() as u64);
-        text.extend_from_slice(if comes_back { DIGITS } else { &[] });
+        let jump_back = additions.jump_back.then_some(text.len() as u64);
+        text.extend_from_slice(if additions.jump_back { DIGITS } else { &[] });
         if text.len() as u64 > limit {
             return Err(Error::LongCommandLine { length: text.len(), limit });
         }

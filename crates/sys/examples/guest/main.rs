@@ -24,6 +24,8 @@ mod kernel_text;
 mod leaks;
 mod memory;
 mod numbers;
+mod pages;
+mod plain;
 mod raw;
 mod registers;
 
@@ -58,10 +60,13 @@ const SCENES: &[(&str, Scene)] = &[
     ("refused-by", access::refused_by),
     ("asleep", asleep::asleep),
     ("away", asleep::away),
+    ("plain-suspends", plain::suspends),
     ("rounds", leaks::rounds),
     ("hold", leaks::hold),
     ("killed", leaks::killed),
     ("too-large", leaks::too_large),
+    ("fill", pages::fill),
+    ("find", pages::find),
 ];
 
 fn main() -> ExitCode {
