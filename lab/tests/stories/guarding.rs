@@ -1,9 +1,10 @@
 //! A second kernel runs under guard: whatever becomes of it, the first one goes on.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use lab::story::{EVERY, Scratch, Story, kernel_file, kernels_of, small_root, vm};
-use lab::{Ended, Result};
+use lab::{Ended, Machine, Result};
 
 pub(crate) const STORIES: &[Story] = &[
     Story::new("a_guarded_kernel_takes_turns", EVERY, a_guarded_kernel_takes_turns),
@@ -17,6 +18,7 @@ pub(crate) const STORIES: &[Story] = &[
     Story::new("a_kernel_without_a_module_is_taken_down", EVERY, a_kernel_without_a_module_is_taken_down)
         .long(),
     Story::new("an_interrupt_line_is_free_again", &["6.1"], an_interrupt_line_is_free_again),
+    Story::new("busy_controllers_serve_on", &["6.1-full"], busy_controllers_serve_on).long(),
     Story::new("one_cpu_cannot_guard_another", &["6.1"], one_cpu_cannot_guard_another),
 ];
 
@@ -205,6 +207,60 @@ END
         .never_says("wrong")
         .kernel_is_content()
         .kernel_says("pci=nomsi");
+    Ok(())
+}
+
+/// All kinds of devices, of which the other kernel reads two when it hangs.
+fn busy_controllers_serve_on(on: &str) -> Result<()> {
+    let root = Scratch::archive("guarded.cpio", &small_root(on, INIT)?)?;
+    let disk = |byte: u8| Scratch::new(&format!("disk{byte}"), &vec![byte; 8 << 20]);
+    let disks = [disk(7)?, disk(8)?];
+    let mut vm = vm(on).machine(Machine::Q35).smp(3).mem(1400).timeout(Duration::from_secs(1800));
+    for driver in ["ahci", "sd_mod", "nvme", "e1000e", "xhci_pci"] {
+        vm = vm.driver(driver);
+    }
+    for (disk, device) in disks.iter().zip(["ide-hd", "nvme,serial=x"]) {
+        let file = PathBuf::from(disk);
+        let (file, name) = (file.display(), &device[..4]);
+        vm = vm.qemu("-drive").qemu(format!("file={file},format=raw,if=none,id={name}"));
+        vm = vm.qemu("-device").qemu(format!("{device},drive={name}"));
+    }
+    for device in ["e1000e", "qemu-xhci"] {
+        vm = vm.qemu("-device").qemu(device);
+    }
+    let job = "
+        cat > /tmp/hang <<'END'
+kjump return 1
+for disk in /dev/sda /dev/nvme0n1; do
+    (while :; do dd if=$disk of=/dev/null bs=4k iflag=direct; done) > /dev/null 2>&1 &
+done
+sleep 2
+insmod /hang.ko
+END
+        (cd /tmp && cpio -i hang.ko) < /boot/b.cpio 2> /dev/null
+        kjump initramfs -o /tmp/b.cpio --kernel-version $(uname -r) --driver ahci --driver sd_mod --driver nvme \
+            --driver e1000e --driver xhci_pci --disk /dev/sda --add /tmp/hang:/hang --add /tmp/hang.ko:/hang.ko \
+            -- sh /hang || echo wrong: initramfs
+        before=$(md5sum /dev/sda /dev/nvme0n1)
+        for time in 1 2; do
+            kjump boot --kernel /boot/b --initrd /tmp/b.cpio --memory 384M --deadline 900 \
+                --append 'console=ttyS0 quiet panic=0 no_timer_check'
+            kjump switch b --deadline 20
+            kjump drop b
+            echo 3 > /proc/sys/vm/drop_caches
+            [ \"$before\" = \"$(md5sum /dev/sda /dev/nvme0n1)\" ] || echo wrong: disks
+            ping -c 1 -W 9 10.0.2.2 > /dev/null || echo wrong: network
+            [ 3 = $(nproc) ] || echo wrong: CPUs
+            echo as before, $time
+        done";
+    vm.file(kernel_file(on), "/boot/b")
+        .file(&root, "/boot/b.cpio")
+        .run(job)?
+        .succeeded()
+        .says("all 2 CPUs hang from here on")
+        .says("as before, 2")
+        .never_says("wrong")
+        .kernel_is_content();
     Ok(())
 }
 
