@@ -6,6 +6,7 @@
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
 #include <linux/clocksource.h>
+#include <linux/acpi.h>
 #include <linux/cpu.h>
 #include <linux/delay.h>
 #include <linux/elfcore.h>
@@ -467,6 +468,7 @@ static void send_interrupt(int cpu, u32 command)
 
 	rdmsr_safe(MSR_IA32_APICBASE, &low, &high);
 	if (low & X2APIC_ENABLE) {
+		weak_wrmsr_fence();
 		wrmsr(APIC_BASE_MSR + (APIC_ICR >> 4), command, apic_id);
 		return;
 	}
@@ -554,6 +556,38 @@ static void compare_clocks(const struct timespec64 *before, const struct timespe
 	ticks_ran_on = abs(after->tv_sec - before->tv_sec - seconds) <= 2;
 }
 
+/* I/O APICs, which other kernels use too. */
+static void __iomem *io_apics[64];
+static unsigned int io_apic_count;
+
+#define IO_APIC_VERSION 1
+#define IO_APIC_ENTRIES 0x10 /* two registers each */
+#define IO_APIC_REMOTE_IRR (1 << 14)
+#define IO_APIC_MASKED (1 << 16)
+
+static u32 read_io_apic(void __iomem *io_apic, u32 number)
+{
+	writel(number, io_apic);
+	return readl(io_apic + 0x10);
+}
+
+/*
+ * A level-triggered interrupt is not sent again before it is acknowledged, which one on its way to a CPU that was taken
+ * away from another kernel never is. An edge-triggered entry has no such memory. This kernel writes all entries anew
+ * when it resumes. 82093AA datasheet, 3.2.4.
+ */
+static void forget_sent_interrupts(void)
+{
+	unsigned int n, number, end;
+
+	for (n = 0; n < io_apic_count; n++) {
+		end = IO_APIC_ENTRIES + 2 * ((read_io_apic(io_apics[n], IO_APIC_VERSION) >> 16 & 0xff) + 1);
+		for (number = IO_APIC_ENTRIES; number < end; number += 2)
+			if (read_io_apic(io_apics[n], number) & IO_APIC_REMOTE_IRR)
+				writel(IO_APIC_MASKED, io_apics[n] + 0x10);
+	}
+}
+
 static int suspend_enter(suspend_state_t state)
 {
 	struct cpu_note *note = armed->image->note;
@@ -565,6 +599,7 @@ static int suspend_enter(suspend_state_t state)
 	x86_platform.get_wallclock(&before);
 	x86_platform.save_sched_clock_state(); /* kvmclock registers itself anew on the way back */
 	enter(armed);
+	forget_sent_interrupts();
 	if (note)
 		memset(note, 0, sizeof(*note));
 	x86_platform.restore_sched_clock_state();
@@ -736,15 +771,27 @@ static void hand_over(struct kjump_image *image)
 	pr_emerg("panic: the first CPU does not answer, so there is no way back\n");
 }
 
+/* Drivers put both back when they resume. */
+static void silence_devices(void)
+{
+	struct pci_dev *device = NULL;
+	u16 command;
+
+	for_each_pci_dev(device) {
+		pci_read_config_word(device, PCI_COMMAND, &command);
+		command = (command & ~PCI_COMMAND_MASTER) | PCI_COMMAND_INTX_DISABLE;
+		pci_write_config_word(device, PCI_COMMAND, command);
+	}
+}
+
 /*
  * This kernel is at its end, but not the machine: the kernel that started it takes over. Devices must not write into
- * memory any more, and the other CPUs, stopped in this kernel's text, must not run: it is about to be exchanged. A
+ * memory or interrupt any more, and the other CPUs, stopped in this kernel's text, must not run: it is about to be exchanged. A
  * kernel that watches this one sees to that itself.
  */
 static int call_on_panic(struct notifier_block *block, unsigned long event, void *message)
 {
 	struct kjump_image *image = READ_ONCE(panic_image);
-	struct pci_dev *device = NULL;
 
 	if (!image)
 		return NOTIFY_DONE;
@@ -755,8 +802,7 @@ static int call_on_panic(struct notifier_block *block, unsigned long event, void
 		go_back(image);
 		return NOTIFY_DONE;
 	}
-	for_each_pci_dev(device)
-		pci_clear_master(device);
+	silence_devices();
 	if (smp_processor_id()) {
 		hand_over(image);
 	} else {
@@ -1242,6 +1288,25 @@ static void map_local_apic(void)
 	local_apic = ioremap(((u64)high << 32 | low) & PAGE_MASK, PAGE_SIZE);
 }
 
+static void map_io_apics(void)
+{
+	struct acpi_subtable_header *entry;
+	struct acpi_table_header *table;
+	size_t at;
+
+	if (ACPI_FAILURE(acpi_get_table(ACPI_SIG_MADT, 0, &table)))
+		return;
+	for (at = sizeof(struct acpi_table_madt); io_apic_count < ARRAY_SIZE(io_apics); at += entry->length) {
+		entry = (void *)table + at;
+		if (at + sizeof(struct acpi_madt_io_apic) > table->length || entry->length < sizeof(*entry))
+			break;
+		if (entry->type == ACPI_MADT_TYPE_IO_APIC)
+			io_apics[io_apic_count] = ioremap(((struct acpi_madt_io_apic *)entry)->address, 0x20);
+		io_apic_count += !!io_apics[io_apic_count];
+	}
+	acpi_put_table(table);
+}
+
 /* An image that fails here is not tried again: a way of moving pages that every CPU has is the default. */
 static void choose_mover(void)
 {
@@ -1265,6 +1330,8 @@ static void choose_mover(void)
 
 static void forget_machine(void)
 {
+	while (io_apic_count)
+		iounmap(io_apics[--io_apic_count]);
 	if (local_apic)
 		iounmap(local_apic);
 	free_pages((unsigned long)last_words, LAST_WORDS_ORDER);
@@ -1286,6 +1353,7 @@ static int __init kjump_init(void)
 	if (!last_words)
 		return -ENOMEM;
 	map_local_apic();
+	map_io_apics();
 	choose_mover();
 	error = register_nmi_handler(NMI_LOCAL, take_over, 0, KBUILD_MODNAME);
 	if (error)

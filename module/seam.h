@@ -62,7 +62,6 @@ int kjr_transfer(struct kjr_image *image, struct kjump_transfer *request, bool w
 int kjr_slots(struct kjr_image *image, struct kjump_list *list, bool user);
 /* Whether a call can be made, and the level that it gets in call->quiesced. */
 int kjr_quiesce(const struct kjr_image *image, struct kjump_call *call);
-bool kjr_guarded(const struct kjr_image *image);
 /* Calls the image. Interrupts off, FPU saved, GDT writable; returns with all of the CPU's state as it was. */
 void kjr_enter(struct kjr_image *image, struct kjump_call *call);
 void kjr_describe(const struct kjr_image *image, struct kjump_image_info *info);

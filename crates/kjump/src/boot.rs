@@ -46,7 +46,7 @@ pub(crate) fn load_kernel(words: &BootWords) -> anyhow::Result<Option<(Device, [
     let view = described.as_ref().map(Described::view);
     let machine = machine()?;
     let guard = Guard::find(words.deadline)?;
-    let request = files.request(words, kernel, guard, view, &machine)?;
+    let request = files.request(words, kernel, (guard, view), &machine)?;
     let plan = linux::plan(&request, &machine)?;
     if words.dry_run {
         report::print(&plan.to_string())?;
@@ -83,8 +83,7 @@ impl Files {
         &'a self,
         words: &BootWords,
         kernel: BzImage<'a>,
-        guard: Guard,
-        view: Option<View>,
+        (guard, view): (Guard, Option<View>),
         machine: &plan::Machine,
     ) -> anyhow::Result<linux::Request<'a>> {
         let named = self

@@ -73,7 +73,7 @@ guard_ended:
         jne     1f
         cmpq    $0, {VALUE_HIGH}(%r8)
         je      2f
-1:      call    stop_bus_masters
+1:      call    silence_devices
 2:      call    drain_interrupts
         jmp     *{LEAVE}(%rbx)
 
@@ -125,7 +125,10 @@ send:
         mov     %edx, {APIC_ICR} + 0x10(%rsi)
         mov     %eax, {APIC_ICR}(%rsi)
         ret
-1:      mov     ${X2APIC} + {APIC_ICR} / 16, %ecx
+        /* What was written must be there when the command arrives: Intel SDM volume 3, 11.12.3. */
+1:      mfence
+        lfence
+        mov     ${X2APIC} + {APIC_ICR} / 16, %ecx
         wrmsr
         ret
 
@@ -176,11 +179,11 @@ exchange_trampoline:
         ret
 
 /*
- * stop_bus_masters: no PCI function of the first segment may write into memory any more, none behind a bridge either.
- * Their drivers find them as after a loss of power. PCI Local Bus 3.0, 3.2.2.3.2 and 6.2.2.
+ * silence_devices: no PCI function of the first segment may write into memory or assert its interrupt line any more,
+ * none behind a bridge either. Drivers put both back when they resume. PCI Local Bus 3.0, 3.2.2.3.2 and 6.2.2.
  * In: %rbx. Clobbers %rax, %rcx, %rdx, %rdi, %r9, %r10.
  */
-stop_bus_masters:
+silence_devices:
         mov     $0x80000000, %edi
 1:      mov     %edi, %eax
         call    configuration
@@ -190,6 +193,7 @@ stop_bus_masters:
         call    configuration
         /* Zeroes leave the status bits alone. */
         and     $0xffff & ~{BUS_MASTER}, %eax
+        or      ${INTERRUPT_OFF}, %eax
         out     %eax, %dx
         test    $0x700, %edi
         jnz     3f

@@ -179,6 +179,7 @@ global_asm!(
     APIC_ICR = const 0x300,
     X2APIC = const 0x800,
     BUS_MASTER = const 1 << 2,
+    INTERRUPT_OFF = const 1 << 10,
     MULTI_FUNCTION = const 23,
     SELECTOR_CODE_64 = const selector::CODE_64,
     SELECTOR_CODE_32 = const selector::CODE_32,
@@ -190,3 +191,57 @@ global_asm!(
     EFER_LME = const code::EFER_LME,
     options(att_syntax)
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SETUP: GuardSetup = GuardSetup {
+        pages: 0x1234_6000,
+        control_page: 0x2345_7000,
+        apic: 0xfee0_0000,
+        cpu: 3,
+        low_page: 0x9e000,
+        microsecond: 2000,
+    };
+
+    fn installed() -> GuardPages {
+        let mut pages = GuardPages {
+            code: [0; CODE_LIMIT],
+            table: GuardTable::default(),
+            stack: [0; GATES_OFFSET - TABLE_OFFSET - size_of::<GuardTable>()],
+            gates: [[0; 2]; VECTORS],
+        };
+        // Twice: addresses are not added to what the first time left.
+        pages.install(&SETUP);
+        pages.install(&SETUP);
+        pages
+    }
+
+    fn number(pages: &GuardPages, symbol: *const u8) -> u64 {
+        let bytes = pages.code[offset(symbol)..].first_chunk().expect("four bytes of code");
+        u32::from_le_bytes(*bytes).into()
+    }
+
+    #[test]
+    fn what_a_cpu_starts_with_leads_into_the_pages() {
+        let pages = installed();
+        assert_eq!(number(&pages, &raw const kjump_guard_base), SETUP.pages);
+        let entry = number(&pages, &raw const kjump_guard_entry_32);
+        assert!((SETUP.pages..SETUP.pages + CODE_LIMIT as u64).contains(&entry), "{entry:#x}");
+        let gdt = number(&pages, &raw const kjump_guard_gdt_base);
+        assert_eq!(gdt, SETUP.control_page + (control::TABLE_OFFSET + offset_of!(ControlTable, gdt)) as u64);
+    }
+
+    #[test]
+    fn every_interrupt_has_a_handler_on_the_guards_own_stack() {
+        let pages = installed();
+        for (vector, [low, high]) in pages.gates.iter().enumerate() {
+            let handler = low & 0xffff | low >> 32 & 0xffff_0000 | high << 32;
+            let of_exception = vector < control::VECTORS && vector != NMI;
+            let page = if of_exception { SETUP.control_page } else { SETUP.pages };
+            assert_eq!(handler & !0xfff, page, "vector {vector}");
+            assert_eq!(low >> 32 & 7, 0, "vector {vector} takes no interrupt stack");
+        }
+    }
+}

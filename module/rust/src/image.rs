@@ -197,11 +197,6 @@ impl Loaded {
         info.support_frames = self.sealed.support_frames();
     }
 
-    /// Whether another CPU runs it.
-    pub const fn is_guarded(&self) -> bool {
-        self.guard.is_some()
-    }
-
     /// A destination range, by its place in rising order.
     pub fn range(&self, number: u64) -> Option<Range> {
         let segment = self.sealed.segments().get(usize::try_from(number).ok()?)?;

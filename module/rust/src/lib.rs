@@ -94,12 +94,6 @@ extern "C" fn kjr_quiesce(image: &Loaded, call: &mut Call) -> i32 {
     image::report(result, &mut call.diagnosis)
 }
 
-/// Whether the image is guarded.
-#[unsafe(no_mangle)]
-extern "C" fn kjr_guarded(image: &Loaded) -> bool {
-    image.is_guarded()
-}
-
 /// Calls an image.
 ///
 /// # Safety

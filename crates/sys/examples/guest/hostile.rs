@@ -3,8 +3,8 @@
 use std::mem::offset_of;
 
 use abi::device::{
-    ATTACH, CALL, Call, Diagnosis, IMAGES, INFO, Info, KEEP, LOAD, List, Load, Name, RANGES, READ, Range,
-    Segment, Transfer, UNLOAD, WRITE, load_flag, mode, quiesce, reason,
+    ATTACH, CALL, Call, Diagnosis, IMAGES, INFO, Info, KEEP, LOAD, List, Load, NOTES, Name, Notes, RANGES,
+    READ, Range, SLOTS, Segment, Transfer, UNLOAD, WRITE, load_flag, mode, quiesce, reason,
 };
 use anyhow::{Context as _, Result, ensure};
 use rustix::io::Errno;
@@ -52,7 +52,7 @@ type Answer = Result<(), (Errno, u64)>;
 impl Tester {
     /// Numbers that are no request's.
     fn numbers(&mut self) -> Result<()> {
-        for number in [10, 11, 255].map(|low| 0xb9 << 8 | low).into_iter().chain([
+        for number in [12, 13, 255].map(|low| 0xb9 << 8 | low).into_iter().chain([
             0,
             0x5401,
             LOAD | 0xc008_0000,
@@ -67,18 +67,19 @@ impl Tester {
 
     /// Structures that are too short, too long, of the future, half or not at all there.
     fn sizes(&mut self) -> Result<()> {
-        for (number, size) in STRUCTURES {
-            self.sizes_of(number, size).with_context(|| format!("request {number:#x} of {size} bytes"))?;
+        for (number, first, size) in STRUCTURES {
+            self.sizes_of(number, first, size)
+                .with_context(|| format!("request {number:#x} of {size} bytes"))?;
         }
         Ok(())
     }
 
-    fn sizes_of(&mut self, number: u32, size: usize) -> Result<()> {
+    fn sizes_of(&mut self, number: u32, first: usize, size: usize) -> Result<()> {
         for (told, there, last, expected) in [
             (0, 64, 0, Err(Errno::INVAL)),
             (8, 64, 0, Err(Errno::INVAL)),
-            (size - 8, size, 0, Err(Errno::INVAL)),
-            (size - 1, size, 0, Err(Errno::INVAL)),
+            (first - 8, size, 0, Err(Errno::INVAL)),
+            (first - 1, size, 0, Err(Errno::INVAL)),
             (size + 8, size + 8, 1, Err(Errno::TOOBIG)),
             (4096, 4096, 1, Err(Errno::TOOBIG)),
             (4097, 4096, 0, Err(Errno::TOOBIG)),
@@ -92,8 +93,8 @@ impl Tester {
             let (result, after) = self.ask(number, &words, true, false);
             ensure!(result == expected, "{told} bytes of {there}: {result:?} instead of {expected:?}");
             if expected == Err(Errno::TOOBIG) && number != INFO {
-                let said = diagnosis(&after, size - size_of::<Diagnosis>());
-                let numbers = [told, size, size, 0, 0].map(|number| number as u64);
+                let said = diagnosis(&after, first - size_of::<Diagnosis>());
+                let numbers = [told, first, size, 0, 0].map(|number| number as u64);
                 ensure!(said == Diagnosis { reason: reason::BAD_SIZE, numbers }, "{told} bytes: {said:x?}");
             }
         }
@@ -102,18 +103,19 @@ impl Tester {
             let result = self.arena.ask_at(&self.device, number, address);
             ensure!(result == Err(Errno::FAULT), "at {address:#x}: {result:?}");
         }
-        self.of_the_future(number, size)
+        self.of_other_times(number, first, size)
     }
 
-    /// More bytes than the module knows do not matter if they are zero: the answer is the same.
-    fn of_the_future(&mut self, number: u32, size: usize) -> Result<()> {
-        let answers = [size, size + 8, 4096].map(|told| {
+    /// Fewer bytes than the module knows, down to those of the first version, are as good as zeroes, and so are more:
+    /// the answer is the same.
+    fn of_other_times(&mut self, number: u32, first: usize, size: usize) -> Result<()> {
+        let answers = [first, size, size + 8, 4096].map(|told| {
             let mut words = vec![0; told];
             words[..8].copy_from_slice(&(told as u64).to_le_bytes());
             let (result, after) = self.ask(number, &words, true, false);
-            (result, after[8..size].to_vec())
+            (result, after[8..first].to_vec())
         });
-        ensure!(answers[0] == answers[1] && answers[0] == answers[2], "zeroes matter: {answers:x?}");
+        ensure!(answers.iter().all(|answer| *answer == answers[0]), "zeroes matter: {answers:x?}");
         Ok(())
     }
 
@@ -145,17 +147,19 @@ impl Tester {
     }
 }
 
-/// Every request that has a structure, and the size of that.
-const STRUCTURES: [(u32, usize); 9] = [
-    (INFO, size_of::<Info>()),
-    (LOAD, size_of::<Load>()),
-    (READ, size_of::<Transfer>()),
-    (WRITE, size_of::<Transfer>()),
-    (CALL, size_of::<Call>()),
-    (KEEP, size_of::<Name>()),
-    (ATTACH, size_of::<Name>()),
-    (IMAGES, size_of::<List>()),
-    (RANGES, size_of::<List>()),
+/// Every request that has a structure, and the size of that: in the first version, and now. The diagnosis ends the first.
+const STRUCTURES: [(u32, usize, usize); 11] = [
+    (INFO, Info::FIRST_SIZE as usize, size_of::<Info>()),
+    (LOAD, size_of::<Load>(), size_of::<Load>()),
+    (READ, size_of::<Transfer>(), size_of::<Transfer>()),
+    (WRITE, size_of::<Transfer>(), size_of::<Transfer>()),
+    (CALL, Call::FIRST_SIZE as usize, size_of::<Call>()),
+    (KEEP, size_of::<Name>(), size_of::<Name>()),
+    (ATTACH, size_of::<Name>(), size_of::<Name>()),
+    (IMAGES, size_of::<List>(), size_of::<List>()),
+    (RANGES, size_of::<List>(), size_of::<List>()),
+    (SLOTS, size_of::<List>(), size_of::<List>()),
+    (NOTES, size_of::<Notes>(), size_of::<Notes>()),
 ];
 
 /// Where good destinations are.
@@ -291,7 +295,17 @@ impl Tester {
         let bad_pointer = Err((Errno::FAULT, reason::BAD_POINTER));
         let entry_too_high = Err((Errno::ADDRNOTAVAIL, reason::ENTRY_TOO_HIGH));
         vec![
-            self.with_load("unknown flag", |load| load.flags |= 4, bad_field),
+            self.with_load("unknown flag", |load| load.flags |= 1 << 4, bad_field),
+            self.with_load(
+                "guarded from nowhere",
+                |load| load.flags = load_flag::GUARDED_FROM_THERE,
+                bad_field,
+            ),
+            self.with_load(
+                "guarded in 32-bit mode",
+                |load| (load.flags, load.mode) = (load_flag::GUARD, mode::PROTECTED),
+                bad_field,
+            ),
             self.with_load("all flags", |load| load.flags = u64::MAX, bad_field),
             self.with_load("mode 0", |load| load.mode = 0, bad_field),
             self.with_load("mode 16", |load| load.mode = 16, bad_field),
@@ -442,6 +456,9 @@ impl Tester {
         for level in [4, 64, u64::MAX] {
             self.call("no such level", level, bad_quiesce)?;
         }
+        let late =
+            Call { size: size_of::<Call>() as u64, quiesce: quiesce::NONE, deadline: 1, ..Call::default() };
+        self.expect("a deadline and no guard", CALL, &late, offset_of!(Call, diagnosis), bad_quiesce)?;
         let good = self.good();
         let again = Attempt { what: "again", expected: Err((Errno::BUSY, reason::ALREADY_LOADED)), ..good };
         self.attempt(&again)?;
@@ -565,7 +582,7 @@ impl Tester {
             (0..4).map(|_| Segment { buf: odd(), bufsz: odd(), mem: odd(), memsz: odd() }).collect();
         let words = [(); 24].map(|()| odd());
         self.arena.put(&segments.iter().flat_map(bytes).collect::<Vec<u8>>());
-        let (number, size) = STRUCTURES[(numbers.next() % 9) as usize];
+        let (number, _, size) = STRUCTURES[(numbers.next() % 11) as usize];
         if numbers.next() % 4 == 0 {
             let load =
                 Load { segments: self.arena.buffer(), segment_count: numbers.next() % 3 + 1, ..good.load };
