@@ -6,12 +6,16 @@
 //! | [`refusal`] | what the module says when it refuses, in words |
 //! | [`terminal`] | the width of a terminal |
 //! | [`clock`] | the clock that images are stamped with |
+//! | [`window`] | parts of the kernel's files as memory |
+//! | [`holes`] | where a sparse file has data |
 
 pub mod clock;
 pub mod device;
+pub mod holes;
 mod name;
 pub mod refusal;
 pub mod terminal;
+pub mod window;
 
 pub use device::{Device, Error};
 pub use name::{BadName, ImageName};
