@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::kernels::{self, STOCK};
 use crate::test_task::{Step, Verdict};
-use crate::{fuzz_task, module, program, tree};
+use crate::{dump_readers, fuzz_task, module, program, tree};
 
 /// The quick checks first, then the module for every kernel.
 pub(crate) fn before_stories() -> Vec<Step> {
@@ -35,7 +35,8 @@ pub(crate) fn after_stories(soak: bool) -> Result<Vec<Step>> {
     let fuzz = targets
         .into_iter()
         .map(|name| Step::new(format!("fuzz/{name}"), move || fuzz_task::check(&name, seconds).into()));
-    Ok(fuzz.chain([Step::new("miri", miri)]).collect())
+    let readers = if soak { dump_readers::steps() } else { Vec::new() };
+    Ok(fuzz.chain(readers).chain([Step::new("miri", miri)]).collect())
 }
 
 /// Builds it, has objtool look at it, and checks instructions, relocations and symbols.
