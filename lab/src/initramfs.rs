@@ -6,22 +6,47 @@ use std::process::Command;
 use crate::cpio::Tree;
 use crate::drivers::{self, Driver, Drivers};
 use crate::vm::Vm;
-use crate::{Error, Job, Result};
+use crate::{Error, Job, Kernel, Product, Result};
 
 /// What the virtual machine's own devices need.
 const DRIVERS: [&str; 3] = ["virtio_pci", "virtio_blk", "virtio_net"];
 /// What further devices a user of the lab may plug in, where the kernel has the driver.
 const MORE_DRIVERS: [&str; 5] = ["ahci", "sd_mod", "nvme", "e1000e", "xhci_pci"];
+/// Below the folder of a kernel's modules.
+const OWN_MODULE: &str = "extra/kjump.ko";
 /// The other names the program answers to.
 const NAMES: [&str; 3] = ["kexec", "makedumpfile", "vmcore-dmesg"];
 
-pub(crate) fn build(vm: &Vm, job: &Job) -> Result<Tree> {
+/// Where a guest finds the kernel that is to follow its own.
+pub const NEXT_KERNEL: &str = "/boot/next";
+/// Where a guest finds the root file system of the kernel that is to follow its own.
+pub const NEXT_INITRD: &str = "/boot/next.cpio";
+
+/// The root file system, with that of the next kernel in it if one is to follow.
+pub(crate) fn write(vm: &Vm, job: &Job, file: &Path) -> Result<()> {
+    let mut tree = build(vm, job)?;
+    if let Some(next) = &vm.successor {
+        let archive = file.with_extension("next.cpio");
+        build(&vm.as_successor(), next)?.write(&archive)?;
+        let bytes = std::fs::read(&archive).map_err(Error::file("read", &archive))?;
+        tree.bytes(NEXT_INITRD, 0o600, bytes);
+        std::fs::remove_file(&archive).map_err(Error::file("remove", &archive))?;
+        tree.host_file(NEXT_KERNEL, &vm.kernel_that_follows().image())?;
+    }
+    tree.write(file)
+}
+
+fn build(vm: &Vm, job: &Job) -> Result<Tree> {
     let mut tree = Tree::default();
     base(&mut tree);
     busybox(&mut tree, &vm.kit.busybox)?;
     tree.host_file("/init", &vm.kit.agent)?;
-    let drivers = drivers_of(vm)?;
-    modules(&mut tree, vm, &drivers)?;
+    let drivers = drivers_of(&vm.kernel, &vm.drivers)?;
+    modules(&mut tree, &vm.kernel, &vm.product, &drivers)?;
+    tree.bytes("/lab/modules", 0o600, loading_order(vm, &drivers));
+    for (kernel, product) in &vm.peers {
+        peer(&mut tree, vm, kernel, product)?;
+    }
     product(&mut tree, vm)?;
     job.put_into(&mut tree);
     tree.bytes("/lab/disks", 0o600, vm.disks.len().to_string());
@@ -56,42 +81,55 @@ fn busybox(tree: &mut Tree, program: &Path) -> Result<()> {
     tree.host_file("/bin/busybox", program)
 }
 
-fn drivers_of(vm: &Vm) -> Result<Vec<Driver>> {
-    let all = Drivers::of(&vm.kernel)?;
+fn drivers_of(kernel: &Kernel, more: &[String]) -> Result<Vec<Driver>> {
+    let all = Drivers::of(kernel)?;
     let there = MORE_DRIVERS.iter().filter(|name| all.has(name));
-    let wanted: Vec<String> = DRIVERS
-        .iter()
-        .chain(there)
-        .map(|name| (*name).to_owned())
-        .chain(vm.drivers.iter().cloned())
-        .collect();
+    let wanted: Vec<String> =
+        DRIVERS.iter().chain(there).map(|name| (*name).to_owned()).chain(more.iter().cloned()).collect();
     all.with_needs(&wanted)
 }
 
-/// The drivers where modprobe looks for them, and the list the agent loads them by.
-fn modules(tree: &mut Tree, vm: &Vm, drivers: &[Driver]) -> Result<()> {
-    let root = format!("/lib/modules/{}", vm.kernel.release);
-    let mut order = String::new();
+/// The drivers, and what was built for the kernel, where modprobe looks for them.
+fn modules(tree: &mut Tree, kernel: &Kernel, product: &Product, drivers: &[Driver]) -> Result<()> {
+    let root = folder(kernel);
     for driver in drivers {
         tree.bytes(&format!("{root}/{}", driver.file), 0o644, driver.bytes.as_slice());
-        order += &format!("{root}/{}\n", driver.file);
     }
     let mut dependencies = drivers::dependency_file(drivers);
-    if let Some(module) = &vm.product.module {
-        tree.host_file(&format!("{root}/extra/kjump.ko"), module)?;
-        dependencies += "extra/kjump.ko:\n";
-        order += &if vm.load_module { format!("{root}/extra/kjump.ko\n") } else { String::new() };
+    if let Some(module) = &product.module {
+        tree.host_file(&format!("{root}/{OWN_MODULE}"), module)?;
+        dependencies += &format!("{OWN_MODULE}:\n");
     }
-    if let Some(sample) = &vm.product.sample {
+    if let Some(sample) = &product.sample {
         tree.host_file(&format!("{root}/extra/kjump_sample.ko"), sample)?;
-        dependencies += "extra/kjump_sample.ko: extra/kjump.ko\n";
+        dependencies += &format!("extra/kjump_sample.ko: {OWN_MODULE}\n");
     }
-    tree.bytes("/lab/modules", 0o600, order);
     tree.bytes(&format!("{root}/modules.dep"), 0o644, dependencies);
     for name in ["modules.builtin", "modules.order"] {
-        tree.host_file(&format!("{root}/{name}"), &vm.kernel.modules().join(name))?;
+        tree.host_file(&format!("{root}/{name}"), &kernel.modules().join(name))?;
     }
     Ok(())
+}
+
+fn folder(kernel: &Kernel) -> String {
+    format!("/lib/modules/{}", kernel.release)
+}
+
+/// The list that the agent loads modules by.
+fn loading_order(vm: &Vm, drivers: &[Driver]) -> String {
+    let own = (vm.load_module && vm.product.module.is_some()).then_some(OWN_MODULE);
+    let files = drivers.iter().map(|driver| driver.file.as_str()).chain(own);
+    files.map(|file| format!("{}/{file}\n", folder(&vm.kernel))).collect()
+}
+
+/// A kernel to boot beside the running one, as if its packages were installed.
+fn peer(tree: &mut Tree, vm: &Vm, kernel: &Kernel, product: &Product) -> Result<()> {
+    tree.directory("/boot", 0o755);
+    tree.host_file(&format!("/boot/vmlinuz-{}", kernel.release), &kernel.image())?;
+    if kernel.release == vm.kernel.release {
+        return Ok(());
+    }
+    modules(tree, kernel, product, &drivers_of(kernel, &vm.drivers)?)
 }
 
 fn product(tree: &mut Tree, vm: &Vm) -> Result<()> {

@@ -24,6 +24,7 @@ mod qemu;
 mod vm;
 
 pub use error::{Error, Result};
+pub use initramfs::{NEXT_INITRD, NEXT_KERNEL};
 pub use job::Job;
 pub use kernel::Kernel;
 pub use kit::{Kit, Product};

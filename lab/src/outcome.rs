@@ -68,6 +68,7 @@ impl Ended {
     /// It was another.
     #[track_caller]
     pub fn exited(self, status: u8) -> Outcome {
+        assert!(!self.0.alone, "the next kernel never spoke\n{}", self.0.all());
         assert_eq!(self.0.status, status, "wrong exit status\n{}", self.0.all());
         self.0
     }
@@ -84,6 +85,8 @@ impl Ended {
 pub struct Outcome {
     /// The command's exit status; 128 and the signal's number if a signal ended it.
     pub status: u8,
+    /// Whether another kernel was to follow, and none spoke: the rest is the first one's.
+    pub alone: bool,
     /// Its standard output, if it was to be remembered.
     pub out: Vec<u8>,
     /// Its standard error, likewise.

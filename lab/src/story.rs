@@ -48,15 +48,42 @@ impl Inventory {
     }
 }
 
-/// A machine with a kernel of this name and everything that was built for it.
+/// Pairs of kernels: one that runs, and one that is booted beside it.
+pub const PAIRS: &[&str] = &["6.1+6.1", "6.12+6.12", "6.1+6.12", "6.12+6.1"];
+
+/// The kernels that a story is told on: `6.1`, or `6.1+6.12` if 6.12 is booted beside 6.1.
+pub fn kernels_of(on: &str) -> impl Iterator<Item = &str> {
+    on.split('+')
+}
+
+/// A machine with a kernel of this name and everything that was built for it; of several names, the first is that of the
+/// running one, and the others are there to be booted beside it ([`Vm::beside`]).
 ///
 /// # Panics
 /// Outside a story, or when the kernel is not among those the story was declared for.
 #[track_caller]
-pub fn vm(kernel: &str) -> Vm {
+pub fn vm(on: &str) -> Vm {
     let inventory = Inventory::of_the_environment().expect("stories are run by `cargo xtask test vm`");
-    let (dir, product) = &inventory.kernels[kernel];
-    Vm::new(Kernel::open(dir).expect("the inventory names a kernel"), product.clone(), inventory.kit)
+    let mut kernels = kernels_of(on).map(|name| {
+        let (dir, product) = &inventory.kernels[name];
+        (Kernel::open(dir).expect("the inventory names a kernel"), product.clone())
+    });
+    let (running, product) = kernels.next().expect("a story is told on a kernel");
+    kernels.fold(Vm::new(running, product, inventory.kit.clone()), |vm, (kernel, product)| {
+        vm.beside(kernel, product)
+    })
+}
+
+/// What the last of these kernels calls itself.
+///
+/// # Panics
+/// As [`vm`].
+#[must_use]
+#[track_caller]
+pub fn release_of_last(on: &str) -> String {
+    let inventory = Inventory::of_the_environment().expect("stories are run by `cargo xtask test vm`");
+    let name = kernels_of(on).last().expect("a story is told on a kernel");
+    Kernel::open(&inventory.kernels[name].0).expect("the inventory names a kernel").release
 }
 
 /// The bzImage of a kernel of this name.
@@ -70,8 +97,21 @@ pub fn kernel_file(kernel: &str) -> PathBuf {
     Kernel::open(&inventory.kernels[kernel].0).expect("the inventory names a kernel").image()
 }
 
-/// A root file system with busybox, the program and the module for this kernel, and an `/init` of these words for
-/// busybox' shell.
+/// A program that checks and measures in a guest of this kernel.
+///
+/// # Panics
+/// As [`vm`], and when there is none of this name.
+#[must_use]
+#[track_caller]
+pub fn instrument(kernel: &str, name: &str) -> PathBuf {
+    let inventory = Inventory::of_the_environment().expect("stories are run by `cargo xtask test vm`");
+    let (_, product) = &inventory.kernels[kernel];
+    let found = product.instruments.iter().find(|program| program.ends_with(name));
+    found.expect("the instrument is built").clone()
+}
+
+/// A root file system with busybox, the program, the module for this kernel, `/hang.ko`, which hangs it, and an `/init`
+/// of these words for busybox' shell.
 ///
 /// # Errors
 /// A part of it cannot be read.
@@ -90,6 +130,9 @@ pub fn small_root(kernel: &str, init: &str) -> Result<Tree> {
     tree.host_file("/bin/busybox", &inventory.kit.busybox)?;
     tree.host_file("/bin/kjump", product.kjump.as_ref().expect("the program is built"))?;
     tree.host_file("/kjump.ko", product.module.as_ref().expect("the module is built"))?;
+    if let Some(sample) = &product.sample {
+        tree.host_file("/hang.ko", &sample.with_file_name("kjump_hang.ko"))?;
+    }
     tree.bytes("/init", 0o755, format!("#!/bin/busybox sh\n{init}"));
     Ok(tree)
 }

@@ -28,6 +28,7 @@ pub enum Machine {
 pub struct Vm {
     pub(crate) kernel: Kernel,
     pub(crate) product: Product,
+    pub(crate) peers: Vec<(Kernel, Product)>,
     pub(crate) kit: Kit,
     pub(crate) processors: u32,
     pub(crate) mebibytes: u32,
@@ -41,28 +42,38 @@ pub struct Vm {
     pub(crate) load_module: bool,
     pub(crate) drivers: Vec<String>,
     pub(crate) arguments: Vec<String>,
+    pub(crate) successor: Option<Job>,
 }
 
 impl Vm {
-    /// One processor, 512 MiB, 120 s, no disk.
+    /// One processor, 512 MiB, 300 s, no disk.
     pub fn new(kernel: Kernel, product: Product, kit: Kit) -> Self {
         Self {
             kernel,
             product,
+            peers: Vec::new(),
             kit,
             processors: 1,
             mebibytes: 512,
             disks: Vec::new(),
             append: Vec::new(),
             files: Vec::new(),
-            timeout: Duration::from_secs(120),
+            timeout: Duration::from_secs(300),
             processor: "max".to_owned(),
             accelerator: ACCELERATOR.to_owned(),
             machine: Machine::default(),
             load_module: true,
             drivers: Vec::new(),
             arguments: Vec::new(),
+            successor: None,
         }
+    }
+
+    /// One more kernel, to be booted beside the running one: `/boot/vmlinuz-RELEASE`, and its drivers and the module in
+    /// `/lib/modules/RELEASE`, for `kjump initramfs`.
+    pub fn beside(mut self, kernel: Kernel, product: Product) -> Self {
+        self.peers.push((kernel, product));
+        self
     }
 
     /// The number of processors.
@@ -145,6 +156,25 @@ impl Vm {
     pub fn qemu(mut self, argument: impl Into<String>) -> Self {
         self.arguments.push(argument.into());
         self
+    }
+
+    /// Another kernel is to follow the first, by kexec or in a crash: the last of those [beside](Self::beside) it, or else
+    /// the same, and a root file system with this job are in the guest, as [`NEXT_KERNEL`](crate::NEXT_KERNEL) and [`NEXT_INITRD`](crate::NEXT_INITRD), and it is
+    /// the exit status of that job that counts. The first kernel's job ends when the next one speaks.
+    pub fn successor(mut self, job: Job) -> Self {
+        self.successor = Some(job);
+        self
+    }
+
+    /// The machine as the next kernel finds it: the program, the drivers of the machine, and nothing else.
+    pub(crate) fn as_successor(&self) -> Self {
+        let product = Product { kjump: self.product.kjump.clone(), ..Product::default() };
+        let kernel = self.kernel_that_follows().clone();
+        Self { kernel, product, peers: Vec::new(), files: Vec::new(), successor: None, ..self.clone() }
+    }
+
+    pub(crate) fn kernel_that_follows(&self) -> &Kernel {
+        self.peers.last().map_or(&self.kernel, |(kernel, _)| kernel)
     }
 
     /// Starts the machine, runs a line of shell in it, and remembers what it says.

@@ -14,6 +14,9 @@ const MARK: u8 = 0xA5;
 const HEAD: usize = 8;
 const CHECK: usize = 4;
 
+/// So many bytes that make no frame are damage, whoever speaks.
+const PATIENCE: usize = 1 << 16;
+
 /// The most bytes one frame carries.
 pub const MOST: usize = 4096;
 
@@ -61,6 +64,7 @@ impl Encoder {
 pub struct Decoder {
     pending: Vec<u8>,
     next: u32,
+    successor: bool,
 }
 
 impl Decoder {
@@ -74,10 +78,40 @@ impl Decoder {
             self.skip_noise();
         }
         let mut frames = Vec::new();
-        while let Some(frame) = self.first()? {
-            frames.push(frame);
+        loop {
+            match self.first() {
+                Ok(Some(frame)) => frames.push(frame),
+                _ if self.gives_way() => {}
+                Ok(None) => return Ok(frames),
+                // The rest of the frame that never came may be the start of another agent's first.
+                Err(_) if self.successor && self.pending.len() < PATIENCE => return Ok(frames),
+                Err(damage) => return Err(damage),
+            }
         }
-        Ok(frames)
+    }
+
+    /// Another agent may begin to speak, in the middle of the first one's frame at worst.
+    pub fn expect_successor(&mut self) {
+        self.successor = true;
+    }
+
+    /// Whether another agent was expected and has not spoken.
+    #[must_use]
+    pub fn waits(&self) -> bool {
+        self.successor
+    }
+
+    /// A first `Hello` is always the same bytes: from there on another agent speaks.
+    fn gives_way(&mut self) -> bool {
+        if !self.successor || self.next == 0 {
+            return false;
+        }
+        let hello = Encoder::default().frame(Kind::Hello, b"");
+        let start = self.pending.windows(hello.len()).position(|bytes| bytes == hello);
+        let Some(start) = start else { return false };
+        self.pending.drain(..start);
+        (self.next, self.successor) = (0, false);
+        true
     }
 
     /// The firmware and the serial driver may touch the port before the agent owns it.
@@ -149,6 +183,27 @@ mod tests {
             let ended = got.as_ref().is_ok_and(|frames| frames.iter().any(|(kind, _)| *kind == Kind::Exit));
             assert!(!ended, "byte {lost} of {} was lost: {got:?}", line.len());
         }
+    }
+
+    #[test]
+    fn another_agent_speaks_in_the_middle_of_a_frame() {
+        let mut first = Encoder::default();
+        let mut line = first.frame(Kind::Hello, b"");
+        line.extend(first.frame(Kind::Out, b"before"));
+        let cut = first.frame(Kind::Out, b"never ended");
+        line.extend(&cut[..cut.len() - 3]);
+        let mut second = Encoder::default();
+        line.extend([second.frame(Kind::Hello, b""), second.frame(Kind::Exit, &[3])].concat());
+        for size in 1..line.len() {
+            let mut decoder = Decoder::default();
+            decoder.expect_successor();
+            let got: Vec<_> = line.chunks(size).flat_map(|chunk| decoder.take(chunk).unwrap()).collect();
+            let hello = || (Kind::Hello, vec![]);
+            let said = (Kind::Out, b"before".to_vec());
+            assert_eq!(got, [hello(), said, hello(), (Kind::Exit, vec![3])]);
+            assert!(!decoder.waits());
+        }
+        assert!(Decoder::default().take(&line).is_err());
     }
 
     #[test]

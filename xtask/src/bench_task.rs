@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::{call_bench, dump_bench, program};
+use crate::{call_bench, dump_bench, program, switch_bench};
 
 /// Measure something
 #[derive(Args)]
@@ -63,6 +63,12 @@ const BENCHES: &[Bench] = &[
         about: "saving memory images, beside makedumpfile: time, memory, size",
         meaning: dump_bench::MEANING,
         measure: dump_bench::figures,
+    },
+    Bench {
+        name: "switch",
+        about: "going to another kernel and back in a virtual machine: by phase, beside a plain suspend",
+        meaning: switch_bench::MEANING,
+        measure: |args| switch_bench::figures(&args.kernel),
     },
 ];
 

@@ -36,7 +36,9 @@ pub(crate) fn after_stories(soak: bool) -> Result<Vec<Step>> {
         .into_iter()
         .map(|name| Step::new(format!("fuzz/{name}"), move || fuzz_task::check(&name, seconds).into()));
     let readers = if soak { dump_readers::steps() } else { Vec::new() };
-    Ok(fuzz.chain(readers).chain([Step::new("miri", miri)]).collect())
+    // It takes longest, so it goes first.
+    let all = [Step::new("miri", miri)].into_iter().chain(fuzz);
+    Ok(all.map(Step::beside_others).chain(readers).collect())
 }
 
 /// Builds it, has objtool look at it, and checks instructions, relocations and symbols.

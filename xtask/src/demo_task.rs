@@ -6,6 +6,7 @@
 mod account;
 mod chapters;
 mod facts;
+mod switch;
 
 use std::fs;
 use std::io;
@@ -13,8 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use clap::Args;
-use lab::{Job, Listener};
+use clap::{Args, Subcommand};
+use lab::{Job, Listener, Vm};
 
 use crate::{kernels, product, program, tree};
 use account::Account;
@@ -27,6 +28,21 @@ pub(crate) struct DemoArgs {
     /// The kernel: see `cargo xtask lab --list`
     #[arg(long, default_value = "6.1")]
     kernel: String,
+    #[command(subcommand)]
+    what: Option<What>,
+}
+
+#[derive(Subcommand)]
+enum What {
+    Switch(SwitchArgs),
+}
+
+/// Boot a second stock kernel beside the first, and let the two take turns
+#[derive(Args)]
+struct SwitchArgs {
+    /// The second kernel
+    #[arg(long, default_value = "6.12")]
+    beside: String,
 }
 
 /// Memory that the kernel leaves alone, so that what it holds is known: the window is 2 MiB at 256 MiB.
@@ -68,6 +84,13 @@ part end
 /// # Errors
 /// Something does not build, or the guest does not run to its end.
 pub(crate) fn run(args: &DemoArgs) -> Result<bool> {
+    match &args.what {
+        None => calls(args),
+        Some(What::Switch(switch)) => switch::run(&args.kernel, &switch.beside),
+    }
+}
+
+fn calls(args: &DemoArgs) -> Result<bool> {
     println!(
         "Building what is not up to date: kjump, its module for Debian's kernel {}, payloads.",
         args.kernel
@@ -75,15 +98,26 @@ pub(crate) fn run(args: &DemoArgs) -> Result<bool> {
     let vm = product::vm(&args.kernel)?;
     let (window, disk) = (random_file("window", WINDOW_BYTES)?, random_file("disk", DISK_BYTES)?);
     let release = kernels::get(&args.kernel)?.release;
-    let facts = Facts { release, window: sha256(&window)?, disk: sha256(&disk)? };
+    let facts = Facts { release, window: sha256(&window)?, disk: sha256(&disk)?, ..Facts::default() };
     println!("Booting the kernel as Debian ships it, in QEMU with 2 processors and a disk.");
+    let vm = vm.smp(2).file(&window, "/window").append(WINDOW).timeout(Duration::from_secs(170));
+    tell(&vm, &Job::shell(SCRIPT), &disk, Account::new(facts, CHAPTERS), chapters::kernel_log)
+}
+
+/// Runs the job in the machine with this disk, and tells what came of it; answers whether all was as it must be.
+fn tell(
+    vm: &Vm,
+    job: &Job,
+    disk: &Path,
+    mut account: Account,
+    check_log: fn(&mut Account, &str),
+) -> Result<bool> {
     let start = Instant::now();
-    let vm = vm.smp(2).disk(&disk).file(&window, "/window").append(WINDOW).timeout(Duration::from_secs(170));
-    let mut account = Account::new(facts, CHAPTERS);
-    match vm.stream(&Job::shell(SCRIPT), &mut account) {
+    match vm.clone().disk(disk).stream(job, &mut account) {
         Ok(ended) => {
             let outcome = ended.somehow();
-            account.check_end(outcome.status, &outcome.kernel_log(), &sha256(&disk)?);
+            check_log(&mut account, &outcome.kernel_log());
+            account.check_end(outcome.status, &sha256(disk)?);
             let seconds = start.elapsed().as_secs_f64();
             println!("\nThe machine ran for {seconds:.0} s; its kernel's log is {}", outcome.log.display());
         }

@@ -25,6 +25,9 @@ pub(crate) struct LabArgs {
     /// The kernel: see --list
     #[arg(long, value_name = "NAME", required_unless_present = "list")]
     kernel: Option<String>,
+    /// One more kernel, to be booted beside it: /boot/vmlinuz-* and /lib/modules/*
+    #[arg(long, value_name = "NAME")]
+    beside: Vec<String>,
     /// Name the kernels
     #[arg(long)]
     list: bool,
@@ -123,6 +126,7 @@ fn vm(args: &LabArgs) -> Result<Vm> {
     let vm = args.append.iter().fold(vm, Vm::append);
     let vm = args.driver.iter().fold(vm, Vm::driver);
     let vm = args.qemu.iter().fold(vm, Vm::qemu);
+    let vm = args.beside.iter().try_fold(vm, |vm, name| product::beside(vm, name))?;
     Ok(args.file.iter().try_fold(vm, |vm, pair| vm.pair(pair))?)
 }
 

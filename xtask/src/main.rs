@@ -20,11 +20,14 @@ mod material;
 mod module;
 mod packages;
 mod payloads;
+mod peers;
 mod product;
 mod program;
 mod stories;
+mod switch_bench;
 mod test_task;
 mod tree;
+mod vmcore_task;
 
 use std::process::ExitCode;
 
@@ -44,6 +47,7 @@ enum Task {
     Test(test_task::TestArgs),
     Lab(Box<lab_task::LabArgs>),
     Bench(bench_task::BenchArgs),
+    Vmcore(vmcore_task::VmcoreArgs),
     Fuzz(fuzz_task::FuzzArgs),
     Build(build_task::BuildArgs),
     Docs(docs_task::DocsArgs),
@@ -64,6 +68,7 @@ fn main() -> ExitCode {
         Task::Test(args) => code(test_task::run(&args)),
         Task::Lab(args) => lab_task::run(*args),
         Task::Bench(args) => code(bench_task::run(&args).map(|()| true)),
+        Task::Vmcore(args) => code(vmcore_task::run(&args).map(|()| true)),
         Task::Fuzz(args) => code(fuzz_task::run(&args).map(|()| true)),
         Task::Build(args) => code(build_task::run(&args).map(|()| true)),
         Task::Docs(args) => code(docs_task::run(&args).map(|()| true)),

@@ -34,6 +34,16 @@ pub(crate) fn vm(kernel: &str) -> Result<Vm> {
     Ok(Vm::new(kernel, product, kit()?))
 }
 
+/// The same machine with one more kernel in it, and what was built for that.
+///
+/// # Errors
+/// As for [`vm`].
+pub(crate) fn beside(vm: Vm, kernel: &str) -> Result<Vm> {
+    let kernel = kernels::get(kernel)?;
+    let product = product_for(&kernel)?;
+    Ok(vm.beside(kernel, product))
+}
+
 /// What the lab needs in a guest besides the product.
 ///
 /// # Errors

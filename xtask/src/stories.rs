@@ -1,13 +1,13 @@
 //! The stories of `lab/tests/stories`, each a step of its own for every kernel it holds on.
 
-use std::cell::OnceCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
-use lab::story::{INVENTORY, Inventory};
+use lab::story::{INVENTORY, Inventory, kernels_of};
+use serde_json::Value;
 
 use crate::checks::said;
 use crate::test_task::{Step, Verdict};
@@ -18,10 +18,11 @@ use crate::{kernels, product, program, tree};
 /// # Errors
 /// The stories do not build.
 pub(crate) fn all(filter: &str, soak: bool) -> Result<Vec<Step>> {
-    let told: Vec<_> = list()?.into_iter().filter(|told| told.step().contains(filter)).collect();
+    let program = build()?;
+    let told: Vec<_> = list(&program)?.into_iter().filter(|told| told.step().contains(filter)).collect();
     let (told, long): (Vec<_>, Vec<_>) = told.into_iter().partition(|told| soak || !told.long);
     let kernels: Vec<String> = told.iter().map(|told| told.kernel.clone()).collect();
-    let shelf = Rc::new(Shelf { kernels, inventory: OnceCell::new() });
+    let shelf = Arc::new(Shelf { program, kernels, inventory: Mutex::new(None) });
     let steps = told.into_iter().map(|told| told.into_step(&shelf));
     let skipped = long
         .into_iter()
@@ -40,36 +41,42 @@ impl Told {
         format!("vm/{}/{}", self.kernel, self.name)
     }
 
-    fn into_step(self, shelf: &Rc<Shelf>) -> Step {
-        let shelf = Rc::clone(shelf);
-        Step::new(self.step(), move || match shelf.inventory() {
+    fn into_step(self, shelf: &Arc<Shelf>) -> Step {
+        let (name, shelf) = (self.step(), Arc::clone(shelf));
+        let tell = move || match shelf.inventory() {
             Err(error) => Verdict::Failed(format!("{error:#}")),
-            Ok(inventory) => said(program_of_stories(inventory).args([&self.name, &self.kernel])),
-        })
+            Ok(inventory) => {
+                said(Command::new(&shelf.program).env(INVENTORY, inventory).args([&self.name, &self.kernel]))
+            }
+        };
+        // All processors of a guest are one thread of the host.
+        Step::new(name, tell).beside_others()
     }
 }
 
 /// What the stories need, fetched and built when the first of them is told.
 struct Shelf {
+    /// The program that tells them.
+    program: PathBuf,
     kernels: Vec<String>,
-    inventory: OnceCell<PathBuf>,
+    inventory: Mutex<Option<PathBuf>>,
 }
 
 impl Shelf {
-    fn inventory(&self) -> Result<&Path> {
-        if self.inventory.get().is_none() {
-            let path = self.fill()?;
-            return Ok(self.inventory.get_or_init(|| path));
+    fn inventory(&self) -> Result<PathBuf> {
+        let mut inventory = self.inventory.lock().unwrap_or_else(PoisonError::into_inner);
+        if inventory.is_none() {
+            *inventory = Some(self.fill()?);
         }
-        self.inventory.get().map(PathBuf::as_path).context("the inventory was just made")
+        inventory.clone().context("the inventory was just made")
     }
 
     fn fill(&self) -> Result<PathBuf> {
         let mut built = BTreeMap::new();
-        for name in &self.kernels {
+        for name in self.kernels.iter().flat_map(|on| kernels_of(on)) {
             if !built.contains_key(name) {
                 let kernel = kernels::get(name)?;
-                built.insert(name.clone(), (kernel.dir().to_owned(), product::product_for(&kernel)?));
+                built.insert(name.to_owned(), (kernel.dir().to_owned(), product::product_for(&kernel)?));
             }
         }
         let path = tree::target().join(format!("stories-{}.json", std::process::id()));
@@ -80,15 +87,35 @@ impl Shelf {
 
 impl Drop for Shelf {
     fn drop(&mut self) {
-        if let Some(path) = self.inventory.get() {
+        if let Ok(Some(path)) = self.inventory.get_mut() {
             // Nobody reads it any more.
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
-fn list() -> Result<Vec<Told>> {
-    let text = program::read(program_of_stories(Path::new("none")).arg("--list"))?;
+/// Builds the program that tells the stories, and answers with its path.
+fn build() -> Result<PathBuf> {
+    let mut cargo = program::cargo();
+    cargo.args([
+        "test",
+        "--quiet",
+        "--package",
+        "lab",
+        "--test",
+        "stories",
+        "--no-run",
+        "--message-format=json",
+    ]);
+    let said = program::read(&mut cargo)?;
+    let messages = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let built = messages.filter(|message| message["target"]["name"] == "stories");
+    let mut programs = built.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
+    programs.next().context("cargo does not say where it put the program of stories")
+}
+
+fn list(program: &Path) -> Result<Vec<Told>> {
+    let text = program::read(Command::new(program).env(INVENTORY, "none").arg("--list"))?;
     text.lines().map(told).collect()
 }
 
@@ -99,10 +126,4 @@ fn told(line: &str) -> Result<Told> {
         }
         _ => bail!("a story is listed as {line:?}"),
     }
-}
-
-fn program_of_stories(inventory: &Path) -> Command {
-    let mut cargo = program::cargo();
-    cargo.args(["test", "--quiet", "--package", "lab", "--test", "stories", "--"]).env(INVENTORY, inventory);
-    cargo
 }

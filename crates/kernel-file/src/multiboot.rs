@@ -1,6 +1,11 @@
-//! The headers by which a kernel says that it speaks multiboot: specifications 0.6.96 and 2.0, section 3.1.
+//! The headers by which a kernel says that it speaks multiboot, and what they say of how it is loaded: specifications 0.6.96
+//! and 2.0, section 3.1.
+
+mod load;
 
 use abi::Field;
+
+pub use load::{Image, load};
 
 /// A version of the specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

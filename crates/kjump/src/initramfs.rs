@@ -59,6 +59,22 @@ fn plan(parts: Parts, version: &str, disk: Option<&Disk>, command: &[OsString]) 
     Ok(entries)
 }
 
+/// An archive, not compressed, of files and folders of the host.
+pub(crate) fn archive_of(pairs: &[Pair]) -> anyhow::Result<Vec<u8>> {
+    let added = host::added(pairs)?;
+    let mut entries = Entries::default();
+    // It is unpacked over another root file system, whose folders get the modes that are said here.
+    for (folder, mode) in [("/root", 0o700), ("/tmp", 0o1777)] {
+        if added.iter().any(|(name, _)| name.starts_with(&format!("{folder}/"))) {
+            entries.add(folder, Content::Folder.with_mode(mode))?;
+        }
+    }
+    for (name, entry) in added {
+        entries.add(&name, entry)?;
+    }
+    archive::pack(&entries)
+}
+
 fn base(entries: &mut Entries) -> anyhow::Result<()> {
     for name in ["/proc", "/sys", "/dev", "/run", "/mnt", "/etc"] {
         entries.add(name, Content::Folder.with_mode(0o755))?;

@@ -1,8 +1,11 @@
 //! What the running kernel was told when it was booted, and a next one must be told too:
-//! `/sys/kernel/boot_params/data` (`Documentation/ABI/testing/sysfs-kernel-boot_params`) and `/sys/firmware/efi/systab`.
+//! `/sys/kernel/boot_params` (`Documentation/ABI/testing/sysfs-kernel-boot_params`) and `/sys/firmware/efi/systab`.
 
 use abi::boot_params::{ACPI_RSDP_ADDR, SCREEN_INFO_SIZE, SIZE};
 
+use plan::SetupData;
+
+use crate::firmware_map::parse_address;
 use crate::root::Root;
 use crate::{Error, Fact, Garbled};
 
@@ -13,6 +16,8 @@ pub struct BootData {
     pub rsdp: Option<u64>,
     /// `screen_info`: where the picture is.
     pub screen: Option<[u8; SCREEN_INFO_SIZE]>,
+    /// `boot_params` wholly.
+    pub params: Vec<u8>,
 }
 
 pub(crate) fn read(root: &Root) -> Fact<BootData> {
@@ -23,6 +28,22 @@ pub(crate) fn read(root: &Root) -> Fact<BootData> {
         data.rsdp = root.text("/sys/firmware/efi/systab").ok().as_deref().and_then(rsdp_of_systab);
     }
     Ok(data)
+}
+
+/// The running kernel's setup_data, in the order of its numbers.
+pub(crate) fn read_setup_data(root: &Root) -> Fact<Vec<SetupData>> {
+    const FOLDER: &str = "/sys/kernel/boot_params/setup_data";
+    let mut names = match root.names(FOLDER) {
+        Err(Error::Absent { .. }) => return Ok(Vec::new()),
+        other => other?,
+    };
+    names.sort_by_key(|name| (name.len(), name.clone()));
+    let fact = |name: &String| {
+        let kind = root.parse(&format!("{FOLDER}/{name}/type"), parse_address)?;
+        let kind = u32::try_from(kind).unwrap_or(0);
+        Ok(SetupData { kind, bytes: root.bytes(&format!("{FOLDER}/{name}/data"))? })
+    };
+    names.iter().map(fact).collect()
 }
 
 /// Parses a `boot_params`.
@@ -37,7 +58,11 @@ pub fn parse(bytes: &[u8]) -> Result<BootData, Garbled> {
         .first_chunk()
         .copied()
         .filter(|screen: &[u8; SCREEN_INFO_SIZE]| screen.iter().any(|&byte| byte != 0));
-    Ok(BootData { rsdp: ACPI_RSDP_ADDR.read(bytes).filter(|&address| address != 0), screen })
+    Ok(BootData {
+        rsdp: ACPI_RSDP_ADDR.read(bytes).filter(|&address| address != 0),
+        screen,
+        params: bytes.to_vec(),
+    })
 }
 
 /// The root pointer among the tables of EFI: that of ACPI 2.0 if there is one.
@@ -56,7 +81,7 @@ mod tests {
     #[test]
     fn what_is_zero_was_not_told() {
         let mut bytes = [0; SIZE];
-        assert_eq!(parse(&bytes), Ok(BootData::default()));
+        assert_eq!(parse(&bytes), Ok(BootData { params: vec![0; SIZE], ..BootData::default() }));
         assert!(ACPI_RSDP_ADDR.write(&mut bytes, 0x7fbf_e014));
         bytes[15] = 0x70;
         let data = parse(&bytes).unwrap();

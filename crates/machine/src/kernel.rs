@@ -66,6 +66,14 @@ pub fn parse_switch(text: &str) -> Result<bool, Garbled> {
     }
 }
 
+/// Parses a limit: a number, -1 for none.
+///
+/// # Errors
+/// [`Garbled`] if it is no number.
+pub fn parse_limit(text: &str) -> Result<i64, Garbled> {
+    text.trim().parse().map_err(|_| Garbled { line: 1, wanted: "a number, -1 for no limit" })
+}
+
 /// The UEFI variable `SecureBoot` (UEFI specification, 3.3): four bytes of attributes, then 0 or 1.
 pub(crate) fn secure_boot(root: &Root) -> Fact<SecureBoot> {
     const VARIABLE: &str = "/sys/firmware/efi/efivars/SecureBoot-8be4df61-93ca-11d2-aa0d-00e098032b8c";
@@ -102,6 +110,12 @@ mod tests {
         for bad in ["", "\n", "../../etc", "6.1 0", "6.1\0"] {
             parse_release(bad).unwrap_err();
         }
+    }
+
+    #[test]
+    fn a_limit_is_a_number_of_either_sign() {
+        assert_eq!((parse_limit("-1\n"), parse_limit("3\n")), (Ok(-1), Ok(3)));
+        parse_limit("many").unwrap_err();
     }
 
     #[test]

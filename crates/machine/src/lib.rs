@@ -8,8 +8,11 @@
 //! | [`iomem`] | `/proc/iomem` |
 //! | [`firmware_map`] | `/sys/firmware/memmap` |
 //! | [`boot_data`] | `/sys/kernel/boot_params/data`: what the kernel was told when it was booted |
+//! | [`crash_notes`] | `/sys/kernel/vmcoreinfo` and the CPUs' `crash_notes`: where the kernel's notes about itself are |
+//! | [`efi`] | `/sys/firmware/efi`: what a kernel started by kexec must be told of EFI |
 //! | [`config`] | the kernel's configuration, wherever the distribution puts it |
 //! | [`kernel`] | release, command line, lockdown, secure boot, switches |
+//! | [`page_flags`] | what the kernel does with each page frame; not by [`Machine::probe`], since it takes time |
 //! | [`process`] | what this process may do |
 //! | [`amounts`] | `/proc/meminfo` |
 //! | [`cpu`] | `/proc/cpuinfo` |
@@ -22,12 +25,15 @@ pub mod amounts;
 pub mod boot_data;
 pub mod config;
 pub mod cpu;
+pub mod crash_notes;
+pub mod efi;
 pub mod encryption;
 mod fact;
 pub mod firmware_map;
 pub mod iomem;
 pub mod kernel;
 pub mod module;
+pub mod page_flags;
 pub mod planning;
 pub mod process;
 mod root;
@@ -53,6 +59,10 @@ pub struct Machine {
     pub secure_boot: Fact<kernel::SecureBoot>,
     /// `kernel.kexec_load_disabled`.
     pub load_disabled: Fact<bool>,
+    /// `kernel.kexec_load_limit_reboot` (6.3): how many more loads there may be, -1 for any number.
+    pub load_limit_reboot: Fact<i64>,
+    /// `kernel.kexec_load_limit_panic` (6.3): likewise for crash kernels.
+    pub load_limit_panic: Fact<i64>,
     /// Whether the kernel refuses modules that are not signed.
     pub signatures_enforced: Fact<bool>,
     /// What is where in physical memory.
@@ -61,6 +71,12 @@ pub struct Machine {
     pub firmware_map: Fact<Vec<firmware_map::FirmwareRange>>,
     /// What the kernel was told when it was booted, and a next one must be told too.
     pub boot_data: Fact<boot_data::BootData>,
+    /// Where the kernel keeps its notes for another kernel.
+    pub crash_notes: Fact<crash_notes::CrashNotes>,
+    /// EFI's tables and the memory of its runtime services; `None` if the machine was not booted by EFI.
+    pub efi: Fact<Option<plan::Efi>>,
+    /// The kernel's setup_data.
+    pub setup_data: Fact<Vec<plan::SetupData>>,
     /// How much memory there is.
     pub amounts: Fact<amounts::Amounts>,
     /// What this process may do.
@@ -96,11 +112,16 @@ impl Machine {
             lockdown: root.parse("/sys/kernel/security/lockdown", kernel::parse_lockdown),
             secure_boot: kernel::secure_boot(&root),
             load_disabled: root.parse("/proc/sys/kernel/kexec_load_disabled", kernel::parse_switch),
+            load_limit_reboot: root.parse("/proc/sys/kernel/kexec_load_limit_reboot", kernel::parse_limit),
+            load_limit_panic: root.parse("/proc/sys/kernel/kexec_load_limit_panic", kernel::parse_limit),
             signatures_enforced: root
                 .parse("/sys/module/module/parameters/sig_enforce", kernel::parse_switch),
             memory: root.parse("/proc/iomem", iomem::parse),
             firmware_map: firmware_map::read(&root),
             boot_data: boot_data::read(&root),
+            crash_notes: crash_notes::read(&root),
+            efi: efi::read(&root),
+            setup_data: boot_data::read_setup_data(&root),
             amounts: root.parse("/proc/meminfo", amounts::parse),
             capabilities: root.parse("/proc/self/status", process::parse_status),
             first_namespace: root.parse("/proc/self/uid_map", process::parse_uid_map),

@@ -13,9 +13,14 @@ impl fmt::Display for LoadPlan<'_> {
             [0, 0, 0, 0, 0, 0] => writeln!(f)?,
             [rdi, rsi, ..] => writeln!(f, " with rdi = {rdi:#x}, rsi = {rsi:#x}")?,
         }
+        if entry.address.get() != self.goal().address {
+            writeln!(f, "which leads to {}", self.goal())?;
+        }
         section(f, "segments", self.segments(), segment)?;
         section(f, "in them", self.parts(), part)?;
-        section(f, "the kernel is told", self.memory(), memory)?;
+        if !self.memory().is_empty() {
+            section(f, "the kernel is told", self.memory(), memory)?;
+        }
         writeln!(f, "command line:\n  {}", String::from_utf8_lossy(self.command_line()))?;
         if let Some(address) = self.jump_back() {
             writeln!(f, "jump-back entry point: 16 digits at {address}, known when it is loaded")?;

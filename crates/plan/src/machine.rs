@@ -1,7 +1,9 @@
 use abi::boot_params::SCREEN_INFO_SIZE;
+use abi::efi;
 use phys::{PhysRange, RangeSet};
 
 use crate::MemoryRange;
+use crate::elfcorehdr::NoteAt;
 
 /// What a plan needs to know of the machine. A value: it can be saved, and a plan be made of it elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +17,43 @@ pub struct Machine {
     pub rsdp: Option<u64>,
     /// `screen_info` as the running kernel was given it: where its picture is.
     pub screen: Option<[u8; SCREEN_INFO_SIZE]>,
+    /// Where the running kernel describes itself (VMCOREINFO).
+    pub vmcoreinfo: Option<NoteAt>,
+    /// Where the running kernel writes the registers of its CPUs when it crashes, one after the other.
+    pub cpu_notes: Vec<NoteAt>,
+    /// The pages that the running kernel keeps for a crash kernel; part of its RAM.
+    pub crash: Vec<PhysRange>,
+    /// `boot_params` as the running kernel was given it, if it is known.
+    pub boot_params: Option<Vec<u8>>,
+    /// EFI, if the running kernel uses it and all that a next one must be told is known.
+    pub efi: Option<Efi>,
+    /// The running kernel's setup_data.
+    pub setup_data: Vec<SetupData>,
+}
+
+/// What a kernel that is started by kexec must be told of EFI: the firmware lets its memory be mapped once only, so that
+/// every kernel has to map it where the first one did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Efi {
+    /// Address of the vendor's name.
+    pub vendor: u64,
+    /// Virtual address of the runtime services' table.
+    pub runtime: u64,
+    /// Address of the table of tables.
+    pub tables: u64,
+    /// Address of the SMBIOS tables, 0 if it is not known.
+    pub smbios: u64,
+    /// The memory descriptors of the runtime services, each as EFI lays it out.
+    pub map: Vec<[u8; efi::DESCRIPTOR_SIZE]>,
+}
+
+/// A fact of `Documentation/arch/x86/boot.rst`'s `setup_data`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SetupData {
+    /// One of [`abi::setup_data::kind`].
+    pub kind: u32,
+    /// What it says.
+    pub bytes: Vec<u8>,
 }
 
 impl Machine {

@@ -4,6 +4,9 @@
 //! |---|---|
 //! | [`device`] | the ioctls of `/dev/kjump` |
 //! | [`refusal`] | what the module says when it refuses, in words |
+//! | [`kexec`] | `kexec_load`, `kexec_file_load`, and the reboot that starts what they loaded |
+//! | [`system`] | disks written out, random bytes, files in memory |
+//! | [`interface`] | network interfaces taken down |
 //! | [`terminal`] | the width of a terminal |
 //! | [`clock`] | the clock that images are stamped with |
 //! | [`window`] | parts of the kernel's files as memory |
@@ -12,8 +15,12 @@
 pub mod clock;
 pub mod device;
 pub mod holes;
+pub mod interface;
+pub mod kexec;
+pub mod mapping;
 mod name;
 pub mod refusal;
+pub mod system;
 pub mod terminal;
 pub mod window;
 

@@ -112,7 +112,8 @@ pub(crate) fn without_vmcoreinfo(bytes: &[u8]) -> Vec<u8> {
 }
 
 /// A note of VMCOREINFO's text.
-pub(crate) fn vmcoreinfo_note(text: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn vmcoreinfo_note(text: &[u8]) -> Vec<u8> {
     note(b"VMCOREINFO\0", 0, text)
 }
 

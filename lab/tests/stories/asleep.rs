@@ -12,7 +12,7 @@ pub(crate) const STORIES: &[Story] = &[
 ];
 
 fn disk_and_network_work_on(on: &str) -> Result<()> {
-    calls_beside_work(on, 50, 10, Duration::from_secs(120))
+    calls_beside_work(on, 50, 10, Duration::from_secs(300))
 }
 
 fn thousands_of_calls(on: &str) -> Result<()> {

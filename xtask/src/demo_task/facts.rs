@@ -1,9 +1,12 @@
 //! What is known beforehand, and what follows from it.
 
 /// What the guest is given.
+#[derive(Default)]
 pub(crate) struct Facts {
     /// The release of Debian's kernel.
     pub(crate) release: String,
+    /// That of the kernel that is booted beside it, if one is.
+    pub(crate) peer: String,
     /// SHA-256 of the bytes that are in the window.
     pub(crate) window: String,
     /// SHA-256 of the disk.

@@ -9,7 +9,7 @@ pub mod makedumpfile;
 mod map;
 mod rearrange;
 mod save;
-mod source;
+pub(crate) mod source;
 mod summary;
 mod verify;
 

@@ -13,7 +13,7 @@ use sys::window::{self, Window};
 use vmcore::{Image, ReadAt};
 
 /// A file, opened once.
-pub(super) struct SourceFile {
+pub(crate) struct SourceFile {
     file: File,
     length: u64,
     way: Way,
@@ -120,7 +120,7 @@ pub(super) fn open(path: &Path) -> anyhow::Result<SourceFile> {
 }
 
 /// Opens a memory image.
-pub(super) fn image(path: &Path) -> anyhow::Result<Image<'static>> {
+pub(crate) fn image(path: &Path) -> anyhow::Result<Image<'static>> {
     Image::open(open(path)?).with_context(|| path.display().to_string())
 }
 

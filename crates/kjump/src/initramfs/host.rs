@@ -9,6 +9,7 @@ use abi::Field;
 use anyhow::{Context, bail};
 use kernel_file::Compression;
 
+use super::Pair;
 use super::entries::{Content, Entry};
 use super::modules::{Modules, uncompressed};
 use crate::cli::InitramfsWords;
@@ -41,12 +42,17 @@ impl Parts {
             &words.busybox,
             "Debian's package busybox-static has one; --busybox names another",
         )?;
-        let mut added = Vec::new();
-        for pair in &words.add {
-            add(&pair.guest, &pair.host, &mut added)?;
-        }
-        Ok(Self { program, busybox, modules: modules(words)?, added })
+        Ok(Self { program, busybox, modules: modules(words)?, added: added(&words.add)? })
     }
+}
+
+/// What is to be put into an archive by these pairs.
+pub(super) fn added(pairs: &[Pair]) -> anyhow::Result<Vec<(String, Entry)>> {
+    let mut added = Vec::new();
+    for pair in pairs {
+        add(&pair.guest, &pair.host, &mut added)?;
+    }
+    Ok(added)
 }
 
 /// A program that runs where no library is.

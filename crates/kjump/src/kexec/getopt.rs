@@ -62,7 +62,13 @@ fn find_long(name: &str) -> Result<&'static Opt, String> {
     if let Some(exact) = OPTIONS.iter().find(|option| option.long == name) {
         return Ok(exact);
     }
-    let candidates: Vec<&Opt> = OPTIONS.iter().filter(|option| option.long.starts_with(name)).collect();
+    let beginning = |option: &&'static Opt| option.long.starts_with(name);
+    let mut candidates: Vec<&Opt> =
+        OPTIONS.iter().filter(|option| option.is_theirs()).filter(beginning).collect();
+    // An option of kjump's own does not take a shortened name away from kexec-tools'.
+    if candidates.is_empty() {
+        candidates = OPTIONS.iter().filter(beginning).collect();
+    }
     match candidates.as_slice() {
         [] => Err(format!("unrecognized option '--{name}'")),
         [only] => Ok(only),
@@ -132,6 +138,7 @@ mod tests {
             ("--load f", "--load f"),
             ("--entry= f", "--entry= f"),
             ("--init i --app x", "--initrd=i --append=x"),
+            ("--initrd-a a:b --mac m", "--initrd-add=a:b --machine=m"),
             ("-e -- -l --x", "--exec -l --x"),
             ("- f", "- f"),
             ("--unl", "--unload"),

@@ -1,4 +1,6 @@
-//! The options of kexec-tools 2.0.32 on x86: those that are done here, and those that are known and refused.
+//! The one table of options: what the words mean, `--help`, the manual page and the completions are made of it.
+//!
+//! It holds every option of kexec-tools 2.0.32 on x86, so that a shortened name means what it means there, and kjump's own.
 
 use clap::{Arg, ArgAction, Command, ValueHint};
 
@@ -13,8 +15,52 @@ pub(super) struct Opt {
     /// The option that this is another name of, itself included.
     pub(super) same_as: Option<&'static str>,
     pub(super) id: Id,
-    /// Empty for what is refused.
+    pub(super) part: Part,
+    /// Whether `--help` shows it without `all`.
+    usual: bool,
     pub(super) help: &'static str,
+}
+
+impl Opt {
+    /// Whether kexec-tools has it too.
+    pub(super) fn is_theirs(&self) -> bool {
+        self.part != Own
+    }
+
+    const fn usual(self) -> Self {
+        Self { usual: true, ..self }
+    }
+
+    const fn same_as(self, other: &'static str) -> Self {
+        Self { same_as: Some(other), ..self }
+    }
+}
+
+/// What an option is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Part {
+    /// What is done.
+    Action,
+    /// How it is done.
+    Manner,
+    /// What is loaded, and what it is told: refused where nothing is loaded.
+    Image,
+    /// What the code between the kernels does.
+    Purgatory,
+    /// kjump's own: what is loaded beyond what kexec-tools can, and looking before leaping.
+    Own,
+}
+
+impl Part {
+    const fn heading(self) -> &'static str {
+        match self {
+            Self::Action => "What is done",
+            Self::Manner => "How",
+            Self::Image => "What is loaded",
+            Self::Purgatory => "Between the kernels",
+            Self::Own => "Beyond kexec-tools",
+        }
+    }
 }
 
 /// What an option does.
@@ -26,144 +72,334 @@ pub(super) enum Id {
     Load,
     LoadPanic,
     LoadPreserveContext,
+    LoadJumpBackHelper,
     Exec,
+    Force,
     Unload,
     Status,
-    ArgsNone,
-    Entry,
+    PrintCrashSize,
+    FileSyscall,
+    LoadSyscall,
+    AutoSyscall,
+    Type,
+    NoChecks,
+    NoIfdown,
+    NoSync,
     MemMin,
     MemMax,
-    /// Asks for what is done, or left undone, anyway.
-    Granted,
-    /// Not done here so far.
-    Later,
+    Entry,
+    NoCma,
+    ForceDtb,
+    Hotplug,
+    ReuseInitrd,
+    Xen,
+    ResetVga,
+    Serial,
+    SerialBaud,
+    PurgatoryPanic,
+    ConsoleVga,
+    ConsoleSerial,
+    ElfHeaders,
+    PassMemmap,
+    NoEfi,
+    ReuseVideoType,
+    CommandLine,
+    ReuseCommandLine,
+    Initrd,
+    ArgsElf,
+    ArgsLinux,
+    ArgsNone,
+    Module,
+    RealMode,
+    Entry32,
+    Dtb,
+    RemoveWord,
+    InitrdAdd,
+    Check,
+    DryRun,
+    Json,
+    Machine,
 }
 
-const fn flag(long: &'static str, short: &'static str, id: Id, help: &'static str) -> Opt {
-    Opt { long, short, value: None, same_as: None, id, help }
+const fn flag(part: Part, long: &'static str, short: &'static str, id: Id, help: &'static str) -> Opt {
+    Opt { long, short, value: None, same_as: None, id, part, usual: false, help }
 }
 
-const fn with_value(long: &'static str, value: &'static str, id: Id, help: &'static str) -> Opt {
-    Opt { long, short: "", value: Some(value), same_as: None, id, help }
+const fn with_value(part: Part, long: &'static str, value: &'static str, id: Id, help: &'static str) -> Opt {
+    Opt { value: Some(value), ..flag(part, long, "", id, help) }
 }
 
-const fn later(long: &'static str, short: &'static str) -> Opt {
-    flag(long, short, Id::Later, "")
-}
+use Part::{Action, Image, Manner, Own, Purgatory};
 
-const fn later_with_value(long: &'static str, value: &'static str) -> Opt {
-    with_value(long, value, Id::Later, "")
-}
-
-const fn later_synonym(long: &'static str, value: &'static str, same_as: &'static str) -> Opt {
-    Opt { same_as: Some(same_as), ..with_value(long, value, Id::Later, "") }
-}
-
-/// Every option of kexec-tools, so that a shortened name means what it means there.
+/// Every option.
 pub(super) const OPTIONS: &[Opt] = &[
-    flag("help", "h?", Id::Help, "Print this and exit"),
-    flag("version", "v", Id::Version, "Print the version and exit"),
-    flag("debug", "d", Id::Debug, "Print what is loaded where"),
+    flag(Action, "load", "l", Id::Load, "Load FILE and leave it at that").usual(),
     flag(
-        "load-preserve-context",
-        "",
-        Id::LoadPreserveContext,
-        "Load FILE to be called and to return; what was loaded before is unloaded",
-    ),
-    flag("args-none", "", Id::ArgsNone, "Enter FILE itself, without a purgatory before it; needed to load"),
-    with_value("entry", "ADDR", Id::Entry, "Enter at this address in place of what FILE says"),
-    with_value("mem-min", "ADDR", Id::MemMin, "First address of the window of --mem-max, 0 if not given"),
-    with_value(
-        "mem-max",
-        "ADDR",
-        Id::MemMax,
-        "Last address of a window that FILE may use: all System RAM in it is saved around each call, and zero at first",
-    ),
-    flag("exec", "e", Id::Exec, "Call what is loaded; prints nothing if it returns"),
-    flag("unload", "u", Id::Unload, "Unload what is loaded"),
+        Action,
+        "exec",
+        "e",
+        Id::Exec,
+        "Start what is loaded, without shutting anything down; call a jump load",
+    )
+    .usual(),
+    flag(Action, "force", "f", Id::Force, "Load FILE and start it, without shutting anything down").usual(),
+    flag(Action, "unload", "u", Id::Unload, "Unload what is loaded; with --load-panic, the crash kernel")
+        .usual(),
     flag(
+        Action,
         "status",
         "S",
         Id::Status,
-        "Exit with 1 if a crash kernel is loaded, or with --load or --load-preserve-context an image or kernel; else \
-         with 0",
+        "Exit with 1 if a crash kernel is loaded, or with --load a kernel or image; else with 0",
+    )
+    .usual(),
+    flag(Action, "load-panic", "p", Id::LoadPanic, "Load FILE as the kernel to start when this one crashes")
+        .usual(),
+    flag(
+        Action,
+        "load-preserve-context",
+        "",
+        Id::LoadPreserveContext,
+        "Load FILE to be called and to return",
+    )
+    .usual(),
+    flag(
+        Action,
+        "load-jump-back-helper",
+        "",
+        Id::LoadJumpBackHelper,
+        "Load the way back to the kernel that jumped here, whose entry point --entry names",
     ),
-    flag("load", "l", Id::Load, "With --status only, so far"),
-    flag("load-panic", "p", Id::LoadPanic, "With --status only, so far"),
-    flag("kexec-syscall", "c", Id::Granted, "Accepted: images to call are not loaded by a system call"),
-    flag("kexec-syscall-auto", "a", Id::Granted, "Accepted, likewise"),
-    flag("no-ifdown", "x", Id::Granted, "Accepted: a call does not take network interfaces down"),
-    flag("no-sync", "y", Id::Granted, "Accepted: a call does not need disks synchronised"),
-    later("force", "f"),
-    later("kexec-file-syscall", "s"),
-    Opt { short: "t", ..later_with_value("type", "TYPE") },
-    later("no-checks", "i"),
-    later("load-jump-back-helper", ""),
-    later("reuseinitrd", ""),
-    later("print-ckr-size", ""),
-    later("hotplug", ""),
-    later("no-cma", ""),
-    later("force-dtb", ""),
-    later("load-live-update", ""),
-    later("exec-live-update", ""),
-    later("reset-vga", ""),
-    later_with_value("serial", "DEVICE"),
-    later_with_value("serial-baud", "RATE"),
-    later("console-vga", ""),
-    later("console-serial", ""),
-    later("elf32-core-headers", ""),
-    later("elf64-core-headers", ""),
-    later("pass-memmap-cmdline", ""),
-    later("noefi", ""),
-    later("reuse-video-type", ""),
-    later_synonym("append", "TEXT", "command-line"),
-    later_synonym("command-line", "TEXT", "command-line"),
-    later("reuse-cmdline", ""),
-    later_synonym("initrd", "FILE", "initrd"),
-    later_synonym("ramdisk", "FILE", "initrd"),
-    later("args-elf", ""),
-    later("args-linux", ""),
-    later_with_value("module", "WORDS"),
-    later("real-mode", ""),
-    later("entry-32bit", ""),
-    later_with_value("dtb", "FILE"),
+    flag(
+        Action,
+        "print-ckr-size",
+        "",
+        Id::PrintCrashSize,
+        "Print the size of the memory for crash kernels in bytes",
+    ),
+    flag(Action, "help", "h?", Id::Help, "Print help and exit; all of it with the word all").usual(),
+    flag(Action, "version", "v", Id::Version, "Print the version and exit").usual(),
+    flag(Manner, "kexec-file-syscall", "s", Id::FileSyscall, "By kexec_file_load only").usual(),
+    flag(Manner, "kexec-syscall", "c", Id::LoadSyscall, "By kexec_load only").usual(),
+    flag(
+        Manner,
+        "kexec-syscall-auto",
+        "a",
+        Id::AutoSyscall,
+        "By kexec_file_load, and where that cannot be by kexec_load: the default",
+    )
+    .usual(),
+    flag(Manner, "no-ifdown", "x", Id::NoIfdown, "Leave network interfaces up when starting"),
+    flag(Manner, "no-sync", "y", Id::NoSync, "Do not write disks out before starting"),
+    flag(Manner, "debug", "d", Id::Debug, "Say what is done and what is loaded where").usual(),
+    flag(Manner, "no-checks", "i", Id::NoChecks, "By kexec_load, start without checking what was loaded"),
+    with_value(Manner, "mem-min", "ADDR", Id::MemMin, "Load nothing below this address"),
+    with_value(
+        Manner,
+        "mem-max",
+        "ADDR",
+        Id::MemMax,
+        "Load nothing above this address; for a jump load, the end of the window that FILE may use",
+    ),
+    with_value(Manner, "entry", "ADDR", Id::Entry, "Enter at this address in place of what FILE says"),
+    flag(
+        Manner,
+        "no-cma",
+        "",
+        Id::NoCma,
+        "By kexec_file_load, keep out of memory for contiguous allocations (6.17)",
+    ),
+    flag(
+        Manner,
+        "force-dtb",
+        "",
+        Id::ForceDtb,
+        "By kexec_file_load, carry this kernel's device tree over (6.18)",
+    ),
+    flag(
+        Manner,
+        "hotplug",
+        "",
+        Id::Hotplug,
+        "Let the kernel keep a crash kernel's list of CPUs and memory up to date",
+    ),
+    Opt {
+        short: "t",
+        ..with_value(
+            Image,
+            "type",
+            "TYPE",
+            Id::Type,
+            "FILE is of this format: bzImage64, bzImage, elf-x86_64, elf-x86, multiboot2-x86, multiboot-x86, uki",
+        )
+    },
+    with_value(Image, "command-line", "TEXT", Id::CommandLine, "The command line")
+        .same_as("command-line")
+        .usual(),
+    with_value(Image, "append", "TEXT", Id::CommandLine, "The same; of several, the last counts")
+        .same_as("command-line"),
+    flag(
+        Image,
+        "reuse-cmdline",
+        "",
+        Id::ReuseCommandLine,
+        "This kernel's command line, without BOOT_IMAGE, before that of --command-line",
+    )
+    .usual(),
+    with_value(Image, "initrd", "FILE", Id::Initrd, "An initrd; of several, one is unpacked after the other")
+        .same_as("initrd")
+        .usual(),
+    with_value(Image, "ramdisk", "FILE", Id::Initrd, "The same").same_as("initrd"),
+    with_value(
+        Image,
+        "module",
+        "FILE WORDS",
+        Id::Module,
+        "A multiboot kernel's module with its command line; repeatable",
+    ),
+    with_value(Image, "dtb", "FILE", Id::Dtb, "A device tree for the kernel"),
+    flag(Image, "real-mode", "", Id::RealMode, "Enter a bzImage in real mode, where it asks the BIOS"),
+    flag(Image, "entry-32bit", "", Id::Entry32, "Enter a bzImage in 32-bit mode"),
+    flag(Image, "args-linux", "", Id::ArgsLinux, "Tell an ELF file what a Linux kernel wants to be told"),
+    flag(Image, "args-elf", "", Id::ArgsElf, "Tell an ELF file in ELF boot notes"),
+    flag(Image, "args-none", "", Id::ArgsNone, "Tell an ELF file nothing"),
+    flag(Manner, "noefi", "", Id::NoEfi, "Do not tell the kernel of EFI"),
+    flag(
+        Manner,
+        "reuse-video-type",
+        "",
+        Id::ReuseVideoType,
+        "Tell the kernel of the picture that this one was told of",
+    ),
+    flag(Manner, "pass-memmap-cmdline", "", Id::PassMemmap, "Tell a crash kernel of memory by memmap= words"),
+    flag(
+        Manner,
+        "elf64-core-headers",
+        "",
+        Id::ElfHeaders,
+        "A crash kernel's headers are 64-bit ELF, as they always are",
+    ),
+    flag(Manner, "elf32-core-headers", "", Id::ElfHeaders, "Refused: 32-bit headers are for 32-bit kernels"),
+    flag(Manner, "reuseinitrd", "", Id::ReuseInitrd, "Refused: x86 kernels do not keep their initrd"),
+    flag(Manner, "load-live-update", "", Id::Xen, "Refused: for Xen"),
+    flag(Manner, "exec-live-update", "", Id::Xen, "Refused: for Xen"),
+    flag(Purgatory, "reset-vga", "", Id::ResetVga, "Reset the VGA card to text"),
+    flag(Purgatory, "console-vga", "", Id::ConsoleVga, "Say on the VGA screen what goes on"),
+    flag(Purgatory, "console-serial", "", Id::ConsoleSerial, "Say on a serial port what goes on"),
+    with_value(Purgatory, "serial", "ttyS0|ttyS1|0xPORT", Id::Serial, "That serial port, ttyS0 if not given"),
+    with_value(
+        Purgatory,
+        "serial-baud",
+        "RATE",
+        Id::SerialBaud,
+        "Its speed, which is left as it is if not given",
+    ),
+    with_value(
+        Purgatory,
+        "purgatory-panic",
+        "SECONDS",
+        Id::PurgatoryPanic,
+        "Reset the machine so long after saying that what was loaded is damaged (10)",
+    ),
+    flag(Own, "check", "", Id::Check, "Tell whether the load can work, and what stands in the way").usual(),
+    flag(
+        Own,
+        "dry-run",
+        "",
+        Id::DryRun,
+        "Print all that would be loaded; needs no privileges with --machine",
+    )
+    .usual(),
+    flag(Own, "json", "", Id::Json, "With --check, print JSON"),
+    with_value(
+        Own,
+        "machine",
+        "FILE",
+        Id::Machine,
+        "With --check and --dry-run: a machine saved by `kjump machine save`",
+    ),
+    with_value(
+        Own,
+        "cmdline-remove",
+        "WORD",
+        Id::RemoveWord,
+        "Leave WORD, or WORD=…, out of --reuse-cmdline; repeatable",
+    ),
+    with_value(
+        Own,
+        "initrd-add",
+        "HOST:GUEST",
+        Id::InitrdAdd,
+        "Put a file or folder into the kernel's first file system; repeatable",
+    )
+    .usual(),
 ];
 
-/// The options of kexec that are done here, for manual pages and completions. The words themselves are read in the
-/// manner of `getopt_long(3)`.
+const USAGE: &str = "kexec [--load | --force] [OPTIONS] FILE\n       kexec --exec | --unload | --status";
+const ALL_USAGE: &str = "\
+kexec --load [OPTIONS] FILE
+       kexec --exec
+       kexec --force [OPTIONS] FILE
+       kexec [OPTIONS] FILE
+       kexec --check [OPTIONS] FILE
+       kexec --load-preserve-context --args-none [OPTIONS] FILE
+       kexec --unload
+       kexec --status [--load]
+
+Without an option that says what is done, FILE is loaded, and `shutdown -r now` run.";
+const EXIT_STATUS: &str = "\
+Exit status: 0 done, 1 the command line is wrong or nothing is loaded, 255 failed, 254 no memory is reserved for crash \
+kernels, 253 -s and the kernel has no kexec_file_load, 3 an exception ended a called image.
+Numbers are decimal, hexadecimal with 0x, or octal with 0.";
+
+/// The options of kexec, for manual pages and completions. The words themselves are read in the manner of
+/// `getopt_long(3)`.
 #[must_use]
 pub fn command() -> Command {
-    let done = OPTIONS.iter().filter(|option| option.id != Id::Later);
+    of(OPTIONS.iter()).override_usage(ALL_USAGE).after_help(EXIT_STATUS)
+}
+
+fn of(options: impl Iterator<Item = &'static Opt>) -> Command {
     Command::new("kexec")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Load an image that is called and returns, and call it, in the words of kexec-tools")
-        .override_usage(
-            "kexec --load-preserve-context --args-none [OPTIONS] FILE\n       kexec --exec\n       kexec --unload\n       \
-             kexec --status [--load]",
-        )
-        .after_help(
-            "Exit status: 0 done, 1 the command line is wrong or nothing is loaded, 255 failed, 3 an exception ended \
-             the image.\nWhat else kexec-tools has is refused by name.",
-        )
+        .about("Load a kernel and start it in place of the running one, in the words of kexec-tools")
         .max_term_width(100)
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .args(done.map(argument))
-        .arg(Arg::new("file").value_name("FILE").value_hint(ValueHint::FilePath).help("A static ELF executable"))
+        .args(options.map(argument))
+        .arg(
+            Arg::new("file")
+                .value_name("FILE")
+                .value_hint(ValueHint::FilePath)
+                .help("A bzImage, UKI, ELF or multiboot file, compressed or not"),
+        )
 }
 
 fn argument(option: &'static Opt) -> Arg {
     let mut letters = option.short.chars();
-    let argument = Arg::new(option.long).long(option.long).help(option.help).short(letters.next());
+    let argument = Arg::new(option.long)
+        .long(option.long)
+        .help(option.help)
+        .short(letters.next())
+        .help_heading(option.part.heading());
     match option.value {
-        Some(name) => argument.value_name(name).action(ArgAction::Set),
+        Some(name) => argument.value_name(name).action(ArgAction::Set).value_hint(match name {
+            "FILE" | "HOST:GUEST" => ValueHint::FilePath,
+            _ => ValueHint::Unknown,
+        }),
         None => argument.action(ArgAction::SetTrue),
     }
 }
 
-/// The text of `--help`.
-pub(super) fn help() -> String {
-    command().render_help().to_string()
+/// The text of `--help`, or of `--help all`.
+pub(super) fn help(all: bool) -> String {
+    if all {
+        return command().render_help().to_string();
+    }
+    let usual = of(OPTIONS.iter().filter(|option| option.usual)).override_usage(USAGE);
+    // One list: headings would not leave it on a screen.
+    let flat = usual.mut_args(|argument| argument.help_heading(None::<&str>));
+    flat.after_help("`kexec --help all` tells the rest.").render_help().to_string()
 }
 
 #[cfg(test)]
@@ -179,12 +415,23 @@ mod tests {
             assert!(
                 others.clone().all(|other| !option.short.chars().any(|letter| other.short.contains(letter)))
             );
-            assert_eq!(option.help.is_empty(), option.id == Id::Later, "--{}", option.long);
+            assert!(!option.help.is_empty(), "--{}", option.long);
         }
     }
 
     #[test]
-    fn help_names_what_is_done_here() {
-        insta::assert_snapshot!(command().term_width(100).render_help().to_string());
+    fn help_fits_a_screen() {
+        let help = help(false);
+        assert!(help.lines().count() <= 36, "{} lines", help.lines().count());
+        insta::assert_snapshot!(help);
+    }
+
+    #[test]
+    fn all_help_names_every_option() {
+        let help = command().term_width(100).render_help().to_string();
+        assert!(OPTIONS.iter().all(|option| help.contains(&format!("--{}", option.long))));
+        // What scripts look for to know what a kexec can do.
+        assert!(self::help(false).contains("reuse-cmdline"));
+        insta::assert_snapshot!(help);
     }
 }

@@ -1,11 +1,13 @@
-use abi::boot_params::{self, E820_ENTRIES_MAX, E820_TABLE, SCREEN_INFO_SIZE, SIZE};
+use abi::boot_params::{self, E820_ENTRIES_MAX, E820_TABLE, SCREEN_INFO_SIZE, SIZE, efi_info};
 use abi::setup_header::{self as header, loader};
-use abi::{Field, Number, e820};
-use kernel_file::BzImage;
+use abi::{Field, Number, e820, efi};
 use kernel_file::bzimage::Protocol;
 
+use super::kernel::Form;
 use crate::MemoryRange;
 
+/// The protocol that brought `hardware_subarch`.
+const WITH_SUBARCH: Protocol = Protocol { major: 2, minor: 7 };
 /// The protocol that brought `acpi_rsdp_addr`.
 const WITH_RSDP: Protocol = Protocol { major: 2, minor: 14 };
 
@@ -16,12 +18,12 @@ pub(super) struct BootParams {
 }
 
 impl BootParams {
-    pub(super) fn new(kernel: &BzImage<'_>) -> Self {
+    pub(super) fn new(kernel: &Form<'_>) -> Self {
         let mut params = Self { bytes: [0; SIZE], protocol: kernel.protocol };
         let place =
             params.bytes.get_mut(header::START..).and_then(|rest| rest.get_mut(..kernel.header.len()));
         if let Some(place) = place {
-            place.copy_from_slice(kernel.header);
+            place.copy_from_slice(&kernel.header);
         }
         params.set(header::TYPE_OF_LOADER, loader::KEXEC << 4);
         params
@@ -29,6 +31,49 @@ impl BootParams {
 
     pub(super) const fn into_bytes(self) -> [u8; SIZE] {
         self.bytes
+    }
+
+    /// What of the running kernel's own holds for the next one too: the kind of machine, secure boot, EFI's tables, the
+    /// disks that the BIOS knows, the blob of Confidential Computing.
+    pub(super) fn set_before(&mut self, before: &[u8]) {
+        if self.protocol >= WITH_SUBARCH {
+            self.copy(before, header::HARDWARE_SUBARCH);
+            self.copy(before, header::HARDWARE_SUBARCH_DATA);
+        }
+        self.copy(before, boot_params::SECURE_BOOT);
+        self.copy(before, boot_params::CC_BLOB_ADDRESS);
+        self.copy(before, boot_params::EDDBUF_ENTRIES);
+        self.copy(before, boot_params::EDD_MBR_SIG_BUF_ENTRIES);
+        self.copy_bytes(before, boot_params::EFI_INFO..boot_params::EFI_INFO + boot_params::EFI_INFO_SIZE);
+        self.copy_bytes(before, boot_params::EDID_INFO..boot_params::EDID_INFO + boot_params::EDID_INFO_SIZE);
+        self.copy_bytes(before, boot_params::EDD_MBR_SIG_BUFFER..E820_TABLE);
+        self.copy_bytes(before, boot_params::EDDBUF..SIZE);
+    }
+
+    /// Where EFI's memory descriptors are.
+    pub(super) fn set_efi_map(&mut self, address: u64, size: u64) {
+        self.set_halves(efi_info::MEMMAP, efi_info::MEMMAP_HI, address);
+        self.set(efi_info::MEMMAP_SIZE, u32::try_from(size).unwrap_or(0));
+        self.set(efi_info::MEMDESC_SIZE, efi::DESCRIPTOR_SIZE_TOLD);
+        self.set(efi_info::MEMDESC_VERSION, efi::DESCRIPTOR_VERSION);
+    }
+
+    /// Nothing of EFI is told.
+    pub(super) fn clear_efi(&mut self) {
+        let end = boot_params::EFI_INFO + boot_params::EFI_INFO_SIZE;
+        self.bytes.get_mut(boot_params::EFI_INFO..end).unwrap_or(&mut []).fill(0);
+    }
+
+    fn copy<T: Number>(&mut self, before: &[u8], field: Field<T>) {
+        if let Some(number) = field.read(before) {
+            self.set(field, number);
+        }
+    }
+
+    fn copy_bytes(&mut self, before: &[u8], range: std::ops::Range<usize>) {
+        if let (Some(from), Some(to)) = (before.get(range.clone()), self.bytes.get_mut(range)) {
+            to.copy_from_slice(from);
+        }
     }
 
     /// The 64-bit entry point needs no word of it; what reads it knows addresses below 4 GiB only.

@@ -2,145 +2,127 @@
 //!
 //! ```text
 //! +0       boot_params, a page
-//! +0x1000  trampoline, a page; only for kexec_load
-//! then     command line with a zero behind it
-//! then     setup_data with the memory map's entries from the 129th on, if there are so many
+//! +0x1000  command line with a zero behind it
+//! then     whatever else there is: EFI's memory descriptors, setup_data chained to each other
 //! ```
 
-use abi::boot_params::{E820_ENTRIES_MAX, SCREEN_INFO_SIZE, SIZE};
-use abi::setup_data::{self, kind};
-use abi::{e820, setup_header};
-use kernel_file::BzImage;
+mod blob;
+
+use abi::boot_params::{SCREEN_INFO_SIZE, SIZE};
 use phys::PhysRange;
 
-use super::boot_params::{self, BootParams};
+use super::boot_params::BootParams;
 use super::command_line::CommandLine;
-use super::trampoline;
-use crate::{MemoryRange, Part, Way};
+use super::kernel::Form;
+use crate::{Efi, MemoryRange, Part, SetupData};
+use blob::Blob;
+pub(super) use blob::seed;
+
+/// What is told besides the kernel itself, its command line and its initrd. Nothing of it depends on an address.
+#[derive(Default)]
+pub(super) struct Told {
+    pub(super) memory: Vec<MemoryRange>,
+    pub(super) rsdp: Option<u64>,
+    pub(super) screen: Option<[u8; SCREEN_INFO_SIZE]>,
+    /// The running kernel's own, of which some parts are told again.
+    pub(super) before: Option<Vec<u8>>,
+    pub(super) efi: Option<Efi>,
+    pub(super) setup_data: Vec<SetupData>,
+}
 
 /// What is told, and every address that it speaks of.
 pub(super) struct Handoff<'h> {
     pub(super) range: PhysRange,
-    pub(super) way: Way,
-    pub(super) kernel: &'h BzImage<'h>,
+    pub(super) kernel: &'h Form<'h>,
     pub(super) kernel_at: u64,
     /// Address and bytes.
     pub(super) initrd: Option<(u64, u64)>,
     pub(super) command_line: &'h CommandLine,
-    pub(super) memory: &'h [MemoryRange],
-    pub(super) rsdp: Option<u64>,
-    pub(super) screen: Option<&'h [u8; SCREEN_INFO_SIZE]>,
+    pub(super) told: &'h Told,
 }
-
-/// Alignment of a setup_data.
-const ALIGN: u64 = 16;
 
 impl Handoff<'_> {
     /// Bytes that it takes, which do not depend on an address.
-    pub(super) fn size(way: Way, command_line: &CommandLine, memory: &[MemoryRange]) -> u64 {
-        let more = match more_entries(memory).len() as u64 {
-            0 => 0,
-            count => setup_data::HEADER_SIZE as u64 + count * e820::SIZE as u64,
-        };
-        more_offset(way, command_line) + more
+    pub(super) fn size(command_line: &CommandLine, told: &Told) -> u64 {
+        let blobs = blob::all(told);
+        let last = blob::offsets(behind_line(command_line), &blobs).zip(&blobs).last();
+        last.map_or(behind_line(command_line), |(offset, blob)| offset + blob.size())
     }
 
     pub(super) const fn boot_params_at(&self) -> u64 {
         self.range.start().get()
     }
 
-    /// Of a handoff that has one.
-    pub(super) const fn trampoline_at(&self) -> u64 {
-        self.boot_params_at() + SIZE as u64
-    }
-
     pub(super) const fn command_line_at(&self) -> u64 {
-        self.boot_params_at() + command_line_offset(self.way)
-    }
-
-    fn more_at(&self) -> Option<u64> {
-        let offset = more_offset(self.way, self.command_line);
-        (!more_entries(self.memory).is_empty()).then(|| self.boot_params_at() + offset)
+        self.boot_params_at() + COMMAND_LINE
     }
 
     pub(super) fn parts(&self) -> Vec<Part> {
         let part = |name, address, size| Part { name, address, size };
         let length = self.command_line.text().len() as u64;
-        let mut parts = vec![
+        let blobs = blob::all(self.told);
+        let more = self.placed(&blobs).map(|(address, blob)| part(blob.name, address, blob.size()));
+        [
             part("boot_params", self.boot_params_at(), SIZE as u64),
             part("command line", self.command_line_at(), length + 1),
-        ];
-        if self.way == Way::KexecLoad {
-            parts.push(part("trampoline", self.trampoline_at(), trampoline::SIZE));
-        }
-        if let Some(address) = self.more_at() {
-            parts.push(part("more of the memory map", address, self.more().len() as u64));
-        }
-        parts
+        ]
+        .into_iter()
+        .chain(more)
+        .collect()
+    }
+
+    fn placed<'b>(&self, blobs: &'b [Blob]) -> impl Iterator<Item = (u64, &'b Blob)> + use<'b> {
+        let start = self.boot_params_at();
+        blob::offsets(behind_line(self.command_line), blobs).map(move |offset| start + offset).zip(blobs)
     }
 
     pub(super) fn bytes(&self) -> Vec<u8> {
-        let mut bytes = self.boot_params().into_bytes().to_vec();
-        if self.way == Way::KexecLoad {
-            let entry = self.kernel_at + setup_header::ENTRY_64;
-            bytes.extend(trampoline::page(self.trampoline_at(), self.boot_params_at(), entry));
-        }
-        fill(&mut bytes, command_line_offset(self.way));
+        let blobs = blob::all(self.told);
+        let mut bytes = self.boot_params(&blobs).into_bytes().to_vec();
         bytes.extend_from_slice(self.command_line.text());
-        bytes.push(0);
-        if self.more_at().is_some() {
-            fill(&mut bytes, more_offset(self.way, self.command_line));
-            bytes.extend(self.more());
+        bytes.extend((0..=self.command_line.room()).map(|_| 0));
+        let mut chain =
+            self.placed(&blobs).filter(|(_, blob)| blob.kind.is_some()).map(|(address, _)| address).skip(1);
+        for (address, blob) in self.placed(&blobs) {
+            let offset = usize::try_from(address - self.boot_params_at()).unwrap_or(bytes.len());
+            bytes.resize(offset, 0);
+            let next = if blob.kind.is_some() { chain.next().unwrap_or(0) } else { 0 };
+            bytes.extend(blob.bytes(next));
         }
         bytes
     }
 
-    fn boot_params(&self) -> BootParams {
+    fn boot_params(&self, blobs: &[Blob]) -> BootParams {
         let mut params = BootParams::new(self.kernel);
+        if let Some(before) = &self.told.before {
+            params.set_before(before);
+        }
         params.set_kernel(self.kernel_at);
         params.set_command_line(self.command_line_at());
         if let Some((address, size)) = self.initrd {
             params.set_initrd(address, size);
         }
-        params.set_setup_data(self.more_at().unwrap_or(0));
-        params.set_memory(self.memory);
-        if let Some(rsdp) = self.rsdp {
+        let first = self.placed(blobs).find(|(_, blob)| blob.kind.is_some());
+        params.set_setup_data(first.map_or(0, |(address, _)| address));
+        params.set_memory(&self.told.memory);
+        if let Some(rsdp) = self.told.rsdp {
             params.set_rsdp(rsdp);
         }
-        if let Some(screen) = self.screen {
+        if let Some(screen) = &self.told.screen {
             params.set_screen(screen);
+        }
+        if let Some((address, map)) = self.placed(blobs).find(|(_, blob)| blob.kind.is_none()) {
+            params.set_efi_map(address, map.size());
+        } else {
+            params.clear_efi();
         }
         params
     }
-
-    /// The setup_data for what does not fit in boot_params.
-    fn more(&self) -> Vec<u8> {
-        let entries = more_entries(self.memory);
-        let mut bytes = vec![0; setup_data::HEADER_SIZE];
-        let length = u32::try_from(entries.len() * e820::SIZE).unwrap_or(u32::MAX);
-        let written = setup_data::KIND.write(&mut bytes, kind::E820_EXT)
-            && setup_data::LENGTH.write(&mut bytes, length);
-        debug_assert!(written);
-        bytes.extend(entries.iter().flat_map(|&range| boot_params::e820_entry(range)));
-        bytes
-    }
 }
 
-fn more_entries(memory: &[MemoryRange]) -> &[MemoryRange] {
-    memory.get(E820_ENTRIES_MAX..).unwrap_or(&[])
-}
+const COMMAND_LINE: u64 = SIZE as u64;
 
-const fn command_line_offset(way: Way) -> u64 {
-    match way {
-        Way::KexecLoad => SIZE as u64 + trampoline::SIZE,
-        Way::Device => SIZE as u64,
-    }
-}
-
-fn more_offset(way: Way, command_line: &CommandLine) -> u64 {
-    (command_line_offset(way) + command_line.text().len() as u64 + 1).next_multiple_of(ALIGN)
-}
-
-fn fill(bytes: &mut Vec<u8>, offset: u64) {
-    bytes.resize(usize::try_from(offset).unwrap_or(bytes.len()), 0);
+/// The offset of the first byte behind the command line and its zero.
+fn behind_line(command_line: &CommandLine) -> u64 {
+    COMMAND_LINE + command_line.text().len() as u64 + command_line.room() + 1
 }

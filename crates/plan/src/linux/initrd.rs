@@ -16,7 +16,7 @@ pub struct Initrd<'a> {
 /// So many initrds are loaded from where they are; more are copied into one.
 const APART: usize = 8;
 
-pub(super) fn check(initrds: &[Initrd<'_>]) -> Result<(), Error> {
+pub(crate) fn check(initrds: &[Initrd<'_>]) -> Result<(), Error> {
     match initrds.iter().find(|initrd| initrd.bytes.is_empty()) {
         None => Ok(()),
         Some(initrd) => Err(Error::EmptyInitrd { name: initrd.name.into() }),
@@ -25,7 +25,7 @@ pub(super) fn check(initrds: &[Initrd<'_>]) -> Result<(), Error> {
 
 /// Where each starts, counted from the first: at a page. The kernel takes zeroes between archives for padding
 /// (`unpack_to_rootfs`, `init/initramfs.c`).
-fn offsets(initrds: &[Initrd<'_>]) -> impl Iterator<Item = u64> {
+pub(crate) fn offsets(initrds: &[Initrd<'_>]) -> impl Iterator<Item = u64> {
     initrds.iter().scan(0_u64, |next, initrd| {
         let offset = *next;
         *next += pages(initrd);
@@ -39,16 +39,16 @@ const fn pages(initrd: &Initrd<'_>) -> u64 {
 }
 
 /// Bytes from the first's start to the last's end.
-pub(super) fn bytes(initrds: &[Initrd<'_>]) -> u64 {
+pub(crate) fn bytes(initrds: &[Initrd<'_>]) -> u64 {
     offsets(initrds).zip(initrds).last().map_or(0, |(offset, last)| offset + last.bytes.len() as u64)
 }
 
 /// Bytes that are demanded, if there is an initrd.
-pub(super) fn size(initrds: &[Initrd<'_>]) -> Option<u64> {
+pub(crate) fn size(initrds: &[Initrd<'_>]) -> Option<u64> {
     (!initrds.is_empty()).then(|| bytes(initrds))
 }
 
-pub(super) fn segments<'a>(initrds: &[Initrd<'a>], address: u64) -> Vec<Segment<'a>> {
+pub(crate) fn segments<'a>(initrds: &[Initrd<'a>], address: u64) -> Vec<Segment<'a>> {
     let segment = |offset, bytes: Cow<'a, [u8]>| {
         let range = PhysRange::around_bytes(address + offset, bytes.len() as u64).ok()?;
         Some(Segment { name: "initrd", range, bytes })

@@ -1,7 +1,6 @@
 //! Calls while the system is suspended: memory, clocks, CPUs and devices are as before.
 
 use std::fs::{self, File};
-use std::hash::{DefaultHasher, Hasher as _};
 use std::os::unix::fs::FileExt as _;
 
 use abi::device::{Range, quiesce};
@@ -9,8 +8,8 @@ use anyhow::{Context as _, Result, ensure};
 use rustix::time::{ClockId, clock_gettime};
 use sys::Device;
 
-use crate::busy::system_ram;
 use crate::image::{Image, Plan};
+use crate::kernel_text::KernelText;
 use crate::memory::Before;
 use crate::numbers::{Numbers, argument};
 
@@ -20,7 +19,7 @@ pub(crate) fn asleep(arguments: &[String]) -> Result<()> {
     let (count, own) = (argument(arguments, 0, "COUNT")?, argument(arguments, 2, "OWN")?);
     let plan = Plan::payload(arguments.get(1).context("PAYLOAD is missing")?)?.unclaimed();
     let memory = Memory::new(own << 20);
-    let (kernel, settings) = (kernel_text_hash()?, settings()?);
+    let (kernel, settings) = (KernelText::now()?, settings()?);
     let image = plan.load()?;
     ensure!(image.load.in_use > 0, "nothing would be exchanged: {:x?}", image.load);
     let destinations = image.device.ranges(image.load.id)?;
@@ -30,7 +29,7 @@ pub(crate) fn asleep(arguments: &[String]) -> Result<()> {
     calls(&image, count)?;
     before.check(&watcher, 256)?;
     memory.check()?;
-    ensure!(kernel_text_hash()? == kernel, "the kernel's text is not what it was");
+    kernel.check()?;
     ensure!(settings == self::settings()?, "settings changed: {settings:?} to {:?}", self::settings());
     println!("{count} calls; {} pages were exchanged, {covered} of them this program's", image.load.in_use);
     ensure!(own == 0 || covered > 0, "none of this program's pages were among them");
@@ -113,36 +112,6 @@ impl Memory {
     }
 }
 
-/// A hash of the kernel's text and read-only data, as `/proc/kcore` shows them.
-fn kernel_text_hash() -> Result<u64> {
-    let (code, rodata) = (system_ram("Kernel code")?, system_ram("Kernel rodata")?);
-    let core = File::open("/proc/kcore")?;
-    let mut hasher = DefaultHasher::new();
-    let offset = kernel_image_offset(&core)?;
-    for range in [&code, &rodata] {
-        let mut bytes = vec![0; usize::try_from(range.end - range.start)?];
-        core.read_exact_at(&mut bytes, offset + range.start - code.start).context("/proc/kcore")?;
-        hasher.write(&bytes);
-    }
-    Ok(hasher.finish())
-}
-
-/// Where in `/proc/kcore` the kernel's image starts: the load header of the highest addresses below the modules'.
-fn kernel_image_offset(core: &File) -> Result<u64> {
-    let mut header = [0; 4096];
-    core.read_exact_at(&mut header, 0)?;
-    let word = |at: usize| {
-        let mut word = [0; 8];
-        word.copy_from_slice(&header[at..at + 8]);
-        u64::from_le_bytes(word)
-    };
-    let count = usize::from(u16::from_le_bytes([header[56], header[57]]));
-    let headers = (0..count).map(|index| 64 + 56 * index).filter(|at| *at + 56 <= header.len());
-    // Virtual address at 16, offset at 8. The image is mapped between -2 GiB and -1 GiB.
-    let image = headers.filter(|&at| (0xffff_ffff_8000_0000..0xffff_ffff_c000_0000).contains(&word(at + 16)));
-    image.map(|at| word(at + 8)).next().context("/proc/kcore does not show the kernel's image")
-}
-
 /// What a suspend may not change.
 fn settings() -> Result<Vec<String>> {
     let files = [
@@ -160,24 +129,25 @@ fn time(clock: ClockId) -> f64 {
     now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }
 
-/// Seconds of three clocks, of the battery-backed one, and the time stamp counter.
+/// Seconds of three clocks, of the battery-backed one, and the time stamp counter before and after they were read.
 struct Clocks {
     monotonic: f64,
     boot: f64,
     real: f64,
     battery: f64,
-    ticks: u64,
+    ticks: [u64; 2],
 }
 
 impl Clocks {
     fn now() -> Self {
+        let first = ticks();
         let battery = fs::read_to_string("/sys/class/rtc/rtc0/since_epoch");
         Self {
             monotonic: time(ClockId::Monotonic),
             boot: time(ClockId::Boottime),
             real: time(ClockId::Realtime),
             battery: battery.ok().and_then(|text| text.trim().parse().ok()).unwrap_or(f64::NAN),
-            ticks: ticks(),
+            ticks: [first, ticks()],
         }
     }
 
@@ -188,28 +158,37 @@ impl Clocks {
         Ok(())
     }
 
-    /// The time stamp counter runs on; so must the clocks that count the time asleep. The kernel learns how long it
-    /// slept from the battery-backed clock, which counts seconds. Answers with how far the monotonic clock came.
+    /// The time stamp counter runs on; so must the clocks that count the time asleep, and the battery-backed one, which
+    /// counts whole seconds. Answers with how far the monotonic clock came.
     fn check(&self, khz: u64) -> Result<f64> {
         let now = Self::now();
-        let passed = (now.ticks - self.ticks) as f64 / (khz as f64 * 1e3);
-        let (boot, real, monotonic) =
-            (now.boot - self.boot, now.real - self.real, now.monotonic - self.monotonic);
-        let ahead = now.real - now.battery;
-        println!(
-            "{passed:.2} s passed; boot time {boot:.2} s, real time {real:.2} s, monotonic {monotonic:.2} s"
+        let seconds = |from: u64, to: u64| to.saturating_sub(from) as f64 / (khz as f64 * 1e3);
+        let (least, most) = (seconds(self.ticks[1], now.ticks[0]), seconds(self.ticks[0], now.ticks[1]));
+        let (boot, real, monotonic, battery) = (
+            now.boot - self.boot,
+            now.real - self.real,
+            now.monotonic - self.monotonic,
+            now.battery - self.battery,
         );
-        println!("real time is {ahead:.2} s ahead of the battery's whole seconds");
+        println!(
+            "{least:.3} s passed; boot time {boot:.3} s, real time {real:.3} s, monotonic {monotonic:.3} s, \
+             battery {battery} s"
+        );
+        let off = OFF + most * RATE;
+        let within = |clock: f64, more: f64| (least - off - more..most + off + more).contains(&clock);
         for clock in [boot, real] {
-            ensure!((clock - passed).abs() < SECOND, "a clock came {clock:.2} s far in {passed:.2} s");
+            ensure!(within(clock, 0.0), "a clock came {clock:.3} s far in {least:.3} s to {most:.3} s");
         }
-        ensure!((1.0 - SECOND..1.0 + SECOND).contains(&ahead), "real time and the battery's differ");
+        ensure!(within(battery, 1.0), "the battery's clock came {battery} s far in {least:.3} s");
         Ok(monotonic)
     }
 }
 
-/// And what passes while clocks are read.
-const SECOND: f64 = 1.1;
+/// What may pass between readings, in seconds: a kernel that learns how long it slept from whole seconds is off by a third
+/// of one in the mean.
+const OFF: f64 = 0.03;
+/// What the kernel's idea of the time stamp counter's rate may be wrong by.
+const RATE: f64 = 0.002;
 
 fn ticks() -> u64 {
     crate::cpu::ticks()

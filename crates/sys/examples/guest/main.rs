@@ -20,9 +20,12 @@ mod dirty;
 mod faults;
 mod hostile;
 mod image;
+mod kernel_text;
 mod leaks;
 mod memory;
 mod numbers;
+mod pages;
+mod plain;
 mod raw;
 mod registers;
 
@@ -57,10 +60,13 @@ const SCENES: &[(&str, Scene)] = &[
     ("refused-by", access::refused_by),
     ("asleep", asleep::asleep),
     ("away", asleep::away),
+    ("plain-suspends", plain::suspends),
     ("rounds", leaks::rounds),
     ("hold", leaks::hold),
     ("killed", leaks::killed),
     ("too-large", leaks::too_large),
+    ("fill", pages::fill),
+    ("find", pages::find),
 ];
 
 fn main() -> ExitCode {

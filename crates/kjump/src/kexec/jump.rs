@@ -1,0 +1,103 @@
+//! Images that are called and return: kept by the module under one name, in place of kexec-tools' one image.
+
+use std::path::Path;
+
+use abi::device::{Call, mode, quiesce, status};
+use anyhow::bail;
+use kernel_file::Program;
+use machine::Machine;
+use sys::{Device, ImageName};
+
+use super::NAME;
+use super::trouble::Trouble;
+use super::window;
+use super::words::JumpLoad;
+use crate::call::FaultReport;
+use crate::image_file::ImageFile;
+use crate::place::Placing;
+use crate::{device, keep, report};
+
+fn name() -> anyhow::Result<ImageName> {
+    Ok(NAME.parse()?)
+}
+
+/// Whether an image is kept.
+pub(super) fn is_kept() -> anyhow::Result<bool> {
+    let Some(device) = device::open_if_loaded()? else { return Ok(false) };
+    let words = name()?.words();
+    Ok(device.images()?.iter().any(|image| image.name == words))
+}
+
+/// Unloads the image, if one is kept; whether one was.
+pub(super) fn forget() -> anyhow::Result<bool> {
+    match device::open_if_loaded()? {
+        Some(device) => keep::forget(&device, &name()?),
+        None => Ok(false),
+    }
+}
+
+pub(super) fn load(load: &JumpLoad) -> anyhow::Result<()> {
+    let placing = Placing {
+        entry: load.entry,
+        // Pages of a window are not worth moving: there are too many, and the system is suspended anyway.
+        claim: load.window.is_none(),
+        ..Placing::default()
+    };
+    let file = ImageFile::read(&load.file, placing)?;
+    let mut program = file.program()?;
+    if let Some(window) = load.window {
+        let memory = Machine::probe(Path::new("/")).memory?;
+        if memory.is_hidden() {
+            bail!("the kernel shows no addresses in /proc/iomem, which --mem-max needs; run as root");
+        }
+        let backup = window::backup(&memory.system_ram(), &program.segments, window);
+        program.segments.extend(backup);
+        program.segments.sort_by_key(|segment| segment.address);
+    }
+    if load.debug {
+        explain(&program);
+    }
+    let device = device::open()?;
+    keep::forget(&device, &name()?)?;
+    file.load(&program, &device)?;
+    Ok(device.keep(&name()?)?)
+}
+
+fn explain(program: &Program<'_>) {
+    report::complain(NAME, &format!("entry point {:#x}, {}-bit mode", program.entry, program.mode.number()));
+    for segment in &program.segments {
+        let last = segment.end() - 1;
+        let bytes = segment.bytes.len();
+        report::complain(
+            NAME,
+            &format!("{:#x}-{last:#x}: {bytes:#x} bytes of {}", segment.address, segment.name),
+        );
+    }
+}
+
+/// Calls the kept image; the exit status, or `None` if none is kept.
+pub(super) fn call(debug: bool) -> Result<Option<u8>, Trouble> {
+    let Some(device) = device::open_if_loaded().map_err(anyhow::Error::from)? else { return Ok(None) };
+    match device.attach(&name()?) {
+        Err(refusal) if keep::is_missing(&refusal) => return Ok(None),
+        other => other.map_err(anyhow::Error::from)?,
+    }
+    let call = device.call([0; 6], quiesce::AUTO).map_err(anyhow::Error::from)?;
+    if debug {
+        report::complain(NAME, &format!("call {}: returned {:#x}", call.calls, call.value));
+    }
+    Ok(Some(ending(&device, &call)?))
+}
+
+/// The exit status of a call; an exception is printed.
+fn ending(device: &Device, call: &Call) -> anyhow::Result<u8> {
+    const FAULT: u8 = 3;
+    if call.status == status::RETURNED {
+        return Ok(0);
+    }
+    let words = name()?.words();
+    let image_mode =
+        device.images()?.iter().find(|image| image.name == words).map_or(mode::LONG, |image| image.mode);
+    report::complain(NAME, FaultReport::new(&call.fault, image_mode).text().trim_end());
+    Ok(FAULT)
+}

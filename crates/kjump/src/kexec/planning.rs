@@ -1,0 +1,171 @@
+//! From files and words to a plan. Nothing is read here: the machine was read before.
+
+use anyhow::{Context, anyhow, bail};
+use kernel_file::multiboot::Multiboot;
+use kernel_file::{BzImage, Program, elf, multiboot};
+use machine::Machine;
+use plan::linux::{self, Home, Initrd, Kernel};
+use plan::{CpuMode, Door, LoadPlan};
+
+use super::files::Files;
+use super::kernel::Loader;
+use super::words::{Arguments, EntryMode, Kind, Load};
+use super::{purgatory, slot};
+
+/// Plans a load by `kexec_load`. The seed is for the next kernel's random number generator.
+pub(super) fn plan<'a>(
+    files: &'a Files,
+    load: &Load,
+    loader: Loader,
+    machine: &Machine,
+    seed: Option<[u8; 32]>,
+) -> anyhow::Result<LoadPlan<'a>> {
+    refuse_strange(files, load, loader)?;
+    let machine = machine.for_plan().map_err(|unknown| anyhow!("{unknown}"))?;
+    match loader {
+        Loader::BzImage => {
+            let kernel = Kernel::BzImage(BzImage::parse(files.kernel.kernel())?);
+            linux(kernel, files, load, &machine, seed)
+        }
+        Loader::Elf => {
+            let program = program(files, load)?;
+            match arguments(load, files) {
+                Arguments::Linux => linux(Kernel::Executable(program), files, load, &machine, seed),
+                told => other(program, told == Arguments::Elf, files, load, &machine),
+            }
+        }
+        Loader::Multiboot(version) => multiboot(version, files, load, &machine),
+    }
+}
+
+/// Options that such a file has no use for: they would be passed over.
+fn refuse_strange(files: &Files, load: &Load, loader: Loader) -> anyhow::Result<()> {
+    let linux =
+        loader == Loader::BzImage || (loader == Loader::Elf && arguments(load, files) == Arguments::Linux);
+    let strange = [
+        (
+            !files.modules.is_empty() && !matches!(loader, Loader::Multiboot(_)),
+            "module",
+            "only a multiboot kernel has modules",
+        ),
+        (
+            !files.initrds.is_empty() && !linux,
+            "initrd",
+            "only Linux has initrds; a multiboot kernel has modules, and an ELF kernel needs --args-linux",
+        ),
+        (files.dtb.is_some() && !linux, "dtb", "only Linux takes a device tree"),
+        (load.arguments.is_some() && loader != Loader::Elf, "args-…", "is about ELF files"),
+        (
+            load.entry_mode.is_some() && loader != Loader::BzImage,
+            "real-mode and --entry-32bit",
+            "are about bzImages",
+        ),
+        (
+            load.entry.is_some() && loader != Loader::Elf,
+            "entry",
+            "is about ELF files: a kernel's file says where it is entered",
+        ),
+        (load.no_efi && !linux, "noefi", "only Linux is told of EFI"),
+        (load.crash && !linux, "load-panic", "a crash kernel is Linux"),
+    ];
+    match strange.into_iter().find(|(is_it, _, _)| *is_it) {
+        None => Ok(()),
+        Some((_, option, why)) => {
+            bail!("--{option}: {why}; {} is a file of the format {loader}", files.kernel.path.display())
+        }
+    }
+}
+
+/// How an ELF file is told what it is told: as asked, and where nothing is asked, as what it is.
+fn arguments(load: &Load, files: &Files) -> Arguments {
+    load.arguments.unwrap_or_else(|| if files.kernel.is_linux() { Arguments::Linux } else { Arguments::Elf })
+}
+
+fn program<'a>(files: &'a Files, load: &Load) -> anyhow::Result<Program<'a>> {
+    let program =
+        elf::parse(files.kernel.kernel()).with_context(|| files.kernel.path.display().to_string())?;
+    Ok(Program { entry: load.entry.unwrap_or(program.entry), ..program })
+}
+
+/// Everything that can be checked is checked, unless it is asked for not to be.
+fn door(load: &Load) -> Door<'static> {
+    Door::Purgatory(purgatory::of(load))
+}
+
+fn room(load: &Load) -> (u64, u64) {
+    (load.lowest.unwrap_or(0), load.highest.unwrap_or(u64::MAX))
+}
+
+fn linux<'a>(
+    kernel: Kernel<'a>,
+    files: &'a Files,
+    load: &Load,
+    machine: &plan::Machine,
+    seed: Option<[u8; 32]>,
+) -> anyhow::Result<LoadPlan<'a>> {
+    let (lowest, highest) = room(load);
+    let home = match load.crash {
+        true => Home::Crash { update_size: load.hotplug.then(slot::elfcorehdr_size).transpose()? },
+        false => Home::Replace { lowest, highest },
+    };
+    let mode = match (load.entry_mode, load.format) {
+        (Some(EntryMode::Real), _) => Some(CpuMode::Real),
+        (Some(EntryMode::Protected), _) | (None, Some(Kind::BzImage)) => Some(CpuMode::Protected),
+        (None, Some(Kind::BzImage64)) => Some(CpuMode::Long),
+        (None, _) => None,
+    };
+    let request = linux::Request {
+        kernel,
+        mode,
+        initrds: files.all_initrds().into_iter().map(|(name, bytes)| Initrd { name, bytes }).collect(),
+        command_line: files.command_line.clone(),
+        home,
+        door: door(load),
+        no_efi: load.no_efi,
+        seed,
+        device_tree: files.dtb.clone(),
+    };
+    Ok(linux::plan(&request, machine)?)
+}
+
+fn other<'a>(
+    program: Program<'a>,
+    notes: bool,
+    files: &Files,
+    load: &Load,
+    machine: &plan::Machine,
+) -> anyhow::Result<LoadPlan<'a>> {
+    let command_line = files.command_line.clone();
+    if !notes && !command_line.is_empty() {
+        bail!("--args-none leaves no way to tell the command line");
+    }
+    let door = door(load);
+    Ok(plan::elf::plan(
+        &plan::elf::Request { program, notes, command_line, room: room(load), door },
+        machine,
+    )?)
+}
+
+/// The command line of a multiboot kernel starts with the name of its file.
+fn multiboot<'a>(
+    version: Multiboot,
+    files: &'a Files,
+    load: &Load,
+    machine: &plan::Machine,
+) -> anyhow::Result<LoadPlan<'a>> {
+    let image = multiboot::load(files.kernel.kernel(), version)
+        .with_context(|| files.kernel.path.display().to_string())?;
+    let mut command_line = files.kernel.path.as_os_str().as_encoded_bytes().to_vec();
+    if !files.command_line.is_empty() {
+        command_line.push(b' ');
+        command_line.extend_from_slice(&files.command_line);
+    }
+    let modules = files
+        .modules
+        .iter()
+        .map(|module| plan::multiboot::Module { words: &module.words, bytes: &module.bytes });
+    let door = door(load);
+    let request =
+        plan::multiboot::Request { image, command_line, modules: modules.collect(), room: room(load), door };
+    Ok(plan::multiboot::plan(&request, machine)?)
+}

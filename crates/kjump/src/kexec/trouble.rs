@@ -1,0 +1,52 @@
+//! Why something is not done, and with which exit status.
+
+/// Why something is not done.
+#[derive(Debug)]
+pub(super) enum Trouble {
+    /// The words are wrong, or nothing is loaded.
+    Words(String),
+    /// Something failed.
+    Failed(anyhow::Error),
+    /// No memory is reserved for crash kernels.
+    NoCrashMemory,
+    /// `kexec_file_load` is asked for, and the kernel does not have it.
+    NoFileLoad,
+}
+
+impl Trouble {
+    /// As kexec-tools has it.
+    pub(super) fn nothing_loaded() -> Self {
+        Self::Words("Nothing has been loaded!".into())
+    }
+
+    pub(super) fn text(&self) -> String {
+        match self {
+            Self::Words(text) => text.clone(),
+            Self::Failed(error) => format!("{error:#}"),
+            Self::NoCrashMemory => {
+                "Memory for crashkernel is not reserved; boot this kernel with crashkernel=SIZE on its command line, as in \
+                 crashkernel=256M"
+                    .into()
+            }
+            Self::NoFileLoad => {
+                "syscall kexec_file_load not available; leave out -s, or use a kernel with CONFIG_KEXEC_FILE".into()
+            }
+        }
+    }
+
+    /// The exit status, as kexec-tools has it.
+    pub(super) const fn status(&self) -> u8 {
+        match self {
+            Self::Words(_) => 1,
+            Self::Failed(_) => 255,
+            Self::NoCrashMemory => 254,
+            Self::NoFileLoad => 253,
+        }
+    }
+}
+
+impl From<anyhow::Error> for Trouble {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Failed(error)
+    }
+}

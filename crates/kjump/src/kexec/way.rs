@@ -1,0 +1,101 @@
+//! By which system call a kernel is loaded: one decision, of which nothing else knows.
+
+use super::errno::code::{EINVAL, ENODATA, ENOEXEC, ENOPKG, ENOSYS, EOPNOTSUPP};
+use super::kernel::Loader;
+use super::words::{Load, Wanted};
+
+/// A system call that loads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    FileLoad,
+    Load,
+}
+
+impl Way {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::FileLoad => "kexec_file_load",
+            Self::Load => "kexec_load",
+        }
+    }
+}
+
+/// What is tried first, what is tried if the kernel refuses that, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Choice {
+    pub(super) first: Way,
+    pub(super) then: Option<Way>,
+    pub(super) why: String,
+}
+
+/// Chooses for a load. Options that contradict what is asked for were refused before.
+pub(super) fn choose(load: &Load, wanted: Wanted, loader: Loader) -> Result<Choice, String> {
+    let only = |way, why: String| Ok(Choice { first: way, then: None, why });
+    let needs_load = load.need_load.first().or(load.need_purgatory.first());
+    let is_bzimage = loader == Loader::BzImage;
+    match wanted {
+        Wanted::FileLoad if !is_bzimage => {
+            Err("kexec_file_load takes bzImages only on x86; leave out -s, and kexec_load is used".into())
+        }
+        Wanted::FileLoad => only(Way::FileLoad, "as -s asks".into()),
+        Wanted::Load => only(Way::Load, "as -c asks".into()),
+        Wanted::Either => match (needs_load, load.need_file_load.first()) {
+            (Some(option), _) => only(Way::Load, format!("--{option} needs it")),
+            (None, Some(option)) if !is_bzimage => {
+                Err(format!("--{option} needs kexec_file_load, which takes bzImages only on x86"))
+            }
+            (None, Some(option)) => only(Way::FileLoad, format!("--{option} needs it")),
+            (None, None) if !is_bzimage => {
+                only(Way::Load, "kexec_file_load takes bzImages only on x86".into())
+            }
+            (None, None) => Ok(Choice {
+                first: Way::FileLoad,
+                then: Some(Way::Load),
+                why: "kexec_load is tried if the kernel refuses".into(),
+            }),
+        },
+    }
+}
+
+/// Whether the other call can work where `kexec_file_load` failed with this: it is not there, does not take the file, or
+/// wants a signature where there is none. A signature that is there and bad is an answer, as is all that forbids both.
+pub(super) const fn falls_back(errno: i32) -> bool {
+    matches!(errno, ENOSYS | EINVAL | ENOEXEC | EOPNOTSUPP | ENODATA | ENOPKG)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kexec::errno::code::{EBUSY, EKEYREJECTED, ENOKEY, EPERM};
+
+    fn first(load: &Load, wanted: Wanted, loader: Loader) -> Result<(Way, Option<Way>), String> {
+        choose(load, wanted, loader).map(|choice| (choice.first, choice.then))
+    }
+
+    #[test]
+    fn both_are_tried_where_both_can_be() {
+        let plain = Load::default();
+        let both = Ok((Way::FileLoad, Some(Way::Load)));
+        assert_eq!(first(&plain, Wanted::Either, Loader::BzImage), both);
+        assert_eq!(first(&plain, Wanted::FileLoad, Loader::BzImage), Ok((Way::FileLoad, None)));
+        assert_eq!(first(&plain, Wanted::Load, Loader::BzImage), Ok((Way::Load, None)));
+    }
+
+    #[test]
+    fn files_and_options_decide_where_only_one_can_be() {
+        let plain = Load::default();
+        let load = Load { need_load: vec!["mem-max"], ..Load::default() };
+        let file = Load { need_file_load: vec!["no-cma"], ..Load::default() };
+        assert_eq!(first(&plain, Wanted::Either, Loader::Elf), Ok((Way::Load, None)));
+        assert_eq!(first(&load, Wanted::Either, Loader::BzImage), Ok((Way::Load, None)));
+        assert_eq!(first(&file, Wanted::Either, Loader::BzImage), Ok((Way::FileLoad, None)));
+        first(&plain, Wanted::FileLoad, Loader::Elf).unwrap_err();
+        first(&file, Wanted::Either, Loader::Elf).unwrap_err();
+    }
+
+    #[test]
+    fn a_bad_signature_and_a_ban_are_answers() {
+        assert!([ENOSYS, EINVAL, ENOEXEC, EOPNOTSUPP, ENODATA, ENOPKG].into_iter().all(falls_back));
+        assert!(![EPERM, EBUSY, EKEYREJECTED, ENOKEY].into_iter().any(falls_back));
+    }
+}

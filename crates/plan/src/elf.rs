@@ -1,0 +1,141 @@
+//! ELF files that are no Linux kernels: each at the addresses it names, entered in the mode it is made for.
+
+mod notes;
+
+use std::borrow::Cow;
+
+use kernel_file::{Mode, Program};
+use phys::{PhysAddr, PhysRange};
+
+use crate::goal::register::{RDI, RSP};
+use crate::linux::gaps;
+use crate::load_plan::Draft;
+use crate::purgatory::Besides;
+use crate::{
+    CpuMode, Demand, Door, Entry, Error, Goal, LoadPlan, Machine, Part, Search, Segment, Way, place,
+};
+
+/// An ELF file to load.
+#[derive(Clone, Debug)]
+pub struct Request<'a> {
+    /// The file.
+    pub program: Program<'a>,
+    /// Whether it is told its command line in ELF boot notes, or nothing.
+    pub notes: bool,
+    /// Its command line.
+    pub command_line: Vec<u8>,
+    /// Lowest and highest address of a byte of what is added to it.
+    pub room: (u64, u64),
+    /// What leads there.
+    pub door: Door<'a>,
+}
+
+/// Plans its load by `kexec_load`.
+///
+/// # Errors
+/// [`Error::NoRoom`], and those of the plan.
+pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>, Error> {
+    let program = &request.program;
+    let mut segments: Vec<_> = program.segments.iter().filter_map(segment).collect();
+    let free = beside(&machine.usable_ram(), &segments);
+    let demands = demands(request);
+    let places = place(&demands, &free)?;
+    let found =
+        |name| demands.iter().zip(&places).find(|(demand, _)| demand.name == name).map(|(_, &place)| place);
+    let mut goal = Goal::at(cpu_mode(program.mode), program.entry);
+    let mut parts = Vec::new();
+    if let Some(range) = found(NOTES) {
+        let notes = notes::segment(range, &request.command_line);
+        parts.extend(notes.parts);
+        goal = match program.mode {
+            Mode::Long => goal.with(RDI, range.start().get()),
+            Mode::Protected => goal.with(RSP, notes.stack),
+        };
+        segments.push(notes.segment);
+    }
+    let entry = match found(request.door.name()) {
+        Some(range) => {
+            let (door, entry) = request.door.open(range, &goal, &Besides::default(), &segments)?;
+            segments.push(door);
+            entry
+        }
+        None => Entry { address: address(program.entry)?, arguments: [0; 6] },
+    };
+    let draft = Draft {
+        way: Way::KexecLoad,
+        segments,
+        parts,
+        entry,
+        goal,
+        memory: Vec::new(),
+        command_line: if request.notes { request.command_line.clone() } else { Vec::new() },
+        jump_back: None,
+        vouched: Vec::new(),
+        view: None,
+    };
+    LoadPlan::new(draft, machine)
+}
+
+const NOTES: &str = "boot notes";
+/// The last byte that 32-bit code reaches.
+const BELOW_4G: u64 = 0xffff_ffff;
+
+/// What is added. 64-bit code that is told nothing is entered as it is.
+fn demands(request: &Request<'_>) -> Vec<Demand> {
+    let (lowest, highest) = (request.room.0.max(0x10_0000), request.room.1.min(BELOW_4G));
+    let demand = |name, size| Demand {
+        name,
+        size,
+        align: 1,
+        windows: vec![(lowest, highest)],
+        search: Search::TopDown,
+    };
+    let notes = request.notes.then(|| demand(NOTES, notes::size(&request.command_line)));
+    let leads = request.notes || request.program.mode != Mode::Long;
+    notes.into_iter().chain(leads.then(|| demand(request.door.name(), request.door.size()))).collect()
+}
+
+fn address(entry: u64) -> Result<PhysAddr, Error> {
+    PhysAddr::new(entry).ok_or(Error::EntryOutside { entry })
+}
+
+pub(crate) const fn cpu_mode(mode: Mode) -> CpuMode {
+    match mode {
+        Mode::Long => CpuMode::Long,
+        Mode::Protected => CpuMode::Protected,
+    }
+}
+
+/// A segment of the file as one of the plan; one that is beyond all addresses is none, and refused as no RAM.
+pub(crate) fn segment<'a>(segment: &kernel_file::Segment<'a>) -> Option<Segment<'a>> {
+    let range = PhysRange::from_bytes(segment.address, segment.size).ok()?;
+    Some(Segment { name: "kernel", range, bytes: segment.bytes.clone() })
+}
+
+/// What is left of free memory beside some segments.
+pub(crate) fn beside(free: &[PhysRange], segments: &[Segment<'_>]) -> Vec<PhysRange> {
+    let taken: Vec<_> = segments.iter().map(|segment| segment.range).collect();
+    free.iter().flat_map(|&hole| gaps(hole, &taken)).collect()
+}
+
+/// The boot notes, and what goes with them.
+struct Notes {
+    segment: Segment<'static>,
+    parts: [Part; 2],
+    /// The stack pointer for 32-bit code.
+    stack: u64,
+}
+
+impl Notes {
+    fn new(range: PhysRange, bytes: Vec<u8>, notes: u64, stack: u64) -> Self {
+        let start = range.start().get();
+        Self {
+            segment: Segment { name: NOTES, range, bytes: Cow::Owned(bytes) },
+            parts: [
+                Part { name: "boot notes", address: start, size: notes },
+                Part { name: "arguments on the stack", address: start + stack, size: 8 },
+            ],
+            stack: start + stack,
+        }
+    }
+}

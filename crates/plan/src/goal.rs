@@ -1,0 +1,73 @@
+use std::fmt;
+
+/// What the CPU enters when everything is in its place, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Goal {
+    /// The CPU's mode there.
+    pub mode: CpuMode,
+    /// Where it is entered: an address; in real mode a segment times 65536 and an offset.
+    pub address: u64,
+    /// The registers by [`register`]. A stack pointer of 0 stands for a stack of whoever enters it.
+    pub registers: [u64; 8],
+    /// In real mode, the value of the data and stack segments.
+    pub segment: u16,
+}
+
+/// A mode of the CPU.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CpuMode {
+    /// 64-bit mode with paging, memory mapped where it is.
+    Long,
+    /// 32-bit mode without paging.
+    Protected,
+    /// 16-bit mode, with the BIOS's interrupt table.
+    Real,
+}
+
+/// Registers by their numbers in machine code.
+pub mod register {
+    /// `rax`
+    pub const RAX: usize = 0;
+    /// `rbx`
+    pub const RBX: usize = 3;
+    /// `rsp`
+    pub const RSP: usize = 4;
+    /// `rsi`
+    pub const RSI: usize = 6;
+    /// `rdi`
+    pub const RDI: usize = 7;
+}
+
+impl Goal {
+    /// An address in a mode, with registers of zero.
+    #[must_use]
+    pub const fn at(mode: CpuMode, address: u64) -> Self {
+        Self { mode, address, registers: [0; 8], segment: 0 }
+    }
+
+    /// With this number in a register.
+    #[must_use]
+    pub fn with(mut self, register: usize, number: u64) -> Self {
+        if let Some(place) = self.registers.get_mut(register) {
+            *place = number;
+        }
+        self
+    }
+}
+
+impl fmt::Display for Goal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.mode {
+            CpuMode::Long => write!(f, "{:#x} in 64-bit mode", self.address)?,
+            CpuMode::Protected => write!(f, "{:#x} in 32-bit mode", self.address)?,
+            CpuMode::Real => {
+                let (segment, offset) = (self.address >> 16, self.address & 0xffff);
+                write!(f, "{segment:#06x}:{offset:#06x} in real mode, data segments {:#06x}", self.segment)?;
+            }
+        }
+        let names = ["ax", "cx", "dx", "bx", "sp", "bp", "si", "di"];
+        let letter = if self.mode == CpuMode::Long { 'r' } else { 'e' };
+        let mut set = names.iter().zip(self.registers).filter(|&(_, number)| number != 0);
+        set.try_for_each(|(name, number)| write!(f, ", {letter}{name} = {number:#x}"))
+    }
+}

@@ -1,0 +1,68 @@
+use std::borrow::Cow;
+
+use abi::setup_header::{self as header, xload_flag};
+use kernel_file::bzimage::Protocol;
+use kernel_file::{BzImage, Program};
+
+/// A kernel to load.
+#[derive(Clone, Debug)]
+pub enum Kernel<'a> {
+    /// A bzImage.
+    BzImage(BzImage<'a>),
+    /// The kernel itself, as an executable: vmlinux. It is entered in the mode that it is made for.
+    Executable(Program<'a>),
+}
+
+/// What matters of a kernel for what it is told.
+pub(super) struct Form<'a> {
+    pub(super) protocol: Protocol,
+    pub(super) header: Cow<'a, [u8]>,
+    pub(super) cmdline_size: u64,
+    pub(super) initrd_last: u64,
+    pub(super) above_4g: bool,
+    pub(super) efi_kexec: bool,
+}
+
+/// Most bytes of a command line of an executable kernel, which does not say so itself (`COMMAND_LINE_SIZE` of x86).
+const CMDLINE_SIZE: u32 = 2047;
+/// The protocol that an executable kernel is spoken to by: the newest.
+const NEWEST: Protocol = Protocol { major: 2, minor: 15 };
+
+impl<'a> Form<'a> {
+    pub(super) fn of(kernel: &Kernel<'a>) -> Self {
+        match kernel {
+            Kernel::BzImage(kernel) => Self {
+                protocol: kernel.protocol,
+                header: Cow::Borrowed(kernel.header),
+                cmdline_size: kernel.cmdline_size,
+                initrd_last: kernel.initrd_last,
+                above_4g: kernel.above_4g,
+                efi_kexec: kernel.efi_kexec,
+            },
+            Kernel::Executable(program) => Self::of_executable(program.mode == kernel_file::Mode::Long),
+        }
+    }
+
+    fn of_executable(is_64: bool) -> Self {
+        let flags = if is_64 {
+            xload_flag::KERNEL_64 | xload_flag::CAN_BE_LOADED_ABOVE_4G | xload_flag::EFI_KEXEC
+        } else {
+            0
+        };
+        let mut params = [0; header::END];
+        let written = header::BOOT_FLAG.write(&mut params, header::BOOT_FLAG_MAGIC)
+            && header::HEADER.write(&mut params, header::HEADER_MAGIC)
+            && header::VERSION.write(&mut params, u16::from_be_bytes([NEWEST.major, NEWEST.minor]))
+            && header::CMDLINE_SIZE.write(&mut params, CMDLINE_SIZE)
+            && header::XLOADFLAGS.write(&mut params, flags);
+        debug_assert!(written, "abi asserts that every field lies in the header");
+        Self {
+            protocol: NEWEST,
+            header: Cow::Owned(params.get(header::START..).unwrap_or(&[]).to_vec()),
+            cmdline_size: CMDLINE_SIZE.into(),
+            initrd_last: if is_64 { u64::MAX } else { header::INITRD_ADDR_MAX_BEFORE_2_03.into() },
+            above_4g: is_64,
+            efi_kexec: is_64,
+        }
+    }
+}
