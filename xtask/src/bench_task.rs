@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::{call_bench, program, switch_bench};
+use crate::{call_bench, dump_bench, program, switch_bench};
 
 /// Measure something
 #[derive(Args)]
@@ -19,7 +19,13 @@ pub(crate) struct BenchArgs {
     json: bool,
     /// The kernel, for what is measured in a virtual machine
     #[arg(long, default_value = "6.1")]
-    kernel: String,
+    pub(crate) kernel: String,
+    /// How often, for what is measured by medians
+    #[arg(long, default_value_t = 5, value_name = "N")]
+    pub(crate) runs: usize,
+    /// For dump: how the cost grows with memory, on sparse images
+    #[arg(long)]
+    pub(crate) scale: bool,
 }
 
 /// One thing that was measured.
@@ -35,8 +41,7 @@ struct Bench {
     about: &'static str,
     /// How the figures are meant, where their names do not say it.
     meaning: &'static str,
-    /// Takes the name of a kernel.
-    measure: fn(&str) -> Result<Vec<Figure>>,
+    measure: fn(&BenchArgs) -> Result<Vec<Figure>>,
 }
 
 /// One line more is one bench more.
@@ -51,13 +56,19 @@ const BENCHES: &[Bench] = &[
         name: "call",
         about: "calling images in a virtual machine: time, speed of the exchange",
         meaning: call_bench::MEANING,
-        measure: call_bench::figures,
+        measure: |args| call_bench::figures(&args.kernel),
+    },
+    Bench {
+        name: "dump",
+        about: "saving memory images, beside makedumpfile: time, memory, size",
+        meaning: dump_bench::MEANING,
+        measure: dump_bench::figures,
     },
     Bench {
         name: "switch",
         about: "going to another kernel and back in a virtual machine: by phase, beside a plain suspend",
         meaning: switch_bench::MEANING,
-        measure: switch_bench::figures,
+        measure: |args| switch_bench::figures(&args.kernel),
     },
 ];
 
@@ -68,7 +79,8 @@ const BENCHES: &[Bench] = &[
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     let bench = BENCHES.iter().find(|bench| bench.name == args.name);
     let bench = bench.with_context(|| format!("no bench {}. {}", args.name, names()))?;
-    let figures = (bench.measure)(&args.kernel)?;
+    anyhow::ensure!(args.runs > 0, "--runs: at least 1");
+    let figures = (bench.measure)(args)?;
     let mut out = io::stdout().lock();
     if args.json {
         serde_json::to_writer_pretty(&mut out, &figures)?;

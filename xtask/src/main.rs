@@ -7,12 +7,16 @@ mod build_task;
 mod call_bench;
 mod checks;
 mod compiler;
+mod debian_tools;
 mod demo_task;
 mod docs_task;
+mod dump_bench;
+mod dump_readers;
 mod fetch_task;
 mod fuzz_task;
 mod kernels;
 mod lab_task;
+mod material;
 mod module;
 mod packages;
 mod payloads;
@@ -48,6 +52,7 @@ enum Task {
     Build(build_task::BuildArgs),
     Docs(docs_task::DocsArgs),
     Fetch(fetch_task::FetchArgs),
+    Material(material::MaterialArgs),
 }
 
 fn main() -> ExitCode {
@@ -68,6 +73,7 @@ fn main() -> ExitCode {
         Task::Build(args) => code(build_task::run(&args).map(|()| true)),
         Task::Docs(args) => code(docs_task::run(&args).map(|()| true)),
         Task::Fetch(args) => code(fetch_task::run(&args).map(|()| true)),
+        Task::Material(args) => code(material::run(&args).map(|()| true)),
     }
 }
 

@@ -49,6 +49,20 @@ const MODULE: &[Need] = &[
 /// libFuzzer is C++.
 const FUZZING: &[Need] = &[program("c++", "g++")];
 
+/// Those who read dumps.
+const READERS: &[Need] = &[
+    program("crash", "crash"),
+    Need { thing: Thing::Library("libkdumpfile.so.10"), package: "python3-libkdumpfile" },
+];
+
+/// What reads dumps besides ours.
+///
+/// # Errors
+/// Something is missing and cannot be installed; the message holds the command that installs it.
+pub(crate) fn for_readers() -> Result<()> {
+    have(READERS)
+}
+
 /// What a virtual machine needs.
 ///
 /// # Errors

@@ -315,9 +315,12 @@ pub(crate) struct DumpWords {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DumpCommand {
-    Save(SaveWords),
+    Save(Box<SaveWords>),
     Info(InfoWords),
     Verify(VerifyWords),
+    Map(DumpMapWords),
+    Diff(DiffWords),
+    Dmesg(DmesgWords),
 }
 
 /// Save a memory image without the pages that need not be kept
@@ -327,14 +330,19 @@ pub(crate) enum DumpCommand {
 /// processes, 16 free pages. If the kernel's page structures cannot be understood, every page is kept. The exit status
 /// is 0 only if every page was understood, read and written; it is 1, with a dump, if pages could not be understood or
 /// read.
+///
+/// What readers need most is written first. If there is no room for all of it, what there is stays as FILE.incomplete.
 #[derive(Debug, Args)]
 pub(crate) struct SaveWords {
     /// The image to read
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) source: PathBuf,
-    /// The file to write, or - for standard output with --flattened. It gets its name when it is whole
+    /// The file to write, or - for a flattened stream to standard output. It gets its name when it is whole
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) goal: PathBuf,
+    /// One more file of a split set that SOURCE is of; repeatable
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) part: Vec<PathBuf>,
     /// Dump level, 0 to 31; of several, the next is tried when there is no room
     #[arg(long, short = 'd', value_name = "LEVEL[,LEVEL]...", default_value = "1", value_parser = crate::dump::levels)]
     pub(crate) level: crate::dump::Levels,
@@ -344,9 +352,21 @@ pub(crate) struct SaveWords {
     /// Write an ELF vmcore, not a kdump-compressed dump
     #[arg(long)]
     pub(crate) elf: bool,
+    /// Write plain memory, each page at its physical address; what is not kept is a hole
+    #[arg(long, conflicts_with_all = ["elf", "compress"])]
+    pub(crate) flat: bool,
+    /// Keep what a kernel needs to go on: all but free pages and pages of zeros, whatever the level says
+    #[arg(long)]
+    pub(crate) exact: bool,
     /// Write a flattened stream, for a pipe
     #[arg(long)]
     pub(crate) flattened: bool,
+    /// Divide the dump among FILE and these files; repeatable
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with_all = ["elf", "flat", "flattened"])]
+    pub(crate) split: Vec<PathBuf>,
+    /// Use at most so much memory; fewer threads work then
+    #[arg(long, value_name = "SIZE", value_parser = number::size)]
+    pub(crate) memory_limit: Option<u64>,
     /// Threads; without it, one for each processor
     #[arg(long, value_name = "N", value_parser = threads)]
     pub(crate) threads: Option<usize>,
@@ -361,14 +381,55 @@ pub(crate) struct InfoWords {
     /// The image
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
+    /// Count pages by what they are too
+    #[arg(long)]
+    pub(crate) kinds: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
+/// Draw memory by what its pages are
+///
+/// A cell of the picture is what most of it is: the kernel's own memory, objects of its allocator, structures of pages,
+/// page cache, memory of processes, or free.
+#[derive(Debug, Args)]
+pub(crate) struct DumpMapWords {
+    /// The image
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Write a picture to this file instead of drawing in the terminal
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) svg: Option<PathBuf>,
+}
+
+/// Compare two memory images page by page
+///
+/// The exit status is 1 if a page that both have differs or cannot be read.
+#[derive(Debug, Args)]
+pub(crate) struct DiffWords {
+    /// One image
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) first: PathBuf,
+    /// The other image
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) second: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Print the kernel's log out of a memory image; also done when called by the name vmcore-dmesg
+#[derive(Debug, Args)]
+pub(crate) struct DmesgWords {
+    /// The image
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+}
+
 /// Read every page of a memory image
 ///
-/// The exit status is 1 if a page is missing or damaged.
+/// A dump that kjump wrote is compared with its checksums too. The exit status is 1 if a page is missing or damaged.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyWords {
     /// The image

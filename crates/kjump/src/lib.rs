@@ -45,6 +45,8 @@ pub enum Program {
     Kexec(Vec<OsString>),
     /// The likeness of `makedumpfile`; the words behind its name.
     Makedumpfile(Vec<OsString>),
+    /// The likeness of kexec-tools' `vmcore-dmesg`; the words behind its name.
+    VmcoreDmesg(Vec<OsString>),
 }
 
 impl Program {
@@ -56,6 +58,7 @@ impl Program {
         match words.as_slice() {
             [name, rest @ ..] if is(name, "kexec") => Self::Kexec(rest.to_vec()),
             [_, first, rest @ ..] if first == "kexec" => Self::Kexec(rest.to_vec()),
+            [name, rest @ ..] if is(name, "vmcore-dmesg") => Self::VmcoreDmesg(rest.to_vec()),
             [name, rest @ ..] if is(name, "makedumpfile") => Self::Makedumpfile(rest.to_vec()),
             [_, first, rest @ ..] if first == "makedumpfile" => Self::Makedumpfile(rest.to_vec()),
             _ => Self::Kjump(words),
@@ -106,6 +109,7 @@ mod tests {
         for line in ["makedumpfile -l", "/usr/sbin/makedumpfile -l", "kjump makedumpfile -l"] {
             assert_eq!(Program::called(words(line)), Program::Makedumpfile(words("-l")), "{line}");
         }
+        assert_eq!(Program::called(words("/sbin/vmcore-dmesg f")), Program::VmcoreDmesg(words("f")));
         for line in ["kjump", "kjump status", "kjump call kexec", "kexec-test -e"] {
             assert_eq!(Program::called(words(line)), Program::Kjump(words(line)), "{line}");
         }

@@ -10,5 +10,6 @@ fn main() -> ExitCode {
         Program::Kjump(words) => kjump::run(&words),
         Program::Kexec(words) => kjump::kexec::run(&words),
         Program::Makedumpfile(words) => kjump::dump::makedumpfile::run(&words),
+        Program::VmcoreDmesg(words) => kjump::dump::dmesg::run(&words),
     }
 }

@@ -9,9 +9,12 @@
 //! | [`interface`] | network interfaces taken down |
 //! | [`terminal`] | the width of a terminal |
 //! | [`clock`] | the clock that images are stamped with |
+//! | [`window`] | parts of the kernel's files as memory |
+//! | [`holes`] | where a sparse file has data |
 
 pub mod clock;
 pub mod device;
+pub mod holes;
 pub mod interface;
 pub mod kexec;
 pub mod mapping;
@@ -19,6 +22,7 @@ mod name;
 pub mod refusal;
 pub mod system;
 pub mod terminal;
+pub mod window;
 
 pub use device::{Device, Error};
 pub use name::{BadName, ImageName};

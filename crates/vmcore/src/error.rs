@@ -44,6 +44,12 @@ pub enum Error {
     /// A flattened stream ends without its last record, or a record has an impossible size.
     #[error("the flattened stream is damaged at offset {offset:#x}: {reason}")]
     Flattened { offset: u64, reason: &'static str },
+    /// A file of a split set is wanted.
+    #[error("this is no part of a split set")]
+    NoPart,
+    /// Files of two split sets.
+    #[error("the parts are of different memory images")]
+    OtherMachine,
     /// Too many pages, or too high ones, for the output format.
     #[error("{what} is {value:#x}, at most {most:#x} can be written")]
     TooLarge { what: &'static str, value: u64, most: u64 },

@@ -186,6 +186,10 @@ impl<W: Write + Send> WriteAt for Flattener<W> {
         stream.write_all(&(bytes.len() as u64).to_be_bytes())?;
         stream.write_all(bytes)
     }
+
+    fn is_stream(&self) -> bool {
+        true
+    }
 }
 
 /// Writes what a flattened stream describes to where it belongs, as it comes; answers with the length of that.

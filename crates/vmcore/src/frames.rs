@@ -1,6 +1,7 @@
 //! Sets of page frames, as large as memory and as sparse.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use phys::{FRAME_END, Pfn};
 
@@ -210,8 +211,35 @@ impl FrameSet {
         left
     }
 
+    /// The frames that are in both sets.
+    #[must_use]
+    pub fn within(&self, other: &Self) -> Self {
+        let mut both = Self::new();
+        for (number, chunk) in &self.chunks {
+            let Some(other) = other.chunks.get(number) else { continue };
+            let mut chunk = chunk.clone();
+            chunk.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= other);
+            both.put_chunk(*number, chunk);
+        }
+        both
+    }
+
+    /// Adds the frames of another set.
+    pub fn unite(&mut self, other: Self) {
+        for (number, theirs) in other.chunks {
+            match self.chunks.entry(number) {
+                Entry::Vacant(place) => {
+                    place.insert(theirs);
+                }
+                Entry::Occupied(mut own) => {
+                    own.get_mut().0.iter_mut().zip(&theirs.0).for_each(|(word, theirs)| *word |= theirs);
+                }
+            }
+        }
+    }
+
     /// How many frames of the frame's own chunk are before it.
-    pub(crate) fn rank_in_chunk(&self, frame: Pfn) -> u64 {
+    fn rank_in_chunk(&self, frame: Pfn) -> u64 {
         let (number, at) = split(frame.number());
         self.chunks.get(&number).map_or(0, |chunk| chunk.count_below(at))
     }
@@ -228,6 +256,32 @@ impl FrameSet {
         if !chunk.is_empty() && number < FRAME_END / CHUNK_FRAMES {
             self.chunks.insert(number, chunk);
         }
+    }
+}
+
+/// The places of frames in the order of a set.
+pub(crate) struct Ranks(Vec<(u64, u64)>);
+
+impl Ranks {
+    pub(crate) fn of(set: &FrameSet) -> Self {
+        let mut before = 0;
+        let count = |(number, chunk): (u64, &Chunk)| {
+            let rank = before;
+            before += chunk.count();
+            (number, rank)
+        };
+        Self(set.chunks().map(count).collect())
+    }
+
+    /// How many frames of the set, whose ranks these are, are before one of its frames.
+    pub(crate) fn rank(&self, set: &FrameSet, frame: Pfn) -> Option<u64> {
+        if !set.contains(frame) {
+            return None;
+        }
+        let number = frame.number() / CHUNK_FRAMES;
+        let index = self.0.binary_search_by_key(&number, |(chunk, _)| *chunk).ok()?;
+        let (_, before) = self.0[index];
+        Some(before + set.rank_in_chunk(frame))
     }
 }
 
@@ -277,6 +331,18 @@ mod tests {
         assert_eq!((set.count(), set.end()), (1, FRAME_END));
     }
 
+    #[test]
+    fn sets_are_united_and_cut() {
+        let (mut a, mut b) = (FrameSet::new(), FrameSet::new());
+        a.insert(10, 20);
+        a.insert(40_000, 40_010);
+        b.insert(15, 25);
+        b.insert(80_000, 80_001);
+        assert!(a.within(&b).iter().map(Pfn::number).eq(15..20));
+        a.unite(b);
+        assert!(a.runs().eq([10..25, 40_000..40_010, 80_000..80_001]));
+    }
+
     proptest! {
         #[test]
         fn a_frame_set_is_a_set(changes in prop::collection::vec((0_u64..70_000, 0_u64..40_000, any::<bool>()), 0..12)) {
@@ -295,6 +361,10 @@ mod tests {
             prop_assert_eq!(set.end(), model.last().map_or(0, |last| last + 1));
             prop_assert!(set.iter().map(Pfn::number).eq(model.iter().copied()));
             prop_assert!(set.runs().flatten().eq(model.iter().copied()));
+            let ranks = Ranks::of(&set);
+            for (rank, frame) in set.iter().enumerate().step_by(997) {
+                prop_assert_eq!(ranks.rank(&set, frame), Some(rank as u64));
+            }
             prop_assert_eq!(set.next(35_000).map(Pfn::number), model.range(35_000..).next().copied());
         }
     }

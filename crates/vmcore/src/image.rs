@@ -3,7 +3,9 @@
 use crate::elf::{self, ElfCore};
 use crate::flattened::{self, Flattened};
 use crate::kdump::{self, Kdump};
+use crate::manifest::{Damage, Manifest};
 use crate::notes;
+use crate::set::Set;
 use crate::source::read_vec;
 use crate::{Error, FrameSet, Header, PhysRead, ReadAt, Result, Vmcoreinfo};
 
@@ -46,6 +48,18 @@ pub(crate) trait Body: PhysRead {
     fn header(&self) -> Option<&Header> {
         None
     }
+    /// What the writer says about a dump of ours.
+    fn manifest(&self) -> Option<Manifest> {
+        None
+    }
+    /// Whether there is to be a manifest, damaged or not.
+    fn has_manifest(&self) -> bool {
+        false
+    }
+    /// Compares the file with the checksums of the manifest.
+    fn check_sums(&self, _: &Manifest, _: &mut dyn FnMut(Damage)) -> Result<()> {
+        Ok(())
+    }
     /// Loads with virtual addresses, of an ELF vmcore.
     fn loads(&self) -> &[elf::Load] {
         &[]
@@ -57,6 +71,8 @@ pub struct Image<'a> {
     body: Box<dyn Body + Send + 'a>,
     format: Format,
     flattened: bool,
+    /// In place of the image's own.
+    notes: Option<Vec<u8>>,
 }
 
 impl<'a> Image<'a> {
@@ -72,6 +88,17 @@ impl<'a> Image<'a> {
         Self::open_plain(source)
     }
 
+    /// Opens the files of a split set as the one image that they are parts of.
+    ///
+    /// # Errors
+    /// A file cannot be read, or they do not belong together.
+    pub fn open_set<S: ReadAt + Send + 'a>(sources: Vec<S>) -> Result<Self> {
+        let parts = sources.into_iter().map(Self::open).collect::<Result<Vec<_>>>()?;
+        let flattened = parts.iter().any(Self::is_flattened);
+        let body = Set::new(parts.into_iter().map(|part| part.body).collect())?;
+        Ok(Self { body: Box::new(body), format: Format::Kdump, flattened, notes: None })
+    }
+
     /// A stream within a stream is nothing that anybody writes: it is no ELF file either, and refused as that.
     fn open_plain<S: ReadAt + Send + 'a>(source: S) -> Result<Self> {
         let format = format_of(&source)?;
@@ -79,7 +106,7 @@ impl<'a> Image<'a> {
             Format::Kdump => Box::new(Kdump::open(source)?),
             Format::Elf | Format::Flattened => Box::new(ElfCore::open(source)?),
         };
-        Ok(Self { body, format, flattened: false })
+        Ok(Self { body, format, flattened: false, notes: None })
     }
 
     /// The format; of a flattened stream, that of the file it describes.
@@ -109,13 +136,41 @@ impl<'a> Image<'a> {
     /// The ELF notes: registers of the CPUs, VMCOREINFO.
     #[must_use]
     pub fn notes(&self) -> &[u8] {
-        self.body.notes()
+        self.notes.as_deref().unwrap_or_else(|| self.body.notes())
+    }
+
+    /// Takes this text for what the kernel says about itself, whatever the image has.
+    #[must_use]
+    pub fn with_vmcoreinfo(self, text: &[u8]) -> Self {
+        let mut notes = notes::without_vmcoreinfo(self.body.notes());
+        notes.extend(notes::vmcoreinfo_note(text));
+        Self { notes: Some(notes), ..self }
     }
 
     /// The header of a kdump-compressed dump.
     #[must_use]
     pub fn header(&self) -> Option<&Header> {
         self.body.header()
+    }
+
+    /// What kjump wrote about the dump, if it is one of its own.
+    #[must_use]
+    pub fn manifest(&self) -> Option<Manifest> {
+        self.body.manifest()
+    }
+
+    /// Compares the file with its checksums, if it has some; tells `report` what is damaged. Answers with whether there
+    /// were any.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn check_sums(&self, mut report: impl FnMut(Damage)) -> Result<bool> {
+        match self.manifest() {
+            Some(manifest) => self.body.check_sums(&manifest, &mut report)?,
+            None if self.body.has_manifest() => report(Damage::Manifest),
+            None => return Ok(false),
+        }
+        Ok(true)
     }
 
     /// The virtual address that the image itself gives to a physical one.

@@ -18,8 +18,9 @@ use phys::{PAGE_SIZE, Pfn};
 use crate::codec::{Codec, Decoder};
 use crate::error::DecodeError;
 use crate::field::{u32_at, u64_at};
-use crate::frames::{CHUNK_FRAMES, Chunk};
+use crate::frames::{CHUNK_FRAMES, Chunk, Ranks};
 use crate::image::Body;
+use crate::manifest::{Damage, MOST_MANIFEST, Manifest, Sums};
 use crate::source::{read_exact, read_vec};
 use crate::{Error, FrameSet, PhysRead, ReadAt, Result};
 
@@ -47,6 +48,10 @@ pub(crate) mod header {
     pub(crate) const BITMAP_BLOCKS: usize = 436;
     pub(crate) const MAX_MAPNR: usize = 440;
     pub(crate) const CPUS: usize = 460;
+    /// Behind all that the format has there: [`MANIFEST_MAGIC`], then place and size of kjump's manifest.
+    ///
+    /// [`MANIFEST_MAGIC`]: super::MANIFEST_MAGIC
+    pub(crate) const MANIFEST: usize = 1024;
 }
 
 /// Where the fields of the 64-bit sub-header are, from its block on.
@@ -64,6 +69,9 @@ pub(crate) mod sub_header {
     /// Bytes of it all; the notes follow.
     pub(crate) const SIZE: usize = 104;
 }
+
+/// Stands before the place of a manifest.
+pub(crate) const MANIFEST_MAGIC: [u8; 8] = *b"kjump  1";
 
 /// More bytes of notes than this are a damaged file.
 const MOST_NOTES: u64 = 64 << 20;
@@ -89,6 +97,8 @@ pub struct Header {
     pub part: Option<(u64, u64)>,
     /// The number of CPUs.
     pub cpus: u32,
+    /// Where kjump's manifest is, and how many bytes it has.
+    manifest: Option<(u64, u64)>,
     sub_blocks: u64,
     bitmap_blocks: u64,
 }
@@ -108,8 +118,8 @@ pub(crate) struct Kdump<S> {
     notes: Vec<u8>,
     ram: FrameSet,
     present: FrameSet,
-    /// For each chunk of `present`, the number of its first descriptor.
-    ranks: Vec<(u64, u64)>,
+    /// The numbers of descriptors.
+    ranks: Ranks,
     descriptors_at: u64,
     /// Those that no thread is using.
     decoders: Mutex<Vec<Decoder>>,
@@ -150,7 +160,7 @@ impl<S: ReadAt> Kdump<S> {
         let notes = read_notes(&source, &layout)?;
         let descriptors_at = bitmap_at + bitmaps;
         let dump = Self {
-            ranks: ranks(&present),
+            ranks: Ranks::of(&present),
             source,
             header,
             notes,
@@ -163,9 +173,14 @@ impl<S: ReadAt> Kdump<S> {
         Ok(dump)
     }
 
+    /// Bytes of all descriptors.
+    fn descriptors_size(&self) -> u64 {
+        self.present.count().saturating_mul(DESCRIPTOR as u64)
+    }
+
     fn check_descriptors(&self) -> Result<()> {
         let (offset, length) = (self.descriptors_at, self.source.length());
-        let size = self.present.count().saturating_mul(DESCRIPTOR as u64);
+        let size = self.descriptors_size();
         match offset.checked_add(size) {
             Some(end) if end <= length => Ok(()),
             _ => Err(Error::OutOfFile { what: "the page descriptors", offset, size, length }),
@@ -173,21 +188,11 @@ impl<S: ReadAt> Kdump<S> {
     }
 
     fn stored(&self, page: Pfn) -> Result<Stored> {
-        let rank = self.rank(page).ok_or(Error::Absent { pfn: page.number() })?;
+        let rank = self.ranks.rank(&self.present, page).ok_or(Error::Absent { pfn: page.number() })?;
         let mut bytes = [0; DESCRIPTOR];
         let at = self.descriptors_at + rank * DESCRIPTOR as u64;
         read_exact(&self.source, "a page descriptor", at, &mut bytes)?;
         Ok(Stored { offset: u64_at(&bytes, 0), size: u32_at(&bytes, 8), flags: u32_at(&bytes, 12) })
-    }
-
-    fn rank(&self, page: Pfn) -> Option<u64> {
-        if !self.present.contains(page) {
-            return None;
-        }
-        let number = page.number() / CHUNK_FRAMES;
-        let index = self.ranks.binary_search_by_key(&number, |(chunk, _)| *chunk).ok()?;
-        let (_, before) = self.ranks[index];
-        Some(before + self.present.rank_in_chunk(page))
     }
 
     fn read_page(&self, decoder: &mut Decoder, page: Pfn, buffer: &mut [u8]) -> Result<()> {
@@ -244,6 +249,28 @@ impl<S: ReadAt> Body for Kdump<S> {
     fn header(&self) -> Option<&Header> {
         Some(&self.header)
     }
+
+    fn manifest(&self) -> Option<Manifest> {
+        let (offset, size) = self.header.manifest?;
+        // A manifest is a few lines.
+        let text =
+            (1..=MOST_MANIFEST).contains(&size).then(|| read_vec(&self.source, "the manifest", offset, size));
+        Manifest::parse(&text?.ok()?)
+    }
+
+    fn has_manifest(&self) -> bool {
+        self.header.manifest.is_some()
+    }
+
+    fn check_sums(&self, manifest: &Manifest, report: &mut dyn FnMut(Damage)) -> Result<()> {
+        let sums = Sums {
+            source: &self.source,
+            manifest,
+            descriptors_at: self.descriptors_at,
+            descriptors_size: self.descriptors_size(),
+        };
+        sums.check(report)
+    }
 }
 
 impl<S: ReadAt> PhysRead for Kdump<S> {
@@ -254,6 +281,11 @@ impl<S: ReadAt> PhysRead for Kdump<S> {
         idle().push(decoder);
         result
     }
+}
+
+fn manifest_place(block: &[u8]) -> Option<(u64, u64)> {
+    let place = block.get(header::MANIFEST..)?;
+    place.starts_with(&MANIFEST_MAGIC).then(|| (u64_at(place, 8), u64_at(place, 16)))
 }
 
 /// Where the notes are, in bytes.
@@ -294,6 +326,7 @@ fn parse_header<S: ReadAt>(source: &S, block: &[u8]) -> Result<(Header, Notes)> 
         max_mapnr: word(header::MAX_MAPNR).into(),
         part: None,
         cpus: word(header::CPUS),
+        manifest: manifest_place(block),
         sub_blocks: word(header::SUB_HEADER_BLOCKS).into(),
         bitmap_blocks: word(header::BITMAP_BLOCKS).into(),
     };
@@ -381,14 +414,4 @@ fn within(set: &FrameSet, from: u64, to: u64) -> FrameSet {
     part.remove(0, from.min(set.end()));
     part.remove(to, set.end().max(to));
     part
-}
-
-fn ranks(present: &FrameSet) -> Vec<(u64, u64)> {
-    let mut before = 0;
-    let count = |(number, chunk): (u64, &Chunk)| {
-        let rank = before;
-        before += chunk.count();
-        (number, rank)
-    };
-    present.chunks().map(count).collect()
 }

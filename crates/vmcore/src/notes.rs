@@ -105,6 +105,12 @@ pub fn cpus(bytes: &[u8]) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
+/// All notes but the one that describes the kernel.
+pub(crate) fn without_vmcoreinfo(bytes: &[u8]) -> Vec<u8> {
+    let others = iter(bytes).filter(|note| note.name != VMCOREINFO);
+    others.flat_map(|other| note(&[other.name, &[0]].concat(), other.kind, other.contents)).collect()
+}
+
 /// A note of VMCOREINFO's text.
 #[must_use]
 pub fn vmcoreinfo_note(text: &[u8]) -> Vec<u8> {

@@ -29,7 +29,12 @@ pub struct Place {
     pub phys: u64,
     /// How many bytes follow there in a row, this one included.
     pub left: u64,
+    /// Whether code may be run there, as far as the last table says.
+    pub executable: bool,
 }
+
+/// An entry forbids to run code there.
+const NO_EXECUTE: u64 = 1 << 63;
 
 impl AddressSpace {
     /// The address space that VMCOREINFO describes.
@@ -69,7 +74,8 @@ impl AddressSpace {
             if level == 1 || (entry & LEAF != 0 && level <= 3) {
                 let size = 1 << shift;
                 let inside = virt & (size - 1);
-                return Ok(Place { phys: (table & !(size - 1)) + inside, left: size - inside });
+                let executable = entry & NO_EXECUTE == 0;
+                return Ok(Place { phys: (table & !(size - 1)) + inside, left: size - inside, executable });
             }
             level -= 1;
         }

@@ -66,11 +66,20 @@ pub trait WriteAt: Sync {
     /// # Errors
     /// Whatever the file says.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
+
+    /// Whether nothing should be written twice: of a stream, some readers take what was there first.
+    fn is_stream(&self) -> bool {
+        false
+    }
 }
 
 impl<T: WriteAt + ?Sized> WriteAt for &T {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         (**self).write_at(offset, bytes)
+    }
+
+    fn is_stream(&self) -> bool {
+        (**self).is_stream()
     }
 }
 

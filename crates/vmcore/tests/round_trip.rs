@@ -1,6 +1,7 @@
 //! An image of a few pages, through every format and codec, whole and damaged.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+use std::collections::BTreeMap;
 use std::io;
 use std::sync::Mutex;
 
@@ -8,7 +9,7 @@ use phys::PAGE_SIZE;
 use proptest::prelude::*;
 use vmcore::codec::{Codec, Effort};
 use vmcore::select::Level;
-use vmcore::write::{Progress, Settings, Written, write_elf, write_kdump};
+use vmcore::write::{Pages, Progress, Settings, Written, write_elf, write_kdump};
 use vmcore::{Flattener, Image, PhysRead, WriteAt, select};
 
 const PAGE: usize = 1 << phys::PAGE_SHIFT;
@@ -73,10 +74,16 @@ fn settings(codec: Codec, level: u8) -> Settings {
     Settings { effort: Effort::usual(codec), level: Level::new(level).unwrap(), threads: 3 }
 }
 
+static NOTHING_TOLD: BTreeMap<String, u64> = BTreeMap::new();
+
+fn all<'a>(image: &'a Image<'_>) -> Pages<'a> {
+    Pages { kept: image.present(), first: &[], part: None, statistics: &NOTHING_TOLD }
+}
+
 fn kdump(codec: Codec, level: u8, out: &impl WriteAt) -> Written {
     let source = source();
     let image = Image::open(&source[..]).unwrap();
-    write_kdump(&image, image.present(), &settings(codec, level), out, &Progress::default()).unwrap()
+    write_kdump(&image, &all(&image), &settings(codec, level), out, &Progress::default()).unwrap()
 }
 
 fn assert_same(file: &[u8]) {
@@ -149,7 +156,7 @@ fn a_page_that_cannot_be_read_is_missing_and_the_dump_says_so() {
     let image = Image::open(&file[..]).unwrap();
     let again = Memory::default();
     let written =
-        write_kdump(&image, image.present(), &settings(Codec::Lzo, 0), &again, &Progress::default()).unwrap();
+        write_kdump(&image, &all(&image), &settings(Codec::Lzo, 0), &again, &Progress::default()).unwrap();
     assert!(written.missing > 0 && written.trouble.is_some());
     let again = again.0.into_inner().unwrap();
     assert!(Image::open(&again[..]).unwrap().header().unwrap().is_incomplete());

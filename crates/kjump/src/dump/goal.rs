@@ -10,11 +10,13 @@ use vmcore::{Flattener, WriteAt};
 
 use crate::output_file;
 
-/// A dump being written. If it is not finished, nothing is left of it.
+/// A dump being written. If it is neither finished nor kept as it is, nothing is left of it.
 pub(super) struct Goal {
     sink: Sink,
     /// None for what is no regular file.
     name: Option<NewName>,
+    /// Where the room ends, in bytes.
+    limit: u64,
 }
 
 enum Sink {
@@ -45,12 +47,17 @@ impl Goal {
             }
         };
         let sink = if flattened { Sink::FlatFile(Flattener::new(file)?) } else { Sink::File(file) };
-        Ok(Self { sink, name })
+        Ok(Self { sink, name, limit: u64::MAX })
     }
 
     /// Starts a flattened stream to standard output.
     pub(super) fn output() -> anyhow::Result<Self> {
-        Ok(Self { sink: Sink::FlatOutput(Flattener::new(io::stdout())?), name: None })
+        Ok(Self { sink: Sink::FlatOutput(Flattener::new(io::stdout())?), name: None, limit: u64::MAX })
+    }
+
+    /// Lets the room end here.
+    pub(super) fn limited(self, limit: Option<u64>) -> Self {
+        Self { limit: limit.unwrap_or(u64::MAX), ..self }
     }
 
     /// Ends a dump of so many bytes: it is on disk, and then it gets its name.
@@ -68,15 +75,30 @@ impl Goal {
         file.sync_all()?;
         name.publish()
     }
+
+    /// Keeps what there is of a dump for which there was no room, under this name; answers with whether there is a file.
+    pub(super) fn keep(self, path: &Path) -> anyhow::Result<bool> {
+        let (Sink::File(file), Some(mut name)) = (self.sink, self.name) else { return Ok(false) };
+        name.path = path.to_owned();
+        file.sync_all()?;
+        name.publish().map(|()| true)
+    }
 }
 
 impl WriteAt for Goal {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if offset.saturating_add(bytes.len() as u64) > self.limit {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
         match &self.sink {
             Sink::File(file) => file.write_all_at(bytes, offset),
             Sink::FlatFile(stream) => stream.write_at(offset, bytes),
             Sink::FlatOutput(stream) => stream.write_at(offset, bytes),
         }
+    }
+
+    fn is_stream(&self) -> bool {
+        matches!(self.sink, Sink::FlatFile(_) | Sink::FlatOutput(_))
     }
 }
 
@@ -132,6 +154,19 @@ mod tests {
         drop(Goal::file(&path, true, true).unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_there_was_room_for_is_kept_under_another_name() {
+        let folder = folder("room");
+        let path = folder.join("dump");
+        let goal = Goal::file(&path, false, false).unwrap().limited(Some(4));
+        goal.write_at(0, b"abcd").unwrap();
+        assert_eq!(goal.write_at(4, b"e").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(goal.keep(&folder.join("part")).unwrap());
+        assert!(!path.exists());
+        assert_eq!(std::fs::read(folder.join("part")).unwrap(), b"abcd");
         std::fs::remove_dir_all(folder).unwrap();
     }
 }

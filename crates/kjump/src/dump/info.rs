@@ -1,11 +1,14 @@
 //! What an image is.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
 use serde::Serialize;
+use vmcore::codec::Codec;
 use vmcore::{Format, Image, notes};
 
+use super::kinds::Kinds;
 use super::source;
 use crate::cli::InfoWords;
 use crate::quantity::{self, page_bytes};
@@ -26,11 +29,17 @@ struct Info {
     present_pages: u64,
     highest_address: u64,
     vmcoreinfo_keys: usize,
+    /// Codecs, as the header names them.
+    codecs: Vec<&'static str>,
+    /// What the writer told.
+    statistics: BTreeMap<String, u64>,
+    /// Pages by what they are, if that was asked for.
+    kinds: Vec<(&'static str, u64)>,
 }
 
 /// Prints what the image is.
 pub(super) fn run(words: &InfoWords) -> anyhow::Result<Outcome> {
-    let info = info(&words.file)?;
+    let info = info(&words.file, words.kinds)?;
     if words.json {
         report::print_json(&info)?;
     } else {
@@ -39,7 +48,7 @@ pub(super) fn run(words: &InfoWords) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn info(path: &Path) -> anyhow::Result<Info> {
+fn info(path: &Path, kinds: bool) -> anyhow::Result<Info> {
     let image = source::image(path)?;
     let vmcoreinfo = image.vmcoreinfo().unwrap_or_default();
     let header = image.header();
@@ -57,7 +66,20 @@ fn info(path: &Path) -> anyhow::Result<Info> {
         present_pages: image.present().count(),
         highest_address: page_bytes(image.ram().end()),
         vmcoreinfo_keys: vmcoreinfo.iter().count(),
+        codecs: codecs(header.map_or(0, |header| header.status)),
+        statistics: image.manifest().map(|manifest| manifest.statistics).unwrap_or_default(),
+        kinds: if kinds { by_kind(&image) } else { Vec::new() },
     })
+}
+
+fn codecs(status: u32) -> Vec<&'static str> {
+    let named = Codec::ALL.into_iter().filter(|codec| codec.flag() & status != 0);
+    named.map(Codec::name).collect()
+}
+
+fn by_kind(image: &Image<'_>) -> Vec<(&'static str, u64)> {
+    let kinds = Kinds::of(image, super::processors()).0;
+    kinds.into_iter().map(|(kind, set)| (kind.name(), set.count())).collect()
 }
 
 fn format(image: &Image<'_>) -> String {
@@ -71,7 +93,7 @@ fn text(info: &Info) -> String {
     let mut text = String::new();
     let mut row = |name: &str, value: String| {
         // A String takes everything.
-        let _ = writeln!(text, "{name:<12}{value}");
+        let _ = writeln!(text, "{name:<24}{value}");
     };
     let flattened = if info.flattened { ", flattened" } else { "" };
     let incomplete = if info.incomplete { ", INCOMPLETE" } else { "" };
@@ -81,6 +103,9 @@ fn text(info: &Info) -> String {
         row("time", format!("{time} s since 1970"));
     }
     row("CPUs", info.cpus.to_string());
+    if !info.codecs.is_empty() {
+        row("codec", info.codecs.join(", "));
+    }
     if let Some(level) = info.level {
         row("dump level", level.to_string());
     }
@@ -95,5 +120,14 @@ fn text(info: &Info) -> String {
         "present",
         format!("{}, {} pages", quantity::bytes(page_bytes(info.present_pages)), info.present_pages),
     );
+    for (name, pages) in &info.kinds {
+        row(&format!("  {name}"), format!("{}, {pages} pages", quantity::bytes(page_bytes(*pages))));
+    }
+    if !info.statistics.is_empty() {
+        row("written by", "kjump, with checksums".to_owned());
+    }
+    for (name, pages) in &info.statistics {
+        row(&format!("  {}", name.replace('_', " ")), pages.to_string());
+    }
     text
 }

@@ -6,10 +6,13 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, Parser};
 use vmcore::codec::{Codec, Effort};
+use vmcore::paging::AddressSpace;
 
+use super::dmesg;
 use super::save::{self, Form, Request};
 use super::summary::Saved;
 use crate::report;
@@ -30,7 +33,13 @@ const REFUSED: &str = "Known and refused";
     infer_long_args = true,
     disable_help_flag = true,
     disable_version_flag = true,
-    override_usage = "makedumpfile [-c|-l|-p|-z|-E] [-d DL] [-F] [-f] VMCORE DUMPFILE\n       makedumpfile -R DUMPFILE < FLATTENED"
+    override_usage = "makedumpfile [-c|-l|-p|-z|-E] [-d DL] [-i VMCOREINFO] [-L SIZE] [-f] VMCORE DUMPFILE\n       \
+        makedumpfile [-c|-l|-p|-z|-E] [-d DL] -F VMCORE > FLATTENED\n       \
+        makedumpfile -R DUMPFILE < FLATTENED\n       \
+        makedumpfile [-c|-l|-p|-z] [-d DL] --split VMCORE DUMPFILE1 DUMPFILE2...\n       \
+        makedumpfile --reassemble DUMPFILE1 DUMPFILE2... DUMPFILE\n       \
+        makedumpfile --dump-dmesg VMCORE LOGFILE\n       \
+        makedumpfile --mem-usage /proc/kcore"
 )]
 struct Words {
     /// Compress each page with zlib
@@ -60,6 +69,30 @@ struct Words {
     /// Replace DUMPFILE if it is there
     #[arg(short = 'f')]
     force: bool,
+    /// VMCOREINFO of the kernel, if the image has none
+    #[arg(short = 'i', value_name = "VMCOREINFO")]
+    vmcoreinfo: Option<PathBuf>,
+    /// Write at most so many bytes, K, M or G; what does not fit makes an incomplete dump
+    #[arg(short = 'L', value_name = "SIZE", value_parser = limit)]
+    limit: Option<u64>,
+    /// Divide the dump among several files
+    #[arg(long, conflicts_with_all = ["flattened", "elf"])]
+    split: bool,
+    /// Put the files of a split set together
+    #[arg(long, conflicts_with_all = ["flattened", "elf", "split"])]
+    reassemble: bool,
+    /// Write the kernel's log out of the image
+    #[arg(long)]
+    dump_dmesg: bool,
+    /// Tell how many pages of the running machine are what: of /proc/kcore
+    #[arg(long)]
+    mem_usage: bool,
+    /// Only tell whether the words are right
+    #[arg(long)]
+    check_params: bool,
+    /// Translate a virtual address of the kernel
+    #[arg(long, value_name = "ADDR", value_parser = hexadecimal)]
+    vtop: Option<u64>,
     /// Do everything but write the dump
     #[arg(long)]
     dry_run: bool,
@@ -84,6 +117,9 @@ struct Words {
     /// Granted: there is no other way here
     #[arg(long, hide = true)]
     non_cyclic: bool,
+    /// Granted: parts have about as many pages each
+    #[arg(long, hide = true, value_name = "KB")]
+    splitblock_size: Option<String>,
     /// Granted: nothing needs a folder to work in
     #[arg(long, hide = true, value_name = "DIR")]
     work_dir: Option<PathBuf>,
@@ -111,12 +147,8 @@ struct Later {
     exclude_vmemmap: bool,
     #[arg(short = 'x', hide = true)]
     vmlinux: Option<PathBuf>,
-    #[arg(short = 'i', hide = true)]
-    vmcoreinfo: Option<PathBuf>,
     #[arg(short = 'g', hide = true)]
     generate: Option<PathBuf>,
-    #[arg(short = 'L', hide = true)]
-    limit: Option<String>,
     #[arg(short = 'X', hide = true)]
     exclude_xen: bool,
     #[arg(long, hide = true)]
@@ -132,23 +164,9 @@ struct Later {
     #[arg(long, hide = true)]
     extension: Option<PathBuf>,
     #[arg(long, hide = true)]
-    split: bool,
-    #[arg(long, hide = true)]
-    splitblock_size: Option<String>,
-    #[arg(long, hide = true)]
-    reassemble: bool,
-    #[arg(long, hide = true)]
     diskset: Option<PathBuf>,
     #[arg(long, hide = true)]
-    dump_dmesg: bool,
-    #[arg(long, hide = true)]
     partial_dmesg: bool,
-    #[arg(long, hide = true)]
-    mem_usage: bool,
-    #[arg(long, hide = true)]
-    check_params: bool,
-    #[arg(long, hide = true)]
-    vtop: Option<String>,
 }
 
 /// The table of options: help and completions are made of it.
@@ -176,9 +194,7 @@ pub fn run(words: &[OsString]) -> ExitCode {
     let speak = words.message_level & 2 != 0;
     match words.act() {
         Ok(whole) => {
-            if speak {
-                eprintln!("{}", if whole { "makedumpfile Completed." } else { "makedumpfile Failed." });
-            }
+            words.say(if whole { "makedumpfile Completed." } else { "makedumpfile Failed." });
             ExitCode::from(u8::from(!whole))
         }
         Err(error) => {
@@ -215,36 +231,101 @@ fn refused(matches: &clap::ArgMatches) -> Option<String> {
     long.or_else(|| option.get_short().map(|short| format!("-{short}")))
 }
 
+/// A size in bytes, or in kibibytes and so on.
+fn limit(word: &str) -> Result<u64, String> {
+    let (digits, shift) = match word.as_bytes().last() {
+        Some(b'k' | b'K') => (&word[..word.len() - 1], 10),
+        Some(b'm' | b'M') => (&word[..word.len() - 1], 20),
+        Some(b'g' | b'G') => (&word[..word.len() - 1], 30),
+        _ => (word, 0),
+    };
+    let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
+    number.filter(|size| *size > 0).ok_or_else(|| format!("{word:?} is no size, as 100M is"))
+}
+
+fn hexadecimal(word: &str) -> Result<u64, String> {
+    u64::from_str_radix(word.trim_start_matches("0x"), 16)
+        .map_err(|_| "an address has hexadecimal digits".into())
+}
+
 impl Words {
     /// Answers with whether every page was understood and read.
     fn act(&self) -> anyhow::Result<bool> {
+        if self.check_params {
+            return self.check().map(|()| true);
+        }
         if self.rearrange {
             return self.rearrange().map(|()| true);
+        }
+        if self.dump_dmesg {
+            let [source, goal] = self.files.as_slice() else {
+                anyhow::bail!("two files are wanted: VMCORE and LOGFILE");
+            };
+            dmesg::save(source, goal, self.force)?;
+            self.say(&format!("\nThe dmesg log is saved to {}.\n", goal.display()));
+            return Ok(true);
+        }
+        if let Some(address) = self.vtop {
+            return self.translate(address).map(|()| true);
         }
         let saved = save::save(&self.request()?)?;
         self.tell(&saved);
         Ok(saved.is_whole())
     }
 
+    /// Files need not be there yet.
+    fn check(&self) -> anyhow::Result<()> {
+        if self.split || self.reassemble || self.dump_dmesg || self.mem_usage || self.rearrange {
+            return Ok(());
+        }
+        // kdump's scripts ask before they know the files.
+        if self.files.len() > 2 {
+            anyhow::bail!("two files are wanted: VMCORE and DUMPFILE");
+        }
+        Ok(())
+    }
+
     fn request(&self) -> anyhow::Result<Request> {
-        let (source, goal) = match (self.files.as_slice(), self.flattened || self.dry_run) {
-            ([source, goal], false) => (source, goal.clone()),
-            ([source], true) if self.dry_run => (source, "/dev/null".into()),
-            ([source, _], true) if self.dry_run => (source, "/dev/null".into()),
-            ([source], true) => (source, "-".into()),
-            (_, true) => anyhow::bail!("one file is wanted: VMCORE"),
-            (_, false) => anyhow::bail!("two files are wanted: VMCORE and DUMPFILE"),
-        };
+        let (sources, goals) = self.sources_and_goals()?;
+        let vmcoreinfo = self
+            .vmcoreinfo
+            .as_ref()
+            .map(|path| std::fs::read(path).with_context(|| path.display().to_string()));
         Ok(Request {
-            source: source.clone(),
-            goal,
+            sources,
+            vmcoreinfo: vmcoreinfo.transpose()?,
+            goals,
             form: if self.elf { Form::Elf } else { Form::Kdump },
             flattened: self.flattened && !self.dry_run,
-            levels: self.level.clone(),
+            levels: if self.mem_usage { super::levels("31").unwrap_or_default() } else { self.level.clone() },
             effort: Effort::usual(self.codec()),
             threads: self.num_threads.map_or_else(super::processors, |threads| threads.clamp(1, 1024)),
+            memory_limit: None,
+            limit: self.limit,
             replace: self.force,
+            incomplete_by_its_name: true,
         })
+    }
+
+    fn sources_and_goals(&self) -> anyhow::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+        let nowhere = || vec![PathBuf::from("/dev/null")];
+        match self.files.as_slice() {
+            [source] if self.mem_usage => Ok((vec![source.clone()], nowhere())),
+            _ if self.mem_usage => anyhow::bail!("one file is wanted: /proc/kcore"),
+            [parts @ .., goal] if self.reassemble && parts.len() > 1 => {
+                Ok((parts.to_vec(), vec![goal.clone()]))
+            }
+            _ if self.reassemble => anyhow::bail!("two files and more are wanted, and DUMPFILE"),
+            [source, goals @ ..] if self.split && goals.len() > 1 => {
+                Ok((vec![source.clone()], goals.to_vec()))
+            }
+            _ if self.split => anyhow::bail!("VMCORE is wanted, and two files and more"),
+            [source] | [source, _] if self.dry_run => Ok((vec![source.clone()], nowhere())),
+            [source] if self.flattened => Ok((vec![source.clone()], vec!["-".into()])),
+            _ if self.flattened => anyhow::bail!("one file is wanted: VMCORE"),
+            [source, goal] => Ok((vec![source.clone()], vec![goal.clone()])),
+            _ => anyhow::bail!("two files are wanted: VMCORE and DUMPFILE"),
+        }
     }
 
     fn codec(&self) -> Codec {
@@ -258,19 +339,61 @@ impl Words {
     }
 
     fn tell(&self, saved: &Saved) {
-        let asked = self.message_level & 16 != 0 || self.show_stats || self.debug;
-        if asked || (self.message_level & 4 != 0 && !saved.is_whole()) {
+        if self.mem_usage {
+            self.say(&saved.usage());
+            return;
+        }
+        if self.message_level & 4 != 0 && !saved.is_whole() {
             eprint!("{}", saved.text());
         }
-        if self.message_level & 2 != 0 && !self.flattened && !self.dry_run {
-            let files = self.files.last().map(|file| file.display().to_string()).unwrap_or_default();
-            eprintln!("\nThe dumpfile is saved to {files}.");
+        if self.message_level & 16 != 0 || self.show_stats || self.debug {
+            self.put(&saved.report());
         }
+        if !self.flattened && !self.dry_run {
+            let names = if self.split { &self.files[1..] } else { &self.files[self.files.len() - 1..] };
+            let names: Vec<_> = names.iter().map(|file| file.display().to_string()).collect();
+            self.say(&format!(
+                "\nThe dumpfile{} saved to {}.\n",
+                if names.len() > 1 { "s are" } else { " is" },
+                names.join(", ")
+            ));
+        }
+    }
+
+    /// Says what is wanted to be known if all goes well.
+    fn say(&self, text: &str) {
+        if self.message_level & 2 != 0 {
+            self.put(text);
+        }
+    }
+
+    /// Standard output may be the dump.
+    fn put(&self, text: &str) {
+        if self.flattened {
+            eprintln!("{text}");
+        } else {
+            // If nobody reads it, nobody misses it.
+            let _ = report::print(&format!("{text}\n"));
+        }
+    }
+
+    fn translate(&self, address: u64) -> anyhow::Result<()> {
+        let [source] = self.files.as_slice() else { anyhow::bail!("one file is wanted: VMCORE") };
+        let image = super::source::image(source)?;
+        let place = AddressSpace::of_kernel(&image.vmcoreinfo()?)?.translate(&image, address)?;
+        self.put(&format!(
+            "\nTranslating virtual address {address:x} to physical address.\n\
+             VIRTUAL           PHYSICAL\n{address:16x}  {:x}\n",
+            place.phys
+        ));
+        Ok(())
     }
 
     fn rearrange(&self) -> anyhow::Result<()> {
         let [goal] = self.files.as_slice() else { anyhow::bail!("one file is wanted: DUMPFILE") };
-        super::rearrange::from(std::io::stdin().lock(), goal, self.force)
+        super::rearrange::from(std::io::stdin().lock(), goal, self.force)?;
+        self.say(&format!("\nThe dumpfile is saved to {}.\n", goal.display()));
+        Ok(())
     }
 }
 
@@ -290,13 +413,9 @@ mod tests {
     #[test]
     fn what_is_not_done_here_is_refused_by_name() {
         for (words, name) in [
-            ("--split a b c", "--split"),
-            ("--reassemble a b", "--reassemble"),
-            ("--dump-dmesg a b", "--dump-dmesg"),
-            ("--mem-usage /proc/kcore", "--mem-usage"),
             ("-x vmlinux -d 31 a b", "-x"),
             ("-e -l a b", "-e"),
-            ("-L 10 a b", "-L"),
+            ("--eppic=macro a b", "--eppic"),
             ("--config=rules a b", "--config"),
         ] {
             assert_eq!(refused_of(&format!("makedumpfile {words}")).as_deref(), Some(name), "{words}");

@@ -1,8 +1,12 @@
 //! Memory images: `kjump dump`, and the likeness of `makedumpfile`.
 
+mod diff;
+pub mod dmesg;
 mod goal;
 mod info;
+mod kinds;
 pub mod makedumpfile;
+mod map;
 mod rearrange;
 mod save;
 pub(crate) mod source;
@@ -19,27 +23,40 @@ use save::{Form, Request};
 /// Runs `kjump dump`.
 pub(crate) fn run(command: DumpCommand) -> anyhow::Result<Outcome> {
     match command {
-        DumpCommand::Save(words) => save_image(words),
+        DumpCommand::Save(words) => save_image(*words),
         DumpCommand::Info(words) => info::run(&words),
         DumpCommand::Verify(words) => verify::run(&words),
+        DumpCommand::Map(words) => map::run(&words),
+        DumpCommand::Diff(words) => diff::run(&words),
+        DumpCommand::Dmesg(words) => dmesg::print(&words.file).map(|()| Outcome::Done),
     }
 }
 
 fn save_image(words: SaveWords) -> anyhow::Result<Outcome> {
     let json = words.json;
+    let to_output = words.goal.as_os_str() == "-";
+    let exact = Level::new(17).unwrap_or_default();
     let request = Request {
-        source: words.source,
-        goal: words.goal,
-        form: if words.elf { Form::Elf } else { Form::Kdump },
-        flattened: words.flattened,
-        levels: words.level,
+        sources: [vec![words.source], words.part].concat(),
+        vmcoreinfo: None,
+        goals: [vec![words.goal], words.split].concat(),
+        form: match (words.elf, words.flat) {
+            (true, _) => Form::Elf,
+            (_, true) => Form::Flat,
+            _ => Form::Kdump,
+        },
+        flattened: words.flattened || to_output,
+        levels: if words.exact { vec![exact] } else { words.level },
         effort: words.compress.unwrap_or(Effort::usual(Codec::Zstd)),
         threads: words.threads.unwrap_or_else(processors),
+        memory_limit: words.memory_limit,
+        limit: None,
         replace: true,
+        incomplete_by_its_name: false,
     };
     let saved = save::save(&request)?;
     // Standard output may be the dump itself.
-    if json && !request.flattened {
+    if json && !to_output {
         report::print_json(&saved)?;
     } else {
         eprint!("{}", saved.text());

@@ -1,33 +1,44 @@
-//! One image in, one out: open, select, write.
+//! One image in, one out, or a split set of them: open, select, write.
 
-use std::path::PathBuf;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use vmcore::codec::Effort;
 use vmcore::select::{Level, Selection};
-use vmcore::write::{Progress, Settings, Written, write_elf, write_kdump};
-use vmcore::{Error, Image, select};
+use vmcore::write::{Pages, Progress, Settings, Written, parts, write_elf, write_flat, write_kdump};
+use vmcore::{Error, FrameSet, Image, select};
 
 use super::Levels;
 use super::goal::Goal;
 use super::source;
 use super::summary::Saved;
+use crate::quantity;
 
 /// What is to be saved, and how.
 pub(super) struct Request {
-    pub(super) source: PathBuf,
-    /// `-` is standard output.
-    pub(super) goal: PathBuf,
+    /// The image, or the files of a split set.
+    pub(super) sources: Vec<PathBuf>,
+    /// What the kernel says about itself, if the image does not know.
+    pub(super) vmcoreinfo: Option<Vec<u8>>,
+    /// `-` is standard output. Several are a split set.
+    pub(super) goals: Vec<PathBuf>,
     pub(super) form: Form,
     pub(super) flattened: bool,
     /// To be tried one after the other, when there is no room. Never empty.
     pub(super) levels: Levels,
     pub(super) effort: Effort,
     pub(super) threads: usize,
+    /// Most bytes of memory to use.
+    pub(super) memory_limit: Option<u64>,
+    /// Most bytes of the dump.
+    pub(super) limit: Option<u64>,
     /// Whether a file of that name may be there already.
     pub(super) replace: bool,
+    /// Whether a dump that there was no room for gets the name it was to have; else one that says so.
+    pub(super) incomplete_by_its_name: bool,
 }
 
 /// The format to write.
@@ -35,51 +46,132 @@ pub(super) struct Request {
 pub(super) enum Form {
     Kdump,
     Elf,
+    /// Each page at its physical address.
+    Flat,
 }
 
 /// Saves an image; of the dump levels, the first that there is room for.
 pub(super) fn save(request: &Request) -> anyhow::Result<Saved> {
-    let image = source::image(&request.source)?;
+    let image = source::set(&request.sources)?;
+    let image = match &request.vmcoreinfo {
+        Some(text) => image.with_vmcoreinfo(text),
+        None => image,
+    };
+    let threads = affordable_threads(&image, request)?;
     let (last, others) = request.levels.split_last().context("no dump level")?;
     for level in others {
-        match save_at(&image, request, *level) {
+        match save_at(&image, request, *level, threads, false) {
             Err(error) if is_no_room(&error) => {}
             answer => return answer,
         }
     }
-    save_at(&image, request, *last)
+    save_at(&image, request, *last, threads, true)
 }
 
-fn save_at(image: &Image<'_>, request: &Request, level: Level) -> anyhow::Result<Saved> {
+/// What the program needs without pages and threads, in bytes: itself, and what it knows of a file.
+const BASE: u64 = 10 << 20;
+/// What a thread needs: pages, what becomes of them, and the codec's tables.
+const EACH_THREAD: u64 = 4 << 20;
+/// Sets of frames at a time, one bit a page each: memory, what is there, what is kept and in which order.
+const SETS: u64 = 10;
+
+/// As many threads as asked for, or as there is memory for.
+fn affordable_threads(image: &Image<'_>, request: &Request) -> anyhow::Result<usize> {
+    let Some(limit) = request.memory_limit else { return Ok(request.threads) };
+    let fixed = BASE + image.ram().count().div_ceil(8) * SETS;
+    let least = fixed + EACH_THREAD;
+    if limit < least {
+        let [limit, least] = [limit, least].map(quantity::bytes);
+        bail!("--memory-limit {limit}: this image takes at least {least}");
+    }
+    let affordable = usize::try_from((limit - fixed) / EACH_THREAD).unwrap_or(usize::MAX);
+    Ok(request.threads.min(affordable))
+}
+
+fn save_at(
+    image: &Image<'_>,
+    request: &Request,
+    level: Level,
+    threads: usize,
+    is_last: bool,
+) -> anyhow::Result<Saved> {
     let start = Instant::now();
-    let goal = goal(request)?;
-    let selection = select(image, image.present(), image.vmcoreinfo(), level, request.threads);
+    let selection = select(image, image.present(), image.vmcoreinfo(), level, threads);
     let selecting = start.elapsed();
-    let settings = Settings { effort: request.effort, level, threads: request.threads };
-    let written = write(image, &selection, request.form, &settings, &goal)?;
-    goal.finish(written.length).with_context(|| request.goal.display().to_string())?;
+    let settings = Settings { effort: request.effort, level, threads };
+    let statistics = statistics(image, &selection);
+    let mut written = Written::default();
+    for Share { path, kept, part } in shares(image, request, &selection.kept) {
+        let goal = goal(request, path)?.limited(request.limit);
+        let part = part.map(|(from, to)| (from, to, &selection.kept));
+        let pages = Pages { kept: &kept, first: &selection.first, part, statistics: &statistics };
+        match write(image, &pages, request.form, &settings, &goal) {
+            Ok(share) => {
+                goal.finish(share.length).with_context(|| path.display().to_string())?;
+                written.add(share);
+            }
+            Err(error) if is_last && is_no_room(&error) => return Err(keep(request, goal, path, error)),
+            Err(error) => return Err(error),
+        }
+    }
     let times = (selecting, start.elapsed());
     Ok(saved(image, level, selection, written, times))
 }
 
-fn goal(request: &Request) -> anyhow::Result<Goal> {
-    match (request.goal.as_os_str() == "-", request.flattened) {
-        (true, true) => Goal::output(),
-        (true, false) => anyhow::bail!("a dump can go to standard output only as a flattened stream"),
-        (false, flattened) => Goal::file(&request.goal, flattened, request.replace),
+/// What goes into a file, and its frames if it is one of a split set.
+struct Share<'r> {
+    path: &'r Path,
+    kept: FrameSet,
+    part: Option<(u64, u64)>,
+}
+
+/// All of it into the only file, or each part of a split set into its own.
+fn shares<'r>(image: &Image<'_>, request: &'r Request, kept: &FrameSet) -> Vec<Share<'r>> {
+    if let [path] = request.goals.as_slice() {
+        return vec![Share { path, kept: kept.clone(), part: None }];
+    }
+    let end = image.ram().end().max(kept.end());
+    let parts = parts(kept, end, request.goals.len() as u64);
+    let share = |(path, (from, to)): (&'r PathBuf, (u64, u64))| {
+        let mut part = FrameSet::new();
+        part.insert(from, to);
+        Share { path, kept: kept.within(&part), part: Some((from, to)) }
+    };
+    request.goals.iter().zip(parts).map(share).collect()
+}
+
+fn goal(request: &Request, path: &Path) -> anyhow::Result<Goal> {
+    match path.as_os_str() == "-" {
+        true => Goal::output(),
+        false => Goal::file(path, request.flattened, request.replace),
+    }
+}
+
+/// Keeps a dump that there was no room for. What is most needed was written first, so it may do.
+fn keep(request: &Request, goal: Goal, path: &Path, error: anyhow::Error) -> anyhow::Error {
+    let name = if request.incomplete_by_its_name {
+        path.to_owned()
+    } else {
+        let mut name = path.as_os_str().to_owned();
+        name.push(".incomplete");
+        name.into()
+    };
+    match goal.keep(&name) {
+        Ok(true) => error.context(format!("{} is an incomplete dump", name.display())),
+        Ok(false) => error,
+        Err(other) => other.context(error),
     }
 }
 
 fn write(
     image: &Image<'_>,
-    selection: &Selection,
+    pages: &Pages<'_>,
     form: Form,
     settings: &Settings,
     goal: &Goal,
 ) -> anyhow::Result<Written> {
-    let pages = selection.kept.count();
     let progress = Progress::default();
-    let shown = crate::progress::Progress::start("saving pages".to_owned(), pages);
+    let shown = crate::progress::Progress::start("saving pages".to_owned(), pages.kept.count());
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let watch = || {
@@ -93,8 +185,9 @@ fn write(
         };
         let watcher = scope.spawn(watch);
         let written = match form {
-            Form::Kdump => write_kdump(image, &selection.kept, settings, goal, &progress),
-            Form::Elf => write_elf(image, &selection.kept, settings, goal, &progress),
+            Form::Kdump => write_kdump(image, pages, settings, goal, &progress),
+            Form::Elf => write_elf(image, pages.kept, settings, goal, &progress),
+            Form::Flat => write_flat(image, pages.kept, settings, goal, &progress),
         };
         done.store(true, Ordering::Relaxed);
         watcher.thread().unpark();
@@ -104,6 +197,20 @@ fn write(
 
 fn is_no_room(error: &anyhow::Error) -> bool {
     matches!(error.downcast_ref(), Some(Error::Write { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull)
+}
+
+/// What is told in the dump itself.
+fn statistics(image: &Image<'_>, selection: &Selection) -> BTreeMap<String, u64> {
+    let excluded = selection
+        .excluded
+        .iter()
+        .map(|(kind, pages)| (format!("excluded_{}", super::summary::name(*kind).replace(' ', "_")), *pages));
+    let counts = [
+        ("memory_pages", image.ram().count()),
+        ("source_pages", image.present().count()),
+        ("unknown_pages", selection.unknown),
+    ];
+    excluded.chain(counts.map(|(name, pages)| (name.to_owned(), pages))).collect()
 }
 
 fn saved(
@@ -129,6 +236,7 @@ fn saved(
         missing_pages: written.missing,
         why_unknown: selection.trouble.map(|error| error.to_string()),
         why_missing: written.trouble,
+        highest_frame: image.ram().end(),
         bytes: written.length,
         selecting_seconds: selecting.as_secs_f64(),
         seconds: all.as_secs_f64(),

@@ -2,27 +2,92 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
-use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
+use sys::holes;
+use sys::window::{self, Window};
 use vmcore::{Image, ReadAt};
 
 /// A file, opened once.
 pub(crate) struct SourceFile {
     file: File,
     length: u64,
+    way: Way,
 }
+
+/// How a file is read best.
+enum Way {
+    Plainly,
+    /// Reading /proc/vmcore maps and unmaps each page anew in the kernel; large mappings are thirty times as fast. Those
+    /// that were used last, the newest one last.
+    ByWindows(Mutex<Vec<(u64, Arc<Window>)>>),
+    /// The hole that was found last.
+    AroundHoles(Mutex<Range<u64>>),
+}
+
+/// Bytes of a window.
+const WINDOW: u64 = 16 << 20;
+/// Windows that are kept: one for each of a few threads, and as many for page tables and page structures.
+const WINDOWS: usize = 12;
 
 impl SourceFile {
     fn open(path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
+        let metadata = file.metadata()?;
         // Of a disk the length is where its end is; where files say it, that is the same.
-        let length = match file.metadata()?.len() {
+        let length = match metadata.len() {
             0 => file.seek(SeekFrom::End(0))?,
             length => length,
         };
-        Ok(Self { file, length })
+        let way = if window::is_of_the_kernel(&file) {
+            Way::ByWindows(Mutex::default())
+        } else if metadata.is_file() && metadata.blocks() < length / 512 {
+            Way::AroundHoles(Mutex::new(0..0))
+        } else {
+            Way::Plainly
+        };
+        Ok(Self { file, length, way })
+    }
+
+    /// The window with this offset, mapped if it is not there yet; `None` if it cannot be mapped, as parts of /proc/kcore.
+    fn window(&self, windows: &Mutex<Vec<(u64, Arc<Window>)>>, number: u64) -> Option<Arc<Window>> {
+        let mut windows = windows.lock().unwrap_or_else(PoisonError::into_inner);
+        let found = match windows.iter().position(|(known, _)| *known == number) {
+            Some(place) => windows.remove(place).1,
+            None => {
+                let length = WINDOW.min(self.length - number * WINDOW);
+                Arc::new(Window::map(&self.file, number * WINDOW, usize::try_from(length).ok()?).ok()?)
+            }
+        };
+        if windows.len() == WINDOWS {
+            windows.remove(0);
+        }
+        windows.push((number, Arc::clone(&found)));
+        Some(found)
+    }
+
+    /// Whether so many bytes are in a hole of the file.
+    fn is_hole(&self, hole: &Mutex<Range<u64>>, offset: u64, count: usize) -> bool {
+        let mut hole = hole.lock().unwrap_or_else(PoisonError::into_inner);
+        let end = offset.saturating_add(count as u64);
+        if hole.start <= offset && end <= hole.end {
+            return true;
+        }
+        if end > self.length {
+            return false;
+        }
+        // Who asks for holes one page long would ask for ever: a small one is not worth a look at each read.
+        match holes::hole_at(&self.file, offset, self.length) {
+            Ok(found) if end <= found.end => {
+                *hole = found;
+                true
+            }
+            _ => false,
+        }
     }
 }
 
@@ -32,6 +97,19 @@ impl ReadAt for SourceFile {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        match &self.way {
+            Way::ByWindows(windows) if offset < self.length => {
+                if let Some(window) = self.window(windows, offset / WINDOW) {
+                    let inside = usize::try_from(offset % WINDOW).unwrap_or(usize::MAX);
+                    return Ok(window.copy(inside, buffer));
+                }
+            }
+            Way::AroundHoles(hole) if self.is_hole(hole, offset, buffer.len()) => {
+                buffer.fill(0);
+                return Ok(buffer.len());
+            }
+            _ => {}
+        }
         self.file.read_at(buffer, offset)
     }
 }
@@ -44,4 +122,15 @@ pub(super) fn open(path: &Path) -> anyhow::Result<SourceFile> {
 /// Opens a memory image.
 pub(crate) fn image(path: &Path) -> anyhow::Result<Image<'static>> {
     Image::open(open(path)?).with_context(|| path.display().to_string())
+}
+
+/// Opens a memory image, or the files of a split set as one.
+pub(super) fn set(paths: &[PathBuf]) -> anyhow::Result<Image<'static>> {
+    match paths {
+        [path] => image(path),
+        _ => {
+            let files = paths.iter().map(|path| open(path)).collect::<anyhow::Result<Vec<_>>>()?;
+            Ok(Image::open_set(files)?)
+        }
+    }
 }

@@ -22,6 +22,8 @@ pub(super) struct Saved {
     pub(super) missing_pages: u64,
     pub(super) why_unknown: Option<String>,
     pub(super) why_missing: Option<String>,
+    /// The number behind the highest frame of memory.
+    pub(super) highest_frame: u64,
     pub(super) bytes: u64,
     pub(super) selecting_seconds: f64,
     pub(super) seconds: f64,
@@ -58,6 +60,59 @@ impl Saved {
             row(&format!("  stored: {name}"), *pages);
         }
         text + &self.last_line()
+    }
+
+    /// The table as makedumpfile has it.
+    pub(super) fn report(&self) -> String {
+        let excluded = |name: &str| self.excluded.get(name).copied().unwrap_or(0);
+        let all = self.excluded.values().sum::<u64>() + self.zero_pages;
+        let mut text = format!("\nOriginal pages  : {:#018x}\n", self.source_pages);
+        for (name, pages) in [
+            ("  Excluded pages   ", all),
+            ("    Pages filled with zero  ", self.zero_pages),
+            ("    Non-private cache pages ", excluded("cache")),
+            ("    Private cache pages     ", excluded("private cache")),
+            ("    User process data pages ", excluded("user")),
+            ("    Free pages              ", excluded("free")),
+            ("    Hwpoison pages          ", excluded("poisoned")),
+            ("    Offline pages           ", excluded("offline")),
+        ] {
+            text += &format!("{name}: {pages:#018x}\n");
+        }
+        let percent = (self.source_pages - all.min(self.source_pages)) * 100 / self.source_pages.max(1);
+        text + &format!(
+            "  Remaining pages  : {:#018x}\n  (The number of pages is reduced to {percent}%.)\n\
+             Memory Hole     : {:#018x}\n--------------------------------------------------\n\
+             Total pages     : {:#018x}\nWrite bytes     : {}\n\n",
+            self.kept_pages,
+            self.highest_frame - self.source_pages.min(self.highest_frame),
+            self.highest_frame,
+            self.bytes
+        )
+    }
+
+    /// The table of memory that is in use, as makedumpfile has it.
+    pub(super) fn usage(&self) -> String {
+        let excluded = |name: &str| self.excluded.get(name).copied().unwrap_or(0);
+        let mut text = "\nTYPE\t\tPAGES\t\t\tEXCLUDABLE\tDESCRIPTION\n".to_owned();
+        text += &"-".repeat(70);
+        text.push('\n');
+        for (name, pages, excludable, what) in [
+            ("ZERO\t", self.zero_pages, "yes", "Pages filled with zero"),
+            ("NON_PRI_CACHE", excluded("cache"), "yes", "Cache pages without private flag"),
+            ("PRI_CACHE", excluded("private cache"), "yes", "Cache pages with private flag"),
+            ("USER\t", excluded("user"), "yes", "User process pages"),
+            ("FREE\t", excluded("free"), "yes", "Free pages"),
+            ("KERN_DATA", self.kept_pages, "no", "Dumpable kernel data "),
+        ] {
+            text += &format!("{name}\t{pages:<16}\t{excludable}\t\t{what}\n");
+        }
+        let bytes = page_bytes(self.source_pages);
+        text + &format!(
+            "\npage size:\t\t{:<16}\nTotal pages on system:\t{:<16}\nTotal size on system:\t{bytes:<16} Byte\n",
+            page_bytes(1),
+            self.source_pages
+        )
     }
 
     fn last_line(&self) -> String {

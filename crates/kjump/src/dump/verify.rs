@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use phys::Pfn;
 use serde::Serialize;
+use vmcore::manifest::Damage;
 use vmcore::{Image, PhysRead};
 
 use super::source;
@@ -27,6 +28,12 @@ struct Verdict {
     only_here: u64,
     /// Only in the other image.
     only_there: u64,
+    /// Whether the dump has checksums of its own.
+    has_checksums: bool,
+    /// What of the file differs from its checksums, at most [`MOST_SHOWN`].
+    damaged: Vec<String>,
+    /// How much that is.
+    damages: u64,
 }
 
 /// Bytes of a page.
@@ -39,13 +46,24 @@ const MOST_SHOWN: usize = 10;
 pub(super) fn run(words: &VerifyWords) -> anyhow::Result<Outcome> {
     let image = source::image(&words.file)?;
     let other = words.against.as_deref().map(source::image).transpose()?;
-    let verdict = verdict(&image, other.as_ref());
+    let mut verdict = verdict(&image, other.as_ref());
+    let has_checksums = image.check_sums(|damage| {
+        verdict.damages += 1;
+        if verdict.damaged.len() < MOST_SHOWN {
+            verdict.damaged.push(named(damage));
+        }
+    })?;
+    verdict.has_checksums = has_checksums;
     if words.json {
         report::print_json(&verdict)?;
     } else {
         report::print(&text(&verdict, other.is_some()))?;
     }
-    Ok(if verdict.unreadable == 0 && verdict.different == 0 { Outcome::Done } else { Outcome::No })
+    Ok(if verdict.unreadable == 0 && verdict.different == 0 && verdict.damages == 0 {
+        Outcome::Done
+    } else {
+        Outcome::No
+    })
 }
 
 fn verdict(image: &Image<'_>, other: Option<&Image<'_>>) -> Verdict {
@@ -90,5 +108,22 @@ fn text(verdict: &Verdict, compared: bool) -> String {
         );
     }
     text += &format!(", {} unreadable\n", verdict.unreadable);
-    verdict.reasons.values().fold(text, |text, reason| text + reason + "\n")
+    text += &match (verdict.has_checksums, verdict.damages) {
+        (false, _) => "no checksums\n".to_owned(),
+        (true, 0) => "all checksums are right\n".to_owned(),
+        (true, damages) => format!("{} WRONG\n", quantity::count(damages, "checksum")),
+    };
+    verdict.reasons.values().chain(&verdict.damaged).fold(text, |text, reason| text + reason + "\n")
+}
+
+fn named(damage: Damage) -> String {
+    match damage {
+        Damage::Manifest => "the manifest is damaged, so that no checksum is known".to_owned(),
+        Damage::Head => "the header, the notes, a bitmap or the page of zeros is damaged".to_owned(),
+        Damage::Descriptors => "the page descriptors are damaged".to_owned(),
+        Damage::Pages { offset, count } => {
+            format!("the data of {} at offset {offset:#x} is damaged", quantity::count(count.into(), "page"))
+        }
+        Damage::Entry(offset) => format!("the checksums at offset {offset:#x} are damaged"),
+    }
 }

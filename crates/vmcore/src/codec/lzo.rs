@@ -21,6 +21,9 @@ const NEAR: usize = 2048;
 /// The longest input of [`compress`]: every distance fits the instructions 32-63.
 const MOST: usize = 16384;
 
+/// The shortest input in which repetitions are looked for.
+const LEAST: usize = 32;
+
 /// The first literals of a stream, if they are so few, have their number in one byte.
 const FIRST_LITERALS: usize = 238;
 
@@ -34,33 +37,29 @@ const STEP: usize = 16;
 
 const HASH_BITS: u32 = 12;
 
-/// Where each hash was last seen. It survives from page to page: positions grow, so older ones are seen to be old.
-pub struct Dictionary {
-    places: Box<[u16; 1 << HASH_BITS]>,
-    base: usize,
-}
+/// Repetitions of fewer bytes are not looked for. They would make pages smaller by a fifteenth, in half as much time
+/// again: what a repetition costs is the branches that nobody can predict.
+const SHORTEST: u32 = 6;
+
+/// So many bits of a word are beyond the shortest repetition.
+const BEYOND: u32 = 64 - 8 * SHORTEST;
+
+/// Where each hash was last seen in the input that is being compressed; at first, at its start.
+pub struct Dictionary(Box<[u16; 1 << HASH_BITS]>);
 
 impl Default for Dictionary {
     fn default() -> Self {
-        Self { places: Box::new([0; 1 << HASH_BITS]), base: 1 }
+        Self(Box::new([0; 1 << HASH_BITS]))
     }
 }
 
 impl Dictionary {
-    fn start(&mut self, length: usize) {
-        if self.base + length > usize::from(u16::MAX) {
-            self.places.fill(0);
-            self.base = 1;
-        }
-    }
-
-    /// Where this word was last seen in the same input; remembers that it is here now.
+    /// Where a word like this was last seen; remembers that it is here now.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "start() keeps positions below 2^16")]
-    fn exchange(&mut self, word: u32, at: usize) -> Option<usize> {
-        let place = &mut self.places[(word.wrapping_mul(0x9e37_79b1) >> (32 - HASH_BITS)) as usize];
-        let before = usize::from(std::mem::replace(place, (self.base + at) as u16));
-        before.checked_sub(self.base)
+    #[expect(clippy::cast_possible_truncation, reason = "an input has at most 2^14 bytes, the hash 12 bits")]
+    fn exchange(&mut self, word: u64, at: usize) -> usize {
+        let hash = (word << BEYOND).wrapping_mul(0x9e37_79b1_85eb_ca87) >> (64 - HASH_BITS);
+        usize::from(std::mem::replace(&mut self.0[hash as usize], at as u16))
     }
 }
 
@@ -70,48 +69,75 @@ pub fn compress(dictionary: &mut Dictionary, input: &[u8], out: &mut [u8]) -> Op
     if input.len() > MOST || out.len() < bound(input.len()) {
         return None;
     }
-    dictionary.start(input.len());
     let mut stream = Stream { out, length: 0 };
     let mut literals_from = 0;
-    let mut at = 0;
-    while let Some(word) = word_at(input, at) {
-        let before = dictionary.exchange(word, at).filter(|before| word_at(input, *before) == Some(word));
-        let Some(before) = before else {
-            // The longer nothing is found, the wider the steps.
-            at += 1 + ((at - literals_from) >> 5);
-            continue;
-        };
-        let length = 4 + same(input, before + 4, at + 4);
-        stream.literals(input, literals_from, at);
-        stream.copy(at - before, length);
-        at += length;
-        literals_from = at;
+    if input.len() >= LEAST {
+        dictionary.0.fill(0);
+        let mut at = 1;
+        while let Some((place, before)) = repetition(dictionary, input, at) {
+            let length = same(input, before, place);
+            stream.literals(input, literals_from, place);
+            stream.copy(place - before, length);
+            at = place + length;
+            literals_from = at;
+        }
     }
     stream.literals(input, literals_from, input.len());
     stream.put(&END);
-    dictionary.base += input.len();
     Some(stream.length)
 }
 
+/// The next place whose bytes have been there before, and where that was.
 #[inline]
-fn word_at(input: &[u8], at: usize) -> Option<u32> {
-    input.get(at..)?.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
+fn repetition(dictionary: &mut Dictionary, input: &[u8], mut at: usize) -> Option<(usize, usize)> {
+    let last = input.len() - 8;
+    let mut pace = 8;
+    while at <= last {
+        let word = word_at(input, at);
+        let before = dictionary.exchange(word, at);
+        if (word_at(input, before) ^ word) << BEYOND == 0 {
+            return Some((at, before));
+        }
+        // The longer nothing is found, the wider the steps.
+        at += pace >> 3;
+        pace += 1;
+    }
+    None
+}
+
+#[inline]
+fn word_at(input: &[u8], at: usize) -> u64 {
+    input[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 /// How many bytes from `a` and from `b` on are the same; `a` is before `b`.
 #[inline]
 fn same(input: &[u8], a: usize, b: usize) -> usize {
     let mut count = 0;
-    while let (Some(x), Some(y)) = (input.get(a + count..), input.get(b + count..))
-        && let (Some(x), Some(y)) = (x.first_chunk::<8>(), y.first_chunk::<8>())
-    {
-        let difference = u64::from_le_bytes(*x) ^ u64::from_le_bytes(*y);
+    // Most are shorter than two words: no branch tells their lengths apart.
+    if b + 16 <= input.len() {
+        let first = word_at(input, a) ^ word_at(input, b);
+        let second = word_at(input, a + 8) ^ word_at(input, b + 8);
+        let (skipped, difference) = if first == 0 { (8, second) } else { (0, first) };
         if difference != 0 {
-            return count + (difference.trailing_zeros() / 8) as usize;
+            return skipped + same_bytes(difference);
+        }
+        count = 16;
+    }
+    while b + count + 8 <= input.len() {
+        let difference = word_at(input, a + count) ^ word_at(input, b + count);
+        if difference != 0 {
+            return count + same_bytes(difference);
         }
         count += 8;
     }
     count + input[b + count..].iter().zip(&input[a + count..]).take_while(|(x, y)| x == y).count()
+}
+
+/// How many low bytes two words share that differ in these bits.
+#[inline]
+fn same_bytes(difference: u64) -> usize {
+    (difference.trailing_zeros() / 8) as usize
 }
 
 /// Instructions being written.
@@ -127,10 +153,28 @@ impl Stream<'_> {
         self.length += bytes.len();
     }
 
+    /// Few literals, which is the usual case, need no branch: their number goes into the instruction before or into one of
+    /// its own, and what is copied too much is overwritten by what follows.
     #[inline]
-    #[expect(clippy::cast_possible_truncation, reason = "every number is below 256 where it is written")]
+    #[expect(clippy::cast_possible_truncation, reason = "at most STEP")]
     fn literals(&mut self, input: &[u8], from: usize, to: usize) {
         let count = to - from;
+        match input[from..].first_chunk::<STEP>() {
+            Some(source) if count <= STEP && self.length > 0 => {
+                let few = count <= 3;
+                self.out[self.length - 2] |= if few { count as u8 } else { 0 };
+                self.out[self.length] = (count as u8).wrapping_sub(3);
+                self.length += usize::from(!few);
+                self.out[self.length..self.length + STEP].copy_from_slice(source);
+                self.length += count;
+            }
+            _ => self.many_literals(&input[from..to]),
+        }
+    }
+
+    #[expect(clippy::cast_possible_truncation, reason = "every number is below 256 where it is written")]
+    fn many_literals(&mut self, literals: &[u8]) {
+        let count = literals.len();
         match count {
             0 => return,
             _ if self.length == 0 && count <= FIRST_LITERALS => self.put(&[17 + count as u8]),
@@ -142,23 +186,10 @@ impl Stream<'_> {
                 self.rest(count - 18);
             }
         }
-        self.copy_literals(input, from, count);
+        self.put(literals);
     }
 
-    /// A copy of a fixed size needs no call; what is copied too much is overwritten by what follows.
-    #[inline]
-    fn copy_literals(&mut self, input: &[u8], from: usize, count: usize) {
-        let (source, goal) = (&input[from..], &mut self.out[self.length..]);
-        if count <= STEP
-            && let (Some(source), Some(goal)) = (source.first_chunk::<STEP>(), goal.first_chunk_mut::<STEP>())
-        {
-            *goal = *source;
-        } else {
-            goal[..count].copy_from_slice(&source[..count]);
-        }
-        self.length += count;
-    }
-
+    /// Both short forms are made and one is taken; the byte too much is overwritten.
     #[inline]
     #[expect(
         clippy::cast_possible_truncation,
@@ -166,17 +197,18 @@ impl Stream<'_> {
     )]
     fn copy(&mut self, distance: usize, length: usize) {
         let back = distance - 1;
-        if length <= 8 && distance <= NEAR {
-            self.put(&[((length - 1) << 5 | (back & 7) << 2) as u8, (back >> 3) as u8]);
-            return;
-        }
         if length <= 33 {
-            self.put(&[32 | (length - 2) as u8]);
+            let short = (length - 1) << 5 | (back & 7) << 2 | (back >> 3) << 8;
+            let long = 32 | (length - 2) | back << 10;
+            let is_short = length <= 8 && distance <= NEAR;
+            let instruction = if is_short { short } else { long } as u32;
+            self.out[self.length..self.length + 4].copy_from_slice(&instruction.to_le_bytes());
+            self.length += 3 - usize::from(is_short);
         } else {
             self.put(&[32]);
             self.rest(length - 33);
+            self.put(&((back << 2) as u16).to_le_bytes());
         }
-        self.put(&((back << 2) as u16).to_le_bytes());
     }
 
     /// A number of at least 1: each 0 stands for 255, the last byte for itself.

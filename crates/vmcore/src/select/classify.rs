@@ -36,6 +36,17 @@ pub(super) enum Verdict {
     Exclude(Kind, u32),
 }
 
+/// How soon a reader needs a page that is kept, for all that one does before it looks at anything in particular.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// The kernel's own: text and data, page tables, stacks, memory of each CPU.
+    First,
+    /// Objects of the kernel, tasks among them.
+    Second,
+    /// Anything else.
+    Last,
+}
+
 /// The highest order of a compound page that is believed: 1 GiB has 18.
 const MOST_ORDER: u32 = 18;
 /// Unaccepted memory comes in pieces of `MAX_PAGE_ORDER`.
@@ -52,7 +63,7 @@ impl PageLayout {
         }
         let flags = u64_at(page, self.flags);
         let mapcount = u32_at(page, self.mapcount);
-        let slab = flags & self.bits.slab != 0 || self.types.slab.is_some_and(|slab| slab.is(mapcount));
+        let slab = self.is_slab(flags, mapcount);
         if level.free()
             && !slab
             && let Some(order) = self.free_order(page, mapcount)
@@ -65,6 +76,25 @@ impl PageLayout {
             Some(kind) => Verdict::Exclude(kind, order),
             None => Verdict::Keep,
         }
+    }
+
+    /// How soon a page is needed, by its structure. Those of compound pages but the first are as the first.
+    pub(super) fn need(&self, page: &[u8], tail: Option<&[u8]>, pfn: u64) -> (Need, u32) {
+        if u64_at(page, self.compound_head) & 1 != 0 {
+            return (Need::First, 0);
+        }
+        let flags = u64_at(page, self.flags);
+        let order =
+            tail.filter(|_| flags & self.bits.head != 0).map_or(0, |tail| self.compound_order(tail, pfn));
+        match self.judge(page, tail, pfn, Level::ALL_KINDS) {
+            Verdict::Exclude(_, order) => (Need::Last, order),
+            Verdict::Keep if self.is_slab(flags, u32_at(page, self.mapcount)) => (Need::Second, order),
+            Verdict::Keep => (Need::First, order),
+        }
+    }
+
+    fn is_slab(&self, flags: u64, mapcount: u32) -> bool {
+        flags & self.bits.slab != 0 || self.types.slab.is_some_and(|slab| slab.is(mapcount))
     }
 
     /// The order of a free page, or of one that the hypervisor has not given yet.

@@ -6,6 +6,9 @@ impl Level {
     /// Nothing is excluded.
     pub const ALL_PAGES: Self = Self(0);
 
+    /// Everything is excluded that can be.
+    pub const ALL_KINDS: Self = Self(31);
+
     /// The level of this number, or `None` above 31.
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {

@@ -5,6 +5,7 @@
 //! level excludes. A page whose structure cannot be found or read is kept, and counted.
 
 mod classify;
+mod image;
 mod layout;
 mod level;
 
@@ -15,7 +16,9 @@ pub use classify::Kind;
 pub use layout::PageLayout;
 pub use level::Level;
 
-use classify::Verdict;
+use classify::{Need, Verdict};
+
+use phys::PAGE_SIZE;
 
 use crate::frames::{CHUNK, Chunk};
 use crate::paging::AddressSpace;
@@ -32,6 +35,28 @@ pub struct Selection {
     pub unknown: u64,
     /// Why pages could not be told apart, all of them or the first of those in `unknown`.
     pub trouble: Option<Error>,
+    /// The pages that readers need first, sooner ones in front. Empty where page structures were not understood.
+    pub first: [FrameSet; Needed::COUNT],
+}
+
+/// Places in [`Selection::first`]. The sets may overlap: a page is what it is first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Needed {
+    /// The data of the kernel's image.
+    Data,
+    /// All else that is the kernel's own: page tables, stacks, memory of each CPU.
+    Own,
+    /// The code of the kernel's image, which tells crash where stacks are to be read from.
+    Code,
+    /// Objects of the kernel, tasks among them.
+    Objects,
+    /// Structures of pages.
+    Structures,
+}
+
+impl Needed {
+    /// How many there are.
+    pub const COUNT: usize = 5;
 }
 
 /// Selects pages of an image. It never fails: what cannot be understood is kept, and [`Selection::trouble`] says why.
@@ -44,16 +69,21 @@ pub fn select(
     level: Level,
     threads: usize,
 ) -> Selection {
-    let mut selection =
-        Selection { kept: present.clone(), excluded: BTreeMap::new(), unknown: 0, trouble: None };
-    if level.needs_page_structures() {
-        match info.and_then(|info| Survey::new(memory, &info, level)) {
-            Ok(survey) => survey.exclude(&mut selection, threads),
-            Err(error) => {
-                selection.unknown = present.count();
-                selection.trouble = Some(error);
-            }
+    let mut selection = Selection {
+        kept: present.clone(),
+        excluded: BTreeMap::new(),
+        unknown: 0,
+        trouble: None,
+        first: Default::default(),
+    };
+    match info.and_then(|info| Survey::new(memory, &info, level)) {
+        Ok(survey) => survey.exclude(&mut selection, threads),
+        Err(error) if level.needs_page_structures() => {
+            selection.unknown = present.count();
+            selection.trouble = Some(error);
         }
+        // Nothing depends on them but the order of pages.
+        Err(_) => {}
     }
     selection
 }
@@ -66,6 +96,8 @@ struct Survey<'a, M> {
     space: AddressSpace,
     layout: PageLayout,
     level: Level,
+    /// The kernel's image: data and code.
+    image: (FrameSet, FrameSet),
 }
 
 /// What a thread found out.
@@ -76,18 +108,31 @@ struct Findings {
     trouble: Option<Error>,
     /// Pages outside the chunk of their first one: those of 1 GiB.
     beyond: Vec<(Kind, u64, u64)>,
+    /// As in [`Selection::first`].
+    first: [FrameSet; Needed::COUNT],
+    /// Pages that need not be looked at for the order: up to this frame they are as one before.
+    ordered_to: u64,
+    /// The run of frames that are needed at the same time, to be put down when it ends.
+    run: Option<(Need, u64, u64)>,
 }
 
 impl<'a, M: PhysRead> Survey<'a, M> {
     fn new(memory: &'a M, info: &Vmcoreinfo, level: Level) -> Result<Self> {
         let space = AddressSpace::of_kernel(info)?;
         let layout = PageLayout::new(info, &space, memory)?;
-        Ok(Self { memory, space, layout, level })
+        let image = image::frames(memory, &space, info);
+        Ok(Self { memory, space, layout, level, image })
     }
 
     fn exclude(&self, selection: &mut Selection, threads: usize) {
         let findings = self.findings(&mut selection.kept, threads);
         findings.into_iter().for_each(|findings| selection.take(findings));
+        let first = &mut selection.first;
+        let (data, code) = &self.image;
+        first[Needed::Own as usize] =
+            first[Needed::Own as usize].without(&first[Needed::Structures as usize]).without(code);
+        first[Needed::Data as usize].unite(data.clone());
+        first[Needed::Code as usize].unite(code.clone());
     }
 
     fn findings(&self, kept: &mut FrameSet, threads: usize) -> Vec<Findings> {
@@ -99,6 +144,7 @@ impl<'a, M: PhysRead> Survey<'a, M> {
             while let Some((number, chunk)) = next() {
                 self.exclude_in(number, chunk, &mut structures, &mut findings);
             }
+            findings.end_run();
             findings
         };
         std::thread::scope(|scope| {
@@ -120,7 +166,7 @@ impl<'a, M: PhysRead> Survey<'a, M> {
             let start = start - start % BATCH;
             let count = BATCH.min(CHUNK - start);
             let first = number * CHUNK_FRAMES + start as u64;
-            match self.read_structures(first, count, structures) {
+            match self.read_structures(first, count, structures, findings) {
                 Ok(true) => self.exclude_batch(first, start, chunk, structures, findings),
                 Ok(false) => {}
                 Err(error) => {
@@ -134,12 +180,23 @@ impl<'a, M: PhysRead> Survey<'a, M> {
     }
 
     /// Answers with whether the frames have structures at all: firmware's memory has none.
-    fn read_structures(&self, first: u64, count: usize, structures: &mut Vec<u8>) -> Result<bool> {
+    fn read_structures(
+        &self,
+        first: u64,
+        count: usize,
+        structures: &mut Vec<u8>,
+        findings: &mut Findings,
+    ) -> Result<bool> {
         let Some(address) = self.layout.structure_of(first, &self.space, self.memory)? else {
             return Ok(false);
         };
         structures.resize(count * self.layout.size, 0);
         self.space.read(self.memory, address, structures)?;
+        // The batch's structures fill whole pages, which lie in one piece unless they are the first of a machine.
+        let place = self.space.translate(self.memory, address)?;
+        let bytes = place.left.min(structures.len() as u64);
+        findings.first[Needed::Structures as usize]
+            .insert(place.phys / PAGE_SIZE, (place.phys + bytes).div_ceil(PAGE_SIZE));
         Ok(true)
     }
 
@@ -157,11 +214,14 @@ impl<'a, M: PhysRead> Survey<'a, M> {
             let tail = structures.get((index + 1) * size..(index + 2) * size);
             let pfn = first + index as u64;
             let mut count = 1;
-            if chunk.has(start + index)
-                && let Verdict::Exclude(kind, order) = self.layout.judge(page, tail, pfn, self.level)
-            {
-                count = 1 << order;
-                findings.exclude(kind, pfn, count, start + index, chunk);
+            if chunk.has(start + index) {
+                if let Verdict::Exclude(kind, order) = self.layout.judge(page, tail, pfn, self.level) {
+                    count = 1 << order;
+                    findings.exclude(kind, pfn, count, start + index, chunk);
+                } else if pfn >= findings.ordered_to {
+                    let (need, order) = self.layout.need(page, tail, pfn);
+                    findings.order(need, pfn, pfn + (1 << order));
+                }
             }
             index += count;
         }
@@ -179,6 +239,28 @@ impl Findings {
     }
 }
 
+impl Findings {
+    /// Notes when frames are needed.
+    fn order(&mut self, need: Need, from: u64, to: u64) {
+        self.ordered_to = to;
+        match &mut self.run {
+            Some((same, _, end)) if *same == need && *end == from => *end = to,
+            _ => {
+                self.end_run();
+                self.run = Some((need, from, to));
+            }
+        }
+    }
+
+    fn end_run(&mut self) {
+        match self.run.take() {
+            Some((Need::First, from, to)) => self.first[Needed::Own as usize].insert(from, to),
+            Some((Need::Second, from, to)) => self.first[Needed::Objects as usize].insert(from, to),
+            Some((Need::Last, ..)) | None => {}
+        }
+    }
+}
+
 impl Selection {
     fn take(&mut self, findings: Findings) {
         for (kind, count) in findings.excluded {
@@ -188,6 +270,7 @@ impl Selection {
             let removed = self.kept.remove(from, to);
             *self.excluded.entry(kind).or_default() += removed;
         }
+        self.first.iter_mut().zip(findings.first).for_each(|(all, found)| all.unite(found));
         self.unknown += findings.unknown;
         if let Some(trouble) = findings.trouble {
             self.trouble.get_or_insert(trouble);

@@ -6,19 +6,19 @@ use super::Progress;
 use super::pages::{Unit, Units};
 use crate::{FrameSet, Result};
 
-/// Hands each unit of pages to one of the threads. `hand` makes what a thread needs for itself; the answers are what is
+/// Hands each unit of these sets of pages to one of the threads. `hand` makes what a thread needs for itself; the answers are what is
 /// left of that.
 ///
 /// # Errors
 /// The first error of any thread; the others end after the unit they have.
 pub(super) fn share<H: Send>(
-    pages: &FrameSet,
+    sets: &[FrameSet],
     threads: usize,
     progress: &Progress,
     hand: impl Fn() -> H + Sync,
     work: impl Fn(&mut H, &Unit) -> Result<()> + Sync,
 ) -> Result<Vec<H>> {
-    let units = Mutex::new(Units::new(pages));
+    let units = Mutex::new(Units::new(sets));
     let member = || {
         let (mut own, mut unit) = (hand(), Unit::default());
         while !progress.is_stopped() && units.lock().unwrap_or_else(PoisonError::into_inner).next(&mut unit) {

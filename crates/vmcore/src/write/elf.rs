@@ -42,16 +42,16 @@ pub fn write_elf(
     let (full, zero_pages) = without_zeros(image, kept, settings, progress)?;
     let (loads, data) = layout(image, &full);
     let length = loads.last().map_or(data, |load| load.offset + load.filled * PAGE_SIZE);
-    put(out, 0, &headers(image, &loads, true))?;
+    if !out.is_stream() {
+        put(out, 0, &headers(image, &loads, true))?;
+    }
     let hand = || (vec![0; UNIT * BLOCK], Written::default());
     let work = |hand: &mut (Vec<u8>, Written), unit: &Unit| copy(image, unit, &loads, hand, out);
-    let hands = crew::share(&full, settings.threads, &Progress::default(), hand, work)?;
+    let hands = crew::share(std::slice::from_ref(&full), settings.threads, &Progress::default(), hand, work)?;
     let mut written = Written { zero_pages, length, ..Written::default() };
     hands.into_iter().for_each(|(_, part)| written.add(part));
     written.stored.insert(Codec::Raw, full.count() - written.missing);
-    if written.missing == 0 {
-        put(out, 0, &headers(image, &loads, false))?;
-    }
+    put(out, 0, &headers(image, &loads, written.missing > 0))?;
     Ok(written)
 }
 
@@ -82,7 +82,7 @@ fn without_zeros(
         });
         Ok(())
     };
-    crew::share(kept, settings.threads, progress, || vec![0; UNIT * BLOCK], work)?;
+    crew::share(std::slice::from_ref(kept), settings.threads, progress, || vec![0; UNIT * BLOCK], work)?;
     let full = full.into_inner().unwrap_or_else(PoisonError::into_inner);
     let zero_pages = kept.count() - full.count();
     Ok((full, zero_pages))

@@ -1,10 +1,16 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::pages::{self, UNIT, Unit};
-use super::{Progress, Settings, Written, crew, put};
+use phys::Pfn;
+
+use super::pages::{self, UNIT, Unit, Units};
+use super::{Pages, Progress, Settings, Written, crew, put};
 use crate::codec::{Codec, Encoder};
 use crate::field::Fields;
-use crate::kdump::{BLOCK, DESCRIPTOR, INCOMPLETE, MAGIC, UTSNAME, VERSION, header, sub_header};
+use crate::frames::Ranks;
+use crate::kdump::{
+    BLOCK, DESCRIPTOR, INCOMPLETE, MAGIC, MANIFEST_MAGIC, UTSNAME, VERSION, header, sub_header,
+};
+use crate::manifest::{self, ENTRY, Manifest, add_block, descriptor_sum, zero_page_at};
 use crate::paging::AddressSpace;
 use crate::{Error, FrameSet, Image, Result, Vmcoreinfo, WriteAt, notes};
 
@@ -16,13 +22,16 @@ struct Layout {
     bitmap_blocks: u64,
     bitmaps: u64,
     descriptors: u64,
+    /// The table of checksums, and how many units of pages have their first entry there.
+    table: u64,
+    units: u64,
     /// A page of zeros that all such pages share.
     zero_page: u64,
     data: u64,
 }
 
 impl Layout {
-    fn new(image: &Image<'_>, kept: &FrameSet) -> Result<Self> {
+    fn new(image: &Image<'_>, kept: &FrameSet, units: u64) -> Result<Self> {
         let block = BLOCK as u64;
         let max_mapnr = image.ram().end().max(kept.end());
         let sub_blocks = (sub_header::SIZE as u64 + image.notes().len() as u64).div_ceil(block);
@@ -38,9 +47,10 @@ impl Layout {
         }
         let bitmaps = (1 + sub_blocks) * block;
         let descriptors = bitmaps + 2 * bitmap_blocks * block;
-        let zero_page = (descriptors + kept.count() * DESCRIPTOR as u64).next_multiple_of(block);
+        let table = descriptors + kept.count() * DESCRIPTOR as u64;
+        let zero_page = zero_page_at(table, units);
         let data = zero_page + block;
-        Ok(Self { max_mapnr, sub_blocks, bitmap_blocks, bitmaps, descriptors, zero_page, data })
+        Ok(Self { max_mapnr, sub_blocks, bitmap_blocks, bitmaps, descriptors, table, units, zero_page, data })
     }
 }
 
@@ -53,29 +63,57 @@ impl Layout {
 /// [`Written::missing`] counts them.
 pub fn write_kdump(
     image: &Image<'_>,
-    kept: &FrameSet,
+    pages: &Pages<'_>,
     settings: &Settings,
     out: &impl WriteAt,
     progress: &Progress,
 ) -> Result<Written> {
-    let layout = Layout::new(image, kept)?;
+    let sets = pages.in_order();
+    let layout = Layout::new(image, pages.kept, Units::count(&sets))?;
     let info = image.vmcoreinfo().unwrap_or_default();
-    let header = header(image, &info, &layout, settings);
-    put(out, 0, &header(INCOMPLETE))?;
-    put(out, BLOCK as u64, &sub_header(image, &info, &layout, settings))?;
-    write_bitmaps(image, kept, &layout, out)?;
-    put(out, layout.zero_page, &[0; BLOCK])?;
-    let end = AtomicU64::new(layout.data);
-    let hand = || Hand::new(settings);
-    let work = |hand: &mut Hand, unit: &Unit| hand.work(image, unit, &layout, &end, out);
-    let hands = crew::share(kept, settings.threads, progress, hand, work)?;
-    let mut written = Written::default();
-    hands.into_iter().for_each(|hand| written.add(hand.written));
-    written.length = end.into_inner();
-    if written.missing == 0 && !progress.is_stopped() {
-        put(out, 0, &header(0))?;
+    let head = Head { image, info: &info, layout: &layout, pages, settings };
+    let header = head.header();
+    // A stream that is cut short is known by that it has no end.
+    if !out.is_stream() {
+        put(out, 0, &header(INCOMPLETE, None))?;
     }
+    put(out, BLOCK as u64, &head.sub_header())?;
+    write_bitmaps(image, pages.bitmap(), &layout, out)?;
+    put(out, layout.zero_page, &[0; BLOCK])?;
+    let common = Common {
+        kept: pages.kept,
+        ranks: Ranks::of(pages.kept),
+        layout: &layout,
+        end: AtomicU64::new(layout.data),
+        out,
+    };
+    let hand = || Hand::new(settings);
+    let work = |hand: &mut Hand, unit: &Unit| hand.work(image, unit, &common);
+    let hands = crew::share(&sets, settings.threads, progress, hand, work)?;
+    let (mut written, mut descriptors) = (Written::default(), 0_u64);
+    for hand in hands {
+        written.add(hand.written);
+        descriptors = descriptors.wrapping_add(hand.descriptor_sum);
+    }
+    let data_end = common.end.into_inner();
+    written.length = data_end;
+    // A dump that somebody stopped has no end.
+    if progress.is_stopped() {
+        return Ok(written);
+    }
+    let status = if written.missing == 0 { 0 } else { INCOMPLETE };
+    written.length = head.seal(status, &written, descriptors, data_end, out)?;
     Ok(written)
+}
+
+/// What all threads share.
+struct Common<'a, W> {
+    kept: &'a FrameSet,
+    ranks: Ranks,
+    layout: &'a Layout,
+    /// Where the next data goes.
+    end: AtomicU64,
+    out: &'a W,
 }
 
 /// What one thread has for itself.
@@ -86,6 +124,8 @@ struct Hand {
     pages: Vec<u8>,
     data: Vec<u8>,
     descriptors: Vec<u8>,
+    /// The checksum of all descriptors that it has written.
+    descriptor_sum: u64,
     written: Written,
 }
 
@@ -100,24 +140,38 @@ impl Hand {
             pages: vec![0; UNIT * BLOCK],
             data: vec![0; (UNIT - 1) * BLOCK + most],
             descriptors: Vec::with_capacity(UNIT * DESCRIPTOR),
+            descriptor_sum: 0,
             written: Written::default(),
         }
     }
 
-    fn work(
-        &mut self,
-        image: &Image<'_>,
-        unit: &Unit,
-        layout: &Layout,
-        end: &AtomicU64,
-        out: &impl WriteAt,
-    ) -> Result<()> {
+    fn work(&mut self, image: &Image<'_>, unit: &Unit, common: &Common<'_, impl WriteAt>) -> Result<()> {
         let missing = self.read(image, unit);
-        let size = self.compress(unit, &missing, layout);
-        let data = end.fetch_add(size as u64, Ordering::Relaxed);
+        let size = self.compress(unit, &missing, common.layout);
+        let data = common.end.fetch_add(size as u64, Ordering::Relaxed);
         self.place(data);
-        put(out, data, &self.data[..size])?;
-        put(out, layout.descriptors + unit.rank * DESCRIPTOR as u64, &self.descriptors)
+        let data_here = &self.data[..size];
+        if size > 0 {
+            put(common.out, data, data_here)?;
+        }
+        let entry = manifest::entry(data, data_here, unit.pages.len());
+        put(common.out, common.layout.table + unit.number * ENTRY as u64, &entry)?;
+        self.describe(unit, common)
+    }
+
+    /// Writes descriptors, run by run of those that are neighbours in the file.
+    fn describe(&mut self, unit: &Unit, common: &Common<'_, impl WriteAt>) -> Result<()> {
+        let mut done = 0;
+        while let Some(number) = unit.pages.get(done) {
+            let rank = |index: usize| common.ranks.rank(common.kept, Pfn::new(*unit.pages.get(index)?)?);
+            let first = rank(done).ok_or(Error::Absent { pfn: *number })?;
+            let count = run(&unit.pages[done..], |index| rank(done + index), first);
+            let descriptors = &self.descriptors[done * DESCRIPTOR..(done + count) * DESCRIPTOR];
+            self.descriptor_sum = self.descriptor_sum.wrapping_add(descriptor_sum(first, descriptors));
+            put(common.out, common.layout.descriptors + first * DESCRIPTOR as u64, descriptors)?;
+            done += count;
+        }
+        Ok(())
     }
 
     /// Answers with the indices of the pages that could not be read.
@@ -167,33 +221,136 @@ impl Hand {
     }
 }
 
+/// How many pages, from the first on, have descriptors in a row. Neighbours in memory do, since both are kept.
+fn run(pages: &[u64], rank: impl Fn(usize) -> Option<u64>, first: u64) -> usize {
+    let mut count = 1;
+    while let Some(page) = pages.get(count) {
+        let follows = *page == pages[count - 1] + 1 || rank(count) == Some(first + count as u64);
+        if !follows {
+            break;
+        }
+        count += 1;
+    }
+    count
+}
+
 /// Marks an offset that counts from the start of the unit's data. No file is so long.
 const RELATIVE: u64 = 1 << 63;
 
-/// The header block, for a given status.
-fn header(
-    image: &Image<'_>,
-    info: &Vmcoreinfo,
-    layout: &Layout,
-    settings: &Settings,
-) -> impl Fn(u32) -> Vec<u8> {
-    let mut fields = Fields::zeroed(BLOCK);
-    fields.put(0, &MAGIC);
-    fields.put_u32(header::VERSION, VERSION);
-    fields.put(header::UTSNAME, &utsname(image, info));
-    let time = info.text("CRASHTIME").and_then(|seconds| seconds.parse().ok());
-    fields.put_u64(header::SECONDS, time.or(image.header().map(|header| header.seconds)).unwrap_or(0));
-    fields.put_u32(header::BLOCK_SIZE, u32::try_from(BLOCK).unwrap_or(0));
-    fields.put_u32(header::SUB_HEADER_BLOCKS, saturated(layout.sub_blocks));
-    fields.put_u32(header::BITMAP_BLOCKS, saturated(2 * layout.bitmap_blocks));
-    fields.put_u32(header::MAX_MAPNR, saturated(layout.max_mapnr));
-    // Readers want at least one CPU.
-    fields.put_u32(header::CPUS, notes::cpus(image.notes()).max(1));
-    let codec = settings.effort.codec.flag();
-    move |status| {
-        let mut block = Fields(fields.0.clone());
-        block.put_u32(header::STATUS, status | codec);
-        block.0
+/// What stands before the descriptors.
+struct Head<'a> {
+    image: &'a Image<'a>,
+    info: &'a Vmcoreinfo,
+    layout: &'a Layout,
+    pages: &'a Pages<'a>,
+    settings: &'a Settings,
+}
+
+impl Head<'_> {
+    /// The header block, for a given status, and place and size of the manifest.
+    fn header(&self) -> impl Fn(u32, Option<(u64, u64)>) -> Vec<u8> + use<> {
+        let (image, layout) = (self.image, self.layout);
+        let mut fields = Fields::zeroed(BLOCK);
+        fields.put(0, &MAGIC);
+        fields.put_u32(header::VERSION, VERSION);
+        fields.put(header::UTSNAME, &utsname(image, self.info));
+        let time = self.info.text("CRASHTIME").and_then(|seconds| seconds.parse().ok());
+        fields.put_u64(header::SECONDS, time.or(image.header().map(|header| header.seconds)).unwrap_or(0));
+        fields.put_u32(header::BLOCK_SIZE, u32::try_from(BLOCK).unwrap_or(0));
+        fields.put_u32(header::SUB_HEADER_BLOCKS, saturated(layout.sub_blocks));
+        fields.put_u32(header::BITMAP_BLOCKS, saturated(2 * layout.bitmap_blocks));
+        fields.put_u32(header::MAX_MAPNR, saturated(layout.max_mapnr));
+        // Readers want at least one CPU.
+        fields.put_u32(header::CPUS, notes::cpus(image.notes()).max(1));
+        let codec = self.settings.effort.codec.flag();
+        move |status, manifest| {
+            let mut block = Fields(fields.0.clone());
+            block.put_u32(header::STATUS, status | codec);
+            if let Some((offset, size)) = manifest {
+                block.put(header::MANIFEST, &MANIFEST_MAGIC);
+                block.put_u64(header::MANIFEST + 8, offset);
+                block.put_u64(header::MANIFEST + 16, size);
+            }
+            block.0
+        }
+    }
+
+    /// The sub-header and the notes behind it.
+    fn sub_header(&self) -> Vec<u8> {
+        let (image, layout) = (self.image, self.layout);
+        let all = image.notes();
+        let at = (BLOCK + sub_header::SIZE) as u64;
+        let mut fields = Fields::zeroed(usize::try_from(layout.sub_blocks).unwrap_or(0) * BLOCK);
+        let phys_base = self.info.number("phys_base").ok().map(i64::cast_unsigned);
+        let phys_base = phys_base.or(image.header().map(|header| header.phys_base)).unwrap_or(0);
+        fields.put_u64(sub_header::PHYS_BASE, phys_base);
+        fields.put_u32(sub_header::DUMP_LEVEL, self.settings.level.number().into());
+        if let Some((from, to, _)) = self.pages.part {
+            fields.put_u32(sub_header::SPLIT, 1);
+            for (at, frame) in [
+                (sub_header::START_PFN, from),
+                (sub_header::END_PFN, to),
+                (sub_header::START_PFN_64, from),
+                (sub_header::END_PFN_64, to),
+            ] {
+                fields.put_u64(at, frame);
+            }
+        }
+        if let Some(note) = notes::vmcoreinfo(all) {
+            fields.put_u64(sub_header::VMCOREINFO, at + note.offset as u64);
+            fields.put_u64(sub_header::VMCOREINFO + 8, note.contents.len() as u64);
+        }
+        fields.put_u64(sub_header::NOTES, at);
+        fields.put_u64(sub_header::NOTES + 8, all.len() as u64);
+        fields.put_u64(sub_header::MAX_MAPNR_64, layout.max_mapnr);
+        fields.put(sub_header::SIZE, all);
+        fields.0
+    }
+
+    /// Writes the manifest and the final header; answers with the length of the file.
+    fn seal(
+        &self,
+        status: u32,
+        written: &Written,
+        descriptors: u64,
+        end: u64,
+        out: &impl WriteAt,
+    ) -> Result<u64> {
+        let layout = self.layout;
+        let mut statistics = self.pages.statistics.clone();
+        statistics.insert("zero_pages".to_owned(), written.zero_pages);
+        statistics.insert("missing_pages".to_owned(), written.missing);
+        for (codec, count) in &written.stored {
+            statistics.insert(format!("stored_{}", codec.name()), *count);
+        }
+        let mut manifest =
+            Manifest { table: layout.table, entries: layout.units, descriptors, head: 0, statistics };
+        // The length of the text does not depend on the checksum, but the header does on the length.
+        let header = self.header()(status, Some((end, manifest.text().len() as u64)));
+        manifest.head = self.head_sum(&header);
+        let text = manifest.text();
+        put(out, end, text.as_bytes())?;
+        put(out, 0, &header)?;
+        Ok(end + text.len() as u64)
+    }
+
+    /// The checksum of all blocks before the descriptors.
+    fn head_sum(&self, header: &[u8]) -> u64 {
+        let mut seed = add_block(0, header);
+        for block in self.sub_header().chunks(BLOCK) {
+            seed = add_block(seed, block);
+        }
+        for set in [self.image.ram(), self.pages.bitmap()] {
+            let mut chunks = set.chunks().peekable();
+            for number in 0..self.layout.bitmap_blocks {
+                let block = match chunks.next_if(|(found, _)| *found == number) {
+                    Some((_, chunk)) => chunk.to_bytes(),
+                    None => vec![0; BLOCK],
+                };
+                seed = add_block(seed, &block);
+            }
+        }
+        add_block(seed, &[0; BLOCK])
     }
 }
 
@@ -225,26 +382,6 @@ fn known_names(info: &Vmcoreinfo) -> Vec<u8> {
     names.put(2 * NAME, &release[..release.len().min(NAME - 1)]);
     names.put(4 * NAME, b"x86_64");
     names.0
-}
-
-/// The sub-header and the notes behind it.
-fn sub_header(image: &Image<'_>, info: &Vmcoreinfo, layout: &Layout, settings: &Settings) -> Vec<u8> {
-    let all = image.notes();
-    let at = (BLOCK + sub_header::SIZE) as u64;
-    let mut fields = Fields::zeroed(usize::try_from(layout.sub_blocks).unwrap_or(0) * BLOCK);
-    let phys_base = info.number("phys_base").ok().map(i64::cast_unsigned);
-    let phys_base = phys_base.or(image.header().map(|header| header.phys_base)).unwrap_or(0);
-    fields.put_u64(sub_header::PHYS_BASE, phys_base);
-    fields.put_u32(sub_header::DUMP_LEVEL, settings.level.number().into());
-    if let Some(note) = notes::vmcoreinfo(all) {
-        fields.put_u64(sub_header::VMCOREINFO, at + note.offset as u64);
-        fields.put_u64(sub_header::VMCOREINFO + 8, note.contents.len() as u64);
-    }
-    fields.put_u64(sub_header::NOTES, at);
-    fields.put_u64(sub_header::NOTES + 8, all.len() as u64);
-    fields.put_u64(sub_header::MAX_MAPNR_64, layout.max_mapnr);
-    fields.put(sub_header::SIZE, all);
-    fields.0
 }
 
 /// Only blocks with a page are written; a chunk of frames is one block.

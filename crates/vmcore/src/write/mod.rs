@@ -3,6 +3,7 @@
 
 mod crew;
 mod elf;
+mod flat;
 mod kdump;
 mod pages;
 
@@ -11,9 +12,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::codec::{Codec, Effort};
 use crate::select::Level;
-use crate::{Error, Result, WriteAt};
+use crate::{Error, FrameSet, Result, WriteAt};
 
 pub use elf::write_elf;
+pub use flat::write_flat;
 pub use kdump::write_kdump;
 
 /// How to write an image.
@@ -25,6 +27,59 @@ pub struct Settings {
     pub level: Level,
     /// How many threads work, at least one.
     pub threads: usize,
+}
+
+/// What of an image is written.
+#[derive(Clone, Copy, Debug)]
+pub struct Pages<'a> {
+    /// All pages that are kept.
+    pub kept: &'a FrameSet,
+    /// Those that readers cannot do without come first, in this order: a dump that is cut short may still be of use.
+    pub first: &'a [FrameSet],
+    /// If the file is one of a split set: its frames, of which `kept` has no others, and all pages that the set keeps.
+    pub part: Option<(u64, u64, &'a FrameSet)>,
+    /// What is to be told in the dump about how it came about.
+    pub statistics: &'a BTreeMap<String, u64>,
+}
+
+impl Pages<'_> {
+    /// What the second bitmap has: of a split set, every file has all of it.
+    fn bitmap(&self) -> &FrameSet {
+        self.part.map_or(self.kept, |(.., all)| all)
+    }
+
+    /// All pages in the order in which they are written.
+    fn in_order(&self) -> Vec<FrameSet> {
+        let mut sets = Vec::new();
+        let mut rest = self.kept.clone();
+        for first in self.first {
+            let set = rest.within(first);
+            rest = rest.without(&set);
+            sets.push(set);
+        }
+        sets.push(rest);
+        sets
+    }
+}
+
+/// Divides frames among so many files of a split set, so that each gets about as many kept pages: the frames of each.
+#[must_use]
+pub fn parts(kept: &FrameSet, end: u64, count: u64) -> Vec<(u64, u64)> {
+    let count = count.max(1);
+    let each = kept.count().div_ceil(count).max(1);
+    let (mut parts, mut from, mut held) = (Vec::new(), 0, 0);
+    for mut run in kept.runs() {
+        while held + (run.end - run.start) >= each && (parts.len() as u64) < count - 1 {
+            run.start += each - held;
+            parts.push((from, run.start));
+            (from, held) = (run.start, 0);
+        }
+        held += run.end - run.start;
+    }
+    parts.push((from, end.max(from)));
+    // Where there are fewer pages than files, the last ones have none.
+    parts.resize(usize::try_from(count).unwrap_or(parts.len()), (end, end));
+    parts
 }
 
 /// What was written.
@@ -43,7 +98,9 @@ pub struct Written {
 }
 
 impl Written {
-    fn add(&mut self, other: Self) {
+    /// Adds what was written into another file of a split set, or by another thread.
+    pub fn add(&mut self, other: Self) {
+        self.length += other.length;
         self.zero_pages += other.zero_pages;
         self.missing += other.missing;
         for (codec, count) in other.stored {
@@ -83,4 +140,22 @@ impl Progress {
 
 fn put(out: &impl WriteAt, offset: u64, bytes: &[u8]) -> Result<()> {
     out.write_at(offset, bytes).map_err(|source| Error::Write { offset, size: bytes.len(), source })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_have_about_as_many_pages_and_every_frame() {
+        let mut kept = FrameSet::new();
+        kept.insert(10, 100);
+        kept.insert(1000, 1010);
+        assert_eq!(parts(&kept, 2000, 2), [(0, 60), (60, 2000)]);
+        assert_eq!(parts(&kept, 2000, 1), [(0, 2000)]);
+        assert_eq!(parts(&FrameSet::new(), 50, 3), [(0, 50), (50, 50), (50, 50)]);
+        let many = parts(&kept, 2000, 7);
+        assert!(many.windows(2).all(|pair| pair[0].1 == pair[1].0));
+        assert_eq!((many.len(), many[0].0, many[6].1), (7, 0, 2000));
+    }
 }

@@ -5,37 +5,52 @@ use phys::PAGE_SIZE;
 use crate::kdump::BLOCK;
 use crate::{FrameSet, PhysRead};
 
-/// Pages of a unit, at most: 1 MiB.
-pub(super) const UNIT: usize = 256;
+/// Pages of a unit, at most: 256 KiB, which a processor's own cache holds beside what they are compressed to.
+pub(super) const UNIT: usize = 64;
 
 /// Pages that one thread works on.
 #[derive(Default)]
 pub(super) struct Unit {
-    /// How many pages come before.
-    pub(super) rank: u64,
-    /// Their numbers, in order.
+    /// How many units come before.
+    pub(super) number: u64,
+    /// The numbers of its pages, in order.
     pub(super) pages: Vec<u64>,
 }
 
-/// All units of a set of pages.
+/// All units of sets of pages, set by set.
 pub(super) struct Units<'a> {
-    pages: &'a FrameSet,
+    sets: std::slice::Iter<'a, FrameSet>,
+    pages: Option<&'a FrameSet>,
     from: u64,
-    rank: u64,
+    number: u64,
 }
 
 impl<'a> Units<'a> {
-    pub(super) fn new(pages: &'a FrameSet) -> Self {
-        Self { pages, from: 0, rank: 0 }
+    pub(super) fn new(sets: &'a [FrameSet]) -> Self {
+        let mut sets = sets.iter();
+        Self { pages: sets.next(), sets, from: 0, number: 0 }
+    }
+
+    /// How many units there are.
+    pub(super) fn count(sets: &[FrameSet]) -> u64 {
+        sets.iter().map(|set| set.count().div_ceil(UNIT as u64)).sum()
     }
 
     /// Fills in the next unit, unless there is none.
     pub(super) fn next(&mut self, unit: &mut Unit) -> bool {
-        unit.rank = self.rank;
-        self.pages.collect_from(self.from, UNIT, &mut unit.pages);
-        self.rank += unit.pages.len() as u64;
-        self.from = unit.pages.last().map_or(self.from, |last| last + 1);
-        !unit.pages.is_empty()
+        while let Some(pages) = self.pages {
+            pages.collect_from(self.from, UNIT, &mut unit.pages);
+            if let Some(last) = unit.pages.last() {
+                self.from = last + 1;
+                unit.number = self.number;
+                self.number += 1;
+                return true;
+            }
+            self.pages = self.sets.next();
+            self.from = 0;
+        }
+        unit.pages.clear();
+        false
     }
 }
 
@@ -84,17 +99,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units_are_full_but_for_the_last_and_know_their_rank() {
-        let mut set = FrameSet::new();
-        set.insert(10, 300);
-        set.insert(40_000, 40_300);
-        let (mut units, mut unit, mut seen) = (Units::new(&set), Unit::default(), Vec::<u64>::new());
+    fn units_are_full_but_for_the_last_of_each_set() {
+        let (mut first, mut second) = (FrameSet::new(), FrameSet::new());
+        first.insert(40_000, 40_300);
+        second.insert(10, 300);
+        second.insert(40_300, 40_301);
+        let sets = [first, FrameSet::new(), second];
+        let (mut units, mut unit, mut seen, mut count) =
+            (Units::new(&sets), Unit::default(), Vec::<u64>::new(), 0);
         while units.next(&mut unit) {
-            assert_eq!(unit.rank, seen.len() as u64);
+            assert_eq!(unit.number, count);
+            assert!(unit.pages.len() <= UNIT);
+            count += 1;
             seen.extend(&unit.pages);
         }
-        assert!(seen.iter().copied().eq(set.iter().map(phys::Pfn::number)));
-        assert_eq!(unit.pages.len(), 0);
+        assert!(seen.into_iter().eq((40_000..40_300).chain(10..300).chain([40_300])));
+        assert_eq!((count, unit.pages.len()), (Units::count(&sets), 0));
     }
 
     #[test]

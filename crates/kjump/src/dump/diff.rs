@@ -1,0 +1,89 @@
+//! How two images differ, page by page.
+
+use phys::Pfn;
+use serde::Serialize;
+use vmcore::{FrameSet, Image, PhysRead};
+
+use super::kinds::Kinds;
+use super::source;
+use crate::cli::DiffWords;
+use crate::progress::Progress;
+use crate::quantity::{self, page_bytes};
+use crate::report::{self, Outcome};
+
+/// Bytes of a page.
+const PAGE: usize = 1 << phys::PAGE_SHIFT;
+
+/// Counts are of pages.
+#[derive(Debug, Serialize)]
+struct Difference {
+    same: u64,
+    different: u64,
+    unreadable: u64,
+    only_in_first: u64,
+    only_in_second: u64,
+    /// The pages that differ, by what the first image says they are.
+    different_by_kind: Vec<(&'static str, u64)>,
+    /// Runs of addresses that differ, at most [`MOST_SHOWN`].
+    runs: Vec<(u64, u64)>,
+}
+
+/// So many places are named.
+const MOST_SHOWN: usize = 20;
+
+/// Compares two images; the answer is no if they differ where both have a page.
+pub(super) fn run(words: &DiffWords) -> anyhow::Result<Outcome> {
+    let (first, second) = (source::image(&words.first)?, source::image(&words.second)?);
+    let difference = difference(&first, &second);
+    if words.json {
+        report::print_json(&difference)?;
+    } else {
+        report::print(&text(&difference))?;
+    }
+    Ok(if difference.different == 0 && difference.unreadable == 0 { Outcome::Done } else { Outcome::No })
+}
+
+fn difference(first: &Image<'_>, second: &Image<'_>) -> Difference {
+    let common = first.present().within(second.present());
+    let progress = Progress::start("comparing pages".to_owned(), common.count());
+    let (mut different, mut unreadable) = (FrameSet::new(), 0);
+    let (mut a, mut b) = ([0; PAGE], [0; PAGE]);
+    for page in common.iter() {
+        progress.step();
+        let read = |image: &Image<'_>, bytes: &mut [u8]| image.read_phys(page.address().get(), bytes).is_ok();
+        if !read(first, &mut a) || !read(second, &mut b) {
+            unreadable += 1;
+        } else if a != b {
+            different.insert(page.number(), page.number() + 1);
+        }
+    }
+    let kinds = if different.count() > 0 { Kinds::of(first, super::processors()).0 } else { Vec::new() };
+    let by_kind = kinds.into_iter().map(|(kind, set)| (kind.name(), set.within(&different).count()));
+    let address = |frame: u64| Pfn::new(frame).map_or(u64::MAX, |page| page.address().get());
+    Difference {
+        same: common.count() - different.count() - unreadable,
+        different: different.count(),
+        unreadable,
+        only_in_first: first.present().without(second.present()).count(),
+        only_in_second: second.present().without(first.present()).count(),
+        different_by_kind: by_kind.filter(|(_, count)| *count > 0).collect(),
+        runs: different.runs().take(MOST_SHOWN).map(|run| (address(run.start), address(run.end))).collect(),
+    }
+}
+
+fn text(difference: &Difference) -> String {
+    let row = |name: &str, pages: u64| {
+        format!("{name:<24}{pages:>12}  {:>9}\n", quantity::bytes(page_bytes(pages)))
+    };
+    let mut text = row("the same", difference.same) + &row("different", difference.different);
+    for (kind, pages) in &difference.different_by_kind {
+        text += &row(&format!("  {kind}"), *pages);
+    }
+    text += &row("unreadable", difference.unreadable);
+    text += &row("only in the first", difference.only_in_first);
+    text += &row("only in the second", difference.only_in_second);
+    for (from, to) in &difference.runs {
+        text += &format!("{from:#014x}-{to:#014x} differs\n");
+    }
+    text
+}

@@ -1,0 +1,105 @@
+//! The kernel's log out of its memory, as text.
+
+use std::ffi::OsString;
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::path::Path;
+use std::process::ExitCode;
+
+use vmcore::printk::{Record, RingBuffer};
+use vmcore::{Error, Image, log_buffer};
+
+use super::goal::Goal;
+use super::source;
+use crate::report;
+use vmcore::WriteAt;
+
+/// The whole log of an image, and why it ends early if it does.
+pub(super) fn text(image: &Image<'_>) -> anyhow::Result<(String, Option<Error>)> {
+    let info = image.vmcoreinfo()?;
+    let mut text = String::new();
+    if info.symbol("prb").is_err() && info.symbol("log_buf").is_ok() {
+        log_buffer::records(image, &info)?.iter().for_each(|record| write_record(&mut text, record));
+        return Ok((text, None));
+    }
+    for record in RingBuffer::open(image, &info)?.records() {
+        match record {
+            Ok(record) => write_record(&mut text, &record),
+            Err(error) => return Ok((text, Some(error))),
+        }
+    }
+    Ok((text, None))
+}
+
+/// A line with its time; lines behind the first stand below its text. What cannot be printed is written as in C.
+fn write_record(text: &mut String, record: &Record) {
+    let microseconds = record.nanoseconds / 1000;
+    let start = format!("[{:5}.{:06}] ", microseconds / 1_000_000, microseconds % 1_000_000);
+    text.push_str(&start);
+    for byte in &record.text {
+        match byte {
+            // A String takes everything.
+            b'\n' => {
+                let _ = write!(text, "\n{:1$}", "", start.len());
+            }
+            b' '..=b'~' | b'\t' | 0xb..=b'\r' => text.push(char::from(*byte)),
+            _ => {
+                let _ = write!(text, "\\x{byte:02x}");
+            }
+        }
+    }
+    text.push('\n');
+}
+
+/// Writes the log into a file.
+pub(super) fn save(source: &Path, goal: &Path, replace: bool) -> anyhow::Result<()> {
+    let (text, trouble) = text(&source::image(source)?)?;
+    let goal = Goal::file(goal, false, replace)?;
+    goal.write_at(0, text.as_bytes())?;
+    goal.finish(text.len() as u64)?;
+    trouble.map_or(Ok(()), |error| Err(error.into()))
+}
+
+/// Runs vmcore-dmesg with the words behind its name: prints the log of the image that is the only one.
+#[must_use]
+pub fn run(words: &[OsString]) -> ExitCode {
+    const NAME: &str = "vmcore-dmesg";
+    let printed = match words {
+        [word] if word == "--help" || word == "-h" => {
+            report::print("Usage: vmcore-dmesg FILE\n\nPrint the kernel's log out of a memory image\n")
+        }
+        [word] if word == "--version" || word == "-V" => {
+            report::print(concat!("vmcore-dmesg ", env!("CARGO_PKG_VERSION"), "\n"))
+        }
+        [file] => print(Path::new(file)),
+        _ => {
+            let _ = std::io::stderr().write_all(b"Usage: vmcore-dmesg FILE\n");
+            return ExitCode::FAILURE;
+        }
+    };
+    report::exit(NAME, printed.map(|()| report::Outcome::Done))
+}
+
+/// Prints the log of an image.
+pub(super) fn print(source: &Path) -> anyhow::Result<()> {
+    let (text, trouble) = text(&source::image(source)?)?;
+    report::print(&text)?;
+    trouble.map_or(Ok(()), |error| Err(error.into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_stand_below_each_other_and_bytes_are_escaped() {
+        let mut text = String::new();
+        let record = Record {
+            nanoseconds: 12_345_678_999,
+            text: b"one\ntwo\x1b[m\xc3\xa4".to_vec(),
+            ..Record::default()
+        };
+        write_record(&mut text, &record);
+        assert_eq!(text, "[   12.345678] one\n               two\\x1b[m\\xc3\\xa4\n");
+    }
+}

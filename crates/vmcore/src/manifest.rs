@@ -1,0 +1,231 @@
+//! What kjump writes about a dump into the dump: checksums of all of it, and how it came about.
+//!
+//! The format has no place for that. So the manifest, lines of `key=value` behind the line [`FIRST_LINE`], is where nothing
+//! else points to, and its own place is told in the first block behind the header, which readers do not look at. The
+//! checksums are a table that the manifest points to:
+//!
+//! | bytes | of an entry, one for each unit of pages |
+//! |---|---|
+//! | 0 | place of the data, in bytes of the file |
+//! | 8 | bytes of the data |
+//! | 12 | number of pages |
+//! | 16 | xxh3 of the data, and with that as the seed, of the 16 bytes above |
+//!
+//! The checksum of the page descriptors is the sum of all their xxh3, each with the descriptor's number as its seed, so
+//! that they can be written in any order.
+
+use std::collections::BTreeMap;
+
+use twox_hash::XxHash3_64;
+
+use crate::field::{u32_at, u64_at};
+use crate::kdump::{BLOCK, DESCRIPTOR};
+use crate::source::read_vec;
+use crate::{ReadAt, Result};
+
+/// What a manifest starts with.
+pub const FIRST_LINE: &str = "kjump manifest 1";
+
+/// More bytes than this no manifest has.
+pub(crate) const MOST_MANIFEST: u64 = 1 << 16;
+
+/// Bytes of an entry of the table.
+pub(crate) const ENTRY: usize = 24;
+
+/// More data than this no unit has, in bytes.
+const MOST_DATA: u64 = 16 << 20;
+
+/// What kjump wrote about a dump.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manifest {
+    /// Where the table of checksums is, in bytes of the file.
+    pub(crate) table: u64,
+    /// How many entries it has.
+    pub(crate) entries: u64,
+    /// The checksum of all page descriptors.
+    pub(crate) descriptors: u64,
+    /// The checksum of header, sub-header, notes, bitmaps and the page of zeros.
+    pub(crate) head: u64,
+    /// What else was told: numbers of pages by kind, and the like.
+    pub statistics: BTreeMap<String, u64>,
+}
+
+/// A damaged part of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// The manifest itself: nothing can be compared.
+    Manifest,
+    /// Header, sub-header, notes, bitmaps, or the page of zeros.
+    Head,
+    /// The descriptors of pages.
+    Descriptors,
+    /// So many pages whose data is at this place.
+    Pages {
+        /// In bytes of the file.
+        offset: u64,
+        /// How many.
+        count: u32,
+    },
+    /// The table of checksums itself, at this place.
+    Entry(u64),
+}
+
+impl Manifest {
+    /// The text. Its last line is the checksum of those before.
+    pub(crate) fn text(&self) -> String {
+        let mut text = format!(
+            "{FIRST_LINE}\ntable={}\nentries={}\ndescriptors={:016x}\nhead={:016x}\n",
+            self.table, self.entries, self.descriptors, self.head
+        );
+        for (key, value) in &self.statistics {
+            text += &format!("{key}={value}\n");
+        }
+        let sum = XxHash3_64::oneshot(text.as_bytes());
+        text + &format!("sum={sum:016x}\n")
+    }
+
+    pub(crate) fn parse(text: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(text).ok()?.strip_prefix(FIRST_LINE)?.strip_prefix('\n')?;
+        let (lines, sum) = text.strip_suffix('\n')?.rsplit_once("\nsum=")?;
+        let whole = format!("{FIRST_LINE}\n{lines}\n");
+        if u64::from_str_radix(sum, 16).ok()? != XxHash3_64::oneshot(whole.as_bytes()) {
+            return None;
+        }
+        let mut manifest = Self::default();
+        for line in lines.lines() {
+            let (key, value) = line.split_once('=')?;
+            match key {
+                "table" => manifest.table = value.parse().ok()?,
+                "entries" => manifest.entries = value.parse().ok()?,
+                "descriptors" => manifest.descriptors = u64::from_str_radix(value, 16).ok()?,
+                "head" => manifest.head = u64::from_str_radix(value, 16).ok()?,
+                _ => {
+                    manifest.statistics.insert(key.to_owned(), value.parse().ok()?);
+                }
+            }
+        }
+        Some(manifest)
+    }
+}
+
+/// The entry of a unit of pages whose data is at this place.
+pub(crate) fn entry(offset: u64, data: &[u8], pages: usize) -> [u8; ENTRY] {
+    let mut entry = [0; ENTRY];
+    let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes();
+    entry[..8].copy_from_slice(&offset.to_le_bytes());
+    entry[8..12].copy_from_slice(&small(data.len()));
+    entry[12..16].copy_from_slice(&small(pages));
+    let sum = XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot(data), &entry[..16]);
+    entry[16..].copy_from_slice(&sum.to_le_bytes());
+    entry
+}
+
+/// The checksum of descriptors in a row, the first of which has this number.
+pub(crate) fn descriptor_sum(first: u64, descriptors: &[u8]) -> u64 {
+    let sums =
+        descriptors.chunks(DESCRIPTOR).zip(first..).map(|(one, n)| XxHash3_64::oneshot_with_seed(n, one));
+    sums.fold(0, u64::wrapping_add)
+}
+
+/// A file to be compared with its checksums.
+pub(crate) struct Sums<'a, S> {
+    pub(crate) source: &'a S,
+    pub(crate) manifest: &'a Manifest,
+    pub(crate) descriptors_at: u64,
+    pub(crate) descriptors_size: u64,
+}
+
+impl<S: ReadAt> Sums<'_, S> {
+    pub(crate) fn check(&self, report: &mut dyn FnMut(Damage)) -> Result<()> {
+        if self.head()? != self.manifest.head {
+            report(Damage::Head);
+        }
+        if self.descriptors()? != self.manifest.descriptors {
+            report(Damage::Descriptors);
+        }
+        // What is said to be there must fit into the file before it is believed.
+        let room = self.source.length().saturating_sub(self.manifest.table) / ENTRY as u64;
+        for number in 0..self.manifest.entries.min(room) {
+            self.check_entry(self.manifest.table + number * ENTRY as u64, report)?;
+        }
+        if self.manifest.entries > room {
+            report(Damage::Entry(self.manifest.table));
+        }
+        Ok(())
+    }
+
+    fn descriptors(&self) -> Result<u64> {
+        const MANY: usize = 4096;
+        let (count, mut sum) = (self.descriptors_size / DESCRIPTOR as u64, 0_u64);
+        for first in (0..count).step_by(MANY) {
+            let size = (MANY as u64).min(count - first) * DESCRIPTOR as u64;
+            let at = self.descriptors_at + first * DESCRIPTOR as u64;
+            sum = sum.wrapping_add(descriptor_sum(first, &read_vec(self.source, "descriptors", at, size)?));
+        }
+        Ok(sum)
+    }
+
+    /// All that is before the descriptors, block by block, and the page of zeros behind the table.
+    fn head(&self) -> Result<u64> {
+        let mut seed = 0;
+        for at in (0..self.descriptors_at).step_by(BLOCK) {
+            seed = add_block(seed, &read_vec(self.source, "the head of the dump", at, BLOCK as u64)?);
+        }
+        let zeros = zero_page_at(self.manifest.table, self.manifest.entries);
+        Ok(add_block(
+            seed,
+            &read_vec(self.source, "the page of zeros", zeros, BLOCK as u64).unwrap_or_default(),
+        ))
+    }
+
+    fn check_entry(&self, at: u64, report: &mut dyn FnMut(Damage)) -> Result<()> {
+        let entry = read_vec(self.source, "a checksum", at, ENTRY as u64)?;
+        let (offset, size, count) = (u64_at(&entry, 0), u64::from(u32_at(&entry, 8)), u32_at(&entry, 12));
+        let there = offset.checked_add(size).is_some_and(|end| end <= self.source.length());
+        if !there || size > MOST_DATA {
+            report(Damage::Entry(at));
+            return Ok(());
+        }
+        let data = read_vec(self.source, "pages", offset, size)?;
+        if self::entry(offset, &data, count as usize)[..] != entry[..] {
+            report(Damage::Pages { offset, count });
+        }
+        Ok(())
+    }
+}
+
+/// Where the page of zeros is: at the next whole block behind the table.
+pub(crate) fn zero_page_at(table: u64, entries: u64) -> u64 {
+    let end = table.saturating_add(entries.saturating_mul(ENTRY as u64));
+    end.checked_next_multiple_of(BLOCK as u64).unwrap_or(u64::MAX)
+}
+
+/// The checksum of one block more.
+pub(crate) fn add_block(seed: u64, block: &[u8]) -> u64 {
+    XxHash3_64::oneshot_with_seed(seed, block)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_manifest_is_read_as_it_was_written() {
+        let statistics = [("kept".to_owned(), 7), ("excluded_free".to_owned(), 9)].into();
+        let manifest = Manifest { table: 4096, entries: 3, descriptors: 0xd, head: 0xabc, statistics };
+        assert_eq!(Manifest::parse(manifest.text().as_bytes()), Some(manifest));
+    }
+
+    #[test]
+    fn what_is_no_manifest_or_was_changed_is_none() {
+        let text = Manifest { table: 4096, entries: 3, ..Manifest::default() }.text();
+        for other in [
+            "erase jiffies 8".to_owned(),
+            String::new(),
+            text.replace("entries=3", "entries=4"),
+            text[..text.len() - 1].to_owned(),
+        ] {
+            assert_eq!(Manifest::parse(other.as_bytes()), None, "{other}");
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What a written dump carries beyond its pages: order, checksums, parts.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Mutex;
+
+use phys::PAGE_SIZE;
+use vmcore::codec::{Codec, Effort};
+use vmcore::manifest::Damage;
+use vmcore::select::Level;
+use vmcore::write::{Pages, Progress, Settings, Written, parts, write_flat, write_kdump};
+use vmcore::{Error, FrameSet, Image, PhysRead, WriteAt};
+
+const PAGE: usize = 1 << phys::PAGE_SHIFT;
+
+/// A file in memory, with room for so many bytes.
+struct Memory(Mutex<Vec<u8>>, usize);
+
+impl Memory {
+    fn new() -> Self {
+        Self(Mutex::default(), usize::MAX)
+    }
+
+    fn bytes(self) -> Vec<u8> {
+        self.0.into_inner().unwrap()
+    }
+}
+
+impl WriteAt for Memory {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let from = usize::try_from(offset).unwrap();
+        if from + bytes.len() > self.1 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        let mut file = self.0.lock().unwrap();
+        let length = file.len().max(from + bytes.len());
+        file.resize(length, 0);
+        file[from..from + bytes.len()].copy_from_slice(bytes);
+        Ok(())
+    }
+}
+
+fn page(n: u64) -> [u8; PAGE] {
+    std::array::from_fn(|at| match n % 3 {
+        0 => 0,
+        1 => b"text of a page "[at % 15],
+        _ => (n.wrapping_mul(0x9e37_79b9_7f4a_7c15).wrapping_mul(at as u64 | 1) >> 37).to_le_bytes()[0],
+    })
+}
+
+/// An ELF vmcore of one load of 500 pages from page 100 on.
+fn source() -> Vec<u8> {
+    let mut file = vec![0; PAGE];
+    file[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0");
+    file[32] = 64;
+    file[54..58].copy_from_slice(&[56, 0, 1, 0]);
+    file[64] = 1;
+    for (at, value) in [(72, PAGE_SIZE), (88, 100 * PAGE_SIZE), (96, 500 * PAGE_SIZE), (104, 500 * PAGE_SIZE)]
+    {
+        file[at..at + 8].copy_from_slice(&u64::to_le_bytes(value));
+    }
+    (100..600).for_each(|n| file.extend(page(n)));
+    file
+}
+
+fn set(from: u64, to: u64) -> FrameSet {
+    let mut set = FrameSet::new();
+    set.insert(from, to);
+    set
+}
+
+fn settings(threads: usize) -> Settings {
+    Settings { effort: Effort::usual(Codec::Lzo), level: Level::new(1).unwrap(), threads }
+}
+
+fn write(first: &[FrameSet], threads: usize, out: &Memory) -> vmcore::Result<Written> {
+    let source = source();
+    let image = Image::open(&source[..]).unwrap();
+    let statistics: BTreeMap<_, _> = [("excluded_free".to_owned(), 77)].into();
+    let pages = Pages { kept: image.present(), first, part: None, statistics: &statistics };
+    write_kdump(&image, &pages, &settings(threads), out, &Progress::default())
+}
+
+fn assert_page(image: &Image<'_>, n: u64) {
+    let mut read = [1; PAGE];
+    image.read_phys(n * PAGE_SIZE, &mut read).unwrap();
+    assert!(read == page(n), "page {n}");
+}
+
+#[test]
+fn a_dump_tells_how_it_came_about_and_its_checksums_are_right() {
+    let out = Memory::new();
+    let written = write(&[set(300, 310), set(120, 140)], 3, &out).unwrap();
+    let file = out.bytes();
+    assert_eq!(written.length, file.len() as u64);
+    let image = Image::open(&file[..]).unwrap();
+    let statistics = image.manifest().unwrap().statistics;
+    assert_eq!((statistics["excluded_free"], statistics["zero_pages"]), (77, written.zero_pages));
+    let mut damages = Vec::new();
+    assert!(image.check_sums(|damage| damages.push(damage)).unwrap());
+    assert_eq!(damages, []);
+    (100..600).for_each(|n| assert_page(&image, n));
+}
+
+#[test]
+fn whatever_byte_is_changed_a_checksum_tells() {
+    let out = Memory::new();
+    write(&[set(300, 310)], 2, &out).unwrap();
+    let good = out.bytes();
+    let descriptors = 4 * PAGE;
+    for (at, what) in [
+        (20, Some(Damage::Head)),
+        (PAGE + 200, Some(Damage::Head)),
+        (2 * PAGE + 20, None),
+        (descriptors + 40, Some(Damage::Descriptors)),
+        (good.len() - 60_000, None),
+    ] {
+        let mut bad = good.clone();
+        bad[at] ^= 0x10;
+        let Ok(image) = Image::open(&bad[..]) else { continue };
+        let mut damages = Vec::new();
+        assert!(image.check_sums(|damage| damages.push(damage)).unwrap(), "{at:#x}");
+        assert!(!damages.is_empty(), "{at:#x}");
+        if let Some(what) = what {
+            assert_eq!(damages, [what], "{at:#x}");
+        }
+    }
+}
+
+#[test]
+fn a_dump_for_which_there_was_no_room_has_what_is_needed_first() {
+    let out = Memory::new();
+    write(&[set(550, 600)], 1, &out).unwrap();
+    let whole = out.bytes().len();
+    let out = Memory(Mutex::default(), whole / 2);
+    let error = write(&[set(550, 600)], 1, &out).unwrap_err();
+    assert!(matches!(error, Error::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull));
+    let file = out.bytes();
+    let image = Image::open(&file[..]).unwrap();
+    assert!(image.header().unwrap().is_incomplete());
+    (550..600).for_each(|n| assert_page(&image, n));
+    let mut read = [0; PAGE];
+    assert!(matches!(image.read_phys(500 * PAGE_SIZE, &mut read), Err(Error::Missing { pfn: 500 })));
+}
+
+#[test]
+fn parts_are_one_image_again() {
+    let source = source();
+    let image = Image::open(&source[..]).unwrap();
+    let statistics = BTreeMap::new();
+    let files: Vec<Vec<u8>> = parts(image.present(), image.ram().end(), 3)
+        .into_iter()
+        .map(|(from, to)| {
+            let kept = image.present().within(&set(from, to));
+            let part = Some((from, to, image.present()));
+            let pages = Pages { kept: &kept, first: &[set(0, 200)], part, statistics: &statistics };
+            let out = Memory::new();
+            write_kdump(&image, &pages, &settings(2), &out, &Progress::default()).unwrap();
+            out.bytes()
+        })
+        .collect();
+    for file in &files {
+        let part = Image::open(&file[..]).unwrap();
+        assert!(part.present().count().abs_diff(500 / 3) <= 1);
+        assert!(part.check_sums(|damage| panic!("{damage:?}")).unwrap());
+    }
+    let whole = Image::open_set(files.iter().map(Vec::as_slice).collect()).unwrap();
+    assert_eq!(whole.present().count(), 500);
+    assert_eq!(whole.header().unwrap().part, None);
+    (100..600).for_each(|n| assert_page(&whole, n));
+    assert!(matches!(Image::open_set(vec![&source[..]]), Err(Error::NoPart)));
+}
+
+#[test]
+fn plain_memory_has_each_page_at_its_address() {
+    let source = source();
+    let image = Image::open(&source[..]).unwrap();
+    let out = Memory::new();
+    let written = write_flat(&image, image.present(), &settings(2), &out, &Progress::default()).unwrap();
+    let mut file = out.bytes();
+    file.resize(usize::try_from(written.length).unwrap(), 0);
+    for n in 100..600 {
+        let at = usize::try_from(n).unwrap() * PAGE;
+        assert!(file[at..at + PAGE] == page(n), "page {n}");
+    }
+}

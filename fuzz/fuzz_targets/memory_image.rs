@@ -1,0 +1,41 @@
+//! Any bytes as a memory image: refused, or all that it says it has is read, selected from and written anew.
+#![no_main]
+
+use std::collections::BTreeMap;
+use std::io;
+
+use vmcore::codec::{Codec, Effort};
+use vmcore::select::Level;
+use vmcore::write::{Pages, Progress, Settings, write_kdump};
+use vmcore::{Image, PhysRead, WriteAt, log_buffer, select};
+
+/// More pages are not read: an image may say that it has any number.
+const MOST: usize = 200;
+
+struct Nowhere;
+
+impl WriteAt for Nowhere {
+    fn write_at(&self, _: u64, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+libfuzzer_sys::fuzz_target!(|file: &[u8]| {
+    let Ok(image) = Image::open(file) else { return };
+    let mut page = [0; 4096];
+    for number in image.present().iter().take(MOST) {
+        let _ = image.read_phys(number.address().get(), &mut page);
+    }
+    let _ = image.check_sums(|_| {});
+    let info = image.vmcoreinfo().unwrap_or_default();
+    let _ = log_buffer::records(&image, &info);
+    if image.present().count() > MOST as u64 {
+        return;
+    }
+    let level = Level::new(31).unwrap_or_default();
+    let selection = select(&image, image.present(), image.vmcoreinfo(), level, 1);
+    let settings = Settings { effort: Effort::usual(Codec::Lzo), level, threads: 1 };
+    let statistics = BTreeMap::new();
+    let pages = Pages { kept: &selection.kept, first: &selection.first, part: None, statistics: &statistics };
+    let _ = write_kdump(&image, &pages, &settings, &Nowhere, &Progress::default());
+});

@@ -1,0 +1,61 @@
+//! Programs of Debian's that ours are measured against and checked with: unpacked below `target/`, not installed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::apt::{self, Archive, Suites};
+use crate::tree;
+
+/// Debian's makedumpfile with the libraries that need not be on every machine.
+const MAKEDUMPFILE: &[&str] =
+    &["makedumpfile", "libdw1", "libelf1", "libbz2-1.0", "liblzo2-2", "liblzma5", "zlib1g", "libzstd1"];
+
+/// A command that runs Debian's makedumpfile.
+///
+/// # Errors
+/// It cannot be fetched.
+pub(crate) fn makedumpfile() -> Result<Command> {
+    let dir = unpacked("makedumpfile", MAKEDUMPFILE)?;
+    let mut command = Command::new(dir.join("usr/bin/makedumpfile"));
+    let libraries = ["lib", "usr/lib"].map(|lib| dir.join(lib).join("x86_64-linux-gnu"));
+    command.env("LD_LIBRARY_PATH", std::env::join_paths(libraries)?);
+    Ok(command)
+}
+
+/// The kernel's file with debugging information, for those who read dumps by it: a large download.
+///
+/// # Errors
+/// It cannot be fetched.
+pub(crate) fn vmlinux(kernel: &lab::Kernel) -> Result<PathBuf> {
+    let package = format!("linux-image-{}-dbg", kernel.release);
+    let suites = if kernel.release.contains("deb12") { Suites::Backports } else { Suites::Stable };
+    let dir = unpacked_from(suites, &format!("debug/{}", kernel.release), &[package.as_str()])?;
+    Ok(dir.join("usr/lib/debug/boot").join(format!("vmlinux-{}", kernel.release)))
+}
+
+fn unpacked(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    unpacked_from(Suites::Stable, &format!("tools/{name}"), packages)
+}
+
+/// A directory below `target/` with these packages in it.
+fn unpacked_from(suites: Suites, name: &str, packages: &[&str]) -> Result<PathBuf> {
+    let dir = tree::target().join(name);
+    let _lock = tree::lock("debian-tools")?;
+    if !dir.exists() {
+        let archive = Archive::open(suites)?;
+        archive.refresh()?;
+        let fresh = dir.with_file_name(format!("{}.part", file_name(&dir)?));
+        apt::recreate(&fresh)?;
+        let packages: Vec<_> = packages.iter().map(|name| (*name).to_owned()).collect();
+        archive.unpack(&packages, &fresh)?;
+        fs::rename(&fresh, &dir)?;
+    }
+    Ok(dir)
+}
+
+fn file_name(path: &Path) -> Result<&str> {
+    path.file_name().and_then(|name| name.to_str()).context("a folder below target/ has a plain name")
+}

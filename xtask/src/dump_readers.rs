@@ -1,0 +1,198 @@
+//! Other programs' eyes on our dumps: the same image saved by us and read by crash, libkdumpfile and makedumpfile.
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::test_task::Step;
+use crate::{debian_tools, kernels, material, packages, product, program, tree};
+
+/// The levels at which the kept pages are compared.
+const LEVELS: [&str; 8] = ["0", "1", "2", "4", "8", "16", "17", "31"];
+
+/// What crash is asked.
+const QUESTIONS: &str =
+    "sys\nbt\nps\nlog\nkmem -i\ndev\nnet\nrunq\ntimer\nforeach bt\nkmem -s\nmount\nirq\nquit\n";
+
+/// Reads, through libkdumpfile, every page that a dump has, and compares it with the raw image.
+const COMPARE: &str = r#"
+import kdumpfile, mmap, struct, sys
+dump = kdumpfile.kdumpfile(sys.argv[1])
+dump.attr['addrxlat.ostype'] = 'linux'
+raw = open(sys.argv[2], 'rb')
+raw = mmap.mmap(raw.fileno(), 0, prot=mmap.PROT_READ)
+first, count = struct.unpack_from('<Q', raw, 32)[0], struct.unpack_from('<H', raw, 56)[0]
+same = 0
+for number in range(count):
+    kind, _, offset, _, phys, size = struct.unpack_from('<IIQQQQ', raw, first + 56 * number)
+    for at in range(0, size if kind == 1 else 0, 4096):
+        try:
+            page = dump.read(kdumpfile.KDUMP_MACHPHYSADDR, phys + at, 4096)
+        except kdumpfile.exceptions.NoDataException:
+            continue
+        if bytes(page) != raw[offset + at:offset + at + 4096]:
+            sys.exit('page %#x differs' % (phys + at))
+        same += 1
+print(same)
+"#;
+
+/// All steps; they take minutes.
+pub(crate) fn steps() -> Vec<Step> {
+    let step =
+        |name: &str, check: fn() -> Result<()>| Step::new(format!("dump/{name}"), move || check().into());
+    vec![
+        step("levels", levels),
+        step("libkdumpfile", libkdumpfile),
+        step("makedumpfile", makedumpfile),
+        step("dmesg", dmesg),
+        step("crash", crash),
+        step("crash-incomplete", crash_incomplete),
+    ]
+}
+
+/// Where dumps are made.
+fn place(name: &str) -> Result<PathBuf> {
+    let dir = tree::target().join("material").join("readers");
+    fs::create_dir_all(&dir)?;
+    Ok(dir.join(name))
+}
+
+fn ours() -> Result<Command> {
+    Ok(Command::new(product::static_program("kjump", "kjump")?))
+}
+
+fn saved(words: &[&str], name: &str) -> Result<PathBuf> {
+    let dump = place(name)?;
+    let mut command = ours()?;
+    command.args(["makedumpfile", "-f", "--message-level", "4"]).args(words);
+    program::quiet(command.arg(material::vmcore("6.1")?).arg(&dump))?;
+    Ok(dump)
+}
+
+/// The pages that a dump keeps are those that Debian's makedumpfile keeps.
+fn levels() -> Result<()> {
+    let image = material::vmcore("6.1")?;
+    for level in LEVELS {
+        let own = saved(&["-l", "-d", level], "own")?;
+        let theirs = place("theirs")?;
+        let mut command = debian_tools::makedumpfile()?;
+        command.args(["-f", "--message-level", "4", "-l", "-d", level]);
+        program::quiet(command.arg(&image).arg(&theirs))?;
+        let output = ours()?.args(["dump", "diff", "--json"]).arg(&theirs).arg(&own).output()?;
+        let said: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+        let counts =
+            ["different", "unreadable", "only_in_first", "only_in_second"].map(|name| said[name].as_u64());
+        ensure!(counts == [Some(0); 4], "level {level}: {said}");
+    }
+    Ok(())
+}
+
+fn libkdumpfile() -> Result<()> {
+    packages::for_readers()?;
+    let image = material::vmcore("6.1")?;
+    for codec in ["-l", "-c", "-p", "-z"] {
+        let dump = saved(&[codec, "-d", "31"], "codec")?;
+        let python =
+            Command::new("/usr/bin/python3").args(["-c", COMPARE]).arg(&dump).arg(&image).output()?;
+        let count = String::from_utf8_lossy(&python.stdout).trim().to_owned();
+        ensure!(python.status.success(), "{codec}: {}", String::from_utf8_lossy(&python.stderr));
+        let info = program::read(ours()?.args(["dump", "info", "--json"]).arg(&dump))?;
+        let info: serde_json::Value = serde_json::from_str(&info)?;
+        let present = &info["present_pages"];
+        ensure!(present.as_u64() == count.parse().ok(), "{codec}: {count} read of {present}");
+    }
+    Ok(())
+}
+
+/// Debian's makedumpfile filters our dumps anew, puts our parts together and our streams in order.
+fn makedumpfile() -> Result<()> {
+    let image = material::vmcore("6.1")?;
+    let checked =
+        |again: &Path| program::quiet(ours()?.args(["dump", "verify", "--against"]).arg(&image).arg(again));
+    let theirs = |words: &[&str], files: &[&Path]| {
+        let mut command = debian_tools::makedumpfile()?;
+        program::quiet(command.args(["-f", "--message-level", "4"]).args(words).args(files))
+    };
+    let again = place("again")?;
+    let dump = saved(&["-l", "-d", "17"], "own")?;
+    theirs(&["-c", "-d", "31"], &[&dump, &again])?;
+    checked(&again)?;
+    let parts = [place("part1")?, place("part2")?, place("part3")?];
+    let mut split = ours()?;
+    split.args(["makedumpfile", "-f", "-l", "-d", "31", "--split"]).arg(&image).args(&parts);
+    program::quiet(&mut split)?;
+    theirs(&["--reassemble"], &[&parts[0], &parts[1], &parts[2], &again])?;
+    checked(&again)?;
+    let stream = place("stream")?;
+    let mut flatten = ours()?;
+    flatten.args(["makedumpfile", "-F", "-c", "-d", "31"]).arg(&image).stdout(File::create(&stream)?);
+    program::run(flatten.stderr(Stdio::null()))?;
+    let mut rearrange = debian_tools::makedumpfile()?;
+    rearrange.args(["-f", "-R", "--message-level", "4"]).arg(&again).stdin(File::open(&stream)?);
+    program::run(&mut rearrange)?;
+    checked(&again).map(drop)
+}
+
+/// The kernel's log is byte for byte what makedumpfile finds.
+fn dmesg() -> Result<()> {
+    let image = material::vmcore("6.1")?;
+    let (own, theirs) = (place("dmesg")?, place("dmesg.theirs")?);
+    program::quiet(ours()?.args(["makedumpfile", "-f", "--dump-dmesg"]).arg(&image).arg(&own))?;
+    program::quiet(debian_tools::makedumpfile()?.args(["-f", "--dump-dmesg"]).arg(&image).arg(&theirs))?;
+    ensure!(fs::read(&own)? == fs::read(&theirs)?, "{} and {} differ", own.display(), theirs.display());
+    Ok(())
+}
+
+/// crash answers the same of every form of a dump as of the raw image.
+fn crash() -> Result<()> {
+    let raw = asked(&material::vmcore("6.1")?)?;
+    ensure!(
+        raw.contains("PANIC") || raw.lines().count() > 500,
+        "crash says nothing of the raw image:\n{raw}"
+    );
+    for words in [["-l", "-d", "31"], ["-z", "-d", "17"], ["-E", "-d", "31"]] {
+        let said = asked(&saved(&words, "for-crash")?)?;
+        ensure!(said == raw, "{words:?}: crash says something else; see {}", place("said")?.display());
+    }
+    Ok(())
+}
+
+/// A dump that was cut short is opened, and its tasks are listed: what that takes was written first. A dump at level 31 has
+/// little else, so this is one of level 17.
+fn crash_incomplete() -> Result<()> {
+    let whole = saved(&["-l", "-d", "17"], "whole")?;
+    let length = fs::metadata(&whole)?.len();
+    for percent in [30, 50, 80] {
+        let cut = place("cut")?;
+        let limit = (length * percent / 100).to_string();
+        let mut command = ours()?;
+        command.args(["makedumpfile", "-f", "-l", "-d", "17", "-L", &limit]);
+        let status = command.arg(material::vmcore("6.1")?).arg(&cut).stderr(Stdio::null()).status()?;
+        ensure!(status.code() == Some(1), "a dump that there is no room for: {status}");
+        let said = asked_about(&cut, &["--zero_excluded"], "ps\nquit\n")?;
+        ensure!(said.contains("swapper/0"), "at {percent} %: {said}");
+    }
+    Ok(())
+}
+
+fn asked(dump: &Path) -> Result<String> {
+    let said = asked_about(dump, &[], QUESTIONS)?;
+    // The dump's own name and form are not the same.
+    let lines = said.lines().filter(|line| !line.contains("DUMPFILE"));
+    let said = lines.collect::<Vec<_>>().join("\n");
+    fs::write(place("said")?, &said)?;
+    Ok(said)
+}
+
+fn asked_about(dump: &Path, options: &[&str], questions: &str) -> Result<String> {
+    packages::for_readers()?;
+    let vmlinux = debian_tools::vmlinux(&kernels::get("6.1")?)?;
+    let mut command = Command::new("crash");
+    command.arg("-s").args(options).arg(vmlinux).arg(dump);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+    child.stdin.take().context("crash takes questions")?.write_all(questions.as_bytes())?;
+    Ok(String::from_utf8_lossy(&child.wait_with_output()?.stdout).into_owned())
+}
