@@ -26,6 +26,7 @@ mod memory;
 mod numbers;
 mod raw;
 mod registers;
+mod unpacked;
 
 use std::process::ExitCode;
 
@@ -62,6 +63,7 @@ const SCENES: &[(&str, Scene)] = &[
     ("hold", leaks::hold),
     ("killed", leaks::killed),
     ("too-large", leaks::too_large),
+    ("unpacked", unpacked::unpacked),
 ];
 
 fn main() -> ExitCode {
