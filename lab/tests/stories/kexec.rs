@@ -1,9 +1,11 @@
 //! Kernels that are loaded by `kexec` and started in place of the running one.
 
-use lab::story::{Scratch, Story, kernel_file, release_of_last, vm};
+use lab::story::{PEER, Scratch, Story, kernel_file, kexec_tools, release_of_last, vm};
 use lab::{Ended, Error, Job, Result};
 
 pub(crate) const STORIES: &[Story] = &[
+    Story::new("kexec_tools_would_tell_the_next_kernel_the_same", &["6.1"], kexec_tools_would_tell_the_same),
+    Story::new("arguments_end_as_with_kexec_tools", &["6.1"], arguments_end_as_with_kexec_tools).long(),
     Story::new("a_kernel_follows_by_kexec_file_load", &["6.1+6.12"], it_follows_by_kexec_file_load),
     Story::new("a_kernel_follows_by_kexec_load", &["6.12+6.1"], it_follows_by_kexec_load),
     Story::new("a_kernel_is_entered_in_real_mode", &["6.1"], it_is_entered_in_real_mode),
@@ -132,6 +134,64 @@ fn a_multiboot_kernel_is_told(on: &str) -> Result<()> {
         assert!(tail.contains(said), "{said:?} was not said\n{tail}");
     }
     Ok(())
+}
+
+/// The same words for both programs on the same machine; nothing is loaded, and what would have been is compared.
+fn kexec_tools_would_tell_the_same(on: &str) -> Result<()> {
+    let job = "cd /tmp; head -c 300000 /boot/next > initrd
+        same() {
+            rm -rf ours theirs; echo \"--- $*\"
+            swallow run ours kexec \"$@\" && swallow run theirs /peer/kexec \"$@\" && swallow compare ours theirs || exit 9
+        }
+        same -c -l /boot/next
+        same -c -l /boot/next --initrd initrd --append 'a b  c'
+        same -c -l /boot/next --reuse-cmdline --append x --command-line last --ramdisk initrd
+        same -s -l /boot/next --initrd initrd --append 'a b  c'
+        same -s -l /boot/next --reuse-cmdline
+        gzip < /boot/next > packed; same -c -l packed --append x";
+    vm(on)
+        .mem(1024)
+        .file(kernel_file(on), "/boot/next")
+        .file(kexec_tools(), PEER)
+        .run(job)?
+        .succeeded()
+        .says("facts are the same, 0 differ unintendedly")
+        .never_says("DIFFERS");
+    Ok(())
+}
+
+/// Exit classes and calls of both programs for each line of a table, on a machine where nothing is ever loaded.
+fn arguments_end_as_with_kexec_tools(on: &str) -> Result<()> {
+    let table = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/kjump/src/kexec/words");
+    let job = "cp /boot/small /k; cp /boot/small /l; printf initrd > /i; printf initrd > /j; printf tree > /d
+        swallow vectors /table/vectors.txt kexec /peer/kexec";
+    let small = Scratch::new("small", &small_kernel())?;
+    let outcome = vm(on)
+        .timeout(std::time::Duration::from_secs(900))
+        .file(&small, "/boot/small")
+        .file(table, "/table")
+        .file(kexec_tools(), PEER)
+        .run(job)?
+        .succeeded();
+    println!("{}", outcome.text());
+    Ok(())
+}
+
+/// The least that both programs take for a bzImage.
+fn small_kernel() -> Vec<u8> {
+    let mut file = vec![0; 0x8000];
+    let mut put = |offset: usize, bytes: &[u8]| file[offset..offset + bytes.len()].copy_from_slice(bytes);
+    put(0x1f1, &[1]);
+    put(0x1fe, &[0x55, 0xaa, 0xeb, 0x6a]);
+    put(0x202, b"HdrS\x0f\x02");
+    put(0x211, &[1]);
+    put(0x22c, &0x7fff_ffff_u32.to_le_bytes());
+    put(0x230, &0x20_0000_u32.to_le_bytes());
+    put(0x234, &[1, 21, 0x3f, 0]);
+    put(0x238, &2047_u32.to_le_bytes());
+    put(0x258, &0x100_0000_u64.to_le_bytes());
+    put(0x260, &0x10_0000_u32.to_le_bytes());
+    file
 }
 
 fn what_is_loaded_is_seen_and_taken_away(on: &str) -> Result<()> {
