@@ -2,11 +2,14 @@
 #![no_main]
 
 use machine::process::Capability;
-use machine::{amounts, config, cpu, firmware_map, kernel, module, process, xen};
+use machine::{amounts, boot_data, config, cpu, efi, firmware_map, kernel, module, process, xen};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
     let _ = amounts::parse(&text);
+    let _ = boot_data::parse(bytes);
+    let _ = efi::smbios_of_systab(&text);
+    let _ = kernel::parse_limit(&text);
     let _ = cpu::parse(&text).map(|cpu| cpu.has("fpu"));
     let _ = firmware_map::parse_address(&text);
     let _ = kernel::parse_lockdown(&text);
