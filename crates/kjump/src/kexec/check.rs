@@ -174,9 +174,13 @@ fn of_ways(load: &Load, loader: Loader, choice: &Choice, files: &Files, machine:
 }
 
 fn of_way(way: Way, obstacles: &[String]) -> Finding {
+    let about = match way {
+        Way::FileLoad => "file_load",
+        Way::Load => "load",
+    };
     match obstacles {
-        [] => finding(way.name(), Level::Ok, "nothing stands in its way"),
-        obstacles => finding(way.name(), Level::No, obstacles.join("; ")),
+        [] => finding(about, Level::Ok, format!("nothing stands in the way of {}", way.name())),
+        obstacles => finding(about, Level::No, obstacles.join("; ")),
     }
 }
 

@@ -59,13 +59,13 @@ fn a_locked_down_machine_takes_no_file_without_a_signature() {
 #[test]
 fn without_privileges_the_plan_is_not_known() {
     let text = found("not-root", "-l -c");
-    assert!(text.contains("No kexec_load: the kernel shows no addresses in /proc/iomem"), "{text}");
+    assert!(text.contains("No load: the kernel shows no addresses in /proc/iomem"), "{text}");
 }
 
 #[test]
 fn what_has_no_room_is_told_with_the_numbers() {
     let text = found("debian-6.1-cloud", "-l --mem-max=0x1ffffff");
-    assert!(text.contains("No kexec_load: no room for kernel: 60 MiB"), "{text}");
+    assert!(text.contains("No load: no room for kernel: 60 MiB"), "{text}");
 }
 
 #[test]
