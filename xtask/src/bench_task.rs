@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::{call_bench, program};
+use crate::{call_bench, program, switch_bench};
 
 /// Measure something
 #[derive(Args)]
@@ -52,6 +52,12 @@ const BENCHES: &[Bench] = &[
         about: "calling images in a virtual machine: time, speed of the exchange",
         meaning: call_bench::MEANING,
         measure: call_bench::figures,
+    },
+    Bench {
+        name: "switch",
+        about: "going to another kernel and back in a virtual machine: by phase, beside a plain suspend",
+        meaning: switch_bench::MEANING,
+        measure: switch_bench::figures,
     },
 ];
 

@@ -4,7 +4,10 @@
 //! |---|---|
 //! | [`device`] | the programs and the kernel module, over `/dev/kjump` |
 //! | [`control`] | the module and the relocator, in the control page |
+//! | [`guard`] | the module and the relocator, in the pages of a CPU that guards an image |
+//! | [`purgatory`] | whoever plans a load and the purgatory that runs in it |
 //! | [`page_list`] | whoever builds a page list and the relocator that walks it |
+//! | [`elf_core`] | a kernel that shows another's memory, and whoever tells it where that is |
 //! | [`setup_header`], [`boot_params`], [`e820`], [`setup_data`], [`efi`] | a Linux kernel for x86 and whoever loads it |
 //! | [`kexec`] | the running kernel and whoever calls its kexec |
 #![no_std]
@@ -15,9 +18,12 @@ pub mod control;
 pub mod device;
 pub mod e820;
 pub mod efi;
+pub mod elf_core;
 mod field;
+pub mod guard;
 pub mod kexec;
 pub mod page_list;
+pub mod purgatory;
 pub mod setup_data;
 pub mod setup_header;
 

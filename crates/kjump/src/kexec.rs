@@ -21,6 +21,7 @@ mod kernel;
 mod load;
 mod options;
 mod planning;
+mod purgatory;
 pub(crate) mod saved;
 mod slot;
 mod start;

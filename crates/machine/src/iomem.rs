@@ -51,6 +51,13 @@ impl MemoryMap {
         self.resources.len() > 1 && self.resources.iter().all(|resource| resource.last == 0)
     }
 
+    /// The pages that are kept for a crash kernel, in the order of the file.
+    #[must_use]
+    pub fn crash_kernel(&self) -> Vec<PhysRange> {
+        let kept = self.resources.iter().filter(|resource| resource.name == "Crash kernel");
+        kept.filter_map(|kept| PhysRange::within_bytes(kept.first, kept.size()).ok()).collect()
+    }
+
     /// The whole pages of System RAM, in the order of the file.
     #[must_use]
     pub fn system_ram(&self) -> Vec<PhysRange> {
@@ -118,6 +125,15 @@ mod tests {
         let ram = parse(MAP).unwrap().system_ram();
         let ranges: Vec<(u64, u64)> = ram.iter().map(|range| (range.start().get(), range.end())).collect();
         assert_eq!(ranges, [(0x1000, 0x9f000), (0x10_0000, 0x7ffd_f000), (0x1_0000_0000, 0x1_8000_0000)]);
+    }
+
+    #[test]
+    fn a_crash_kernels_memory_may_lie_in_two_places() {
+        let text = "00100000-7fffffff : System RAM\n  70000000-77ffffff : Crash kernel\n\
+                    100000000-17fffffff : System RAM\n  160000000-16fffffff : Crash kernel\n";
+        let kept = parse(text).unwrap().crash_kernel();
+        let ranges: Vec<(u64, u64)> = kept.iter().map(|range| (range.start().get(), range.end())).collect();
+        assert_eq!(ranges, [(0x7000_0000, 0x7800_0000), (0x1_6000_0000, 0x1_7000_0000)]);
     }
 
     #[test]

@@ -8,9 +8,11 @@
 //! | [`iomem`] | `/proc/iomem` |
 //! | [`firmware_map`] | `/sys/firmware/memmap` |
 //! | [`boot_data`] | `/sys/kernel/boot_params/data`: what the kernel was told when it was booted |
+//! | [`crash_notes`] | `/sys/kernel/vmcoreinfo` and the CPUs' `crash_notes`: where the kernel's notes about itself are |
 //! | [`efi`] | `/sys/firmware/efi`: what a kernel started by kexec must be told of EFI |
 //! | [`config`] | the kernel's configuration, wherever the distribution puts it |
 //! | [`kernel`] | release, command line, lockdown, secure boot, switches |
+//! | [`page_flags`] | what the kernel does with each page frame; not by [`Machine::probe`], since it takes time |
 //! | [`process`] | what this process may do |
 //! | [`amounts`] | `/proc/meminfo` |
 //! | [`cpu`] | `/proc/cpuinfo` |
@@ -23,6 +25,7 @@ pub mod amounts;
 pub mod boot_data;
 pub mod config;
 pub mod cpu;
+pub mod crash_notes;
 pub mod efi;
 pub mod encryption;
 mod fact;
@@ -30,6 +33,7 @@ pub mod firmware_map;
 pub mod iomem;
 pub mod kernel;
 pub mod module;
+pub mod page_flags;
 pub mod planning;
 pub mod process;
 mod root;
@@ -69,6 +73,8 @@ pub struct Machine {
     pub firmware_map: Fact<Vec<firmware_map::FirmwareRange>>,
     /// What the kernel was told when it was booted, and a next one must be told too.
     pub boot_data: Fact<boot_data::BootData>,
+    /// Where the kernel keeps its notes for another kernel.
+    pub crash_notes: Fact<crash_notes::CrashNotes>,
     /// EFI's tables and the memory of its runtime services; `None` if the machine was not booted by EFI.
     pub efi: Fact<Option<plan::Efi>>,
     /// The kernel's setup_data.
@@ -132,6 +138,7 @@ impl Machine {
             memory: root.parse("/proc/iomem", iomem::parse),
             firmware_map: firmware_map::read(root),
             boot_data: boot_data::read(root),
+            crash_notes: crash_notes::read(root),
             efi: efi::read(root),
             setup_data: boot_data::read_setup_data(root),
             amounts: root.parse("/proc/meminfo", amounts::parse),

@@ -56,11 +56,15 @@ impl Machine {
             Err(error) => return Err(Unknown::Memory(error)),
         };
         let boot = self.boot_data.as_ref().ok();
+        let notes = self.crash_notes.as_ref().ok();
         Ok(plan::Machine {
             ram: memory.system_ram(),
             firmware,
             rsdp: boot.and_then(|boot| boot.rsdp),
             screen: boot.and_then(|boot| boot.screen),
+            vmcoreinfo: notes.and_then(|notes| notes.vmcoreinfo),
+            crash: memory.crash_kernel(),
+            cpu_notes: notes.map(|notes| notes.cpus.clone()).unwrap_or_default(),
             boot_params: boot.map(|boot| boot.params.clone()),
             efi: self.efi.as_ref().ok().and_then(Option::clone),
             setup_data: self.setup_data.as_ref().map(Vec::clone).unwrap_or_default(),

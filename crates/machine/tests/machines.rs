@@ -125,3 +125,12 @@ fn the_machine_this_test_runs_on_is_read() {
     assert!(!machine.memory.unwrap().resources().is_empty());
     assert!(machine.cpu.unwrap().count > 0);
 }
+
+#[test]
+fn the_kernels_notes_about_itself_are_found() {
+    let notes = probe("debian-6.1-cloud").crash_notes.unwrap();
+    let place = |address, size| plan::elfcorehdr::NoteAt { address, size };
+    assert_eq!(notes.vmcoreinfo, Some(place(0x1a0_2000, 0x1024)));
+    assert_eq!(notes.cpus, [place(0x7f41_b600, 368), place(0x7f51_b600, 368)]);
+    assert!(probe("not-root").crash_notes.is_err());
+}

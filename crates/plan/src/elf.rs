@@ -10,8 +10,9 @@ use phys::{PhysAddr, PhysRange};
 use crate::goal::register::{RDI, RSP};
 use crate::linux::gaps;
 use crate::load_plan::Draft;
+use crate::purgatory::Besides;
 use crate::{
-    CpuMode, Demand, Entry, Error, Goal, LoadPlan, Machine, Part, Search, Segment, Way, place, trampoline,
+    CpuMode, Demand, Door, Entry, Error, Goal, LoadPlan, Machine, Part, Search, Segment, Way, place,
 };
 
 /// An ELF file to load.
@@ -25,6 +26,8 @@ pub struct Request<'a> {
     pub command_line: Vec<u8>,
     /// Lowest and highest address of a byte of what is added to it.
     pub room: (u64, u64),
+    /// What leads there.
+    pub door: Door<'a>,
 }
 
 /// Plans its load by `kexec_load`.
@@ -50,30 +53,30 @@ pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>
         };
         segments.push(notes.segment);
     }
-    let entry = match found(TRAMPOLINE) {
+    let entry = match found(request.door.name()) {
         Some(range) => {
-            segments.push(trampoline::segment(range, &goal));
-            range.start().get()
+            let (door, entry) = request.door.open(range, &goal, &Besides::default(), &segments)?;
+            segments.push(door);
+            entry
         }
-        None => program.entry,
+        None => Entry { address: address(program.entry)?, arguments: [0; 6] },
     };
-    let address = PhysAddr::new(entry).ok_or(Error::EntryOutside { entry })?;
     let draft = Draft {
         way: Way::KexecLoad,
         segments,
         parts,
-        entry: Entry { address, arguments: [0; 6] },
+        entry,
         goal,
         memory: Vec::new(),
         command_line: if request.notes { request.command_line.clone() } else { Vec::new() },
         jump_back: None,
         vouched: Vec::new(),
+        view: None,
     };
     LoadPlan::new(draft, machine)
 }
 
 const NOTES: &str = "boot notes";
-const TRAMPOLINE: &str = "trampoline";
 /// The last byte that 32-bit code reaches.
 const BELOW_4G: u64 = 0xffff_ffff;
 
@@ -89,7 +92,11 @@ fn demands(request: &Request<'_>) -> Vec<Demand> {
     };
     let notes = request.notes.then(|| demand(NOTES, notes::size(&request.command_line)));
     let leads = request.notes || request.program.mode != Mode::Long;
-    notes.into_iter().chain(leads.then(|| demand(TRAMPOLINE, trampoline::SIZE))).collect()
+    notes.into_iter().chain(leads.then(|| demand(request.door.name(), request.door.size()))).collect()
+}
+
+fn address(entry: u64) -> Result<PhysAddr, Error> {
+    PhysAddr::new(entry).ok_or(Error::EntryOutside { entry })
 }
 
 pub(crate) const fn cpu_mode(mode: Mode) -> CpuMode {

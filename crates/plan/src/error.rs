@@ -38,6 +38,18 @@ pub enum Error {
     /// The window lies where it cannot.
     #[error("window {window} overlaps {what}")]
     BadWindow { window: PhysRange, what: String },
+    /// Nothing is reserved for a crash kernel.
+    #[error("no memory is reserved for a crash kernel; boot with crashkernel=SIZE, and see /proc/iomem")]
+    NoCrashMemory,
+    /// A crash kernel needs a purgatory, which copies low memory.
+    #[error("a crash kernel is loaded with a purgatory only")]
+    NoPurgatory,
+    /// Fewer places than demands.
+    #[error("a part of the load was given no place")]
+    NoPlace,
+    /// Purgatory has room for so many.
+    #[error("{count} regions to check, purgatory takes {limit} at most")]
+    TooManyRegions { count: usize, limit: usize },
     /// A peer kernel's CPUs start below 1 MiB.
     #[error("no RAM below 1 MiB, where a kernel starts its other CPUs")]
     NoLowMemory,
@@ -57,6 +69,9 @@ pub enum Error {
     #[error("{what} takes {size}, more than half of {ram} of RAM, which {way} refuses",
         size = Amount(*.size), ram = Amount(*.ram))]
     TooLarge { what: &'static str, size: u64, ram: u64, way: Way },
+    /// Memory is too scattered to be told to another kernel.
+    #[error("{count} notes and pieces of memory for an elfcorehdr, {limit} at most")]
+    TooManyHeaders { count: usize, limit: usize },
     /// Nothing is loaded where the image is entered.
     #[error("the entry point {entry:#x} lies in no segment with bytes")]
     EntryOutside { entry: u64 },

@@ -13,12 +13,16 @@
 //!
 //! What is planned: Linux for x86 by each of its entry points ([`linux`]), to take the place of the running kernel or to
 //! live beside it in a window of physical memory; other ELF files ([`elf`]); multiboot kernels ([`multiboot`]).
+//! What leads there from the running kernel is a [`Door`]. Memory that one kernel shows of another is described by an
+//! [`elfcorehdr`].
 #![forbid(unsafe_code)]
 
 mod amount;
 mod demand;
 mod display;
+mod door;
 pub mod elf;
+pub mod elfcorehdr;
 mod error;
 mod goal;
 pub mod linux;
@@ -27,10 +31,12 @@ mod machine;
 mod memory_map;
 pub mod multiboot;
 mod place;
+pub mod purgatory;
 mod trampoline;
 
 pub use amount::Amount;
 pub use demand::{Demand, Search};
+pub use door::Door;
 pub use error::Error;
 pub use goal::{CpuMode, Goal, register};
 pub use load_plan::{Entry, LoadPlan, Part, Segment, Way};

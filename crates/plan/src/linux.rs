@@ -2,14 +2,16 @@
 //!
 //! Three things need a place: the kernel with the memory it takes before it reads the memory map, the initrds one behind
 //! the other, and the `handoff` with all that is told; or, in real mode, the kernel's own `setup` code that finds out for
-//! itself. A fourth is the page that leads from `kexec_load` to the kernel's mode.
+//! itself. A fourth is what leads from `kexec_load` to the kernel's mode.
 
 mod boot_params;
 mod command_line;
+mod crash;
 mod handoff;
 pub(crate) mod initrd;
 mod kernel;
 mod setup;
+mod view;
 mod window;
 
 use std::borrow::Cow;
@@ -21,17 +23,20 @@ use phys::{PhysAddr, PhysRange, RangeSet};
 use crate::goal::register::RSI;
 use crate::load_plan::Draft;
 use crate::memory_map::beside;
+use crate::purgatory::Besides;
 use crate::{
-    CpuMode, Demand, Entry, Error, Goal, LoadPlan, Machine, MemoryKind, Part, Search, Segment, SetupData,
-    Way, place, trampoline,
+    CpuMode, Demand, Door, Entry, Error, Goal, LoadPlan, Machine, MemoryKind, Part, Search, Segment,
+    SetupData, Way, place,
 };
 
-use command_line::CommandLine;
+use command_line::{CommandLine, WayBack};
+use crash::Kept;
 use handoff::{Handoff, Told, seed};
 pub use initrd::Initrd;
 use kernel::Form;
 pub use kernel::Kernel;
 use setup::Setup;
+pub use view::{View, ViewPlace};
 pub use window::window;
 
 /// A kernel to load.
@@ -47,6 +52,8 @@ pub struct Request<'a> {
     pub command_line: Vec<u8>,
     /// Where it is to live.
     pub home: Home,
+    /// What leads there.
+    pub door: Door<'a>,
     /// Not to tell it of EFI.
     pub no_efi: bool,
     /// A seed for its random number generator.
@@ -70,6 +77,13 @@ pub enum Home {
     Beside {
         /// The window.
         window: PhysRange,
+        /// What the kernel is to see of the running one, if anything.
+        view: Option<View>,
+    },
+    /// In the memory that the running kernel keeps for it, until that one crashes.
+    Crash {
+        /// Bytes of an elfcorehdr that the running kernel writes anew when CPUs or memory come and go, if it does.
+        update_size: Option<u64>,
     },
 }
 
@@ -79,7 +93,7 @@ impl Home {
 
     const fn way(self) -> Way {
         match self {
-            Self::Replace { .. } => Way::KexecLoad,
+            Self::Replace { .. } | Self::Crash { .. } => Way::KexecLoad,
             Self::Beside { .. } => Way::Device,
         }
     }
@@ -114,6 +128,12 @@ struct Wishes<'r, 'a> {
     exchanged: Vec<PhysRange>,
     /// The window, if it is no RAM of the running kernel.
     vouched: Option<PhysRange>,
+    /// Lowest and highest address of what is loaded.
+    limits: (u64, u64),
+    /// What a crash kernel finds of the running one.
+    kept: Option<Kept>,
+    /// What a peer sees of the running kernel.
+    view: Option<ViewPlace>,
 }
 
 impl<'r, 'a> Wishes<'r, 'a> {
@@ -123,9 +143,16 @@ impl<'r, 'a> Wishes<'r, 'a> {
             return Err(Error::NoFirmwareMap);
         }
         initrd::check(&request.initrds)?;
-        let comes_back = matches!(request.home, Home::Beside { .. });
+        let view = match request.home {
+            Home::Beside { window, view: Some(view) } => Some(ViewPlace::new(view, window)?),
+            _ => None,
+        };
         let form = Form::of(&request.kernel);
-        let command_line = CommandLine::new(&request.command_line, comes_back, form.cmdline_size)?;
+        let kept = kept(request, machine)?;
+        let mut words = request.command_line.clone();
+        words.extend_from_slice(kept.as_ref().map(Kept::words).unwrap_or_default().as_bytes());
+        words.extend_from_slice(view.as_ref().map(ViewPlace::words).unwrap_or_default().as_bytes());
+        let command_line = CommandLine::new(&words, way_back(request), form.cmdline_size)?;
         let told = told(request, &form, machine);
         let wishes = Self {
             request,
@@ -136,21 +163,28 @@ impl<'r, 'a> Wishes<'r, 'a> {
             free: machine.usable_ram(),
             exchanged: Vec::new(),
             vouched: None,
+            limits: ALL,
+            kept,
+            view,
         };
         match request.home {
-            Home::Replace { .. } => wishes.around_executable(),
-            Home::Beside { window } => wishes.beside(window, machine),
+            Home::Replace { lowest, highest } => {
+                Self { limits: (lowest, highest), ..wishes }.around_executable()
+            }
+            Home::Beside { window, .. } => wishes.beside(window, machine),
+            Home::Crash { .. } => wishes.in_crash_memory(machine),
         }
     }
 
     /// In a window. The picture, EFI and the BIOS's disks are left to the kernel that has them.
     fn beside(self, window: PhysRange, machine: &Machine) -> Result<Self, Error> {
-        let low: Vec<_> = self.free.iter().copied().filter(|range| range.end() <= LOW_END).collect();
-        if low.is_empty() {
-            return Err(Error::NoLowMemory);
-        }
+        let low = self.low_memory()?;
         let is_ram = check_window(window, machine)?;
-        let own: Vec<_> = low.iter().copied().chain([window]).collect();
+        let its_ram = match &self.view {
+            Some(view) => gaps(window, &[view.pages()]),
+            None => vec![window],
+        };
+        let own: Vec<_> = low.iter().chain(&its_ram).copied().collect();
         let told = Told {
             memory: beside(&machine.firmware, &own),
             rsdp: machine.rsdp,
@@ -159,18 +193,39 @@ impl<'r, 'a> Wishes<'r, 'a> {
         };
         Self {
             told,
-            free: vec![window],
-            exchanged: if is_ram { own } else { low },
+            free: its_ram,
+            exchanged: low.into_iter().chain(is_ram.then_some(window)).collect(),
             vouched: (!is_ram).then_some(window),
+            limits: (window.start().get(), window.end() - 1),
             ..self
         }
         .around_executable()
     }
 
+    /// In what is reserved, which with low memory is all the RAM it has.
+    fn in_crash_memory(self, machine: &Machine) -> Result<Self, Error> {
+        let kept = self.kept.as_ref().map(Kept::range).ok_or(Error::NoCrashMemory)?;
+        let main = crash::main_range(machine)?;
+        let own: Vec<_> = self.low_memory()?.into_iter().chain(crash::own_ram(machine, kept)).collect();
+        Self {
+            told: Told { memory: beside(&machine.firmware, &own), ..self.told },
+            free: gaps(main, &[kept]),
+            limits: (main.start().get(), main.end() - 1),
+            ..self
+        }
+        .around_executable()
+    }
+
+    /// RAM below 1 MiB.
+    fn low_memory(&self) -> Result<Vec<PhysRange>, Error> {
+        let low: Vec<_> = self.free.iter().copied().filter(|range| range.end() <= LOW_END).collect();
+        if low.is_empty() { Err(Error::NoLowMemory) } else { Ok(low) }
+    }
+
     /// Nothing else is placed where an executable says it belongs.
     fn around_executable(self) -> Result<Self, Error> {
         let Kernel::Executable(program) = &self.request.kernel else { return Ok(self) };
-        let (lowest, highest) = self.home();
+        let (lowest, highest) = self.limits;
         let mut free = self.free.clone();
         for segment in &program.segments {
             let no_room = || Error::NoRoom {
@@ -199,8 +254,9 @@ impl<'r, 'a> Wishes<'r, 'a> {
         if let Some(setup) = self.setup() {
             demands.push(self.low_demand("setup", setup.size(&self.command_line)));
         }
-        if self.way() == Way::KexecLoad && self.mode == CpuMode::Real {
-            demands.push(self.low_demand("trampoline", trampoline::SIZE));
+        let door = self.request.door;
+        if self.has_door() && self.mode == CpuMode::Real {
+            demands.push(self.low_demand(door.name(), door.size()));
         }
         if let Kernel::BzImage(kernel) = &self.request.kernel {
             let (lowest, align) = match kernel.alignment {
@@ -219,8 +275,8 @@ impl<'r, 'a> Wishes<'r, 'a> {
                 Search::TopDown,
                 ALL,
             ));
-            if self.way() == Way::KexecLoad {
-                demands.push(self.demand("trampoline", trampoline::SIZE, 1, Search::TopDown, ALL));
+            if self.has_door() {
+                demands.push(self.demand(door.name(), door.size(), 1, Search::TopDown, ALL));
             }
         }
         if let Some(size) = initrd::size(&self.request.initrds) {
@@ -238,7 +294,7 @@ impl<'r, 'a> Wishes<'r, 'a> {
         search: Search,
         (lowest, highest): (u64, u64),
     ) -> Demand {
-        let (home_lowest, home_highest) = self.home();
+        let (home_lowest, home_highest) = self.limits;
         let (lowest, highest) = (lowest.max(home_lowest).max(LOW_END), highest.min(home_highest));
         let mut windows = vec![(lowest, highest.min(BELOW_4G))];
         if self.mode == CpuMode::Long && self.form.above_4g && highest > BELOW_4G {
@@ -253,13 +309,6 @@ impl<'r, 'a> Wishes<'r, 'a> {
         Demand { name, size, align: 1, windows, search: Search::BottomUp }
     }
 
-    const fn home(&self) -> (u64, u64) {
-        match self.request.home {
-            Home::Replace { lowest, highest } => (lowest, highest),
-            Home::Beside { window } => (window.start().get(), window.end() - 1),
-        }
-    }
-
     fn setup(&self) -> Option<Setup<'_>> {
         match &self.request.kernel {
             Kernel::BzImage(kernel) if self.mode == CpuMode::Real => Some(Setup { kernel }),
@@ -269,6 +318,11 @@ impl<'r, 'a> Wishes<'r, 'a> {
 
     const fn way(&self) -> Way {
         self.request.home.way()
+    }
+
+    /// The device enters 64-bit code with its arguments as it is.
+    const fn has_door(&self) -> bool {
+        matches!((self.way(), self.request.door), (Way::KexecLoad, _) | (_, Door::Purgatory(_)))
     }
 
     fn render(&self, places: &[PhysRange]) -> Result<Draft<'a>, Error> {
@@ -304,7 +358,25 @@ impl<'r, 'a> Wishes<'r, 'a> {
             image.segments.extend(initrd::segments(&self.request.initrds, address));
             image.parts.push(Part { name: "initrd", address, size });
         }
-        let entry = image.enter(self.way(), place("trampoline"))?;
+        let (elfcorehdr, is_checked) = self.kept.as_ref().and_then(Kept::segment).unzip();
+        let (first, last) = if is_checked == Some(true) { (elfcorehdr, None) } else { (None, elfcorehdr) };
+        image.segments.extend(first);
+        image.parts.extend(self.kept.iter().flat_map(Kept::parts));
+        let entry = match place(self.request.door.name()) {
+            Some(range) => {
+                let besides = self.besides(image.line_at);
+                let (door, entry) = self.request.door.open(range, &image.goal, &besides, &image.segments)?;
+                image.segments.push(door);
+                entry
+            }
+            None => image.enter()?,
+        };
+        image.segments.extend(last);
+        if let Some(view) = &self.view {
+            let (name, bytes) = ("view of the running kernel", Cow::Borrowed([].as_slice()));
+            image.segments.push(Segment { name, range: view.pages(), bytes });
+            image.parts.extend(view.parts());
+        }
         image.segments.extend(self.exchanged_rest(&image.segments));
         Ok(Draft {
             way: self.way(),
@@ -315,8 +387,15 @@ impl<'r, 'a> Wishes<'r, 'a> {
             command_line: self.command_line.text().to_vec(),
             jump_back: self.command_line.jump_back().and_then(|offset| PhysAddr::new(image.line_at + offset)),
             vouched: self.vouched.into_iter().collect(),
+            view: self.view,
             segments: image.segments,
         })
+    }
+
+    fn besides(&self, line_at: u64) -> Besides {
+        let end = line_at + self.command_line.text().len() as u64;
+        let room = self.command_line.room();
+        Besides { way_back: (room > 0).then_some((end, room)), copy: self.kept.as_ref().map(Kept::copy) }
     }
 
     /// The kernel alone.
@@ -385,20 +464,30 @@ impl Image<'_> {
         Ok(())
     }
 
-    /// Adds what leads to the goal. The device enters 64-bit code with its arguments as it is.
-    fn enter(&mut self, way: Way, trampoline: Option<PhysRange>) -> Result<Entry, Error> {
-        let (address, arguments) = match (way, trampoline) {
-            (Way::KexecLoad, Some(range)) => {
-                self.segments.push(trampoline::segment(range, &self.goal));
-                (range.start().get(), [0; 6])
-            }
-            _ => {
-                let [_, _, _, _, _, _, rsi, rdi] = self.goal.registers;
-                (self.goal.address, [rdi, rsi, 0, 0, 0, 0])
-            }
-        };
-        let address = PhysAddr::new(address).ok_or(Error::EntryOutside { entry: address })?;
-        Ok(Entry { address, arguments })
+    /// The goal itself, as the device enters it.
+    fn enter(&self) -> Result<Entry, Error> {
+        let [_, _, _, _, _, _, rsi, rdi] = self.goal.registers;
+        let entry = self.goal.address;
+        let address = PhysAddr::new(entry).ok_or(Error::EntryOutside { entry })?;
+        Ok(Entry { address, arguments: [rdi, rsi, 0, 0, 0, 0] })
+    }
+}
+
+/// What a crash kernel finds of the running one, if it is to be one.
+fn kept(request: &Request<'_>, machine: &Machine) -> Result<Option<Kept>, Error> {
+    match (request.home, request.door) {
+        (Home::Crash { .. }, Door::Trampoline) => Err(Error::NoPurgatory),
+        (Home::Crash { update_size }, _) => Kept::new(machine, update_size).map(Some),
+        _ => Ok(None),
+    }
+}
+
+/// How the kernel is told where to jump back to.
+const fn way_back(request: &Request<'_>) -> WayBack {
+    match (request.home, request.door) {
+        (Home::Beside { .. }, Door::Trampoline) => WayBack::Written,
+        (Home::Beside { .. }, Door::Purgatory(_)) => WayBack::Appended,
+        _ => WayBack::None,
     }
 }
 

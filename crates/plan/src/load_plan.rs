@@ -2,9 +2,11 @@ use std::borrow::Cow;
 use std::fmt;
 
 use abi::kexec::SEGMENT_MAX;
+use abi::purgatory::{DIGEST, DIGEST_SIZE, KEY, KEY_SIZE, REGIONS, region};
 use phys::{PhysAddr, PhysRange, RangeSet};
 
-use crate::{Error, Goal, Machine, MemoryRange};
+use crate::linux::ViewPlace;
+use crate::{Error, Goal, Machine, MemoryRange, purgatory};
 
 /// How a plan is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -70,6 +72,7 @@ pub struct LoadPlan<'a> {
     command_line: Vec<u8>,
     jump_back: Option<PhysAddr>,
     vouched: Vec<PhysRange>,
+    view: Option<ViewPlace>,
 }
 
 /// What a plan is made of, before it is checked.
@@ -83,6 +86,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) command_line: Vec<u8>,
     pub(crate) jump_back: Option<PhysAddr>,
     pub(crate) vouched: Vec<PhysRange>,
+    pub(crate) view: Option<ViewPlace>,
 }
 
 impl<'a> LoadPlan<'a> {
@@ -95,8 +99,9 @@ impl<'a> LoadPlan<'a> {
         check_ram(&draft, machine)?;
         check_way(&draft, machine)?;
         check_entry(&draft)?;
-        let Draft { way, segments, parts, entry, goal, memory, command_line, jump_back, vouched } = draft;
-        Ok(Self { way, segments, parts, entry, goal, memory, command_line, jump_back, vouched })
+        let Draft { way, segments, parts, entry, goal, memory, command_line, jump_back, vouched, view } =
+            draft;
+        Ok(Self { way, segments, parts, entry, goal, memory, command_line, jump_back, vouched, view })
     }
 
     /// How it is carried out.
@@ -152,6 +157,54 @@ impl<'a> LoadPlan<'a> {
     #[must_use]
     pub fn vouched(&self) -> &[PhysRange] {
         &self.vouched
+    }
+
+    /// Where what the kernel is told of the running one's memory has its place, to be written there when the image is
+    /// loaded.
+    #[must_use]
+    pub const fn view(&self) -> Option<ViewPlace> {
+        self.view
+    }
+
+    /// Gives purgatory a key and the digest over all it checks, which `digest` makes of what purgatory is told and of the
+    /// bytes of every region. Whether there is a purgatory.
+    pub fn seal(
+        &mut self,
+        key: &[u8; KEY_SIZE],
+        digest: impl FnOnce([&[u8]; 2], &[&[u8]]) -> [u8; DIGEST_SIZE],
+    ) -> bool {
+        let at = self.segments.iter().position(|segment| segment.name == purgatory::NAME);
+        let Some(at) = at else { return false };
+        self.write_into(at, KEY, key);
+        let digest = {
+            let block = self.segments.get(at).map(|segment| &*segment.bytes).unwrap_or_default();
+            let regions = purgatory::regions(block);
+            let end = REGIONS + regions.len() * region::SIZE;
+            let told = [block.get(..DIGEST), block.get(REGIONS..end)].map(Option::unwrap_or_default);
+            let covered: Vec<&[u8]> =
+                regions.iter().filter_map(|&(start, size)| self.find(start, size)).collect();
+            debug_assert_eq!(covered.len(), regions.len(), "a region is part of a segment");
+            digest(told, &covered)
+        };
+        self.write_into(at, DIGEST, &digest);
+        true
+    }
+
+    fn write_into(&mut self, segment: usize, offset: usize, bytes: &[u8]) {
+        let place = self.segments.get_mut(segment).map(|segment| segment.bytes.to_mut());
+        let place = place.and_then(|all| all.get_mut(offset..)?.get_mut(..bytes.len()));
+        if let Some(place) = place {
+            place.copy_from_slice(bytes);
+        }
+    }
+
+    /// The bytes that will be at an address.
+    fn find(&self, start: u64, size: u64) -> Option<&[u8]> {
+        let size = usize::try_from(size).ok()?;
+        self.segments.iter().find_map(|segment| {
+            let offset = usize::try_from(start.checked_sub(segment.range.start().get())?).ok()?;
+            segment.bytes.get(offset..)?.get(..size)
+        })
     }
 
     /// Bytes of all destinations.
@@ -249,6 +302,7 @@ mod tests {
             command_line: Vec::new(),
             jump_back: None,
             vouched: vec![pages(0x100, 4)],
+            view: None,
         };
         LoadPlan::new(draft, &machine).map(drop)
     }

@@ -3,6 +3,7 @@ use abi::efi;
 use phys::{PhysRange, RangeSet};
 
 use crate::MemoryRange;
+use crate::elfcorehdr::NoteAt;
 
 /// What a plan needs to know of the machine. A value: it can be saved, and a plan be made of it elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -16,6 +17,12 @@ pub struct Machine {
     pub rsdp: Option<u64>,
     /// `screen_info` as the running kernel was given it: where its picture is.
     pub screen: Option<[u8; SCREEN_INFO_SIZE]>,
+    /// Where the running kernel describes itself (VMCOREINFO).
+    pub vmcoreinfo: Option<NoteAt>,
+    /// Where the running kernel writes the registers of its CPUs when it crashes, one after the other.
+    pub cpu_notes: Vec<NoteAt>,
+    /// The pages that the running kernel keeps for a crash kernel; part of its RAM.
+    pub crash: Vec<PhysRange>,
     /// `boot_params` as the running kernel was given it, if it is known.
     pub boot_params: Option<Vec<u8>>,
     /// EFI, if the running kernel uses it and all that a next one must be told is known.

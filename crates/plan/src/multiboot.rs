@@ -5,16 +5,15 @@ mod two;
 
 use std::borrow::Cow;
 
-use kernel_file::multiboot::{Image, Multiboot};
-use phys::PhysAddr;
-
 use crate::goal::register::{RAX, RBX};
 use crate::linux::{Initrd, initrd};
 use crate::load_plan::Draft;
+use crate::purgatory::Besides;
 use crate::{
-    CpuMode, Demand, Entry, Error, Goal, LoadPlan, Machine, MemoryKind, MemoryRange, Part, Search, Segment,
-    Way, elf, place, trampoline,
+    CpuMode, Demand, Door, Error, Goal, LoadPlan, Machine, MemoryKind, MemoryRange, Part, Search, Segment,
+    Way, elf, place,
 };
+use kernel_file::multiboot::{Image, Multiboot};
 
 /// A multiboot kernel to load.
 #[derive(Clone, Debug)]
@@ -27,6 +26,8 @@ pub struct Request<'a> {
     pub modules: Vec<Module<'a>>,
     /// Lowest and highest address of a byte of what is added to it.
     pub room: (u64, u64),
+    /// What leads there.
+    pub door: Door<'a>,
 }
 
 /// Something that a multiboot kernel is given along.
@@ -51,7 +52,6 @@ struct Told<'t> {
 const LOADER: &[u8] = concat!("kjump ", env!("CARGO_PKG_VERSION")).as_bytes();
 const INFORMATION: &str = "multiboot information";
 const MODULES: &str = "modules";
-const TRAMPOLINE: &str = "trampoline";
 const BELOW_4G: u64 = 0xffff_ffff;
 
 /// Plans its load by `kexec_load`.
@@ -79,7 +79,7 @@ pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>
         Multiboot::One => one::bytes(&told(modules_at), information_at),
         Multiboot::Two => two::bytes(&told(modules_at)),
     };
-    let demands = demands(render(0, 0).len() as u64, &modules, request.room);
+    let demands = demands(render(0, 0).len() as u64, &modules, request);
     let places = place(&demands, &free)?;
     let found =
         |name| demands.iter().zip(&places).find(|(demand, _)| demand.name == name).map(|(_, &place)| place);
@@ -95,19 +95,20 @@ pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>
         segments.push(Segment { name: INFORMATION, range, bytes: Cow::Owned(bytes) });
         goal = goal.with(RBX, address);
     }
-    let entry = found(TRAMPOLINE).map_or(0, |range| range.start().get());
-    segments.extend(found(TRAMPOLINE).map(|range| trampoline::segment(range, &goal)));
-    let address = PhysAddr::new(entry).ok_or(Error::EntryOutside { entry })?;
+    let range = found(request.door.name()).ok_or(Error::NoPlace)?;
+    let (door, entry) = request.door.open(range, &goal, &Besides::default(), &segments)?;
+    segments.push(door);
     let draft = Draft {
         way: Way::KexecLoad,
         segments,
         parts,
-        entry: Entry { address, arguments: [0; 6] },
+        entry,
         goal,
         memory: machine.firmware.clone(),
         command_line: request.command_line.clone(),
         jump_back: None,
         vouched: Vec::new(),
+        view: None,
     };
     LoadPlan::new(draft, machine)
 }
@@ -120,13 +121,14 @@ const fn magic(version: Multiboot) -> u64 {
     }
 }
 
-fn demands(information: u64, modules: &[Initrd<'_>], (lowest, highest): (u64, u64)) -> Vec<Demand> {
+fn demands(information: u64, modules: &[Initrd<'_>], request: &Request<'_>) -> Vec<Demand> {
+    let (lowest, highest) = request.room;
     let window = (lowest.max(0x10_0000), highest.min(BELOW_4G));
     let demand = |name, size| Demand { name, size, align: 1, windows: vec![window], search: Search::TopDown };
     let modules = initrd::size(modules).map(|size| demand(MODULES, size));
     modules
         .into_iter()
-        .chain([demand(INFORMATION, information), demand(TRAMPOLINE, trampoline::SIZE)])
+        .chain([demand(INFORMATION, information), demand(request.door.name(), request.door.size())])
         .collect()
 }
 

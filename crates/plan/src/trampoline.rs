@@ -18,6 +18,8 @@ use phys::PhysRange;
 use crate::goal::register::RSP;
 use crate::{CpuMode, Goal, Segment};
 
+/// The name of its segment.
+pub(crate) const NAME: &str = "trampoline";
 /// Size of the page.
 pub(crate) const SIZE: u64 = 0x1000;
 
@@ -41,7 +43,7 @@ const REAL_DATA: u8 = 0x28;
 
 /// The page as a segment.
 pub(crate) fn segment(range: PhysRange, goal: &Goal) -> Segment<'static> {
-    Segment { name: "trampoline", range, bytes: Cow::Owned(page(range.start().get(), goal)) }
+    Segment { name: NAME, range, bytes: Cow::Owned(page(range.start().get(), goal)) }
 }
 
 /// The page for its address and what it enters.

@@ -5,7 +5,7 @@
 use kernel_file::multiboot::{Image, Multiboot};
 use kernel_file::{Mode, Program, Segment};
 use phys::PhysRange;
-use plan::{LoadPlan, Machine, MemoryKind, MemoryRange, elf, multiboot};
+use plan::{Door, LoadPlan, Machine, MemoryKind, MemoryRange, elf, multiboot};
 
 fn machine() -> Machine {
     let told = |first, last, kind| MemoryRange::new(first, last, kind).unwrap();
@@ -56,7 +56,13 @@ fn text(plan: &LoadPlan<'_>, address: u64) -> String {
 }
 
 fn elf(mode: Mode, notes: bool) -> elf::Request<'static> {
-    elf::Request { program: program(mode), notes, command_line: b"words".to_vec(), room: (0, u64::MAX) }
+    elf::Request {
+        program: program(mode),
+        notes,
+        command_line: b"words".to_vec(),
+        room: (0, u64::MAX),
+        door: Door::Trampoline,
+    }
 }
 
 #[test]
@@ -91,6 +97,7 @@ fn kernel(version: Multiboot) -> multiboot::Request<'static> {
         command_line: b"/boot/k words".to_vec(),
         modules: vec![module(b"/m a b", &[1; 5000]), module(b"/n", &[2; 10])],
         room: (0, u64::MAX),
+        door: Door::Trampoline,
     }
 }
 

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod device;
 pub mod interface;
 pub mod kexec;
+pub mod mapping;
 mod name;
 pub mod refusal;
 pub mod system;

@@ -4,8 +4,11 @@
 mod asleep;
 mod calling;
 mod coming_to_nothing;
+mod crashing;
+mod guarding;
 mod initramfs;
 mod kexec;
+mod looking_back;
 mod machines;
 mod switching;
 mod the_exchange;
@@ -18,10 +21,13 @@ fn main() -> std::process::ExitCode {
         asleep::STORIES,
         together::STORIES,
         coming_to_nothing::STORIES,
+        crashing::STORIES,
         machines::STORIES,
         initramfs::STORIES,
         kexec::STORIES,
         switching::STORIES,
+        looking_back::STORIES,
+        guarding::STORIES,
         the_exchange::STORIES,
         the_lab_itself::STORIES,
     ])

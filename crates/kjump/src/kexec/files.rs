@@ -1,10 +1,12 @@
 //! Everything that a load reads, read once.
 
 use std::ffi::OsStr;
+use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use sys::mapping::FileBytes;
 
 use super::command_line;
 use super::kernel::KernelFile;
@@ -24,7 +26,9 @@ pub(super) struct Files {
 /// The bytes of a file, and its name.
 pub(super) struct Named {
     pub(super) name: String,
-    pub(super) bytes: Vec<u8>,
+    pub(super) bytes: FileBytes,
+    /// The file, if it is one that can be read again.
+    file: Option<File>,
 }
 
 /// A multiboot kernel's module: its bytes, and the words it was named with.
@@ -40,7 +44,7 @@ impl Files {
             load.initrds.iter().map(|path| initrd(path.as_path())).collect::<anyhow::Result<_>>()?;
         if !load.add.is_empty() {
             let bytes = initramfs::archive_of(&load.add).context("--initrd-add")?;
-            initrds.push(Named { name: "--initrd-add".into(), bytes });
+            initrds.push(Named { name: "--initrd-add".into(), bytes: FileBytes::Read(bytes), file: None });
         }
         let running = if load.reuse { Some(running_command_line()?) } else { None };
         Ok(Self {
@@ -55,7 +59,15 @@ impl Files {
     /// All initrds: those that come with the kernel first.
     pub(super) fn all_initrds(&self) -> Vec<(&str, &[u8])> {
         let own = self.kernel.initrds().map(|bytes| ("in the kernel file", bytes));
-        own.chain(self.initrds.iter().map(|named| (named.name.as_str(), named.bytes.as_slice()))).collect()
+        own.chain(self.initrds.iter().map(|named| (named.name.as_str(), &*named.bytes))).collect()
+    }
+
+    /// The one initrd, if there is no other and it lies in a file.
+    pub(super) fn only_initrd(&self) -> Option<&File> {
+        match (self.kernel.initrds().next(), self.initrds.as_slice()) {
+            (None, [only]) => only.file.as_ref(),
+            _ => None,
+        }
     }
 }
 
@@ -73,8 +85,16 @@ fn read(option: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
+/// Its pages are loaded from where they are: nothing depends on what is in them.
 fn initrd(path: &Path) -> anyhow::Result<Named> {
-    Ok(Named { name: path.display().to_string(), bytes: read("Could not open initrd file", path)? })
+    let named = || format!("Could not open initrd file {}", path.display());
+    let mut file = File::open(path).with_context(named)?;
+    let bytes = FileBytes::of(&mut file).with_context(named)?;
+    if bytes.is_empty() {
+        bail!("{}: the file is empty", named());
+    }
+    let file = matches!(bytes, FileBytes::Mapped(_)).then_some(file);
+    Ok(Named { name: path.display().to_string(), bytes, file })
 }
 
 /// `FILE WORDS`: the file is unpacked if it is compressed.

@@ -6,7 +6,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use abi::kexec::{file_flag, flag};
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use kernel_file::BzImage;
 use machine::Machine;
 use plan::LoadPlan;
@@ -18,7 +18,7 @@ use super::kernel::Loader;
 use super::trouble::Trouble;
 use super::way::{self, Choice, Way};
 use super::words::{Load, Wanted};
-use super::{NAME, jump, planning};
+use super::{NAME, jump, planning, purgatory};
 use crate::progress::Progress;
 use crate::{quantity, report};
 
@@ -107,9 +107,13 @@ fn by_kexec_file_load(files: &Files, load: &Load) -> anyhow::Result<io::Result<(
     let kernel = unpacked.as_ref().unwrap_or(&files.kernel.file);
     let initrds = files.all_initrds();
     let parts = padded(initrds.iter().map(|(_, bytes)| *bytes));
-    let initrd = if parts.is_empty() { None } else { Some(memory(c"initrd", &parts)?) };
+    let joined = match (files.only_initrd(), parts.is_empty()) {
+        (None, false) => Some(memory(c"initrd", &parts)?),
+        _ => None,
+    };
+    let initrd = files.only_initrd().or(joined.as_ref());
     let _progress = Progress::start(format!("loading {}", files.kernel.path.display()), 1);
-    Ok(sys::kexec::load_file(kernel.as_fd(), initrd.as_ref().map(AsFd::as_fd), &line, flags))
+    Ok(sys::kexec::load_file(kernel.as_fd(), initrd.map(AsFd::as_fd), &line, flags))
 }
 
 pub(super) fn file_flags(load: &Load) -> u64 {
@@ -132,23 +136,26 @@ fn padded<'a>(initrds: impl Iterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
 }
 
 fn by_kexec_load(files: &Files, load: &Load, loader: Loader) -> anyhow::Result<()> {
-    if load.crash {
-        bail!("a crash kernel is loaded by kexec_file_load only so far: use -s");
-    }
-    if let Some(option) = load.need_purgatory.first() {
-        bail!("--{option} is for a purgatory, which there is none of so far");
-    }
     let machine = Machine::probe(Path::new("/"));
-    let plan = planning::plan(files, load, loader, &machine, sys::system::random())?;
+    let mut plan = planning::plan(files, load, loader, &machine, sys::system::random())?;
     if load.debug {
         report::print(&plan.to_string())?;
     }
+    purgatory::seal(&mut plan, load)?;
     let segments: Vec<Destination<'_>> = plan.segments().iter().map(destination).collect();
     let name = format!("loading {} ({})", files.kernel.path.display(), quantity::bytes(plan.bytes()));
     let _progress = Progress::start(name, 1);
-    let flags = if load.crash { flag::ON_CRASH } else { 0 };
-    sys::kexec::load(plan.entry().address.get(), &segments, flags)
+    sys::kexec::load(plan.entry().address.get(), &segments, load_flags(load))
         .map_err(|error| errno::explained(Call::Load, &error, "", Some(&attempt(&plan, load))))
+}
+
+/// The flags of `kexec_load`.
+const fn load_flags(load: &Load) -> u64 {
+    match (load.crash, load.hotplug) {
+        (true, true) => flag::ON_CRASH | flag::UPDATE_ELFCOREHDR,
+        (true, false) => flag::ON_CRASH,
+        _ => 0,
+    }
 }
 
 fn attempt(plan: &LoadPlan<'_>, load: &Load) -> Attempt {

@@ -96,6 +96,7 @@ pub(super) enum Id {
     ResetVga,
     Serial,
     SerialBaud,
+    PurgatoryPanic,
     ConsoleVga,
     ConsoleSerial,
     ElfHeaders,
@@ -292,6 +293,13 @@ pub(super) const OPTIONS: &[Opt] = &[
         "RATE",
         Id::SerialBaud,
         "Its speed, which is left as it is if not given",
+    ),
+    with_value(
+        Purgatory,
+        "purgatory-panic",
+        "SECONDS",
+        Id::PurgatoryPanic,
+        "Reset the machine so long after saying that what was loaded is damaged (10)",
     ),
     flag(Own, "check", "", Id::Check, "Tell whether the load can work, and what stands in the way").usual(),
     flag(

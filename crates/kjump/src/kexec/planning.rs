@@ -5,11 +5,12 @@ use kernel_file::multiboot::Multiboot;
 use kernel_file::{BzImage, Program, elf, multiboot};
 use machine::Machine;
 use plan::linux::{self, Home, Initrd, Kernel};
-use plan::{CpuMode, LoadPlan};
+use plan::{CpuMode, Door, LoadPlan};
 
 use super::files::Files;
 use super::kernel::Loader;
 use super::words::{Arguments, EntryMode, Kind, Load};
+use super::{purgatory, slot};
 
 /// Plans a load by `kexec_load`. The seed is for the next kernel's random number generator.
 pub(super) fn plan<'a>(
@@ -65,6 +66,7 @@ fn refuse_strange(files: &Files, load: &Load, loader: Loader) -> anyhow::Result<
             "is about ELF files: a kernel's file says where it is entered",
         ),
         (load.no_efi && !linux, "noefi", "only Linux is told of EFI"),
+        (load.crash && !linux, "load-panic", "a crash kernel is Linux"),
     ];
     match strange.into_iter().find(|(is_it, _, _)| *is_it) {
         None => Ok(()),
@@ -93,6 +95,11 @@ fn program<'a>(files: &'a Files, load: &Load) -> anyhow::Result<Program<'a>> {
     Ok(Program { entry: load.entry.unwrap_or(program.entry), ..program })
 }
 
+/// Everything that can be checked is checked, unless it is asked for not to be.
+fn door(load: &Load) -> Door<'static> {
+    Door::Purgatory(purgatory::of(load))
+}
+
 fn room(load: &Load) -> (u64, u64) {
     (load.lowest.unwrap_or(0), load.highest.unwrap_or(u64::MAX))
 }
@@ -105,6 +112,10 @@ fn linux<'a>(
     seed: Option<[u8; 32]>,
 ) -> anyhow::Result<LoadPlan<'a>> {
     let (lowest, highest) = room(load);
+    let home = match load.crash {
+        true => Home::Crash { update_size: load.hotplug.then(slot::elfcorehdr_size).transpose()? },
+        false => Home::Replace { lowest, highest },
+    };
     let mode = match (load.entry_mode, load.format) {
         (Some(EntryMode::Real), _) => Some(CpuMode::Real),
         (Some(EntryMode::Protected), _) | (None, Some(Kind::BzImage)) => Some(CpuMode::Protected),
@@ -116,7 +127,8 @@ fn linux<'a>(
         mode,
         initrds: files.all_initrds().into_iter().map(|(name, bytes)| Initrd { name, bytes }).collect(),
         command_line: files.command_line.clone(),
-        home: Home::Replace { lowest, highest },
+        home,
+        door: door(load),
         no_efi: load.no_efi,
         seed,
         device_tree: files.dtb.clone(),
@@ -135,7 +147,11 @@ fn other<'a>(
     if !notes && !command_line.is_empty() {
         bail!("--args-none leaves no way to tell the command line");
     }
-    Ok(plan::elf::plan(&plan::elf::Request { program, notes, command_line, room: room(load) }, machine)?)
+    let door = door(load);
+    Ok(plan::elf::plan(
+        &plan::elf::Request { program, notes, command_line, room: room(load), door },
+        machine,
+    )?)
 }
 
 /// The command line of a multiboot kernel starts with the name of its file.
@@ -156,7 +172,8 @@ fn multiboot<'a>(
         .modules
         .iter()
         .map(|module| plan::multiboot::Module { words: &module.words, bytes: &module.bytes });
+    let door = door(load);
     let request =
-        plan::multiboot::Request { image, command_line, modules: modules.collect(), room: room(load) };
+        plan::multiboot::Request { image, command_line, modules: modules.collect(), room: room(load), door };
     Ok(plan::multiboot::plan(&request, machine)?)
 }

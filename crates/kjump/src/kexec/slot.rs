@@ -71,3 +71,12 @@ pub(super) fn crash_size() -> anyhow::Result<u64> {
     let text = std::fs::read_to_string(CRASH_SIZE).with_context(|| CRASH_SIZE.to_owned())?;
     text.trim().parse().with_context(|| format!("{CRASH_SIZE} is {text:?}, no number"))
 }
+
+/// The bytes that the running kernel wants for an elfcorehdr that it writes anew.
+pub(super) fn elfcorehdr_size() -> anyhow::Result<u64> {
+    const FILE: &str = "/sys/kernel/crash_elfcorehdr_size";
+    let text = std::fs::read_to_string(FILE)
+        .context("--hotplug needs a kernel of 6.6 or newer with CONFIG_CRASH_HOTPLUG")
+        .with_context(|| FILE.to_owned())?;
+    text.trim().parse().with_context(|| format!("{FILE} is {text:?}, no number"))
+}

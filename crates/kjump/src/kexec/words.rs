@@ -104,6 +104,18 @@ pub(super) struct JumpLoad {
     pub(super) debug: bool,
 }
 
+/// What purgatory is asked for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Between {
+    pub(super) serial: Option<u16>,
+    pub(super) baud: Option<u64>,
+    pub(super) console_serial: bool,
+    pub(super) console_vga: bool,
+    pub(super) reset_vga: bool,
+    /// Seconds before a reset.
+    pub(super) pause: Option<u64>,
+}
+
 /// A kernel to load. The words are as they were said; no file is read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
@@ -132,6 +144,9 @@ pub(super) struct Load {
     pub(super) need_load: Vec<&'static str>,
     /// The options that only `kexec_file_load` can honour.
     pub(super) need_file_load: Vec<&'static str>,
+    pub(super) between: Between,
+    /// Whether the running kernel may write a crash kernel's elfcorehdr anew.
+    pub(super) hotplug: bool,
     /// The options that only a purgatory can honour.
     pub(super) need_purgatory: Vec<&'static str>,
     pub(super) purpose: Purpose,

@@ -80,7 +80,7 @@ impl Handoff<'_> {
         let blobs = blob::all(self.told);
         let mut bytes = self.boot_params(&blobs).into_bytes().to_vec();
         bytes.extend_from_slice(self.command_line.text());
-        bytes.push(0);
+        bytes.extend((0..=self.command_line.room()).map(|_| 0));
         let mut chain =
             self.placed(&blobs).filter(|(_, blob)| blob.kind.is_some()).map(|(address, _)| address).skip(1);
         for (address, blob) in self.placed(&blobs) {
@@ -124,5 +124,5 @@ const COMMAND_LINE: u64 = SIZE as u64;
 
 /// The offset of the first byte behind the command line and its zero.
 fn behind_line(command_line: &CommandLine) -> u64 {
-    COMMAND_LINE + command_line.text().len() as u64 + 1
+    COMMAND_LINE + command_line.text().len() as u64 + command_line.room() + 1
 }

@@ -24,6 +24,8 @@ mod kernel_text;
 mod leaks;
 mod memory;
 mod numbers;
+mod pages;
+mod plain;
 mod raw;
 mod registers;
 mod unpacked;
@@ -59,11 +61,14 @@ const SCENES: &[(&str, Scene)] = &[
     ("refused-by", access::refused_by),
     ("asleep", asleep::asleep),
     ("away", asleep::away),
+    ("plain-suspends", plain::suspends),
     ("rounds", leaks::rounds),
     ("hold", leaks::hold),
     ("killed", leaks::killed),
     ("too-large", leaks::too_large),
     ("unpacked", unpacked::unpacked),
+    ("fill", pages::fill),
+    ("find", pages::find),
 ];
 
 fn main() -> ExitCode {

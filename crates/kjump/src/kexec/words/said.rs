@@ -129,9 +129,14 @@ impl Said {
             Id::Machine => load.machine = Some(value.into()),
             Id::ElfHeaders if option.long == "elf64-core-headers" => {}
             Id::ElfHeaders | Id::ReuseInitrd | Id::Xen => return Err(refused(option)),
-            Id::Serial => return port(value).map(|()| true),
-            Id::SerialBaud => return baud(value).map(|()| true),
-            Id::ResetVga | Id::ConsoleVga | Id::ConsoleSerial | Id::Hotplug | Id::PassMemmap => {}
+            Id::Serial => load.between.serial = Some(port(value)?),
+            Id::SerialBaud => load.between.baud = Some(baud(value)?),
+            Id::ResetVga => load.between.reset_vga = true,
+            Id::ConsoleVga => load.between.console_vga = true,
+            Id::ConsoleSerial => load.between.console_serial = true,
+            Id::PurgatoryPanic => load.between.pause = Some(seconds(option, value)?),
+            Id::Hotplug => load.hotplug = true,
+            Id::PassMemmap => {}
             _ => return Ok(false),
         }
         match option.id {
@@ -354,21 +359,26 @@ fn address(option: &Opt, value: &OsStr) -> Result<u64, Trouble> {
 }
 
 /// The port that `--serial` names, if it does.
-fn port(value: &OsStr) -> Result<(), Trouble> {
+fn port(value: &OsStr) -> Result<u16, Trouble> {
     let known = match value.to_str() {
-        Some("ttyS0" | "ttyS1") => true,
-        Some(text) => text.strip_prefix("0x").is_some_and(|digits| u16::from_str_radix(digits, 16).is_ok()),
-        None => false,
+        Some("ttyS0") => Some(0x3f8),
+        Some("ttyS1") => Some(0x2f8),
+        Some(text) => text.strip_prefix("0x").and_then(|digits| u16::from_str_radix(digits, 16).ok()),
+        None => None,
     };
-    let bad = || Trouble::Words(format!("Bad serial port base '{}'", value.display()));
-    known.then_some(()).ok_or_else(bad)
+    known.ok_or_else(|| Trouble::Words(format!("Bad serial port base '{}'", value.display())))
 }
 
 /// The rate that `--serial-baud` names: what the port's clock can be divided to.
-fn baud(value: &OsStr) -> Result<(), Trouble> {
+fn baud(value: &OsStr) -> Result<u64, Trouble> {
     const CLOCK: u64 = 115_200;
     let rate = value.to_str().and_then(|text| number::unsigned(text).ok());
-    let known = rate.is_some_and(|rate| (9600..=CLOCK).contains(&rate) && CLOCK.is_multiple_of(rate));
-    let bad = || Trouble::Words(format!("Bad serial port baud rate '{}'", value.display()));
-    known.then_some(()).ok_or_else(bad)
+    let known = rate.filter(|&rate| (9600..=CLOCK).contains(&rate) && CLOCK.is_multiple_of(rate));
+    known.ok_or_else(|| Trouble::Words(format!("Bad serial port baud rate '{}'", value.display())))
+}
+
+fn seconds(option: &Opt, value: &OsStr) -> Result<u64, Trouble> {
+    const DAY: u64 = 86_400;
+    let seconds = address(option, value)?;
+    if seconds <= DAY { Ok(seconds) } else { Err(bad_value(option, value)) }
 }

@@ -1,0 +1,51 @@
+//! What runs between two kernels: it checks that what was loaded is still what it was, says so on a console if it is not,
+//! and hands over.
+//!
+//! ```text
+//! kexec_load or /dev/kjump ──► image/start.S ──► image/mod.rs ──► image/start.S ──► the next kernel
+//!                              own GDT, stack    check, copy,      64-bit, 32-bit
+//!                                                command line      or real mode
+//! ```
+//!
+//! This library is what purgatory decides, tested on the host. `build.rs` compiles it again, with `image/`, as a program
+//! for a machine without an operating system: position-independent bytes, [`IMAGE`]. What purgatory is told is laid out
+//! in [`abi::purgatory`].
+#![cfg_attr(not(test), no_std)]
+#![cfg_attr(purgatory_image, no_main)]
+
+mod block;
+mod command_line;
+mod console;
+pub mod digest;
+mod sha256;
+#[cfg(target_arch = "x86_64")]
+mod sha_ni;
+mod verify;
+
+#[cfg(purgatory_image)]
+#[path = "../image/mod.rs"]
+mod image;
+
+pub use block::{Block, Region};
+pub use command_line::append_jump_back;
+pub use console::{Console, Ports, Screen};
+pub use sha256::Sha256;
+pub use verify::{Damage, verify};
+
+/// Purgatory's memory from its first byte on, as far as it is not zero. The block at its start is.
+#[cfg(not(purgatory_image))]
+pub static IMAGE: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/purgatory.bin"));
+
+#[cfg(all(test, not(purgatory_image)))]
+mod tests {
+    use super::IMAGE;
+    use abi::purgatory::{ENTRY, VARIABLES};
+
+    #[test]
+    fn the_image_is_a_block_of_zeroes_and_code() {
+        assert!(IMAGE.len() > ENTRY && IMAGE.len() <= VARIABLES, "{:#x}", IMAGE.len());
+        assert!(IMAGE[..ENTRY].iter().all(|&byte| byte == 0));
+        // cli; cld
+        assert_eq!(IMAGE[ENTRY..ENTRY + 2], [0xfa, 0xfc]);
+    }
+}

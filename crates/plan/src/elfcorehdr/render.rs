@@ -1,0 +1,114 @@
+use abi::elf_core::{self as header, program_header as program};
+
+use super::{NoteAt, RestingMemory, Stretch};
+use crate::Error;
+
+/// Most notes and stretches together: the kernel reads no number of program headers that takes more than 16 bits.
+pub const MOST_HEADERS: usize = header::MANY_PROGRAM_HEADERS as usize - 1;
+
+/// The virtual address of what has none that is known.
+const NO_ADDRESS: u64 = u64::MAX;
+
+/// Bytes of an elfcorehdr of so many notes and stretches.
+#[must_use]
+pub const fn size(notes: usize, stretches: usize) -> u64 {
+    (header::HEADER_SIZE + (notes + stretches) * program::SIZE) as u64
+}
+
+/// The bytes of an elfcorehdr, [`size`] of them. `direct_map` is where the resting kernel has all memory mapped
+/// (`PAGE_OFFSET`), for those who look for it in the headers.
+///
+/// # Errors
+/// [`Error::TooManyHeaders`].
+pub fn render(notes: &[NoteAt], memory: &RestingMemory, direct_map: Option<u64>) -> Result<Vec<u8>, Error> {
+    let count = notes.len() + memory.stretches().len();
+    if count > MOST_HEADERS {
+        return Err(Error::TooManyHeaders { count, limit: MOST_HEADERS });
+    }
+    let mut bytes = elf_header(count).to_vec();
+    bytes.extend(notes.iter().flat_map(note));
+    bytes.extend(memory.stretches().iter().flat_map(|&stretch| load(stretch, direct_map)));
+    Ok(bytes)
+}
+
+fn elf_header(count: usize) -> [u8; header::HEADER_SIZE] {
+    let short = |number| u16::try_from(number).unwrap_or(header::MANY_PROGRAM_HEADERS);
+    let mut bytes = [0; header::HEADER_SIZE];
+    for (place, byte) in bytes.iter_mut().zip(header::IDENT) {
+        *place = byte;
+    }
+    let written = header::TYPE.write(&mut bytes, header::TYPE_CORE)
+        && header::MACHINE.write(&mut bytes, header::MACHINE_X86_64)
+        && header::VERSION.write(&mut bytes, 1)
+        && header::PROGRAM_HEADERS.write(&mut bytes, header::HEADER_SIZE as u64)
+        && header::OWN_SIZE.write(&mut bytes, short(header::HEADER_SIZE))
+        && header::PROGRAM_HEADER_SIZE_FIELD.write(&mut bytes, short(program::SIZE))
+        && header::PROGRAM_HEADER_COUNT.write(&mut bytes, short(count));
+    debug_assert!(written, "abi asserts that every field lies in the header");
+    bytes
+}
+
+/// The kernel takes the bytes from the offset, and finds the notes' end by itself.
+fn note(note: &NoteAt) -> [u8; program::SIZE] {
+    program_header(program::NOTE, note.address, 0, note.address, note.size)
+}
+
+fn load(stretch: Stretch, direct_map: Option<u64>) -> [u8; program::SIZE] {
+    let virt = direct_map.map_or(NO_ADDRESS, |map| map.wrapping_add(stretch.start));
+    program_header(program::LOAD, stretch.at, virt, stretch.start, stretch.size)
+}
+
+fn program_header(kind: u32, offset: u64, virt: u64, phys: u64, size: u64) -> [u8; program::SIZE] {
+    let mut bytes = [0; program::SIZE];
+    let written = program::KIND.write(&mut bytes, kind)
+        && program::OFFSET.write(&mut bytes, offset)
+        && program::VIRTUAL.write(&mut bytes, virt)
+        && program::PHYSICAL.write(&mut bytes, phys)
+        && program::FILE_SIZE.write(&mut bytes, size)
+        && program::MEMORY_SIZE.write(&mut bytes, size);
+    debug_assert!(written, "abi asserts that every field lies in a program header");
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Change;
+    use super::*;
+
+    #[test]
+    fn the_header_has_a_program_header_for_every_note_and_stretch() {
+        let memory = RestingMemory::in_place(std::iter::once(0x1000..0x5000))
+            .with(&[Change::moved(0x2000..0x3000, 0x9000)]);
+        let notes = [NoteAt { address: 0x7010, size: 0x200 }];
+        let bytes = render(&notes, &memory, Some(0xffff_8880_0000_0000)).unwrap();
+        assert_eq!(bytes.len() as u64, size(1, 3));
+        assert_eq!(&bytes[..20], b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0");
+        assert_eq!(header::PROGRAM_HEADER_COUNT.read(&bytes), Some(4));
+        let fields = |number: usize| {
+            let bytes = &bytes[header::HEADER_SIZE + number * program::SIZE..];
+            let field = |field: abi::Field<u64>| field.read(bytes).unwrap();
+            assert_eq!(field(program::FILE_SIZE), field(program::MEMORY_SIZE));
+            let kind = program::KIND.read(bytes).unwrap();
+            (
+                kind,
+                field(program::OFFSET),
+                field(program::VIRTUAL),
+                field(program::PHYSICAL),
+                field(program::FILE_SIZE),
+            )
+        };
+        assert_eq!(fields(0), (4, 0x7010, 0, 0x7010, 0x200));
+        assert_eq!(fields(1), (1, 0x1000, 0xffff_8880_0000_1000, 0x1000, 0x1000));
+        assert_eq!(fields(2), (1, 0x9000, 0xffff_8880_0000_2000, 0x2000, 0x1000));
+        assert_eq!(fields(3), (1, 0x3000, 0xffff_8880_0000_3000, 0x3000, 0x2000));
+    }
+
+    #[test]
+    fn more_headers_than_the_kernel_reads_are_refused() {
+        let memory =
+            |count: u64| RestingMemory::in_place((0..count).map(|page| page * 8192..page * 8192 + 4096));
+        assert_eq!(render(&[], &memory(65534), None).unwrap().len() as u64, size(0, 65534));
+        let text = "65535 notes and pieces of memory for an elfcorehdr, 65534 at most";
+        assert_eq!(render(&[], &memory(65535), None).unwrap_err().to_string(), text);
+    }
+}

@@ -1,0 +1,205 @@
+use std::ops::Range;
+
+/// Neighbouring bytes of the resting kernel's memory, and where they are while the other kernel runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stretch {
+    /// Physical address of the first byte, as the resting kernel has it.
+    pub start: u64,
+    /// Bytes; at least one.
+    pub size: u64,
+    /// Physical address of the first byte while the other kernel runs.
+    pub at: u64,
+}
+
+impl Stretch {
+    const fn end(self) -> u64 {
+        self.start + self.size
+    }
+
+    /// The part of it that starts and ends there.
+    const fn part(self, start: u64, end: u64) -> Option<Self> {
+        if start >= end {
+            return None;
+        }
+        Some(Self { start, size: end - start, at: self.at.wrapping_add(start - self.start) })
+    }
+}
+
+/// Something that is not in place.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    range: Range<u64>,
+    to: Option<u64>,
+}
+
+impl Change {
+    /// These bytes of memory wait at another address.
+    #[must_use]
+    pub const fn moved(range: Range<u64>, to: u64) -> Self {
+        Self { range, to: Some(to) }
+    }
+
+    /// These bytes of memory are nobody's.
+    #[must_use]
+    pub const fn gone(range: Range<u64>) -> Self {
+        Self { range, to: None }
+    }
+}
+
+/// The memory of a kernel that rests, and where each byte of it is: stretches by rising address, none overlapping.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RestingMemory {
+    stretches: Vec<Stretch>,
+}
+
+impl RestingMemory {
+    /// All bytes of these ranges are where they were. The ranges come in any order; what several have counts once.
+    #[must_use]
+    pub fn in_place(ranges: impl IntoIterator<Item = Range<u64>>) -> Self {
+        let mut ranges: Vec<_> = ranges.into_iter().filter(|range| !range.is_empty()).collect();
+        ranges.sort_by_key(|range| range.start);
+        let mut memory = Self::default();
+        let mut told = 0;
+        for range in ranges {
+            let start = range.start.max(told);
+            told = told.max(range.end);
+            memory.extend(Stretch { start, size: 0, at: start }.part(start, range.end));
+        }
+        memory
+    }
+
+    /// The same memory, some of it changed. Changes come in any order; where two overlap, the one that starts first
+    /// counts. What they say of other than this memory says nothing. O(n log n).
+    #[must_use]
+    pub fn with(self, changes: &[Change]) -> Self {
+        let mut changes: Vec<_> = changes.iter().filter(|change| !change.range.is_empty()).collect();
+        changes.sort_by_key(|change| change.range.start);
+        let mut memory = Self::default();
+        let mut rest = changes.as_slice();
+        for stretch in self.stretches {
+            let mut free = stretch.start;
+            while let [change, others @ ..] = rest {
+                if change.range.start >= stretch.end() {
+                    break;
+                }
+                let start = change.range.start.max(free);
+                let end = change.range.end.min(stretch.end());
+                if start < end {
+                    memory.extend(stretch.part(free, start));
+                    memory.extend(change.to.and_then(|to| {
+                        let whole = Stretch { start: change.range.start, size: 0, at: to };
+                        whole.part(start, end)
+                    }));
+                    free = end;
+                }
+                if change.range.end > stretch.end() {
+                    break;
+                }
+                rest = others;
+            }
+            memory.extend(stretch.part(free, stretch.end()));
+        }
+        memory
+    }
+
+    /// The stretches: as few as can say it.
+    #[must_use]
+    pub fn stretches(&self) -> &[Stretch] {
+        &self.stretches
+    }
+
+    /// Where a byte of this memory is.
+    #[must_use]
+    pub fn find(&self, address: u64) -> Option<u64> {
+        let behind = self.stretches.partition_point(|stretch| stretch.start <= address);
+        let stretch = self.stretches.get(behind.checked_sub(1)?)?;
+        (address < stretch.end()).then(|| stretch.at.wrapping_add(address - stretch.start))
+    }
+
+    /// Bytes of all stretches.
+    #[must_use]
+    pub fn bytes(&self) -> u64 {
+        self.stretches.iter().map(|stretch| stretch.size).sum()
+    }
+
+    /// Adds the next stretch, joined to the one before it where that says the same.
+    fn extend(&mut self, next: Option<Stretch>) {
+        let Some(next) = next else { return };
+        match self.stretches.last_mut() {
+            Some(last) if last.end() == next.start && last.at.wrapping_add(last.size) == next.at => {
+                last.size += next.size;
+            }
+            _ => self.stretches.push(next),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn stretches(memory: &RestingMemory) -> Vec<(u64, u64, u64)> {
+        memory.stretches().iter().map(|it| (it.start, it.end(), it.at)).collect()
+    }
+
+    #[test]
+    fn a_crash_kernel_sees_all_but_its_own_memory_and_the_first_640_kib_in_their_copy() {
+        let ram = [0x10_0000..0x4000_0000, 0x1000..0x9_fc00];
+        let changes = [Change::gone(0x2000_0000..0x3000_0000), Change::moved(0..0xa_0000, 0x2fff_0000)];
+        let memory = RestingMemory::in_place(ram).with(&changes);
+        assert_eq!(
+            stretches(&memory),
+            [
+                (0x1000, 0x9_fc00, 0x2fff_1000),
+                (0x10_0000, 0x2000_0000, 0x10_0000),
+                (0x3000_0000, 0x4000_0000, 0x3000_0000),
+            ]
+        );
+        assert_eq!(
+            [0x1234, 0xa_0000, 0x2000_0000].map(|byte| memory.find(byte)),
+            [Some(0x2fff_1234), None, None]
+        );
+    }
+
+    #[test]
+    fn neighbours_that_wait_as_neighbours_are_one_stretch() {
+        let moved = |page: u64, to: u64| Change::moved(page << 12..(page + 1) << 12, to << 12);
+        let memory = RestingMemory::in_place(std::iter::once(0..0x8000)).with(&[
+            moved(3, 0x21),
+            moved(2, 0x20),
+            moved(5, 5),
+        ]);
+        assert_eq!(
+            stretches(&memory),
+            [(0, 0x2000, 0), (0x2000, 0x4000, 0x2_0000), (0x4000, 0x8000, 0x4000)]
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn every_byte_is_where_the_changes_say(
+            ram in prop::collection::vec((0_u64..60, 1_u64..20), 0..5),
+            changes in prop::collection::vec((0_u64..80, 0_u64..20, prop::option::of(100_u64..200)), 0..8),
+        ) {
+            let ram: Vec<_> = ram.into_iter().map(|(start, size)| start..start + size).collect();
+            let mut changes: Vec<_> = changes.into_iter().map(|(start, size, to)| {
+                Change { range: start..start + size, to }
+            }).collect();
+            let memory = RestingMemory::in_place(ram.clone()).with(&changes);
+            changes.sort_by_key(|change| change.range.start);
+            for byte in 0..120 {
+                let change = changes.iter().find(|change| change.range.contains(&byte));
+                let wanted = match change {
+                    _ if !ram.iter().any(|range| range.contains(&byte)) => None,
+                    None => Some(byte),
+                    Some(change) => change.to.map(|to| to + byte - change.range.start),
+                };
+                prop_assert_eq!(memory.find(byte), wanted, "byte {}", byte);
+            }
+            let apart = |pair: &[Stretch]| pair[0].end() < pair[1].start
+                || pair[0].end() == pair[1].start && pair[0].at + pair[0].size != pair[1].at;
+            prop_assert!(memory.stretches().windows(2).all(apart));
+        }
+    }
+}

@@ -1,0 +1,97 @@
+//! A kernel that takes over when the running one crashes: what it keeps of the other's memory.
+//!
+//! ```text
+//! crash kernel's memory, as the running kernel reserved it
+//!   ...    the kernel, its initrd and all it is told, as anywhere
+//!   kept   elfcorehdr, then the copy of the first 640 KiB, which the kernel needs for itself: no RAM to it
+//! ```
+
+use std::borrow::Cow;
+
+use phys::{PhysRange, RangeSet};
+
+use crate::elfcorehdr::{self, Change, NoteAt, RestingMemory};
+use crate::{Demand, Error, Machine, Part, Search, Segment, place};
+
+/// What a PC keeps for software below 1 MiB: starting other CPUs needs it.
+const LOW: u64 = 0xa_0000;
+
+/// What a crash kernel finds of the kernel before it.
+pub(super) struct Kept {
+    elfcorehdr: Vec<u8>,
+    range: PhysRange,
+    /// Bytes for the elfcorehdr; the copy of low memory follows.
+    header_room: u64,
+    /// Whether the running kernel writes the elfcorehdr anew when CPUs or memory come and go.
+    is_updated: bool,
+}
+
+impl Kept {
+    /// Finds a place for it at the top of the crash kernel's memory.
+    pub(super) fn new(machine: &Machine, update_size: Option<u64>) -> Result<Self, Error> {
+        let main = main_range(machine)?;
+        let notes: Vec<NoteAt> = machine.cpu_notes.iter().copied().chain(machine.vmcoreinfo).collect();
+        let memory = |copy: u64| resting(machine, copy);
+        let least = elfcorehdr::size(notes.len(), memory(0).stretches().len());
+        let header_room = update_size.unwrap_or(0).max(least).next_multiple_of(phys::PAGE_SIZE);
+        let demand = Demand {
+            name: "the elfcorehdr and a copy of low memory",
+            size: header_room + LOW,
+            align: 1,
+            windows: vec![(main.start().get(), main.end() - 1)],
+            search: Search::TopDown,
+        };
+        let range = place(&[demand], &[main])?.first().copied().ok_or(Error::NoCrashMemory)?;
+        let elfcorehdr = elfcorehdr::render(&notes, &memory(range.start().get() + header_room), None)?;
+        Ok(Self { elfcorehdr, range, header_room, is_updated: update_size.is_some() })
+    }
+
+    pub(super) const fn range(&self) -> PhysRange {
+        self.range
+    }
+
+    const fn copy_at(&self) -> u64 {
+        self.range.start().get() + self.header_room
+    }
+
+    /// What purgatory copies: from, to, bytes.
+    pub(super) const fn copy(&self) -> (u64, u64, u64) {
+        (0, self.copy_at(), LOW)
+    }
+
+    /// What the kernel's command line says of it, as kexec-tools writes it.
+    pub(super) fn words(&self) -> String {
+        format!(" elfcorehdr={}K", self.range.start().get() / 1024)
+    }
+
+    /// The elfcorehdr, and whether purgatory may check it.
+    pub(super) fn segment(&self) -> Option<(Segment<'static>, bool)> {
+        let range = PhysRange::from_bytes(self.range.start().get(), self.header_room).ok()?;
+        let bytes = Cow::Owned(self.elfcorehdr.clone());
+        Some((Segment { name: "elfcorehdr", range, bytes }, !self.is_updated))
+    }
+
+    pub(super) fn parts(&self) -> [Part; 1] {
+        [Part { name: "copy of low memory", address: self.copy_at(), size: LOW }]
+    }
+}
+
+/// Where a crash kernel is loaded: the highest of what is reserved. What lies below 4 GiB then is for devices.
+pub(super) fn main_range(machine: &Machine) -> Result<PhysRange, Error> {
+    machine.crash.iter().copied().max_by_key(|range| range.start()).ok_or(Error::NoCrashMemory)
+}
+
+/// The crash kernel's RAM: what is reserved, but for what is kept.
+pub(super) fn own_ram(machine: &Machine, kept: PhysRange) -> Vec<PhysRange> {
+    let mut ranges = machine.crash.clone();
+    let kept = [kept];
+    RangeSet::sort(&mut ranges).ranges().iter().flat_map(|&range| super::gaps(range, &kept)).collect()
+}
+
+/// The running kernel's memory as the crash kernel finds it.
+fn resting(machine: &Machine, copy: u64) -> RestingMemory {
+    let mut changes = vec![Change::moved(0..LOW, copy)];
+    changes.extend(machine.crash.iter().map(|range| Change::gone(range.start().get()..range.end())));
+    let ram = machine.ram.iter().map(|range| range.start().get()..range.end());
+    RestingMemory::in_place(ram).with(&changes)
+}

@@ -1,0 +1,163 @@
+//! What runs between the running kernel and the one that is loaded, with what it is told. The layout is
+//! [`abi::purgatory`]'s; the code is handed in. It lies below 4 GiB for a goal in 32-bit mode, below 1 MiB for one in real
+//! mode.
+
+use std::borrow::Cow;
+
+use abi::Field;
+use abi::purgatory::{
+    COMMAND_LINE_END, COMMAND_LINE_ROOM, COPY_FROM, COPY_SIZE, COPY_TO, ENTRY, FLAGS, GOAL, LAST_PAGE,
+    LOW_PAGE, MAGIC, MAGIC_NUMBER, MEMORY, MODE, PAUSE, REGION_COUNT, REGIONS, REGIONS_MAX, SEGMENTS,
+    SERIAL_BAUD, SERIAL_PORT, VARIABLES, flag, mode, region, register_field,
+};
+use phys::PhysRange;
+
+use crate::{CpuMode, Error, Goal, Segment};
+
+/// The name of its segment.
+pub(crate) const NAME: &str = "purgatory";
+/// Bytes of its memory.
+pub(crate) const SIZE: u64 = MEMORY as u64;
+
+/// Purgatory, and how it is to do its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Purgatory<'a> {
+    /// Its memory from the first byte on, as far as it is not zero.
+    pub image: &'a [u8],
+    /// Whether it checks the digest over all that is loaded.
+    pub check: bool,
+    /// The port and the speed in baud of the serial port for its messages; 0 baud leaves the port as it is.
+    pub serial: Option<(u16, u64)>,
+    /// Whether its messages go to the screen.
+    pub vga: bool,
+    /// Whether the screen is put into text mode first.
+    pub reset_vga: bool,
+    /// Seconds from a message that all is lost to the machine's reset.
+    pub pause: u64,
+}
+
+/// What purgatory does besides checking and handing over.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Besides {
+    /// Address behind a command line, and bytes of room there: whoever entered purgatory comes back, and the kernel is
+    /// told where to go for that.
+    pub(crate) way_back: Option<(u64, u64)>,
+    /// Memory that is copied before: from, to, bytes.
+    pub(crate) copy: Option<(u64, u64, u64)>,
+}
+
+impl<'a> Purgatory<'a> {
+    /// Its entry point in a place.
+    pub(crate) const fn entry(place: PhysRange) -> u64 {
+        place.start().get() + ENTRY as u64
+    }
+
+    /// Its segment, which checks these others and then hands over. The digest is not in it yet:
+    /// [`LoadPlan::seal`](crate::LoadPlan::seal).
+    ///
+    /// # Errors
+    /// [`Error::TooManyRegions`].
+    pub(crate) fn segment(
+        &self,
+        place: PhysRange,
+        goal: &Goal,
+        besides: &Besides,
+        checked: &[Segment<'_>],
+    ) -> Result<Segment<'a>, Error> {
+        let mut bytes = vec![0; ENTRY];
+        let mut block = Block(&mut bytes);
+        block.put(MAGIC, MAGIC_NUMBER);
+        block.put(FLAGS, self.flags(besides));
+        let (port, baud) = self.serial.unwrap_or_default();
+        block.put(SERIAL_PORT, port.into());
+        block.put(SERIAL_BAUD, baud);
+        block.put(PAUSE, self.pause);
+        block.goal(goal, place);
+        block.besides(besides);
+        let code = self.image.get(ENTRY..).unwrap_or_default();
+        let own = (Self::entry(place), code.len() as u64, (VARIABLES - ENTRY - code.len()) as u64);
+        let others = checked.iter().filter(|segment| !segment.bytes.is_empty()).map(|segment| {
+            let bytes = segment.bytes.len() as u64;
+            (segment.range.start().get(), bytes, segment.range.bytes() - bytes)
+        });
+        block.regions(&others.chain([own]).collect::<Vec<_>>())?;
+        bytes.extend_from_slice(code);
+        Ok(Segment { name: NAME, range: place, bytes: Cow::Owned(bytes) })
+    }
+
+    const fn flags(&self, besides: &Besides) -> u64 {
+        let mut flags = 0;
+        let switches = [
+            (self.check, flag::CHECK),
+            (besides.way_back.is_some(), flag::COMES_BACK),
+            (self.serial.is_some(), flag::CONSOLE_SERIAL),
+            (self.vga, flag::CONSOLE_VGA),
+            (self.reset_vga, flag::RESET_VGA),
+        ];
+        let mut rest = switches.as_slice();
+        while let [(on, bit), others @ ..] = rest {
+            flags |= if *on { *bit } else { 0 };
+            rest = others;
+        }
+        flags
+    }
+}
+
+/// The block while it is written.
+struct Block<'b>(&'b mut [u8]);
+
+impl Block<'_> {
+    fn put(&mut self, field: Field<u64>, number: u64) {
+        let written = field.write(self.0, number);
+        debug_assert!(written, "abi asserts that every field lies in the block");
+    }
+
+    fn goal(&mut self, goal: &Goal, place: PhysRange) {
+        let mode = match goal.mode {
+            CpuMode::Long => mode::LONG,
+            CpuMode::Protected => mode::PROTECTED,
+            CpuMode::Real => mode::REAL,
+        };
+        self.put(MODE, mode);
+        self.put(GOAL, goal.address);
+        for (number, &value) in goal.registers.iter().enumerate() {
+            self.put(register_field(number), value);
+        }
+        let segment = u64::from(goal.segment);
+        self.put(SEGMENTS, segment << 16 | segment);
+        self.put(LOW_PAGE, place.start().get() + LAST_PAGE as u64);
+    }
+
+    fn besides(&mut self, besides: &Besides) {
+        let (end, room) = besides.way_back.unwrap_or_default();
+        self.put(COMMAND_LINE_END, end);
+        self.put(COMMAND_LINE_ROOM, room);
+        let (from, to, size) = besides.copy.unwrap_or_default();
+        self.put(COPY_FROM, from);
+        self.put(COPY_TO, to);
+        self.put(COPY_SIZE, size);
+    }
+
+    fn regions(&mut self, regions: &[(u64, u64, u64)]) -> Result<(), Error> {
+        if regions.len() > REGIONS_MAX {
+            return Err(Error::TooManyRegions { count: regions.len(), limit: REGIONS_MAX });
+        }
+        self.put(REGION_COUNT, regions.len() as u64);
+        let table = self.0.get_mut(REGIONS..).unwrap_or_default();
+        for (entry, &(start, bytes, zeroes)) in table.chunks_exact_mut(region::SIZE).zip(regions) {
+            let written = region::START.write(entry, start)
+                && region::BYTES.write(entry, bytes)
+                && region::ZEROES.write(entry, zeroes);
+            debug_assert!(written, "abi asserts that every field lies in an entry");
+        }
+        Ok(())
+    }
+}
+
+/// The regions of a block: where each starts, and how many bytes the digest is over.
+pub(crate) fn regions(block: &[u8]) -> Vec<(u64, u64)> {
+    let count = REGION_COUNT.read(block).unwrap_or(0).min(REGIONS_MAX as u64);
+    let table = block.get(REGIONS..ENTRY).unwrap_or_default().chunks_exact(region::SIZE);
+    let entries = table.zip(0..count);
+    entries.filter_map(|(entry, _)| Some((region::START.read(entry)?, region::BYTES.read(entry)?))).collect()
+}

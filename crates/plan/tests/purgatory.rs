@@ -1,0 +1,257 @@
+//! Plans with purgatory, read as purgatory reads them.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on has failed"
+)]
+
+use abi::purgatory::{
+    COMMAND_LINE_END, COMMAND_LINE_ROOM, COPY_FROM, COPY_SIZE, COPY_TO, ENTRY, GOAL, KEY_SIZE, MODE, PAUSE,
+    flag, mode, register, register_field,
+};
+use abi::setup_header::{self as header, load_flag, xload_flag};
+use kernel_file::BzImage;
+use phys::PhysRange;
+use plan::elfcorehdr::NoteAt;
+use plan::linux::{Home, Initrd, Kernel, Request, plan};
+use plan::purgatory::Purgatory;
+use plan::{Door, Error, LoadPlan, Machine, MemoryKind, MemoryRange};
+use proptest::prelude::*;
+use purgatory::digest::{Digest, PAGE, Schedule};
+use purgatory::{Block, Damage, append_jump_back, verify};
+
+const MIB: u64 = 1 << 20;
+const KERNEL_SIZE: usize = 70_000;
+
+/// A kernel of some pages that needs 2 MiB.
+fn kernel_file() -> Vec<u8> {
+    let mut file = vec![0x90; 0x400 + KERNEL_SIZE];
+    file[..0x400].fill(0);
+    let written = [
+        header::SETUP_SECTS.write(&mut file, 1),
+        header::BOOT_FLAG.write(&mut file, header::BOOT_FLAG_MAGIC),
+        header::END_HINT.write(&mut file, 0x6a),
+        header::HEADER.write(&mut file, header::HEADER_MAGIC),
+        header::VERSION.write(&mut file, 0x20f),
+        header::LOADFLAGS.write(&mut file, load_flag::LOADED_HIGH),
+        header::KERNEL_ALIGNMENT.write(&mut file, 0x20_0000),
+        header::RELOCATABLE_KERNEL.write(&mut file, 1),
+        header::XLOADFLAGS.write(&mut file, xload_flag::KERNEL_64 | xload_flag::CAN_BE_LOADED_ABOVE_4G),
+        header::CMDLINE_SIZE.write(&mut file, 2047),
+        header::PREF_ADDRESS.write(&mut file, 0x100_0000),
+        header::INIT_SIZE.write(&mut file, 2 << 20),
+    ];
+    assert!(written.iter().all(|&written| written));
+    file
+}
+
+fn pages(start: u64, end: u64) -> PhysRange {
+    PhysRange::from_bytes(start, end - start).unwrap()
+}
+
+/// 1 GiB, of which 128 MiB are kept for a crash kernel.
+fn machine() -> Machine {
+    let told = |first, last, kind| MemoryRange::new(first, last, kind).unwrap();
+    Machine {
+        ram: vec![pages(0x1000, 0x9_f000), pages(MIB, 1024 * MIB)],
+        firmware: vec![
+            told(0, 0x9_fbff, MemoryKind::Ram),
+            told(0x9_fc00, 0x9_ffff, MemoryKind::Reserved),
+            told(MIB, 1024 * MIB - 1, MemoryKind::Ram),
+        ],
+        vmcoreinfo: Some(NoteAt { address: 0x4af_a000, size: 0x1024 }),
+        cpu_notes: vec![NoteAt { address: 0x3f41_b600, size: 368 }],
+        crash: vec![pages(768 * MIB, 896 * MIB)],
+        ..Machine::default()
+    }
+}
+
+const QUIET: Purgatory<'static> =
+    Purgatory { image: purgatory::IMAGE, check: true, serial: None, vga: false, reset_vga: false, pause: 10 };
+
+fn request<'a>(kernel: &'a [u8], initrd: &'a [u8], home: Home) -> Request<'a> {
+    Request {
+        kernel: Kernel::BzImage(BzImage::parse(kernel).unwrap()),
+        initrds: vec![Initrd { name: "initrd.img", bytes: initrd }],
+        command_line: b"console=ttyS0".to_vec(),
+        home,
+        door: Door::Purgatory(QUIET),
+        mode: None,
+        no_efi: false,
+        seed: None,
+        device_tree: None,
+    }
+}
+
+/// As a tool does it.
+fn seal(plan: &mut LoadPlan<'_>, key: [u8; KEY_SIZE]) {
+    let sealed = plan.seal(&key, |told, regions| {
+        let schedule = Schedule::new(&key);
+        let mut digest = Digest::new();
+        told.into_iter().for_each(|part| digest.describe(part));
+        for page in regions.iter().flat_map(|bytes| bytes.chunks(PAGE)) {
+            digest.tags(&[schedule.tag(page)]);
+        }
+        digest.finish()
+    });
+    assert!(sealed);
+}
+
+/// What a plan puts into memory, segment by segment.
+struct Memory(Vec<(u64, Vec<u8>)>);
+
+impl Memory {
+    fn of(plan: &LoadPlan<'_>) -> Self {
+        let segment = |segment: &plan::Segment<'_>| {
+            let mut bytes = segment.bytes.to_vec();
+            bytes.resize(segment.range.bytes() as usize, 0);
+            (segment.range.start().get(), bytes)
+        };
+        Self(plan.segments().iter().map(segment).collect())
+    }
+
+    fn at(&self, start: u64, size: u64) -> &[u8] {
+        let holds =
+            |(first, bytes): &&(u64, Vec<u8>)| *first <= start && start + size <= first + bytes.len() as u64;
+        let (first, bytes) = self.0.iter().find(holds).expect("the address is loaded");
+        &bytes[(start - first) as usize..][..size as usize]
+    }
+
+    fn block(&self, plan: &LoadPlan<'_>) -> [u8; ENTRY] {
+        let start = plan.entry().address.get() - ENTRY as u64;
+        self.at(start, ENTRY as u64).try_into().unwrap()
+    }
+
+    fn check(&self, plan: &LoadPlan<'_>) -> Result<(), Damage> {
+        verify(&Block::new(&self.block(plan)).unwrap(), |start, size| self.at(start, size))
+    }
+}
+
+#[test]
+fn purgatory_finds_what_was_planned_and_is_told_where_to_go() {
+    let (kernel, initrd) = (kernel_file(), vec![0x5a; 12_345]);
+    let mut plan = plan(&request(&kernel, &initrd, Home::ANYWHERE), &machine()).unwrap();
+    seal(&mut plan, [3; 32]);
+    let memory = Memory::of(&plan);
+    assert_eq!(memory.check(&plan), Ok(()));
+    let bytes = memory.block(&plan);
+    let block = Block::new(&bytes).unwrap();
+    assert!(block.has(flag::CHECK) && !block.has(flag::COMES_BACK));
+    assert_eq!((block.get(MODE), block.get(PAUSE), block.get(COPY_SIZE)), (mode::LONG, 10, 0));
+    assert_eq!(memory.at(block.get(GOAL), 4), [0x90; 4]);
+    let params = block.get(register_field(register::RSI));
+    assert_eq!(header::HEADER.read(memory.at(params, 4096)), Some(header::HEADER_MAGIC));
+    let covered: u64 = block.regions().map(|region| region.bytes).sum();
+    assert!(covered > KERNEL_SIZE as u64 + 12_345);
+    // Its own page and variables are all that is neither checked nor zero.
+    let all: u64 = block.regions().map(|region| region.bytes + region.zeroes).sum();
+    assert_eq!(plan.bytes() - all, 0x1000 + 0x8000);
+}
+
+#[test]
+fn another_key_makes_another_digest() {
+    let (kernel, initrd) = (kernel_file(), vec![1]);
+    let digests = [1, 2].map(|key| {
+        let mut plan = plan(&request(&kernel, &initrd, Home::ANYWHERE), &machine()).unwrap();
+        seal(&mut plan, [key; 32]);
+        let bytes = Memory::of(&plan).block(&plan);
+        *Block::new(&bytes).unwrap().digest()
+    });
+    assert_ne!(digests[0], digests[1]);
+}
+
+#[test]
+fn a_peer_is_told_its_way_back_where_its_command_line_ends() {
+    let (kernel, initrd) = (kernel_file(), vec![1]);
+    let home = Home::Beside { window: pages(256 * MIB, 320 * MIB), view: None };
+    let mut plan = plan(&request(&kernel, &initrd, home), &machine()).unwrap();
+    seal(&mut plan, [0; 32]);
+    let mut memory = Memory::of(&plan);
+    let bytes = memory.block(&plan);
+    let block = Block::new(&bytes).unwrap();
+    assert!(block.has(flag::COMES_BACK));
+    assert_eq!(plan.jump_back(), None);
+    let (end, room) = (block.get(COMMAND_LINE_END), block.get(COMMAND_LINE_ROOM));
+    assert_eq!(memory.at(end - 5, 6), b"ttyS0\0");
+    let (first, bytes) =
+        memory.0.iter_mut().find(|(first, bytes)| *first <= end && end < first + bytes.len() as u64).unwrap();
+    let offset = (end - *first) as usize;
+    assert!(append_jump_back(&mut bytes[offset..offset + room as usize], 0x1234_5678_9abc));
+    let line = &bytes[offset - b"console=ttyS0".len()..];
+    assert!(line.starts_with(b"console=ttyS0 kexec_jump_back_entry=0x0000123456789abc\0"));
+}
+
+#[test]
+fn a_crash_kernel_is_planned_in_its_memory_alone() {
+    let (kernel, initrd) = (kernel_file(), vec![0x5a; 12_345]);
+    let mut plan = plan(&request(&kernel, &initrd, Home::Crash { update_size: None }), &machine()).unwrap();
+    insta::assert_snapshot!(plan);
+    seal(&mut plan, [3; 32]);
+    let memory = Memory::of(&plan);
+    assert_eq!(memory.check(&plan), Ok(()));
+    let bytes = memory.block(&plan);
+    let block = Block::new(&bytes).unwrap();
+    let copy = (block.get(COPY_FROM), block.get(COPY_TO), block.get(COPY_SIZE));
+    let told = String::from_utf8(plan.command_line().to_vec()).unwrap();
+    let header: u64 = told.split_once("elfcorehdr=").unwrap().1.trim_end_matches('K').parse().unwrap();
+    assert_eq!(copy, (0, header * 1024 + 4096, 640 * 1024));
+    assert_eq!(&memory.at(header * 1024, 4096)[..4], b"\x7fELF");
+    let kept = pages(header * 1024, header * 1024 + 4096 + 640 * 1024);
+    let ram = plan.memory().iter().filter(|range| range.kind() == MemoryKind::Ram);
+    assert!(ram.filter_map(|range| range.pages()).all(|range| range.intersection(kept).is_none()));
+}
+
+#[test]
+fn an_elfcorehdr_that_is_written_anew_has_its_room_and_is_not_checked() {
+    let (kernel, initrd) = (kernel_file(), vec![1]);
+    let home = Home::Crash { update_size: Some(0x5001) };
+    let mut plan = plan(&request(&kernel, &initrd, home), &machine()).unwrap();
+    seal(&mut plan, [3; 32]);
+    let header = plan.segments().iter().find(|segment| segment.name == "elfcorehdr").unwrap().range;
+    assert_eq!(header.bytes(), 0x6000);
+    let mut memory = Memory::of(&plan);
+    let segment = memory.0.iter_mut().find(|(start, _)| *start == header.start().get()).unwrap();
+    segment.1.fill(0xee);
+    assert_eq!(memory.check(&plan), Ok(()));
+}
+
+#[test]
+fn without_memory_for_it_or_a_purgatory_there_is_no_crash_kernel() {
+    let (kernel, initrd) = (kernel_file(), vec![1]);
+    let crash = Home::Crash { update_size: None };
+    let none = Machine { crash: Vec::new(), ..machine() };
+    assert_eq!(plan(&request(&kernel, &initrd, crash), &none), Err(Error::NoCrashMemory));
+    let bare = Request { door: Door::Trampoline, ..request(&kernel, &initrd, crash) };
+    assert_eq!(plan(&bare, &machine()), Err(Error::NoPurgatory));
+    let small = Machine { crash: vec![pages(768 * MIB, 769 * MIB)], ..machine() };
+    let error = plan(&request(&kernel, &initrd, crash), &small).unwrap_err();
+    assert!(error.to_string().starts_with("no room for kernel: 2 MiB"), "{error}");
+}
+
+proptest! {
+    #[test]
+    fn any_changed_bit_of_what_is_loaded_is_found(place: prop::sample::Index, bit in 0..8_u8) {
+        let (kernel, initrd) = (kernel_file(), vec![0x5a; 12_345]);
+        let mut plan = plan(&request(&kernel, &initrd, Home::ANYWHERE), &machine()).unwrap();
+        seal(&mut plan, [9; 32]);
+        let mut memory = Memory::of(&plan);
+        let block = memory.block(&plan);
+        let regions: Vec<_> = Block::new(&block).unwrap().regions().collect();
+        let all: u64 = regions.iter().map(|region| region.bytes + region.zeroes).sum();
+        let mut place = place.index(all as usize) as u64;
+        let mut regions = regions.into_iter();
+        let region = loop {
+            let region = regions.next().unwrap();
+            if place < region.bytes + region.zeroes {
+                break region;
+            }
+            place -= region.bytes + region.zeroes;
+        };
+        let address = region.start + place;
+        let (first, bytes) = memory.0.iter_mut()
+            .find(|(first, bytes)| *first <= address && address < first + bytes.len() as u64).unwrap();
+        bytes[(address - *first) as usize] ^= 1 << bit;
+        prop_assert!(memory.check(&plan).is_err());
+    }
+}

@@ -1,0 +1,90 @@
+//! A kernel crashes, and another that was loaded for that takes over.
+
+use lab::story::{EVERY, Story, vm};
+use lab::{Error, Job, Result, Vm};
+
+pub(crate) const STORIES: &[Story] = &[
+    Story::new("a_crash_ends_in_the_crash_kernel", EVERY, a_crash_ends_in_the_crash_kernel),
+    Story::new("a_crash_kernel_is_loaded_by_its_file_too", EVERY, a_crash_kernel_is_loaded_by_its_file_too)
+        .long(),
+    Story::new("a_damaged_crash_kernel_is_not_entered", &["6.1"], a_damaged_crash_kernel_is_not_entered),
+    Story::new("a_crash_kernel_is_taken_away", &["6.1"], a_crash_kernel_is_taken_away),
+];
+
+/// What the first kernel says before it ends is found in its memory by the one that follows.
+const SAYS: &str = "the kernel before says";
+
+fn crashing(on: &str) -> Vm {
+    vm(on).smp(2).mem(640).append("crashkernel=192M nokaslr")
+}
+
+/// Loads in one way, says something and crashes; the crash kernel reads it.
+fn crash(on: &str, load: &str) -> Result<()> {
+    let find = format!(
+        "set -e
+        kjump dump info /proc/vmcore
+        id=$(sed 's/.*id=\\([^ ]*\\).*/\\1/' /proc/cmdline)
+        head -c 100M /proc/vmcore | tr '\\0' '\\n' | grep -q \"{SAYS} $id\"
+        echo found what it said
+        nproc"
+    );
+    let job = format!(
+        "set -e
+        id=$(cat /proc/sys/kernel/random/uuid)
+        {load} /boot/next --initrd=/boot/next.cpio \\
+            --command-line=\"console=ttyS0 panic=-1 nr_cpus=1 reset_devices id=$id\"
+        [ $(cat /sys/kernel/kexec_crash_loaded) = 1 ]
+        echo \"{SAYS} $id\" > /dev/kmsg
+        echo c > /proc/sysrq-trigger"
+    );
+    let outcome = crashing(on).successor(Job::shell(find)).run(&job)?.succeeded();
+    outcome.says("found what it said").says("CPUs").kernel_says("sysrq triggered crash");
+    Ok(())
+}
+
+fn a_crash_ends_in_the_crash_kernel(on: &str) -> Result<()> {
+    crash(on, "kexec -c -p --console-serial")
+}
+
+fn a_crash_kernel_is_loaded_by_its_file_too(on: &str) -> Result<()> {
+    crash(on, "kexec -s -p")
+}
+
+/// One bit of what was loaded, in the memory that is kept for it, is turned over.
+fn a_damaged_crash_kernel_is_not_entered(on: &str) -> Result<()> {
+    let job = "set -e
+        kexec -c -p --console-serial --purgatory-panic=1 /boot/next --initrd=/boot/next.cpio --command-line=x
+        start=$(sed -n 's/ *\\([0-9a-f]*\\)-.*Crash kernel/\\1/p' /proc/iomem)
+        kjump call /lib/kjump/payloads/flip64 $((0x$start + 0x500003)) 4
+        echo c > /proc/sysrq-trigger";
+    let ended = crashing(on).successor(Job::shell("true")).run(job);
+    match ended {
+        Err(Error::GuestEnded { tail, .. }) => {
+            for text in ["purgatory: what was loaded is damaged: its digest was", "purgatory: reset in 1 s"] {
+                assert!(tail.contains(text), "{text:?} was not said: {tail}");
+            }
+            Ok(())
+        }
+        other => panic!("the machine was not reset: {other:?}"),
+    }
+}
+
+fn a_crash_kernel_is_taken_away(on: &str) -> Result<()> {
+    let job = "set -e
+        loaded() { cat /sys/kernel/kexec_crash_loaded; }
+        kexec -c -p /boot/next --command-line=x; loaded
+        kexec -S && exit 1
+        kexec -p -u; loaded
+        kexec -S
+        kexec --print-ckr-size
+        kexec -c -p /boot/next --hotplug --command-line=x && exit 1
+        true";
+    crashing(on)
+        .file(lab::story::kernel_file(on), "/boot/next")
+        .run(job)?
+        .succeeded()
+        .says("1\n0\n201326592\n")
+        .says("--hotplug needs a kernel of 6.6 or newer")
+        .kernel_is_content();
+    Ok(())
+}
