@@ -3,7 +3,7 @@
 use std::mem::offset_of;
 
 use abi::device::{
-    ATTACH, CALL, Call, Diagnosis, IMAGES, INFO, Info, KEEP, LOAD, List, Load, NOTES, Name, Notes, RANGES,
+    ATTACH, CALL, Call, Diagnosis, IMAGES, INFO, Info, KEEP, LOAD, List, Load, NOTE, Name, Note, RANGES,
     READ, Range, SLOTS, Segment, Transfer, UNLOAD, WRITE, load_flag, mode, quiesce, reason,
 };
 use anyhow::{Context as _, Result, ensure};
@@ -159,7 +159,7 @@ const STRUCTURES: [(u32, usize, usize); 11] = [
     (IMAGES, size_of::<List>(), size_of::<List>()),
     (RANGES, size_of::<List>(), size_of::<List>()),
     (SLOTS, size_of::<List>(), size_of::<List>()),
-    (NOTES, size_of::<Notes>(), size_of::<Notes>()),
+    (NOTE, size_of::<Note>(), size_of::<Note>()),
 ];
 
 /// Where good destinations are.
