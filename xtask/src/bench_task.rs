@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::{call_bench, program};
+use crate::{call_bench, load_bench, program};
 
 /// Measure something
 #[derive(Args)]
@@ -52,6 +52,12 @@ const BENCHES: &[Bench] = &[
         about: "calling images in a virtual machine: time, speed of the exchange",
         meaning: call_bench::MEANING,
         measure: call_bench::figures,
+    },
+    Bench {
+        name: "load",
+        about: "loading and starting a kernel in a virtual machine, beside kexec-tools: time, memory",
+        meaning: load_bench::MEANING,
+        measure: load_bench::figures,
     },
 ];
 

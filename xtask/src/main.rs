@@ -13,6 +13,7 @@ mod fetch_task;
 mod fuzz_task;
 mod kernels;
 mod lab_task;
+mod load_bench;
 mod module;
 mod packages;
 mod payloads;

@@ -24,7 +24,7 @@ fn crash(on: &str, load: &str) -> Result<()> {
         "set -e
         kjump dump info /proc/vmcore
         id=$(sed 's/.*id=\\([^ ]*\\).*/\\1/' /proc/cmdline)
-        head -c 100M /proc/vmcore | tr '\\0' '\\n' | grep -q \"{SAYS} $id\"
+        head -c 100m /proc/vmcore | tr '\\0' '\\n' | grep -q \"{SAYS} $id\"
         echo found what it said
         nproc"
     );
