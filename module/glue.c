@@ -8,6 +8,7 @@
 #include <linux/clocksource.h>
 #include <linux/cpu.h>
 #include <linux/delay.h>
+#include <linux/elfcore.h>
 #include <linux/freezer.h>
 #include <linux/fs.h>
 #include <linux/gfp.h>
@@ -31,10 +32,13 @@
 #include <linux/version.h>
 #include <linux/workqueue.h>
 #include <linux/cc_platform.h>
+#include <asm/apic.h>
 #include <asm/cpufeature.h>
 #include <asm/desc.h>
 #include <asm/fpu/api.h>
 #include <asm/msr.h>
+#include <asm/nmi.h>
+#include <asm/smp.h>
 #include <asm/tsc.h>
 #include <asm/x86_init.h>
 #include <xen/xen.h>
@@ -240,6 +244,7 @@ struct kjump_image {
 	u64 loaded_at;
 	u64 calls, faults, ticks_run;
 	u64 frames;
+	u64 flags; /* of the load */
 };
 
 static LIST_HEAD(images);
@@ -319,6 +324,7 @@ static struct kjump_image *load(struct kjump_load *request, bool user)
 	image->loader = user ? task_tgid_nr(current) : 0;
 	image->loaded_at = ktime_get_boottime_ns();
 	image->frames = request->pages + request->support_frames;
+	image->flags = request->flags;
 	mutex_lock(&registry);
 	image->id = request->id = ++last_id;
 	list_add_tail(&image->node, &images);
@@ -383,6 +389,38 @@ struct entry {
 static struct entry *armed;
 static struct task_struct *armed_by;
 
+/* As crash_save_cpu() has it, which is not exported. */
+struct cpu_note {
+	struct elf_note header;
+	char name[8];
+	struct elf_prstatus status;
+	struct elf_note end;
+} __packed __aligned(4);
+static_assert(sizeof(struct cpu_note) <= KJUMP_NOTES_ROOM);
+
+/*
+ * For whoever looks at this kernel's memory while it rests: what runs on this CPU, and where. That is the kernel's
+ * own function, whose way up the stack is known where the kernel is known; of the others' registers none is needed.
+ */
+static void leave_note(struct kjump_image *image, unsigned long return_address, const unsigned long *frame)
+{
+	static struct cpu_note note = {
+		.header = { sizeof("CORE"), sizeof(struct elf_prstatus), NT_PRSTATUS },
+		.name = "CORE",
+	};
+	struct elf_prstatus status = {};
+	struct user_regs_struct *registers = (struct user_regs_struct *)&status.pr_reg;
+
+	registers->ip = return_address;
+	registers->sp = (unsigned long)(frame + 2);
+	registers->bp = frame[0];
+	registers->cs = __KERNEL_CS;
+	registers->ss = __KERNEL_DS;
+	status.common.pr_pid = current->pid;
+	note.status = status;
+	kjr_note(image->rust, &note, sizeof(note));
+}
+
 static void enter(struct entry *entry)
 {
 	unsigned long flags;
@@ -421,25 +459,63 @@ static int suspend_begin(suspend_state_t state)
 
 static void __iomem *local_apic;
 
+/* Intel SDM volume 3, 11.6.1 and 11.12.9. */
+static void send_interrupt(int cpu, u32 command)
+{
+	u32 apic_id = per_cpu(x86_cpu_to_apicid, cpu);
+	u32 low, high, tries;
+
+	rdmsr_safe(MSR_IA32_APICBASE, &low, &high);
+	if (low & X2APIC_ENABLE) {
+		wrmsr(APIC_BASE_MSR + (APIC_ICR >> 4), command, apic_id);
+		return;
+	}
+	if (!local_apic)
+		return;
+	writel(SET_XAPIC_DEST_FIELD(apic_id), local_apic + APIC_ICR2);
+	writel(command, local_apic + APIC_ICR);
+	for (tries = 0; tries < 1000 && readl(local_apic + APIC_ICR) & APIC_ICR_BUSY; tries++)
+		udelay(1);
+}
+
 /*
- * The other CPUs are offline, but they wait in this kernel's text, which may be a destination. An INIT to all but
- * this CPU makes them wait for a start-up interrupt, without running code. Intel SDM volume 3, 11.6.1 and 11.12.9.
+ * The other CPUs are offline, but they wait in this kernel's text, which may be a destination. An INIT makes them wait
+ * for a start-up interrupt, without running code. Only this kernel's own: there may be one that guards it.
  */
 static void park_other_cpus(void)
 {
-	const u32 init_all_but_self = 0xc4500;
-	u32 low, high;
+	int cpu;
 
 	if (num_present_cpus() == 1)
 		return;
-	rdmsr_safe(MSR_IA32_APICBASE, &low, &high);
-	if (low & X2APIC_ENABLE) {
-		wrmsr(0x830, init_all_but_self, 0);
-	} else if (local_apic) {
-		writel(0, local_apic + 0x310);
-		writel(init_all_but_self, local_apic + 0x300);
-	}
+	for_each_present_cpu(cpu)
+		if (cpu != smp_processor_id())
+			send_interrupt(cpu, APIC_INT_LEVELTRIG | APIC_INT_ASSERT | APIC_DM_INIT);
 	udelay(200);
+}
+
+/*
+ * The machine would start anew if the CPU that it started with were sent an INIT, so only that one can guard; the
+ * system is suspended on the first CPU.
+ */
+bool kjg_guard_facts(struct kjg_guard_facts *facts)
+{
+	u32 low, high;
+	int cpu;
+
+	if (!tsc_khz || rdmsr_safe_on_cpu(0, MSR_IA32_APICBASE, &low, &high) || !(low & MSR_IA32_APICBASE_BSP))
+		return false;
+	for_each_present_cpu(cpu)
+		if (cpu)
+			break;
+	if (cpu >= nr_cpu_ids)
+		return false;
+	*facts = (struct kjg_guard_facts){
+		.apic = low & X2APIC_ENABLE ? 0 : ((u64)high << 32 | low) & PAGE_MASK,
+		.cpu = per_cpu(x86_cpu_to_apicid, cpu),
+		.tsc_khz = tsc_khz,
+	};
+	return true;
 }
 
 /*
@@ -484,6 +560,7 @@ static int suspend_enter(suspend_state_t state)
 
 	park_other_cpus();
 	x86_platform.get_wallclock(&before);
+	leave_note(armed->image, _RET_IP_, __builtin_frame_address(0));
 	x86_platform.save_sched_clock_state(); /* kvmclock registers itself anew on the way back */
 	enter(armed);
 	x86_platform.restore_sched_clock_state();
@@ -552,6 +629,14 @@ static void account(struct kjump_image *image, struct entry *entry, u64 start)
 	total_calls++;
 }
 
+static int fail_to_start(struct kjump_call *call)
+{
+	struct kjg_guard_facts facts = {};
+
+	kjg_guard_facts(&facts);
+	return fail(&call->diagnosis, -EIO, KJUMP_REASON_CPU_NOT_STARTED, facts.cpu);
+}
+
 static int call_image(struct kjump_image *image, struct kjump_call *call)
 {
 	struct entry entry = { .image = image, .call = call };
@@ -561,11 +646,13 @@ static int call_image(struct kjump_image *image, struct kjump_call *call)
 	call->status = KJUMP_STATUS_NOT_CALLED;
 	if (!mutex_trylock(&image->busy))
 		return fail(&call->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1);
-	error = kjr_quiesce(image->rust, call->quiesce, &call->quiesced, &call->diagnosis);
+	error = kjr_quiesce(image->rust, call);
 	if (!error && !mutex_trylock(&calling)) {
 		error = fail(&call->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 2);
 	} else if (!error) {
 		error = enter_quiesced(&entry);
+		if (!error && call->status == KJUMP_STATUS_NOT_CALLED)
+			error = fail_to_start(call);
 		if (!error)
 			account(image, &entry, start);
 		mutex_unlock(&calling);
@@ -606,13 +693,52 @@ static void write_handoff(void)
 	last_words->log_length = length;
 }
 
+static void go_back(struct kjump_image *image)
+{
+	struct kjump_call call = { .arguments = { ~0ULL, 0, virt_to_phys(last_words) } };
+
+	load_direct_gdt(smp_processor_id());
+	kjr_enter(image->rust, &call);
+	load_fixmap_gdt(smp_processor_id());
+	pr_emerg("panic: called again, which there is no way to answer\n");
+}
+
+/* The way back of a panic on another CPU, for the first one, which the kernel behind it went away from. */
+static struct kjump_image *handed_over;
+
+static int take_over(unsigned int type, struct pt_regs *registers)
+{
+	struct kjump_image *image = READ_ONCE(handed_over);
+
+	if (!image || smp_processor_id())
+		return NMI_DONE;
+	WRITE_ONCE(handed_over, NULL);
+	park_other_cpus();
+	go_back(image);
+	return NMI_HANDLED;
+}
+
+/*
+ * The first CPU has been stopped, and waits with interrupts off; an NMI gets through, unless another one stopped it. A
+ * CPU that counts as offline, as a stopped one does, drops it.
+ */
+static void hand_over(struct kjump_image *image)
+{
+	WRITE_ONCE(handed_over, image);
+	cpumask_set_cpu(0, (struct cpumask *)cpu_online_mask);
+	send_interrupt(0, APIC_INT_ASSERT | APIC_DM_NMI);
+	mdelay(1000);
+	WRITE_ONCE(handed_over, NULL);
+	pr_emerg("panic: the first CPU does not answer, so there is no way back\n");
+}
+
 /*
  * This kernel is at its end, but not the machine: the kernel that started it takes over. Devices must not write into
- * memory any more, and the other CPUs, stopped in this kernel's text, must not run: it is about to be exchanged.
+ * memory any more, and the other CPUs, stopped in this kernel's text, must not run: it is about to be exchanged. A
+ * kernel that watches this one sees to that itself.
  */
 static int call_on_panic(struct notifier_block *block, unsigned long event, void *message)
 {
-	struct kjump_call call = { .arguments = { ~0ULL } };
 	struct kjump_image *image = READ_ONCE(panic_image);
 	struct pci_dev *device = NULL;
 
@@ -621,14 +747,18 @@ static int call_on_panic(struct notifier_block *block, unsigned long event, void
 	local_irq_disable();
 	pr_emerg("panic: going back to the kernel that started this one\n");
 	write_handoff();
-	call.arguments[2] = virt_to_phys(last_words);
+	if (image->flags & KJUMP_LOAD_FLAG_GUARDED_FROM_THERE) {
+		go_back(image);
+		return NOTIFY_DONE;
+	}
 	for_each_pci_dev(device)
 		pci_clear_master(device);
-	park_other_cpus();
-	load_direct_gdt(smp_processor_id());
-	kjr_enter(image->rust, &call);
-	load_fixmap_gdt(smp_processor_id());
-	pr_emerg("panic: called again, which there is no way to answer\n");
+	if (smp_processor_id()) {
+		hand_over(image);
+	} else {
+		park_other_cpus();
+		go_back(image);
+	}
 	return NOTIFY_DONE;
 }
 
@@ -702,16 +832,20 @@ static int device_release(struct inode *inode, struct file *file)
 
 static int ioctl_info(struct kjump_info *info)
 {
+	struct kjg_guard_facts facts;
 	struct kjump_image *image;
+	bool can_guard = kjg_guard_facts(&facts);
 
 	info->version = KJUMP_VERSION;
 	info->features = (IS_ENABLED(CONFIG_SUSPEND) ? KJUMP_FEATURE_SUSPEND : 0) |
 			 (current_suspend_operations ? KJUMP_FEATURE_SUSPEND_OPS_KEPT : 0) |
 			 (IS_ENABLED(CONFIG_CONTIG_ALLOC) ? KJUMP_FEATURE_CLAIM : 0) |
-			 (kjg_gigabyte_pages() ? KJUMP_FEATURE_GIGABYTE_PAGES : 0);
+			 (kjg_gigabyte_pages() ? KJUMP_FEATURE_GIGABYTE_PAGES : 0) |
+			 (can_guard ? KJUMP_FEATURE_GUARD : 0);
 	info->paging_levels = kjr_paging_levels();
 	info->tsc_khz = tsc_khz;
 	info->mover = kjr_mover();
+	info->guard_cpu = can_guard ? per_cpu(x86_cpu_to_apicid, 0) : 0;
 	info->images = info->frames = 0;
 	mutex_lock(&registry);
 	info->calls = total_calls;
@@ -734,6 +868,21 @@ static int ioctl_load(struct open_file *open, struct kjump_load *request)
 		return PTR_ERR(image);
 	open->image = image;
 	return 0;
+}
+
+static int ioctl_notes(struct open_file *open, struct kjump_notes *request)
+{
+	int error = may_load(&request->diagnosis);
+
+	if (error)
+		return error;
+	if (!open->image)
+		return fail(&request->diagnosis, -ENOENT, KJUMP_REASON_NOT_LOADED, 0);
+	if (!mutex_trylock(&open->image->busy))
+		return fail(&request->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1);
+	error = kjr_make_room(open->image->rust, request, &request->diagnosis);
+	mutex_unlock(&open->image->busy);
+	return error;
 }
 
 static int ioctl_transfer(struct open_file *open, struct kjump_transfer *request, bool write)
@@ -878,6 +1027,23 @@ static int ioctl_ranges(struct kjump_list *list)
 	return error;
 }
 
+static int ioctl_slots(struct kjump_list *list)
+{
+	struct kjump_image *image = get_by_id(list->id);
+	int error;
+
+	if (!image)
+		return fail(&list->diagnosis, -ENOENT, KJUMP_REASON_NO_SUCH_IMAGE, 0);
+	if (mutex_trylock(&image->busy)) {
+		error = kjr_slots(image->rust, list, true);
+		mutex_unlock(&image->busy);
+	} else {
+		error = fail(&list->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1);
+	}
+	put(image);
+	return error;
+}
+
 union structures {
 	u64 size; /* the first field of each */
 	struct kjump_info info;
@@ -886,6 +1052,7 @@ union structures {
 	struct kjump_call call;
 	struct kjump_name name;
 	struct kjump_list list;
+	struct kjump_notes notes;
 };
 
 /* The size of a request's structure, 0 if there is no such request, and where its diagnosis is, if it has one. */
@@ -911,8 +1078,12 @@ static size_t structure(unsigned int number, union structures *request, struct k
 		return sizeof(request->name);
 	case KJUMP_IOC_IMAGES:
 	case KJUMP_IOC_RANGES:
+	case KJUMP_IOC_SLOTS:
 		*diagnosis = &request->list.diagnosis;
 		return sizeof(request->list);
+	case KJUMP_IOC_NOTES:
+		*diagnosis = &request->notes.diagnosis;
+		return sizeof(request->notes);
 	default:
 		return 0;
 	}
@@ -937,16 +1108,31 @@ static int serve(struct open_file *open, unsigned int number, union structures *
 		return ioctl_attach(open, &request->name);
 	case KJUMP_IOC_IMAGES:
 		return ioctl_images(&request->list);
+	case KJUMP_IOC_SLOTS:
+		return ioctl_slots(&request->list);
+	case KJUMP_IOC_NOTES:
+		return ioctl_notes(open, &request->notes);
 	default:
 		return ioctl_ranges(&request->list);
 	}
 }
 
-/*
- * Every structure is of the first version yet: a shorter one is no structure of ours. A longer one has room for the
- * diagnosis.
- */
-static int fetch(union structures *request, size_t known, struct kjump_diagnosis *diagnosis, void __user *user)
+/* A shorter structure than that of the first version is none of ours. A longer one has room for the diagnosis. */
+static size_t first_size(unsigned int number, size_t known)
+{
+	switch (number) {
+	case KJUMP_IOC_INFO:
+		return offsetof(struct kjump_info, guard_cpu);
+	case KJUMP_IOC_CALL:
+		return offsetof(struct kjump_call, deadline);
+	default:
+		return known;
+	}
+}
+
+/* The size of what was fetched, as the caller has it and the module knows it, or -errno. */
+static long fetch(union structures *request, size_t first, size_t known, struct kjump_diagnosis *diagnosis,
+		  void __user *user)
 {
 	void __user *place;
 	int error;
@@ -954,16 +1140,16 @@ static int fetch(union structures *request, size_t known, struct kjump_diagnosis
 
 	if (get_user(size, (const u64 __user *)user))
 		return -EFAULT;
-	if (size < known)
+	if (size < first)
 		return -EINVAL;
 	error = size > PAGE_SIZE ? -E2BIG : copy_struct_from_user(request, known, user, size);
 	if (error == -E2BIG && diagnosis) {
-		*diagnosis = (struct kjump_diagnosis){ KJUMP_REASON_BAD_SIZE, { size, known, known } };
+		*diagnosis = (struct kjump_diagnosis){ KJUMP_REASON_BAD_SIZE, { size, first, known } };
 		place = user + ((void *)diagnosis - (void *)request);
 		if (copy_to_user(place, diagnosis, sizeof(*diagnosis)))
 			return -EFAULT;
 	}
-	return error;
+	return error ? error : min_t(u64, size, known);
 }
 
 static long device_ioctl(struct file *file, unsigned int number, unsigned long argument)
@@ -973,17 +1159,17 @@ static long device_ioctl(struct file *file, unsigned int number, unsigned long a
 	struct kjump_diagnosis *diagnosis;
 	union structures request = {};
 	size_t known = structure(number, &request, &diagnosis);
-	long error;
+	long error, size;
 
 	if (!known && number != KJUMP_IOC_UNLOAD)
 		return -ENOTTY;
-	error = known ? fetch(&request, known, diagnosis, user) : 0;
-	if (error)
-		return error;
+	size = known ? fetch(&request, first_size(number, known), known, diagnosis, user) : 0;
+	if (size < 0)
+		return size;
 	if (diagnosis)
 		*diagnosis = (struct kjump_diagnosis){};
 	/* Who cannot be answered is not served: an image would be loaded, or called, and the caller not know. */
-	if (known && copy_to_user(user, &request, known))
+	if (copy_to_user(user, &request, size))
 		return -EFAULT;
 	if (!mutex_trylock(&open->busy)) {
 		error = diagnosis ? fail(diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1) : -EBUSY;
@@ -991,7 +1177,7 @@ static long device_ioctl(struct file *file, unsigned int number, unsigned long a
 		error = known ? serve(open, number, &request) : unload(open);
 		mutex_unlock(&open->busy);
 	}
-	if (known && copy_to_user(user, &request, known))
+	if (copy_to_user(user, &request, size))
 		return -EFAULT;
 	return error;
 }
@@ -1090,11 +1276,18 @@ static int __init kjump_init(void)
 		return -ENOMEM;
 	map_local_apic();
 	choose_mover();
+	error = register_nmi_handler(NMI_LOCAL, take_over, 0, KBUILD_MODNAME);
+	if (error)
+		goto forget;
 	error = misc_register(&device);
 	if (error)
-		forget_machine();
-	else
-		atomic_notifier_chain_register(&panic_notifier_list, &panic_block);
+		goto unregister;
+	atomic_notifier_chain_register(&panic_notifier_list, &panic_block);
+	return 0;
+unregister:
+	unregister_nmi_handler(NMI_LOCAL, KBUILD_MODNAME);
+forget:
+	forget_machine();
 	return error;
 }
 
@@ -1102,6 +1295,7 @@ static void __exit kjump_exit(void)
 {
 	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_block);
 	misc_deregister(&device);
+	unregister_nmi_handler(NMI_LOCAL, KBUILD_MODNAME);
 	forget_machine();
 }
 

@@ -29,6 +29,8 @@
 #define KJUMP_IOC_ATTACH _IO(0xb9, 7) /* struct kjump_name: a kept image becomes that of the open file */
 #define KJUMP_IOC_IMAGES _IO(0xb9, 8) /* struct kjump_list of struct kjump_image_info */
 #define KJUMP_IOC_RANGES _IO(0xb9, 9) /* struct kjump_list of struct kjump_range */
+#define KJUMP_IOC_SLOTS  _IO(0xb9, 10) /* struct kjump_list of struct kjump_slot_run */
+#define KJUMP_IOC_NOTES  _IO(0xb9, 11) /* struct kjump_notes: room for a note about the CPU that calls */
 
 /* struct kjump_diagnosis, reason. 1 to 99 are errors of the image builder (the crate kimage) in their word form. */
 #define KJUMP_REASON_NONE                  0
@@ -57,12 +59,16 @@
 #define KJUMP_REASON_VOUCHED_RAM           120 /* numbers: number of the range, start, end */
 #define KJUMP_REASON_BAD_VOUCHED           121 /* numbers: number of the range, start, end */
 #define KJUMP_REASON_VIRTUALIZATION_ON     122
+#define KJUMP_REASON_NO_GUARD              123
+#define KJUMP_REASON_DEAD                  124
+#define KJUMP_REASON_CPU_NOT_STARTED       125 /* numbers: its APIC identifier */
 
 /* struct kjump_info, features */
 #define KJUMP_FEATURE_SUSPEND          (1 << 0) /* the system can be suspended around a call */
 #define KJUMP_FEATURE_SUSPEND_OPS_KEPT (1 << 1) /* the machine's own suspend operations are put back */
 #define KJUMP_FEATURE_CLAIM            (1 << 2) /* pages can be claimed by address */
 #define KJUMP_FEATURE_GIGABYTE_PAGES   (1 << 3) /* the identity map uses 1 GiB pages */
+#define KJUMP_FEATURE_GUARD            (1 << 4) /* KJUMP_LOAD_FLAG_GUARD will do */
 
 /* struct kjump_info, mover: how many bytes are moved at a time */
 #define KJUMP_MOVER_WORD 0 /* 8, general registers */
@@ -76,6 +82,8 @@
 /* struct kjump_load, flags */
 #define KJUMP_LOAD_FLAG_CLAIM (1 << 0) /* try to claim destination pages, so that quick calls do */
 #define KJUMP_LOAD_FLAG_CALL_ON_PANIC (1 << 1) /* the way back to the kernel that started this one */
+#define KJUMP_LOAD_FLAG_GUARD (1 << 2) /* run on another CPU, watched by this one; 64-bit mode, quiesced by "suspend" */
+#define KJUMP_LOAD_FLAG_GUARDED_FROM_THERE (1 << 3) /* with CALL_ON_PANIC: the kernel behind watches this one so */
 
 /* struct kjump_call, quiesce and quiesced */
 #define KJUMP_QUIESCE_AUTO    0 /* the cheapest that is allowed */
@@ -87,6 +95,7 @@
 #define KJUMP_STATUS_NOT_CALLED 0
 #define KJUMP_STATUS_RETURNED   1
 #define KJUMP_STATUS_FAULT      2
+#define KJUMP_STATUS_DEADLINE   3 /* taken down */
 
 /* The layout of struct kexec_segment on 64-bit machines. */
 struct kjump_segment {
@@ -99,6 +108,13 @@ struct kjump_segment {
 struct kjump_range {
 	__u64 start;
 	__u64 end; /* first byte behind */
+};
+
+/* Neighbouring destination pages and the neighbouring pages where they wait; the same for what the image has for itself. */
+struct kjump_slot_run {
+	__u64 destination;
+	__u64 source;
+	__u64 pages;
 };
 
 struct kjump_diagnosis {
@@ -117,6 +133,7 @@ struct kjump_info {
 	__u64 calls;   /* since the module was loaded */
 	__u64 tsc_khz; /* 0 if unknown */
 	__u64 mover;
+	__u64 guard_cpu; /* with KJUMP_FEATURE_GUARD, the APIC identifier of the CPU that watches */
 };
 
 struct kjump_load {
@@ -145,6 +162,17 @@ struct kjump_transfer {
 	__u64 address; /* in the image */
 	__u64 buffer;  /* virtual, the caller's */
 	__u64 length;
+	/* out */
+	struct kjump_diagnosis diagnosis;
+};
+
+/* At every call an ELF note with the CPU's registers and task (NT_PRSTATUS) is written there, and zeroes behind. */
+#define KJUMP_NOTES_ROOM 512
+
+struct kjump_notes {
+	__u64 size;
+	__u64 address; /* in the image, a multiple of 4 */
+	__u64 length;  /* KJUMP_NOTES_ROOM at least, all in one page */
 	/* out */
 	struct kjump_diagnosis diagnosis;
 };
@@ -192,6 +220,8 @@ struct kjump_call {
 	struct kjump_ticks ticks;
 	__u64 calls; /* of this image, this one included */
 	struct kjump_diagnosis diagnosis;
+	/* in */
+	__u64 deadline; /* milliseconds, 0 for none; needs KJUMP_LOAD_FLAG_GUARD */
 };
 
 struct kjump_name {
@@ -205,7 +235,7 @@ struct kjump_list {
 	__u64 size;
 	__u64 entries; /* virtual address of an array */
 	__u64 capacity;
-	__u64 id; /* of the image asked about, KJUMP_IOC_RANGES only */
+	__u64 id; /* of the image asked about, KJUMP_IOC_RANGES and KJUMP_IOC_SLOTS only */
 	/* out */
 	__u64 count; /* may be more than capacity */
 	struct kjump_diagnosis diagnosis;

@@ -41,6 +41,13 @@ int kjg_copy_out(u64 to, const void *from, u64 bytes, bool user);
 bool kjg_pause(void);
 bool kjg_has_register(u32 number);
 bool kjg_gigabyte_pages(void);
+/* What is to be known to guard an image; false if it cannot be done here. */
+struct kjg_guard_facts {
+	u64 apic;    /* registers of the local APIC, 0 if they are model-specific ones */
+	u64 cpu;     /* APIC identifier of a CPU that can run the image */
+	u64 tsc_khz;
+};
+bool kjg_guard_facts(struct kjg_guard_facts *facts);
 void kjg_bug(void) __noreturn;
 
 /* ---- the Rust object, called from glue.c. Errors are -errno with a diagnosis. ---- */
@@ -52,8 +59,13 @@ const char *kjr_refusal(bool xen_pv, bool encrypted_memory);
 int kjr_load(struct kjump_load *request, bool user, struct kjr_image **image);
 void kjr_free(struct kjr_image *image);
 int kjr_transfer(struct kjr_image *image, struct kjump_transfer *request, bool write, bool user);
-/* The level that a call asking for this one gets, or an error. */
-int kjr_quiesce(const struct kjr_image *image, u64 asked, u64 *level, struct kjump_diagnosis *diagnosis);
+int kjr_slots(struct kjr_image *image, struct kjump_list *list, bool user);
+int kjr_make_room(struct kjr_image *image, const struct kjump_notes *request, struct kjump_diagnosis *diagnosis);
+/* Writes a note about the calling CPU where the image has room for it, if it has. Nothing else uses the image. */
+void kjr_note(struct kjr_image *image, const void *note, u64 length);
+/* Whether a call can be made, and the level that it gets in call->quiesced. */
+int kjr_quiesce(const struct kjr_image *image, struct kjump_call *call);
+bool kjr_guarded(const struct kjr_image *image);
 /* Calls the image. Interrupts off, FPU saved, GDT writable; returns with all of the CPU's state as it was. */
 void kjr_enter(struct kjr_image *image, struct kjump_call *call);
 void kjr_describe(const struct kjr_image *image, struct kjump_image_info *info);

@@ -2,7 +2,9 @@
 #![no_main]
 
 use machine::process::Capability;
-use machine::{amounts, config, cpu, crash_notes, firmware_map, kernel, module, process, xen};
+use machine::{
+    amounts, config, cpu, crash_notes, firmware_map, kernel, module, page_flags, process, xen,
+};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
@@ -24,5 +26,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Some(path) = module::listed_path(&text) {
         assert!(path.contains("kjump.ko"));
     }
+    assert!(page_flags::parse(bytes).is_sorted_by(|range, next| range.end() < next.start().get()));
     let _ = config::Config::new("config", &text).get("CONFIG_KEXEC");
 });

@@ -22,7 +22,7 @@ pub struct Product {
     pub kjump: Option<PathBuf>,
     /// The module, built for the kernel it is to be loaded into.
     pub module: Option<PathBuf>,
-    /// A further module that uses the first one's functions.
+    /// A further module that uses the first one's functions; beside it lies `kjump_hang.ko`, which hangs its kernel.
     pub sample: Option<PathBuf>,
     /// A directory of images to call.
     pub payloads: Option<PathBuf>,

@@ -97,8 +97,21 @@ pub fn kernel_file(kernel: &str) -> PathBuf {
     Kernel::open(&inventory.kernels[kernel].0).expect("the inventory names a kernel").image()
 }
 
-/// A root file system with busybox, the program and the module for this kernel, and an `/init` of these words for
-/// busybox' shell.
+/// A program that checks and measures in a guest of this kernel.
+///
+/// # Panics
+/// As [`vm`], and when there is none of this name.
+#[must_use]
+#[track_caller]
+pub fn instrument(kernel: &str, name: &str) -> PathBuf {
+    let inventory = Inventory::of_the_environment().expect("stories are run by `cargo xtask test vm`");
+    let (_, product) = &inventory.kernels[kernel];
+    let found = product.instruments.iter().find(|program| program.ends_with(name));
+    found.expect("the instrument is built").clone()
+}
+
+/// A root file system with busybox, the program, the module for this kernel, `/hang.ko`, which hangs it, and an `/init`
+/// of these words for busybox' shell.
 ///
 /// # Errors
 /// A part of it cannot be read.
@@ -117,6 +130,9 @@ pub fn small_root(kernel: &str, init: &str) -> Result<Tree> {
     tree.host_file("/bin/busybox", &inventory.kit.busybox)?;
     tree.host_file("/bin/kjump", product.kjump.as_ref().expect("the program is built"))?;
     tree.host_file("/kjump.ko", product.module.as_ref().expect("the module is built"))?;
+    if let Some(sample) = &product.sample {
+        tree.host_file("/hang.ko", &sample.with_file_name("kjump_hang.ko"))?;
+    }
     tree.bytes("/init", 0o755, format!("#!/bin/busybox sh\n{init}"));
     Ok(tree)
 }

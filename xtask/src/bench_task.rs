@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::{call_bench, load_bench, program};
+use crate::{call_bench, load_bench, program, switch_bench};
 
 /// Measure something
 #[derive(Args)]
@@ -58,6 +58,12 @@ const BENCHES: &[Bench] = &[
         about: "loading and starting a kernel in a virtual machine, beside kexec-tools: time, memory",
         meaning: load_bench::MEANING,
         measure: load_bench::figures,
+    },
+    Bench {
+        name: "switch",
+        about: "going to another kernel and back in a virtual machine: by phase, beside a plain suspend",
+        meaning: switch_bench::MEANING,
+        measure: switch_bench::figures,
     },
 ];
 

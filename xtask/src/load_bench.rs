@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -180,19 +180,19 @@ impl Listener for Watcher {
 
     fn note(&mut self, text: &str) {
         if let Some(path) = text.strip_prefix("the kernel log is ") {
-            let (path, lines, done) = (path.into(), Arc::clone(&self.lines), Arc::clone(&self.done));
-            self.thread = Some(std::thread::spawn(move || watch(path, &lines, &done)));
+            let (path, lines, done) = (PathBuf::from(path), Arc::clone(&self.lines), Arc::clone(&self.done));
+            self.thread = Some(std::thread::spawn(move || watch(&path, &lines, &done)));
         }
     }
 }
 
-fn watch(path: PathBuf, lines: &Mutex<Vec<(Instant, String)>>, done: &AtomicBool) {
+fn watch(path: &Path, lines: &Mutex<Vec<(Instant, String)>>, done: &AtomicBool) {
     let mut log = None;
     let mut line = Vec::new();
     while !done.load(Ordering::Relaxed) {
         let mut fresh = Vec::new();
         if log.is_none() {
-            log = File::open(&path).ok();
+            log = File::open(path).ok();
         }
         if let Some(log) = &mut log {
             // What cannot be read now is there at the next look.

@@ -21,6 +21,7 @@ mod peers;
 mod product;
 mod program;
 mod stories;
+mod switch_bench;
 mod test_task;
 mod tree;
 mod vmcore_task;

@@ -32,8 +32,9 @@ const FLAGS: [&str; 12] = [
 const TARGET: &str = "x86_64-unknown-none";
 /// What Kbuild sees besides the Rust object.
 const SOURCES: [&str; 5] = ["Kbuild", "glue.c", "kjump.h", "kjump_abi.h", "seam.h"];
-/// The same for the sample.
-const SAMPLE_SOURCES: [&str; 4] = ["samples/Kbuild", "samples/kjump_sample.c", "kjump.h", "kjump_abi.h"];
+/// The same for the samples.
+const SAMPLE_SOURCES: [&str; 5] =
+    ["samples/Kbuild", "samples/kjump_sample.c", "samples/kjump_hang.c", "kjump.h", "kjump_abi.h"];
 
 /// The module for a kernel, built if it is out of date, and checked.
 ///
@@ -58,7 +59,8 @@ pub(crate) fn build(kernel: &Kernel) -> Result<PathBuf> {
     Ok(module)
 }
 
-/// The sample module that calls an image from the kernel, built against [`build`]'s symbols if it is out of date.
+/// The sample module that calls an image from the kernel, built against [`build`]'s symbols if it is out of date, and
+/// beside it the one that hangs.
 ///
 /// # Errors
 /// As for [`build`].

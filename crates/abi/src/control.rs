@@ -117,6 +117,10 @@ pub struct ControlTable {
     pub next_entry: u64,
     /// One of [`crate::device::status`].
     pub status: u64,
+    /// The [pages](crate::guard) of the CPU that guards the image while another runs it, 0 if the image is not guarded.
+    pub guard: u64,
+    /// Guarded, the first CPU that comes back sets the lowest bit, and counts.
+    pub claimed: u64,
     /// The exception, where there was one.
     pub fault: Fault,
     /// Time stamp counter before the exchange, before the call, after the call, after the exchange back.
@@ -173,6 +177,8 @@ impl ControlTable {
         value_high: 0,
         next_entry: 0,
         status: 0,
+        guard: 0,
+        claimed: 0,
         fault: Fault::EMPTY,
         stamps: [0; 4],
         gdt_pointer: [0; 2],

@@ -32,6 +32,11 @@ pub const ATTACH: u32 = request(7);
 pub const IMAGES: u32 = request(8);
 /// Lists the destination ranges of one image: [`List`] of [`Range`], [`List::id`] names the image.
 pub const RANGES: u32 = request(9);
+/// Lists the slots of one image, those of neighbouring pages in one entry: [`List`] of [`SlotRun`], [`List::id`] names
+/// the image.
+pub const SLOTS: u32 = request(10);
+/// Says where the loaded image has room for a note about the CPU that calls it: [`Notes`].
+pub const NOTES: u32 = request(11);
 
 /// `_IO(0xb9, number)` of `include/uapi/asm-generic/ioctl.h`: sizes travel in the structures, not in the number.
 const fn request(number: u32) -> u32 {
@@ -60,6 +65,19 @@ pub struct Range {
     pub start: u64,
     /// First byte behind the range.
     pub end: u64,
+}
+
+/// Neighbouring destination pages, and the neighbouring pages where they wait between calls; during a call these hold
+/// what was in the destinations. Both are the same where the image has its destinations for itself.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SlotRun {
+    /// Physical address of the first destination.
+    pub destination: u64,
+    /// Physical address of its source.
+    pub source: u64,
+    /// How many pages.
+    pub pages: u64,
 }
 
 /// Why a request failed, beyond its errno.
@@ -128,6 +146,13 @@ pub mod reason {
     pub const BAD_VOUCHED: u64 = 121;
     /// 32-bit mode at this quiesce level needs a CPU that is not a hypervisor's: virtual machines are running.
     pub const VIRTUALIZATION_ON: u64 = 122;
+    /// An image cannot be guarded here: there is no other CPU, or the first is not the one the machine started with, or
+    /// no way to start another is known.
+    pub const NO_GUARD: u64 = 123;
+    /// The image was taken down at its deadline, or ended in an exception while it was guarded: it cannot be called.
+    pub const DEAD: u64 = 124;
+    /// The CPU that was to run the image did not start. Numbers: its APIC identifier.
+    pub const CPU_NOT_STARTED: u64 = 125;
 }
 
 /// What the module and the machine can do.
@@ -152,6 +177,14 @@ pub struct Info {
     pub tsc_khz: u64,
     /// *Out:* how pages are moved, one of [`super::control::mover`].
     pub mover: u64,
+    /// *Out:* with [`feature::GUARD`], the APIC identifier of the CPU that guards: another kernel must leave it alone.
+    /// Callers of the first version do not have this field.
+    pub guard_cpu: u64,
+}
+
+impl Info {
+    /// Bytes of the structure as the first version had it.
+    pub const FIRST_SIZE: u64 = 72;
 }
 
 /// Bits of [`Info::features`].
@@ -164,6 +197,8 @@ pub mod feature {
     pub const CLAIM: u64 = 1 << 2;
     /// 1 GiB pages are used in the identity map.
     pub const GIGABYTE_PAGES: u64 = 1 << 3;
+    /// An image can be guarded ([`super::load_flag::GUARD`]).
+    pub const GUARD: u64 = 1 << 4;
 }
 
 /// Loads an image.
@@ -224,6 +259,13 @@ pub mod load_flag {
     /// Call this image when the kernel panics: it is the way back to the kernel that started this one. Its third
     /// argument is then the address of a [`Handoff`](super::Handoff).
     pub const CALL_ON_PANIC: u64 = 1 << 1;
+    /// The image, in 64-bit mode, runs on another CPU, while this one watches: it can be taken down at a
+    /// [deadline](super::Call::deadline), and may come back on any CPU. Calls need
+    /// [`quiesce::SUSPEND`](super::quiesce::SUSPEND).
+    pub const GUARD: u64 = 1 << 2;
+    /// With [`CALL_ON_PANIC`]: the kernel behind this image loaded this one with [`GUARD`]. It takes care of the other
+    /// CPUs and the devices, and it does not matter which CPU panics.
+    pub const GUARDED_FROM_THERE: u64 = 1 << 3;
 }
 
 /// What a peer kernel leaves in its memory when it gives up.
@@ -259,6 +301,26 @@ pub struct Transfer {
     pub diagnosis: Diagnosis,
 }
 
+/// Room in the loaded image for ELF notes about the kernel that calls it: at every call its CPU's registers and task
+/// are written there (`NT_PRSTATUS`, as `crash_save_cpu` of `kernel/crash_core.c` has it), and zeroes behind.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Notes {
+    /// Size of this structure.
+    pub size: u64,
+    /// Physical address in the image, a multiple of 4.
+    pub address: u64,
+    /// Bytes, all in one page; [`Notes::ROOM`] at least.
+    pub length: u64,
+    /// *Out:* why it failed.
+    pub diagnosis: Diagnosis,
+}
+
+impl Notes {
+    /// Bytes that are enough for what is written.
+    pub const ROOM: u64 = 512;
+}
+
 /// Calls the loaded image.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -286,6 +348,14 @@ pub struct Call {
     pub calls: u64,
     /// *Out:* why it failed.
     pub diagnosis: Diagnosis,
+    /// Milliseconds after which the image is taken down, 0 for never. Only for an image that is
+    /// [guarded](load_flag::GUARD). Callers of the first version do not have this field.
+    pub deadline: u64,
+}
+
+impl Call {
+    /// Bytes of the structure as the first version had it.
+    pub const FIRST_SIZE: u64 = 376;
 }
 
 /// What is put to rest around a call: values of [`Call::quiesce`].
@@ -308,6 +378,8 @@ pub mod status {
     pub const RETURNED: u64 = 1;
     /// An exception ended the image.
     pub const FAULT: u64 = 2;
+    /// The image was taken down at its deadline.
+    pub const DEADLINE: u64 = 3;
 }
 
 /// Time stamp counter ticks spent in the phases of a call, in their order.
@@ -350,7 +422,7 @@ pub struct List {
     pub entries: u64,
     /// How many it has room for.
     pub capacity: u64,
-    /// The image asked about, for [`RANGES`].
+    /// The image asked about, for [`RANGES`] and [`SLOTS`].
     pub id: u64,
     /// *Out:* how many entries there are, which may be more than there was room for.
     pub count: u64,
@@ -396,11 +468,13 @@ const _: () = {
     use core::mem::size_of;
     assert!(size_of::<Segment>() == 32);
     assert!(size_of::<Range>() == 16);
+    assert!(size_of::<SlotRun>() == 24);
     assert!(size_of::<Diagnosis>() == 48);
-    assert!(size_of::<Info>() == 72);
+    assert!(size_of::<Info>() == 80);
     assert!(size_of::<Load>() == 176);
     assert!(size_of::<Transfer>() == 80);
-    assert!(size_of::<Call>() == 376);
+    assert!(size_of::<Notes>() == 72);
+    assert!(size_of::<Call>() == 384);
     assert!(size_of::<Handoff>() == 24);
     assert!(size_of::<Name>() == 88);
     assert!(size_of::<List>() == 88);

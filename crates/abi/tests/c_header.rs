@@ -66,12 +66,13 @@ fn structures() -> Vec<Fact> {
     let mut facts = Vec::new();
     structure!(facts, "kjump_segment", device::Segment, [buf, bufsz, mem, memsz]);
     structure!(facts, "kjump_range", device::Range, [start, end]);
+    structure!(facts, "kjump_slot_run", device::SlotRun, [destination, source, pages]);
     structure!(facts, "kjump_diagnosis", device::Diagnosis, [reason, numbers]);
     structure!(
         facts,
         "kjump_info",
         device::Info,
-        [size, version, features, paging_levels, images, frames, calls, tsc_khz, mover]
+        [size, version, features, paging_levels, images, frames, calls, tsc_khz, mover, guard_cpu]
     );
     structure!(
         facts,
@@ -98,13 +99,17 @@ fn structures() -> Vec<Fact> {
         ]
     );
     structure!(facts, "kjump_transfer", device::Transfer, [size, address, buffer, length, diagnosis]);
+    structure!(facts, "kjump_notes", device::Notes, [size, address, length, diagnosis]);
     structure!(facts, "kjump_fault", control::Fault, [vector, error_code, rip, rflags, cs, cr2, registers]);
     structure!(facts, "kjump_ticks", device::Ticks, [quiesce, enter, run, leave, resume, exchange]);
     structure!(
         facts,
         "kjump_call",
         device::Call,
-        [size, arguments, quiesce, value, value_high, status, quiesced, fault, ticks, calls, diagnosis]
+        [
+            size, arguments, quiesce, value, value_high, status, quiesced, fault, ticks, calls, diagnosis,
+            deadline
+        ]
     );
     structure!(facts, "kjump_name", device::Name, [size, name, diagnosis]);
     structure!(facts, "kjump_list", device::List, [size, entries, capacity, id, count, diagnosis]);
@@ -146,6 +151,9 @@ fn numbers() -> Vec<Fact> {
         KJUMP_IOC_ATTACH = device::ATTACH,
         KJUMP_IOC_IMAGES = device::IMAGES,
         KJUMP_IOC_RANGES = device::RANGES,
+        KJUMP_IOC_SLOTS = device::SLOTS,
+        KJUMP_IOC_NOTES = device::NOTES,
+        KJUMP_NOTES_ROOM = device::Notes::ROOM,
         KJUMP_REASON_NONE = reason::NONE,
         KJUMP_REASON_IMAGE_FIRST = reason::IMAGE_FIRST,
         KJUMP_REASON_IMAGE_LAST = reason::IMAGE_LAST,
@@ -172,10 +180,14 @@ fn numbers() -> Vec<Fact> {
         KJUMP_REASON_VOUCHED_RAM = reason::VOUCHED_RAM,
         KJUMP_REASON_BAD_VOUCHED = reason::BAD_VOUCHED,
         KJUMP_REASON_VIRTUALIZATION_ON = reason::VIRTUALIZATION_ON,
+        KJUMP_REASON_NO_GUARD = reason::NO_GUARD,
+        KJUMP_REASON_DEAD = reason::DEAD,
+        KJUMP_REASON_CPU_NOT_STARTED = reason::CPU_NOT_STARTED,
         KJUMP_FEATURE_SUSPEND = feature::SUSPEND,
         KJUMP_FEATURE_SUSPEND_OPS_KEPT = feature::SUSPEND_OPS_KEPT,
         KJUMP_FEATURE_CLAIM = feature::CLAIM,
         KJUMP_FEATURE_GIGABYTE_PAGES = feature::GIGABYTE_PAGES,
+        KJUMP_FEATURE_GUARD = feature::GUARD,
         KJUMP_MOVER_WORD = control::mover::WORD,
         KJUMP_MOVER_SSE2 = control::mover::SSE2,
         KJUMP_MOVER_AVX = control::mover::AVX,
@@ -183,6 +195,8 @@ fn numbers() -> Vec<Fact> {
         KJUMP_MODE_PROTECTED = mode::PROTECTED,
         KJUMP_LOAD_FLAG_CLAIM = load_flag::CLAIM,
         KJUMP_LOAD_FLAG_CALL_ON_PANIC = load_flag::CALL_ON_PANIC,
+        KJUMP_LOAD_FLAG_GUARD = load_flag::GUARD,
+        KJUMP_LOAD_FLAG_GUARDED_FROM_THERE = load_flag::GUARDED_FROM_THERE,
         KJUMP_HANDOFF_MAGIC = device::Handoff::MAGIC,
         KJUMP_QUIESCE_AUTO = quiesce::AUTO,
         KJUMP_QUIESCE_NONE = quiesce::NONE,
@@ -191,6 +205,7 @@ fn numbers() -> Vec<Fact> {
         KJUMP_STATUS_NOT_CALLED = status::NOT_CALLED,
         KJUMP_STATUS_RETURNED = status::RETURNED,
         KJUMP_STATUS_FAULT = status::FAULT,
+        KJUMP_STATUS_DEADLINE = status::DEADLINE,
     )
 }
 

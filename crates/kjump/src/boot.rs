@@ -1,16 +1,18 @@
 //! `kjump boot`: another kernel beside the running one.
 
+mod guard;
 mod kernel;
+mod view;
 
 use std::path::{Path, PathBuf};
 
-use abi::device::{Load, Range, mode};
+use abi::device::{Load, Range, load_flag, mode};
 use anyhow::Context;
 use kernel_file::BzImage;
-use machine::Machine;
+use machine::{Machine, page_flags};
 use phys::PhysRange;
 use plan::LoadPlan;
-use plan::linux::{self, Home, Initrd, Kernel};
+use plan::linux::{self, Home, Initrd, Kernel, View};
 use sys::device::{Destination, LoadRequest};
 use sys::{Device, ImageName};
 
@@ -20,21 +22,33 @@ use crate::progress::Progress;
 use crate::report::{self, Outcome};
 use crate::visit::Visit;
 use crate::{device, quantity};
+use guard::Guard;
+pub(crate) use guard::guard_of;
 use kernel::KernelFile;
+use view::Described;
 
 pub(crate) fn run(words: &BootWords) -> anyhow::Result<Outcome> {
     let files = Files::read(words)?;
     let kernel = files.kernel.parse()?;
-    let request = files.request(words, kernel)?;
-    let plan = linux::plan(&request, &machine()?)?;
+    let described = (!words.no_vmcore).then(Described::read);
+    let view = described.as_ref().map(Described::view);
+    let machine = machine()?;
+    let guard = Guard::find(words.deadline)?;
+    let request = files.request(words, kernel, guard, view, &machine)?;
+    let plan = linux::plan(&request, &machine)?;
     if words.dry_run {
         report::print(&plan.to_string())?;
         return Ok(Outcome::Done);
     }
     let device = device::open()?;
     let load = load(&device, &plan, words)?;
-    Account::new(load.id, release_of(&kernel)).write(&device);
-    let visit = Visit::make(&device, &words.name, plan.entry().arguments).inspect_err(|_| {
+    if let (Some(described), Some(place)) = (described, plan.view()) {
+        described.show(&device, load.id, place, &machine.ram)?;
+    }
+    device.keep(&words.name).with_context(|| format!("keeping it as {}", words.name))?;
+    Account::new(load.id, release_of(&kernel), words.deadline.is_some()).write(&device);
+    let deadline = words.deadline.unwrap_or(0);
+    let visit = Visit::make(&device, &words.name, plan.entry().arguments, deadline).inspect_err(|_| {
         // It never ran, so nothing is lost with it; the error of the call is the one to tell.
         let _ = device.unload();
     })?;
@@ -57,7 +71,14 @@ impl Files {
         Ok(Self { kernel, initrds: words.initrd.iter().map(read).collect::<anyhow::Result<_>>()? })
     }
 
-    fn request<'a>(&'a self, words: &BootWords, kernel: BzImage<'a>) -> anyhow::Result<linux::Request<'a>> {
+    fn request<'a>(
+        &'a self,
+        words: &BootWords,
+        kernel: BzImage<'a>,
+        guard: Guard,
+        view: Option<View>,
+        machine: &plan::Machine,
+    ) -> anyhow::Result<linux::Request<'a>> {
         let named = self
             .initrds
             .iter()
@@ -67,8 +88,8 @@ impl Files {
             kernel: Kernel::BzImage(kernel),
             mode: None,
             initrds: own.chain(named).collect(),
-            command_line: command_line(words, &self.kernel.command_line),
-            home: Home::Beside { window: window(words, &kernel)? },
+            command_line: command_line(words, &self.kernel.command_line, guard),
+            home: Home::Beside { window: window(words, &kernel, machine)?, view },
             door: plan::Door::Trampoline,
             no_efi: false,
             seed: sys::system::random(),
@@ -77,19 +98,24 @@ impl Files {
     }
 }
 
-fn command_line(words: &BootWords, own: &[u8]) -> Vec<u8> {
+fn command_line(words: &BootWords, own: &[u8], guard: Guard) -> Vec<u8> {
     let mut line = if words.append.is_empty() { own.to_vec() } else { words.append.clone().into_bytes() };
     if let Some(cpus) = words.cpus {
         line.extend_from_slice(format!(" nr_cpus={cpus}").as_bytes());
     }
+    line.extend_from_slice(guard.words().as_bytes());
     line
 }
 
-fn window(words: &BootWords, kernel: &BzImage<'_>) -> anyhow::Result<PhysRange> {
+fn window(words: &BootWords, kernel: &BzImage<'_>, machine: &plan::Machine) -> anyhow::Result<PhysRange> {
     match words.window {
         Some(start) => PhysRange::from_bytes(start, words.memory)
             .map_err(|error| anyhow::anyhow!("--window {start:#x} --memory {:#x}: {error}", words.memory)),
-        None => Ok(linux::window(kernel, words.memory, &machine()?)?),
+        None => {
+            // It may be laid anywhere; what a good place saves is time.
+            let pinned = page_flags::pinned(Path::new("/"), 4 << 30).unwrap_or_default();
+            Ok(linux::window(kernel, words.memory, machine, &pinned)?)
+        }
     }
 }
 
@@ -97,7 +123,7 @@ fn machine() -> anyhow::Result<plan::Machine> {
     Machine::probe(Path::new("/")).for_plan().map_err(|unknown| anyhow::anyhow!("{unknown}"))
 }
 
-/// Loads it, tells it the way back, and keeps it under its name.
+/// Loads it, and tells it the way back.
 fn load(device: &Device, plan: &LoadPlan<'_>, words: &BootWords) -> anyhow::Result<Load> {
     refuse_taken(device, &words.name)?;
     let _progress = Progress::start(format!("loading {} ({})", words.name, quantity::bytes(plan.bytes())), 1);
@@ -109,7 +135,8 @@ fn load(device: &Device, plan: &LoadPlan<'_>, words: &BootWords) -> anyhow::Resu
         vouched: &vouched,
         entry: plan.entry().address.get(),
         mode: mode::LONG,
-        flags: 0,
+        // What the running kernel moves out of the window now need not be exchanged at each switch.
+        flags: load_flag::CLAIM | if words.deadline.is_some() { load_flag::GUARD } else { 0 },
     };
     let loaded = device.load(&request).map_err(|refusal| {
         let names: Vec<String> = plan.segments().iter().map(|segment| segment.name.into()).collect();
@@ -118,7 +145,6 @@ fn load(device: &Device, plan: &LoadPlan<'_>, words: &BootWords) -> anyhow::Resu
     if let Some(place) = plan.jump_back() {
         device.write(place.get(), format!("{:016x}", loaded.jump_back).as_bytes())?;
     }
-    device.keep(&words.name).with_context(|| format!("keeping it as {}", words.name))?;
     Ok(loaded)
 }
 

@@ -132,7 +132,8 @@ pub(crate) struct UnloadWords {
 ///
 /// The other kernel lives in a window of physical memory. The running kernel rests underneath and is resumed when
 /// `kjump return` is run in the other one, or when that panics; what it last said is then printed, and the exit status
-/// is 4. A kernel that returned stays in memory, and `kjump switch` goes to it again.
+/// is 4, or 5 if it was taken down at its deadline, or 3 if an exception ended it before it could handle its own. A
+/// kernel that returned stays in memory, and `kjump switch` goes to it again.
 #[derive(Debug, Args)]
 pub(crate) struct BootWords {
     /// The kernel: a bzImage or a unified kernel image, compressed or not
@@ -157,6 +158,14 @@ pub(crate) struct BootWords {
     /// Most CPUs that the kernel takes
     #[arg(long, value_name = "N", value_parser = at_least_one)]
     pub(crate) cpus: Option<u64>,
+    /// Have another CPU run the kernel, while this one watches: whatever it does, it is taken down after this time, or
+    /// never with `none`, and may panic on any of its CPUs. It has one CPU less then
+    #[arg(long, value_name = "SECONDS", value_parser = number::deadline)]
+    pub(crate) deadline: Option<u64>,
+    /// Do not show the running kernel's memory in the new kernel's /proc/vmcore; a distribution may take a /proc/vmcore
+    /// for a reason to save it and reboot
+    #[arg(long)]
+    pub(crate) no_vmcore: bool,
     /// Print what would be loaded where, and do nothing
     #[arg(long, conflicts_with = "json")]
     pub(crate) dry_run: bool,
@@ -182,6 +191,8 @@ pub(crate) struct ReturnWords {
 }
 
 /// Go to a kernel that `kjump boot` booted and that returned
+///
+/// The exit status is that of `kjump boot`.
 #[derive(Debug, Args)]
 pub(crate) struct SwitchWords {
     /// The kernel's name
@@ -189,6 +200,9 @@ pub(crate) struct SwitchWords {
     /// A number for it
     #[arg(value_name = "VALUE", default_value = "0", allow_negative_numbers = true, value_parser = number::either_sign)]
     pub(crate) value: u64,
+    /// Take the kernel down after this time; it must have been booted with --deadline
+    #[arg(long, value_name = "SECONDS", value_parser = number::deadline)]
+    pub(crate) deadline: Option<u64>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

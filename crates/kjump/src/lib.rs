@@ -18,6 +18,7 @@ mod map;
 mod number;
 mod output_file;
 mod peer;
+mod phases;
 mod place;
 mod progress;
 mod quantity;

@@ -38,6 +38,21 @@ pub(crate) fn size(word: &str) -> Result<u64, String> {
     }
 }
 
+/// Seconds as a whole number of milliseconds, at least one; `none` is 0.
+pub(crate) fn deadline(word: &str) -> Result<u64, String> {
+    const LIMIT: f64 = 1e9;
+    let no_seconds = || format!("{word:?} is no number of seconds from 0.001 to 1000000000, nor `none`");
+    if word == "none" {
+        return Ok(0);
+    }
+    let seconds: f64 = word.parse().map_err(|_| no_seconds())?;
+    if !(1e-3..=LIMIT).contains(&seconds) {
+        return Err(no_seconds());
+    }
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 1 to 10^12")]
+    Ok((seconds * 1e3).round() as u64)
+}
+
 /// A number from -2^63 to 2^64 - 1; a negative one as its two's complement.
 pub(crate) fn either_sign(word: &str) -> Result<u64, String> {
     let Some(digits) = word.strip_prefix('-') else { return unsigned(word) };

@@ -16,27 +16,38 @@ use crate::{device, keep, quantity};
 use account::Account;
 
 pub(crate) fn switch(words: &SwitchWords) -> anyhow::Result<Outcome> {
-    let device = resident(&words.name)?;
-    device.attach(&words.name).with_context(|| words.name.to_string())?;
-    Visit::make(&device, &words.name, [words.value, 0, 0, 0, 0, 0])?.report(words.json)
+    let name = &words.name;
+    let (device, account) = resident(name)?;
+    if let Some(death) = account.death {
+        bail!(
+            "{name} is dead: {death}; `kjump drop {name}` gives its memory back, `kjump boot` boots it anew"
+        );
+    }
+    if words.deadline.is_some() && !account.guarded {
+        bail!("{name} is not guarded, so there is no deadline for it; boot it with --deadline");
+    }
+    device.attach(name).with_context(|| name.to_string())?;
+    Visit::make(&device, name, [words.value, 0, 0, 0, 0, 0], words.deadline.unwrap_or(0))?.report(words.json)
 }
 
 pub(crate) fn drop_it(words: &DropWords) -> anyhow::Result<Outcome> {
-    let device = resident(&words.name)?;
+    let (device, _) = resident(&words.name)?;
     Account::forget(&device, &words.name);
     keep::forget(&device, &words.name)?;
     Ok(Outcome::Done)
 }
 
-/// The device, if a kernel of that name is resident.
-fn resident(name: &ImageName) -> anyhow::Result<Device> {
+/// The device, and what is known of the kernel, if one of that name is resident.
+fn resident(name: &ImageName) -> anyhow::Result<(Device, Account)> {
     let Some(device) = device::open_if_loaded()? else {
         bail!("{name}: the module is not loaded, so no kernel is resident");
     };
     let images = device.images()?;
-    match images.iter().find(|image| image.name == name.words()) {
-        Some(image) if Account::of(image).is_some() => Ok(device),
-        Some(_) => bail!("{name} is an image that `kjump boot` did not load; `kjump call --name` calls it"),
+    match images.iter().find(|image| image.name == name.words()).map(Account::of) {
+        Some(Some(account)) => Ok((device, account)),
+        Some(None) => {
+            bail!("{name} is an image that `kjump boot` did not load; `kjump call --name` calls it")
+        }
         None => bail!(
             "{name}: no kernel of this name is resident, or it was dropped; `kjump peers` lists those there are"
         ),
@@ -64,6 +75,8 @@ struct Peer {
     window_start: u64,
     window_end: u64,
     state: &'static str,
+    death: Option<String>,
+    guarded: bool,
     switches: u64,
     seconds: Option<f64>,
 }
@@ -88,7 +101,9 @@ impl Peer {
             kernel: account.kernel,
             window_start: window().map(|range| range.start).min().unwrap_or(0),
             window_end: window().map(|range| range.end).max().unwrap_or(0),
-            state: "resident",
+            state: if account.death.is_some() { "dead" } else { "resident" },
+            death: account.death,
+            guarded: account.guarded,
             switches: image.calls,
             seconds: quantity::ticks_in_microseconds(image.ticks_run, khz).map(|time| time / 1e6),
         }
@@ -123,7 +138,7 @@ mod tests {
 
     #[test]
     fn peers_are_rows_of_a_table() {
-        let account = Account { id: 1, loaded_at: 2, kernel: "6.12.95".into() };
+        let account = Account { id: 1, loaded_at: 2, kernel: "6.12.95".into(), guarded: false, death: None };
         let image = ImageInfo { calls: 3, ticks_run: 5_000_000_000, ..ImageInfo::default() };
         let range = |start, end| Range { start, end };
         let ranges =

@@ -15,6 +15,8 @@ pub(crate) enum Outcome {
     Fault,
     /// The other kernel panicked, as the report says.
     Panic,
+    /// The other kernel was taken down at its deadline, as the report says.
+    Deadline,
 }
 
 impl Outcome {
@@ -24,6 +26,7 @@ impl Outcome {
             Self::No => 1,
             Self::Fault => 3,
             Self::Panic => 4,
+            Self::Deadline => 5,
         }
     }
 }

@@ -7,7 +7,9 @@ use serde::Serialize;
 use sys::device::LoadRequest;
 use sys::{Device, ImageName};
 
+use crate::boot::guard_of;
 use crate::cli::ReturnWords;
+use crate::phases::Phases;
 use crate::report::{self, Outcome};
 use crate::{device, keep};
 
@@ -26,7 +28,8 @@ pub(crate) fn run(words: ReturnWords) -> anyhow::Result<Outcome> {
     if call.status != status::RETURNED {
         bail!("an exception ended the way back; the kernel that booted this one did not run");
     }
-    let back = Back { value: call.value, returns: call.calls };
+    let phases_microseconds = Phases::of(&call.ticks, device.info()?.tsc_khz);
+    let back = Back { value: call.value, returns: call.calls, phases_microseconds };
     if words.json {
         report::print_json(&back)?;
     } else {
@@ -41,6 +44,7 @@ struct Back {
     value: u64,
     /// How often this kernel has returned.
     returns: u64,
+    phases_microseconds: Option<Phases>,
 }
 
 /// Makes the way back the image of the open file; it is loaded the first time.
@@ -50,7 +54,7 @@ fn prepare(device: &Device) -> anyhow::Result<()> {
         Err(refusal) if keep::is_missing(&refusal) => {
             let path = "/proc/cmdline";
             let line = std::fs::read_to_string(path).context(path)?;
-            load(device, jump_back(&line)?)?;
+            load(device, jump_back(&line)?, guard_of(&line).is_some())?;
             Ok(device.keep(&name)?)
         }
         other => Ok(other?),
@@ -58,7 +62,7 @@ fn prepare(device: &Device) -> anyhow::Result<()> {
 }
 
 /// Nothing is put anywhere: what is called is in the memory of the other kernel, which this one does not use.
-fn load(device: &Device, entry: u64) -> anyhow::Result<()> {
+fn load(device: &Device, entry: u64, is_guarded: bool) -> anyhow::Result<()> {
     let start = entry - entry % PAGE_SIZE;
     let vouched = [Range { start, end: start + PAGE_SIZE }];
     let request = LoadRequest {
@@ -66,7 +70,7 @@ fn load(device: &Device, entry: u64) -> anyhow::Result<()> {
         vouched: &vouched,
         entry,
         mode: mode::LONG,
-        flags: load_flag::CALL_ON_PANIC,
+        flags: load_flag::CALL_ON_PANIC | if is_guarded { load_flag::GUARDED_FROM_THERE } else { 0 },
     };
     device.load(&request).map_err(|refusal| device::refused(refusal, &[]))?;
     Ok(())

@@ -12,6 +12,7 @@
 //! | [`efi`] | `/sys/firmware/efi`: what a kernel started by kexec must be told of EFI |
 //! | [`config`] | the kernel's configuration, wherever the distribution puts it |
 //! | [`kernel`] | release, command line, lockdown, secure boot, switches |
+//! | [`page_flags`] | what the kernel does with each page frame; not by [`Machine::probe`], since it takes time |
 //! | [`process`] | what this process may do |
 //! | [`amounts`] | `/proc/meminfo` |
 //! | [`cpu`] | `/proc/cpuinfo` |
@@ -32,6 +33,7 @@ pub mod firmware_map;
 pub mod iomem;
 pub mod kernel;
 pub mod module;
+pub mod page_flags;
 pub mod planning;
 pub mod process;
 mod root;

@@ -36,6 +36,27 @@ impl Root {
         read_all(path, file)
     }
 
+    /// The first bytes of a file, read in whole words of 64 bits.
+    pub(crate) fn beginning(&self, path: &str, most: usize) -> Fact<Vec<u8>> {
+        const PIECE: usize = 1 << 16;
+        let mut file = File::open(self.place(path)).map_err(|error| failure(path, error))?;
+        let mut bytes = Vec::new();
+        while bytes.len() < most {
+            let (read, piece) = (bytes.len(), PIECE.min(most - bytes.len()));
+            bytes.resize(read + piece, 0);
+            match file.read(&mut bytes[read..]) {
+                Ok(0) => {
+                    bytes.truncate(read);
+                    break;
+                }
+                Ok(more) => bytes.truncate(read + more),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => bytes.truncate(read),
+                Err(error) => return Err(failure(path, error)),
+            }
+        }
+        Ok(bytes)
+    }
+
     /// The names in a folder, sorted. Names that are not UTF-8 are left out: the kernel makes none.
     pub(crate) fn names(&self, path: &str) -> Fact<Vec<String>> {
         let entries = std::fs::read_dir(self.place(path)).map_err(|error| failure(path, error))?;

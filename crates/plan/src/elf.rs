@@ -71,6 +71,7 @@ pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>
         command_line: if request.notes { request.command_line.clone() } else { Vec::new() },
         jump_back: None,
         vouched: Vec::new(),
+        view: None,
     };
     LoadPlan::new(draft, machine)
 }

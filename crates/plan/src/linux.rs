@@ -11,6 +11,7 @@ mod handoff;
 pub(crate) mod initrd;
 mod kernel;
 mod setup;
+mod view;
 mod window;
 
 use std::borrow::Cow;
@@ -28,13 +29,14 @@ use crate::{
     SetupData, Way, place,
 };
 
-use command_line::{CommandLine, WayBack};
+use command_line::{Additions, CommandLine, WayBack};
 use crash::Kept;
 use handoff::{Handoff, Told, seed};
 pub use initrd::Initrd;
 use kernel::Form;
 pub use kernel::Kernel;
 use setup::Setup;
+pub use view::{View, ViewPlace};
 pub use window::window;
 
 /// A kernel to load.
@@ -75,6 +77,8 @@ pub enum Home {
     Beside {
         /// The window.
         window: PhysRange,
+        /// What the kernel is to see of the running one, if anything.
+        view: Option<View>,
     },
     /// In the memory that the running kernel keeps for it, until that one crashes.
     Crash {
@@ -128,6 +132,8 @@ struct Wishes<'r, 'a> {
     limits: (u64, u64),
     /// What a crash kernel finds of the running one.
     kept: Option<Kept>,
+    /// What a peer is to see of the running kernel.
+    view: Option<ViewPlace>,
 }
 
 impl<'r, 'a> Wishes<'r, 'a> {
@@ -139,9 +145,15 @@ impl<'r, 'a> Wishes<'r, 'a> {
         initrd::check(&request.initrds)?;
         let form = Form::of(&request.kernel);
         let kept = kept(request, machine)?;
-        let mut words = request.command_line.clone();
-        words.extend_from_slice(kept.as_ref().map(Kept::words).unwrap_or_default().as_bytes());
-        let command_line = CommandLine::new(&words, way_back(request), form.cmdline_size)?;
+        let view = match request.home {
+            Home::Beside { window, view: Some(view) } => Some(ViewPlace::new(view, window)?),
+            _ => None,
+        };
+        let additions = Additions {
+            elfcorehdr: view.as_ref().map(ViewPlace::header).or(kept.as_ref().map(Kept::header)),
+            way_back: way_back(request),
+        };
+        let command_line = CommandLine::new(&request.command_line, additions, form.cmdline_size)?;
         let told = told(request, &form, machine);
         let wishes = Self {
             request,
@@ -154,12 +166,13 @@ impl<'r, 'a> Wishes<'r, 'a> {
             vouched: None,
             limits: ALL,
             kept,
+            view,
         };
         match request.home {
             Home::Replace { lowest, highest } => {
                 Self { limits: (lowest, highest), ..wishes }.around_executable()
             }
-            Home::Beside { window } => wishes.beside(window, machine),
+            Home::Beside { window, .. } => wishes.beside(window, machine),
             Home::Crash { .. } => wishes.in_crash_memory(machine),
         }
     }
@@ -168,7 +181,12 @@ impl<'r, 'a> Wishes<'r, 'a> {
     fn beside(self, window: PhysRange, machine: &Machine) -> Result<Self, Error> {
         let low = self.low_memory()?;
         let is_ram = check_window(window, machine)?;
-        let own: Vec<_> = low.iter().copied().chain([window]).collect();
+        let its_ram = match &self.view {
+            Some(view) => gaps(window, &[view.pages()]),
+            None => vec![window],
+        };
+        let own: Vec<_> = low.iter().chain(&its_ram).copied().collect();
+        let exchanged = low.iter().copied().chain(is_ram.then_some(window)).collect();
         let told = Told {
             memory: beside(&machine.firmware, &own),
             rsdp: machine.rsdp,
@@ -177,8 +195,8 @@ impl<'r, 'a> Wishes<'r, 'a> {
         };
         Self {
             told,
-            free: vec![window],
-            exchanged: if is_ram { own } else { low },
+            free: its_ram,
+            exchanged,
             vouched: (!is_ram).then_some(window),
             limits: (window.start().get(), window.end() - 1),
             ..self
@@ -356,6 +374,11 @@ impl<'r, 'a> Wishes<'r, 'a> {
             None => image.enter()?,
         };
         image.segments.extend(last);
+        if let Some(view) = &self.view {
+            let bytes = Cow::Borrowed([].as_slice());
+            image.segments.push(Segment { name: "view of the running kernel", range: view.pages(), bytes });
+            image.parts.extend(view.parts());
+        }
         image.segments.extend(self.exchanged_rest(&image.segments));
         Ok(Draft {
             way: self.way(),
@@ -366,6 +389,7 @@ impl<'r, 'a> Wishes<'r, 'a> {
             command_line: self.command_line.text().to_vec(),
             jump_back: self.command_line.jump_back().and_then(|offset| PhysAddr::new(image.line_at + offset)),
             vouched: self.vouched.into_iter().collect(),
+            view: self.view,
             segments: image.segments,
         })
     }

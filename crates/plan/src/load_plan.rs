@@ -5,6 +5,7 @@ use abi::kexec::SEGMENT_MAX;
 use abi::purgatory::{DIGEST, DIGEST_SIZE, KEY, KEY_SIZE, REGIONS, region};
 use phys::{PhysAddr, PhysRange, RangeSet};
 
+use crate::linux::ViewPlace;
 use crate::{Error, Goal, Machine, MemoryRange, purgatory};
 
 /// How a plan is carried out.
@@ -71,6 +72,7 @@ pub struct LoadPlan<'a> {
     command_line: Vec<u8>,
     jump_back: Option<PhysAddr>,
     vouched: Vec<PhysRange>,
+    view: Option<ViewPlace>,
 }
 
 /// What a plan is made of, before it is checked.
@@ -84,6 +86,7 @@ pub(crate) struct Draft<'a> {
     pub(crate) command_line: Vec<u8>,
     pub(crate) jump_back: Option<PhysAddr>,
     pub(crate) vouched: Vec<PhysRange>,
+    pub(crate) view: Option<ViewPlace>,
 }
 
 impl<'a> LoadPlan<'a> {
@@ -96,8 +99,9 @@ impl<'a> LoadPlan<'a> {
         check_ram(&draft, machine)?;
         check_way(&draft, machine)?;
         check_entry(&draft)?;
-        let Draft { way, segments, parts, entry, goal, memory, command_line, jump_back, vouched } = draft;
-        Ok(Self { way, segments, parts, entry, goal, memory, command_line, jump_back, vouched })
+        let Draft { way, segments, parts, entry, goal, memory, command_line, jump_back, vouched, view } =
+            draft;
+        Ok(Self { way, segments, parts, entry, goal, memory, command_line, jump_back, vouched, view })
     }
 
     /// How it is carried out.
@@ -196,6 +200,13 @@ impl<'a> LoadPlan<'a> {
         })
     }
 
+    /// Where what the kernel is told of the running one's memory has its place, to be written there when the image is
+    /// loaded.
+    #[must_use]
+    pub const fn view(&self) -> Option<ViewPlace> {
+        self.view
+    }
+
     /// Bytes of all destinations.
     #[must_use]
     pub fn bytes(&self) -> u64 {
@@ -291,6 +302,7 @@ mod tests {
             command_line: Vec::new(),
             jump_back: None,
             vouched: vec![pages(0x100, 4)],
+            view: None,
         };
         LoadPlan::new(draft, &machine).map(drop)
     }

@@ -108,6 +108,7 @@ pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>
         command_line: request.command_line.clone(),
         jump_back: None,
         vouched: Vec::new(),
+        view: None,
     };
     LoadPlan::new(draft, machine)
 }

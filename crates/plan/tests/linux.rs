@@ -6,11 +6,14 @@
     reason = "a test that cannot go on has failed"
 )]
 
+use abi::device::SlotRun;
+use abi::elf_core::{self, program_header};
 use abi::setup_header::{self as header, load_flag, xload_flag};
 use abi::{boot_params, e820, setup_data};
 use kernel_file::{BzImage, Mode, Program};
 use phys::{PhysRange, RangeSet};
-use plan::linux::{Home, Initrd, Kernel, Request, plan, window};
+use plan::elfcorehdr::NoteAt;
+use plan::linux::{Home, Initrd, Kernel, Request, View, plan, window};
 use plan::{CpuMode, Door, Efi, Error, LoadPlan, Machine, MemoryKind, MemoryRange, SetupData, Way};
 use proptest::prelude::*;
 
@@ -159,7 +162,8 @@ fn a_kernel_takes_the_place_of_another() {
 fn a_peer_lives_in_a_window_of_the_running_kernels_ram() {
     let (file, initrd) = (kernel_file(), vec![1; 5 << 20]);
     let window = pages(0x2000_0000, 0x3000_0000);
-    let plan = plan(&request(&file, &[&initrd], Home::Beside { window }), &small_machine()).unwrap();
+    let home = Home::Beside { window, view: Some(View { vmcoreinfo: 2500 }) };
+    let plan = plan(&request(&file, &[&initrd], home), &small_machine()).unwrap();
     insta::assert_snapshot!(plan);
     let mut covered: Vec<_> = plan.segments().iter().map(|segment| segment.range).collect();
     let own = [pages(0x1000, 0x9_f000), window];
@@ -170,11 +174,71 @@ fn a_peer_lives_in_a_window_of_the_running_kernels_ram() {
     assert_eq!(params(&plan)[..64], [0; 64], "the picture stays with the running kernel");
 }
 
+/// The segment that a peer does not take for RAM.
+const VIEW: &str = "view of the running kernel";
+
+#[test]
+fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
+    let (file, machine) = (kernel_file(), small_machine());
+    let window = pages(0x2000_0000, 0x3000_0000);
+    let home = Home::Beside { window, view: Some(View { vmcoreinfo: 2500 }) };
+    let plan = plan(&request(&file, &[], home), &machine).unwrap();
+    let view = plan.view().unwrap();
+    let line = String::from_utf8(plan.command_line().to_vec()).unwrap();
+    assert!(line.contains(&format!(" elfcorehdr={:#x} ", view.header())), "{line}");
+    let is_ram = |address: u64| {
+        let told = memory_told(&plan);
+        told.iter()
+            .any(|&(first, size, kind)| kind == e820::kind::RAM && first <= address && address < first + size)
+    };
+    assert_eq!(
+        [view.header() - 0x2000, view.header(), view.cpu_note().address].map(is_ram),
+        [true, false, false]
+    );
+
+    let run = |destination, source, pages| SlotRun { destination, source, pages };
+    let slots = [
+        run(0x1000, 0x4000_0000, 0x9e),
+        run(0x2000_0000, 0x2000_0000, 2),
+        run(0x2000_2000, 0x5000_0000, 0xfffe),
+    ];
+    let header = view.elfcorehdr(&machine.ram, &slots, None).unwrap();
+    let count = usize::from(elf_core::PROGRAM_HEADER_COUNT.read(&header).unwrap());
+    let field = |number: usize, field: abi::Field<u64>| {
+        field.read(&header[elf_core::HEADER_SIZE + number * program_header::SIZE..]).unwrap()
+    };
+    let told: Vec<_> = (0..count)
+        .map(|number| {
+            [program_header::PHYSICAL, program_header::OFFSET, program_header::FILE_SIZE]
+                .map(|it| field(number, it))
+        })
+        .collect();
+    let note = |note: NoteAt| [note.address, note.address, note.size];
+    assert_eq!(
+        told,
+        [
+            note(view.cpu_note()),
+            note(view.vmcoreinfo().unwrap()),
+            [0x1000, 0x4000_0000, 0x9_e000],
+            [MIB, MIB, 511 * MIB],
+            [0x2000_2000, 0x5000_0000, 0xfffe000],
+            [0x3000_0000, 0x3000_0000, 0x4ffe_0000],
+        ]
+    );
+
+    let scattered: Vec<_> =
+        (0..0x8000).map(|page| run((0x2_0000 + page) << 12, (0x6_0000 - 2 * page) << 12, 1)).collect();
+    let text = view.elfcorehdr(&machine.ram, &scattered, None).unwrap_err().to_string();
+    assert!(text.starts_with("32773 notes and pieces of memory for an elfcorehdr, 46"), "{text}");
+}
+
 #[test]
 fn a_peer_lives_above_4_gib_in_memory_that_nobody_uses() {
     let (file, initrd) = (kernel_file(), vec![1; 5 << 20]);
     let window = pages(8 * GIB, 8 * GIB + 256 * MIB);
-    let plan = plan(&request(&file, &[&initrd, &initrd], Home::Beside { window }), &large_machine()).unwrap();
+    let plan =
+        plan(&request(&file, &[&initrd, &initrd], Home::Beside { window, view: None }), &large_machine())
+            .unwrap();
     insta::assert_snapshot!(plan);
     let params = params(&plan);
     let initrd_at = wide(&params, header::RAMDISK_IMAGE, boot_params::EXT_RAMDISK_IMAGE);
@@ -215,7 +279,7 @@ fn what_cannot_be_planned_is_refused_with_the_numbers() {
     let text = |initrds: &[&[u8]], home, machine: &Machine| {
         plan(&request(&file, initrds, home), machine).unwrap_err().to_string()
     };
-    let window = |start, end| Home::Beside { window: pages(start, end) };
+    let window = |start, end| Home::Beside { window: pages(start, end), view: None };
     let machine = small_machine();
     assert_eq!(
         text(&[], window(0x10_0000, 0x100_0000), &machine),
@@ -263,7 +327,7 @@ fn a_kernel_without_a_64_bit_entry_point_is_entered_in_32_bit_mode_and_is_no_pee
     let plan_ = plan(&request(&file, &[&[1; 5000]], Home::ANYWHERE), &large_machine()).unwrap();
     insta::assert_snapshot!(plan_);
     assert_eq!((plan_.goal().mode, plan_.goal().address), (CpuMode::Protected, part(&plan_, "kernel").0));
-    let window = Home::Beside { window: pages(0x2000_0000, 0x3000_0000) };
+    let window = Home::Beside { window: pages(0x2000_0000, 0x3000_0000), view: None };
     let error = plan(&request(&file, &[], window), &small_machine()).unwrap_err();
     assert_eq!(error, Error::NoEntry64 { protocol: "2.15".into() });
 }
@@ -401,19 +465,32 @@ fn a_kernel_that_cannot_be_above_4_gib_is_not_put_there() {
     assert!(address + size <= 0x4000_0000);
 }
 
+#[test]
+fn a_window_shuns_what_the_running_kernel_cannot_move() {
+    let file = kernel_file();
+    let kernel = BzImage::parse(&file).unwrap();
+    let found = |pinned: &[PhysRange]| window(&kernel, 256 * MIB, &small_machine(), pinned).unwrap();
+    let top = [pages(0x7fc0_0000, 0x7fe0_0000)];
+    assert_eq!(found(&top), pages(0x6fc0_0000, 0x7fc0_0000));
+    let everywhere: Vec<_> =
+        (0..16).map(|n| pages(n * 128 * MIB, n * 128 * MIB + (16 - n) * 2 * MIB)).collect();
+    assert_eq!(found(&everywhere), pages(0x6fe0_0000, 0x7fe0_0000), "the least of it is at the top");
+    assert_eq!(found(&[pages(0, 0x8000_0000)]), pages(0x6fe0_0000, 0x7fe0_0000));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
     #[test]
     fn a_plan_stays_where_it_may_and_tells_the_kernel_what_is_so(
         holes in prop::collection::vec((1_u64..900, 1_u64..300), 1..6),
-        window in (1_u64..900, 1_u64..300), is_peer in any::<bool>(), initrd_size in 1_usize..(40 << 20),
+        window in (1_u64..900, 1_u64..300), is_peer in any::<bool>(), sees in any::<bool>(), initrd_size in 1_usize..(40 << 20),
     ) {
         let mut ram = vec![pages(0x1000, 0x9_f000)];
         ram.extend(holes.iter().map(|&(start, size)| pages(start * MIB, (start + size) * MIB)));
         let firmware = RangeSet::sort(&mut ram).ranges().iter().map(|&range| MemoryRange::of_pages(range, MemoryKind::Ram));
         let machine = Machine { firmware: firmware.collect(), ram: ram.clone(), ..Machine::default() };
         let window = pages(window.0 * MIB, (window.0 + window.1) * MIB);
-        let home = if is_peer { Home::Beside { window } } else { Home::ANYWHERE };
+        let home = if is_peer { Home::Beside { window, view: sees.then_some(View { vmcoreinfo: 2500 }) } } else { Home::ANYWHERE };
         let (file, initrd) = (kernel_file(), vec![7; initrd_size]);
         let plan = plan(&request(&file, &[&initrd], home), &machine);
         prop_assume!(plan.is_ok());
@@ -430,7 +507,7 @@ proptest! {
         }
         let told_ram: Vec<_> =
             memory_told(&plan).into_iter().filter(|entry| entry.2 == e820::kind::RAM).collect();
-        for segment in plan.segments() {
+        for segment in plan.segments().iter().filter(|segment| segment.name != VIEW) {
             let (start, end) = (segment.range.start().get(), segment.range.end());
             prop_assert!(told_ram.iter().any(|&(first, size, _)| first <= start && end <= first + size));
         }
@@ -451,15 +528,15 @@ fn a_window_is_the_highest_that_will_do_below_4_gib() {
     let file = kernel_file();
     let kernel = BzImage::parse(&file).unwrap();
     let machine = small_machine();
-    assert_eq!(window(&kernel, 256 * MIB, &machine).unwrap(), pages(0x6fe0_0000, 0x7fe0_0000));
+    assert_eq!(window(&kernel, 256 * MIB, &machine, &[]).unwrap(), pages(0x6fe0_0000, 0x7fe0_0000));
     let above = Machine {
         ram: vec![pages(MIB, 0x800_0000), pages(4 * GIB, 5 * GIB)],
         firmware: vec![told(MIB, 0x7ff_ffff, MemoryKind::Ram), told(4 * GIB, 5 * GIB - 1, MemoryKind::Ram)],
         ..Machine::default()
     };
-    assert_eq!(window(&kernel, 256 * MIB, &above).unwrap(), pages(5 * GIB - 256 * MIB, 5 * GIB));
+    assert_eq!(window(&kernel, 256 * MIB, &above, &[]).unwrap(), pages(5 * GIB - 256 * MIB, 5 * GIB));
     let low = BzImage { above_4g: false, ..kernel };
-    let error = window(&low, 256 * MIB, &above).unwrap_err().to_string();
+    let error = window(&low, 256 * MIB, &above, &[]).unwrap_err().to_string();
     assert_eq!(
         error,
         "no room for the window: 256 MiB, aligned 2 MiB, between 0x1000000 and 0xffffffff; largest hole 112 MiB"

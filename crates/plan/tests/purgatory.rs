@@ -164,7 +164,7 @@ fn another_key_makes_another_digest() {
 #[test]
 fn a_peer_is_told_its_way_back_where_its_command_line_ends() {
     let (kernel, initrd) = (kernel_file(), vec![1]);
-    let home = Home::Beside { window: pages(256 * MIB, 320 * MIB) };
+    let home = Home::Beside { window: pages(256 * MIB, 320 * MIB), view: None };
     let mut plan = plan(&request(&kernel, &initrd, home), &machine()).unwrap();
     seal(&mut plan, [0; 32]);
     let mut memory = Memory::of(&plan);
@@ -194,10 +194,11 @@ fn a_crash_kernel_is_planned_in_its_memory_alone() {
     let block = Block::new(&bytes).unwrap();
     let copy = (block.get(COPY_FROM), block.get(COPY_TO), block.get(COPY_SIZE));
     let told = String::from_utf8(plan.command_line().to_vec()).unwrap();
-    let header: u64 = told.split_once("elfcorehdr=").unwrap().1.trim_end_matches('K').parse().unwrap();
-    assert_eq!(copy, (0, header * 1024 + 4096, 640 * 1024));
-    assert_eq!(&memory.at(header * 1024, 4096)[..4], b"\x7fELF");
-    let kept = pages(header * 1024, header * 1024 + 4096 + 640 * 1024);
+    let header = told.split_once("elfcorehdr=").unwrap().1.trim_start_matches("0x");
+    let header = u64::from_str_radix(header, 16).unwrap();
+    assert_eq!(copy, (0, header + 4096, 640 * 1024));
+    assert_eq!(&memory.at(header, 4096)[..4], b"\x7fELF");
+    let kept = pages(header, header + 4096 + 640 * 1024);
     let ram = plan.memory().iter().filter(|range| range.kind() == MemoryKind::Ram);
     assert!(ram.filter_map(|range| range.pages()).all(|range| range.intersection(kept).is_none()));
 }

@@ -6,14 +6,14 @@
  */
         .section .rodata.kjump_code, "a"
         .balign 64
-        .globl kjump_code_start, kjump_code_end, kjump_back, kjump_move_pages
+        .globl kjump_code_start, kjump_code_end, kjump_back, kjump_begin, kjump_leave, kjump_move_pages
         .globl kjump_stubs_64, kjump_nmi_64, kjump_stubs_32, kjump_nmi_32
 kjump_code_start:
 
 /*
  * arrive: from the kernel.
  * In:  64-bit mode, identity map, own GDT and IDT loaded, %cs = CODE_64, interrupts off, %rsp = STACK, %r8 = control.
- * Out: through enter_64 or enter_32.
+ * Out: through enter_64 or enter_32, or into the guard's pages.
  */
 arrive:
         /* CET cannot be on without WP: it goes first. */
@@ -30,8 +30,20 @@ arrive:
         call    move_own_pages
         mov     ${STAMPS} + 8, %edi
         call    stamp
-        cmpl    ${MODE_PROTECTED}, {MODE}(%r8)
+        mov     {GUARD}(%r8), %rax
+        test    %rax, %rax
+        jz      1f
+        jmp     *%rax
+1:      cmpl    ${MODE_PROTECTED}, {MODE}(%r8)
         je      enter_32
+        jmp     enter_64
+
+/*
+ * kjump_begin: the image's own CPU, where another one guards.
+ * In: 64-bit mode, identity map, own GDT and IDT loaded, interrupts off, %rsp = STACK, %r8 = control.
+ */
+kjump_begin:
+        call    load_selectors
 
 /*
  * enter_64: call the image by the System V ABI.
@@ -61,18 +73,42 @@ kjump_back:
         cli
         cld
         lea     kjump_code_start(%rip), %r8
-        mov     %rax, {VALUE}(%r8)
+        /* Guarded, the image may come back on any CPU, and the first counts. */
+        cmpq    $0, {GUARD}(%r8)
+        je      1f
+        lock btsq $0, {CLAIMED}(%r8)
+        jc      halt
+1:      mov     %rax, {VALUE}(%r8)
         mov     %rdx, {VALUE_HIGH}(%r8)
         mov     (%rsp), %rax
         mov     %rax, {NEXT_ENTRY}(%r8)
         movq    ${RETURNED}, {STATUS}(%r8)
 
 /*
- * leave: the image ended; make everything plain again and go back.
+ * ended: the status is written. Who guards has seen it, and goes on; any other CPU waits to be taken away.
+ * In: 64-bit mode, %r8 = control, or not guarded. The guard itself comes here from an exception, on its own stack.
+ */
+ended:
+        mov     {GUARD}(%r8), %rax
+        test    %rax, %rax
+        jz      kjump_leave
+        xor     %rsp, %rax
+        test    $-{PAGE_SIZE}, %rax
+        jnz     halt
+        mov     {GUARD}(%r8), %rax
+        add     ${GUARD_ENDED}, %rax
+        jmp     *%rax
+halt:
+        cli
+        hlt
+        jmp     halt
+
+/*
+ * kjump_leave: the image ended; make everything plain again and go back.
  * In: 64-bit mode, this page identity-mapped. Nothing else is known: neither stack, GDT nor IDT, nor, after a peer
  * kernel, that anything but this page is mapped.
  */
-leave:
+kjump_leave:
         cli
         cld
         lea     kjump_code_start(%rip), %r8
@@ -303,7 +339,7 @@ exchange_avx:
 
 /*
  * Exceptions in 64-bit mode, on a stack of their own (task state, interrupt stack 1).
- * In: as the CPU leaves it. Out: through leave, with the fault written down.
+ * In: as the CPU leaves it. Out: through ended, with the fault written down.
  */
         .balign 8
 kjump_stubs_64:
@@ -351,7 +387,7 @@ fault_64:
         mov     %cr2, %rax
         mov     %rax, {FAULT_CR2}(%r8)
         movq    ${FAULTED}, {STATUS}(%r8)
-        jmp     leave
+        jmp     ended
 
 /* An NMI is the kernel's affair, and the kernel is away: it is dropped. Interrupt stack 2. */
 kjump_nmi_64:
@@ -402,7 +438,7 @@ enter_32:
         movl    ${RETURNED}, {STATUS}(%ebx)
 
 /*
- * leave_32: back to 64-bit mode, then leave.
+ * leave_32: back to 64-bit mode, then kjump_leave.
  * In: 32-bit code segment, flat data segments, %ebx = control. Paging may be on or off.
  */
 leave_32:
@@ -425,7 +461,7 @@ leave_32:
         or      ${CR0_ON}, %eax
         mov     %eax, %cr0
         pushl   ${SELECTOR_CODE_64}
-        lea     leave - kjump_code_start(%ebx), %eax
+        lea     kjump_leave - kjump_code_start(%ebx), %eax
         push    %eax
         lretl
 

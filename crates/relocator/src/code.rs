@@ -30,6 +30,16 @@ pub mod entry_offset {
         offset_of_symbol(&raw const kjump_back)
     }
 
+    /// Where the CPU that runs a guarded image begins.
+    pub(crate) fn begin() -> usize {
+        offset_of_symbol(&raw const kjump_begin)
+    }
+
+    /// Where the guard goes when the image has ended.
+    pub(crate) fn leave() -> usize {
+        offset_of_symbol(&raw const kjump_leave)
+    }
+
     /// The page mover, to be called in 64-bit mode: `rdi` the head of a page list, `rsi` one of
     /// [`abi::control::mover`], `rdx` a [`Direction`]. Everything is to be identity-mapped.
     pub fn move_pages() -> usize {
@@ -80,6 +90,8 @@ unsafe extern "C" {
     static kjump_code_start: u8;
     static kjump_code_end: u8;
     static kjump_back: u8;
+    static kjump_begin: u8;
+    static kjump_leave: u8;
     static kjump_move_pages: u8;
     static kjump_stubs_64: u8;
     static kjump_nmi_64: u8;
@@ -90,10 +102,10 @@ unsafe extern "C" {
 /// `CR0`: AM, WP, TS, EM. None of them may be set in an image, nor while pages are moved.
 const CR0_OFF: u64 = 1 << 18 | 1 << 16 | 1 << 3 | 1 << 2;
 /// `CR0`: paging, protected mode.
-const CR0_ON: u32 = 1 << 31 | 1;
+pub(crate) const CR0_ON: u32 = 1 << 31 | 1;
 const CR0_PG: u32 = 1 << 31;
 /// `CR4`: PAE, OSFXSR, OSXMMEXCPT.
-const CR4_ON: u32 = 1 << 5 | CR4_SSE;
+pub(crate) const CR4_ON: u32 = 1 << 5 | CR4_SSE;
 /// `CR4`: OSFXSR, OSXMMEXCPT: an image may use SSE.
 const CR4_SSE: u32 = 1 << 9 | 1 << 10;
 /// `CR4`: MCE, LA57, VMXE and OSXSAVE stay as the kernel has them. While there are virtual machines VMXE cannot change.
@@ -105,7 +117,7 @@ const DR7_OFF: u32 = 1 << 10;
 /// Model-specific registers.
 pub(crate) const EFER: u32 = 0xc000_0080;
 pub(crate) const GS_BASE: u32 = 0xc000_0101;
-const EFER_LME: u32 = 1 << 8;
+pub(crate) const EFER_LME: u32 = 1 << 8;
 /// Vectors that come with an error code: 8, 10 to 14, 17, 21, 29, 30.
 const WITH_ERROR_CODE: u32 = 1 << 8 | 0x1f << 10 | 1 << 17 | 1 << 21 | 1 << 29 | 1 << 30;
 
@@ -138,6 +150,9 @@ global_asm!(
     VALUE_HIGH = const at!(value_high),
     NEXT_ENTRY = const at!(next_entry),
     STATUS = const at!(status),
+    GUARD = const at!(guard),
+    CLAIMED = const at!(claimed),
+    GUARD_ENDED = const abi::guard::ENDED_OFFSET,
     STAMPS = const at!(stamps),
     GDT_POINTER = const at!(gdt_pointer) + 6,
     IDT_POINTER = const at!(idt_pointer) + 6,

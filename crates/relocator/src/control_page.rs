@@ -37,6 +37,8 @@ pub struct Setup {
     pub mode: u64,
     /// One of [`abi::control::mover`].
     pub mover: u64,
+    /// The guard's pages, 0 if the image is not guarded.
+    pub guard: u64,
 }
 
 impl ControlPage {
@@ -54,6 +56,7 @@ impl ControlPage {
             entry: setup.entry,
             mode: setup.mode,
             mover: setup.mover,
+            guard: setup.guard,
             gdt_pointer: pointer::<64>(setup, offset_of!(ControlTable, gdt)),
             idt_pointer: pointer::<{ VECTORS * 16 }>(setup, offset_of!(ControlTable, idt)),
             idt32_pointer: pointer::<{ VECTORS * 8 }>(setup, offset_of!(ControlTable, idt32)),
@@ -72,6 +75,7 @@ impl ControlPage {
         self.table.value_high = 0;
         self.table.next_entry = 0;
         self.table.status = status::NOT_CALLED;
+        self.table.claimed = 0;
         self.table.fault = Fault::EMPTY;
         self.table.stamps = [0; 4];
     }
@@ -152,6 +156,6 @@ fn gates_32(setup: &Setup) -> [u64; VECTORS] {
 }
 
 /// What 32-bit and 64-bit interrupt gates have in common: present, type 14.
-fn gate(handler: u64, code: u16) -> u64 {
+pub(crate) fn gate(handler: u64, code: u16) -> u64 {
     handler & 0xffff | (code as u64) << 16 | 0x8e << 40 | (handler >> 16 & 0xffff) << 48
 }

@@ -9,8 +9,8 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use abi::device::{
-    ATTACH, CALL, Call, Diagnosis, IMAGES, INFO, ImageInfo, Info, KEEP, LOAD, List, Load, Name, PATH, RANGES,
-    READ, Range, Segment, Transfer, UNLOAD, VERSION, WRITE,
+    ATTACH, CALL, Call, Diagnosis, IMAGES, INFO, ImageInfo, Info, KEEP, LOAD, List, Load, NOTES, Name, Notes,
+    PATH, RANGES, READ, Range, SLOTS, Segment, SlotRun, Transfer, UNLOAD, VERSION, WRITE,
 };
 use rustix::ioctl::{NoArg, Updater, ioctl};
 
@@ -192,7 +192,16 @@ impl Device {
     /// [`Refusal`]; [`Call::status`] is then [`NOT_CALLED`](abi::device::status::NOT_CALLED), or the system did not
     /// resume wholly.
     pub fn call(&self, arguments: [u64; 6], quiesce: u64) -> Result<Call, Refusal> {
-        let mut call = Call { size: bytes_of::<Call>(), arguments, quiesce, ..Call::default() };
+        self.call_until(arguments, quiesce, 0)
+    }
+
+    /// The same, and takes a guarded image down after so many milliseconds, if not 0; the status is then
+    /// [`DEADLINE`](abi::device::status::DEADLINE).
+    ///
+    /// # Errors
+    /// As for [`call`](Self::call).
+    pub fn call_until(&self, arguments: [u64; 6], quiesce: u64, deadline: u64) -> Result<Call, Refusal> {
+        let mut call = Call { size: bytes_of::<Call>(), arguments, quiesce, deadline, ..Call::default() };
         // SAFETY: CALL takes a `kjump_call`, which holds no pointer that the module follows. What the image itself
         // does to the machine is for whoever had it loaded to answer for.
         let result = unsafe { self.exchange::<CALL, _>(&mut call) };
@@ -262,6 +271,32 @@ impl Device {
             answer(Request::Ranges, result, list.diagnosis)?;
             Ok(list.count)
         })
+    }
+
+    /// The slots of the image with this [`id`](ImageInfo::id), whoever loaded it, as runs by rising destination.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn slots(&self, id: u64) -> Result<Vec<SlotRun>, Refusal> {
+        collect(|entries| {
+            let mut list = list_for(entries, id);
+            // SAFETY: SLOTS takes a `kjump_list`; its pointer is that of a slice of `kjump_slot_run` borrowed for
+            // writing until it returns, and the capacity is the slice's length.
+            let result = unsafe { self.exchange::<SLOTS, _>(&mut list) };
+            answer(Request::Slots, result, list.diagnosis)?;
+            Ok(list.count)
+        })
+    }
+
+    /// Says where the image has room for a note about the CPU that calls it.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn make_room_for_notes(&self, address: u64, length: u64) -> Result<(), Refusal> {
+        let mut request = Notes { size: bytes_of::<Notes>(), address, length, ..Notes::default() };
+        // SAFETY: NOTES takes a `kjump_notes`, which holds no pointer.
+        let result = unsafe { self.exchange::<NOTES, _>(&mut request) };
+        answer(Request::Notes, result, request.diagnosis)
     }
 
     /// One ioctl.

@@ -28,6 +28,8 @@ pub enum Request {
     Attach,
     Images,
     Ranges,
+    Slots,
+    Notes,
 }
 
 /// A request that the module, or the kernel before it, did not carry out.
@@ -81,6 +83,11 @@ impl Refusal {
             reason::VIRTUALIZATION_ON => {
                 "stop the virtual machines and unload kvm_intel or kvm_amd, or quiesce with `suspend`"
             }
+            reason::NO_GUARD => {
+                "guarding takes a second CPU, and a kernel that runs on the one that the machine started with"
+            }
+            reason::DEAD => "its memory can be read; unload it, and load it anew",
+            reason::CPU_NOT_STARTED => "call it without a guard, or offline that CPU and load it anew",
             _ => return self.advice_by_errno(),
         })
     }
@@ -158,6 +165,11 @@ impl Refusal {
                 a.saturating_add(1)
             ),
             reason::VIRTUALIZATION_ON => f.write_str("32-bit mode does not go with virtual machines running"),
+            reason::NO_GUARD => f.write_str("no CPU can guard an image here"),
+            reason::DEAD => f.write_str("the image ended in a way that leaves nothing to call"),
+            reason::CPU_NOT_STARTED => {
+                write!(f, "the CPU that was to run the image, with APIC identifier {a}, did not start")
+            }
             reason::NONE if self.request == Request::Unload && self.errno == ENOENT => {
                 f.write_str("no image is loaded")
             }

@@ -14,6 +14,7 @@ mod image;
 mod kdump;
 pub mod notes;
 pub mod paging;
+pub mod printk;
 pub mod select;
 mod source;
 mod vmcoreinfo;

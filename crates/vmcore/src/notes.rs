@@ -1,7 +1,10 @@
 //! ELF notes: who wrote it, a type, and bytes. Layout: System V ABI, chapter 5 "Note Section"; names and contents are
 //! padded to 4 bytes in core files.
 
+use phys::PhysRange;
+
 use crate::field::u32_at;
+use crate::{PhysRead, Vmcoreinfo};
 
 /// The type of a note with the registers of a CPU (`NT_PRSTATUS`).
 const PRSTATUS: u32 = 1;
@@ -47,6 +50,54 @@ pub fn vmcoreinfo(bytes: &[u8]) -> Option<Note<'_>> {
     iter(bytes).find(|note| note.name == VMCOREINFO)
 }
 
+/// Finds the note that describes the kernel in its memory, where the kernel keeps it at the start of a page
+/// (`kernel/vmcore_info.c`, `vmcoreinfo_note`). Pages that cannot be read are passed over; none is read twice.
+#[must_use]
+pub fn find_vmcoreinfo(
+    memory: &impl PhysRead,
+    pages: impl IntoIterator<Item = PhysRange>,
+) -> Option<Vmcoreinfo> {
+    let mut chunk = vec![0; CHUNK];
+    for range in pages {
+        for start in (range.start().get()..range.end()).step_by(CHUNK) {
+            let length = usize::try_from(range.end() - start).unwrap_or(CHUNK).min(CHUNK);
+            let Some(bytes) = chunk.get_mut(..length) else { continue };
+            if memory.read_phys(start, bytes).is_err() {
+                continue;
+            }
+            let starts =
+                (0..length).step_by(PAGE).filter(|at| is_vmcoreinfo(bytes.get(*at..).unwrap_or(&[])));
+            let found = starts.filter_map(|at| vmcoreinfo_at(memory, start + at as u64)).next();
+            if found.is_some() {
+                return found;
+            }
+        }
+    }
+    None
+}
+
+const PAGE: usize = 4096;
+/// Bytes read at once.
+const CHUNK: usize = 256 * PAGE;
+/// The kernel has one page for the text, and the header before it.
+const NOTE_SIZE: usize = 2 * PAGE;
+
+/// Whether bytes start as the note does: its header, its name, and the first of the text's keys.
+fn is_vmcoreinfo(bytes: &[u8]) -> bool {
+    /// With the zero behind it.
+    const NAME_SIZE: u32 = 11;
+    bytes.starts_with(&NAME_SIZE.to_le_bytes())
+        && bytes.get(8..12) == Some(&[0; 4])
+        && bytes.get(12..12 + VMCOREINFO.len()) == Some(VMCOREINFO)
+        && bytes.get(24..34) == Some(b"OSRELEASE=")
+}
+
+fn vmcoreinfo_at(memory: &impl PhysRead, address: u64) -> Option<Vmcoreinfo> {
+    let mut bytes = vec![0; NOTE_SIZE];
+    memory.read_phys(address, &mut bytes).ok()?;
+    Some(Vmcoreinfo::parse(vmcoreinfo(&bytes)?.contents))
+}
+
 /// How many CPUs left their registers.
 #[must_use]
 pub fn cpus(bytes: &[u8]) -> u32 {
@@ -55,7 +106,8 @@ pub fn cpus(bytes: &[u8]) -> u32 {
 }
 
 /// A note of VMCOREINFO's text.
-pub(crate) fn vmcoreinfo_note(text: &[u8]) -> Vec<u8> {
+#[must_use]
+pub fn vmcoreinfo_note(text: &[u8]) -> Vec<u8> {
     note(b"VMCOREINFO\0", 0, text)
 }
 
@@ -81,6 +133,31 @@ mod tests {
         let found = vmcoreinfo(&bytes).unwrap();
         assert_eq!(found.contents, b"A=1\n");
         assert_eq!(&bytes[found.offset..][..4], b"A=1\n");
+    }
+
+    struct Memory(Vec<u8>);
+
+    impl PhysRead for Memory {
+        fn read_phys(&self, address: u64, buffer: &mut [u8]) -> crate::Result<()> {
+            let at = usize::try_from(address).unwrap();
+            let bytes =
+                self.0.get(at..at + buffer.len()).ok_or(crate::Error::Absent { pfn: address >> 12 })?;
+            buffer.copy_from_slice(bytes);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn the_note_is_found_where_a_page_starts_with_it() {
+        let note = vmcoreinfo_note(b"OSRELEASE=6.1\nPAGESIZE=4096\n");
+        let mut memory = Memory(vec![0; 16 * PAGE]);
+        memory.0[2 * PAGE + 8..][..note.len()].copy_from_slice(&note);
+        memory.0[5 * PAGE..][..12].copy_from_slice(&note[..12]);
+        let all = PhysRange::from_bytes(0, 16 * PAGE as u64).unwrap();
+        assert_eq!(find_vmcoreinfo(&memory, [all]), None);
+        memory.0[9 * PAGE..][..note.len()].copy_from_slice(&note);
+        let found = find_vmcoreinfo(&memory, [all]).unwrap();
+        assert_eq!(found.text("PAGESIZE"), Some("4096"));
     }
 
     #[test]

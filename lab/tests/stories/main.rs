@@ -5,8 +5,10 @@ mod asleep;
 mod calling;
 mod coming_to_nothing;
 mod crashing;
+mod guarding;
 mod initramfs;
 mod kexec;
+mod looking_back;
 mod machines;
 mod switching;
 mod the_exchange;
@@ -24,6 +26,8 @@ fn main() -> std::process::ExitCode {
         initramfs::STORIES,
         kexec::STORIES,
         switching::STORIES,
+        looking_back::STORIES,
+        guarding::STORIES,
         the_exchange::STORIES,
         the_lab_itself::STORIES,
     ])

@@ -13,7 +13,9 @@ const ENOMEM: i32 = 12;
 const EFAULT: i32 = 14;
 const EBUSY: i32 = 16;
 const EINVAL: i32 = 22;
+const EOPNOTSUPP: i32 = 95;
 const EADDRNOTAVAIL: i32 = 99;
+const EOWNERDEAD: i32 = 130;
 
 impl Failure {
     /// A reason with up to three numbers.
@@ -49,6 +51,8 @@ impl Failure {
             reason::BAD_POINTER => EFAULT,
             reason::INTERRUPTED => EINTR,
             reason::PAGE_IN_USE | reason::VIRTUALIZATION_ON => EBUSY,
+            reason::NO_GUARD => EOPNOTSUPP,
+            reason::DEAD => EOWNERDEAD,
             reason::ENTRY_TOO_HIGH | reason::VOUCHED_RAM | reason::BAD_VOUCHED | reason::NOT_IN_IMAGE => {
                 EADDRNOTAVAIL
             }

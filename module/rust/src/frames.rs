@@ -12,6 +12,7 @@ use crate::ranges::Ranges;
 /// Page frames of an image: destinations claimed from the kernel first, then whatever it has.
 pub struct KernelFrames {
     claims: Option<Claims>,
+    blocks: FreeBlocks,
     pauses: u32,
     /// A signal ended the load: there was no lack of memory.
     pub interrupted: bool,
@@ -21,14 +22,15 @@ pub struct KernelFrames {
 const FRAMES_PER_PAUSE: u32 = 256;
 
 impl KernelFrames {
-    /// Without `claims` no destination is taken away from whoever uses it.
-    pub fn new(claims: Option<Claims>) -> Self {
-        Self { claims, pauses: 0, interrupted: false }
+    /// For an image of so many pages. Without `claims` no destination is taken away from whoever uses it.
+    pub fn new(pages: u64, claims: Option<Claims>) -> Self {
+        Self { claims, blocks: FreeBlocks::new(pages), pauses: 0, interrupted: false }
     }
 
-    /// Nothing more will be claimed.
-    pub fn end_claims(&mut self) {
+    /// The image has all it needs.
+    pub fn end_taking(&mut self) {
         self.claims = None;
+        self.blocks = FreeBlocks::new(0);
     }
 
     /// The bytes of a frame of this image.
@@ -60,6 +62,9 @@ impl Frames for KernelFrames {
         {
             return Some(frame);
         }
+        if order == 0 && zone == Zone::Any {
+            return self.blocks.next();
+        }
         kernel::alloc(order, zone == Zone::Below4GiB)
     }
 
@@ -71,6 +76,56 @@ impl Frames for KernelFrames {
     fn words(&mut self, frame: Pfn) -> &mut [u64; 512] {
         // SAFETY: as for `bytes`.
         unsafe { &mut *kernel::virtual_address(frame).cast() }
+    }
+}
+
+/// Free memory in blocks as large as the kernel has them, handed out page by page: so neighbouring pages of an image
+/// mostly wait in neighbouring frames, and where they wait is told in few words.
+struct FreeBlocks {
+    /// Pages that are still needed.
+    needed: u64,
+    /// The size that the kernel had last.
+    order: u32,
+    /// Taken and not handed out: physical addresses.
+    ready: Range,
+}
+
+impl FreeBlocks {
+    fn new(needed: u64) -> Self {
+        Self { needed, order: LARGEST_BLOCK, ready: Range { start: 0, end: 0 } }
+    }
+
+    fn next(&mut self) -> Option<Pfn> {
+        if self.ready.start == self.ready.end {
+            self.take_block()?;
+        }
+        self.needed = self.needed.saturating_sub(1);
+        let frame = Pfn::starting_at(self.ready.start);
+        self.ready.start += phys::PAGE_SIZE;
+        frame
+    }
+
+    /// Takes a block, of pages that are needed all.
+    fn take_block(&mut self) -> Option<()> {
+        self.order = self.order.min(self.needed.max(1).ilog2());
+        let block = loop {
+            match kernel::alloc(self.order, false) {
+                Some(block) => break block,
+                None => self.order = self.order.checked_sub(1)?,
+            }
+        };
+        let start = block.address().get();
+        self.ready = Range { start, end: start + (phys::PAGE_SIZE << self.order) };
+        Some(())
+    }
+}
+
+/// 4 MiB, what Linux hands out in one piece.
+const LARGEST_BLOCK: u32 = 10;
+
+impl Drop for FreeBlocks {
+    fn drop(&mut self) {
+        give_back(self.ready);
     }
 }
 
@@ -138,12 +193,16 @@ impl Claims {
 
 impl Drop for Claims {
     fn drop(&mut self) {
-        while self.ready.start < self.ready.end {
-            if let Some(frame) = Pfn::starting_at(self.ready.start) {
-                // SAFETY: claimed, and handed out to nobody.
-                unsafe { blocks::free(frame) };
-            }
-            self.ready.start += phys::PAGE_SIZE;
+        give_back(self.ready);
+    }
+}
+
+/// Gives frames back that were taken and handed out to nobody.
+fn give_back(frames: Range) {
+    for address in (frames.start..frames.end).step_by(4096) {
+        if let Some(frame) = Pfn::starting_at(address) {
+            // SAFETY: taken, and handed out to nobody.
+            unsafe { blocks::free(frame) };
         }
     }
 }

@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A loaded image: built from a request, entered, read and written.
 
-use abi::device::{Call, Diagnosis, ImageInfo, Load, Range, Ticks, Transfer, load_flag, mode, quiesce, reason, status};
+use abi::device::{
+    Call, Diagnosis, ImageInfo, List, Load, Notes, Range, SlotRun, Ticks, Transfer, load_flag, mode, quiesce, reason, status,
+};
 use core::mem::{offset_of, size_of_val};
 use kimage::paging::{Levels, Tables};
 use kimage::{Image, Rules, SealedImage, Segment, Zone};
 use phys::{PAGE_SIZE, Pfn, PhysRange, RangeSet};
-use relocator::{ControlPage, Setup, entry_offset, gate};
+use relocator::{ControlPage, GuardPages, GuardSetup, Setup, entry_offset, gate};
 
 use crate::cpu;
 use crate::failure::Failure;
 use crate::frames::KernelFrames;
-use crate::kernel::{self, Array, CallerMemory};
+use crate::kernel::{self, Array, CallerMemory, GuardFacts};
 use crate::ranges::Destinations;
 use crate::trial;
 
@@ -21,10 +23,15 @@ pub struct Loaded {
     sealed: SealedImage<'static, KernelFrames>,
     _segments: Array<Segment>,
     control: Pfn,
+    guard: Option<Guard>,
+    /// Ended in a way that leaves nothing to call.
+    dead: bool,
     mode: u64,
     entry: u64,
     in_use: u64,
     first_in_use: u64,
+    /// Where the image has room for notes about the calling CPU: address and bytes, within a page.
+    notes: Option<(u64, u64)>,
     /// Where the CPU's state is kept during a call.
     state: Option<cpu::State>,
 }
@@ -42,7 +49,7 @@ impl Loaded {
         // Code that is there already, firmware's, need not be in a segment.
         let entry = (!ranges.vouches_for(request.entry)).then_some(request.entry);
         let rules = Rules { allowed: ranges.allowed(), entry, max_pages: kernel::total_pages() };
-        let frames = KernelFrames::new(ranges.claims(request, &raw)?);
+        let frames = KernelFrames::new(pages_of(&raw), ranges.claims(request, &raw)?);
         // SAFETY: the slice is borrowed by `sealed` alone, and outlives it: see the order of the fields.
         let borrowed: &'static mut [Segment] = unsafe { &mut *core::ptr::from_mut(&mut *segments) };
         let mut image = Image::new(borrowed, &rules, frames)?;
@@ -55,7 +62,7 @@ impl Loaded {
         let memory = CallerMemory { user: false };
         let destinations = Destinations::gather(&Load::default(), memory)?;
         let rules = Rules { allowed: destinations.allowed(), entry: None, max_pages: 0 };
-        let mut image = Image::new(&mut [], &rules, KernelFrames::new(None))?;
+        let mut image = Image::new(&mut [], &rules, KernelFrames::new(0, None))?;
         let list = trial::prepare(&mut image)?;
         let control = image.support(0, Zone::Any)?;
         let mut request = trial::request(control);
@@ -63,8 +70,27 @@ impl Loaded {
         Ok((loaded, list))
     }
 
-    /// The level that a call asking for `asked` gets.
-    pub fn quiesce(&self, asked: u64) -> Result<u64, Failure> {
+    /// The level that a call gets.
+    pub fn quiesce(&self, call: &Call) -> Result<u64, Failure> {
+        if self.dead {
+            return Err(Failure::new(reason::DEAD, [0; 3]));
+        }
+        let Some(guard) = &self.guard else { return self.quiesce_unguarded(call) };
+        if guard.ticks(call.deadline).is_none() {
+            return Err(Failure::bad_field(offset_of!(Call, deadline), call.deadline));
+        }
+        // The CPU that is to run the image must be off.
+        match call.quiesce {
+            quiesce::SUSPEND | quiesce::AUTO => Ok(quiesce::SUSPEND),
+            asked => Err(Failure::bad_field(offset_of!(Call, quiesce), asked)),
+        }
+    }
+
+    fn quiesce_unguarded(&self, call: &Call) -> Result<u64, Failure> {
+        let asked = call.quiesce;
+        if call.deadline != 0 {
+            return Err(Failure::bad_field(offset_of!(Call, deadline), call.deadline));
+        }
         match asked {
             quiesce::SUSPEND => Ok(quiesce::SUSPEND),
             quiesce::AUTO => Ok(self.check_quick().map_or(quiesce::SUSPEND, |()| quiesce::NONE)),
@@ -94,6 +120,9 @@ impl Loaded {
         let page: *mut ControlPage = kernel::virtual_address(self.control).cast();
         // SAFETY: the control page is the image's own.
         unsafe { (*page).prepare(call.arguments) };
+        if let Some(guard) = &self.guard {
+            guard.prepare(call.deadline);
+        }
         let before = now();
         let state = self.state.insert(cpu::State::save());
         // SAFETY: `build` installed the page with an identity map; the rest is the caller's promise. The state is put
@@ -109,6 +138,7 @@ impl Loaded {
         call.status = table.status;
         call.fault = table.fault;
         call.ticks = ticks(before, table.stamps, now());
+        self.dead = self.guard.is_some() && matches!(table.status, status::FAULT | status::DEADLINE);
         if table.status == status::RETURNED && self.mode == mode::LONG {
             self.entry = table.next_entry;
             // SAFETY: as above.
@@ -140,6 +170,50 @@ impl Loaded {
         Ok(())
     }
 
+    /// Lists the slots as runs, as many as the caller has room for, and counts all.
+    pub fn slots(&mut self, list: &mut List, memory: CallerMemory) -> Result<(), Failure> {
+        let mut runs = Runs { memory, entries: list.entries, capacity: list.capacity, count: 0, last: None };
+        let pages = self.sealed.pages();
+        let mut done = 0;
+        let visited = self.sealed.visit(|frames, slot| {
+            done += 1;
+            if !frames.pause_now_and_then() {
+                frames.interrupted = false;
+                return Err(Failure::new(reason::INTERRUPTED, [done, pages, 0]));
+            }
+            runs.add(slot.destination.address().get(), slot.source.address().get())
+        });
+        visited.and_then(|()| runs.end())?;
+        list.count = runs.count;
+        Ok(())
+    }
+
+    /// Remembers where there is room for notes.
+    pub fn make_room(&mut self, request: &Notes) -> Result<(), Failure> {
+        let &Notes { address, length, .. } = request;
+        if !address.is_multiple_of(4) {
+            return Err(Failure::bad_field(offset_of!(Notes, address), address));
+        }
+        if length < Notes::ROOM || length > PAGE_SIZE - address % PAGE_SIZE {
+            return Err(Failure::bad_field(offset_of!(Notes, length), length));
+        }
+        let within = address % PAGE_SIZE;
+        self.bytes_at(address, within, length).ok_or(Failure::new(reason::NOT_IN_IMAGE, [address, length, 0]))?;
+        self.notes = Some((address, length));
+        Ok(())
+    }
+
+    /// Writes a note where there is room for it, and zeroes behind.
+    pub fn leave_note(&mut self, note: &[u8]) {
+        if let Some((address, length)) = self.notes
+            && let Some(room) = self.bytes_at(address, address % PAGE_SIZE, length)
+            && let Some((place, rest)) = room.split_at_mut_checked(note.len())
+        {
+            place.copy_from_slice(note);
+            rest.fill(0);
+        }
+    }
+
     /// What there is to say about the image.
     pub fn describe(&self, info: &mut ImageInfo) {
         info.mode = self.mode;
@@ -149,6 +223,11 @@ impl Loaded {
         info.claimed = self.sealed.claimed();
         info.in_use = self.in_use;
         info.support_frames = self.sealed.support_frames();
+    }
+
+    /// Whether another CPU runs it.
+    pub const fn is_guarded(&self) -> bool {
+        self.guard.is_some()
     }
 
     /// A destination range, by its place in rising order.
@@ -176,16 +255,61 @@ impl Loaded {
     }
 }
 
+/// Runs of slots on their way to the caller.
+struct Runs {
+    memory: CallerMemory,
+    entries: u64,
+    capacity: u64,
+    count: u64,
+    last: Option<SlotRun>,
+}
+
+impl Runs {
+    fn add(&mut self, destination: u64, source: u64) -> Result<(), Failure> {
+        if let Some(run) = &mut self.last {
+            let behind = run.pages * PAGE_SIZE;
+            if run.destination + behind == destination && run.source + behind == source {
+                run.pages += 1;
+                return Ok(());
+            }
+        }
+        self.end()?;
+        self.last = Some(SlotRun { destination, source, pages: 1 });
+        Ok(())
+    }
+
+    /// Gives the caller the run at hand.
+    fn end(&mut self) -> Result<(), Failure> {
+        let Some(run) = self.last.take() else { return Ok(()) };
+        let place = self.entries.wrapping_add(self.count.wrapping_mul(size_of::<SlotRun>() as u64));
+        let words = [run.destination, run.source, run.pages].map(u64::to_ne_bytes);
+        if self.count < self.capacity && !self.memory.write(place, words.as_flattened()) {
+            return Err(Failure::bad_pointer(place));
+        }
+        self.count += 1;
+        Ok(())
+    }
+}
+
 fn check_fields(request: &Load) -> Result<(), Failure> {
-    if request.flags & !(load_flag::CLAIM | load_flag::CALL_ON_PANIC) != 0 {
+    const KNOWN: u64 =
+        load_flag::CLAIM | load_flag::CALL_ON_PANIC | load_flag::GUARD | load_flag::GUARDED_FROM_THERE;
+    let way_back = request.flags & (load_flag::CALL_ON_PANIC | load_flag::GUARDED_FROM_THERE);
+    if request.flags & !KNOWN != 0 || way_back == load_flag::GUARDED_FROM_THERE {
         return Err(Failure::bad_field(offset_of!(Load, flags), request.flags));
     }
     match request.mode {
+        mode::PROTECTED if is_guarded(request) => Err(Failure::bad_field(offset_of!(Load, mode), request.mode)),
         mode::LONG => Ok(()),
         mode::PROTECTED if request.entry >> 32 == 0 => Ok(()),
         mode::PROTECTED => Err(Failure::new(reason::ENTRY_TOO_HIGH, [request.entry, 0, 0])),
         other => Err(Failure::bad_field(offset_of!(Load, mode), other)),
     }
+}
+
+/// Whether the image runs on another CPU.
+const fn is_guarded(request: &Load) -> bool {
+    request.flags & load_flag::GUARD != 0
 }
 
 fn not_inside(request: &Transfer) -> Failure {
@@ -199,6 +323,11 @@ fn read_segments(request: &Load, memory: CallerMemory) -> Result<Array<abi::devi
         return Err(Failure::bad_field(offset_of!(Load, segment_count), count));
     }
     memory.read_array(request.segments, count)
+}
+
+/// The pages of segments that are not checked yet; more than there are do no harm.
+fn pages_of(raw: &[abi::device::Segment]) -> u64 {
+    raw.iter().fold(0, |sum: u64, segment| sum.saturating_add(segment.memsz / PAGE_SIZE))
 }
 
 fn make_segments(raw: &[abi::device::Segment]) -> Result<Array<Segment>, Failure> {
@@ -221,7 +350,7 @@ fn build(
 ) -> Result<Loaded, Failure> {
     let support = Support::take(&mut image, control, request, ranges)?;
     let mut sealed = image.seal()?;
-    sealed.frames_mut().end_claims();
+    sealed.frames_mut().end_taking();
     fill(&mut sealed, memory)?;
     let (in_use, first_in_use) = count_in_use(&mut sealed, ranges.vouched());
     support.install(&mut sealed, request);
@@ -236,17 +365,20 @@ fn build(
         sealed,
         _segments: segments,
         control: support.control,
+        guard: support.guard,
+        dead: false,
         mode: request.mode,
         entry: request.entry,
         in_use,
         first_in_use,
+        notes: None,
         state: None,
     })
 }
 
-/// Without paging, what the relocator needs must be in reach of 32 bits.
+/// Without paging, and from real mode, what the relocator needs must be in reach of 32 bits.
 fn zone(request: &Load) -> Zone {
-    if request.mode == mode::PROTECTED { Zone::Below4GiB } else { Zone::Any }
+    if request.mode == mode::PROTECTED || is_guarded(request) { Zone::Below4GiB } else { Zone::Any }
 }
 
 /// What the relocator needs besides the page list.
@@ -254,6 +386,7 @@ struct Support {
     control: Pfn,
     stack: Pfn,
     tables: Tables,
+    guard: Option<Guard>,
 }
 
 impl Support {
@@ -262,9 +395,10 @@ impl Support {
         control: Pfn,
         request: &Load,
         ranges: &Destinations,
-    ) -> Result<Self, kimage::Error> {
+    ) -> Result<Self, Failure> {
         let zone = zone(request);
         let stack = image.support(STACK_ORDER, zone)?;
+        let guard = if is_guarded(request) { Some(Guard::take(image, ranges)?) } else { None };
         let tables = Tables::new(image, levels(), kernel::gigabyte_pages(), zone)?;
         for range in ranges.allowed().ranges() {
             tables.map_identity(image, *range)?;
@@ -275,11 +409,14 @@ impl Support {
         if let Ok(entry) = PhysRange::around_bytes(request.entry, 1) {
             tables.map_identity(image, entry)?;
         }
+        if let Some(registers) = guard.as_ref().and_then(Guard::registers) {
+            tables.map_identity(image, registers)?;
+        }
         let gate = gate::address() & !(PAGE_SIZE - 1);
         if let Some(frame) = kernel::text_frame(gate) {
             tables.map_page(image, gate, frame)?;
         }
-        Ok(Self { control, stack, tables })
+        Ok(Self { control, stack, tables, guard })
     }
 
     fn install(&self, sealed: &mut SealedImage<'static, KernelFrames>, request: &Load) {
@@ -291,10 +428,68 @@ impl Support {
             entry: request.entry,
             mode: request.mode,
             mover: trial::best(),
+            guard: self.guard.as_ref().map_or(0, |guard| guard.pages.address().get()),
         };
         let page: *mut ControlPage = kernel::virtual_address(self.control).cast();
         // SAFETY: the frame is the image's own, and any bytes are a control page.
         unsafe { (*page).install(&setup) };
+        if let Some(guard) = &self.guard {
+            guard.install(setup.control_page);
+        }
+    }
+}
+
+/// What the CPU that guards an image needs.
+struct Guard {
+    pages: Pfn,
+    facts: GuardFacts,
+    low_page: u64,
+}
+
+/// The guard's pages: 2^1.
+const GUARD_ORDER: u32 = 1;
+/// Behind is what firmware uses, and then adapters' memory.
+const REAL_MODE_END: u64 = 0xa0000;
+
+impl Guard {
+    fn take(image: &mut Image<'static, KernelFrames>, ranges: &Destinations) -> Result<Self, Failure> {
+        let none = || Failure::new(reason::NO_GUARD, [0; 3]);
+        let facts = kernel::guard_facts().ok_or_else(none)?;
+        let low = ranges.ram().ranges().iter().take_while(|range| range.end() <= REAL_MODE_END).last();
+        let low_page = low.ok_or_else(none)?.end() - PAGE_SIZE;
+        Ok(Self { pages: image.support(GUARD_ORDER, Zone::Below4GiB)?, facts, low_page })
+    }
+
+    /// The page of the local APIC's registers, if they are in memory.
+    fn registers(&self) -> Option<PhysRange> {
+        PhysRange::around_bytes(Some(self.facts.apic).filter(|&address| address != 0)?, 1).ok()
+    }
+
+    fn page(&self) -> *mut GuardPages {
+        kernel::virtual_address(self.pages).cast()
+    }
+
+    fn install(&self, control_page: u64) {
+        let setup = GuardSetup {
+            pages: self.pages.address().get(),
+            control_page,
+            apic: self.facts.apic,
+            cpu: self.facts.cpu,
+            low_page: self.low_page,
+            microsecond: self.facts.tsc_khz / 1000,
+        };
+        // SAFETY: the frames are the image's own, and any bytes are the guard's pages.
+        unsafe { (*self.page()).install(&setup) };
+    }
+
+    fn prepare(&self, deadline: u64) {
+        // SAFETY: as above; `quiesce` refused what are too many ticks.
+        unsafe { (*self.page()).prepare(self.ticks(deadline).unwrap_or(0)) };
+    }
+
+    /// Ticks in so many milliseconds.
+    fn ticks(&self, milliseconds: u64) -> Option<u64> {
+        milliseconds.checked_mul(self.facts.tsc_khz)
     }
 }
 

@@ -30,6 +30,7 @@ unsafe extern "C" {
     fn kjg_pause() -> bool;
     fn kjg_has_register(number: u32) -> bool;
     fn kjg_gigabyte_pages() -> bool;
+    fn kjg_guard_facts(facts: *mut GuardFacts) -> bool;
     fn kjg_bug() -> !;
 }
 
@@ -150,6 +151,25 @@ pub fn has_register(number: u32) -> bool {
 pub fn gigabyte_pages() -> bool {
     // SAFETY: reads a flag.
     unsafe { kjg_gigabyte_pages() }
+}
+
+/// What is to be known to guard an image: `struct kjg_guard_facts`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct GuardFacts {
+    /// Physical address of the local APIC's registers, 0 if they are model-specific ones.
+    pub apic: u64,
+    /// APIC identifier of a CPU that can run the image.
+    pub cpu: u64,
+    /// Ticks of the time stamp counter in a millisecond.
+    pub tsc_khz: u64,
+}
+
+/// What is to be known to guard an image; `None` if it cannot be done here.
+pub fn guard_facts() -> Option<GuardFacts> {
+    let mut facts = GuardFacts { apic: 0, cpu: 0, tsc_khz: 0 };
+    // SAFETY: writes to `facts`.
+    unsafe { kjg_guard_facts(&raw mut facts) }.then_some(facts)
 }
 
 /// Ends the task, and with it what went wrong.

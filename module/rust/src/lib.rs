@@ -3,7 +3,7 @@
 //! kernel through [`kernel`] alone.
 #![no_std]
 
-use abi::device::{Call, Diagnosis, ImageInfo, Load, Range, Transfer};
+use abi::device::{Call, Diagnosis, ImageInfo, List, Load, Notes, Range, Transfer};
 use core::ffi::{CStr, c_char};
 use core::ptr::NonNull;
 use kimage::paging::Levels;
@@ -80,17 +80,41 @@ extern "C" fn kjr_transfer(image: &mut Loaded, request: &mut Transfer, write: bo
     image::report(result, &mut request.diagnosis)
 }
 
-/// Decides how far the system is quiesced for a call.
+/// Lists an image's slots.
+#[unsafe(no_mangle)]
+extern "C" fn kjr_slots(image: &mut Loaded, list: &mut List, user: bool) -> i32 {
+    let result = image.slots(list, CallerMemory { user });
+    image::report(result, &mut list.diagnosis)
+}
+
+/// Remembers where an image has room for notes.
+#[unsafe(no_mangle)]
+extern "C" fn kjr_make_room(image: &mut Loaded, request: &Notes, diagnosis: &mut Diagnosis) -> i32 {
+    image::report(image.make_room(request), diagnosis)
+}
+
+/// Writes a note about the calling CPU.
 ///
 /// # Safety
-/// `level` is good.
+/// The note is as long as is said.
 #[unsafe(no_mangle)]
-unsafe extern "C" fn kjr_quiesce(image: &Loaded, asked: u64, level: *mut u64, diagnosis: &mut Diagnosis) -> i32 {
-    let result = image.quiesce(asked).map(|decided| {
-        // SAFETY: the caller's pointer is good.
-        unsafe { level.write(decided) };
-    });
-    image::report(result, diagnosis)
+unsafe extern "C" fn kjr_note(image: &mut Loaded, note: *const u8, length: u64) {
+    // SAFETY: the caller's promise; what does not fit an address space is not there.
+    let note = unsafe { core::slice::from_raw_parts(note, usize::try_from(length).unwrap_or(0)) };
+    image.leave_note(note);
+}
+
+/// Decides how far the system is quiesced for a call, and whether it can be made.
+#[unsafe(no_mangle)]
+extern "C" fn kjr_quiesce(image: &Loaded, call: &mut Call) -> i32 {
+    let result = image.quiesce(call).map(|decided| call.quiesced = decided);
+    image::report(result, &mut call.diagnosis)
+}
+
+/// Whether the image is guarded.
+#[unsafe(no_mangle)]
+extern "C" fn kjr_guarded(image: &Loaded) -> bool {
+    image.is_guarded()
 }
 
 /// Calls an image.

@@ -64,6 +64,11 @@ impl Destinations {
         self.allowed.set()
     }
 
+    /// System RAM.
+    pub fn ram(&self) -> RangeSet<'_> {
+        self.ram.set()
+    }
+
     /// Memory that the kernel does not use.
     pub fn vouched(&self) -> RangeSet<'_> {
         self.vouched.set()

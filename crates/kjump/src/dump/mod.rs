@@ -5,7 +5,7 @@ mod info;
 pub mod makedumpfile;
 mod rearrange;
 mod save;
-mod source;
+pub(crate) mod source;
 mod summary;
 mod verify;
 

@@ -9,7 +9,7 @@ use anyhow::Context;
 use vmcore::{Image, ReadAt};
 
 /// A file, opened once.
-pub(super) struct SourceFile {
+pub(crate) struct SourceFile {
     file: File,
     length: u64,
 }
@@ -42,6 +42,6 @@ pub(super) fn open(path: &Path) -> anyhow::Result<SourceFile> {
 }
 
 /// Opens a memory image.
-pub(super) fn image(path: &Path) -> anyhow::Result<Image<'static>> {
+pub(crate) fn image(path: &Path) -> anyhow::Result<Image<'static>> {
     Image::open(open(path)?).with_context(|| path.display().to_string())
 }

@@ -23,11 +23,26 @@ pub(crate) struct Account {
     pub(crate) loaded_at: u64,
     /// The kernel's release.
     pub(crate) kernel: String,
+    /// Whether a CPU guards it.
+    #[serde(default)]
+    pub(crate) guarded: bool,
+    /// How it died, if it did.
+    #[serde(default)]
+    pub(crate) death: Option<String>,
 }
 
 impl Account {
-    pub(crate) const fn new(id: u64, kernel: String) -> Self {
-        Self { id, loaded_at: 0, kernel }
+    pub(crate) const fn new(id: u64, kernel: String, guarded: bool) -> Self {
+        Self { id, loaded_at: 0, kernel, guarded, death: None }
+    }
+
+    /// Writes down that the kernel of this name died.
+    pub(crate) fn note_death(device: &Device, name: &ImageName, death: &str) {
+        let images = device.images().unwrap_or_default();
+        let image = images.iter().find(|image| image.name == name.words());
+        if let Some(account) = image.and_then(Self::of) {
+            Self { death: Some(death.into()), ..account }.write(device);
+        }
     }
 
     /// Writes it down for the image with its number. Where that cannot be done the peer is an image like others.
@@ -82,7 +97,7 @@ mod tests {
     #[test]
     fn an_account_counts_for_the_image_it_was_written_for_only() {
         let folder = std::env::temp_dir().join(format!("kjump-account-{}", std::process::id()));
-        let account = Account { id: 3, loaded_at: 77, kernel: "6.1".into() };
+        let account = Account { id: 3, loaded_at: 77, kernel: "6.1".into(), guarded: false, death: None };
         account.write_below(&folder).expect("a folder for temporary files");
         let image = |id, loaded_at| ImageInfo { id, loaded_at, ..ImageInfo::default() };
         assert_eq!(Account::read_below(&folder, &image(3, 77)), Some(account));

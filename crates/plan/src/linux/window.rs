@@ -7,12 +7,19 @@ use kernel_file::BzImage;
 /// What a window starts with a multiple of: a large page, as a kernel maps memory by them.
 const ALIGNMENT: u64 = 2 << 20;
 
-/// A window of this size in the running kernel's own RAM, where this kernel can live: the highest below 4 GiB, else the
-/// highest above if the kernel can be there.
+/// A window of this size in the running kernel's own RAM, where this kernel can live. Below 4 GiB it is where it covers
+/// least of the pinned ranges, whose pages the running kernel cannot move elsewhere, and which must be exchanged therefore
+/// each time it is entered and left; of several such places the highest. Without a place there, the highest above, if the
+/// kernel can be there.
 ///
 /// # Errors
 /// [`Error::NoRoom`].
-pub fn window(kernel: &BzImage<'_>, size: u64, machine: &Machine) -> Result<PhysRange, Error> {
+pub fn window(
+    kernel: &BzImage<'_>,
+    size: u64,
+    machine: &Machine,
+    pinned: &[PhysRange],
+) -> Result<PhysRange, Error> {
     let lowest = kernel.preferred.max(LOW_END);
     let mut windows = vec![(lowest, BELOW_4G)];
     if kernel.above_4g {
@@ -21,5 +28,25 @@ pub fn window(kernel: &BzImage<'_>, size: u64, machine: &Machine) -> Result<Phys
     let demand = Demand { name: "the window", size, align: ALIGNMENT, windows, search: Search::TopDown };
     let no_room =
         Error::NoRoom { name: "the window", size, align: ALIGNMENT, lowest, highest: u64::MAX, largest: 0 };
-    place(&[demand], &machine.usable_ram())?.first().copied().ok_or(no_room)
+    let usable = machine.usable_ram();
+    let highest = place(&[demand], &usable)?.first().copied().ok_or(no_room)?;
+    Ok(clearest_below(highest, lowest, &usable, pinned))
+}
+
+/// The place of this one's size that covers least of what is pinned, from the given one downwards.
+fn clearest_below(highest: PhysRange, lowest: u64, usable: &[PhysRange], pinned: &[PhysRange]) -> PhysRange {
+    let covered = |window: &PhysRange| -> u64 {
+        pinned.iter().filter_map(|range| range.intersection(*window)).map(PhysRange::bytes).sum()
+    };
+    // Above 4 GiB nobody asked what is pinned.
+    if highest.end() > BELOW_4G + 1 {
+        return highest;
+    }
+    let steps = (highest.start().get() - lowest.min(highest.start().get())) / ALIGNMENT;
+    let starts = (0..=steps).map(|step| highest.start().get() - step * ALIGNMENT);
+    let places = starts.filter_map(|start| PhysRange::from_bytes(start, highest.bytes()).ok());
+    let within = |window: &PhysRange| {
+        usable.iter().any(|hole| hole.start() <= window.start() && window.end() <= hole.end())
+    };
+    places.filter(within).min_by_key(covered).unwrap_or(highest)
 }

@@ -77,15 +77,26 @@ fn digest(block: &[u8; ENTRY], code: &[u8]) -> [u8; 32] {
     digest.finish()
 }
 
-/// `hash MIB`: how fast the digest is made by one CPU.
+/// `hash MIB`: how fast one CPU makes the digest, here and in purgatory.
 pub(crate) fn hash(arguments: &[String]) -> Result<()> {
-    let size = crate::numbers::argument(arguments, 0, "MIB")?;
-    let bytes = vec![0x5a; (size << 20) as usize];
+    let size = crate::numbers::argument(arguments, 0, "MIB")? << 20;
+    let bytes = vec![0x5a; size as usize];
     let schedule = Schedule::new(&[1; 32]);
     let start = std::time::Instant::now();
     let mut digest = Digest::new();
     bytes.chunks(PAGE).for_each(|page| digest.tags(&[schedule.tag(page)]));
     ensure!(digest.finish() != [0; 32], "no digest is all zero");
-    println!("{size} MiB in {:?}", start.elapsed());
+    println!("here: {} bytes in {:?}", size, start.elapsed());
+    let mut plan = plan(None)?;
+    if let Some((_, _, bytes)) = plan.segments.last_mut() {
+        ensure!(Field::<u64>::at(REGIONS + region::START.offset()).write(bytes, 16 << 20), "no region");
+        ensure!(Field::<u64>::at(REGIONS + region::BYTES.offset()).write(bytes, size), "no region");
+    }
+    let image = plan.load()?;
+    for _ in 0..3 {
+        let call = image.call(&[], quiesce::AUTO)?;
+        ensure!(call.value == verdict::DAMAGED, "memory that nobody hashed has a digest");
+        println!("purgatory: {} bytes in {} ticks", size, call.ticks.run);
+    }
     Ok(())
 }

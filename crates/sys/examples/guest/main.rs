@@ -25,6 +25,8 @@ mod kernel_text;
 mod leaks;
 mod memory;
 mod numbers;
+mod pages;
+mod plain;
 mod raw;
 mod registers;
 
@@ -61,10 +63,13 @@ const SCENES: &[(&str, Scene)] = &[
     ("refused-by", access::refused_by),
     ("asleep", asleep::asleep),
     ("away", asleep::away),
+    ("plain-suspends", plain::suspends),
     ("rounds", leaks::rounds),
     ("hold", leaks::hold),
     ("killed", leaks::killed),
     ("too-large", leaks::too_large),
+    ("fill", pages::fill),
+    ("find", pages::find),
 ];
 
 fn main() -> ExitCode {

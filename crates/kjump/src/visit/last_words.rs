@@ -1,0 +1,122 @@
+//! What a kernel said last: as it left it, or else as it lies in its memory, which the image still has.
+
+use std::collections::VecDeque;
+use std::fmt::Write;
+
+use abi::device::{Call, Handoff, Range, status};
+use phys::PhysRange;
+use sys::{Device, ImageName};
+use vmcore::printk::{Record, RingBuffer};
+use vmcore::{PhysRead, notes};
+
+/// More of a kernel's log is not believed.
+const LOG_LIMIT: u64 = 1 << 20;
+/// Messages that are shown.
+const MESSAGES: usize = 100;
+/// Pieces of memory, in bytes, in which VMCOREINFO is looked for. The kernel takes pages from the top.
+const PIECE: u64 = 1 << 20;
+
+/// The last words of the kernel that is the image of the open file.
+pub(super) fn of(device: &Device, name: &ImageName, call: &Call) -> Option<String> {
+    let handoff = Some(call.value_high).filter(|&at| call.status == status::RETURNED && at != 0);
+    let log = handoff.and_then(|address| left(device, address)).or_else(|| found(device, name));
+    log.map(|log| printable(&log))
+}
+
+/// The end of a kernel's log, by the handoff that it left at an address, if that is one.
+fn left(device: &Device, address: u64) -> Option<Vec<u8>> {
+    let mut bytes = [0; 24];
+    device.read(address, &mut bytes).ok()?;
+    let handoff = parse(&bytes)?;
+    let mut log = vec![0; usize::try_from(handoff.log_length).ok()?];
+    device.read(handoff.log, &mut log).ok()?;
+    Some(log)
+}
+
+fn parse(bytes: &[u8; 24]) -> Option<Handoff> {
+    let mut words = bytes.chunks_exact(8).map(|word| word.try_into().map_or(0, u64::from_le_bytes));
+    let handoff = Handoff { magic: words.next()?, log: words.next()?, log_length: words.next()? };
+    (handoff.magic == Handoff::MAGIC && handoff.log_length <= LOG_LIMIT).then_some(handoff)
+}
+
+/// The end of a kernel's log, as its VMCOREINFO tells where that is.
+fn found(device: &Device, name: &ImageName) -> Option<Vec<u8>> {
+    let images = device.images().ok()?;
+    let image = images.iter().find(|image| image.name == name.words())?;
+    let ranges = device.ranges(image.id).ok()?;
+    let memory = Memory(device);
+    let info = notes::find_vmcoreinfo(&memory, ranges.iter().rev().flat_map(pieces))?;
+    let ring = RingBuffer::open(&memory, &info).ok()?;
+    let mut last = VecDeque::with_capacity(MESSAGES);
+    for record in ring.records().map_while(Result::ok) {
+        if last.len() == MESSAGES {
+            last.pop_front();
+        }
+        last.push_back(record);
+    }
+    (!last.is_empty()).then(|| last.iter().flat_map(line).collect())
+}
+
+/// From the top down.
+fn pieces(range: &Range) -> impl Iterator<Item = PhysRange> + use<> {
+    let Range { start, end } = *range;
+    let starts = (0..(end - start).div_ceil(PIECE)).rev().map(move |n| start + n * PIECE);
+    starts.filter_map(move |at| PhysRange::from_bytes(at, (end - at).min(PIECE)).ok())
+}
+
+/// As the kernel prints it.
+fn line(record: &Record) -> Vec<u8> {
+    let (seconds, microseconds) = (record.nanoseconds / 1_000_000_000, record.nanoseconds / 1000 % 1_000_000);
+    let mut line = String::new();
+    let _ = write!(line, "[{seconds:5}.{microseconds:06}] ");
+    [line.as_bytes(), &record.text, b"\n"].concat()
+}
+
+/// The image of the open file.
+struct Memory<'a>(&'a Device);
+
+impl PhysRead for Memory<'_> {
+    fn read_phys(&self, address: u64, buffer: &mut [u8]) -> vmcore::Result<()> {
+        self.0.read(address, buffer).map_err(|_| vmcore::Error::Absent { pfn: address >> 12 })
+    }
+}
+
+/// Another kernel's words, without what would move a terminal's cursor.
+fn printable(log: &[u8]) -> String {
+    let text = String::from_utf8_lossy(log);
+    text.chars().filter(|&letter| letter == '\n' || !letter.is_control()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_handoff_is_believed_by_its_magic_and_its_length() {
+        let bytes = |words: [u64; 3]| -> [u8; 24] {
+            words.map(u64::to_le_bytes).concat().try_into().expect("three words")
+        };
+        let good = Handoff { magic: Handoff::MAGIC, log: 0x1000, log_length: LOG_LIMIT };
+        assert_eq!(parse(&bytes([good.magic, good.log, good.log_length])), Some(good));
+        assert_eq!(parse(&bytes([good.magic, good.log, LOG_LIMIT + 1])), None);
+        assert_eq!(parse(&bytes([1, good.log, 1])), None);
+    }
+
+    #[test]
+    fn a_log_moves_no_cursor() {
+        assert_eq!(printable(b"a\x1b[2Jb\r\n\xff"), "a[2Jb\n\u{fffd}");
+    }
+
+    #[test]
+    fn memory_is_searched_from_the_top_down() {
+        let range = Range { start: 0x10_0000, end: 0x28_1000 };
+        let starts: Vec<_> = pieces(&range).map(|piece| (piece.start().get(), piece.bytes())).collect();
+        assert_eq!(starts, [(0x20_0000, 0x8_1000), (0x10_0000, PIECE)]);
+    }
+
+    #[test]
+    fn a_message_has_its_time_before_it() {
+        let record = Record { nanoseconds: 12_345_678_901, text: b"well".into(), ..Record::default() };
+        assert_eq!(line(&record), b"[   12.345678] well\n");
+    }
+}

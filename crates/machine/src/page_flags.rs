@@ -1,0 +1,82 @@
+//! `/proc/kpageflags`: what the kernel does with each page frame (`fs/proc/page.c`, and
+//! `Documentation/admin-guide/mm/pagemap.rst`).
+
+use std::path::Path;
+
+use phys::PhysRange;
+
+use crate::Fact;
+use crate::root::Root;
+
+/// Bytes of a frame's word.
+const WORD: usize = 8;
+const PAGE_SIZE: u64 = 4096;
+/// What the kernel moves pages by. One that cannot be moved spares all of its neighbours.
+const BLOCK: u64 = 2 << 20;
+
+/// On the list of pages that can be reclaimed: used, and the kernel can move them elsewhere.
+const LRU: u64 = 1 << 5;
+/// Free.
+const BUDDY: u64 = 1 << 10;
+
+/// The blocks of 2 MiB, below an address, that hold a page which the kernel cannot move elsewhere: in rising order,
+/// neighbours joined. A few frames that are about to be used count among those that cannot be moved.
+///
+/// # Errors
+/// The file is not there, or not for this process.
+pub fn pinned(root: &Path, below: u64) -> Fact<Vec<PhysRange>> {
+    let bytes = usize::try_from(below / PAGE_SIZE).unwrap_or(usize::MAX).saturating_mul(WORD);
+    Ok(parse(&Root::new(root).beginning("/proc/kpageflags", bytes)?))
+}
+
+/// What the words of the first frames say.
+#[must_use]
+pub fn parse(words: &[u8]) -> Vec<PhysRange> {
+    let frames_of_block = WORD * usize::try_from(BLOCK / PAGE_SIZE).unwrap_or(1);
+    let blocks = (0..).map(|number: u64| number * BLOCK).zip(words.chunks(frames_of_block));
+    let pinned = blocks.filter(|(_, words)| !words.chunks_exact(WORD).all(is_movable));
+    let mut ranges: Vec<PhysRange> = Vec::new();
+    for range in pinned.filter_map(|(start, _)| PhysRange::from_bytes(start, BLOCK).ok()) {
+        match ranges.pop() {
+            Some(last) if last.end() == range.start().get() => {
+                ranges.extend(PhysRange::from_bytes(last.start().get(), range.end() - last.start().get()));
+            }
+            last => ranges.extend(last.into_iter().chain([range])),
+        }
+    }
+    ranges
+}
+
+fn is_movable(word: &[u8]) -> bool {
+    let word = word.try_into().map_or(0, u64::from_ne_bytes);
+    word & (LRU | BUDDY) != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PER_BLOCK: usize = 512;
+
+    fn pinned_of(words: &[u64]) -> Vec<(u64, u64)> {
+        let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        parse(&bytes).iter().map(|range| (range.start().get(), range.end())).collect()
+    }
+
+    #[test]
+    fn a_block_is_pinned_by_any_page_that_is_neither_free_nor_reclaimable() {
+        let mut words = vec![BUDDY; 6 * PER_BLOCK];
+        words[3] = LRU | 1 << 2;
+        words[PER_BLOCK] = 1 << 7;
+        words[3 * PER_BLOCK - 1] = 0;
+        words[5 * PER_BLOCK + 7] = 1 << 32;
+        assert_eq!(pinned_of(&words), [(BLOCK, 3 * BLOCK), (5 * BLOCK, 6 * BLOCK)]);
+    }
+
+    #[test]
+    fn a_file_that_ends_early_is_understood_as_far_as_it_goes() {
+        assert_eq!(pinned_of(&[]), []);
+        assert_eq!(pinned_of(&[BUDDY, 0]), [(0, BLOCK)]);
+        assert_eq!(parse(&[0; 7]), []);
+    }
+}

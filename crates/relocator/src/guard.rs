@@ -1,0 +1,192 @@
+//! The guard's pages as a value: code, a table, and a gate for every interrupt.
+// UNSAFETY: the code stands between two symbols that the assembler defines; reading it as a slice needs `unsafe`.
+#![allow(unsafe_code)]
+
+use abi::control::{self, ControlTable, selector};
+use abi::device::status;
+use abi::guard::{CODE_LIMIT, ENDED_OFFSET, GATES_OFFSET, GuardTable, TABLE_OFFSET, VECTORS};
+use core::arch::global_asm;
+use core::mem::{offset_of, size_of};
+
+use crate::code::{self, STUB_64, entry_offset};
+use crate::control_page::gate;
+
+/// The two pages of a CPU that guards an image.
+#[repr(C, align(4096))]
+pub struct GuardPages {
+    code: [u8; CODE_LIMIT],
+    /// What the guard is told, and what it leaves behind.
+    pub table: GuardTable,
+    stack: [u8; GATES_OFFSET - TABLE_OFFSET - size_of::<GuardTable>()],
+    gates: [[u64; 2]; VECTORS],
+}
+
+const _: () = assert!(offset_of!(GuardPages, table) == TABLE_OFFSET);
+const _: () = assert!(offset_of!(GuardPages, gates) == GATES_OFFSET);
+const _: () = assert!(size_of::<GuardPages>() == 8192);
+
+/// What must be known to fill in the pages. Addresses are physical, and below 4 GiB.
+#[derive(Clone, Copy, Debug)]
+pub struct GuardSetup {
+    /// The guard's pages themselves.
+    pub pages: u64,
+    /// The control page of the image.
+    pub control_page: u64,
+    /// As [`GuardTable::apic`].
+    pub apic: u64,
+    /// As [`GuardTable::cpu`].
+    pub cpu: u64,
+    /// As [`GuardTable::low_page`].
+    pub low_page: u64,
+    /// As [`GuardTable::microsecond`].
+    pub microsecond: u64,
+}
+
+impl GuardPages {
+    /// Fills in the pages for the place that `setup` tells.
+    pub fn install(&mut self, setup: &GuardSetup) {
+        // The code is shorter than its place: `guard.S` does not assemble otherwise.
+        for (place, byte) in self.code.iter_mut().zip(guard_code()) {
+            *place = *byte;
+        }
+        let base = low_half(setup.pages);
+        self.add(offset(&raw const kjump_guard_base), base);
+        self.add(offset(&raw const kjump_guard_entry_32), base);
+        let gdt = control::TABLE_OFFSET + offset_of!(ControlTable, gdt);
+        self.add(offset(&raw const kjump_guard_gdt_base), low_half(setup.control_page + gdt as u64));
+        self.table = GuardTable {
+            control_page: setup.control_page,
+            begin: setup.control_page + entry_offset::begin() as u64,
+            leave: setup.control_page + entry_offset::leave() as u64,
+            apic: setup.apic,
+            cpu: setup.cpu,
+            low_page: setup.low_page,
+            microsecond: setup.microsecond,
+            idt_pointer: [(VECTORS as u64 * 16 - 1) << 48, setup.pages + GATES_OFFSET as u64],
+            ..GuardTable::default()
+        };
+        self.gates = core::array::from_fn(|vector| gate_of(vector, setup));
+    }
+
+    /// Gets the pages ready for the next call, which may take so many ticks, or any number if 0.
+    pub const fn prepare(&mut self, deadline: u64) {
+        self.table.deadline = deadline;
+        self.table.started = 0;
+    }
+
+    /// Adds to four bytes of the code.
+    fn add(&mut self, offset: usize, number: u32) {
+        if let Some(place) = self.code.get_mut(offset..).and_then(|rest| rest.first_chunk_mut()) {
+            *place = u32::from_le_bytes(*place).wrapping_add(number).to_le_bytes();
+        }
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
+const fn low_half(value: u64) -> u32 {
+    value as u32
+}
+
+const NMI: usize = 2;
+
+/// Exceptions end the call as those of the image do, but on the guard's stack, by which they are told apart.
+fn gate_of(vector: usize, setup: &GuardSetup) -> [u64; 2] {
+    let handler = match vector {
+        NMI => setup.pages + offset(&raw const kjump_guard_nmi) as u64,
+        0..control::VECTORS => setup.control_page + (entry_offset::stubs_64() + vector * STUB_64) as u64,
+        _ => setup.pages + offset(&raw const kjump_guard_interrupt) as u64,
+    };
+    [gate(handler, selector::CODE_64), handler >> 32]
+}
+
+fn guard_code() -> &'static [u8] {
+    let start = &raw const kjump_guard_start;
+    // SAFETY: the assembly defines both symbols, in this order, in one read-only section.
+    unsafe { core::slice::from_raw_parts(start, offset(&raw const kjump_guard_end)) }
+}
+
+fn offset(symbol: *const u8) -> usize {
+    symbol.addr() - (&raw const kjump_guard_start).addr()
+}
+
+unsafe extern "C" {
+    static kjump_guard_start: u8;
+    static kjump_guard_end: u8;
+    static kjump_guard_interrupt: u8;
+    static kjump_guard_nmi: u8;
+    static kjump_guard_gdt_base: u8;
+    static kjump_guard_base: u8;
+    static kjump_guard_entry_32: u8;
+}
+
+/// Interrupt commands: Intel SDM volume 3, 11.6.1.
+const INIT: u32 = 0x4500;
+const START_UP: u32 = 0x4600;
+const INIT_ALL_BUT_SELF: u32 = 0xc_4500;
+/// Words of eight bytes that the trampoline takes.
+const TRAMPOLINE_WORDS: usize = 8;
+/// Protected mode, monitored coprocessor, extension type, numeric errors, paging: caches are on.
+const CR0: u32 = code::CR0_ON | 1 << 1 | 1 << 4 | 1 << 5;
+const CR4_LA57: u32 = 1 << 12;
+
+/// Offset of a field of the guard's table in its pages.
+macro_rules! at {
+    ($field:ident) => {
+        TABLE_OFFSET + offset_of!(GuardTable, $field)
+    };
+}
+
+/// Offset of a field of the control table in the control page.
+macro_rules! in_control {
+    ($field:ident) => {
+        control::TABLE_OFFSET + offset_of!(ControlTable, $field)
+    };
+}
+
+global_asm!(
+    include_str!("guard.S"),
+    CODE_LIMIT = const CODE_LIMIT,
+    ENDED = const ENDED_OFFSET,
+    STACK_END = const GATES_OFFSET,
+    CONTROL_PAGE = const at!(control_page),
+    BEGIN = const at!(begin),
+    LEAVE = const at!(leave),
+    APIC = const at!(apic),
+    CPU = const at!(cpu),
+    LOW_PAGE = const at!(low_page),
+    MICROSECOND = const at!(microsecond),
+    DEADLINE = const at!(deadline),
+    STARTED = const at!(started),
+    IDT_POINTER = const at!(idt_pointer) + 6,
+    KERNEL_CR4 = const in_control!(kernel_cr4),
+    KERNEL_EFER = const in_control!(kernel_efer),
+    IDENTITY_CR3 = const in_control!(identity_cr3),
+    STACK = const in_control!(stack),
+    STATUS = const in_control!(status),
+    VALUE_HIGH = const in_control!(value_high),
+    CONTROL_IDT_POINTER = const in_control!(idt_pointer) + 6,
+    GDT_LIMIT = const size_of::<[u64; 8]>() - 1,
+    RETURNED = const status::RETURNED,
+    AT_DEADLINE = const status::DEADLINE,
+    INIT = const INIT,
+    START_UP = const START_UP,
+    INIT_ALL_BUT_SELF = const INIT_ALL_BUT_SELF,
+    TRAMPOLINE_WORDS = const TRAMPOLINE_WORDS,
+    APIC_EOI = const 0xb0,
+    APIC_LDR = const 0xd0,
+    APIC_SVR = const 0xf0,
+    APIC_ENABLED = const 1 << 8,
+    APIC_ICR = const 0x300,
+    X2APIC = const 0x800,
+    BUS_MASTER = const 1 << 2,
+    MULTI_FUNCTION = const 23,
+    SELECTOR_CODE_64 = const selector::CODE_64,
+    SELECTOR_CODE_32 = const selector::CODE_32,
+    SELECTOR_DATA = const selector::DATA,
+    CR0 = const CR0,
+    CR4_ON = const code::CR4_ON,
+    CR4_LA57 = const CR4_LA57,
+    EFER = const code::EFER,
+    EFER_LME = const code::EFER_LME,
+    options(att_syntax)
+);

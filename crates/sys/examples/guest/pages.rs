@@ -1,0 +1,134 @@
+//! Memory filled with pages that say what they are, and a look for them in the memory image of another kernel.
+// UNSAFETY: memory that is locked in its place comes from mmap(2), which knows no lifetimes.
+#![allow(unsafe_code)]
+
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use rustix::mm::{MapFlags, ProtFlags, mlock, mmap_anonymous};
+
+use crate::numbers::{Numbers, argument};
+
+const PAGE: usize = 4096;
+const WORDS: usize = PAGE / 8;
+/// No other page starts with this by chance.
+const MAGIC: u64 = 0x1f83_d9ab_fb41_bd6b;
+
+type Page = [u64; WORDS];
+
+/// What a page holds that is number `index` of a fill and lies in frame `frame`.
+fn page(index: u64, frame: u64, seed: u64) -> Page {
+    let mut numbers = Numbers(seed.rotate_left(32) ^ index);
+    let mut page = [0; WORDS];
+    page.fill_with(|| numbers.next());
+    page[..4].copy_from_slice(&[MAGIC, index, frame, seed]);
+    page
+}
+
+/// `fill PAGES FILE`: fills so much memory with pages that say what they are and where they lie, creates the file, and
+/// fills it anew with other pages whenever the file is gone, until there is a file `FILE.end`.
+pub(crate) fn fill(arguments: &[String]) -> Result<()> {
+    let count = argument(arguments, 0, "PAGES")?;
+    let ready = Path::new(arguments.get(1).context("FILE is missing")?);
+    let memory = memory(usize::try_from(count)?)?;
+    for seed in 1.. {
+        let frames = frames(memory)?;
+        for (index, (place, frame)) in (0..).zip(memory.iter_mut().zip(frames)) {
+            *place = page(index, frame, seed);
+        }
+        File::create(ready)?;
+        while ready.exists() {
+            if ready.with_extension("end").exists() {
+                return Ok(());
+            }
+            sleep(Duration::from_millis(20));
+        }
+    }
+    Ok(())
+}
+
+/// Pages that stay where they are: locked, and by `vm.compact_unevictable_allowed` not moved either.
+fn memory(count: usize) -> Result<&'static mut [Page]> {
+    fs::write("/proc/sys/vm/compact_unevictable_allowed", "0")?;
+    let (bytes, access) = (count * PAGE, ProtFlags::READ | ProtFlags::WRITE);
+    // SAFETY: new memory of this program alone, never given back.
+    let pages = unsafe {
+        let start = mmap_anonymous(std::ptr::null_mut(), bytes, access, MapFlags::PRIVATE)?;
+        mlock(start, bytes)?;
+        std::slice::from_raw_parts_mut(start.cast::<Page>(), count)
+    };
+    Ok(pages)
+}
+
+/// The frames that pages lie in (`Documentation/admin-guide/mm/pagemap.rst`).
+fn frames(pages: &[Page]) -> Result<Vec<u64>> {
+    let mut bytes = vec![0; pages.len() * 8];
+    let first = pages.as_ptr().addr() / PAGE;
+    File::open("/proc/self/pagemap")?.read_exact_at(&mut bytes, first as u64 * 8)?;
+    let frames: Vec<u64> =
+        bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word) & ((1 << 55) - 1)).collect();
+    ensure!(frames.iter().all(|&frame| frame != 0), "the kernel shows no frames");
+    Ok(frames)
+}
+
+/// `find VMCORE`: how many pages of the newest fill the image has where they say they lie; shifted left by 32 bits, how
+/// many there are elsewhere, where they wait. No page is damaged.
+pub(crate) fn find(arguments: &[String]) -> Result<()> {
+    let file = File::open(arguments.first().context("VMCORE is missing")?)?;
+    let mut found: Vec<(u64, u64, bool)> = Vec::new();
+    let mut buffer = vec![0; 256 * PAGE];
+    let loads = loads(&file)?;
+    for &(physical, offset, size) in &loads {
+        for start in (0..size).step_by(buffer.len()) {
+            let length = buffer.len().min(usize::try_from(size - start)?);
+            file.read_exact_at(&mut buffer[..length], offset + start)?;
+            for (number, bytes) in (0..).zip(buffer[..length].as_chunks::<PAGE>().0) {
+                found.extend(look(bytes, physical + start + number * PAGE as u64)?);
+            }
+        }
+    }
+    eprintln!("{} pieces of memory", loads.len());
+    let newest = found.iter().map(|(seed, _, _)| *seed).max().unwrap_or(0);
+    found.retain(|(seed, _, _)| *seed == newest);
+    let waiting = found.iter().filter(|(_, _, in_place)| !in_place).count();
+    found.retain(|(_, _, in_place)| *in_place);
+    found.sort_unstable();
+    ensure!(found.windows(2).all(|pair| pair[0].1 != pair[1].1), "a page is there twice");
+    writeln!(std::io::stdout(), "{:#x}", (waiting as u64) << 32 | found.len() as u64)?;
+    Ok(())
+}
+
+/// Seed and number of a page of a fill, and whether it is where it says.
+fn look(bytes: &[u8; PAGE], address: u64) -> Result<Option<(u64, u64, bool)>> {
+    let word = |number: usize| {
+        let bytes = bytes[number * 8..].first_chunk();
+        bytes.map_or(0, |bytes| u64::from_le_bytes(*bytes))
+    };
+    if word(0) != MAGIC {
+        return Ok(None);
+    }
+    let (index, frame, seed) = (word(1), word(2), word(3));
+    let wanted = page(index, frame, seed);
+    let good = (0..WORDS).all(|number| word(number) == wanted[number]);
+    ensure!(good, "page {index} of fill {seed} is damaged at {address:#x}");
+    Ok(Some((seed, index, frame * PAGE as u64 == address)))
+}
+
+/// Physical address, offset and size of what an ELF core file has of memory.
+fn loads(file: &File) -> Result<Vec<(u64, u64, u64)>> {
+    let mut header = [0; 64];
+    file.read_exact_at(&mut header, 0)?;
+    ensure!(header.starts_with(b"\x7fELF\x02"), "no ELF file of 64 bits");
+    let count = usize::from(u16::from_le_bytes([header[56], header[57]]));
+    let mut headers = vec![0; count * 56];
+    file.read_exact_at(&mut headers, 64)?;
+    let word =
+        |bytes: &[u8], at: usize| bytes[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
+    let loads = headers.as_chunks::<56>().0.iter().filter(|bytes| bytes[0] == 1);
+    Ok(loads.map(|bytes| (word(bytes, 24), word(bytes, 8), word(bytes, 32))).collect())
+}

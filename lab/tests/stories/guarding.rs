@@ -1,0 +1,180 @@
+//! A second kernel runs under guard: whatever becomes of it, the first one goes on.
+
+use std::time::Duration;
+
+use lab::story::{EVERY, Scratch, Story, kernel_file, small_root, vm};
+use lab::{Ended, Result};
+
+pub(crate) const STORIES: &[Story] = &[
+    Story::new("a_guarded_kernel_takes_turns", EVERY, a_guarded_kernel_takes_turns),
+    Story::new("a_kernel_that_hangs_is_taken_down", EVERY, a_kernel_that_hangs_is_taken_down),
+    Story::new("a_guarded_kernel_may_panic_anywhere", EVERY, a_guarded_kernel_may_panic_anywhere),
+    Story::new("a_kernel_that_never_starts_is_taken_down", EVERY, a_kernel_that_never_starts_is_taken_down),
+    Story::new("a_kernel_without_a_module_is_taken_down", EVERY, a_kernel_without_a_module_is_taken_down)
+        .long(),
+    Story::new("one_cpu_cannot_guard_another", &["6.1"], one_cpu_cannot_guard_another),
+];
+
+/// What a kernel does is up to its command line before it is ready to return, and then to the value it is given.
+const INIT: &str = "
+/bin/busybox mount -t proc none /proc
+/bin/busybox mount -t sysfs none /sys
+/bin/busybox mount -t devtmpfs none /dev
+case $(/bin/busybox cat /proc/cmdline) in *hang_at_once*) /bin/busybox insmod /hang.ko ;; esac
+/bin/busybox insmod /kjump.ko
+kjump return --prepare
+while said=$(kjump return 0xb000); do
+    case ${said##* } in
+        0x1) /bin/busybox insmod /hang.ko ;;
+        0x2)
+            echo 'b ends here' > /dev/kmsg
+            /bin/busybox taskset 2 /bin/busybox sh -c 'echo c > /proc/sysrq-trigger' ;;
+    esac
+done
+";
+
+/// For A: whether its disk, its network and its CPUs work, and its clocks counted the time away.
+const FINE: &str = r#"
+before=$(md5sum /dev/vda)
+cpus=$(nproc)
+rtc() { cat /sys/class/rtc/rtc0/since_epoch; }
+clock=$(($(date +%s) - $(rtc)))
+uptime=$(($(cut -d. -f1 /proc/uptime) - $(rtc)))
+near() { [ $(($1 - $2)) -ge -2 ] && [ $(($1 - $2)) -le 2 ]; }
+fine() {
+    echo 3 > /proc/sys/vm/drop_caches
+    [ "$before" = "$(md5sum /dev/vda)" ] || echo "wrong: disk after $1"
+    [ $cpus = $(nproc) ] || echo "wrong: CPUs after $1"
+    ping -c 1 -W 9 10.0.2.2 > /dev/null || echo "wrong: network after $1"
+    near $(($(date +%s) - $(rtc))) $clock || echo "wrong: clock after $1"
+    near $(($(cut -d. -f1 /proc/uptime) - $(rtc))) $uptime || echo "wrong: uptime after $1"
+    echo "fine after $1"
+}
+boot() {
+    kernel=$1 words=$2; shift 2
+    kjump boot --kernel $kernel --initrd /boot/b.cpio --memory 192M \
+        --append "console=ttyS0 quiet panic=0 no_timer_check $words" "$@"
+}
+# A copy of the kernel whose entry point has other instructions.
+damaged() {
+    cp /boot/b $1
+    sectors=$(od -An -tu1 -j497 -N1 $1)
+    printf "$2" | dd of=$1 bs=1 seek=$(((sectors + 1) * 512 + 512)) conv=notrunc 2> /dev/null
+}
+"#;
+
+fn beside(on: &str, cpus: u32, job: &str) -> Result<Ended> {
+    let initrd = Scratch::archive("guarded.cpio", &small_root(on, INIT)?)?;
+    let disk = Scratch::new("disk", &vec![0x5a; 1 << 20])?;
+    let vm = vm(on).smp(cpus).mem(768).disk(&disk).timeout(Duration::from_secs(900));
+    vm.file(kernel_file(on), "/boot/b").file(&initrd, "/boot/b.cpio").run(&format!("{FINE}{job}"))
+}
+
+fn a_guarded_kernel_takes_turns(on: &str) -> Result<()> {
+    let job = "set -e
+        boot /boot/b '' --deadline 300
+        for value in 3 4 5; do kjump switch b $value --deadline none; done
+        kjump peers
+        kjump drop b
+        fine turns";
+    beside(on, 2, job)?
+        .succeeded()
+        .says("b returned 0xb000 after")
+        .says("resident         4")
+        .says("fine after turns")
+        .never_says("wrong")
+        .kernel_is_content();
+    Ok(())
+}
+
+fn a_kernel_that_hangs_is_taken_down(on: &str) -> Result<()> {
+    let job = "
+        boot /boot/b '' --deadline 300
+        kjump switch b 1 --deadline 6; echo status $?
+        fine hanging
+        kjump peers
+        kjump switch b
+        kjump drop b
+        boot /boot/b '' --deadline 300 && fine 'another boot'";
+    beside(on, 3, job)?
+        .succeeded()
+        .says("b was taken down at its deadline after 6")
+        .says("all 2 CPUs hang from here on")
+        .says("status 5")
+        .says("fine after hanging")
+        .says("b is dead: it was taken down at its deadline")
+        .says("fine after another boot")
+        .never_says("wrong")
+        .kernel_is_content();
+    Ok(())
+}
+
+fn a_guarded_kernel_may_panic_anywhere(on: &str) -> Result<()> {
+    let job = "
+        boot /boot/b '' --deadline 300
+        kjump switch b 2 --deadline none; echo status $?
+        fine panic
+        kjump peers";
+    beside(on, 3, job)?
+        .succeeded()
+        .says("b panicked after")
+        .says("b ends here")
+        .says("status 4")
+        .says("dead")
+        .says("fine after panic")
+        .never_says("wrong")
+        .kernel_is_content();
+    Ok(())
+}
+
+fn a_kernel_that_never_starts_is_taken_down(on: &str) -> Result<()> {
+    // ud2, then cli and a jump to itself.
+    let job = r"
+        damaged /tmp/b '\017\013'; boot /tmp/b '' --deadline 300; echo status $?
+        fine exception
+        kjump drop b
+        damaged /tmp/b '\372\353\376'; boot /tmp/b '' --deadline 2; echo status $?
+        fine nothing";
+    beside(on, 2, job)?
+        .succeeded()
+        .says("b is dead: an exception ended it")
+        .says("invalid opcode")
+        .says("status 3")
+        .says("fine after exception")
+        .says("status 5")
+        .says("it may have said nothing yet")
+        .says("fine after nothing")
+        .never_says("wrong")
+        .kernel_is_content();
+    Ok(())
+}
+
+fn a_kernel_without_a_module_is_taken_down(on: &str) -> Result<()> {
+    let job = "
+        boot /boot/b rdinit=/missing --deadline 60; echo status $?
+        fine 'a panic'
+        kjump drop b
+        boot /boot/b hang_at_once --deadline 60; echo status $?
+        fine hanging";
+    beside(on, 3, job)?
+        .succeeded()
+        .says("Kernel panic - not syncing")
+        .says("status 5")
+        .says("fine after a panic")
+        .says("all 2 CPUs hang from here on")
+        .says("fine after hanging")
+        .never_says("wrong")
+        .kernel_is_content();
+    Ok(())
+}
+
+fn one_cpu_cannot_guard_another(on: &str) -> Result<()> {
+    let job = "boot /boot/b '' --deadline 300 || boot /boot/b '' && kjump switch b --deadline 9";
+    beside(on, 1, job)?
+        .exited(1)
+        .says("a second CPU (there is 1 CPU)")
+        .says("b returned 0xb000 after")
+        .says("b is not guarded")
+        .kernel_is_content();
+    Ok(())
+}
