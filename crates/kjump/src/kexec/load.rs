@@ -126,6 +126,7 @@ fn by_kexec_load(files: &Files, load: &Load, loader: Loader) -> anyhow::Result<(
     if load.debug {
         report::print(&plan.to_string())?;
     }
+    files.initrds.iter().for_each(|initrd| initrd.bytes.fault_in());
     purgatory::seal(&mut plan, load);
     let segments: Vec<Destination<'_>> = plan.segments().iter().map(destination).collect();
     let name = format!("loading {} ({})", files.kernel.path.display(), quantity::bytes(plan.bytes()));
