@@ -1,12 +1,22 @@
 //! Any bytes as a kernel file of every format but ELF: refused, or parts that lie in the file.
 #![no_main]
 
+use kernel_file::multiboot::Multiboot;
 use kernel_file::{BzImage, Format, Uki, Zboot, multiboot};
 
 libfuzzer_sys::fuzz_target!(|file: &[u8]| {
     let _ = Format::recognise(file);
     if let Some(header) = multiboot::find(file) {
         assert!(header.offset + header.size <= file.len());
+    }
+    let _ = kernel_file::is_signed(file);
+    for version in [Multiboot::One, Multiboot::Two] {
+        let Ok(image) = multiboot::load(file, version) else { continue };
+        assert!(!image.program.segments.is_empty());
+        for segment in &image.program.segments {
+            assert!(segment.bytes.len() as u64 <= segment.size);
+            assert!(segment.address.checked_add(segment.size).is_some());
+        }
     }
     if let Ok(kernel) = BzImage::parse(file) {
         assert_eq!(kernel.setup.len() + kernel.kernel.len(), file.len());

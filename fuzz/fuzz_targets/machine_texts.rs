@@ -3,12 +3,15 @@
 
 use machine::process::Capability;
 use machine::{
-    amounts, config, cpu, crash_notes, firmware_map, kernel, module, page_flags, process, xen,
+    amounts, boot_data, config, cpu, crash_notes, efi, firmware_map, kernel, module, page_flags, process, xen,
 };
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let text = String::from_utf8_lossy(bytes);
     let _ = amounts::parse(&text);
+    let _ = boot_data::parse(bytes);
+    let _ = efi::smbios_of_systab(&text);
+    let _ = kernel::parse_limit(&text);
     let _ = cpu::parse(&text).map(|cpu| cpu.has("fpu"));
     let _ = crash_notes::parse_place(&text);
     let _ = crash_notes::parse_address(&text);

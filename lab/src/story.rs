@@ -19,6 +19,9 @@ pub const EVERY: &[&str] = &["6.1", "6.12"];
 /// The same with all drivers.
 pub const FULL: &[&str] = &["6.1-full", "6.12-full"];
 
+/// Where a guest finds programs of others.
+pub const PEER: &str = "/peer";
+
 /// The environment variable that names the file with the [`Inventory`].
 pub const INVENTORY: &str = "KJUMP_LAB";
 
@@ -27,6 +30,9 @@ pub const INVENTORY: &str = "KJUMP_LAB";
 pub struct Inventory {
     /// What every guest gets.
     pub kit: Kit,
+    /// Debian's kexec-tools with its libraries, for a guest's [`PEER`].
+    #[serde(default)]
+    pub kexec_tools: Option<PathBuf>,
     /// By the kernel's name, its directory, and what was built for it.
     pub kernels: BTreeMap<String, (PathBuf, Product)>,
 }
@@ -72,6 +78,17 @@ pub fn vm(on: &str) -> Vm {
     kernels.fold(Vm::new(running, product, inventory.kit.clone()), |vm, (kernel, product)| {
         vm.beside(kernel, product)
     })
+}
+
+/// Debian's kexec-tools, for a guest's [`PEER`].
+///
+/// # Panics
+/// As [`vm`].
+#[must_use]
+#[track_caller]
+pub fn kexec_tools() -> PathBuf {
+    let inventory = Inventory::of_the_environment().expect("stories are run by `cargo xtask test vm`");
+    inventory.kexec_tools.expect("kexec-tools was fetched")
 }
 
 /// What the last of these kernels calls itself.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::checks::said;
 use crate::test_task::{Step, Verdict};
-use crate::{kernels, product, program, tree};
+use crate::{kernels, peers, product, program, tree};
 
 /// The stories whose step's name contains the filter; long ones only if they are asked for.
 ///
@@ -80,7 +80,8 @@ impl Shelf {
             }
         }
         let path = tree::target().join(format!("stories-{}.json", std::process::id()));
-        Inventory { kit: product::kit()?, kernels: built }.write(&path)?;
+        Inventory { kit: product::kit()?, kexec_tools: Some(peers::KEXEC.directory()?), kernels: built }
+            .write(&path)?;
         Ok(path)
     }
 }

@@ -4,8 +4,8 @@
 //! |---|---|
 //! | [`device`] | the programs and the kernel module, over `/dev/kjump` |
 //! | [`control`] | the module and the relocator, in the control page |
-//! | [`purgatory`] | whoever plans a load and the purgatory that runs in it |
 //! | [`guard`] | the module and the relocator, in the pages of a CPU that guards an image |
+//! | [`purgatory`] | whoever plans a load and the purgatory that runs in it |
 //! | [`page_list`] | whoever builds a page list and the relocator that walks it |
 //! | [`elf_core`] | a kernel that shows another's memory, and whoever tells it where that is |
 //! | [`setup_header`], [`boot_params`], [`e820`], [`setup_data`], [`efi`] | a Linux kernel for x86 and whoever loads it |

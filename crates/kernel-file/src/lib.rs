@@ -69,6 +69,12 @@ impl Mode {
     }
 }
 
+/// Whether a file carries a signature as EFI programs do; by whom it is, and whether it is good, is not looked at.
+#[must_use]
+pub fn is_signed(file: &[u8]) -> bool {
+    pe::is_signed(file)
+}
+
 /// The program in a file of a format that names addresses itself.
 ///
 /// # Errors

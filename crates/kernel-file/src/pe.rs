@@ -63,3 +63,21 @@ pub(crate) fn sections(file: &[u8]) -> Result<impl Iterator<Item = SectionHeader
         part(file, table_at, count * SECTION_HEADER_SIZE as u64, || format!("a table of {count} sections"))?;
     Ok(table.chunks_exact(SECTION_HEADER_SIZE).map(move |header| SectionHeader { file, header }))
 }
+
+/// Whether an EFI program has a signature: its certificate table is not empty.
+pub(crate) fn is_signed(file: &[u8]) -> bool {
+    certificates(file).is_some_and(|size| size > 0)
+}
+
+fn certificates(file: &[u8]) -> Option<u32> {
+    const MAGIC_64: u16 = 0x20b;
+    /// The fifth of the data directories, by the optional header's form.
+    const SIZE_64: usize = 112 + 4 * 8 + 4;
+    const SIZE_32: usize = 96 + 4 * 8 + 4;
+    let signature_at = usize::try_from(SIGNATURE_AT.read(file)?).ok()?;
+    let headers = file.get(signature_at..)?.strip_prefix(SIGNATURE)?;
+    let optional = headers.get(usize::try_from(FILE_HEADER_SIZE).ok()?..)?;
+    let optional = optional.get(..usize::from(OPTIONAL_HEADER_SIZE.read(headers)?))?;
+    let at = if Field::<u16>::at(0).read(optional)? == MAGIC_64 { SIZE_64 } else { SIZE_32 };
+    Field::<u32>::at(at).read(optional)
+}

@@ -1,6 +1,6 @@
 //! `kjump check`: what this machine can do, and what stands in the way.
 
-mod findings;
+pub(crate) mod findings;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -14,10 +14,13 @@ use crate::cli::CheckWords;
 use crate::report::{self, Outcome};
 use crate::terminal::{Colour, Terminal};
 
-pub(crate) fn run(words: CheckWords) -> anyhow::Result<Outcome> {
+/// What `kjump check` is about.
+const CALL: &str = "A call";
+
+pub(crate) fn run(words: &CheckWords) -> anyhow::Result<Outcome> {
     let machine = Machine::probe(Path::new("/"));
     let answer = Device::open().and_then(|device| Ok(device.info()?));
-    let verdict = Verdict { findings: findings::of(&machine, &answer) };
+    let verdict = Verdict { what: CALL, findings: findings::of(&machine, &answer) };
     if words.json {
         report::print_json(&verdict.to_json(&machine, answer.as_ref().ok()))?;
     } else {
@@ -29,7 +32,7 @@ pub(crate) fn run(words: CheckWords) -> anyhow::Result<Outcome> {
 /// How good a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum Level {
+pub(crate) enum Level {
     Ok,
     /// A call may not work, or not in every way.
     Warn,
@@ -39,28 +42,30 @@ enum Level {
 
 /// One thing that matters for calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-struct Finding {
+pub(crate) struct Finding {
     /// What it is about; stable, for scripts.
-    about: &'static str,
-    level: Level,
+    pub(crate) about: &'static str,
+    pub(crate) level: Level,
     /// What is the case.
-    text: String,
+    pub(crate) text: String,
     /// What can be done about it.
-    advice: Option<String>,
+    pub(crate) advice: Option<String>,
 }
 
 /// All that was found.
-struct Verdict {
-    findings: Vec<Finding>,
+pub(crate) struct Verdict {
+    /// What it is about, as in `A call`.
+    pub(crate) what: &'static str,
+    pub(crate) findings: Vec<Finding>,
 }
 
 impl Verdict {
     /// Whether a call can work.
-    fn works(&self) -> bool {
+    pub(crate) fn works(&self) -> bool {
         self.findings.iter().all(|finding| finding.level != Level::No)
     }
 
-    fn text(&self, terminal: Terminal) -> String {
+    pub(crate) fn text(&self, terminal: Terminal) -> String {
         let mut text = String::new();
         for finding in &self.findings {
             let (word, colour) = match finding.level {
@@ -75,14 +80,20 @@ impl Verdict {
         }
         let obstacles = self.findings.iter().filter(|finding| finding.level == Level::No).count();
         let _ = match obstacles {
-            0 => writeln!(text, "\nA call can work on this machine."),
-            1 => writeln!(text, "\nA call cannot work on this machine: 1 thing stands in the way."),
-            many => writeln!(text, "\nA call cannot work on this machine: {many} things stand in the way."),
+            0 => writeln!(text, "\n{} can work on this machine.", self.what),
+            1 => writeln!(text, "\n{} cannot work on this machine: 1 thing stands in the way.", self.what),
+            many => {
+                writeln!(text, "\n{} cannot work on this machine: {many} things stand in the way.", self.what)
+            }
         };
         text
     }
 
-    fn to_json<'a>(&'a self, machine: &'a Machine, info: Option<&Info>) -> impl Serialize + use<'a> {
+    pub(crate) fn to_json<'a>(
+        &'a self,
+        machine: &'a Machine,
+        info: Option<&Info>,
+    ) -> impl Serialize + use<'a> {
         VerdictJson {
             works: self.works(),
             kernel: machine.release.as_deref().ok(),
@@ -109,7 +120,7 @@ mod tests {
     fn verdict(machine: &str, answer: &Result<Info, Error>) -> (Verdict, Machine) {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/machines").join(machine);
         let machine = Machine::probe(&root);
-        (Verdict { findings: findings::of(&machine, answer) }, machine)
+        (Verdict { what: CALL, findings: findings::of(&machine, answer) }, machine)
     }
 
     fn absent() -> Result<Info, Error> {

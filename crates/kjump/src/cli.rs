@@ -52,21 +52,25 @@ pub(crate) enum Command {
     Drop(DropWords),
     Status(StatusWords),
     Map(MapWords),
+    Machine(MachineWords),
     Initramfs(Box<InitramfsWords>),
     Kexec(KexecWords),
     Dump(DumpWords),
     Makedumpfile(MakedumpfileWords),
 }
 
-/// Tell whether a call can work on this machine, and what stands in the way
+/// Tell whether a call can work on this machine, or a load by kexec, and what stands in the way
 ///
-/// Prints a line for everything that matters, and for each that does not do, what can be done about it. The exit
-/// status is 0 if a call can work, 1 if not.
-#[derive(Clone, Copy, Debug, Args)]
+/// Prints a line for everything that matters, and for each that does not do, what can be done about it. With words of
+/// kexec, it is about that load, as `kexec --check` is. The exit status is 0 if it can work, 1 if not.
+#[derive(Clone, Debug, Args)]
 pub(crate) struct CheckWords {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+    /// Words of kexec, as in `kjump check --initrd i vmlinuz`; see `kjump kexec --help`
+    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) words: Vec<OsString>,
 }
 
 /// Load an image, call it and unload it; or call a kept one
@@ -239,6 +243,29 @@ pub(crate) struct MapWords {
     /// Write a picture to this file instead of drawing in the terminal
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) svg: Option<PathBuf>,
+}
+
+/// Write down what is known of this machine
+#[derive(Debug, Args)]
+pub(crate) struct MachineWords {
+    #[command(subcommand)]
+    pub(crate) command: MachineCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum MachineCommand {
+    Save(MachineSaveWords),
+}
+
+/// Save what is read of this machine, for `kexec --dry-run --machine` and `kexec --check --machine` elsewhere
+///
+/// The file is JSON: the paths below /proc, /sys and /boot that were read, and what they said. It holds physical
+/// addresses and the command line; look at it before you give it away.
+#[derive(Debug, Args)]
+pub(crate) struct MachineSaveWords {
+    /// File to write, readable by its owner only
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
 }
 
 /// Build a small initramfs: kjump, its module, drivers, busybox and one command

@@ -11,6 +11,7 @@
 //! kexec-tools': 0 done, 1 wrong words or nothing to run, 255 failed, 254 no memory for a crash kernel, 253 no
 //! `kexec_file_load`; `--status` 1 if something is loaded, 0 if not. An exception in a called image is 3.
 
+mod check;
 mod command_line;
 mod errno;
 mod files;
@@ -21,6 +22,7 @@ mod load;
 mod options;
 mod planning;
 mod purgatory;
+pub(crate) mod saved;
 mod slot;
 mod start;
 mod trouble;
@@ -35,7 +37,7 @@ use crate::report;
 
 pub use options::command;
 use trouble::Trouble;
-use words::{Action, Work};
+use words::{Action, Purpose, Work};
 
 /// The name that an image to call is kept under.
 const NAME: &str = "kexec";
@@ -50,6 +52,14 @@ pub fn run(words: &[OsString]) -> ExitCode {
             trouble.status().into()
         }
     }
+}
+
+/// Tells whether a load with these words can work.
+#[must_use]
+pub(crate) fn check(words: &[OsString], json: bool) -> ExitCode {
+    let own = ["--check"].into_iter().chain(json.then_some("--json"));
+    let words: Vec<OsString> = own.map(OsString::from).chain(words.iter().cloned()).collect();
+    run(&words)
 }
 
 /// Does what is asked; returns the exit status.
@@ -74,6 +84,11 @@ fn act(action: &Action) -> Result<u8, Trouble> {
 }
 
 fn work(work: &Work) -> Result<u8, Trouble> {
+    match work.load.as_ref().map(|load| (load, load.purpose)) {
+        Some((load, Purpose::Check { json })) => return check::check(load, work.wanted, json),
+        Some((load, Purpose::DryRun)) => return check::dry_run(load, work.wanted),
+        _ => {}
+    }
     if let Some(slot) = work.unload {
         slot.unload(work.wanted)?;
     }

@@ -34,7 +34,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command};
+use cli::{Cli, Command, MachineCommand};
 
 /// Which program the words call, by the name in front of them or by their first, as in `kjump kexec -e`.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -71,7 +71,8 @@ pub fn run(words: &[OsString]) -> ExitCode {
         Err(error) => return report::usage(&error),
     };
     let outcome = match cli.command {
-        Command::Check(words) => check::run(words),
+        Command::Check(words) if !words.words.is_empty() => return kexec::check(&words.words, words.json),
+        Command::Check(words) => check::run(&words),
         Command::Call(words) => call::run(*words),
         Command::Load(words) => keep::load(*words),
         Command::Unload(words) => keep::unload(&words),
@@ -82,12 +83,20 @@ pub fn run(words: &[OsString]) -> ExitCode {
         Command::Drop(words) => peer::drop_it(&words),
         Command::Status(words) => status::run(words),
         Command::Map(words) => map::run(words),
+        Command::Machine(words) => save_machine(&words.command),
         Command::Initramfs(words) => initramfs::run(&words),
         Command::Dump(words) => dump::run(words.command),
         Command::Makedumpfile(words) => return dump::makedumpfile::run(&words.words),
         Command::Kexec(words) => return kexec::run(&words.words),
     };
     report::exit("kjump", outcome)
+}
+
+fn save_machine(command: &MachineCommand) -> anyhow::Result<report::Outcome> {
+    let MachineCommand::Save(words) = command;
+    let count = kexec::saved::write(&words.file)?;
+    report::print(&format!("{}: {}\n", words.file.display(), quantity::count(count as u64, "path")))?;
+    Ok(report::Outcome::Done)
 }
 
 #[cfg(test)]

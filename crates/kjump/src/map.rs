@@ -66,6 +66,21 @@ impl PlacedImage {
     }
 }
 
+/// The picture of memory with something that is to be loaded, for the terminal.
+pub(crate) fn with_load(
+    machine: &Machine,
+    name: &str,
+    ranges: Vec<Range>,
+    terminal: Terminal,
+) -> Option<String> {
+    let memory = machine.memory.as_ref().ok().filter(|memory| !memory.is_hidden())?;
+    let words = name.parse::<ImageName>().ok()?.words();
+    let pages = ranges.iter().map(|range| (range.end - range.start) / abi::page_list::PAGE_SIZE).sum();
+    let image = ImageInfo { name: words, pages, mode: 64, ..ImageInfo::default() };
+    let picture = Picture::new(memory, vec![PlacedImage { image, ranges }], None);
+    Some(text::strips_of(&picture, terminal))
+}
+
 /// Everything that is drawn.
 #[derive(Clone, Debug)]
 struct Picture {

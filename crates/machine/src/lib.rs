@@ -37,12 +37,14 @@ pub mod page_flags;
 pub mod planning;
 pub mod process;
 mod root;
+mod snapshot;
 pub mod xen;
 
 use std::path::Path;
 
 pub use fact::{Error, Fact, Garbled};
 use root::Root;
+pub use snapshot::Snapshot;
 
 /// Everything that is read about a machine.
 #[derive(Debug)]
@@ -103,38 +105,55 @@ impl Machine {
     /// Reads what there is to read under a root directory, `/` for the machine itself.
     #[must_use]
     pub fn probe(root: &Path) -> Self {
-        let root = Root::new(root);
-        let release = kernel::release(&root);
+        Self::read(&Root::new(root))
+    }
+
+    /// The same, and all that was read, for [`replay`](Self::replay).
+    #[must_use]
+    pub fn record(root: &Path) -> (Self, Snapshot) {
+        let root = Root::recording(root);
+        let machine = Self::read(&root);
+        (machine, root.into_record())
+    }
+
+    /// The machine that was recorded.
+    #[must_use]
+    pub fn replay(snapshot: Snapshot) -> Self {
+        Self::read(&Root::saved(snapshot))
+    }
+
+    fn read(root: &Root) -> Self {
+        let release = kernel::release(root);
         let command_line = root.text("/proc/cmdline").map(|text| text.trim_end().to_owned());
-        let config = config::find(&root, release.as_deref().ok());
+        let config = config::find(root, release.as_deref().ok());
         let cpu = root.parse("/proc/cpuinfo", cpu::parse);
         Self {
             lockdown: root.parse("/sys/kernel/security/lockdown", kernel::parse_lockdown),
-            secure_boot: kernel::secure_boot(&root),
+            secure_boot: kernel::secure_boot(root),
             load_disabled: root.parse("/proc/sys/kernel/kexec_load_disabled", kernel::parse_switch),
             load_limit_reboot: root.parse("/proc/sys/kernel/kexec_load_limit_reboot", kernel::parse_limit),
             load_limit_panic: root.parse("/proc/sys/kernel/kexec_load_limit_panic", kernel::parse_limit),
             signatures_enforced: root
                 .parse("/sys/module/module/parameters/sig_enforce", kernel::parse_switch),
             memory: root.parse("/proc/iomem", iomem::parse),
-            firmware_map: firmware_map::read(&root),
-            boot_data: boot_data::read(&root),
-            crash_notes: crash_notes::read(&root),
-            efi: efi::read(&root),
-            setup_data: boot_data::read_setup_data(&root),
+            firmware_map: firmware_map::read(root),
+            boot_data: boot_data::read(root),
+            crash_notes: crash_notes::read(root),
+            efi: efi::read(root),
+            setup_data: boot_data::read_setup_data(root),
             amounts: root.parse("/proc/meminfo", amounts::parse),
             capabilities: root.parse("/proc/self/status", process::parse_status),
             first_namespace: root.parse("/proc/self/uid_map", process::parse_uid_map),
             encryption: encryption::find(
-                &root,
+                root,
                 cpu.as_ref().ok(),
                 command_line.as_deref().ok(),
                 config.as_ref().ok(),
             ),
-            xen: xen::find(&root),
-            module_loaded: module::is_loaded(&root),
-            module_file: module::find_file(&root, release.as_deref().ok()),
-            missing_to_build: module::missing_to_build(&root, release.as_deref().ok()),
+            xen: xen::find(root),
+            module_loaded: module::is_loaded(root),
+            module_file: module::find_file(root, release.as_deref().ok()),
+            missing_to_build: module::missing_to_build(root, release.as_deref().ok()),
             device_node: root.has("/dev/kjump"),
             release,
             command_line,

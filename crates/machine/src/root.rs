@@ -1,22 +1,46 @@
+use std::cell::RefCell;
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use crate::{Error, Fact, Garbled};
+use crate::snapshot::Entry;
+use crate::{Error, Fact, Garbled, Snapshot};
 
 /// Most bytes that are read of one file. The largest there are, modules.dep and cpuinfo of large machines, have a few.
 const LIMIT: u64 = 16 << 20;
 /// Most entries that are read of one directory.
 const ENTRY_LIMIT: usize = 1 << 16;
 
-/// The directory that stands for `/`.
+/// What stands for `/`.
 pub(crate) struct Root {
-    folder: PathBuf,
+    source: Source,
+    /// What was read so far, if that is to be known.
+    record: Option<RefCell<Snapshot>>,
+}
+
+enum Source {
+    Folder(PathBuf),
+    Saved(Snapshot),
 }
 
 impl Root {
     pub(crate) fn new(folder: &Path) -> Self {
-        Self { folder: folder.into() }
+        Self { source: Source::Folder(folder.into()), record: None }
+    }
+
+    /// A folder, of which everything that is read is noted.
+    pub(crate) fn recording(folder: &Path) -> Self {
+        Self { record: Some(RefCell::default()), ..Self::new(folder) }
+    }
+
+    /// What was read before.
+    pub(crate) const fn saved(snapshot: Snapshot) -> Self {
+        Self { source: Source::Saved(snapshot), record: None }
+    }
+
+    /// What was noted.
+    pub(crate) fn into_record(self) -> Snapshot {
+        self.record.map(RefCell::into_inner).unwrap_or_default()
     }
 
     /// What a parser makes of the text of a file.
@@ -32,14 +56,34 @@ impl Root {
 
     /// The bytes of a file.
     pub(crate) fn bytes(&self, path: &str) -> Fact<Vec<u8>> {
-        let file = File::open(self.place(path)).map_err(|error| failure(path, error))?;
-        read_all(path, file)
+        match &self.source {
+            Source::Saved(snapshot) => match snapshot.entries.get(path) {
+                Some(entry) => entry.bytes().ok_or_else(|| again(path, entry)),
+                None => Err(Error::Absent { path: path.into() }),
+            },
+            Source::Folder(folder) => {
+                let read = File::open(place(folder, path)).map_err(|error| failure(path, error));
+                let bytes = read.and_then(|file| read_all(path, file));
+                match &bytes {
+                    Ok(bytes) => self.note(path, || Entry::of(bytes)),
+                    Err(Error::Absent { .. }) => {}
+                    Err(error) => self.note(path, || Entry::Unreadable(error.to_string())),
+                }
+                bytes
+            }
+        }
     }
 
     /// The first bytes of a file, read in whole words of 64 bits.
     pub(crate) fn beginning(&self, path: &str, most: usize) -> Fact<Vec<u8>> {
         const PIECE: usize = 1 << 16;
-        let mut file = File::open(self.place(path)).map_err(|error| failure(path, error))?;
+        let Source::Folder(folder) = &self.source else {
+            let mut bytes = self.bytes(path)?;
+            bytes.truncate(most);
+            return Ok(bytes);
+        };
+        // It may be large, and is not noted.
+        let mut file = File::open(place(folder, path)).map_err(|error| failure(path, error))?;
         let mut bytes = Vec::new();
         while bytes.len() < most {
             let (read, piece) = (bytes.len(), PIECE.min(most - bytes.len()));
@@ -59,21 +103,61 @@ impl Root {
 
     /// The names in a folder, sorted. Names that are not UTF-8 are left out: the kernel makes none.
     pub(crate) fn names(&self, path: &str) -> Fact<Vec<String>> {
-        let entries = std::fs::read_dir(self.place(path)).map_err(|error| failure(path, error))?;
-        let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-        let mut names: Vec<String> = names.take(ENTRY_LIMIT).collect();
-        names.sort();
-        Ok(names)
+        match &self.source {
+            Source::Saved(snapshot) => match snapshot.entries.get(path) {
+                Some(Entry::Folder(names)) => Ok(names.clone()),
+                Some(entry) => Err(again(path, entry)),
+                None => Err(Error::Absent { path: path.into() }),
+            },
+            Source::Folder(folder) => {
+                let entries = std::fs::read_dir(place(folder, path)).map_err(|error| failure(path, error))?;
+                let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
+                let mut names: Vec<String> = names.take(ENTRY_LIMIT).collect();
+                names.sort();
+                self.note(path, || Entry::Folder(names.clone()));
+                Ok(names)
+            }
+        }
     }
 
     /// Whether there is a file, folder or device.
     pub(crate) fn has(&self, path: &str) -> bool {
-        self.place(path).exists()
+        match &self.source {
+            Source::Saved(snapshot) => snapshot.entries.contains_key(path),
+            Source::Folder(folder) => {
+                let is_there = place(folder, path).exists();
+                if is_there {
+                    self.note_if_new(path, Entry::There);
+                }
+                is_there
+            }
+        }
     }
 
-    fn place(&self, path: &str) -> PathBuf {
-        self.folder.join(path.trim_start_matches('/'))
+    fn note(&self, path: &str, entry: impl FnOnce() -> Entry) {
+        if let Some(record) = &self.record {
+            record.borrow_mut().entries.insert(path.into(), entry());
+        }
     }
+
+    fn note_if_new(&self, path: &str, entry: Entry) {
+        if let Some(record) = &self.record {
+            record.borrow_mut().entries.entry(path.into()).or_insert(entry);
+        }
+    }
+}
+
+fn place(folder: &Path, path: &str) -> PathBuf {
+    folder.join(path.trim_start_matches('/'))
+}
+
+/// The error for what could not be read when it was noted, or is noted as something else.
+fn again(path: &str, entry: &Entry) -> Error {
+    let why = match entry {
+        Entry::Unreadable(why) => why.clone(),
+        _ => "it is saved as something else".into(),
+    };
+    Error::Unreadable { path: path.into(), error: io::Error::other(why) }
 }
 
 /// All that a reader gives, if it is not more than any sane file has.

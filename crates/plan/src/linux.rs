@@ -29,7 +29,7 @@ use crate::{
     SetupData, Way, place,
 };
 
-use command_line::{Additions, CommandLine, WayBack};
+use command_line::{CommandLine, WayBack};
 use crash::Kept;
 use handoff::{Handoff, Told, seed};
 pub use initrd::Initrd;
@@ -132,7 +132,7 @@ struct Wishes<'r, 'a> {
     limits: (u64, u64),
     /// What a crash kernel finds of the running one.
     kept: Option<Kept>,
-    /// What a peer is to see of the running kernel.
+    /// What a peer sees of the running kernel.
     view: Option<ViewPlace>,
 }
 
@@ -143,17 +143,16 @@ impl<'r, 'a> Wishes<'r, 'a> {
             return Err(Error::NoFirmwareMap);
         }
         initrd::check(&request.initrds)?;
-        let form = Form::of(&request.kernel);
-        let kept = kept(request, machine)?;
         let view = match request.home {
             Home::Beside { window, view: Some(view) } => Some(ViewPlace::new(view, window)?),
             _ => None,
         };
-        let additions = Additions {
-            elfcorehdr: view.as_ref().map(ViewPlace::header).or(kept.as_ref().map(Kept::header)),
-            way_back: way_back(request),
-        };
-        let command_line = CommandLine::new(&request.command_line, additions, form.cmdline_size)?;
+        let form = Form::of(&request.kernel);
+        let kept = kept(request, machine)?;
+        let mut words = request.command_line.clone();
+        words.extend_from_slice(kept.as_ref().map(Kept::words).unwrap_or_default().as_bytes());
+        words.extend_from_slice(view.as_ref().map(ViewPlace::words).unwrap_or_default().as_bytes());
+        let command_line = CommandLine::new(&words, way_back(request), form.cmdline_size)?;
         let told = told(request, &form, machine);
         let wishes = Self {
             request,
@@ -186,7 +185,6 @@ impl<'r, 'a> Wishes<'r, 'a> {
             None => vec![window],
         };
         let own: Vec<_> = low.iter().chain(&its_ram).copied().collect();
-        let exchanged = low.iter().copied().chain(is_ram.then_some(window)).collect();
         let told = Told {
             memory: beside(&machine.firmware, &own),
             rsdp: machine.rsdp,
@@ -196,7 +194,7 @@ impl<'r, 'a> Wishes<'r, 'a> {
         Self {
             told,
             free: its_ram,
-            exchanged,
+            exchanged: low.into_iter().chain(is_ram.then_some(window)).collect(),
             vouched: (!is_ram).then_some(window),
             limits: (window.start().get(), window.end() - 1),
             ..self
@@ -375,8 +373,8 @@ impl<'r, 'a> Wishes<'r, 'a> {
         };
         image.segments.extend(last);
         if let Some(view) = &self.view {
-            let bytes = Cow::Borrowed([].as_slice());
-            image.segments.push(Segment { name: "view of the running kernel", range: view.pages(), bytes });
+            let (name, bytes) = ("view of the running kernel", Cow::Borrowed([].as_slice()));
+            image.segments.push(Segment { name, range: view.pages(), bytes });
             image.parts.extend(view.parts());
         }
         image.segments.extend(self.exchanged_rest(&image.segments));

@@ -159,6 +159,13 @@ impl<'a> LoadPlan<'a> {
         &self.vouched
     }
 
+    /// Where what the kernel is told of the running one's memory has its place, to be written there when the image is
+    /// loaded.
+    #[must_use]
+    pub const fn view(&self) -> Option<ViewPlace> {
+        self.view
+    }
+
     /// Gives purgatory a key and the digest over all it checks, which `digest` makes of what purgatory is told and of the
     /// bytes of every region. Whether there is a purgatory.
     pub fn seal(
@@ -198,13 +205,6 @@ impl<'a> LoadPlan<'a> {
             let offset = usize::try_from(start.checked_sub(segment.range.start().get())?).ok()?;
             segment.bytes.get(offset..)?.get(..size)
         })
-    }
-
-    /// Where what the kernel is told of the running one's memory has its place, to be written there when the image is
-    /// loaded.
-    #[must_use]
-    pub const fn view(&self) -> Option<ViewPlace> {
-        self.view
     }
 
     /// Bytes of all destinations.

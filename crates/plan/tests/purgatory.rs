@@ -194,11 +194,10 @@ fn a_crash_kernel_is_planned_in_its_memory_alone() {
     let block = Block::new(&bytes).unwrap();
     let copy = (block.get(COPY_FROM), block.get(COPY_TO), block.get(COPY_SIZE));
     let told = String::from_utf8(plan.command_line().to_vec()).unwrap();
-    let header = told.split_once("elfcorehdr=").unwrap().1.trim_start_matches("0x");
-    let header = u64::from_str_radix(header, 16).unwrap();
-    assert_eq!(copy, (0, header + 4096, 640 * 1024));
-    assert_eq!(&memory.at(header, 4096)[..4], b"\x7fELF");
-    let kept = pages(header, header + 4096 + 640 * 1024);
+    let header: u64 = told.split_once("elfcorehdr=").unwrap().1.trim_end_matches('K').parse().unwrap();
+    assert_eq!(copy, (0, header * 1024 + 4096, 640 * 1024));
+    assert_eq!(&memory.at(header * 1024, 4096)[..4], b"\x7fELF");
+    let kept = pages(header * 1024, header * 1024 + 4096 + 640 * 1024);
     let ram = plan.memory().iter().filter(|range| range.kind() == MemoryKind::Ram);
     assert!(ram.filter_map(|range| range.pages()).all(|range| range.intersection(kept).is_none()));
 }

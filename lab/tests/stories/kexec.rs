@@ -1,33 +1,265 @@
 //! Kernels that are loaded by `kexec` and started in place of the running one.
 
-use lab::story::{Story, release_of_last, vm};
-use lab::{Ended, Job, Result};
+use lab::story::{PEER, Scratch, Story, kernel_file, kexec_tools, release_of_last, vm};
+use lab::{Ended, Error, Job, Result};
 
 pub(crate) const STORIES: &[Story] = &[
+    Story::new("kexec_tools_would_tell_the_next_kernel_the_same", &["6.1"], kexec_tools_would_tell_the_same),
+    Story::new("arguments_end_as_with_kexec_tools", &["6.1"], arguments_end_as_with_kexec_tools).long(),
     Story::new("a_kernel_follows_by_kexec_file_load", &["6.1+6.12"], it_follows_by_kexec_file_load),
     Story::new("a_kernel_follows_by_kexec_load", &["6.12+6.1"], it_follows_by_kexec_load),
+    Story::new("a_kernel_is_entered_in_real_mode", &["6.1"], it_is_entered_in_real_mode),
+    Story::new("a_kernel_is_entered_in_32_bit_mode", &["6.12"], it_is_entered_in_32_bit_mode).long(),
+    Story::new("a_kernel_follows_as_an_elf_file", &["6.1"], it_follows_as_an_elf_file).long(),
+    Story::new("a_unified_kernel_image_brings_all_it_needs", &["6.1"], a_unified_image_follows).long(),
+    Story::new("a_multiboot_kernel_is_told_of_its_modules", &["6.1"], a_multiboot_kernel_is_told),
+    Story::new(
+        "what_is_loaded_is_seen_and_taken_away",
+        &["6.1", "6.12"],
+        what_is_loaded_is_seen_and_taken_away,
+    ),
+    Story::new("what_kexec_refuses_it_explains", &["6.1"], what_is_refused_is_explained),
 ];
 
 /// What the next kernel tells of itself.
-const TELL: &str = "uname -r; cat /proc/cmdline; cat /proc/iomem; dmesg; ls /added; cat /added/*";
+const TELL: &str = "uname -r; cat /proc/cmdline; dmesg | grep -c BIOS-e820; cat /added/*; true";
+const OPTIONS: &str = "--initrd /boot/next.cpio --append 'console=ttyS0 no_timer_check told'";
 
-/// Runs a script that loads and starts the next kernel, which tells of itself.
+/// Runs a script that loads the next kernel, starts that, and hears what it tells of itself.
 fn follow(on: &str, load: &str) -> Result<Ended> {
-    vm(on).smp(2).mem(768).successor(Job::shell(TELL)).run(&format!(
-        "load() {{ kexec \"$@\" --initrd /boot/next.cpio --append 'console=ttyS0 no_timer_check told' /boot/next || exit 9; }}
-        {load}
-        kexec -e; exit 8"
-    ))
+    vm(on).smp(2).mem(1024).successor(Job::shell(TELL)).run(&format!("{load} || exit 9; kexec -e; exit 8"))
 }
 
 fn it_follows_by_kexec_file_load(on: &str) -> Result<()> {
-    let outcome = follow(on, "load -l -s -d")?.succeeded();
-    outcome.says(&release_of_last(on)).says("console=ttyS0 no_timer_check told\n");
+    let load = format!(
+        "echo a secret > /tmp/key; kexec -l -d {OPTIONS} --initrd-add /tmp/key:/added/key /boot/next"
+    );
+    follow(on, &load)?
+        .succeeded()
+        .says(&release_of_last(on))
+        .says("console=ttyS0 no_timer_check told\n")
+        .says("a secret")
+        .says("by kexec_file_load");
     Ok(())
 }
 
 fn it_follows_by_kexec_load(on: &str) -> Result<()> {
-    let outcome = follow(on, "load -l -c -d")?.succeeded();
-    outcome.says(&release_of_last(on)).says("console=ttyS0 no_timer_check told\n");
+    let load = format!(
+        "echo a secret > /tmp/key; kexec -l -c -d {OPTIONS} --initrd-add /tmp/key:/added/key /boot/next"
+    );
+    follow(on, &load)?
+        .succeeded()
+        .says(&release_of_last(on))
+        .says("console=ttyS0 no_timer_check told\n")
+        .says("a secret")
+        .says("which leads to 0x1000200 in 64-bit mode");
+    Ok(())
+}
+
+fn it_is_entered_in_real_mode(on: &str) -> Result<()> {
+    let outcome = follow(on, &format!("kexec -l -d --real-mode {OPTIONS} /boot/next"))?.succeeded();
+    outcome.says("in real mode").says(&release_of_last(on)).says("console=ttyS0 no_timer_check told\n");
+    Ok(())
+}
+
+fn it_is_entered_in_32_bit_mode(on: &str) -> Result<()> {
+    let outcome = follow(on, &format!("kexec -l -d --entry-32bit {OPTIONS} /boot/next"))?.succeeded();
+    outcome.says("in 32-bit mode").says(&release_of_last(on)).says("console=ttyS0 no_timer_check told\n");
+    Ok(())
+}
+
+fn it_follows_as_an_elf_file(on: &str) -> Result<()> {
+    let load = format!("guest unpacked /boot/next /tmp/vmlinux && kexec -l -d {OPTIONS} /tmp/vmlinux");
+    let outcome = follow(on, &load)?.succeeded();
+    outcome.says("ELF").says(&release_of_last(on)).says("console=ttyS0 no_timer_check told\n");
+    Ok(())
+}
+
+fn a_unified_image_follows(on: &str) -> Result<()> {
+    let kernel = std::fs::read(kernel_file(on)).map_err(|source| Error::Output { source })?;
+    let sections: [(&[u8], &[u8]); 4] = [
+        (b".osrel", b"PRETTY_NAME=\"The next\"\n"),
+        (b".cmdline", b"console=ttyS0 no_timer_check told by the image\n"),
+        (b".uname", release_of_last(on).leak().as_bytes()),
+        (b".linux", &kernel),
+    ];
+    let image = Scratch::new("uki.efi", &efi_program(&sections))?;
+    let load = "kexec -l -c -d --initrd /boot/next.cpio /boot/uki.efi";
+    let outcome = vm(on)
+        .mem(1024)
+        .successor(Job::shell(TELL))
+        .file(&image, "/boot/uki.efi")
+        .run(&format!("{load} || exit 9; [ -z \"$(ls /tmp)\" ] || exit 7; kexec -e; exit 8"))?
+        .succeeded();
+    outcome.says("The next").says(&release_of_last(on)).says("told by the image\n");
+    Ok(())
+}
+
+/// An EFI program with nothing but these sections.
+fn efi_program(sections: &[(&[u8], &[u8])]) -> Vec<u8> {
+    const HEADERS: usize = 0x1000;
+    let number = |number: usize| u32::try_from(number).expect("a number of a small file").to_le_bytes();
+    let mut file = vec![0; HEADERS];
+    file[..2].copy_from_slice(b"MZ");
+    file[0x3c] = 0x40;
+    file[0x40..0x44].copy_from_slice(b"PE\0\0");
+    file[0x46..0x48].copy_from_slice(&number(sections.len())[..2]);
+    for (place, (name, bytes)) in sections.iter().enumerate() {
+        let header = 0x58 + place * 40;
+        file[header..header + name.len()].copy_from_slice(name);
+        file[header + 8..header + 12].copy_from_slice(&number(bytes.len()));
+        file[header + 16..header + 20].copy_from_slice(&number(bytes.len()));
+        let at = number(file.len());
+        file[header + 20..header + 24].copy_from_slice(&at);
+        file.extend_from_slice(bytes);
+    }
+    file
+}
+
+fn a_multiboot_kernel_is_told(on: &str) -> Result<()> {
+    let job = "printf 'the first\\0' > /tmp/a; printf 'the second\\0' | gzip > /tmp/b
+        kexec -l --module '/tmp/a with words' --module /tmp/b --command-line 'of its own' \
+            /lib/kjump/payloads/multiboot2 || exit 9
+        kexec -e; exit 8";
+    let tail = match vm(on).run(job) {
+        Err(Error::GuestEnded { tail, .. }) => tail,
+        other => panic!("the machine did not end: {other:?}"),
+    };
+    for said in [
+        "multiboot 2: entered",
+        "/lib/kjump/payloads/multiboot2 of its own",
+        "/tmp/a with words holds the first",
+        "/tmp/b holds the second",
+    ] {
+        assert!(tail.contains(said), "{said:?} was not said\n{tail}");
+    }
+    Ok(())
+}
+
+/// The same words for both programs on the same machine; nothing is loaded, and what would have been is compared.
+fn kexec_tools_would_tell_the_same(on: &str) -> Result<()> {
+    let job = "cd /tmp; head -c 300000 /boot/next > initrd
+        same() {
+            rm -rf ours theirs; echo \"--- $*\"
+            swallow run ours kexec \"$@\" && swallow run theirs /peer/kexec \"$@\" && swallow compare ours theirs || exit 9
+        }
+        same -c -l /boot/next
+        same -c -l /boot/next --initrd initrd --append 'a b  c'
+        same -c -l /boot/next --reuse-cmdline --append x --command-line last --ramdisk initrd
+        same -s -l /boot/next --initrd initrd --append 'a b  c'
+        same -s -l /boot/next --reuse-cmdline";
+    vm(on)
+        .mem(1024)
+        .file(kernel_file(on), "/boot/next")
+        .file(kexec_tools(), PEER)
+        .run(job)?
+        .succeeded()
+        .says("facts are the same, 0 differ unintendedly")
+        .never_says("DIFFERS");
+    Ok(())
+}
+
+/// Exit classes and calls of both programs for each line of a table, on a machine where nothing is ever loaded.
+fn arguments_end_as_with_kexec_tools(on: &str) -> Result<()> {
+    let table = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/kjump/src/kexec/words");
+    let job = "cp /boot/small /k; cp /boot/small /l; printf initrd > /i; printf initrd > /j; printf tree > /d
+        swallow vectors /table/vectors.txt kexec /peer/kexec";
+    let small = Scratch::new("small", &small_kernel())?;
+    let outcome = vm(on)
+        .timeout(std::time::Duration::from_secs(900))
+        .file(&small, "/boot/small")
+        .file(table, "/table")
+        .file(kexec_tools(), PEER)
+        .run(job)?
+        .succeeded();
+    println!("{}", outcome.text());
+    Ok(())
+}
+
+/// The least that both programs take for a bzImage.
+fn small_kernel() -> Vec<u8> {
+    let mut file = vec![0; 0x8000];
+    let mut put = |offset: usize, bytes: &[u8]| file[offset..offset + bytes.len()].copy_from_slice(bytes);
+    put(0x1f1, &[1]);
+    put(0x1fe, &[0x55, 0xaa, 0xeb, 0x6a]);
+    put(0x202, b"HdrS\x0f\x02");
+    put(0x211, &[1]);
+    put(0x22c, &0x7fff_ffff_u32.to_le_bytes());
+    put(0x230, &0x20_0000_u32.to_le_bytes());
+    put(0x234, &[1, 21, 0x3f, 0]);
+    put(0x238, &2047_u32.to_le_bytes());
+    put(0x258, &0x100_0000_u64.to_le_bytes());
+    put(0x260, &0x10_0000_u32.to_le_bytes());
+    file
+}
+
+fn what_is_loaded_is_seen_and_taken_away(on: &str) -> Result<()> {
+    let job = "loaded() { [ $(cat /sys/kernel/kexec_loaded) = $1 ] || exit 9; kexec -S -l; [ $? = $1 ] || exit 9; }
+        loaded 0
+        for way in -s -c -a; do
+            kexec $way -l --append x /boot/next || exit 9; loaded 1
+            kexec $way -u || exit 9; loaded 0
+        done
+        kexec -su && kexec -u || exit 9
+        kexec -S; echo crash $?
+        kexec -e; echo nothing $?
+        kexec -l --append x /boot/next && kexec --load-preserve-context --args-none /lib/kjump/payloads/phy_mode
+        kexec -S -l; echo image $?
+        kexec -l -c --append x /boot/next; kexec -u; loaded 0
+        kexec -p --append x /boot/next; echo unreserved $?
+        dd if=/boot/next bs=1M 2>/dev/null | gzip > /tmp/packed; kexec -l --append x /tmp/packed || exit 9; loaded 1";
+    vm(on)
+        .mem(1024)
+        .file(kernel_file(on), "/boot/next")
+        .run(job)?
+        .succeeded()
+        .says("crash 0")
+        .says("Nothing has been loaded!")
+        .says("nothing 1")
+        .says("image 1")
+        .says("crashkernel=")
+        .says("unreserved 254")
+        .kernel_is_content();
+    Ok(())
+}
+
+fn what_is_refused_is_explained(on: &str) -> Result<()> {
+    let job = "mount -t securityfs securityfs /sys/kernel/security
+        no() { echo \"--- $*\"; kexec \"$@\"; echo status $?; [ $(cat /sys/kernel/kexec_loaded) = 0 ] || exit 9; }
+        : > /tmp/empty; printf MZ > /tmp/two; head -c 100000 /boot/next > /tmp/cut
+        no -l /tmp/empty
+        no -l /tmp/two
+        no -l /tmp/cut
+        no -l /nonexistent
+        no -l /boot/next --initrd /nonexistent
+        no -l /boot/next --initrd /tmp/empty
+        no -c -l /boot/next --append \"$(printf '%3000s' x)\"
+        no -c -l /boot/next --mem-max 0x4ffffff --initrd /boot/next --initrd /boot/next
+        no -s -l /lib/kjump/payloads/multiboot2
+        no -l /bin/busybox --args-none --append x
+        no -f
+        no -e --append x
+        ls /tmp | wc -l
+        guest refused-by disabled > /dev/null
+        no -l /boot/next
+        no -c -l /boot/next";
+    vm(on)
+        .mem(768)
+        .file(kernel_file(on), "/boot/next")
+        .run(job)?
+        .succeeded()
+        .says("/tmp/empty: the file is empty")
+        .says("/tmp/two: it begins like no format of kernel files")
+        .says("the protected-mode code would be")
+        .says("Cannot open /nonexistent")
+        .says("Could not open initrd file /nonexistent")
+        .says("Could not open initrd file /tmp/empty: the file is empty")
+        .says("the command line has 3000 bytes, the kernel takes 2047 at most")
+        .says("no room for initrd")
+        .says("kexec_file_load takes bzImages only")
+        .says("3\n--- -l /boot/next\n")
+        .says("kernel.kexec_load_disabled is 1")
+        .never_says("status 0")
+        .kernel_is_content();
     Ok(())
 }

@@ -33,15 +33,20 @@ pub(super) fn of(machine: &Machine, answer: &Result<Info, Error>) -> Vec<Finding
     findings
 }
 
-fn finding(about: &'static str, level: Level, text: impl Into<String>) -> Finding {
+pub(crate) fn finding(about: &'static str, level: Level, text: impl Into<String>) -> Finding {
     Finding { about, level, text: text.into(), advice: None }
 }
 
-fn advised(about: &'static str, level: Level, text: impl Into<String>, advice: impl Into<String>) -> Finding {
+pub(crate) fn advised(
+    about: &'static str,
+    level: Level,
+    text: impl Into<String>,
+    advice: impl Into<String>,
+) -> Finding {
     Finding { advice: Some(advice.into()), ..finding(about, level, text) }
 }
 
-fn kernel(machine: &Machine) -> Finding {
+pub(crate) fn kernel(machine: &Machine) -> Finding {
     let cpus = machine.cpu.as_ref().map(|cpu| quantity::count(cpu.count as u64, "CPU"));
     match &machine.release {
         Ok(release) => finding(
@@ -147,7 +152,7 @@ fn suspend(info: &Info) -> Finding {
     }
 }
 
-fn privilege(machine: &Machine) -> Finding {
+pub(crate) fn privilege(machine: &Machine) -> Finding {
     let about = "privilege";
     let capabilities = match &machine.capabilities {
         Ok(capabilities) => capabilities,
@@ -172,7 +177,7 @@ fn privilege(machine: &Machine) -> Finding {
     }
 }
 
-fn lockdown(machine: &Machine) -> Finding {
+pub(crate) fn lockdown(machine: &Machine) -> Finding {
     let about = "lockdown";
     let locked = |level| {
         advised(
@@ -193,7 +198,7 @@ fn lockdown(machine: &Machine) -> Finding {
     }
 }
 
-fn secure_boot(machine: &Machine) -> Finding {
+pub(crate) fn secure_boot(machine: &Machine) -> Finding {
     let about = "secure boot";
     match &machine.secure_boot {
         Ok(SecureBoot::NoUefi) => finding(about, Level::Ok, "off: not booted by UEFI"),
@@ -208,7 +213,7 @@ fn secure_boot(machine: &Machine) -> Finding {
     }
 }
 
-fn load_disabled(machine: &Machine) -> Finding {
+pub(crate) fn load_disabled(machine: &Machine) -> Finding {
     let about = "sysctl";
     match &machine.load_disabled {
         Ok(false) => finding(about, Level::Ok, "kernel.kexec_load_disabled is 0"),
@@ -244,7 +249,7 @@ fn configuration(machine: &Machine) -> Finding {
     finding(about, Level::Ok, text)
 }
 
-fn memory(machine: &Machine) -> Finding {
+pub(crate) fn memory(machine: &Machine) -> Finding {
     let about = "memory";
     match &machine.amounts {
         Ok(amounts) => {

@@ -15,12 +15,14 @@ pub(super) enum Item {
     Word(OsString),
 }
 
-/// All words, understood, in their order.
-///
-/// # Errors
-/// The text of `getopt_long(3)` for the first word that is not.
-pub(super) fn items(words: &[OsString]) -> Result<Vec<Item>, String> {
+/// The words, understood, in their order, up to the first that is not: of that, the text of `getopt_long(3)`.
+pub(super) fn items(words: &[OsString]) -> (Vec<Item>, Result<(), String>) {
     let mut items = Vec::new();
+    let end = read(words, &mut items);
+    (items, end)
+}
+
+fn read(words: &[OsString], items: &mut Vec<Item>) -> Result<(), String> {
     let mut rest = words.iter();
     while let Some(word) = rest.next() {
         match word.as_bytes() {
@@ -29,11 +31,11 @@ pub(super) fn items(words: &[OsString]) -> Result<Vec<Item>, String> {
                 break;
             }
             [b'-', b'-', long @ ..] => items.push(long_option(long, &mut rest)?),
-            [b'-', bundle @ ..] if !bundle.is_empty() => bundled(bundle, &mut rest, &mut items)?,
+            [b'-', bundle @ ..] if !bundle.is_empty() => bundled(bundle, &mut rest, items)?,
             _ => items.push(Item::Word(word.clone())),
         }
     }
-    Ok(items)
+    Ok(())
 }
 
 fn long_option<'a>(text: &[u8], rest: &mut impl Iterator<Item = &'a OsString>) -> Result<Item, String> {
@@ -115,7 +117,8 @@ mod tests {
     fn read(line: &str) -> Result<String, String> {
         let words: Vec<OsString> =
             line.split(' ').filter(|word| !word.is_empty()).map(OsString::from).collect();
-        let items = items(&words)?;
+        let (items, end) = items(&words);
+        end?;
         let shown = items.iter().map(|item| match item {
             Item::Option(option, value) if option.value.is_some() => {
                 format!("--{}={}", option.long, value.display())

@@ -7,6 +7,7 @@ use std::path::Path;
 
 use abi::kexec::{file_flag, flag};
 use anyhow::{Context, anyhow};
+use kernel_file::BzImage;
 use machine::Machine;
 use plan::LoadPlan;
 use sys::device::Destination;
@@ -16,30 +17,44 @@ use super::files::Files;
 use super::kernel::Loader;
 use super::trouble::Trouble;
 use super::way::{self, Choice, Way};
-use super::words::{Load, Purpose, Wanted};
+use super::words::{Load, Wanted};
 use super::{NAME, jump, planning, purgatory};
 use crate::progress::Progress;
 use crate::{quantity, report};
 
 /// Loads what is asked for.
 pub(super) fn load(load: &Load, wanted: Wanted) -> Result<(), Trouble> {
-    if load.purpose != Purpose::Do {
-        return Err(Trouble::Words("--check and --dry-run are not done so far".into()));
-    }
     let path = load.file.as_deref().context("No kernel specified")?;
     if load.crash && super::slot::crash_size().is_ok_and(|size| size == 0) {
         return Err(Trouble::NoCrashMemory);
     }
     let files = Files::read(load, path)?;
     let loader = files.kernel.loader(load.format)?;
+    check(&files, loader)?;
     let choice = way::choose(load, wanted, loader).map_err(Trouble::Words)?;
     if load.debug {
-        tell_files(&files, loader, &choice);
+        for line in described(&files, loader, &choice) {
+            report::complain(NAME, &line);
+        }
     }
     by_choice(&files, load, loader, &choice)?;
     if !load.crash {
         // One kernel or image is loaded at a time, as with kexec-tools.
         jump::forget()?;
+    }
+    Ok(())
+}
+
+/// What no system call looks at: a kernel that is cut off would be loaded, and never start.
+pub(super) fn check(files: &Files, loader: Loader) -> anyhow::Result<()> {
+    if loader != Loader::BzImage {
+        return Ok(());
+    }
+    let kernel =
+        BzImage::parse(files.kernel.kernel()).with_context(|| files.kernel.path.display().to_string())?;
+    let length = files.command_line.len();
+    if length as u64 > kernel.cmdline_size {
+        return Err(plan::Error::LongCommandLine { length, limit: kernel.cmdline_size }.into());
     }
     Ok(())
 }
@@ -154,8 +169,8 @@ fn destination<'a>(segment: &'a plan::Segment<'_>) -> Destination<'a> {
     Destination { bytes: &segment.bytes, address: segment.range.start().get(), size: segment.range.bytes() }
 }
 
-/// What was read, and what is made of it.
-fn tell_files(files: &Files, loader: Loader, choice: &Choice) {
+/// What was read, and what is made of it, a line each.
+pub(super) fn described(files: &Files, loader: Loader, choice: &Choice) -> Vec<String> {
     let kernel = &files.kernel;
     let packed: Vec<String> = kernel.wrappings.iter().map(|format| format!(", in {format}")).collect();
     let about: Vec<String> = kernel.about().into_iter().map(|text| format!(", {text}")).collect();
@@ -170,9 +185,7 @@ fn tell_files(files: &Files, loader: Loader, choice: &Choice) {
     );
     lines.push(format!("command line: {}", String::from_utf8_lossy(&files.command_line)));
     lines.push(format!("by {}: {}", choice.first.name(), choice.why));
-    for line in lines {
-        report::complain(NAME, &line);
-    }
+    lines
 }
 
 #[cfg(test)]

@@ -263,15 +263,15 @@ pub(super) const OPTIONS: &[Opt] = &[
     flag(Image, "args-linux", "", Id::ArgsLinux, "Tell an ELF file what a Linux kernel wants to be told"),
     flag(Image, "args-elf", "", Id::ArgsElf, "Tell an ELF file in ELF boot notes"),
     flag(Image, "args-none", "", Id::ArgsNone, "Tell an ELF file nothing"),
-    flag(Manner, "noefi", "", Id::NoEfi, "Do not tell the kernel of EFI"),
+    flag(Image, "noefi", "", Id::NoEfi, "Do not tell the kernel of EFI"),
     flag(
-        Manner,
+        Image,
         "reuse-video-type",
         "",
         Id::ReuseVideoType,
         "Tell the kernel of the picture that this one was told of",
     ),
-    flag(Manner, "pass-memmap-cmdline", "", Id::PassMemmap, "Tell a crash kernel of memory by memmap= words"),
+    flag(Image, "pass-memmap-cmdline", "", Id::PassMemmap, "Tell a crash kernel of memory by memmap= words"),
     flag(
         Manner,
         "elf64-core-headers",

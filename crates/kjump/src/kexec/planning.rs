@@ -54,7 +54,7 @@ fn refuse_strange(files: &Files, load: &Load, loader: Loader) -> anyhow::Result<
             "only Linux has initrds; a multiboot kernel has modules, and an ELF kernel needs --args-linux",
         ),
         (files.dtb.is_some() && !linux, "dtb", "only Linux takes a device tree"),
-        (load.arguments.is_some() && loader != Loader::Elf, "args-…", "is about ELF files"),
+        (!fits_arguments(load, loader), "args-…", "is about ELF files"),
         (
             load.entry_mode.is_some() && loader != Loader::BzImage,
             "real-mode and --entry-32bit",
@@ -74,6 +74,14 @@ fn refuse_strange(files: &Files, load: &Load, loader: Loader) -> anyhow::Result<
             bail!("--{option}: {why}; {} is a file of the format {loader}", files.kernel.path.display())
         }
     }
+}
+
+/// Whether the file is told in the way that is asked for: a bzImage always is what Linux wants to be told.
+const fn fits_arguments(load: &Load, loader: Loader) -> bool {
+    matches!(
+        (load.arguments, loader),
+        (None, _) | (_, Loader::Elf) | (Some(Arguments::Linux), Loader::BzImage)
+    )
 }
 
 /// How an ELF file is told what it is told: as asked, and where nothing is asked, as what it is.

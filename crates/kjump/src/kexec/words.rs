@@ -194,7 +194,7 @@ impl Kind {
 
 /// What these words ask for.
 pub(super) fn read(words: &[OsString]) -> Result<Action, Trouble> {
-    let items = items(words).map_err(Trouble::Words)?;
+    let (items, end) = items(words);
     let mut said = Said::default();
     for item in &items {
         match item {
@@ -207,6 +207,7 @@ pub(super) fn read(words: &[OsString]) -> Result<Action, Trouble> {
             Item::Option(option, value) => said.hear(option, value)?,
         }
     }
+    end.map_err(Trouble::Words)?;
     said.action()
 }
 

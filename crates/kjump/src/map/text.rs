@@ -16,6 +16,14 @@ const BESIDE_BAR: usize = 42;
 /// The picture, as wide as the terminal.
 pub(super) fn draw(picture: &Picture, terminal: Terminal) -> String {
     let mut text = heading(picture);
+    text.push_str(&strips_of(picture, terminal));
+    write_images(&mut text, picture, terminal);
+    text
+}
+
+/// The strips alone, all of them in one line and each in a line of its own.
+pub(super) fn strips_of(picture: &Picture, terminal: Terminal) -> String {
+    let mut text = String::new();
     if let Some(overview) = overview(picture, terminal) {
         let _ = writeln!(text, "\n{overview}");
     }
@@ -24,7 +32,6 @@ pub(super) fn draw(picture: &Picture, terminal: Terminal) -> String {
     for strip in &picture.strips {
         write_strip(&mut text, picture, strip, bar, terminal);
     }
-    write_images(&mut text, picture, terminal);
     text
 }
 

@@ -15,15 +15,6 @@ pub(super) enum WayBack {
     Appended,
 }
 
-/// What is added to the words that were asked for.
-#[derive(Clone, Copy)]
-pub(super) struct Additions {
-    /// Where another kernel's memory is told of.
-    pub(super) elfcorehdr: Option<u64>,
-    /// Where to jump back to.
-    pub(super) way_back: WayBack,
-}
-
 /// A command line that its kernel takes.
 pub(super) struct CommandLine {
     text: Vec<u8>,
@@ -33,22 +24,19 @@ pub(super) struct CommandLine {
 
 impl CommandLine {
     /// A command line, if need be with the jump-back entry point or room for it.
-    pub(super) fn new(words: &[u8], additions: Additions, limit: u64) -> Result<Self, Error> {
+    pub(super) fn new(words: &[u8], way_back: WayBack, limit: u64) -> Result<Self, Error> {
         if let Some(offset) = words.iter().position(|&byte| byte == 0) {
             return Err(Error::ZeroInCommandLine { offset });
         }
         let mut text = words.to_vec();
-        if let Some(address) = additions.elfcorehdr {
-            text.extend_from_slice(format!(" elfcorehdr={address:#x}").as_bytes());
-        }
-        let jump_back = (additions.way_back == WayBack::Written).then(|| {
+        let jump_back = (way_back == WayBack::Written).then(|| {
             text.extend_from_slice(JUMP_BACK);
             let digits = text.len() as u64;
             text.extend_from_slice(DIGITS);
             digits
         });
         let appended = JUMP_BACK.len() + DIGITS.len();
-        let later = if additions.way_back == WayBack::Appended { appended } else { 0 };
+        let later = if way_back == WayBack::Appended { appended } else { 0 };
         let length = text.len() + later;
         if length as u64 > limit {
             return Err(Error::LongCommandLine { length, limit });

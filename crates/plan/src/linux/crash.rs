@@ -59,9 +59,9 @@ impl Kept {
         (0, self.copy_at(), LOW)
     }
 
-    /// Address of the elfcorehdr.
-    pub(super) const fn header(&self) -> u64 {
-        self.range.start().get()
+    /// What the kernel's command line says of it, as kexec-tools writes it.
+    pub(super) fn words(&self) -> String {
+        format!(" elfcorehdr={}K", self.range.start().get() / 1024)
     }
 
     /// The elfcorehdr, and whether purgatory may check it.

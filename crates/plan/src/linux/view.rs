@@ -85,6 +85,11 @@ impl ViewPlace {
         self.pages.start().get() + notes_size(self.vmcoreinfo)
     }
 
+    /// What the peer's command line says of it.
+    pub(super) fn words(&self) -> String {
+        format!(" elfcorehdr={:#x}", self.header())
+    }
+
     /// The elfcorehdr for an image whose pages wait there, of a kernel with this RAM, mapped from `direct_map` on.
     ///
     /// What the image displaced is where its pages waited, and what the image has for itself was nobody's. The pages

@@ -29,6 +29,7 @@ mod pages;
 mod plain;
 mod raw;
 mod registers;
+mod unpacked;
 
 use std::process::ExitCode;
 
@@ -68,6 +69,7 @@ const SCENES: &[(&str, Scene)] = &[
     ("hold", leaks::hold),
     ("killed", leaks::killed),
     ("too-large", leaks::too_large),
+    ("unpacked", unpacked::unpacked),
     ("fill", pages::fill),
     ("find", pages::find),
 ];

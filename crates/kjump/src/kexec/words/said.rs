@@ -180,8 +180,7 @@ impl Said {
             Id::ArgsNone => load.arguments = Some(Arguments::None),
             _ => {}
         }
-        let needs_load =
-            [Id::Module, Id::Dtb, Id::RealMode, Id::Entry32, Id::ArgsLinux, Id::ArgsElf, Id::ArgsNone];
+        let needs_load = [Id::Module, Id::Dtb, Id::RealMode, Id::Entry32, Id::ArgsElf, Id::ArgsNone];
         if needs_load.contains(&option.id) {
             load.need_load.push(option.long);
         }
@@ -194,6 +193,11 @@ impl Said {
         }
         if self.load.purpose == (Purpose::Check { json: false }) {
             self.load.purpose = Purpose::Check { json: self.json };
+        }
+        if self.load.purpose != Purpose::Do && (self.status || !self.does.load) {
+            return Err(Trouble::Words(
+                "--check and --dry-run are about a load, and none is asked for".into(),
+            ));
         }
         if self.load.machine.is_some() && self.load.purpose == Purpose::Do {
             return Err(Trouble::Words(
@@ -313,6 +317,10 @@ fn above(lowest: u64, highest: u64) -> Trouble {
 /// Options that contradict each other, or the system call that is asked for.
 fn conflicts(load: &Load, wanted: Wanted) -> Result<(), Trouble> {
     let words = |text: String| Err(Trouble::Words(text));
+    let about_crashes = |option: &&&str| matches!(**option, "hotplug" | "pass-memmap-cmdline");
+    if let Some(option) = load.need_load.iter().find(about_crashes).filter(|_| !load.crash) {
+        return words(format!("--{option} is about crash kernels, which --load-panic loads"));
+    }
     let needs_load = load.need_load.first().or(load.need_purgatory.first());
     match (wanted, needs_load, load.need_file_load.first()) {
         (_, Some(a), Some(b)) => {
@@ -327,7 +335,7 @@ fn conflicts(load: &Load, wanted: Wanted) -> Result<(), Trouble> {
         _ => Ok(()),
     }?;
     match (load.entry_mode, load.arguments) {
-        (Some(_), Some(_)) => {
+        (Some(_), Some(Arguments::Elf | Arguments::None)) => {
             words("a bzImage is entered by --real-mode or --entry-32bit, an ELF file told by --args-…".into())
         }
         _ if !load.remove.is_empty() && !load.reuse => {

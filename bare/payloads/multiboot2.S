@@ -1,0 +1,84 @@
+/*
+ * A multiboot 2 kernel. Says on the first serial port what it was told of itself and of its modules, and switches the
+ * machine off, if that is QEMU's PC.
+ *
+ * In: 32-bit mode without paging, %eax = the loader's magic, %ebx = the boot information.
+ */
+        .code32
+        .set    MAGIC, 0xe85250d6
+        .set    LOADER_MAGIC, 0x36d76289
+
+        .balign 8
+header: .long   MAGIC, 0, header_end - header, -(MAGIC + header_end - header)
+        .word   1, 0                    /* information that is wanted: command line, modules, memory map */
+        .long   20, 1, 3, 6
+        .balign 8
+        .word   0, 0                    /* the end */
+        .long   8
+header_end:
+
+        .globl  _start
+_start: mov     $stack, %esp
+        cmp     $LOADER_MAGIC, %eax
+        jne     wrong
+        mov     $hello, %esi
+        call    print
+        lea     8(%ebx), %ebp           /* the first tag */
+next:   mov     (%ebp), %eax
+        test    %eax, %eax
+        jz      off
+        lea     8(%ebp), %esi
+        cmp     $1, %eax                /* the command line */
+        je      line
+        cmp     $3, %eax                /* a module: start, end, words */
+        jne     skip
+        push    %esi
+        lea     8(%esi), %esi
+        call    print
+        mov     $holds, %esi
+        call    print
+        pop     %esi
+        mov     (%esi), %esi            /* the module is a text with a zero behind it */
+        call    print
+        mov     $end_of_line, %esi
+        call    print
+        jmp     skip
+line:   call    print
+        mov     $end_of_line, %esi
+        call    print
+skip:   mov     4(%ebp), %eax           /* its size; the next lies at a multiple of 8 */
+        add     $7, %eax
+        and     $~7, %eax
+        add     %eax, %ebp
+        jmp     next
+
+wrong:  mov     $unknown, %esi
+        call    print
+off:    mov     $0x604, %dx             /* ACPI: sleep type 0, which is off there, and go */
+        mov     $0x2000, %ax
+        out     %ax, (%dx)
+1:      hlt
+        jmp     1b
+
+/* In: %esi = a text with a zero behind it. Out: %eax, %ecx, %edx, %esi changed. */
+print:  lodsb
+        test    %al, %al
+        jz      3f
+        mov     %al, %cl
+        mov     $0x3fd, %edx
+2:      in      (%dx), %al              /* line status: room for a byte? */
+        test    $0x20, %al
+        jz      2b
+        mov     $0x3f8, %edx
+        mov     %cl, %al
+        out     %al, (%dx)
+        jmp     print
+3:      ret
+
+hello:  .asciz  "multiboot 2: entered\r\n"
+unknown: .asciz "multiboot 2: another magic\r\n"
+holds:  .asciz  " holds "
+end_of_line: .asciz "\r\n"
+        .balign 16
+        .space  4096
+stack:

@@ -1,0 +1,212 @@
+//! `--check` and `--dry-run`: everything decided, short of the system call.
+
+mod told;
+
+use std::fmt::Write;
+use std::path::Path;
+
+use abi::device::Range;
+use machine::Machine;
+use machine::config::Setting;
+use machine::kernel::Lockdown;
+use plan::LoadPlan;
+
+use super::files::Files;
+use super::kernel::Loader;
+use super::trouble::Trouble;
+use super::way::{self, Choice, Way};
+use super::words::{Load, Wanted};
+use super::{load, planning, saved};
+use crate::check::findings::{advised, finding, kernel, load_disabled, lockdown, memory, privilege};
+use crate::check::{Finding, Level, Verdict};
+use crate::terminal::Terminal;
+use crate::{map, quantity, report};
+
+/// A seed for plans that are not carried out.
+const NO_SEED: Option<[u8; 32]> = Some([0; 32]);
+
+/// Prints whether a load can work; the exit status is 0 if so, else 1.
+pub(super) fn check(load: &Load, wanted: Wanted, json: bool) -> Result<u8, Trouble> {
+    let machine = machine_of(load)?;
+    let mut findings = vec![
+        kernel(&machine),
+        privilege(&machine),
+        load_disabled(&machine),
+        lockdown(&machine),
+        memory(&machine),
+    ];
+    // Whether lockdown stands in the way depends on the way.
+    findings.iter_mut().filter(|finding| finding.about == "lockdown" && finding.level == Level::No).for_each(
+        |finding| {
+            finding.level = Level::Warn;
+        },
+    );
+    match &load.file {
+        Some(path) => findings.extend(of_load(load, wanted, path, &machine)),
+        None => findings
+            .extend([Way::FileLoad, Way::Load].map(|way| of_way(way, &obstacles(way, None, &machine)))),
+    }
+    let verdict = Verdict { what: "The load", findings };
+    if json {
+        report::print_json(&verdict.to_json(&machine, None))?;
+    } else {
+        report::print(&verdict.text(Terminal::of_stdout()))?;
+    }
+    Ok(u8::from(!verdict.works()))
+}
+
+/// Prints all that would be loaded.
+pub(super) fn dry_run(load: &Load, wanted: Wanted) -> Result<u8, Trouble> {
+    let machine = machine_of(load)?;
+    let path = load.file.as_deref().unwrap_or(Path::new(""));
+    let files = Files::read(load, path)?;
+    let loader = files.kernel.loader(load.format)?;
+    load::check(&files, loader)?;
+    let choice = way::choose(load, wanted, loader).map_err(Trouble::Words)?;
+    let mut text = String::new();
+    for line in load::described(&files, loader, &choice) {
+        let _ = writeln!(text, "{line}");
+    }
+    if choice.first == Way::FileLoad {
+        let _ = writeln!(
+            text,
+            "kexec_file_load: flags {:#x}; the kernel chooses the places itself",
+            load::file_flags(load)
+        );
+    }
+    if choice.first == Way::Load || choice.then == Some(Way::Load) {
+        let plan = planning::plan(&files, load, loader, &machine, NO_SEED)?;
+        text.push_str(&drawn(&plan, &machine));
+    }
+    report::print(&text)?;
+    Ok(0)
+}
+
+fn machine_of(load: &Load) -> anyhow::Result<Machine> {
+    match &load.machine {
+        Some(path) => saved::read(path),
+        None => Ok(Machine::probe(Path::new("/"))),
+    }
+}
+
+/// The plan, what the kernel is told in `boot_params`, and a map of memory.
+fn drawn(plan: &LoadPlan<'_>, machine: &Machine) -> String {
+    let mut text = plan.to_string();
+    text.push_str(&told::boot_params(plan));
+    let range =
+        |segment: &plan::Segment<'_>| Range { start: segment.range.start().get(), end: segment.range.end() };
+    let ranges = plan.segments().iter().map(range).collect();
+    if let Some(map) = map::with_load(machine, "next", ranges, Terminal::of_stdout()) {
+        let _ = write!(text, "memory:\n{map}");
+    }
+    text
+}
+
+fn of_load(load: &Load, wanted: Wanted, path: &Path, machine: &Machine) -> Vec<Finding> {
+    let files = match Files::read(load, path) {
+        Ok(files) => files,
+        Err(error) => return vec![finding("file", Level::No, format!("{error:#}"))],
+    };
+    let sound =
+        files.kernel.loader(load.format).and_then(|loader| load::check(&files, loader).map(|()| loader));
+    let loader = match sound {
+        Ok(loader) => loader,
+        Err(error) => return vec![finding("file", Level::No, format!("{error:#}"))],
+    };
+    let choice = match way::choose(load, wanted, loader) {
+        Ok(choice) => choice,
+        Err(text) => return vec![finding("way", Level::No, text)],
+    };
+    let mut findings: Vec<Finding> = load::described(&files, loader, &choice)
+        .into_iter()
+        .zip(["file"].into_iter().chain(std::iter::repeat("told")))
+        .map(|(text, about)| finding(about, Level::Ok, text))
+        .collect();
+    findings.push(signature(&files, machine));
+    findings.extend(of_ways(load, loader, &choice, &files, machine));
+    findings
+}
+
+fn signature(files: &Files, machine: &Machine) -> Finding {
+    let about = "signature";
+    let enforced = machine.signatures_enforced.as_ref().is_ok_and(|&enforced| enforced);
+    match (kernel_file::is_signed(files.kernel.kernel()), enforced) {
+        (true, _) => finding(about, Level::Ok, "there is one; the kernel decides whether it trusts it"),
+        (false, false) => finding(about, Level::Ok, "none"),
+        (false, true) => advised(
+            about,
+            Level::Warn,
+            "none, and this kernel may want one",
+            "sign the file (sbsign), or switch secure boot off",
+        ),
+    }
+}
+
+/// A finding for each way, and the plan of `kexec_load`. One way that is free will do.
+fn of_ways(load: &Load, loader: Loader, choice: &Choice, files: &Files, machine: &Machine) -> Vec<Finding> {
+    let plan = planning::plan(files, load, loader, machine, NO_SEED);
+    let mut findings = Vec::new();
+    let mut is_free = false;
+    for way in [Some(choice.first), choice.then].into_iter().flatten() {
+        let mut obstacles = obstacles(way, Some(files), machine);
+        if let (Way::Load, Err(error)) = (way, &plan) {
+            obstacles.push(format!("{error:#}"));
+        }
+        is_free |= obstacles.is_empty();
+        findings.push(of_way(way, &obstacles));
+    }
+    if is_free {
+        findings
+            .iter_mut()
+            .filter(|finding| finding.level == Level::No)
+            .for_each(|finding| finding.level = Level::Warn);
+    }
+    if let Ok(plan) = &plan {
+        let text = format!(
+            "{} in {} segments, entered at {}",
+            quantity::bytes(plan.bytes()),
+            plan.segments().len(),
+            plan.goal()
+        );
+        findings.push(finding("plan", Level::Ok, text));
+    }
+    findings
+}
+
+fn of_way(way: Way, obstacles: &[String]) -> Finding {
+    let about = match way {
+        Way::FileLoad => "file_load",
+        Way::Load => "load",
+    };
+    match obstacles {
+        [] => finding(about, Level::Ok, format!("nothing stands in the way of {}", way.name())),
+        obstacles => finding(about, Level::No, obstacles.join("; ")),
+    }
+}
+
+/// What stands in the way of a call beyond what forbids both.
+fn obstacles(way: Way, files: Option<&Files>, machine: &Machine) -> Vec<String> {
+    let mut obstacles = Vec::new();
+    let option = if way == Way::Load { "CONFIG_KEXEC" } else { "CONFIG_KEXEC_FILE" };
+    if machine.config.as_ref().is_ok_and(|config| config.get(option) == Setting::No) {
+        obstacles.push(format!("this kernel is built without {option}"));
+    }
+    let locked = matches!(machine.lockdown, Ok(Lockdown::Integrity | Lockdown::Confidentiality));
+    let unsigned = files.is_some_and(|files| !kernel_file::is_signed(files.kernel.kernel()));
+    match way {
+        Way::Load if locked => {
+            obstacles.push("the kernel is locked down, and takes signed files only".into());
+        }
+        Way::FileLoad if locked && unsigned => {
+            obstacles.push("the kernel is locked down, and the file has no signature".into());
+        }
+        _ => {}
+    }
+    if machine.load_limit_reboot.as_ref().is_ok_and(|&limit| limit == 0) {
+        obstacles.push("kernel.kexec_load_limit_reboot is 0".into());
+    }
+    obstacles
+}
+
+#[cfg(test)]
+mod tests;

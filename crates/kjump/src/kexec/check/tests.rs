@@ -1,0 +1,77 @@
+use std::ffi::OsString;
+
+use super::*;
+use crate::kexec::words::{Action, read};
+
+/// A bzImage of 1 MiB, not signed.
+fn kernel_file() -> Vec<u8> {
+    use abi::setup_header::{self as header, load_flag, xload_flag};
+    let mut file = vec![0x90; 1 << 20];
+    file.get_mut(..0x400).unwrap().fill(0);
+    let written = [
+        header::SETUP_SECTS.write(&mut file, 1),
+        header::BOOT_FLAG.write(&mut file, header::BOOT_FLAG_MAGIC),
+        header::END_HINT.write(&mut file, 0x6a),
+        header::HEADER.write(&mut file, header::HEADER_MAGIC),
+        header::VERSION.write(&mut file, 0x20f),
+        header::LOADFLAGS.write(&mut file, load_flag::LOADED_HIGH),
+        header::KERNEL_ALIGNMENT.write(&mut file, 0x20_0000),
+        header::RELOCATABLE_KERNEL.write(&mut file, 1),
+        header::XLOADFLAGS.write(&mut file, xload_flag::KERNEL_64 | xload_flag::CAN_BE_LOADED_ABOVE_4G),
+        header::CMDLINE_SIZE.write(&mut file, 2047),
+        header::PREF_ADDRESS.write(&mut file, 0x100_0000),
+        header::INIT_SIZE.write(&mut file, 60 << 20),
+    ];
+    assert!(written.iter().all(|&written| written));
+    file
+}
+
+fn load(line: &str) -> (Load, Wanted) {
+    let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
+    let Ok(Action::Work(work)) = read(&words) else { panic!("{line}") };
+    (work.load.unwrap(), work.wanted)
+}
+
+/// The findings about a load on a machine of the test data.
+fn found(machine: &str, options: &str) -> String {
+    let machine = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/machines").join(machine);
+    let machine = Machine::probe(&machine);
+    let path = std::env::temp_dir().join(format!("kjump-check-{}-{}", std::process::id(), options.len()));
+    std::fs::write(&path, kernel_file()).unwrap();
+    let (load, wanted) = load(&format!("--check {options} --append quiet {}", path.display()));
+    let findings = of_load(&load, wanted, &path, &machine);
+    std::fs::remove_file(&path).unwrap();
+    let lines =
+        findings.iter().map(|finding| format!("{:?} {}: {}\n", finding.level, finding.about, finding.text));
+    lines.collect::<String>().replace(&path.display().to_string(), "FILE")
+}
+
+#[test]
+fn a_stock_machine_takes_it_either_way() {
+    insta::assert_snapshot!(found("debian-6.1-cloud", "-l"));
+}
+
+#[test]
+fn a_locked_down_machine_takes_no_file_without_a_signature() {
+    insta::assert_snapshot!(found("debian-6.12-secure-boot", "-l -i"));
+}
+
+#[test]
+fn without_privileges_the_plan_is_not_known() {
+    let text = found("not-root", "-l -c");
+    assert!(text.contains("No load: the kernel shows no addresses in /proc/iomem"), "{text}");
+}
+
+#[test]
+fn what_has_no_room_is_told_with_the_numbers() {
+    let text = found("debian-6.1-cloud", "-l --mem-max=0x1ffffff");
+    assert!(text.contains("No load: no room for kernel: 60 MiB"), "{text}");
+}
+
+#[test]
+fn a_file_that_is_none_is_the_only_finding() {
+    let (load, wanted) = load("--check /nonexistent");
+    let machine = Machine::probe(Path::new("/nowhere"));
+    let findings = of_load(&load, wanted, Path::new("/nonexistent"), &machine);
+    assert_eq!((findings.len(), findings[0].level), (1, Level::No));
+}

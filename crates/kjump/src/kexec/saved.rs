@@ -1,0 +1,62 @@
+//! A machine in a file: what was read of it, to be read again elsewhere.
+
+use std::path::Path;
+
+use anyhow::{Context, ensure};
+use machine::{Machine, Snapshot};
+use serde::{Deserialize, Serialize};
+
+/// The file: JSON, so that people see what they give away.
+#[derive(Serialize, Deserialize)]
+struct Saved {
+    /// The version of this form.
+    kjump_machine: u32,
+    files: Snapshot,
+}
+
+const VERSION: u32 = 1;
+
+/// Reads the machine and writes down everything that was read; how many files that was.
+pub(crate) fn write(path: &Path) -> anyhow::Result<usize> {
+    let (_, files) = Machine::record(Path::new("/"));
+    let count = files.len();
+    let text = serde_json::to_string_pretty(&Saved { kjump_machine: VERSION, files })?;
+    crate::output_file::write_bytes(path, text.as_bytes())?;
+    Ok(count)
+}
+
+/// The machine that was written down.
+pub(super) fn read(path: &Path) -> anyhow::Result<Machine> {
+    let named = || format!("--machine {}", path.display());
+    let text = std::fs::read_to_string(path).with_context(named)?;
+    let saved: Saved = serde_json::from_str(&text)
+        .with_context(|| format!("{}: not saved by `kjump machine save`", named()))?;
+    ensure!(
+        saved.kjump_machine == VERSION,
+        "{}: version {}, this program reads {VERSION}",
+        named(),
+        saved.kjump_machine
+    );
+    Ok(Machine::replay(saved.files))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_saved_machine_is_the_same_machine() {
+        let path = std::env::temp_dir().join(format!("kjump-machine-{}", std::process::id()));
+        assert!(write(&path).unwrap() > 5);
+        let (here, there) = (Machine::probe(Path::new("/")), read(&path).unwrap());
+        assert_eq!(here.release.unwrap(), there.release.unwrap());
+        assert_eq!(here.memory.unwrap(), there.memory.unwrap());
+        assert_eq!(
+            here.boot_data.map_err(|error| error.to_string()),
+            there.boot_data.map_err(|error| error.to_string())
+        );
+        std::fs::write(&path, "{}").unwrap();
+        assert!(read(&path).unwrap_err().to_string().contains("not saved by"));
+        std::fs::remove_file(&path).unwrap();
+    }
+}

@@ -1,0 +1,80 @@
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that was read about a machine, by path, to be read again elsewhere.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Snapshot {
+    pub(crate) entries: BTreeMap<String, Entry>,
+}
+
+/// What there was at a path. What there was not is left out.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Entry {
+    /// The text of a file.
+    Text(String),
+    /// The bytes of a file, in hexadecimal digits.
+    Bytes(String),
+    /// The names in a folder.
+    Folder(Vec<String>),
+    /// Something that was only looked at.
+    There,
+    /// A file that could not be read, and why.
+    Unreadable(String),
+}
+
+impl Snapshot {
+    /// How many paths there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether nothing was read.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+impl Entry {
+    /// The bytes of a file, as text where they are text.
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        match std::str::from_utf8(bytes) {
+            Ok(text) if !text.contains('\0') => Self::Text(text.into()),
+            _ => Self::Bytes(bytes.iter().map(|byte| format!("{byte:02x}")).collect()),
+        }
+    }
+
+    /// The bytes of a file, if this is one; `None` too for digits that are none.
+    pub(crate) fn bytes(&self) -> Option<Vec<u8>> {
+        match self {
+            Self::Text(text) => Some(text.clone().into_bytes()),
+            Self::Bytes(digits) => {
+                let digits = digits.as_bytes();
+                let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+                let is_even = digits.len().is_multiple_of(2);
+                is_even.then(|| digits.chunks_exact(2).map(byte).collect::<Option<_>>())?
+            }
+            Self::Folder(_) | Self::There | Self::Unreadable(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bytes_are_kept_whatever_they_are() {
+        for bytes in [b"text\n".as_slice(), b"\0\xff", b"", b"a\0b"] {
+            assert_eq!(Entry::of(bytes).bytes().as_deref(), Some(bytes));
+        }
+        for digits in ["0", "xy", "+1", "\u{e9}0"] {
+            let _ = Entry::Bytes(digits.into()).bytes();
+        }
+        assert_eq!(Entry::Bytes("0".into()).bytes(), None);
+    }
+}
