@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::{call_bench, dump_bench, program, switch_bench};
+use crate::{call_bench, dump_bench, load_bench, program, switch_bench};
 
 /// Measure something
 #[derive(Args)]
@@ -63,6 +63,12 @@ const BENCHES: &[Bench] = &[
         about: "saving memory images, beside makedumpfile: time, memory, size",
         meaning: dump_bench::MEANING,
         measure: dump_bench::figures,
+    },
+    Bench {
+        name: "load",
+        about: "loading and starting a kernel in a virtual machine, beside kexec-tools: time, memory",
+        meaning: load_bench::MEANING,
+        measure: |args| load_bench::figures(&args.kernel),
     },
     Bench {
         name: "switch",

@@ -16,6 +16,7 @@ mod fetch_task;
 mod fuzz_task;
 mod kernels;
 mod lab_task;
+mod load_bench;
 mod material;
 mod module;
 mod packages;

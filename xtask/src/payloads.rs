@@ -21,7 +21,7 @@ const fn payload(name: &'static str, address: u64, defines: &'static [&'static s
     Payload { name, address, defines }
 }
 
-const PAYLOADS: [Payload; 19] = [
+const PAYLOADS: [Payload; 20] = [
     payload("sum64", 0x20_0000, &[]),
     payload("sum32", 0x21_0000, &[]),
     payload("sum64-high", 0x1000_0000, &[]),
@@ -38,6 +38,7 @@ const PAYLOADS: [Payload; 19] = [
     payload("pages64", 0x2c_0000, &[]),
     payload("multiboot2", 0x10_0000, &[]),
     payload("flip64", 0x2d_0000, &[]),
+    payload("wayback64", 0x2e_0000, &[]),
     payload("window64-1", 0x40_0000, &["SIZE=0x100000"]),
     payload("window64-64", 0x40_0000, &["SIZE=0x4000000"]),
     payload("window64-400", 0x40_0000, &["SIZE=0x19000000"]),

@@ -68,12 +68,16 @@ impl Schedule {
     #[inline(never)]
     fn tag_of_whole(&self, page: &[u8; PAGE]) -> Tag {
         let (mut first, mut second) = (0_u128, 0_u128);
-        let keys = self.words.windows(4).step_by(2);
-        for (pair, key) in page.as_chunks::<16>().0.iter().zip(keys) {
-            let &[a, b, c, d] = key else { continue };
-            let [low, high] = words_of(pair);
-            first = first.wrapping_add(product(low.wrapping_add(a), high.wrapping_add(b)));
-            second = second.wrapping_add(product(low.wrapping_add(c), high.wrapping_add(d)));
+        // Eight pairs a turn: an emulator forgets at every jump what it holds in registers.
+        for (pairs, start) in page.as_chunks::<128>().0.iter().zip((0..).step_by(16)) {
+            let keys = self.words.get(start..).and_then(<[u64]>::first_chunk::<18>);
+            let Some(keys) = keys else { continue };
+            for pair in 0..8 {
+                let [low, high] = words_of(&pairs.as_chunks::<16>().0[pair]);
+                let [a, b, c, d] = [0, 1, 2, 3].map(|word| keys[2 * pair + word]);
+                first = first.wrapping_add(product(low.wrapping_add(a), high.wrapping_add(b)));
+                second = second.wrapping_add(product(low.wrapping_add(c), high.wrapping_add(d)));
+            }
         }
         let mut tag = [0; 32];
         let (front, back) = tag.split_at_mut(16);

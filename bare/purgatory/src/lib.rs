@@ -18,7 +18,7 @@ mod command_line;
 mod console;
 pub mod digest;
 mod sha256;
-#[cfg(target_arch = "x86_64")]
+#[cfg(all(target_arch = "x86_64", any(test, purgatory_image)))]
 mod sha_ni;
 mod verify;
 

@@ -1,4 +1,5 @@
-//! SHA-256 (FIPS 180-4), in general registers, or by the CPU's own instructions where `sha_ni` says that it has them.
+//! SHA-256 (FIPS 180-4), in general registers; between two kernels by the CPU's own instructions where it has them. A
+//! program has too little to hash for that to matter.
 
 /// Words of the state.
 type State = [u32; 8];
@@ -116,7 +117,7 @@ const fn fraction_of_cube_root(number: u128) -> u32 {
 }
 
 fn compress(state: &mut State, blocks: &[[u8; BLOCK]]) {
-    #[cfg(target_arch = "x86_64")]
+    #[cfg(all(target_arch = "x86_64", purgatory_image))]
     if crate::sha_ni::is_there() {
         return crate::sha_ni::compress(state, blocks);
     }

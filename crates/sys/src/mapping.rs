@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::ops::Deref;
 use std::slice;
 
-use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
 /// The bytes of a file, not copied where they need not be.
 ///
@@ -51,6 +51,15 @@ impl FileBytes {
         file.read_to_end(&mut bytes)?;
         Ok(Self::Read(bytes))
     }
+
+    /// Maps all pages now: a fault for each would take as long as copying does.
+    pub fn fault_in(&self) {
+        if let Self::Mapped(mapping) = self {
+            // SAFETY: the mapping has so many bytes, and nothing of it changes. A kernel before 5.14 does not know the
+            // advice, and maps each page when it is looked at.
+            let _ = unsafe { madvise(mapping.address.cast(), mapping.length, Advice::LinuxPopulateRead) };
+        }
+    }
 }
 
 impl Deref for FileBytes {
@@ -65,9 +74,8 @@ impl Deref for FileBytes {
 }
 
 impl Mapping {
-    /// All pages are mapped at once: a fault for each would take as long as copying does.
     fn of(file: &File, length: usize) -> io::Result<Self> {
-        let flags = MapFlags::PRIVATE | MapFlags::POPULATE;
+        let flags = MapFlags::PRIVATE;
         // SAFETY: the kernel chooses an address where nothing is.
         let address = unsafe { mmap(std::ptr::null_mut(), length, ProtFlags::READ, flags, file, 0) }?;
         Ok(Self { address: address.cast(), length })

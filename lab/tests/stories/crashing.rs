@@ -8,6 +8,7 @@ pub(crate) const STORIES: &[Story] = &[
     Story::new("a_crash_kernel_is_loaded_by_its_file_too", EVERY, a_crash_kernel_is_loaded_by_its_file_too)
         .long(),
     Story::new("a_damaged_crash_kernel_is_not_entered", &["6.1"], a_damaged_crash_kernel_is_not_entered),
+    Story::new("purgatory_hands_over_or_comes_back", EVERY, purgatory_hands_over_or_comes_back),
     Story::new("a_crash_kernel_is_taken_away", &["6.1"], a_crash_kernel_is_taken_away),
 ];
 
@@ -24,7 +25,7 @@ fn crash(on: &str, load: &str) -> Result<()> {
         "set -e
         kjump dump info /proc/vmcore
         id=$(sed 's/.*id=\\([^ ]*\\).*/\\1/' /proc/cmdline)
-        head -c 100M /proc/vmcore | tr '\\0' '\\n' | grep -q \"{SAYS} $id\"
+        head -c 100m /proc/vmcore | tr '\\0' '\\n' | grep -q \"{SAYS} $id\"
         echo found what it said
         nproc"
     );
@@ -67,6 +68,16 @@ fn a_damaged_crash_kernel_is_not_entered(on: &str) -> Result<()> {
         }
         other => panic!("the machine was not reset: {other:?}"),
     }
+}
+
+fn purgatory_hands_over_or_comes_back(on: &str) -> Result<()> {
+    vm(on)
+        .run("guest between 20")?
+        .succeeded()
+        .says("20 calls gave 0x5eed")
+        .says("20 calls gave 0x64616d6167656421")
+        .kernel_is_content();
+    Ok(())
 }
 
 fn a_crash_kernel_is_taken_away(on: &str) -> Result<()> {

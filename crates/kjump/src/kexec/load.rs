@@ -141,7 +141,8 @@ fn by_kexec_load(files: &Files, load: &Load, loader: Loader) -> anyhow::Result<(
     if load.debug {
         report::print(&plan.to_string())?;
     }
-    purgatory::seal(&mut plan, load)?;
+    files.initrds.iter().for_each(|initrd| initrd.bytes.fault_in());
+    purgatory::seal(&mut plan, load);
     let segments: Vec<Destination<'_>> = plan.segments().iter().map(destination).collect();
     let name = format!("loading {} ({})", files.kernel.path.display(), quantity::bytes(plan.bytes()));
     let _progress = Progress::start(name, 1);

@@ -4,7 +4,6 @@ use std::num::NonZero;
 use std::thread;
 
 use abi::purgatory::{DIGEST_SIZE, KEY_SIZE};
-use anyhow::Context;
 use plan::LoadPlan;
 use plan::purgatory::Purgatory;
 use purgatory::digest::{Digest, PAGE, Schedule, Tag};
@@ -31,13 +30,12 @@ pub(super) fn of(load: &Load) -> Purgatory<'static> {
 }
 
 /// Puts the digest in, unless nobody will check it.
-pub(super) fn seal(plan: &mut LoadPlan<'_>, load: &Load) -> anyhow::Result<()> {
+pub(super) fn seal(plan: &mut LoadPlan<'_>, load: &Load) {
     if !load.no_checks {
-        let key =
-            sys::system::random::<KEY_SIZE>().context("the kernel has no random bytes for a key yet")?;
+        // A key that is known finds damage as well; it only does not surprise anybody.
+        let key = sys::system::random().unwrap_or([0; KEY_SIZE]);
         plan.seal(&key, |told, regions| digest(&key, told, regions));
     }
-    Ok(())
 }
 
 /// What a CPU does at a time.

@@ -12,6 +12,7 @@
 
 mod access;
 mod asleep;
+mod between;
 mod busy;
 mod calls;
 mod cpu;
@@ -39,6 +40,8 @@ type Scene = fn(&[String]) -> Result<()>;
 /// Every scene there is.
 const SCENES: &[(&str, Scene)] = &[
     ("calls", calls::calls),
+    ("between", between::between),
+    ("hash", between::hash),
     ("buffers", calls::buffers),
     ("faults", faults::faults),
     ("dirty", dirty::dirty),
