@@ -521,6 +521,20 @@ bool kjg_guard_facts(struct kjg_guard_facts *facts)
 }
 
 /*
+ * Where the counter was calibrated while the machine was busy, an emulated one, the kernel's number may be far off. Its
+ * clock is not: it is another one then.
+ */
+u64 kjg_measure_tsc_khz(void)
+{
+	u64 ticks = rdtsc_ordered(), time = ktime_get_ns();
+
+	msleep(50);
+	ticks = rdtsc_ordered() - ticks;
+	time = ktime_get_ns() - time;
+	return div64_u64(ticks * NSEC_PER_MSEC, time ?: 1);
+}
+
+/*
  * Tells the kernel how long it was away: the battery-backed clock, which it asks otherwise, counts whole seconds. The
  * time stamp counter should run on, since the machine does not really sleep; so this clock is there for our suspends
  * only. Where the two clocks differ by more than rounding, the counter did not run on, and the kernel asks the other.

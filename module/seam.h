@@ -48,6 +48,8 @@ struct kjg_guard_facts {
 	u64 tsc_khz;
 };
 bool kjg_guard_facts(struct kjg_guard_facts *facts);
+/* Ticks of the time stamp counter in a millisecond of the kernel's clock. May sleep. */
+u64 kjg_measure_tsc_khz(void);
 void kjg_bug(void) __noreturn;
 
 /* ---- the Rust object, called from glue.c. Errors are -errno with a diagnosis. ---- */
