@@ -11,6 +11,7 @@ mod kexec;
 mod looking_back;
 mod machines;
 mod switching;
+mod taking_turns;
 mod the_exchange;
 mod the_lab_itself;
 mod together;
@@ -26,6 +27,7 @@ fn main() -> std::process::ExitCode {
         initramfs::STORIES,
         kexec::STORIES,
         switching::STORIES,
+        taking_turns::STORIES,
         looking_back::STORIES,
         guarding::STORIES,
         the_exchange::STORIES,

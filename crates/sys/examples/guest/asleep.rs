@@ -76,18 +76,18 @@ fn calls(image: &Image, count: u64) -> Result<()> {
 }
 
 /// This program's own memory, without a pattern.
-struct Memory {
+pub(crate) struct Memory {
     words: Vec<u64>,
     seed: u64,
 }
 
 impl Memory {
-    fn new(bytes: u64) -> Self {
+    pub(crate) fn new(bytes: u64) -> Self {
         let mut numbers = Numbers(bytes);
         Self { words: (0..bytes / 8).map(|_| numbers.next()).collect(), seed: bytes }
     }
 
-    fn check(&self) -> Result<()> {
+    pub(crate) fn check(&self) -> Result<()> {
         let mut numbers = Numbers(self.seed);
         let wrong = self.words.iter().filter(|&&word| word != numbers.next()).count();
         ensure!(wrong == 0, "{wrong} words of this program's memory changed");

@@ -29,6 +29,7 @@ mod pages;
 mod plain;
 mod raw;
 mod registers;
+mod turns;
 mod unpacked;
 
 use std::process::ExitCode;
@@ -65,6 +66,7 @@ const SCENES: &[(&str, Scene)] = &[
     ("asleep", asleep::asleep),
     ("away", asleep::away),
     ("plain-suspends", plain::suspends),
+    ("turns", turns::turns),
     ("rounds", leaks::rounds),
     ("hold", leaks::hold),
     ("killed", leaks::killed),

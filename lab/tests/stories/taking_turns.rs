@@ -1,0 +1,122 @@
+//! Two kernels take turns beside work: disks and network of each, memory of the one that rests, and no complaint.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lab::story::{PAIRS, Scratch, Story, release_of_last, vm};
+use lab::{Machine, Result, Vm};
+
+pub(crate) const STORIES: &[Story] = &[
+    Story::new("kernels_take_turns_beside_work", &["6.1+6.12", "6.12+6.1"], kernels_take_turns_beside_work),
+    Story::new("kernels_take_150_turns_beside_work", PAIRS, kernels_take_150_turns_beside_work).long(),
+    Story::new("a_busy_kernel_takes_turns", &["6.1+6.12", "6.12+6.1"], a_busy_kernel_takes_turns).long(),
+    Story::new("all_controllers_serve_both_kernels", FULL_PAIRS, all_controllers_serve_both_kernels).long(),
+];
+
+const FULL_PAIRS: &[&str] = &["6.1-full+6.1-full", "6.12-full+6.12-full"];
+
+/// What B does each time: everything is read and compared, 64 MiB of the memory of A before and after it. Answers with
+/// seven times what it was given and one, or with 0.
+const THERE: &str = r#"
+bad() { echo "<1>wrong: $*" > /dev/kmsg; good=0; }
+resting() { dd if=/dev/mem bs=1M skip=256 count=64 2> /dev/null | md5sum; }
+disks() { echo 3 > /proc/sys/vm/drop_caches; cat $disks | md5sum; }
+ip link set eth0 up; ip addr add 10.0.2.16/24 dev eth0
+first=$(disks); value=1
+while :; do
+    said=$(kjump return $value) || exit 1
+    given=$((${said##* })); good=1
+    before=$(resting)
+    [ "$(disks)" = "$first" ] || bad there: disks
+    ping -c 1 -W 9 10.0.2.2 > /dev/null || bad there: network
+    [ "$(resting)" = "$before" ] || bad there: the other kernel\'s memory
+    dmesg | grep -E 'WARNING:|BUG:|Oops' && bad there: kernel log
+    value=$((good * (7 * given + 1)))
+done
+"#;
+
+/// What A does each time.
+const HERE: &str = r#"
+disks() { echo 3 > /proc/sys/vm/drop_caches; cat $disks | md5sum; }
+[ -e /tmp/first ] || disks > /tmp/first
+[ "$(disks)" = "$(cat /tmp/first)" ] || { echo wrong: here: disks; exit 1; }
+ping -c 1 -W 9 10.0.2.2 > /dev/null || { echo wrong: here: network; exit 1; }
+[ "$(nproc)" = 2 ] || { echo wrong: here: CPUs; exit 1; }
+"#;
+
+/// Boots the last kernel beside the first, and goes to it so often.
+fn turns(vm: Vm, on: &str, disks: &str, drivers: &[&str], turns: u32, beside: &str) -> Result<()> {
+    let scripts = [("there.sh", THERE), ("here.sh", HERE)]
+        .map(|(name, script)| Scratch::new(name, format!("disks=\"{disks}\"\n{script}").as_bytes()));
+    let [there, here] = scripts;
+    let (there, here) = (there?, here?);
+    let drivers: String = drivers.iter().map(|driver| format!("--driver {driver} ")).collect();
+    let job = format!(
+        "set -e
+        kjump initramfs -o /tmp/b.cpio --kernel-version {release} {drivers} --disk first \\
+            --add /there.sh:/there.sh -- sh /there.sh
+        kjump boot --kernel /boot/vmlinuz-{release} --initrd /tmp/b.cpio --memory 256M \\
+            --append 'console=ttyS0 loglevel=5 no_timer_check'
+        rm /tmp/b.cpio
+        {beside}
+        guest turns b {turns} 128 /here.sh",
+        release = release_of_last(on),
+    );
+    vm.smp(2)
+        .mem(1024)
+        .timeout(Duration::from_secs(3600))
+        .file(&there, "/there.sh")
+        .file(&here, "/here.sh")
+        .run(&job)?
+        .succeeded()
+        .says(&format!("{turns} turns"))
+        .never_says("wrong")
+        .kernel_is_content();
+    Ok(())
+}
+
+const VIRTIO: &[&str] = &["virtio_pci", "virtio_blk", "virtio_net"];
+
+fn with_virtio(on: &str, count: u32, beside: &str) -> Result<()> {
+    let disk = Scratch::new("disk", &(0..=250).cycle().take(2 << 20).collect::<Vec<u8>>())?;
+    turns(vm(on).disk(&disk), on, "/dev/vda", VIRTIO, count, beside)
+}
+
+fn kernels_take_turns_beside_work(on: &str) -> Result<()> {
+    with_virtio(on, 3, "")
+}
+
+fn kernels_take_150_turns_beside_work(on: &str) -> Result<()> {
+    with_virtio(on, 150, "")
+}
+
+/// Processors, memory and disk are kept busy all the time, and what is written is what is read.
+fn a_busy_kernel_takes_turns(on: &str) -> Result<()> {
+    let scratch = Scratch::new("scratch", &vec![0; 8 << 20])?;
+    let disk = Scratch::new("disk", &vec![0x5a; 2 << 20])?;
+    let busy = r#"
+        (while :; do :; done) &
+        (while :; do head -c 48M /dev/urandom > /tmp/noise; md5sum < /tmp/noise > /tmp/sum
+            [ "$(md5sum < /tmp/noise)" = "$(cat /tmp/sum)" ] || echo wrong: memory; done) &
+        (while :; do head -c 4M /dev/urandom > /tmp/block
+            dd if=/tmp/block of=/dev/vdb bs=1M conv=fsync 2> /dev/null; echo 3 > /proc/sys/vm/drop_caches
+            [ "$(head -c 4M /dev/vdb | md5sum)" = "$(md5sum < /tmp/block)" ] || echo wrong: disk; done) &"#;
+    turns(vm(on).disk(&disk).disk(&scratch), on, "/dev/vda", VIRTIO, 20, busy)
+}
+
+fn all_controllers_serve_both_kernels(on: &str) -> Result<()> {
+    let disk = |byte: u8| Scratch::new(&format!("disk{byte}"), &vec![byte; 4 << 20]);
+    let disks = [disk(7)?, disk(8)?];
+    let mut vm = vm(on).machine(Machine::Q35);
+    for (disk, device) in disks.iter().zip(["ide-hd", "nvme,serial=x"]) {
+        let file = PathBuf::from(disk);
+        let (file, name) = (file.display(), &device[..4]);
+        vm = vm.qemu("-drive").qemu(format!("file={file},format=raw,if=none,id={name}"));
+        vm = vm.qemu("-device").qemu(format!("{device},drive={name}"));
+    }
+    for device in ["e1000e", "qemu-xhci", "usb-tablet"] {
+        vm = vm.qemu("-device").qemu(device);
+    }
+    let drivers = ["ahci", "sd_mod", "nvme", "e1000e", "xhci_pci", "virtio_pci", "virtio_net"];
+    turns(vm, on, "/dev/sda /dev/nvme0n1", &drivers, 10, "")
+}
