@@ -50,30 +50,26 @@ pub fn vmcoreinfo(bytes: &[u8]) -> Option<Note<'_>> {
     iter(bytes).find(|note| note.name == VMCOREINFO)
 }
 
-/// Finds the note that describes the kernel in its memory, where the kernel keeps it at the start of a page
-/// (`kernel/vmcore_info.c`, `vmcoreinfo_note`). Pages that cannot be read are passed over; none is read twice.
-#[must_use]
-pub fn find_vmcoreinfo(
+/// Finds notes that describe a kernel in its memory, where the kernel keeps its own at the start of a page
+/// (`kernel/vmcore_info.c`, `vmcoreinfo_note`). There may be more than one: a kernel that another one shows its memory has
+/// that one's note too. Pages that cannot be read are passed over; none is read twice.
+pub fn vmcoreinfos_in(
     memory: &impl PhysRead,
     pages: impl IntoIterator<Item = PhysRange>,
-) -> Option<Vmcoreinfo> {
-    let mut chunk = vec![0; CHUNK];
-    for range in pages {
-        for start in (range.start().get()..range.end()).step_by(CHUNK) {
-            let length = usize::try_from(range.end() - start).unwrap_or(CHUNK).min(CHUNK);
-            let Some(bytes) = chunk.get_mut(..length) else { continue };
-            if memory.read_phys(start, bytes).is_err() {
-                continue;
-            }
-            let starts =
-                (0..length).step_by(PAGE).filter(|at| is_vmcoreinfo(bytes.get(*at..).unwrap_or(&[])));
-            let found = starts.filter_map(|at| vmcoreinfo_at(memory, start + at as u64)).next();
-            if found.is_some() {
-                return found;
-            }
-        }
-    }
-    None
+) -> impl Iterator<Item = Vmcoreinfo> {
+    let chunks = pages.into_iter().flat_map(|range| {
+        let starts = (range.start().get()..range.end()).step_by(CHUNK);
+        starts.map(move |start| (start, usize::try_from(range.end() - start).unwrap_or(CHUNK).min(CHUNK)))
+    });
+    let mut bytes = vec![0; CHUNK];
+    let found = chunks.flat_map(move |(start, length)| {
+        let chunk = bytes.get_mut(..length).unwrap_or_default();
+        let is_read = memory.read_phys(start, chunk).is_ok();
+        let pages = (start..).step_by(PAGE).zip(chunk.chunks(PAGE));
+        let notes = pages.filter(|(_, page)| is_read && is_vmcoreinfo(page)).map(|(at, _)| at);
+        notes.collect::<Vec<_>>()
+    });
+    found.filter_map(|at| vmcoreinfo_at(memory, at))
 }
 
 const PAGE: usize = 4096;
@@ -160,10 +156,13 @@ mod tests {
         memory.0[2 * PAGE + 8..][..note.len()].copy_from_slice(&note);
         memory.0[5 * PAGE..][..12].copy_from_slice(&note[..12]);
         let all = PhysRange::from_bytes(0, 16 * PAGE as u64).unwrap();
-        assert_eq!(find_vmcoreinfo(&memory, [all]), None);
-        memory.0[9 * PAGE..][..note.len()].copy_from_slice(&note);
-        let found = find_vmcoreinfo(&memory, [all]).unwrap();
-        assert_eq!(found.text("PAGESIZE"), Some("4096"));
+        assert_eq!(vmcoreinfos_in(&memory, [all]).count(), 0);
+        for at in [9, 12] {
+            memory.0[at * PAGE..][..note.len()].copy_from_slice(&note);
+        }
+        let found: Vec<_> = vmcoreinfos_in(&memory, [all]).collect();
+        assert_eq!(found.len(), 2, "another kernel's may be there too");
+        assert_eq!(found[0].text("PAGESIZE"), Some("4096"));
     }
 
     #[test]

@@ -240,7 +240,7 @@ fn what_is_refused_is_explained(on: &str) -> Result<()> {
         no -f
         no -e --append x
         ls /tmp | wc -l
-        guest refused-by disabled > /dev/null
+        echo 1 > /proc/sys/kernel/kexec_load_disabled
         no -l /boot/next
         no -c -l /boot/next";
     vm(on)

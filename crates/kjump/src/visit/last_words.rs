@@ -7,7 +7,7 @@ use abi::device::{Call, Handoff, Range, status};
 use phys::PhysRange;
 use sys::{Device, ImageName};
 use vmcore::printk::{Record, RingBuffer};
-use vmcore::{PhysRead, notes};
+use vmcore::{PhysRead, Vmcoreinfo, notes};
 
 /// More of a kernel's log is not believed.
 const LOG_LIMIT: u64 = 1 << 20;
@@ -45,8 +45,12 @@ fn found(device: &Device, name: &ImageName) -> Option<Vec<u8>> {
     let image = images.iter().find(|image| image.name == name.words())?;
     let ranges = device.ranges(image.id).ok()?;
     let memory = Memory(device);
-    let info = notes::find_vmcoreinfo(&memory, ranges.iter().rev().flat_map(pieces))?;
-    let ring = RingBuffer::open(&memory, &info).ok()?;
+    // The first may be the running kernel's, which it shows to this one; its log is not in this one's memory.
+    notes::vmcoreinfos_in(&memory, ranges.iter().rev().flat_map(pieces)).find_map(|info| log(&memory, &info))
+}
+
+fn log(memory: &Memory<'_>, info: &Vmcoreinfo) -> Option<Vec<u8>> {
+    let ring = RingBuffer::open(memory, info).ok()?;
     let mut last = VecDeque::with_capacity(MESSAGES);
     for record in ring.records().map_while(Result::ok) {
         if last.len() == MESSAGES {
