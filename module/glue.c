@@ -496,6 +496,36 @@ static void park_other_cpus(void)
 	udelay(200);
 }
 
+/* Ticks of the time stamp counter in a millisecond; 0 if there is none. */
+static u64 counter_khz;
+
+static u64 measure_counter(void)
+{
+	u64 ticks = rdtsc_ordered(), time = ktime_get_ns();
+
+	msleep(50);
+	ticks = rdtsc_ordered() - ticks;
+	time = ktime_get_ns() - time;
+	return div64_u64(ticks * NSEC_PER_MSEC, time ?: 1);
+}
+
+/*
+ * Where the counter was calibrated while the machine was busy, an emulated one, the kernel's number may be far off. Its
+ * clock is not: it is another one then. A single measurement may be off as well.
+ */
+static u64 find_counter_khz(void)
+{
+	u64 measured = 0;
+	int round;
+
+	for (round = 0; tsc_khz && round < 3; round++) {
+		measured = measure_counter();
+		if (abs((s64)(measured - tsc_khz)) <= tsc_khz / 50)
+			return tsc_khz;
+	}
+	return measured;
+}
+
 /*
  * The machine would start anew if the CPU that it started with were sent an INIT, so only that one can guard; the
  * system is suspended on the first CPU.
@@ -505,7 +535,7 @@ bool kjg_guard_facts(struct kjg_guard_facts *facts)
 	u32 low, high;
 	int cpu;
 
-	if (!tsc_khz || rdmsr_safe_on_cpu(0, MSR_IA32_APICBASE, &low, &high) || !(low & MSR_IA32_APICBASE_BSP))
+	if (!counter_khz || rdmsr_safe_on_cpu(0, MSR_IA32_APICBASE, &low, &high) || !(low & MSR_IA32_APICBASE_BSP))
 		return false;
 	for_each_present_cpu(cpu)
 		if (cpu)
@@ -515,23 +545,9 @@ bool kjg_guard_facts(struct kjg_guard_facts *facts)
 	*facts = (struct kjg_guard_facts){
 		.apic = low & X2APIC_ENABLE ? 0 : ((u64)high << 32 | low) & PAGE_MASK,
 		.cpu = per_cpu(x86_cpu_to_apicid, cpu),
-		.tsc_khz = tsc_khz,
+		.tsc_khz = counter_khz,
 	};
 	return true;
-}
-
-/*
- * Where the counter was calibrated while the machine was busy, an emulated one, the kernel's number may be far off. Its
- * clock is not: it is another one then.
- */
-u64 kjg_measure_tsc_khz(void)
-{
-	u64 ticks = rdtsc_ordered(), time = ktime_get_ns();
-
-	msleep(50);
-	ticks = rdtsc_ordered() - ticks;
-	time = ktime_get_ns() - time;
-	return div64_u64(ticks * NSEC_PER_MSEC, time ?: 1);
 }
 
 /*
@@ -549,7 +565,7 @@ static u64 read_ticks(struct clocksource *clock)
 
 static bool start_sleep_clock(void)
 {
-	if (!tsc_khz)
+	if (!counter_khz)
 		return false;
 	ticks_ran_on = true;
 	sleep_clock = (struct clocksource){
@@ -560,12 +576,12 @@ static bool start_sleep_clock(void)
 		.flags = CLOCK_SOURCE_IS_CONTINUOUS | CLOCK_SOURCE_SUSPEND_NONSTOP,
 		.owner = THIS_MODULE,
 	};
-	return !clocksource_register_khz(&sleep_clock, tsc_khz);
+	return !clocksource_register_khz(&sleep_clock, counter_khz);
 }
 
 static void compare_clocks(const struct timespec64 *before, const struct timespec64 *after, u64 ticks)
 {
-	s64 seconds = div64_u64(ticks, tsc_khz ?: 1) / MSEC_PER_SEC;
+	s64 seconds = div64_u64(ticks, counter_khz ?: 1) / MSEC_PER_SEC;
 
 	ticks_ran_on = abs(after->tv_sec - before->tv_sec - seconds) <= 2;
 }
@@ -907,7 +923,7 @@ static int ioctl_info(struct kjump_info *info)
 			 (kjg_gigabyte_pages() ? KJUMP_FEATURE_GIGABYTE_PAGES : 0) |
 			 (can_guard ? KJUMP_FEATURE_GUARD : 0);
 	info->paging_levels = kjr_paging_levels();
-	info->tsc_khz = tsc_khz;
+	info->tsc_khz = counter_khz;
 	info->mover = kjr_mover();
 	info->guard_cpu = can_guard ? per_cpu(x86_cpu_to_apicid, 0) : 0;
 	info->images = info->frames = 0;
@@ -1360,6 +1376,7 @@ static int __init kjump_init(void)
 		pr_err("not loaded: %s\n", refusal);
 		return -ENODEV;
 	}
+	counter_khz = find_counter_khz();
 	find_suspend_operations();
 	if (!current_suspend_operations)
 		pr_info("without kallsyms: the machine's own suspend is lost after the first suspend call\n");

@@ -45,11 +45,9 @@ bool kjg_gigabyte_pages(void);
 struct kjg_guard_facts {
 	u64 apic;    /* registers of the local APIC, 0 if they are model-specific ones */
 	u64 cpu;     /* APIC identifier of a CPU that can run the image */
-	u64 tsc_khz;
+	u64 tsc_khz; /* ticks of the time stamp counter in a millisecond */
 };
 bool kjg_guard_facts(struct kjg_guard_facts *facts);
-/* Ticks of the time stamp counter in a millisecond of the kernel's clock. May sleep. */
-u64 kjg_measure_tsc_khz(void);
 void kjg_bug(void) __noreturn;
 
 /* ---- the Rust object, called from glue.c. Errors are -errno with a diagnosis. ---- */

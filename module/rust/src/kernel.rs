@@ -31,7 +31,6 @@ unsafe extern "C" {
     fn kjg_has_register(number: u32) -> bool;
     fn kjg_gigabyte_pages() -> bool;
     fn kjg_guard_facts(facts: *mut GuardFacts) -> bool;
-    fn kjg_measure_tsc_khz() -> u64;
     fn kjg_bug() -> !;
 }
 
@@ -170,12 +169,7 @@ pub struct GuardFacts {
 pub fn guard_facts() -> Option<GuardFacts> {
     let mut facts = GuardFacts { apic: 0, cpu: 0, tsc_khz: 0 };
     // SAFETY: writes to `facts`.
-    if !unsafe { kjg_guard_facts(&raw mut facts) } {
-        return None;
-    }
-    // SAFETY: the task may sleep, as wherever images are loaded.
-    facts.tsc_khz = unsafe { kjg_measure_tsc_khz() }.max(1000);
-    Some(facts)
+    unsafe { kjg_guard_facts(&raw mut facts) }.then_some(facts)
 }
 
 /// Ends the task, and with it what went wrong.
