@@ -104,87 +104,131 @@ struct Told {
 
 impl Told {
     fn figures(&self) -> Result<Vec<Figure>> {
-        let plain = self.numbers(&self.here, "/plain").first().map(|plain| {
-            let times = plain.as_array().into_iter().flatten().filter_map(Value::as_f64);
-            median(times.map(|time| time / 1e3).collect())
-        });
-        let plain = plain.transpose()?;
-        let call = self.numbers(&self.here, "/timing/phases").first().copied().cloned().unwrap_or_default();
-        let call = call.as_array().into_iter().flatten().find(|phase| phase["name"] == "all");
-        let call =
-            call.and_then(|phase| phase.pointer("/microseconds/median")?.as_f64()).unwrap_or(f64::NAN) / 1e3;
-        let visits: Vec<&Value> = self.numbers(&self.here, "/phases_microseconds");
-        let returns: Vec<&Value> = self.numbers(&self.there, "/phases_microseconds");
-        ensure!(
-            visits.len() == TURNS + 1 && returns.len() == TURNS,
-            "{} visits, {} returns",
-            visits.len(),
-            returns.len()
-        );
-        let (boot, visits) = visits.split_first().context("no boot")?;
-        // B's n-th return was ended by A's n-th switch, whose end is the start of B's next return.
-        let phase = |value: &Value, name: &str| value[name].as_f64().unwrap_or(f64::NAN) / 1e3;
-        let forth = visits.iter().zip(&returns).map(|(here, there)| {
-            phase(here, "quiesce") + phase(here, "enter") + phase(there, "leave") + phase(there, "resume")
-        });
-        let back = visits.iter().zip(returns.iter().skip(1)).map(|(here, there)| {
-            phase(there, "quiesce") + phase(there, "enter") + phase(here, "leave") + phase(here, "resume")
-        });
-        let (forth, back) = (median(forth.collect())?, median(back.collect())?);
-        let of =
-            |values: &[&Value], name: &str| median(values.iter().map(|value| phase(value, name)).collect());
-        let [before, after, up] =
-            [(&self.here, "/before_boot"), (&self.here, "/after_boot"), (&self.there, "/up")].map(
-                |(told, place)| {
-                    self.numbers(told, place).first().and_then(|value| value.as_f64()).unwrap_or(f64::NAN)
-                        * 1e3
-                },
-            );
-        let phases: f64 =
-            ["quiesce", "enter", "run", "leave", "resume"].iter().map(|name| phase(boot, name)).sum();
-        let exchanged = self
-            .here
-            .iter()
-            .rev()
-            .find_map(|value| value.pointer("/images/0/exchanged")?.as_f64())
-            .unwrap_or(f64::NAN);
-        let milliseconds = |name: &str, value: f64| Figure { name: name.into(), value, unit: "ms".into() };
-        let times = |name: &str, value: f64| Figure { name: name.into(), value, unit: "times".into() };
-        let by_plain = plain.into_iter().flat_map(|plain| {
+        let turns = Turns::of(self)?;
+        let (forth, back) = (turns.forth()?, turns.back()?);
+        let by_plain = self.plain()?.into_iter().flat_map(|plain| {
             [
                 milliseconds("a plain suspend", plain),
                 times("A to B by a plain suspend", forth / plain),
                 times("B to A by a plain suspend", back / plain),
             ]
         });
-        let others = vec![
-            milliseconds("a suspend call", call),
-            milliseconds("first boot: load", after - before - phases),
-            milliseconds("first boot: A's suspend", phase(boot, "quiesce") + phase(boot, "enter")),
-            milliseconds("first boot: B's boot, until its program runs, by its own clock", up),
-            milliseconds("first boot: B's boot and its first suspend", phase(boot, "run")),
-            milliseconds("A to B", forth),
-            milliseconds("A to B: A to rest", of(visits, "quiesce")?),
-            milliseconds("A to B: A's pages out", of(visits, "enter")?),
-            milliseconds("A to B: B's pages in", of(&returns, "leave")?),
-            milliseconds("A to B: B back to work", of(&returns, "resume")?),
-            milliseconds("B to A", back),
-            milliseconds("B to A: B to rest", of(&returns, "quiesce")?),
-            milliseconds("B to A: B's way out", of(&returns, "enter")?),
-            milliseconds("B to A: A's pages in", of(visits, "leave")?),
-            milliseconds("B to A: A back to work", of(visits, "resume")?),
-            milliseconds(
-                "there and back, by the host",
-                median(self.turns.iter().map(|seconds| seconds * 1e3).collect())?,
-            ),
-            Figure { name: "pages exchanged each time".into(), value: exchanged, unit: "pages".into() },
-        ];
-        Ok(by_plain.chain(others).collect())
+        let call = milliseconds("a suspend call", self.suspend_call());
+        let host = median(self.turns.iter().map(|seconds| seconds * 1e3).collect())?;
+        let more = [milliseconds("there and back, by the host", host), self.exchanged()];
+        Ok(by_plain
+            .chain([call])
+            .chain(self.first_boot(turns.boot))
+            .chain(turns.figures()?)
+            .chain(more)
+            .collect())
     }
 
-    fn numbers<'a>(&self, told: &'a [Value], place: &str) -> Vec<&'a Value> {
-        told.iter().filter_map(|value| value.pointer(place)).collect()
+    /// Milliseconds, if the kernel can be asked.
+    fn plain(&self) -> Result<Option<f64>> {
+        let plain = numbers(&self.here, "/plain");
+        let plain = plain.first().map(|plain| {
+            let microseconds = plain.as_array().into_iter().flatten().filter_map(Value::as_f64);
+            median(microseconds.map(|time| time / 1e3).collect())
+        });
+        plain.transpose()
     }
+
+    fn suspend_call(&self) -> f64 {
+        let phases = numbers(&self.here, "/timing/phases");
+        let mut phases = phases.into_iter().filter_map(Value::as_array).flatten();
+        let all = phases.find(|phase| phase["name"] == "all");
+        all.and_then(|all| all.pointer("/microseconds/median")?.as_f64()).unwrap_or(f64::NAN) / 1e3
+    }
+
+    fn first_boot(&self, boot: &Value) -> [Figure; 4] {
+        let seconds = |told, place| {
+            numbers(told, place).first().and_then(|value| value.as_f64()).unwrap_or(f64::NAN) * 1e3
+        };
+        let all = seconds(&self.here, "/after_boot") - seconds(&self.here, "/before_boot");
+        let phases: f64 =
+            ["quiesce", "enter", "run", "leave", "resume"].iter().map(|name| phase(boot, name)).sum();
+        [
+            milliseconds("first boot: load", all - phases),
+            milliseconds("first boot: A's suspend", phase(boot, "quiesce") + phase(boot, "enter")),
+            milliseconds(
+                "first boot: B's boot, until its program runs, by its own clock",
+                seconds(&self.there, "/up"),
+            ),
+            milliseconds("first boot: B's boot and its first suspend", phase(boot, "run")),
+        ]
+    }
+
+    fn exchanged(&self) -> Figure {
+        let exchanged = numbers(&self.here, "/images/0/exchanged");
+        let value = exchanged.last().and_then(|count| count.as_f64()).unwrap_or(f64::NAN);
+        Figure { name: "pages exchanged each time".into(), value, unit: "pages".into() }
+    }
+}
+
+/// The phases of all turns: B's n-th return was ended by A's n-th switch, whose end is the start of B's next return.
+struct Turns<'a> {
+    boot: &'a Value,
+    visits: Vec<&'a Value>,
+    returns: Vec<&'a Value>,
+}
+
+impl<'a> Turns<'a> {
+    fn of(told: &'a Told) -> Result<Self> {
+        let mut visits = numbers(&told.here, "/phases_microseconds");
+        let returns = numbers(&told.there, "/phases_microseconds");
+        let counted = (visits.len(), returns.len());
+        ensure!(counted == (TURNS + 1, TURNS), "{} visits, {} returns", counted.0, counted.1);
+        Ok(Self { boot: visits.remove(0), visits, returns })
+    }
+
+    fn forth(&self) -> Result<f64> {
+        let turns = self.visits.iter().zip(&self.returns);
+        median(turns.map(|(here, there)| way(here, there)).collect())
+    }
+
+    fn back(&self) -> Result<f64> {
+        let turns = self.visits.iter().zip(self.returns.iter().skip(1));
+        median(turns.map(|(here, there)| way(there, here)).collect())
+    }
+
+    fn figures(&self) -> Result<Vec<Figure>> {
+        let of = |values: &[&Value], name| median(values.iter().map(|value| phase(value, name)).collect());
+        Ok(vec![
+            milliseconds("A to B", self.forth()?),
+            milliseconds("A to B: A to rest", of(&self.visits, "quiesce")?),
+            milliseconds("A to B: A's pages out", of(&self.visits, "enter")?),
+            milliseconds("A to B: B's pages in", of(&self.returns, "leave")?),
+            milliseconds("A to B: B back to work", of(&self.returns, "resume")?),
+            milliseconds("B to A", self.back()?),
+            milliseconds("B to A: B to rest", of(&self.returns, "quiesce")?),
+            milliseconds("B to A: B's way out", of(&self.returns, "enter")?),
+            milliseconds("B to A: A's pages in", of(&self.visits, "leave")?),
+            milliseconds("B to A: A back to work", of(&self.visits, "resume")?),
+        ])
+    }
+}
+
+/// Milliseconds from the kernel that left to the one that came back.
+fn way(from: &Value, to: &Value) -> f64 {
+    phase(from, "quiesce") + phase(from, "enter") + phase(to, "leave") + phase(to, "resume")
+}
+
+/// Milliseconds.
+fn phase(phases: &Value, name: &str) -> f64 {
+    phases[name].as_f64().unwrap_or(f64::NAN) / 1e3
+}
+
+fn milliseconds(name: &str, value: f64) -> Figure {
+    Figure { name: name.into(), value, unit: "ms".into() }
+}
+
+fn times(name: &str, value: f64) -> Figure {
+    Figure { name: name.into(), value, unit: "times".into() }
+}
+
+fn numbers<'a>(told: &'a [Value], place: &str) -> Vec<&'a Value> {
+    told.iter().filter_map(|value| value.pointer(place)).collect()
 }
 
 fn median(mut numbers: Vec<f64>) -> Result<f64> {
