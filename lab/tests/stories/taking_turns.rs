@@ -117,6 +117,7 @@ fn all_controllers_serve_both_kernels(on: &str) -> Result<()> {
     for device in ["e1000e", "qemu-xhci", "usb-tablet"] {
         vm = vm.qemu("-device").qemu(device);
     }
-    let drivers = ["ahci", "sd_mod", "nvme", "e1000e", "xhci_pci", "virtio_pci", "virtio_net"];
+    // The card that is connected comes first, and so is eth0.
+    let drivers = ["virtio_pci", "virtio_net", "ahci", "sd_mod", "nvme", "e1000e", "xhci_pci"];
     turns(vm, on, "/dev/sda /dev/nvme0n1", &drivers, 10, "")
 }
