@@ -1,7 +1,6 @@
 //! `kjump boot`: another kernel beside the running one.
 
 mod guard;
-mod kernel;
 mod view;
 
 use std::path::{Path, PathBuf};
@@ -17,6 +16,7 @@ use sys::device::{Destination, LoadRequest};
 use sys::{Device, ImageName};
 
 use crate::cli::BootWords;
+use crate::kernel::KernelFile;
 use crate::peer::account::Account;
 use crate::progress::Progress;
 use crate::report::{self, Outcome};
@@ -24,7 +24,6 @@ use crate::visit::Visit;
 use crate::{device, quantity};
 use guard::Guard;
 pub(crate) use guard::guard_of;
-use kernel::KernelFile;
 use view::Described;
 
 pub(crate) fn run(words: &BootWords) -> anyhow::Result<Outcome> {
@@ -41,7 +40,8 @@ pub(crate) fn run(words: &BootWords) -> anyhow::Result<Outcome> {
 /// time; nothing where the plan was only to be printed.
 pub(crate) fn load_kernel(words: &BootWords) -> anyhow::Result<Option<(Device, [u64; 6])>> {
     let files = Files::read(words)?;
-    let kernel = files.kernel.parse()?;
+    let kernel = BzImage::parse(files.kernel.kernel());
+    let kernel = kernel.with_context(|| format!("kernel {}", words.kernel.display()))?;
     let described = (!words.no_vmcore).then(Described::read);
     let view = described.as_ref().map(Described::view);
     let machine = machine()?;
@@ -71,7 +71,7 @@ struct Files {
 
 impl Files {
     fn read(words: &BootWords) -> anyhow::Result<Self> {
-        let kernel = KernelFile::read(&words.kernel)?;
+        let kernel = KernelFile::read(&words.kernel).context("kernel")?;
         let read = |path: &PathBuf| {
             let bytes = std::fs::read(path).with_context(|| format!("initrd {}", path.display()))?;
             Ok((path.clone(), bytes))
@@ -90,12 +90,12 @@ impl Files {
             .initrds
             .iter()
             .map(|(path, bytes)| Initrd { name: path.to_str().unwrap_or("whose name is no text"), bytes });
-        let own = self.kernel.initrds.iter().map(|bytes| Initrd { name: "in the kernel file", bytes });
+        let own = self.kernel.initrds().map(|bytes| Initrd { name: "in the kernel file", bytes });
         Ok(linux::Request {
             kernel: Kernel::BzImage(kernel),
             mode: None,
             initrds: own.chain(named).collect(),
-            command_line: command_line(words, &self.kernel.command_line, guard),
+            command_line: command_line(words, self.kernel.command_line().unwrap_or_default(), guard),
             home: Home::Beside { window: window(words, &kernel, machine)?, view },
             door: plan::Door::Trampoline,
             no_efi: false,

@@ -20,7 +20,6 @@ mod errno;
 mod files;
 mod getopt;
 mod jump;
-mod kernel;
 mod load;
 mod options;
 mod planning;
@@ -40,6 +39,7 @@ use crate::report;
 
 pub use options::command;
 use trouble::Trouble;
+pub(crate) use words::Kind;
 use words::{Action, Purpose, Work};
 
 /// The name that an image to call is kept under.

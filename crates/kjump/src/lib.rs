@@ -13,6 +13,7 @@ pub mod dump;
 mod image_file;
 pub mod initramfs;
 mod keep;
+mod kernel;
 pub mod kexec;
 mod map;
 mod number;

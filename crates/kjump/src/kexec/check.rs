@@ -12,13 +12,13 @@ use machine::kernel::Lockdown;
 use plan::LoadPlan;
 
 use super::files::Files;
-use super::kernel::Loader;
 use super::trouble::Trouble;
 use super::way::{self, Choice, Way};
 use super::words::{Load, Wanted};
 use super::{load, planning, saved};
 use crate::check::findings::{advised, finding, kernel, load_disabled, lockdown, memory, privilege};
 use crate::check::{Finding, Level, Verdict};
+use crate::kernel::Loader;
 use crate::terminal::Terminal;
 use crate::{map, quantity, report};
 

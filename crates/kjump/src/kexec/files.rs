@@ -9,9 +9,9 @@ use anyhow::{Context, bail};
 use sys::mapping::FileBytes;
 
 use super::command_line;
-use super::kernel::KernelFile;
 use super::words::Load;
 use crate::initramfs;
+use crate::kernel::KernelFile;
 
 /// The files of a load.
 pub(super) struct Files {

@@ -14,11 +14,11 @@ use sys::device::Destination;
 
 use super::errno::{self, Attempt, Call};
 use super::files::Files;
-use super::kernel::Loader;
 use super::trouble::Trouble;
 use super::way::{self, Choice, Way};
 use super::words::{Load, Wanted};
 use super::{NAME, jump, planning, purgatory};
+use crate::kernel::Loader;
 use crate::progress::Progress;
 use crate::{quantity, report};
 

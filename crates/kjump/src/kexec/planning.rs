@@ -8,9 +8,9 @@ use plan::linux::{self, Home, Initrd, Kernel};
 use plan::{CpuMode, Door, LoadPlan};
 
 use super::files::Files;
-use super::kernel::Loader;
 use super::words::{Arguments, EntryMode, Kind, Load};
 use super::{purgatory, slot};
+use crate::kernel::Loader;
 
 /// Plans a load by `kexec_load`. The seed is for the next kernel's random number generator.
 pub(super) fn plan<'a>(

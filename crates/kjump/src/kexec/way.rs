@@ -1,8 +1,8 @@
 //! By which system call a kernel is loaded: one decision, of which nothing else knows.
 
 use super::errno::code::{EINVAL, ENODATA, ENOEXEC, ENOPKG, ENOSYS, EOPNOTSUPP};
-use super::kernel::Loader;
 use super::words::{Load, Wanted};
+use crate::kernel::Loader;
 
 /// A system call that loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

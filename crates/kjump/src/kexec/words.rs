@@ -168,7 +168,7 @@ pub(super) use crate::initramfs::Pair;
 
 /// A format that `--type` names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     /// A bzImage by its 64-bit entry point.
     BzImage64,
     /// A bzImage by its 32-bit or real-mode entry point.

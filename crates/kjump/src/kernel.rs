@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use kernel_file::multiboot::{self, Multiboot};
 use kernel_file::{Error, Format, Uki, Zboot};
 
-use super::words::Kind;
+use crate::kexec::Kind;
 
 /// More comes out of no kernel file.
 const LIMIT: u64 = 1 << 30;
@@ -18,14 +18,14 @@ const LIMIT: u64 = 1 << 30;
 const DEPTH: usize = 4;
 
 /// A kernel file.
-pub(super) struct KernelFile {
-    pub(super) path: PathBuf,
+pub(crate) struct KernelFile {
+    pub(crate) path: PathBuf,
     /// The file itself, as it was opened: what is known of it besides its bytes (IMA's signature) goes with it.
-    pub(super) file: File,
+    pub(crate) file: File,
     bytes: Vec<u8>,
     kernel: Range<usize>,
     /// What it was packed in, from the outermost to the innermost.
-    pub(super) wrappings: Vec<Format>,
+    pub(crate) wrappings: Vec<Format>,
     initrds: Vec<Range<usize>>,
     command_line: Option<Range<usize>>,
     release: Option<Range<usize>>,
@@ -34,7 +34,7 @@ pub(super) struct KernelFile {
 
 /// How a kernel file is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Loader {
+pub(crate) enum Loader {
     BzImage,
     Elf,
     Multiboot(Multiboot),
@@ -51,7 +51,7 @@ impl fmt::Display for Loader {
 }
 
 impl KernelFile {
-    pub(super) fn read(path: &Path) -> anyhow::Result<Self> {
+    pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let named = || format!("Cannot open {}", path.display());
         let mut file = File::open(path).with_context(named)?;
         let mut bytes = Vec::new();
@@ -92,33 +92,33 @@ impl KernelFile {
     }
 
     /// The kernel itself.
-    pub(super) fn kernel(&self) -> &[u8] {
+    pub(crate) fn kernel(&self) -> &[u8] {
         self.part(&self.kernel)
     }
 
     /// Whether an ELF file is Linux: it has Linux's banner in it.
-    pub(super) fn is_linux(&self) -> bool {
+    pub(crate) fn is_linux(&self) -> bool {
         const BANNER: &[u8] = b"Linux version ";
         self.kernel().windows(BANNER.len()).any(|part| part == BANNER)
     }
 
     /// Whether the kernel is the file as it lies on the disk.
-    pub(super) fn is_original(&self) -> bool {
+    pub(crate) fn is_original(&self) -> bool {
         self.wrappings.is_empty()
     }
 
     /// The initrds that come with it.
-    pub(super) fn initrds(&self) -> impl Iterator<Item = &[u8]> {
+    pub(crate) fn initrds(&self) -> impl Iterator<Item = &[u8]> {
         self.initrds.iter().map(|range| self.part(range))
     }
 
     /// The command line that comes with it.
-    pub(super) fn command_line(&self) -> Option<&[u8]> {
+    pub(crate) fn command_line(&self) -> Option<&[u8]> {
         self.command_line.as_ref().map(|range| self.part(range))
     }
 
     /// What a unified kernel image says of itself: the name of the system, and the kernel's release.
-    pub(super) fn about(&self) -> Vec<String> {
+    pub(crate) fn about(&self) -> Vec<String> {
         let text = |range: &Option<Range<usize>>| {
             range.as_ref().map(|range| String::from_utf8_lossy(self.part(range)).into_owned())
         };
@@ -134,7 +134,7 @@ impl KernelFile {
     }
 
     /// How it is loaded: by the format it has, which must be the one that was asked for.
-    pub(super) fn loader(&self, asked: Option<Kind>) -> anyhow::Result<Loader> {
+    pub(crate) fn loader(&self, asked: Option<Kind>) -> anyhow::Result<Loader> {
         let kernel = self.kernel();
         let path = self.path.display();
         let Some(format) = Format::recognise(kernel) else {
