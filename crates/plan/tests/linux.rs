@@ -6,9 +6,11 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod bzimage;
+
 use abi::device::SlotRun;
 use abi::elf_core::{self, program_header};
-use abi::setup_header::{self as header, load_flag, xload_flag};
+use abi::setup_header::{self as header, xload_flag};
 use abi::{boot_params, e820, setup_data};
 use kernel_file::{BzImage, Mode, Program};
 use phys::{PhysRange, RangeSet};
@@ -17,29 +19,15 @@ use plan::linux::{Home, Initrd, Kernel, Request, View, plan, window};
 use plan::{CpuMode, Door, Efi, Error, LoadPlan, Machine, MemoryKind, MemoryRange, SetupData, Way};
 use proptest::prelude::*;
 
+use bzimage::bzimage;
+
 const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// A kernel of 10 MiB that needs 60 MiB.
 fn kernel_file() -> Vec<u8> {
-    let mut file = vec![0x90; 0x400 + 10 * MIB as usize];
-    file[..0x400].fill(0);
-    let written = [
-        header::SETUP_SECTS.write(&mut file, 1),
-        header::BOOT_FLAG.write(&mut file, header::BOOT_FLAG_MAGIC),
-        header::END_HINT.write(&mut file, 0x6a),
-        header::HEADER.write(&mut file, header::HEADER_MAGIC),
-        header::VERSION.write(&mut file, 0x20f),
-        header::LOADFLAGS.write(&mut file, load_flag::LOADED_HIGH),
-        header::KERNEL_ALIGNMENT.write(&mut file, 0x20_0000),
-        header::RELOCATABLE_KERNEL.write(&mut file, 1),
-        header::XLOADFLAGS.write(&mut file, xload_flag::KERNEL_64 | xload_flag::CAN_BE_LOADED_ABOVE_4G),
-        header::CMDLINE_SIZE.write(&mut file, 2047),
-        header::PREF_ADDRESS.write(&mut file, 0x100_0000),
-        header::INIT_SIZE.write(&mut file, 60 << 20),
-        header::SETUP_DATA.write(&mut file, 0xdead),
-    ];
-    assert!(written.iter().all(|&written| written));
+    let mut file = bzimage(10 * MIB as usize, 60 << 20);
+    assert!(header::SETUP_DATA.write(&mut file, 0xdead));
     file
 }
 

@@ -6,11 +6,13 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod bzimage;
+
 use abi::purgatory::{
     COMMAND_LINE_END, COMMAND_LINE_ROOM, COPY_FROM, COPY_SIZE, COPY_TO, ENTRY, GOAL, KEY_SIZE, MODE, PAUSE,
     flag, mode, register, register_field,
 };
-use abi::setup_header::{self as header, load_flag, xload_flag};
+use abi::setup_header as header;
 use kernel_file::BzImage;
 use phys::PhysRange;
 use plan::elfcorehdr::NoteAt;
@@ -21,29 +23,14 @@ use proptest::prelude::*;
 use purgatory::digest::{Digest, PAGE, Schedule};
 use purgatory::{Block, Damage, append_jump_back, verify};
 
+use bzimage::bzimage;
+
 const MIB: u64 = 1 << 20;
 const KERNEL_SIZE: usize = 70_000;
 
 /// A kernel of some pages that needs 2 MiB.
 fn kernel_file() -> Vec<u8> {
-    let mut file = vec![0x90; 0x400 + KERNEL_SIZE];
-    file[..0x400].fill(0);
-    let written = [
-        header::SETUP_SECTS.write(&mut file, 1),
-        header::BOOT_FLAG.write(&mut file, header::BOOT_FLAG_MAGIC),
-        header::END_HINT.write(&mut file, 0x6a),
-        header::HEADER.write(&mut file, header::HEADER_MAGIC),
-        header::VERSION.write(&mut file, 0x20f),
-        header::LOADFLAGS.write(&mut file, load_flag::LOADED_HIGH),
-        header::KERNEL_ALIGNMENT.write(&mut file, 0x20_0000),
-        header::RELOCATABLE_KERNEL.write(&mut file, 1),
-        header::XLOADFLAGS.write(&mut file, xload_flag::KERNEL_64 | xload_flag::CAN_BE_LOADED_ABOVE_4G),
-        header::CMDLINE_SIZE.write(&mut file, 2047),
-        header::PREF_ADDRESS.write(&mut file, 0x100_0000),
-        header::INIT_SIZE.write(&mut file, 2 << 20),
-    ];
-    assert!(written.iter().all(|&written| written));
-    file
+    bzimage(KERNEL_SIZE, 2 << 20)
 }
 
 fn pages(start: u64, end: u64) -> PhysRange {
