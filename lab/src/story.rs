@@ -127,8 +127,14 @@ pub fn instrument(kernel: &str, name: &str) -> PathBuf {
     found.expect("the instrument is built").clone()
 }
 
+/// What every first process needs.
+const MOUNTS: &str = "/bin/busybox mount -t proc none /proc
+/bin/busybox mount -t sysfs none /sys
+/bin/busybox mount -t devtmpfs none /dev
+";
+
 /// A root file system with busybox, the program, the module for this kernel, `/hang.ko`, which hangs it, and an `/init`
-/// of these words for busybox' shell.
+/// of these words for busybox' shell, with /proc, /sys and /dev mounted.
 ///
 /// # Errors
 /// A part of it cannot be read.
@@ -150,7 +156,7 @@ pub fn small_root(kernel: &str, init: &str) -> Result<Tree> {
     if let Some(sample) = &product.sample {
         tree.host_file("/hang.ko", &sample.with_file_name("kjump_hang.ko"))?;
     }
-    tree.bytes("/init", 0o755, format!("#!/bin/busybox sh\n{init}"));
+    tree.bytes("/init", 0o755, format!("#!/bin/busybox sh\n{MOUNTS}{init}"));
     Ok(tree)
 }
 

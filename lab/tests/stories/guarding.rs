@@ -1,10 +1,11 @@
 //! A second kernel runs under guard: whatever becomes of it, the first one goes on.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use lab::story::{EVERY, Scratch, Story, kernel_file, kernels_of, small_root, vm};
-use lab::{Ended, Machine, Result};
+use lab::{Ended, Result};
+
+use crate::controllers::{DRIVERS, with_controllers};
 
 pub(crate) const STORIES: &[Story] = &[
     Story::new("a_guarded_kernel_takes_turns", EVERY, a_guarded_kernel_takes_turns),
@@ -24,9 +25,6 @@ pub(crate) const STORIES: &[Story] = &[
 
 /// What a kernel does is up to its command line before it is ready to return, and then to the value it is given.
 const INIT: &str = "
-/bin/busybox mount -t proc none /proc
-/bin/busybox mount -t sysfs none /sys
-/bin/busybox mount -t devtmpfs none /dev
 case $(/bin/busybox cat /proc/cmdline) in *hang_at_once*) /bin/busybox insmod /hang.ko ;; esac
 /bin/busybox insmod /kjump.ko
 kjump return --prepare
@@ -215,19 +213,8 @@ fn busy_controllers_serve_on(on: &str) -> Result<()> {
     let root = Scratch::archive("guarded.cpio", &small_root(on, INIT)?)?;
     let disk = |byte: u8| Scratch::new(&format!("disk{byte}"), &vec![byte; 8 << 20]);
     let disks = [disk(7)?, disk(8)?];
-    let mut vm = vm(on).machine(Machine::Q35).smp(3).mem(1400).timeout(Duration::from_secs(1800));
-    for driver in ["ahci", "sd_mod", "nvme", "e1000e", "xhci_pci"] {
-        vm = vm.driver(driver);
-    }
-    for (disk, device) in disks.iter().zip(["ide-hd", "nvme,serial=x"]) {
-        let file = PathBuf::from(disk);
-        let (file, name) = (file.display(), &device[..4]);
-        vm = vm.qemu("-drive").qemu(format!("file={file},format=raw,if=none,id={name}"));
-        vm = vm.qemu("-device").qemu(format!("{device},drive={name}"));
-    }
-    for device in ["e1000e", "qemu-xhci"] {
-        vm = vm.qemu("-device").qemu(device);
-    }
+    let vm = with_controllers(vm(on).smp(3).mem(1400).timeout(Duration::from_secs(1800)), &disks);
+    let vm = DRIVERS.iter().fold(vm, |vm, driver| vm.driver(*driver));
     let job = "
         cat > /tmp/hang <<'END'
 kjump return 1

@@ -10,9 +10,6 @@ pub(crate) const STORIES: &[Story] = &[
 
 /// Looks, and returns with what it saw.
 const INIT: &str = "
-/bin/busybox mount -t proc none /proc
-/bin/busybox mount -t sysfs none /sys
-/bin/busybox mount -t devtmpfs none /dev
 /bin/busybox insmod /kjump.ko
 kjump return --prepare
 while true; do
@@ -52,9 +49,6 @@ fn a_peer_sees_every_page_that_was_left(on: &str) -> Result<()> {
 
 /// Returns with the number of interrupts that its ACPI tables brought: without the root pointer there are none.
 const UEFI_INIT: &str = "
-/bin/busybox mount -t proc none /proc
-/bin/busybox mount -t sysfs none /sys
-/bin/busybox mount -t devtmpfs none /dev
 /bin/busybox insmod /kjump.ko
 kjump return --prepare
 while true; do

@@ -4,6 +4,7 @@
 mod asleep;
 mod calling;
 mod coming_to_nothing;
+mod controllers;
 mod crashing;
 mod guarding;
 mod initramfs;

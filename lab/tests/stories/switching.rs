@@ -16,9 +16,6 @@ pub(crate) const STORIES: &[Story] = &[
 
 /// Returns with one more than it was switched to with; `0xdead` makes it panic on its first CPU, `0xdeae` on its second.
 const INIT: &str = "
-/bin/busybox mount -t proc none /proc
-/bin/busybox mount -t sysfs none /sys
-/bin/busybox mount -t devtmpfs none /dev
 /bin/busybox insmod /kjump.ko
 kjump return --prepare
 value=0xb000
@@ -125,9 +122,6 @@ fn what_cannot_be_booted_says_why(on: &str) -> Result<()> {
 
 /// Goes back by the words that came with the patch that began it.
 const INIT_OF_2008: &str = "
-/bin/busybox mount -t proc none /proc
-/bin/busybox mount -t sysfs none /sys
-/bin/busybox mount -t devtmpfs none /dev
 /bin/busybox insmod /kjump.ko
 ENTRY=$(/bin/busybox sed 's/.*kexec_jump_back_entry=//; s/ .*//' /proc/cmdline)
 kexec --load-jump-back-helper --entry=$ENTRY

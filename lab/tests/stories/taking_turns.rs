@@ -1,10 +1,11 @@
 //! Two kernels take turns beside work: disks and network of each, memory of the one that rests, and no complaint.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use lab::story::{PAIRS, Scratch, Story, release_of_last, vm};
-use lab::{Machine, Result, Vm};
+use lab::{Result, Vm};
+
+use crate::controllers::{DRIVERS, with_controllers};
 
 pub(crate) const STORIES: &[Story] = &[
     Story::new("kernels_take_turns_beside_work", &["6.1+6.12", "6.12+6.1"], kernels_take_turns_beside_work),
@@ -107,17 +108,8 @@ fn a_busy_kernel_takes_turns(on: &str) -> Result<()> {
 fn all_controllers_serve_both_kernels(on: &str) -> Result<()> {
     let disk = |byte: u8| Scratch::new(&format!("disk{byte}"), &vec![byte; 4 << 20]);
     let disks = [disk(7)?, disk(8)?];
-    let mut vm = vm(on).machine(Machine::Q35);
-    for (disk, device) in disks.iter().zip(["ide-hd", "nvme,serial=x"]) {
-        let file = PathBuf::from(disk);
-        let (file, name) = (file.display(), &device[..4]);
-        vm = vm.qemu("-drive").qemu(format!("file={file},format=raw,if=none,id={name}"));
-        vm = vm.qemu("-device").qemu(format!("{device},drive={name}"));
-    }
-    for device in ["e1000e", "qemu-xhci", "usb-tablet"] {
-        vm = vm.qemu("-device").qemu(device);
-    }
+    let vm = with_controllers(vm(on), &disks).qemu("-device").qemu("usb-tablet");
     // The card that is connected comes first, and so is eth0.
-    let drivers = ["virtio_pci", "virtio_net", "ahci", "sd_mod", "nvme", "e1000e", "xhci_pci"];
+    let drivers = [&["virtio_pci", "virtio_net"], &DRIVERS[..]].concat();
     turns(vm, on, "/dev/sda /dev/nvme0n1", &drivers, 10, "")
 }
