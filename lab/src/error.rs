@@ -69,6 +69,8 @@ pub enum Error {
         why: String,
         /// The end of the serial log.
         tail: String,
+        /// The whole of it: what a story looks for may stand far before the end.
+        log: String,
     },
     /// The command took too long.
     #[error("no exit status after {seconds} s\n{tail}")]

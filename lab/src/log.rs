@@ -43,10 +43,15 @@ impl RunDir {
         self.dir.join("initramfs.cpio")
     }
 
+    /// All that the serial log holds.
+    pub(crate) fn log(&self) -> String {
+        text(&self.serial())
+    }
+
     /// The end of the serial log, and what QEMU itself had to say.
     pub(crate) fn tail(&self) -> String {
         let complaints = text(&self.qemu());
-        let serial = text(&self.serial());
+        let serial = self.log();
         let lines: Vec<_> = serial.lines().collect();
         let last = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
         let qemu = if complaints.is_empty() {
@@ -59,7 +64,7 @@ impl RunDir {
 
     /// Why a machine stopped, as far as its log tells.
     pub(crate) fn cause_of_death(&self) -> String {
-        let serial = text(&self.serial());
+        let serial = self.log();
         let panic = serial.lines().rev().find_map(|line| line.split_once("Kernel panic - "));
         match panic {
             Some((_, why)) => format!("kernel panic, {why}"),

@@ -29,7 +29,7 @@ pub(crate) fn run(vm: &Vm, job: &Job, listener: &mut dyn Listener) -> Result<End
     let status = match running.converse(&mut decoder, listener, deadline)? {
         Ending::Exit(status) => status,
         Ending::Closed => {
-            return Err(Error::GuestEnded { why: dir.cause_of_death(), tail: dir.tail() });
+            return Err(Error::GuestEnded { why: dir.cause_of_death(), tail: dir.tail(), log: dir.log() });
         }
         Ending::Late => return Err(Error::Timeout { seconds: vm.timeout.as_secs(), tail: dir.tail() }),
         Ending::Damaged(reason) => return Err(Error::Line { reason, tail: dir.tail() }),

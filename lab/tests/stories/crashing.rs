@@ -60,9 +60,9 @@ fn a_damaged_crash_kernel_is_not_entered(on: &str) -> Result<()> {
         echo c > /proc/sysrq-trigger";
     let ended = crashing(on).successor(Job::shell("true")).run(job);
     match ended {
-        Err(Error::GuestEnded { tail, .. }) => {
+        Err(Error::GuestEnded { log, .. }) => {
             for text in ["purgatory: what was loaded is damaged: its digest was", "purgatory: reset in 1 s"] {
-                assert!(tail.contains(text), "{text:?} was not said: {tail}");
+                assert!(log.contains(text), "{text:?} was not said: {log}");
             }
             Ok(())
         }

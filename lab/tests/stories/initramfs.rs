@@ -25,11 +25,11 @@ fn made(on: &str, options: &str, command: &str) -> Result<Scratch> {
     Scratch::new("initramfs", &outcome.out)
 }
 
-/// Boots it in place of the lab's own; answers with why the machine ended, and what it said last.
+/// Boots it in place of the lab's own; answers with why the machine ended, and all that it said.
 fn end_of(on: &str, initramfs: &Scratch, disk: &Scratch) -> Result<(String, String)> {
     let file: std::path::PathBuf = initramfs.into();
     match vm(on).disk(disk).qemu("-initrd").qemu(file.to_string_lossy()).run("true") {
-        Err(Error::GuestEnded { why, tail }) => Ok((why, tail)),
+        Err(Error::GuestEnded { why, log, .. }) => Ok((why, log)),
         other => panic!("not the guest that was to be booted: {other:?}"),
     }
 }
@@ -40,9 +40,9 @@ fn it_loads_its_drivers_and_runs_its_command(on: &str) -> Result<()> {
     let initramfs =
         made(on, "--driver virtio_pci --driver virtio-net --driver virtio_blk --disk first", command)?;
     let disk = Scratch::new("disk", &[b'.'; 1 << 20])?;
-    let (why, tail) = end_of(on, &initramfs, &disk)?;
-    assert_eq!(why, "it powered off", "{tail}");
-    assert!(tail.contains("no kernel jumped here to go back to"), "{tail}");
+    let (why, log) = end_of(on, &initramfs, &disk)?;
+    assert_eq!(why, "it powered off", "{log}");
+    assert!(log.contains("no kernel jumped here to go back to"), "{log}");
     let said = String::from_utf8_lossy(&disk.bytes()?[..512]).into_owned();
     assert!(said.starts_with("[it's $HOME] Module "), "{said:?}");
     for name in ["virtio_pci", "virtio_ring", "virtio_blk", "virtio_net", "kjump"] {
@@ -53,8 +53,8 @@ fn it_loads_its_drivers_and_runs_its_command(on: &str) -> Result<()> {
 
 fn a_command_that_fails_ends_in_a_panic(on: &str) -> Result<()> {
     let initramfs = made(on, "--compress gzip", "sh -c 'exit 7'")?;
-    let (why, tail) = end_of(on, &initramfs, &Scratch::new("disk", &[0; 512])?)?;
-    assert!(why.contains("Attempted to kill init"), "{why}\n{tail}");
-    assert!(tail.contains("the command ended with status 7"), "{tail}");
+    let (why, log) = end_of(on, &initramfs, &Scratch::new("disk", &[0; 512])?)?;
+    assert!(why.contains("Attempted to kill init"), "{why}\n{log}");
+    assert!(log.contains("the command ended with status 7"), "{log}");
     Ok(())
 }

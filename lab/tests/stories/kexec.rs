@@ -121,8 +121,8 @@ fn a_multiboot_kernel_is_told(on: &str) -> Result<()> {
         kexec -l --module '/tmp/a with words' --module /tmp/b --command-line 'of its own' \
             /lib/kjump/payloads/multiboot2 || exit 9
         kexec -e; exit 8";
-    let tail = match vm(on).run(job) {
-        Err(Error::GuestEnded { tail, .. }) => tail,
+    let log = match vm(on).run(job) {
+        Err(Error::GuestEnded { log, .. }) => log,
         other => panic!("the machine did not end: {other:?}"),
     };
     for said in [
@@ -131,7 +131,7 @@ fn a_multiboot_kernel_is_told(on: &str) -> Result<()> {
         "/tmp/a with words holds the first",
         "/tmp/b holds the second",
     ] {
-        assert!(tail.contains(said), "{said:?} was not said\n{tail}");
+        assert!(log.contains(said), "{said:?} was not said\n{log}");
     }
     Ok(())
 }
