@@ -102,7 +102,8 @@ fn modules(tree: &mut Tree, kernel: &Kernel, product: &Product, drivers: &[Drive
     }
     if let Some(sample) = &product.sample {
         tree.host_file(&format!("{root}/extra/kjump_sample.ko"), sample)?;
-        dependencies += &format!("extra/kjump_sample.ko: {OWN_MODULE}\n");
+        tree.host_file(&format!("{root}/extra/kjump_refuse.ko"), &sample.with_file_name("kjump_refuse.ko"))?;
+        dependencies += &format!("extra/kjump_sample.ko: {OWN_MODULE}\nextra/kjump_refuse.ko:\n");
     }
     tree.bytes(&format!("{root}/modules.dep"), 0o644, dependencies);
     for name in ["modules.builtin", "modules.order"] {

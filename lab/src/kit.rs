@@ -24,7 +24,8 @@ pub struct Product {
     pub kjump: Option<PathBuf>,
     /// The module, built for the kernel it is to be loaded into.
     pub module: Option<PathBuf>,
-    /// A further module that uses the first one's functions; beside it lies `kjump_hang.ko`, which hangs its kernel.
+    /// A further module that uses the first one's functions; beside it lie `kjump_hang.ko`, which hangs its
+    /// kernel, and `kjump_refuse.ko`, which refuses to rest.
     pub sample: Option<PathBuf>,
     /// A directory of images to call.
     pub payloads: Option<PathBuf>,

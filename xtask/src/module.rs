@@ -33,8 +33,14 @@ const TARGET: &str = "x86_64-unknown-none";
 /// What Kbuild sees besides the Rust object.
 const SOURCES: [&str; 5] = ["Kbuild", "glue.c", "kjump.h", "kjump_abi.h", "seam.h"];
 /// The same for the samples.
-const SAMPLE_SOURCES: [&str; 5] =
-    ["samples/Kbuild", "samples/kjump_sample.c", "samples/kjump_hang.c", "kjump.h", "kjump_abi.h"];
+const SAMPLE_SOURCES: [&str; 6] = [
+    "samples/Kbuild",
+    "samples/kjump_sample.c",
+    "samples/kjump_hang.c",
+    "samples/kjump_refuse.c",
+    "kjump.h",
+    "kjump_abi.h",
+];
 
 /// The module for a kernel, built if it is out of date, and checked.
 ///
@@ -60,7 +66,7 @@ pub(crate) fn build(kernel: &Kernel) -> Result<PathBuf> {
 }
 
 /// The sample module that calls an image from the kernel, built against [`build`]'s symbols if it is out of date, and
-/// beside it the one that hangs.
+/// beside it the one that hangs and the one that refuses to rest.
 ///
 /// # Errors
 /// As for [`build`].

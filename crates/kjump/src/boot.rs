@@ -57,9 +57,10 @@ pub(crate) fn load_kernel(words: &BootWords) -> anyhow::Result<Option<(Device, [
     if let (Some(described), Some(place)) = (described, plan.view()) {
         described.show(&device, load.id, place, &machine)?;
     }
-    device.keep(&words.name).with_context(|| format!("keeping it as {}", words.name))?;
     let arguments = plan.entry().arguments;
-    Account::new(load.id, release_of(&kernel), words.deadline.is_some(), arguments).write(&device);
+    // First: an image that is kept without it would pass for a program, and be called as one.
+    Account::new(load.id, release_of(&kernel), words.deadline.is_some(), arguments).write(&device)?;
+    device.keep(&words.name).with_context(|| format!("keeping it as {}", words.name))?;
     Ok(Some((device, arguments)))
 }
 

@@ -15,6 +15,7 @@ use sys::Device;
 use crate::cli::CallWords;
 use crate::progress::Progress;
 use crate::report::{self, Outcome};
+use crate::rest::Watch;
 use crate::terminal::Terminal;
 use crate::{device, output_file};
 
@@ -72,11 +73,12 @@ fn ready(source: &Source, device: &Device) -> anyhow::Result<ImageFacts> {
 fn call_repeatedly(request: &CallRequest, device: &Device, image: ImageFacts) -> anyhow::Result<CallReport> {
     let mut report = CallReport::new(image, device.info()?.tsc_khz);
     let progress = Progress::start("calling".into(), request.repeat);
+    let watch = Watch::start();
     for _ in 0..request.repeat {
         let start = Instant::now();
         match device.call(request.arguments, request.quiesce) {
             Ok(call) => report.add(&call, start.elapsed()),
-            Err(refusal) if report.calls == 0 => return Err(refusal.into()),
+            Err(refusal) if report.calls == 0 => return Err(watch.explain(refusal)),
             Err(refusal) => report.ending = Ending::Refused(refusal),
         }
         if report.ending != Ending::Returned {

@@ -24,6 +24,7 @@ mod place;
 mod progress;
 mod quantity;
 mod report;
+mod rest;
 mod status;
 mod terminal;
 mod visit;

@@ -11,6 +11,7 @@ use crate::boot::guard_of;
 use crate::cli::ReturnWords;
 use crate::phases::Phases;
 use crate::report::{self, Outcome};
+use crate::rest::Watch;
 use crate::{device, keep};
 
 /// The name that the way back is kept under.
@@ -24,7 +25,9 @@ pub(crate) fn run(words: ReturnWords) -> anyhow::Result<Outcome> {
     if words.prepare {
         return Ok(Outcome::Done);
     }
-    let call = device.call([words.value, 0, 0, 0, 0, 0], quiesce::SUSPEND)?;
+    let watch = Watch::start();
+    let call = device.call([words.value, 0, 0, 0, 0, 0], quiesce::SUSPEND);
+    let call = call.map_err(|refusal| watch.explain(refusal))?;
     if call.status != status::RETURNED {
         bail!("an exception ended the way back; the kernel that booted this one did not run");
     }

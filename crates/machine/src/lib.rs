@@ -16,6 +16,7 @@
 //! | [`process`] | what this process may do |
 //! | [`amounts`] | `/proc/meminfo` |
 //! | [`cpu`] | `/proc/cpuinfo` |
+//! | [`suspend_stats`] | what a suspend failed of; not by [`Machine::probe`] |
 //! | [`encryption`] | whether memory is encrypted |
 //! | [`xen`] | whether the kernel runs under Xen |
 //! | [`module`] | kjump's own module: loaded, installed, can it be built |
@@ -38,6 +39,7 @@ pub mod planning;
 pub mod process;
 mod root;
 mod snapshot;
+pub mod suspend_stats;
 pub mod xen;
 
 use std::path::Path;

@@ -11,6 +11,7 @@ mod initramfs;
 mod kexec;
 mod looking_back;
 mod machines;
+mod staying;
 mod switching;
 mod taking_turns;
 mod the_exchange;
@@ -28,6 +29,7 @@ fn main() -> std::process::ExitCode {
         initramfs::STORIES,
         kexec::STORIES,
         switching::STORIES,
+        staying::STORIES,
         taking_turns::STORIES,
         looking_back::STORIES,
         guarding::STORIES,

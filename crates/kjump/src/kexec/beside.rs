@@ -14,6 +14,7 @@ use super::words::BesideLoad;
 use crate::boot::{self, guard_of};
 use crate::cli::BootWords;
 use crate::peer::account::Account;
+use crate::rest::Watch;
 use crate::visit::Visit;
 use crate::{device, keep, report, way_back};
 
@@ -79,7 +80,8 @@ pub(super) fn call(device: &Device, name: &ImageName) -> anyhow::Result<Option<u
     let images = device.images()?;
     let Some(image) = images.iter().find(|image| image.name == name.words()) else { return Ok(None) };
     if image.pages == 0 {
-        let call = device.call([0; 6], quiesce::SUSPEND)?;
+        let watch = Watch::start();
+        let call = device.call([0; 6], quiesce::SUSPEND).map_err(|refusal| watch.explain(refusal))?;
         if call.status != status::RETURNED {
             bail!("an exception ended the way back; the kernel that booted this one did not run");
         }

@@ -16,6 +16,7 @@ use super::words::JumpLoad;
 use crate::call::FaultReport;
 use crate::image_file::ImageFile;
 use crate::place::Placing;
+use crate::rest::Watch;
 use crate::{device, keep, report};
 
 pub(super) fn name() -> anyhow::Result<ImageName> {
@@ -86,7 +87,8 @@ pub(super) fn call(debug: bool) -> Result<Option<u8>, Trouble> {
     if let Some(status) = beside::call(&device, &name()?)? {
         return Ok(Some(status));
     }
-    let call = device.call([0; 6], quiesce::AUTO).map_err(anyhow::Error::from)?;
+    let watch = Watch::start();
+    let call = device.call([0; 6], quiesce::AUTO).map_err(|refusal| watch.explain(refusal))?;
     if debug {
         report::complain(NAME, &format!("call {}: returned {:#x}", call.calls, call.value));
     }

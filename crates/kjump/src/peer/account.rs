@@ -9,6 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use abi::device::ImageInfo;
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
 use sys::{Device, ImageName};
 
@@ -43,19 +44,22 @@ impl Account {
     pub(crate) fn note_death(device: &Device, name: &ImageName, death: &str) {
         let images = device.images().unwrap_or_default();
         let image = images.iter().find(|image| image.name == name.words());
-        if let Some(account) = image.and_then(Self::of) {
-            Self { death: Some(death.into()), ..account }.write(device);
+        if let Some(account) = image.and_then(Self::of)
+            && let Err(error) = (Self { death: Some(death.into()), ..account }).write(device)
+        {
+            report::complain("kjump", &format!("{error:#}; `kjump peers` will not tell that {name} is dead"));
         }
     }
 
-    /// Writes it down for the image with its number. Where that cannot be done the peer is an image like others.
-    pub(crate) fn write(mut self, device: &Device) {
-        let images = device.images().unwrap_or_default();
-        let Some(image) = images.iter().find(|image| image.id == self.id) else { return };
+    /// Writes it down for the image with its number.
+    pub(crate) fn write(mut self, device: &Device) -> anyhow::Result<()> {
+        let images = device.images()?;
+        let image =
+            images.iter().find(|image| image.id == self.id).context("it was unloaded a moment ago")?;
         self.loaded_at = image.loaded_at;
-        if let Err(error) = self.write_below(Path::new(FOLDER)) {
-            report::complain("kjump", &format!("{FOLDER}: {error}; `kjump peers` will not list the kernel"));
-        }
+        let path = path(Path::new(FOLDER), self.id);
+        self.write_below(Path::new(FOLDER))
+            .with_context(|| format!("{}, where it is written down which kernel it is", path.display()))
     }
 
     fn write_below(&self, folder: &Path) -> io::Result<()> {

@@ -1,0 +1,151 @@
+//! `/sys/power/suspend_stats`: at which step a suspend failed, and which device refused (`kernel/power/main.c`).
+
+use std::path::Path;
+
+use crate::Garbled;
+use crate::root::Root;
+
+const FOLDER: &str = "/sys/power/suspend_stats";
+
+/// A step of a suspend, in their order: those that the kernel counts failures of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Tasks are frozen.
+    Freeze,
+    /// Drivers are told of it.
+    Prepare,
+    /// Devices are put to rest.
+    Suspend,
+    /// The same, of what others needed until then.
+    SuspendLate,
+    /// The same, with no interrupts handled any more.
+    SuspendNoirq,
+}
+
+impl Step {
+    const ALL: [Self; 5] =
+        [Self::Freeze, Self::Prepare, Self::Suspend, Self::SuspendLate, Self::SuspendNoirq];
+
+    const fn counter(self) -> &'static str {
+        match self {
+            Self::Freeze => "failed_freeze",
+            Self::Prepare => "failed_prepare",
+            Self::Suspend => "failed_suspend",
+            Self::SuspendLate => "failed_suspend_late",
+            Self::SuspendNoirq => "failed_suspend_noirq",
+        }
+    }
+}
+
+/// How often each step failed since the kernel was booted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Failures([Option<u64>; 5]);
+
+/// What a suspend failed of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cause {
+    /// The step.
+    pub step: Step,
+    /// The device that refused, by the name that the kernel has for it, where it notes one.
+    pub device: Option<String>,
+}
+
+impl Failures {
+    /// Reads the counters under a root directory. What cannot be read is not known.
+    #[must_use]
+    pub fn read(root: &Path) -> Self {
+        let root = Root::new(root);
+        Self(Step::ALL.map(|step| root.parse(&format!("{FOLDER}/{}", step.counter()), parse_count).ok()))
+    }
+
+    /// What failed since then, under the same root directory; nothing if no step is counted more often: what comes
+    /// before and after the steps is not counted.
+    #[must_use]
+    pub fn since_then(self, root: &Path) -> Option<Cause> {
+        let Self(now) = Self::read(root);
+        let more = |(before, now): (&Option<u64>, &Option<u64>)| before.is_some() && now > before;
+        let step = Step::ALL[self.0.iter().zip(&now).position(more)?];
+        // Before the devices are put to rest the kernel notes no name, and one of an earlier time is there.
+        let is_noted = !matches!(step, Step::Freeze | Step::Prepare);
+        let device = || Root::new(root).parse(&format!("{FOLDER}/last_failed_dev"), parse_device).ok();
+        Some(Cause { step, device: is_noted.then(device).flatten() })
+    }
+}
+
+fn parse_count(text: &str) -> Result<u64, Garbled> {
+    text.trim_end().parse().map_err(|_| Garbled { line: 1, wanted: "a number of failures" })
+}
+
+/// A name of a device, which is shown to people.
+fn parse_device(text: &str) -> Result<String, Garbled> {
+    let name = text.trim_end();
+    let is_name =
+        !name.is_empty() && name.len() < 256 && name.chars().all(|c| c.is_ascii_graphic() || c == ' ');
+    is_name.then(|| name.into()).ok_or(Garbled { line: 1, wanted: "the name of a device" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::path::PathBuf;
+
+    struct Folder(PathBuf);
+
+    impl Folder {
+        fn new(name: &str) -> Self {
+            let root = std::env::temp_dir().join(format!("kjump-suspend-{name}-{}", std::process::id()));
+            fs::create_dir_all(root.join(&FOLDER[1..])).expect("a folder for temporary files");
+            let folder = Self(root);
+            for step in Step::ALL {
+                folder.write(step.counter(), "3\n");
+            }
+            folder
+        }
+
+        fn write(&self, name: &str, text: &str) {
+            fs::write(self.0.join(&FOLDER[1..]).join(name), text).expect("a file of ours");
+        }
+    }
+
+    impl Drop for Folder {
+        fn drop(&mut self) {
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+
+    #[test]
+    fn the_step_that_is_counted_once_more_failed_and_its_device() {
+        let folder = Folder::new("step");
+        folder.write("last_failed_dev", "0000:00:03.0\n");
+        let before = Failures::read(&folder.0);
+        assert_eq!(before.since_then(&folder.0), None);
+        folder.write("failed_suspend_late", "4\n");
+        let cause = Cause { step: Step::SuspendLate, device: Some("0000:00:03.0".into()) };
+        assert_eq!(before.since_then(&folder.0), Some(cause));
+    }
+
+    #[test]
+    fn a_device_of_an_earlier_time_is_not_blamed() {
+        let folder = Folder::new("task");
+        folder.write("last_failed_dev", "of an earlier time\n");
+        let before = Failures::read(&folder.0);
+        folder.write("failed_prepare", "4\n");
+        assert_eq!(before.since_then(&folder.0), Some(Cause { step: Step::Prepare, device: None }));
+        folder.write("failed_freeze", "4\n");
+        assert_eq!(before.since_then(&folder.0), Some(Cause { step: Step::Freeze, device: None }));
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_claimed() {
+        let folder = Folder::new("unknown");
+        folder.write("failed_suspend", "many\n");
+        let before = Failures::read(&folder.0);
+        folder.write("failed_suspend", "4\n");
+        assert_eq!(before.since_then(&folder.0), None);
+        assert_eq!(Failures::read(Path::new("/nowhere")).since_then(Path::new("/nowhere")), None);
+        for text in ["", "\n", "a\u{1b}[31m\n", &"x".repeat(300)] {
+            parse_device(text).unwrap_err();
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Going to another kernel comes to nothing, and the running one stays as it was and says why.
+
+use lab::story::{EVERY, Scratch, Story, kernel_file, small_root, vm};
+use lab::{Result, Vm};
+
+pub(crate) const STORIES: &[Story] = &[
+    Story::new("what_refuses_to_rest_is_named", EVERY, what_refuses_to_rest_is_named),
+    Story::new("suspends_that_are_only_tried_call_nothing", &["6.1-full"], only_tried_suspends_call_nothing),
+    Story::new(
+        "a_kernel_without_a_driver_says_so_and_comes_back",
+        &["6.1"],
+        a_kernel_without_a_driver_says_so,
+    ),
+    Story::new("a_kernel_nobody_can_list_is_not_loaded", &["6.1"], a_kernel_nobody_can_list_is_not_loaded),
+];
+
+/// Returns with one more than it was switched to with.
+const INIT: &str = "
+/bin/busybox insmod /kjump.ko
+value=0
+while said=$(kjump return $value); do value=$((${said##* } + 1)); done
+";
+
+const BOOT: &str = "kjump boot --kernel /boot/b --initrd /boot/b.cpio --memory 192M \
+                    --append 'console=ttyS0 quiet no_timer_check'";
+
+/// What is still as it was, each time.
+const AS_IT_WAS: &str = "
+as_it_was() {
+    echo 3 > /proc/sys/vm/drop_caches
+    [ \"$(md5sum < /dev/vda)\" = \"$first\" ] && ping -c 1 -W 9 10.0.2.2 > /dev/null && [ $(nproc) = 2 ] && return
+    echo \"wrong: $*\"; exit 1
+}
+first=$(md5sum < /dev/vda)
+";
+
+/// Two CPUs, a disk, and a kernel to boot.
+fn beside(on: &str) -> Result<(Vm, [Scratch; 2])> {
+    let initrd = Scratch::archive("b.cpio", &small_root(on, INIT)?)?;
+    let disk = Scratch::new("disk", &vec![0x5a; 1 << 20])?;
+    let vm =
+        vm(on).smp(2).mem(768).disk(&disk).file(kernel_file(on), "/boot/b").file(&initrd, "/boot/b.cpio");
+    Ok((vm, [initrd, disk]))
+}
+
+fn what_refuses_to_rest_is_named(on: &str) -> Result<()> {
+    let job = format!(
+        "{AS_IT_WAS}
+        {BOOT} || exit 1
+        echo 1000 > /sys/power/pm_freeze_timeout
+        for step in notifier freeze prepare suspend late noirq cpu core; do
+            modprobe kjump_refuse step=$step || exit 1
+            said=$(kjump switch b 7 2>&1) && {{ echo wrong: went through $step; exit 1; }}
+            echo \"at $step: $said\"
+            as_it_was $step
+            kjump call --quiesce suspend /lib/kjump/payloads/sum64 > /dev/null 2>&1 && {{ echo wrong: called; exit 1; }}
+            rmmod kjump_refuse || exit 1
+            kjump switch b 7 | grep -q 'b returned 0x8 ' || {{ echo wrong: no return after $step; exit 1; }}
+            as_it_was after $step
+        done
+        kjump peers"
+    );
+    let (vm, _files) = beside(on)?;
+    let mut outcome = vm.run(&job)?.succeeded().never_says("wrong").says("resident         9");
+    for (step, said) in [
+        ("notifier", "b: no task and no device refuses to rest"),
+        ("freeze", "b: a task cannot be frozen: the system did not suspend"),
+        ("prepare", "b: a device is not ready to rest: the system did not suspend"),
+        ("suspend", "b: device kjump_refuse refuses to rest: the system did not suspend"),
+        ("late", "b: device kjump_refuse refuses to rest, late: "),
+        ("noirq", "b: device kjump_refuse refuses to rest without interrupts: "),
+        (
+            "cpu",
+            "b: no task and no device refuses to rest, but a part of the kernel, or a CPU to go offline: ",
+        ),
+        ("core", "b: no task and no device refuses to rest"),
+    ] {
+        outcome = outcome.says(&format!("at {step}: kjump: {said}"));
+    }
+    Ok(())
+}
+
+fn only_tried_suspends_call_nothing(on: &str) -> Result<()> {
+    let job = format!(
+        "{AS_IT_WAS}
+        {BOOT} || exit 1
+        echo 0 > /sys/module/suspend/parameters/pm_test_delay
+        for level in freezer devices platform processors core; do
+            echo $level > /sys/power/pm_test
+            kjump switch b 7 && {{ echo wrong: went through $level; exit 1; }}
+            as_it_was $level
+        done
+        echo none > /sys/power/pm_test
+        kjump switch b 7
+        as_it_was at last"
+    );
+    let (vm, _files) = beside(on)?;
+    let mut outcome = vm.run(&job)?.succeeded().never_says("wrong").says("b returned 0x8 after");
+    for level in ["freezer", "devices", "platform", "processors", "core"] {
+        let said = format!("b: /sys/power/pm_test is `{level}`, so each suspend is only tried that far");
+        outcome = outcome.says(&said);
+    }
+    outcome.kernel_is_content();
+    Ok(())
+}
+
+/// Without a driver there is no disk, and what B says of it is what A shows.
+fn a_kernel_without_a_driver_says_so(on: &str) -> Result<()> {
+    let job = format!(
+        "{AS_IT_WAS}
+        kjump initramfs -o /boot/b.cpio --kernel-version $(uname -r) --disk first -- true || exit 1
+        {BOOT}
+        echo \"status $?\"
+        as_it_was
+        kjump peers"
+    );
+    let (vm, _files) = beside(on)?;
+    vm.run(&job)?.succeeded().never_says("wrong").says("there is no disk").says("status 4").says("dead");
+    Ok(())
+}
+
+/// In `/run/kjump` stands which kernel it is; here something else stands there.
+fn a_kernel_nobody_can_list_is_not_loaded(on: &str) -> Result<()> {
+    let job = format!(
+        "rm -rf /run/kjump; touch /run/kjump
+        {BOOT} && exit 1
+        kexec --load-preserve-context /boot/b --mem-min=0x10000000 --mem-max=0x1bffffff \\
+            --initrd=/boot/b.cpio && exit 1
+        kexec -e && exit 1
+        kjump status
+        rm /run/kjump
+        {BOOT}"
+    );
+    let (vm, _files) = beside(on)?;
+    vm.run(&job)?
+        .succeeded()
+        .says("kjump: /run/kjump/peer-")
+        .says("kexec: --mem-min=0x10000000 --mem-max=0x1bffffff (192 MiB): /run/kjump/peer-")
+        .says("b returned 0x0 after")
+        .kernel_is_content();
+    Ok(())
+}
