@@ -115,7 +115,12 @@ fn a_kernel_without_a_driver_says_so(on: &str) -> Result<()> {
         kjump peers"
     );
     let (vm, _files) = beside(on)?;
-    vm.run(&job)?.succeeded().never_says("wrong").says("there is no disk").says("status 4").says("dead");
+    vm.run(&job)?
+        .succeeded()
+        .never_says("wrong")
+        .says("no disk at all within 30 s")
+        .says("status 4")
+        .says("dead");
     Ok(())
 }
 

@@ -15,6 +15,17 @@ say() { echo "<5>kjump initramfs: $*" >/dev/kmsg; }
 # The end of the first process is a panic, and a panic takes the machine back to the kernel that jumped here.
 fail() { echo "<3>kjump initramfs: $*" >/dev/kmsg; exit 1; }
 
+is_to_return() {
+    case " $(cat /proc/cmdline) " in *" kexec_jump_back_entry="*) ;; *) return 1 ;; esac
+}
+
+# First, since from there on a panic goes back.
+take_way_back() {
+    insmod "$1" || fail 'kjump.ko cannot be loaded'
+    is_to_return || return 0
+    kjump return --prepare </dev/null || fail "kjump return --prepare ended with status $?"
+}
+
 # A driver may find nothing to drive and say so: whether that matters, who needs it will tell.
 load() { insmod "$1" || say "$1 was not loaded"; }
 
@@ -42,24 +53,23 @@ mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t devtmpfs devtm
 
 /// And behind them.
 const END: &str = r#"
-case " $(cat /proc/cmdline) " in *" kexec_jump_back_entry="*) ;; *)
+is_to_return || {
     [ -n "$commanded" ] || fail 'no kernel jumped here, and there is no command'
     say 'no kernel jumped here to go back to'
-    poweroff -f ;;
-esac
+    poweroff -f
+}
 while kjump return 0 </dev/null; do :; done
 fail "kjump return ended with status $?"
 "#;
 
-/// The script that loads these modules in order, kjump.ko last, and runs the command.
+/// The script that loads these modules, the last of which is kjump.ko, and runs the command.
 pub(crate) fn script(modules: &[String], disk: Option<&Disk>, command: &[OsString]) -> Vec<u8> {
     let mut script = START.as_bytes().to_vec();
     let (kjump, drivers) = modules.split_last().map_or(("", modules), |(last, rest)| (last.as_str(), rest));
+    line(&mut script, &["take_way_back", kjump]);
     for driver in drivers {
         line(&mut script, &["load", driver]);
     }
-    let kjump = quoted(OsStr::new(kjump));
-    script.extend([b"insmod ", kjump.as_slice(), b" || fail 'kjump.ko cannot be loaded'\n"].concat());
     if let Some(disk) = disk {
         wait(&mut script, disk);
     }
@@ -129,11 +139,11 @@ mod tests {
     }
 
     #[test]
-    fn drivers_come_before_the_module_and_the_disk_before_the_command() {
+    fn the_way_back_comes_before_all_that_may_fail_and_the_disk_before_the_command() {
         let script = script(&["/d.ko".into(), "/kjump.ko".into()], Some(&Disk::First), &["true".into()]);
         let text = String::from_utf8(script).unwrap();
         let places =
-            ["'load' '/d.ko'", "insmod '/kjump.ko' || fail", "'wait_for' 'block_device'", "'true' <"];
+            ["'take_way_back' '/kjump.ko'", "'load' '/d.ko'", "'wait_for' 'block_device'", "'true' <"];
         assert!(places.map(|part| text.find(part).unwrap()).is_sorted(), "{text}");
     }
 }
