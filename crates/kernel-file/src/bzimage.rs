@@ -6,7 +6,7 @@ use abi::setup_header::{self as header, load_flag, xload_flag};
 use abi::{Field, Number};
 
 use crate::bytes::{number, part, rest};
-use crate::{Error, Format};
+use crate::{Compression, Error, Format};
 
 /// A version of the boot protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -72,6 +72,8 @@ const HIGH: u64 = 0x10_0000;
 const LOW: u64 = 0x1_0000;
 /// Longest version that is believed.
 const VERSION_LIMIT: usize = 512;
+/// Most bytes that a compressed kernel is believed to have.
+const MOST_UNPACKED: u64 = 1 << 30;
 
 impl<'a> BzImage<'a> {
     /// The parts of a file.
@@ -93,6 +95,22 @@ impl<'a> BzImage<'a> {
             });
         }
         fields.parts()
+    }
+
+    /// Decompresses the kernel once, as it will do itself when it is entered. It would say that it is damaged where nobody
+    /// reads it, and halt.
+    ///
+    /// # Errors
+    /// As for [`Compression::decompress`], and [`Error::Unpacked`] if not as much comes out as the file says. What is not
+    /// compressed, or in a way that is not known, passes.
+    pub fn check_payload(&self) -> Result<(), Error> {
+        let Some(payload) = self.payload else { return Ok(()) };
+        let Some(compression) = Compression::recognise(payload) else { return Ok(()) };
+        let unpacked = compression.decompress(payload, self.memory.min(MOST_UNPACKED))?;
+        // Where the format has no such word, the kernel's build adds it (size_append of scripts/Makefile.lib).
+        let stated = payload.last_chunk().map_or(0, |&bytes| u32::from_le_bytes(bytes).into());
+        let length = unpacked.len() as u64;
+        if length == stated { Ok(()) } else { Err(Error::Unpacked { what: compression, length, stated }) }
     }
 }
 

@@ -49,6 +49,9 @@ pub enum Error {
     /// More comes out of compressed data than there may be.
     #[error("the {what} data decompresses to more than {limit:#x} bytes")]
     TooLarge { what: Compression, limit: u64 },
+    /// Something else comes out of compressed data than was put in.
+    #[error("the {what} data decompresses to {length:#x} bytes, and {stated:#x} were compressed")]
+    Unpacked { what: Compression, length: u64, stated: u64 },
     /// It is compressed in a way that is not known.
     #[error("compressed by `{name}`, which is not known")]
     UnknownCompression { name: String },

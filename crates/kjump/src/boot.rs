@@ -48,6 +48,7 @@ pub(crate) fn load_kernel(words: &BootWords) -> anyhow::Result<Option<(Device, [
     let guard = Guard::find(words.deadline)?;
     let request = files.request(words, kernel, (guard, view), &machine)?;
     let plan = linux::plan(&request, &machine)?;
+    kernel.check_payload().with_context(|| format!("kernel {} is damaged", words.kernel.display()))?;
     if words.dry_run {
         report::print(&plan.to_string())?;
         return Ok(None);

@@ -103,6 +103,9 @@ fn what_cannot_be_booted_says_why(on: &str) -> Result<()> {
         boot --window 0x1000
         kjump boot --kernel /bin/busybox
         head -c 200000 /boot/b > /tmp/half; kjump boot --kernel /tmp/half
+        zeroes() { cp /boot/b /tmp/b; dd if=/dev/zero of=/tmp/b bs=$1 seek=$2 count=1 conv=notrunc 2> /dev/null; }
+        zeroes 1 $((0x236)); kjump boot --kernel /tmp/b && echo 'went on'
+        zeroes 64k 80; kjump boot --kernel /tmp/b && echo 'went on'
         boot --initrd /boot/b --initrd /boot/b --initrd /boot/b.cpio --memory 80M
         kjump return
         boot --dry-run --memory 128M > /dev/null
@@ -113,6 +116,8 @@ fn what_cannot_be_booted_says_why(on: &str) -> Result<()> {
         .says("no room for the window: 4 GiB")
         .says("no room for kernel:")
         .says("no room for initrd:")
+        .says("kernel /tmp/b is damaged: the ")
+        .says("no 64-bit entry point")
         .never_says("went on")
         .says("window 0x1000")
         .says("this kernel was not booted to return")

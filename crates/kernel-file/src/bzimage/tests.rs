@@ -67,6 +67,32 @@ fn a_header_that_contradicts_itself_is_refused() {
     assert!(matches!(BzImage::parse(&kernel(0x1ff)), Err(Error::Unsupported { value: 0x1ff, .. })));
 }
 
+/// A kernel of these compressed bytes.
+fn packed(payload: &[u8]) -> Vec<u8> {
+    let mut file = kernel(0x20f);
+    file[0x410..][..payload.len()].copy_from_slice(payload);
+    assert!(header::PAYLOAD_LENGTH.write(&mut file, u32::try_from(payload.len()).unwrap()));
+    file
+}
+
+#[test]
+fn a_damaged_payload_is_noticed() {
+    use std::io::Write;
+    let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    writer.write_all(&(0..=255).cycle().take(5000).collect::<Vec<u8>>()).unwrap();
+    let payload = writer.finish().unwrap();
+    let check = |payload: &[u8]| BzImage::parse(&packed(payload)).unwrap().check_payload();
+    check(&payload).unwrap();
+    check(b"what nobody compressed").unwrap();
+    for place in 10..payload.len() {
+        let mut damaged = payload.clone();
+        damaged[place] ^= 4;
+        check(&damaged).unwrap_err();
+    }
+    let error = check(&[payload.as_slice(), &4999_u32.to_le_bytes()].concat()).unwrap_err();
+    assert_eq!(error.to_string(), "the gzip data decompresses to 0x1388 bytes, and 0x1387 were compressed");
+}
+
 #[test]
 fn a_header_longer_than_boot_params_has_room_for_is_cut() {
     let mut file = kernel(0x20f);
