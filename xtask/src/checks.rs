@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::kernels::{self, STOCK};
 use crate::test_task::{Step, Verdict};
-use crate::{dump_readers, fuzz_task, module, program, tree};
+use crate::{dump_readers, fuzz_task, module, peer_readers, program, tree};
 
 /// The quick checks first, then the module for every kernel.
 pub(crate) fn before_stories() -> Vec<Step> {
@@ -35,7 +35,11 @@ pub(crate) fn after_stories(soak: bool) -> Result<Vec<Step>> {
     let fuzz = targets
         .into_iter()
         .map(|name| Step::new(format!("fuzz/{name}"), move || fuzz_task::check(&name, seconds).into()));
-    let readers = if soak { dump_readers::steps() } else { Vec::new() };
+    let readers = if soak {
+        dump_readers::steps().into_iter().chain(peer_readers::steps()).collect()
+    } else {
+        Vec::new()
+    };
     // It takes longest, so it goes first.
     let all = [Step::new("miri", miri)].into_iter().chain(fuzz);
     Ok(all.map(Step::beside_others).chain(readers).collect())

@@ -21,6 +21,7 @@ mod material;
 mod module;
 mod packages;
 mod payloads;
+mod peer_readers;
 mod peers;
 mod product;
 mod program;

@@ -52,6 +52,7 @@ const FUZZING: &[Need] = &[program("c++", "g++")];
 /// Those who read dumps.
 const READERS: &[Need] = &[
     program("crash", "crash"),
+    program("drgn", "python3-drgn"),
     Need { thing: Thing::Library("libkdumpfile.so.10"), package: "python3-libkdumpfile" },
 ];
 

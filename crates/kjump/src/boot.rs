@@ -21,7 +21,7 @@ use crate::peer::account::Account;
 use crate::progress::Progress;
 use crate::report::{self, Outcome};
 use crate::visit::Visit;
-use crate::{device, quantity};
+use crate::{device, kcore, quantity};
 use guard::Guard;
 pub(crate) use guard::guard_of;
 use view::Described;
@@ -129,7 +129,9 @@ fn window(words: &BootWords, kernel: &BzImage<'_>, machine: &plan::Machine) -> a
 }
 
 fn machine() -> anyhow::Result<plan::Machine> {
-    Machine::probe(Path::new("/")).for_plan().map_err(|unknown| anyhow::anyhow!("{unknown}"))
+    let machine = Machine::probe(Path::new("/"));
+    let known = machine.for_plan().map_err(|unknown| anyhow::anyhow!("{unknown}"))?;
+    Ok(plan::Machine { virtual_map: kcore::virtual_map(&machine), ..known })
 }
 
 /// Loads it, and tells it the way back.

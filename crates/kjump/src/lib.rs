@@ -12,6 +12,7 @@ mod device;
 pub mod dump;
 mod image_file;
 pub mod initramfs;
+mod kcore;
 mod keep;
 mod kernel;
 pub mod kexec;

@@ -1,5 +1,7 @@
 //! `/proc/iomem`: the kernel's tree of physical memory (`kernel/resource.c`).
 
+use std::ops::Range;
+
 use phys::PhysRange;
 
 use crate::Garbled;
@@ -56,6 +58,14 @@ impl MemoryMap {
     pub fn crash_kernel(&self) -> Vec<PhysRange> {
         let kept = self.resources.iter().filter(|resource| resource.name == "Crash kernel");
         kept.filter_map(|kept| PhysRange::within_bytes(kept.first, kept.size()).ok()).collect()
+    }
+
+    /// The kernel's own code and data, from the first byte to behind the last.
+    #[must_use]
+    pub fn kernel_image(&self) -> Option<Range<u64>> {
+        let parts = || self.resources.iter().filter(|resource| resource.name.starts_with("Kernel "));
+        let (first, last) = (parts().map(|part| part.first).min()?, parts().map(|part| part.last).max()?);
+        Some(first..last.checked_add(1)?)
     }
 
     /// The whole pages of System RAM, in the order of the file.

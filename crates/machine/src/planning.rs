@@ -1,5 +1,6 @@
 //! From what was read to what a plan needs.
 
+use plan::elfcorehdr::VirtualMap;
 use plan::{MemoryKind, MemoryRange};
 
 use crate::iomem::MemoryMap;
@@ -63,6 +64,7 @@ impl Machine {
             rsdp: boot.and_then(|boot| boot.rsdp),
             screen: boot.and_then(|boot| boot.screen),
             vmcoreinfo: notes.and_then(|notes| notes.vmcoreinfo),
+            virtual_map: VirtualMap::default(),
             crash: memory.crash_kernel(),
             cpu_notes: notes.map(|notes| notes.cpus.clone()).unwrap_or_default(),
             boot_params: boot.map(|boot| boot.params.clone()),

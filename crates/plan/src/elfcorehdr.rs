@@ -12,8 +12,29 @@
 mod render;
 mod resting;
 
-pub use render::{MOST_HEADERS, render, size};
+use std::ops::Range;
+
+pub use render::{MOST_HEADERS, header_count, render, size};
 pub use resting::{Change, RestingMemory, Stretch};
+
+/// Where the resting kernel has its memory at virtual addresses: some readers look for it in the headers, and cannot read
+/// the page tables without.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct VirtualMap {
+    /// Virtual address at which all memory is mapped (`PAGE_OFFSET`).
+    pub direct: Option<u64>,
+    /// The kernel's code and data, which are mapped a second time.
+    pub image: Option<KernelImage>,
+}
+
+/// Where the kernel's code and data are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KernelImage {
+    /// Physical addresses.
+    pub phys: Range<u64>,
+    /// Virtual address of the first byte.
+    pub virt: u64,
+}
 
 /// A note, or several behind each other, as they are in memory: an ELF note with its header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

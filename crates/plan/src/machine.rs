@@ -3,7 +3,7 @@ use abi::efi;
 use phys::{PhysRange, RangeSet};
 
 use crate::MemoryRange;
-use crate::elfcorehdr::NoteAt;
+use crate::elfcorehdr::{NoteAt, VirtualMap};
 
 /// What a plan needs to know of the machine. A value: it can be saved, and a plan be made of it elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -21,6 +21,8 @@ pub struct Machine {
     pub vmcoreinfo: Option<NoteAt>,
     /// Where the running kernel writes the registers of its CPUs when it crashes, one after the other.
     pub cpu_notes: Vec<NoteAt>,
+    /// Where the running kernel has its memory at virtual addresses, as far as it is known.
+    pub virtual_map: VirtualMap,
     /// The pages that the running kernel keeps for a crash kernel; part of its RAM.
     pub crash: Vec<PhysRange>,
     /// `boot_params` as the running kernel was given it, if it is known.

@@ -192,7 +192,7 @@ fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
         run(0x2000_0000, 0x2000_0000, 2),
         run(0x2000_2000, 0x5000_0000, 0xfffe),
     ];
-    let header = view.elfcorehdr(&machine, &slots, None).unwrap();
+    let header = view.elfcorehdr(&machine, &slots).unwrap();
     let count = usize::from(elf_core::PROGRAM_HEADER_COUNT.read(&header).unwrap());
     let field = |number: usize, field: abi::Field<u64>| {
         field.read(&header[elf_core::HEADER_SIZE + number * program_header::SIZE..]).unwrap()
@@ -218,7 +218,7 @@ fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
 
     let scattered: Vec<_> =
         (0..0x8000).map(|page| run((0x2_0000 + page) << 12, (0x6_0000 - 2 * page) << 12, 1)).collect();
-    let text = view.elfcorehdr(&machine, &scattered, None).unwrap_err().to_string();
+    let text = view.elfcorehdr(&machine, &scattered).unwrap_err().to_string();
     assert!(text.starts_with("32773 notes and pieces of memory for an elfcorehdr, 46"), "{text}");
 }
 

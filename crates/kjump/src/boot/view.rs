@@ -1,6 +1,5 @@
 //! What the new kernel is told of the running one's memory.
 
-use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::Context;
@@ -8,33 +7,21 @@ use plan::linux::{View, ViewPlace};
 use sys::Device;
 use vmcore::notes;
 
-use crate::dump::source;
-use crate::report;
-
-/// Where the kernel shows its own memory, with what it says of itself.
-const KCORE: &str = "/proc/kcore";
+use crate::{kcore, report};
 
 /// What the running kernel says of itself, for whoever reads its memory.
 #[derive(Default)]
 pub(super) struct Described {
     /// The VMCOREINFO note, with its header.
     note: Vec<u8>,
-    /// Where all memory is mapped.
-    direct_map: Option<u64>,
 }
 
 impl Described {
     /// Reads it; where that cannot be done the memory is shown without.
     pub(super) fn read() -> Self {
-        match source::image(Path::new(KCORE)) {
+        match kcore::open() {
             Ok(core) => Self {
                 note: notes::vmcoreinfo(core.notes()).map(|found| timed(found.contents)).unwrap_or_default(),
-                direct_map: core
-                    .present()
-                    .runs()
-                    .next()
-                    .map(|frames| frames.start << phys::PAGE_SHIFT)
-                    .and_then(|first| Some(core.virtual_address(first)?.wrapping_sub(first))),
             },
             Err(error) => {
                 let effect = "/proc/vmcore of the new kernel will not say whose memory it is";
@@ -57,7 +44,7 @@ impl Described {
         machine: &plan::Machine,
     ) -> anyhow::Result<()> {
         let slots = device.slots(image)?;
-        let header = match place.elfcorehdr(machine, &slots, self.direct_map) {
+        let header = match place.elfcorehdr(machine, &slots) {
             Ok(header) => header,
             // The kernel can do without, and finds zeroes in its place.
             Err(error) => {

@@ -75,7 +75,7 @@ pub(super) fn dry_run(load: &Load, wanted: Wanted) -> Result<u8, Trouble> {
         );
     }
     if choice.first == Way::Load || choice.then == Some(Way::Load) {
-        let plan = planning::plan(&files, load, loader, &machine, NO_SEED)?;
+        let plan = planning::plan(&files, load, loader, load::mapped(load, &machine), NO_SEED)?;
         text.push_str(&drawn(&plan, &machine));
     }
     report::print(&text)?;
@@ -144,7 +144,7 @@ fn signature(files: &Files, machine: &Machine) -> Finding {
 
 /// A finding for each way, and the plan of `kexec_load`. One way that is free will do.
 fn of_ways(load: &Load, loader: Loader, choice: &Choice, files: &Files, machine: &Machine) -> Vec<Finding> {
-    let plan = planning::plan(files, load, loader, machine, NO_SEED);
+    let plan = planning::plan(files, load, loader, load::mapped(load, machine), NO_SEED);
     let mut findings = Vec::new();
     let mut is_free = false;
     for way in [Some(choice.first), choice.then].into_iter().flatten() {

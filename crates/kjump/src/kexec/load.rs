@@ -10,6 +10,7 @@ use anyhow::{Context, anyhow};
 use kernel_file::BzImage;
 use machine::Machine;
 use plan::LoadPlan;
+use plan::elfcorehdr::VirtualMap;
 use sys::device::Destination;
 
 use super::errno::{self, Attempt, Call};
@@ -20,7 +21,7 @@ use super::words::{Load, Wanted};
 use super::{NAME, jump, planning, purgatory};
 use crate::kernel::Loader;
 use crate::progress::Progress;
-use crate::{quantity, report};
+use crate::{kcore, quantity, report};
 
 /// Loads what is asked for.
 pub(super) fn load(load: &Load, wanted: Wanted) -> Result<(), Trouble> {
@@ -135,9 +136,15 @@ fn padded<'a>(initrds: impl Iterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
     parts
 }
 
+/// The machine, and where it has its memory at virtual addresses, if a crash kernel is to be told.
+pub(super) fn mapped<'a>(load: &Load, machine: &'a Machine) -> (&'a Machine, VirtualMap) {
+    let is_told = load.crash && load.machine.is_none();
+    (machine, if is_told { kcore::virtual_map(machine) } else { VirtualMap::default() })
+}
+
 fn by_kexec_load(files: &Files, load: &Load, loader: Loader) -> anyhow::Result<()> {
     let machine = Machine::probe(Path::new("/"));
-    let mut plan = planning::plan(files, load, loader, &machine, sys::system::random())?;
+    let mut plan = planning::plan(files, load, loader, mapped(load, &machine), sys::system::random())?;
     if load.debug {
         report::print(&plan.to_string())?;
     }

@@ -4,6 +4,7 @@ use anyhow::{Context, anyhow, bail};
 use kernel_file::multiboot::Multiboot;
 use kernel_file::{BzImage, Program, elf, multiboot};
 use machine::Machine;
+use plan::elfcorehdr::VirtualMap;
 use plan::linux::{self, Home, Initrd, Kernel};
 use plan::{CpuMode, Door, LoadPlan};
 
@@ -17,11 +18,12 @@ pub(super) fn plan<'a>(
     files: &'a Files,
     load: &Load,
     loader: Loader,
-    machine: &Machine,
+    (machine, virtual_map): (&Machine, VirtualMap),
     seed: Option<[u8; 32]>,
 ) -> anyhow::Result<LoadPlan<'a>> {
     refuse_strange(files, load, loader)?;
-    let machine = machine.for_plan().map_err(|unknown| anyhow!("{unknown}"))?;
+    let known = machine.for_plan().map_err(|unknown| anyhow!("{unknown}"))?;
+    let machine = plan::Machine { virtual_map, ..known };
     match loader {
         Loader::BzImage => {
             let kernel = Kernel::BzImage(BzImage::parse(files.kernel.kernel())?);

@@ -1,6 +1,6 @@
 use abi::elf_core::{self as header, program_header as program};
 
-use super::{NoteAt, RestingMemory, Stretch};
+use super::{NoteAt, RestingMemory, Stretch, VirtualMap};
 use crate::Error;
 
 /// Most notes and stretches together: the kernel reads no number of program headers that takes more than 16 bits.
@@ -15,20 +15,34 @@ pub const fn size(notes: usize, stretches: usize) -> u64 {
     (header::HEADER_SIZE + (notes + stretches) * program::SIZE) as u64
 }
 
-/// The bytes of an elfcorehdr, [`size`] of them. `direct_map` is where the resting kernel has all memory mapped
-/// (`PAGE_OFFSET`), for those who look for it in the headers.
+/// How many stretches this memory is told in, those of the kernel's image a second time.
+#[must_use]
+pub fn header_count(memory: &RestingMemory, map: &VirtualMap) -> usize {
+    memory.stretches().len() + image(memory, map).count()
+}
+
+/// The bytes of an elfcorehdr, [`size`] of them.
 ///
 /// # Errors
 /// [`Error::TooManyHeaders`].
-pub fn render(notes: &[NoteAt], memory: &RestingMemory, direct_map: Option<u64>) -> Result<Vec<u8>, Error> {
-    let count = notes.len() + memory.stretches().len();
+pub fn render(notes: &[NoteAt], memory: &RestingMemory, map: &VirtualMap) -> Result<Vec<u8>, Error> {
+    let count = notes.len() + header_count(memory, map);
     if count > MOST_HEADERS {
         return Err(Error::TooManyHeaders { count, limit: MOST_HEADERS });
     }
     let mut bytes = elf_header(count).to_vec();
     bytes.extend(notes.iter().flat_map(note));
-    bytes.extend(memory.stretches().iter().flat_map(|&stretch| load(stretch, direct_map)));
+    bytes.extend(image(memory, map).flatten());
+    bytes.extend(memory.stretches().iter().flat_map(|&stretch| load(stretch, map.direct)));
     Ok(bytes)
+}
+
+/// The load headers of the kernel's image.
+fn image(memory: &RestingMemory, map: &VirtualMap) -> impl Iterator<Item = [u8; program::SIZE]> {
+    map.image.iter().flat_map(|image| {
+        let offset = image.virt.wrapping_sub(image.phys.start);
+        memory.within(image.phys.clone()).map(move |stretch| load(stretch, Some(offset)))
+    })
 }
 
 fn elf_header(count: usize) -> [u8; header::HEADER_SIZE] {
@@ -53,8 +67,9 @@ fn note(note: &NoteAt) -> [u8; program::SIZE] {
     program_header(program::NOTE, note.address, 0, note.address, note.size)
 }
 
-fn load(stretch: Stretch, direct_map: Option<u64>) -> [u8; program::SIZE] {
-    let virt = direct_map.map_or(NO_ADDRESS, |map| map.wrapping_add(stretch.start));
+/// `offset` is the virtual address of physical address 0, as it were.
+fn load(stretch: Stretch, offset: Option<u64>) -> [u8; program::SIZE] {
+    let virt = offset.map_or(NO_ADDRESS, |offset| offset.wrapping_add(stretch.start));
     program_header(program::LOAD, stretch.at, virt, stretch.start, stretch.size)
 }
 
@@ -80,10 +95,13 @@ mod tests {
         let memory = RestingMemory::in_place(std::iter::once(0x1000..0x5000))
             .with(&[Change::moved(0x2000..0x3000, 0x9000)]);
         let notes = [NoteAt { address: 0x7010, size: 0x200 }];
-        let bytes = render(&notes, &memory, Some(0xffff_8880_0000_0000)).unwrap();
-        assert_eq!(bytes.len() as u64, size(1, 3));
+        let image = super::super::KernelImage { phys: 0x1800..0x2800, virt: 0xffff_ffff_8100_0800 };
+        let map = VirtualMap { direct: Some(0xffff_8880_0000_0000), image: Some(image) };
+        let bytes = render(&notes, &memory, &map).unwrap();
+        assert_eq!(header_count(&memory, &map), 5);
+        assert_eq!(bytes.len() as u64, size(1, 5));
         assert_eq!(&bytes[..20], b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0");
-        assert_eq!(header::PROGRAM_HEADER_COUNT.read(&bytes), Some(4));
+        assert_eq!(header::PROGRAM_HEADER_COUNT.read(&bytes), Some(6));
         let fields = |number: usize| {
             let bytes = &bytes[header::HEADER_SIZE + number * program::SIZE..];
             let field = |field: abi::Field<u64>| field.read(bytes).unwrap();
@@ -98,17 +116,19 @@ mod tests {
             )
         };
         assert_eq!(fields(0), (4, 0x7010, 0, 0x7010, 0x200));
-        assert_eq!(fields(1), (1, 0x1000, 0xffff_8880_0000_1000, 0x1000, 0x1000));
-        assert_eq!(fields(2), (1, 0x9000, 0xffff_8880_0000_2000, 0x2000, 0x1000));
-        assert_eq!(fields(3), (1, 0x3000, 0xffff_8880_0000_3000, 0x3000, 0x2000));
+        assert_eq!(fields(1), (1, 0x1800, 0xffff_ffff_8100_0800, 0x1800, 0x800));
+        assert_eq!(fields(2), (1, 0x9000, 0xffff_ffff_8100_1000, 0x2000, 0x800));
+        assert_eq!(fields(3), (1, 0x1000, 0xffff_8880_0000_1000, 0x1000, 0x1000));
+        assert_eq!(fields(4), (1, 0x9000, 0xffff_8880_0000_2000, 0x2000, 0x1000));
+        assert_eq!(fields(5), (1, 0x3000, 0xffff_8880_0000_3000, 0x3000, 0x2000));
     }
 
     #[test]
     fn more_headers_than_the_kernel_reads_are_refused() {
         let memory =
             |count: u64| RestingMemory::in_place((0..count).map(|page| page * 8192..page * 8192 + 4096));
-        assert_eq!(render(&[], &memory(65534), None).unwrap().len() as u64, size(0, 65534));
+        assert_eq!(render(&[], &memory(65534), &VirtualMap::default()).unwrap().len() as u64, size(0, 65534));
         let text = "65535 notes and pieces of memory for an elfcorehdr, 65534 at most";
-        assert_eq!(render(&[], &memory(65535), None).unwrap_err().to_string(), text);
+        assert_eq!(render(&[], &memory(65535), &VirtualMap::default()).unwrap_err().to_string(), text);
     }
 }

@@ -102,6 +102,14 @@ impl RestingMemory {
         memory
     }
 
+    /// The stretches in a range of the resting kernel's memory.
+    pub fn within(&self, range: Range<u64>) -> impl Iterator<Item = Stretch> {
+        let part = move |stretch: &Stretch| {
+            stretch.part(stretch.start.max(range.start), stretch.end().min(range.end))
+        };
+        self.stretches.iter().filter_map(part)
+    }
+
     /// The stretches: as few as can say it.
     #[must_use]
     pub fn stretches(&self) -> &[Stretch] {

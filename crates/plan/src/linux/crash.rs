@@ -32,7 +32,7 @@ impl Kept {
         let main = main_range(machine)?;
         let notes: Vec<NoteAt> = machine.cpu_notes.iter().copied().chain(machine.vmcoreinfo).collect();
         let memory = |copy: u64| resting(machine, copy);
-        let least = elfcorehdr::size(notes.len(), memory(0).stretches().len());
+        let least = elfcorehdr::size(notes.len(), elfcorehdr::header_count(&memory(0), &machine.virtual_map));
         let header_room = update_size.unwrap_or(0).max(least).next_multiple_of(phys::PAGE_SIZE);
         let demand = Demand {
             name: "the elfcorehdr and a copy of low memory",
@@ -42,7 +42,8 @@ impl Kept {
             search: Search::TopDown,
         };
         let range = place(&[demand], &[main])?.first().copied().ok_or(Error::NoCrashMemory)?;
-        let elfcorehdr = elfcorehdr::render(&notes, &memory(range.start().get() + header_room), None)?;
+        let elfcorehdr =
+            elfcorehdr::render(&notes, &memory(range.start().get() + header_room), &machine.virtual_map)?;
         Ok(Self { elfcorehdr, range, header_room, is_updated: update_size.is_some() })
     }
 

@@ -11,7 +11,7 @@
 use abi::device::SlotRun;
 use phys::{PAGE_SIZE, PhysRange};
 
-use crate::elfcorehdr::{self, Change, MOST_HEADERS, NoteAt, RestingMemory};
+use crate::elfcorehdr::{self, Change, MOST_HEADERS, NoteAt, RestingMemory, header_count};
 use crate::{Error, Machine, Part};
 
 /// That a peer is to see the running kernel's memory.
@@ -84,33 +84,27 @@ impl ViewPlace {
         format!(" elfcorehdr={:#x}", self.header())
     }
 
-    /// The elfcorehdr for an image whose pages wait there, of a machine whose kernel has all memory mapped from
-    /// `direct_map` on.
+    /// The elfcorehdr for an image whose pages wait there.
     ///
     /// What the image displaced is where its pages waited, and what the image has for itself was nobody's. The pages
     /// where those wait are told as they are: whoever puts all of this memory back has both sides of each exchange.
     ///
     /// # Errors
     /// [`Error::TooManyHeaders`] if there is not room for all pieces of memory.
-    pub fn elfcorehdr(
-        &self,
-        machine: &Machine,
-        slots: &[SlotRun],
-        direct_map: Option<u64>,
-    ) -> Result<Vec<u8>, Error> {
+    pub fn elfcorehdr(&self, machine: &Machine, slots: &[SlotRun]) -> Result<Vec<u8>, Error> {
         let memory =
             RestingMemory::in_place(machine.ram.iter().map(|range| range.start().get()..range.end()));
         let memory = memory.with(&slots.iter().map(change).collect::<Vec<_>>());
         let cpu = machine.cpu_notes.first().and_then(|note| moved(note, &memory));
         let notes: Vec<_> = [cpu, self.vmcoreinfo()].into_iter().flatten().collect();
-        let bytes = elfcorehdr::render(&notes, &memory, direct_map)?;
+        let bytes = elfcorehdr::render(&notes, &memory, &machine.virtual_map)?;
         let room = self.pages.end() - self.header();
         if bytes.len() as u64 <= room {
             return Ok(bytes);
         }
         let limit = usize::try_from(room - elfcorehdr::size(0, 0)).unwrap_or(usize::MAX)
             / abi::elf_core::program_header::SIZE;
-        Err(Error::TooManyHeaders { count: notes.len() + memory.stretches().len(), limit })
+        Err(Error::TooManyHeaders { count: notes.len() + header_count(&memory, &machine.virtual_map), limit })
     }
 
     pub(super) fn parts(&self) -> Vec<Part> {

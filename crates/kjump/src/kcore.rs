@@ -1,0 +1,38 @@
+//! `/proc/kcore`: the running kernel's own memory, and where it has it at virtual addresses.
+
+use std::ops::Range;
+use std::path::Path;
+
+use machine::Machine;
+use plan::elfcorehdr::{KernelImage, VirtualMap};
+use vmcore::Image;
+
+use crate::dump::source;
+
+const PATH: &str = "/proc/kcore";
+/// Where the kernel's image is linked to (`__START_KERNEL_map` of `arch/x86/include/asm/page_64_types.h`).
+const IMAGE_MAP: u64 = 0xffff_ffff_8000_0000;
+
+/// Opens it, which takes root.
+pub(crate) fn open() -> anyhow::Result<Image<'static>> {
+    source::image(Path::new(PATH))
+}
+
+/// Where the running kernel has its memory; what cannot be known of that machine is not told.
+pub(crate) fn virtual_map(machine: &Machine) -> VirtualMap {
+    let Ok(core) = open() else { return VirtualMap::default() };
+    let phys = machine.memory.as_ref().ok().and_then(machine::iomem::MemoryMap::kernel_image);
+    VirtualMap { direct: direct(&core), image: phys.and_then(|phys| image(&core, phys)) }
+}
+
+/// Where all memory is mapped.
+fn direct(core: &Image<'_>) -> Option<u64> {
+    let first = core.present().runs().next().map(|frames| frames.start << phys::PAGE_SHIFT)?;
+    Some(core.virtual_address(first)?.wrapping_sub(first))
+}
+
+fn image(core: &Image<'_>, phys: Range<u64>) -> Option<KernelImage> {
+    let base = core.vmcoreinfo().ok()?.number("phys_base").ok()?;
+    let virt = IMAGE_MAP.wrapping_add(phys.start).wrapping_sub(base.cast_unsigned());
+    Some(KernelImage { phys, virt }).filter(|image| image.virt >= IMAGE_MAP)
+}
