@@ -23,7 +23,7 @@ fn beside(on: &str, job: &str) -> Result<Ended> {
     let mut root = small_root(on, INIT)?;
     root.host_file("/bin/guest", &instrument(on, "guest"))?;
     let initrd = Scratch::archive("b.cpio", &root)?;
-    vm(on).mem(640).file(kernel_file(on), "/boot/b").file(&initrd, "/boot/b.cpio").run(job)
+    vm(on).smp(2).mem(640).file(kernel_file(on), "/boot/b").file(&initrd, "/boot/b.cpio").run(job)
 }
 
 fn a_peer_sees_every_page_that_was_left(on: &str) -> Result<()> {
@@ -36,14 +36,27 @@ fn a_peer_sees_every_page_that_was_left(on: &str) -> Result<()> {
             echo \"$((value & 0xffffffff)) of $pages, $((value >> 32)) of them waited elsewhere\"
             [ $((value & 0xffffffff)) = $pages ] && [ $((value >> 32)) -gt 1000 ] && echo \"fill $1 is seen\"
         }
+        boot() {
+            kjump boot --kernel /boot/b --initrd /boot/b.cpio --memory 192M --window 0xa000000 \
+                --append 'console=ttyS0 quiet no_timer_check' \"$@\"
+        }
         ready
-        kjump boot --kernel /boot/b --initrd /boot/b.cpio --memory 192M --window 0xa000000 --append 'console=ttyS0 quiet no_timer_check' | seen 1
+        boot | seen 1
         rm /tmp/filled
         ready
         kjump switch b | seen 2
+        kjump drop b
+        rm /tmp/filled
+        ready
+        boot --deadline 300 | seen 3
         touch /tmp/filled.end
         wait";
-    beside(on, job)?.succeeded().says("fill 1 is seen").says("fill 2 is seen").kernel_is_content();
+    beside(on, job)?
+        .succeeded()
+        .says("fill 1 is seen")
+        .says("fill 2 is seen")
+        .says("fill 3 is seen")
+        .kernel_is_content();
     Ok(())
 }
 
