@@ -79,6 +79,8 @@ pub enum Error {
         seconds: u64,
         /// The end of the serial log.
         tail: String,
+        /// The whole of it.
+        log: String,
     },
     /// Bytes from the guest were lost or changed.
     #[error("the line from the guest is damaged: {reason}\n{tail}")]

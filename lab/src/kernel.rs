@@ -79,7 +79,9 @@ impl Kernel {
         self.dir.join("usr/src").join(format!("linux-headers-{}", self.release))
     }
 
+    /// In `/boot`, or where newer packages have it.
     fn boot(&self, part: &str) -> PathBuf {
-        self.dir.join("boot").join(format!("{part}-{}", self.release))
+        let here = self.dir.join("boot").join(format!("{part}-{}", self.release));
+        if here.exists() { here } else { self.modules().join(part) }
     }
 }

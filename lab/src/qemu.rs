@@ -31,7 +31,9 @@ pub(crate) fn run(vm: &Vm, job: &Job, listener: &mut dyn Listener) -> Result<End
         Ending::Closed => {
             return Err(Error::GuestEnded { why: dir.cause_of_death(), tail: dir.tail(), log: dir.log() });
         }
-        Ending::Late => return Err(Error::Timeout { seconds: vm.timeout.as_secs(), tail: dir.tail() }),
+        Ending::Late => {
+            return Err(Error::Timeout { seconds: vm.timeout.as_secs(), tail: dir.tail(), log: dir.log() });
+        }
         Ending::Damaged(reason) => return Err(Error::Line { reason, tail: dir.tail() }),
     };
     if !running.ends_within(FAREWELL) {

@@ -15,13 +15,18 @@ use crate::{program, tree};
 /// The Debian release whose packages the lab uses, whatever release the machine itself runs.
 pub(crate) const RELEASE: &str = "bookworm";
 
-/// Which suites of [`RELEASE`] to read. The newest version in them wins.
+/// The release that never is one.
+const UNSTABLE: &str = "sid";
+
+/// Which suites to read, of [`RELEASE`] but for the last. The newest version in them wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suites {
     /// The release with its updates and security fixes.
     Stable,
     /// Newer kernels rebuilt for the release.
     Backports,
+    /// What will be a release one day.
+    Unstable,
 }
 
 /// A private view of a Debian archive.
@@ -39,6 +44,7 @@ impl Archive {
         let name = match suites {
             Suites::Stable => "stable",
             Suites::Backports => "backports",
+            Suites::Unstable => "unstable",
         };
         let archive = Self { suites, dir: tree::target().join("apt").join(name) };
         archive.configure()?;
@@ -84,7 +90,8 @@ impl Archive {
     pub(crate) fn refresh(&self) -> Result<()> {
         let stamp = self.dir.join("refreshed");
         if !younger_than(&stamp, Duration::from_secs(3600)) {
-            eprintln!("reading the package lists of {RELEASE}");
+            let name = if self.suites == Suites::Unstable { UNSTABLE } else { RELEASE };
+            eprintln!("reading the package lists of {name}");
             program::quiet(self.apt("apt-get").arg("update"))?;
             fs::write(&stamp, [])?;
         }
@@ -186,6 +193,7 @@ impl Mirrors {
     fn suites(&self, suites: Suites) -> Vec<(&str, String)> {
         match suites {
             Suites::Backports => vec![(&self.main, format!("{RELEASE}-backports"))],
+            Suites::Unstable => vec![(&self.main, UNSTABLE.to_owned())],
             Suites::Stable => {
                 let main = ["", "-updates"].map(|suffix| (self.main.as_str(), format!("{RELEASE}{suffix}")));
                 let security = self.security.iter().map(|uri| (uri.as_str(), format!("{RELEASE}-security")));

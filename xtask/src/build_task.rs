@@ -18,7 +18,7 @@ pub(crate) struct BuildArgs {
 /// A part does not build.
 pub(crate) fn run(args: &BuildArgs) -> Result<()> {
     let named = args.kernels.iter().map(String::as_str);
-    let all = kernels::STOCK.iter().map(|stock| stock.name).filter(|_| args.kernels.is_empty());
+    let all = kernels::with_headers().map(|stock| stock.name).filter(|_| args.kernels.is_empty());
     for name in named.chain(all) {
         let kernel = kernels::get(name)?;
         let product = product::product_for(&kernel)?;

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use crate::kernels::{self, STOCK};
+use crate::kernels;
 use crate::test_task::{Step, Verdict};
 use crate::{dump_readers, fuzz_task, module, peer_readers, program, tree};
 
@@ -19,8 +19,10 @@ pub(crate) fn before_stories() -> Vec<Step> {
         Step::new("deny", || deny(&["bans", "licenses", "sources"])),
         Step::new("advisories", advisories),
     ];
-    steps
-        .extend(STOCK.iter().map(|stock| Step::new(format!("module/{}", stock.name), || module(stock.name))));
+    steps.extend(
+        kernels::with_headers()
+            .map(|stock| Step::new(format!("module/{}", stock.name), || module(stock.name))),
+    );
     steps
 }
 

@@ -20,7 +20,7 @@ pub(crate) fn run(args: &FetchArgs) -> Result<()> {
     packages::for_lab()?;
     packages::for_module()?;
     let named = args.kernels.iter().map(String::as_str);
-    let all = kernels::STOCK.iter().map(|stock| stock.name).filter(|_| args.kernels.is_empty());
+    let all = kernels::with_headers().map(|stock| stock.name).filter(|_| args.kernels.is_empty());
     for name in named.chain(all) {
         let kernel = kernels::get(name)?;
         println!("{:<10} {} in {}", kernel.name, kernel.version, kernel.dir().display());

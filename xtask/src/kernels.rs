@@ -19,23 +19,46 @@ pub(crate) struct Stock {
     flavour: &'static str,
     /// What it is good for, in a few words.
     pub(crate) about: &'static str,
+    /// Whether modules are built for it: it has headers that build on this release.
+    pub(crate) has_headers: bool,
 }
 
 /// Every kernel the lab knows. One line more is one kernel more.
 pub(crate) const STOCK: &[Stock] = &[
-    Stock { name: "6.1", suites: Suites::Stable, flavour: "cloud-amd64", about: "Debian 12, cloud" },
-    Stock { name: "6.1-full", suites: Suites::Stable, flavour: "amd64", about: "Debian 12, all drivers" },
+    Stock {
+        name: "6.1",
+        suites: Suites::Stable,
+        flavour: "cloud-amd64",
+        about: "Debian 12, cloud",
+        has_headers: true,
+    },
+    Stock {
+        name: "6.1-full",
+        suites: Suites::Stable,
+        flavour: "amd64",
+        about: "Debian 12, all drivers",
+        has_headers: true,
+    },
     Stock {
         name: "6.12",
         suites: Suites::Backports,
         flavour: "cloud-amd64",
         about: "Debian 12 backports, cloud",
+        has_headers: true,
     },
     Stock {
         name: "6.12-full",
         suites: Suites::Backports,
         flavour: "amd64",
         about: "Debian 12 backports, all drivers",
+        has_headers: true,
+    },
+    Stock {
+        name: "newest",
+        suites: Suites::Unstable,
+        flavour: "cloud-amd64",
+        about: "the newest that Debian has, cloud; no module is built for it",
+        has_headers: false,
     },
 ];
 
@@ -51,6 +74,16 @@ pub(crate) fn get(name: &str) -> Result<Kernel> {
         fetch(stock, &dir)?;
     }
     Ok(Kernel::open(&dir)?)
+}
+
+/// The kernels that modules are built for.
+pub(crate) fn with_headers() -> impl Iterator<Item = &'static Stock> {
+    STOCK.iter().filter(|stock| stock.has_headers)
+}
+
+/// Whether modules are built for it.
+pub(crate) fn has_headers(kernel: &Kernel) -> bool {
+    kernel.headers().exists()
 }
 
 /// The kernel of this name if it has been fetched already.
@@ -76,8 +109,14 @@ fn fetch(stock: &Stock, dir: &Path) -> Result<()> {
     let release = release(&archive, stock.flavour)?;
     let fresh = dir.with_file_name(format!("{}.part", stock.name));
     apt::recreate(&fresh)?;
-    let version = unpack(&archive, &release, &fresh)?;
-    make_relocatable(&fresh, &release)?;
+    let version = unpack(&archive, stock, &release, &fresh)?;
+    // Newer packages have everything below /usr, and expect /lib to lead there.
+    if !fresh.join("lib").exists() {
+        symlink("usr/lib", fresh.join("lib"))?;
+    }
+    if stock.has_headers {
+        make_relocatable(&fresh, &release)?;
+    }
     // The description comes last: a directory that has one is complete.
     Kernel::describe(&fresh, stock.name, &release, &version)?;
     if dir.exists() {
@@ -93,17 +132,25 @@ fn release(archive: &Archive, flavour: &str) -> Result<String> {
     Ok(release.with_context(|| format!("{metapackage} depends on no kernel image"))?.to_owned())
 }
 
-/// Unpacks the image, its modules, and all its headers; answers with the version of the image's package.
-fn unpack(archive: &Archive, release: &str, into: &Path) -> Result<String> {
-    let (image, headers) = (format!("linux-image-{release}"), format!("linux-headers-{release}"));
+/// Unpacks the image, its modules, and all its headers if it has any; answers with the version of the image's package.
+fn unpack(archive: &Archive, stock: &Stock, release: &str, into: &Path) -> Result<String> {
+    let image = format!("linux-image-{release}");
     let version = archive.version(&image)?;
-    let parts = archive.depends(&headers)?;
-    let parts = parts
-        .into_iter()
-        .filter(|name| name.starts_with("linux-headers-") || name.starts_with("linux-kbuild-"));
-    let packages: Vec<_> = [image, headers].into_iter().chain(parts).collect();
+    let base = format!("linux-base-{release}");
+    let mut packages = parts(archive, image, &[&base, "linux-binary-", "linux-modules-"])?;
+    if stock.has_headers {
+        let headers = format!("linux-headers-{release}");
+        packages.extend(parts(archive, headers, &["linux-headers-", "linux-kbuild-"])?);
+    }
     archive.unpack(&packages, into)?;
     Ok(version)
+}
+
+/// A package, and those that it depends on whose names begin like this.
+fn parts(archive: &Archive, package: String, prefixes: &[&str]) -> Result<Vec<String>> {
+    let needs = archive.depends(&package)?.into_iter();
+    let needs = needs.filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)));
+    Ok([package].into_iter().chain(needs).collect())
 }
 
 /// The packages expect to lie in `/`: makes every reference between them relative.

@@ -21,7 +21,7 @@ const fn payload(name: &'static str, address: u64, defines: &'static [&'static s
     Payload { name, address, defines }
 }
 
-const PAYLOADS: [Payload; 20] = [
+const PAYLOADS: [Payload; 21] = [
     payload("sum64", 0x20_0000, &[]),
     payload("sum32", 0x21_0000, &[]),
     payload("sum64-high", 0x1000_0000, &[]),
@@ -36,6 +36,7 @@ const PAYLOADS: [Payload; 20] = [
     payload("phy_mode", 0x10_0000, &[]),
     payload("next64", 0x2b_0000, &[]),
     payload("pages64", 0x2c_0000, &[]),
+    payload("multiboot1", 0x10_0000, &[]),
     payload("multiboot2", 0x10_0000, &[]),
     payload("flip64", 0x2d_0000, &[]),
     payload("wayback64", 0x2e_0000, &[]),

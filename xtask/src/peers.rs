@@ -18,12 +18,23 @@ pub(crate) struct Peer {
     package: &'static str,
     /// Below the package's root.
     program: &'static str,
+    /// Likewise, and what needs no libraries.
+    others: &'static [&'static str],
 }
 
 /// kexec-tools.
-pub(crate) const KEXEC: Peer = Peer { package: "kexec-tools", program: "sbin/kexec" };
+pub(crate) const KEXEC: Peer = Peer {
+    package: "kexec-tools",
+    program: "sbin/kexec",
+    // It is started by kexec, and tells of the machine as it finds it.
+    others: &["usr/lib/x86_64-linux-gnu/kexec-tools/kexec_test.static"],
+};
 
 const LOADER: &str = "lib64/ld-linux-x86-64.so.2";
+
+fn name_of(path: &str) -> Result<&str> {
+    path.rsplit('/').next().context("a program has a name")
+}
 
 impl Peer {
     /// The directory for [`IN_GUEST`], fetched first if it is not there yet.
@@ -33,9 +44,14 @@ impl Peer {
     pub(crate) fn directory(&self) -> Result<PathBuf> {
         let dir = tree::target().join("peers").join(self.package);
         let _lock = tree::lock("peers")?;
-        if !dir.exists() {
+        let is_whole =
+            self.others.iter().all(|other| name_of(other).is_ok_and(|name| dir.join(name).exists()));
+        if !dir.exists() || !is_whole {
             let fresh = dir.with_extension("part");
             self.fetch(&fresh)?;
+            if dir.exists() {
+                fs::remove_dir_all(&dir)?;
+            }
             fs::rename(&fresh, &dir)?;
         }
         Ok(dir)
@@ -58,10 +74,13 @@ impl Peer {
     }
 
     fn install(&self, unpacked: &Path, into: &Path) -> Result<()> {
-        let name = Path::new(self.program).file_name().context("a program has a name")?.to_string_lossy();
-        fs::copy(unpacked.join(self.program), into.join("lib").join(&*name))?;
+        let name = name_of(self.program)?;
+        fs::copy(unpacked.join(self.program), into.join("lib").join(name))?;
         fs::copy(unpacked.join(LOADER), into.join("lib/loader"))?;
-        let script = into.join(&*name);
+        for other in self.others {
+            fs::copy(unpacked.join(other), into.join(name_of(other)?))?;
+        }
+        let script = into.join(name);
         let lib = format!("{IN_GUEST}/lib");
         fs::write(
             &script,

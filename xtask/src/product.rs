@@ -14,10 +14,11 @@ use crate::{kernels, module, packages, payloads, program, tree};
 /// # Errors
 /// A part does not build.
 pub(crate) fn product_for(kernel: &Kernel) -> Result<Product> {
+    let has_module = kernels::has_headers(kernel);
     Ok(Product {
         kjump: kjump()?,
-        module: Some(module::build(kernel)?),
-        sample: Some(module::build_sample(kernel)?),
+        module: has_module.then(|| module::build(kernel)).transpose()?,
+        sample: has_module.then(|| module::build_sample(kernel)).transpose()?,
         payloads: Some(payloads::build()?),
         instruments: instruments()?,
     })

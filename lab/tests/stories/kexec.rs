@@ -12,7 +12,6 @@ pub(crate) const STORIES: &[Story] = &[
     Story::new("a_kernel_is_entered_in_32_bit_mode", &["6.12"], it_is_entered_in_32_bit_mode).long(),
     Story::new("a_kernel_follows_as_an_elf_file", &["6.1"], it_follows_as_an_elf_file).long(),
     Story::new("a_unified_kernel_image_brings_all_it_needs", &["6.1"], a_unified_image_follows).long(),
-    Story::new("a_multiboot_kernel_is_told_of_its_modules", &["6.1"], a_multiboot_kernel_is_told),
     Story::new(
         "what_is_loaded_is_seen_and_taken_away",
         &["6.1", "6.12"],
@@ -23,7 +22,7 @@ pub(crate) const STORIES: &[Story] = &[
 
 /// What the next kernel tells of itself.
 const TELL: &str = "uname -r; cat /proc/cmdline; dmesg | grep -c BIOS-e820; cat /added/*; true";
-const OPTIONS: &str = "--initrd /boot/next.cpio --append 'console=ttyS0 no_timer_check told'";
+pub(crate) const OPTIONS: &str = "--initrd /boot/next.cpio --append 'console=ttyS0 no_timer_check told'";
 
 /// Runs a script that loads the next kernel, starts that, and hears what it tells of itself.
 fn follow(on: &str, load: &str) -> Result<Ended> {
@@ -114,26 +113,6 @@ fn efi_program(sections: &[(&[u8], &[u8])]) -> Vec<u8> {
         file.extend_from_slice(bytes);
     }
     file
-}
-
-fn a_multiboot_kernel_is_told(on: &str) -> Result<()> {
-    let job = "printf 'the first\\0' > /tmp/a; printf 'the second\\0' | gzip > /tmp/b
-        kexec -l --module '/tmp/a with words' --module /tmp/b --command-line 'of its own' \
-            /lib/kjump/payloads/multiboot2 || exit 9
-        kexec -e; exit 8";
-    let log = match vm(on).run(job) {
-        Err(Error::GuestEnded { log, .. }) => log,
-        other => panic!("the machine did not end: {other:?}"),
-    };
-    for said in [
-        "multiboot 2: entered",
-        "/lib/kjump/payloads/multiboot2 of its own",
-        "/tmp/a with words holds the first",
-        "/tmp/b holds the second",
-    ] {
-        assert!(log.contains(said), "{said:?} was not said\n{log}");
-    }
-    Ok(())
 }
 
 /// The same words for both programs on the same machine; nothing is loaded, and what would have been is compared.

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod asleep;
+mod boot_matrix;
 mod calling;
 mod coming_to_nothing;
 mod controllers;
@@ -28,6 +29,7 @@ fn main() -> std::process::ExitCode {
         machines::STORIES,
         initramfs::STORIES,
         kexec::STORIES,
+        boot_matrix::STORIES,
         switching::STORIES,
         staying::STORIES,
         taking_turns::STORIES,

@@ -1,0 +1,167 @@
+//! What can be started by kexec is started: by either firmware, by either call, in every form.
+
+use std::time::Duration;
+
+use lab::story::{PEER, Story, kexec_tools, release_of_last, vm};
+use lab::{Ended, Error, Job, Result};
+
+use crate::kexec::OPTIONS;
+
+pub(crate) const STORIES: &[Story] = &[
+    Story::new("a_uefi_machine_is_taken_over_by_kexec_load", &["6.1+6.12"], by_kexec_load_under_uefi),
+    Story::new(
+        "a_uefi_machine_is_taken_over_by_kexec_file_load",
+        &["6.12+6.1"],
+        by_kexec_file_load_under_uefi,
+    )
+    .long(),
+    Story::new("the_newest_kernel_follows", &["6.1+newest", "6.12+newest"], the_newest_kernel_follows).long(),
+    Story::new("the_newest_kernel_is_followed", &["newest+6.12"], the_newest_kernel_is_followed).long(),
+    Story::new("a_kernel_follows_however_it_is_packed", &["6.1"], however_it_is_packed).long(),
+    Story::new("multiboot_kernels_are_told_of_their_modules", &["6.1"], multiboot_kernels_are_told),
+    Story::new("kexec_test_finds_the_machine_as_it_should_be", &["6.1"], kexec_test_finds_the_machine).long(),
+    Story::new("scripts_find_what_they_look_for", &["6.1", "6.12"], scripts_find_what_they_look_for),
+];
+
+/// What the next kernel tells of itself, and of its firmware.
+const TELL: &str = "uname -r; cat /proc/cmdline
+    ls /sys/firmware/efi/runtime && echo it has EFI
+    [ -e /sys/firmware/acpi/tables/APIC ] && echo it has ACPI
+    dmesg | grep -q 'EFI runtime services access via' && echo old mapping
+    nproc";
+
+fn follow_under_uefi(on: &str, way: &str) -> Result<()> {
+    let load = format!("kexec -l {way} -d {OPTIONS} /boot/next || exit 9; kexec -e; exit 8");
+    let outcome = vm(on).uefi().smp(2).mem(1024).successor(Job::shell(TELL)).run(&load)?;
+    outcome.succeeded().says(&release_of_last(on)).says("it has EFI").says("it has ACPI").says("2\n");
+    Ok(())
+}
+
+fn by_kexec_load_under_uefi(on: &str) -> Result<()> {
+    follow_under_uefi(on, "-c")
+}
+
+fn by_kexec_file_load_under_uefi(on: &str) -> Result<()> {
+    follow_under_uefi(on, "-s")
+}
+
+fn follow(on: &str, load: &str) -> Result<Ended> {
+    let job = format!("{load} || exit 9; kexec -e; exit 8");
+    vm(on).smp(2).mem(1024).successor(Job::shell(TELL)).run(&job)
+}
+
+fn the_newest_kernel_follows(on: &str) -> Result<()> {
+    for way in ["-c", "-s"] {
+        let outcome = follow(on, &format!("kexec -l {way} {OPTIONS} /boot/next"))?;
+        outcome.succeeded().says(&release_of_last(on)).says("console=ttyS0 no_timer_check told\n");
+    }
+    Ok(())
+}
+
+/// There is no module for it, and kexec needs none.
+fn the_newest_kernel_is_followed(on: &str) -> Result<()> {
+    for way in ["-c", "-s"] {
+        let outcome =
+            follow(on, &format!("kexec --check {way} -l /boot/next && kexec -l {way} {OPTIONS} /boot/next"))?;
+        outcome.succeeded().says(&release_of_last(on)).says("console=ttyS0 no_timer_check told\n");
+    }
+    Ok(())
+}
+
+/// As a whole file that is compressed, and in an EFI program that unpacks itself (zboot): `zimg`, where the packed bytes
+/// are and how many, and by what they are packed.
+fn however_it_is_packed(on: &str) -> Result<()> {
+    let word = "word() { printf \"\\\\$(printf %03o $(($1 & 255)))\\\\$(printf %03o $(($1 >> 8 & 255)))\\\\$(printf %03o $(($1 >> 16 & 255)))\\\\0\"; }";
+    for pack in [
+        "gzip < /boot/next > /tmp/k",
+        "bzip2 < /boot/next > /tmp/k",
+        "gzip < /boot/next > /tmp/z
+         { printf 'MZ\\0\\0zimg'; word 64; word $(stat -c %s /tmp/z); printf '\\0\\0\\0\\0\\0\\0\\0\\0gzip'
+           head -c 36 /dev/zero; cat /tmp/z; } > /tmp/k",
+    ] {
+        let outcome = follow(on, &format!("{word}\n{pack}\nkexec -l -d {OPTIONS} /tmp/k"))?;
+        outcome.succeeded().says(&release_of_last(on)).says("console=ttyS0 no_timer_check told\n");
+    }
+    Ok(())
+}
+
+fn multiboot_kernels_are_told(on: &str) -> Result<()> {
+    for version in [1, 2] {
+        let job = format!(
+            "printf 'the first\\0' > /tmp/a; printf 'the second\\0' | gzip > /tmp/b
+            kexec -l --module '/tmp/a with words' --module /tmp/b --command-line 'of its own' \\
+                /lib/kjump/payloads/multiboot{version} || exit 9
+            kexec -e; exit 8"
+        );
+        let log = match vm(on).run(&job) {
+            Err(Error::GuestEnded { log, .. }) => log,
+            other => panic!("the machine did not end: {other:?}"),
+        };
+        for said in [
+            format!("multiboot {version}: entered"),
+            format!("/lib/kjump/payloads/multiboot{version} of its own"),
+            "/tmp/a with words holds the first".into(),
+            "/tmp/b holds the second".into(),
+        ] {
+            assert!(log.contains(&said), "{said:?} was not said\n{log}");
+        }
+    }
+    Ok(())
+}
+
+/// The program that comes with kexec-tools goes from 32-bit mode to real mode, asks the BIOS, comes back and halts for
+/// ever.
+fn kexec_test_finds_the_machine(on: &str) -> Result<()> {
+    let job = format!("kexec -l {PEER}/kexec_test.static --args-none || exit 9; kexec -e; exit 8");
+    let log = match vm(on).file(kexec_tools(), PEER).timeout(Duration::from_secs(60)).run(&job) {
+        Err(Error::Timeout { log, .. }) => log,
+        other => panic!("the machine did not halt: {other:?}"),
+    };
+    for said in [
+        "kexec_test 2.0.25 starting...",
+        "eax: 00000000 ebx: 00000000 ecx: 00000000 edx: 00000000",
+        "In real mode.",
+        "E820 Memory Map.",
+        "000000000009FC00 @ 0000000000000000 type: 00000001",
+        "In protected mode.",
+        "Halting.",
+    ] {
+        assert!(log.contains(said), "{said:?} was not said\n{log}");
+    }
+    Ok(())
+}
+
+/// The kernel's own checks of kexec and those of LTP, by what they expect: a load needs neither words nor an initrd, short
+/// options come in bundles, and help and version are looked through.
+fn scripts_find_what_they_look_for(on: &str) -> Result<()> {
+    let job = "
+        is() { \"$@\" || { echo \"wrong: $*\"; exit 9; }; }
+        loaded() { [ $(cat /sys/kernel/kexec_loaded) = $1 ] || { echo \"wrong: loaded\"; exit 9; }; }
+        kexec -v | grep -q '^kexec-tools ' || { echo wrong: version; exit 9; }
+        kexec -h 2>&1 | grep -q reuse-cmdline || { echo wrong: help; exit 9; }
+        is kexec --load /boot/next; loaded 1
+        is kexec --unload; loaded 0
+        is kexec --load --kexec-file-syscall /boot/next; loaded 1
+        is kexec --unload --kexec-file-syscall; loaded 0
+        for words in --reuse-cmdline --append=foo --command-line=bar; do
+            is kexec -s -l /boot/next $words; loaded 1
+            is kexec -su; loaded 0
+        done
+        is kexec -l -s --reuse-cmdline /boot/next --initrd=/boot/next; loaded 1
+        is kexec -u
+        kexec -d -s -l /boot/next --reuse-cmdline 2>&1 | grep 'command line:' > /tmp/said
+        sed -e 's/BOOT_IMAGE=[^ ]* //' -e 's/^/kexec: command line: /' /proc/cmdline > /tmp/wanted
+        grep -qxF \"$(cat /tmp/wanted)\" /tmp/said || { cat /tmp/said /tmp/wanted; echo wrong: command line; exit 9; }
+        kexec -u; echo 1 > /proc/sys/kernel/kexec_load_disabled
+        kexec --load /boot/next && { echo wrong: loaded where nobody may; exit 9; }
+        echo all found";
+    vm(on)
+        .mem(768)
+        .file(lab::story::kernel_file(on), "/boot/next")
+        .run(job)?
+        .succeeded()
+        .says("all found")
+        .never_says("wrong")
+        .kernel_is_content();
+    Ok(())
+}
