@@ -14,6 +14,7 @@ pub(crate) fn before_stories() -> Vec<Step> {
     let mut steps = vec![
         Step::new("fmt", || cargo(&["fmt", "--all", "--check"])),
         Step::new("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
+        Step::new("clippy/purgatory", clippy_of_purgatory),
         Step::new("unit", || cargo(&["test", "--workspace"])),
         Step::new("doc", doc),
         Step::new("deny", || deny(&["bans", "licenses", "sources"])),
@@ -45,6 +46,16 @@ pub(crate) fn after_stories(soak: bool) -> Result<Vec<Step>> {
     // It takes longest, so it goes first.
     let all = [Step::new("miri", miri)].into_iter().chain(fuzz);
     Ok(all.map(Step::beside_others).chain(readers).collect())
+}
+
+/// The library and `image/` as they are compiled for a machine without an operating system, in a folder of its own, since
+/// the compiler would take what it keeps of the one for the other.
+fn clippy_of_purgatory() -> Verdict {
+    let mut cargo = program::cargo();
+    cargo
+        .args(["clippy", "--package", "purgatory", "--lib", "--target-dir"])
+        .arg(tree::target().join("purgatory"));
+    said(cargo.args(["--", "--cfg", "purgatory_image", "-D", "warnings"]))
 }
 
 /// Builds it, has objtool look at it, and checks instructions, relocations and symbols.

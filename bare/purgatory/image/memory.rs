@@ -10,13 +10,19 @@ pub(super) fn bytes<'m>(start: u64, size: u64) -> &'m [u8] {
         return &[];
     }
     // SAFETY: the block names memory that is mapped at its address, and nobody writes to it while it is checked.
-    unsafe { core::slice::from_raw_parts(start as *const u8, size as usize) }
+    unsafe { core::slice::from_raw_parts(start as *const u8, whole(size)) }
 }
 
 /// The same, to be written to.
 pub(super) fn bytes_mut<'m>(start: u64, size: u64) -> &'m mut [u8] {
     // SAFETY: as above; it is the command line's, which nobody else uses.
-    unsafe { core::slice::from_raw_parts_mut(start as *mut u8, size as usize) }
+    unsafe { core::slice::from_raw_parts_mut(start as *mut u8, whole(size)) }
+}
+
+/// All of it: addresses have 64 bits here.
+#[expect(clippy::cast_possible_truncation, reason = "nothing else has an image of purgatory")]
+const fn whole(size: u64) -> usize {
+    size as usize
 }
 
 /// The VGA's text memory.
@@ -74,9 +80,10 @@ unsafe extern "C" fn memmove(to: *mut u8, from: *const u8, size: usize) -> *mut 
 /// C's.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memset(to: *mut u8, byte: i32, size: usize) -> *mut u8 {
+    let [byte, ..] = byte.to_le_bytes();
     // SAFETY: the caller's promise.
     unsafe {
-        asm!("rep stosb", inout("rdi") to => _, inout("rcx") size => _, in("al") byte as u8,
+        asm!("rep stosb", inout("rdi") to => _, inout("rcx") size => _, in("al") byte,
             options(att_syntax, nostack, preserves_flags));
     }
     to
@@ -89,8 +96,13 @@ unsafe extern "C" fn memset(to: *mut u8, byte: i32, size: usize) -> *mut u8 {
 #[unsafe(no_mangle)]
 unsafe extern "C" fn memcmp(a: *const u8, b: *const u8, size: usize) -> i32 {
     for offset in 0..size {
-        // SAFETY: the caller's promise.
-        let (a, b) = unsafe { (a.add(offset).read_volatile(), b.add(offset).read_volatile()) };
+        let byte = |start: *const u8| {
+            // SAFETY: the caller's promise: it is one of so many bytes there.
+            let place = unsafe { start.add(offset) };
+            // SAFETY: likewise.
+            unsafe { place.read_volatile() }
+        };
+        let (a, b) = (byte(a), byte(b));
         if a != b {
             return i32::from(a) - i32::from(b);
         }
