@@ -11,6 +11,8 @@ pub(crate) const STORIES: &[Story] = &[
         a_kernel_that_panics_gives_back_the_machine,
     ),
     Story::new("words_of_2008_go_to_a_kernel_and_back", EVERY, words_of_2008_go_to_a_kernel_and_back),
+    Story::new("a_reserved_range_above_4_gib_is_a_window", EVERY, a_reserved_range_above_4_gib_is_a_window)
+        .long(),
     Story::new("what_cannot_be_booted_says_why", &["6.1"], what_cannot_be_booted_says_why),
 ];
 
@@ -165,6 +167,31 @@ fn words_of_2008_go_to_a_kernel_and_back(on: &str) -> Result<()> {
         .says("back for the third time")
         .says("0x1000000-0x10ffffff")
         .says("2\n")
+        .kernel_is_content();
+    Ok(())
+}
+
+/// A range that A was told not to use: nothing is exchanged there but the low memory.
+fn a_reserved_range_above_4_gib_is_a_window(on: &str) -> Result<()> {
+    let initrd = Scratch::archive("b.cpio", &small_root(on, INIT)?)?;
+    let job = format!(
+        "set -e
+        {BOOT} --window 0x110000000
+        kjump switch b 1
+        kjump switch b 2
+        kjump peers"
+    );
+    vm(on)
+        .smp(2)
+        .mem(4608)
+        .append("memmap=512M$0x110000000")
+        .file(kernel_file(on), "/boot/b")
+        .file(&initrd, "/boot/b.cpio")
+        .run(&job)?
+        .succeeded()
+        .says("b returned 0x2 after")
+        .says("b returned 0x3 after")
+        .says("0x110000000-0x11bffffff")
         .kernel_is_content();
     Ok(())
 }
