@@ -437,12 +437,11 @@ impl Tester {
         let unloaded = self.arena.ask_at(&self.device, UNLOAD, buffer);
         ensure!(unloaded == Err(Errno::NOENT), "nothing was unloaded: {unloaded:?}");
         self.name(ATTACH, [0x61, 0, 0, 0], Err((Errno::NOENT, reason::NO_SUCH_IMAGE)))?;
-        self.list(
-            "no such image",
-            RANGES,
-            (buffer, 1, u64::MAX),
-            Err((Errno::NOENT, reason::NO_SUCH_IMAGE)),
-        )?;
+        self.note("no image", GOOD, 0x400, not_loaded)?;
+        for number in [RANGES, SLOTS] {
+            let no_such_image = Err((Errno::NOENT, reason::NO_SUCH_IMAGE));
+            self.list("no such image", number, (buffer, 1, u64::MAX), no_such_image)?;
+        }
         self.list("room for nothing", IMAGES, (0, 0, 0), Ok(()))
     }
 
@@ -452,6 +451,7 @@ impl Tester {
             .load_into(&self.device)?;
         self.bad_transfers()?;
         self.bad_names()?;
+        self.bad_notes()?;
         let bad_quiesce = Err((Errno::INVAL, reason::BAD_FIELD));
         for level in [4, 64, u64::MAX] {
             self.call("no such level", level, bad_quiesce)?;
@@ -466,8 +466,13 @@ impl Tester {
         for entries in [0, self.arena.hole() - 8, 1 << 63, 0xffff_8880_0000_0000] {
             self.list("images to nowhere", IMAGES, (entries, u64::MAX, 0), bad_pointer)?;
             self.list("ranges to nowhere", RANGES, (entries, u64::MAX, load.id), bad_pointer)?;
+            self.list("slots to nowhere", SLOTS, (entries, u64::MAX, load.id), bad_pointer)?;
         }
-        self.list("more room than there is", RANGES, (self.arena.buffer(), u64::MAX, load.id), Ok(()))?;
+        for number in [RANGES, SLOTS] {
+            let entries = self.arena.buffer();
+            self.list("more room than there is", number, (entries, u64::MAX, load.id), Ok(()))?;
+            self.list("no room", number, (0, 0, load.id), Ok(()))?;
+        }
         self.device.call([0; 6], quiesce::NONE)?;
         Ok(self.device.unload()?)
     }
@@ -503,6 +508,32 @@ impl Tester {
                 ensure!(said.numbers[0] == bad, "{bad:#x} is bad, and {:#x} was named", said.numbers[0]);
             }
             self.transfer("nothing", number, (GOOD, 0, 0), Ok(()))?;
+        }
+        Ok(())
+    }
+
+    fn note(&mut self, what: &str, address: u64, length: u64, expected: Answer) -> Result<()> {
+        let note = Note { size: size_of::<Note>() as u64, address, length, ..Note::default() };
+        self.expect(what, NOTE, &note, offset_of!(Note, diagnosis), expected).map(drop)
+    }
+
+    /// A note would be written there by the next call that suspends the system; none is made.
+    fn bad_notes(&mut self) -> Result<()> {
+        let bad = Err((Errno::ADDRNOTAVAIL, reason::BAD_NOTE));
+        for (what, address, length) in [
+            ("unaligned", GOOD + 2, 0x400),
+            ("too short", GOOD, Note::ROOM - 1),
+            ("empty", GOOD, 0),
+            ("in two pages", GOOD + 0xf00, 0x101),
+            ("longer than a page", GOOD, 0x1001),
+            ("as long as can be", GOOD, u64::MAX),
+            ("in video memory", 0xa_0000, 0x400),
+            ("at the local APIC", 0xfee0_0000, 0x400),
+            ("beyond all memory", 1 << 45, 0x400),
+            ("beyond all addresses", u64::MAX - 3, 0x400),
+            ("at a virtual address", 0xffff_8880_0000_0000, 0x400),
+        ] {
+            self.note(what, address, length, bad)?;
         }
         Ok(())
     }
