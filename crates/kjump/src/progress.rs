@@ -1,4 +1,4 @@
-//! A line on standard error for what takes longer than people like to wait in the dark.
+//! A line on standard error for what takes longer than people like to wait in the dark; in a log, one now and then.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -17,18 +17,32 @@ impl Progress {
     /// Something with this name, in so many steps; it is shown if it takes more than two seconds and standard error is
     /// a terminal.
     pub(crate) fn start(name: String, steps: u64) -> Self {
+        let terminal = io::stderr().is_terminal();
+        Self::shown(terminal.then_some(Manner::Line), move |done, elapsed| line(&name, done, steps, elapsed))
+    }
+
+    /// As [`Progress::start`], for steps of so many bytes each: the rate is told too. What is no terminal, as the console
+    /// of a crash kernel or a log, gets plain lines, some seconds apart.
+    pub(crate) fn start_bytes(name: String, steps: u64, bytes: u64) -> Self {
+        let manner = if io::stderr().is_terminal() { Manner::Line } else { Manner::Log };
+        Self::shown(Some(manner), move |done, elapsed| {
+            line(&name, done, steps, elapsed) + &rate(done.saturating_mul(bytes), elapsed)
+        })
+    }
+
+    fn shown(manner: Option<Manner>, text: impl Fn(u64, Duration) -> String + Send + 'static) -> Self {
         let done = Arc::new(AtomicU64::new(0));
-        let printer = io::stderr().is_terminal().then(|| {
+        let printer = manner.map(|manner| {
             let (stop, stopped) = mpsc::channel();
             let counter = Arc::clone(&done);
             let print = move || {
                 let start = Instant::now();
-                let mut wait = Duration::from_secs(2);
+                let (mut wait, again) = manner.waits();
                 while stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout) {
-                    wait = Duration::from_millis(500);
-                    show(&line(&name, counter.load(Ordering::Relaxed), steps, start.elapsed()));
+                    wait = again;
+                    manner.show(&text(counter.load(Ordering::Relaxed), start.elapsed()));
                 }
-                show("");
+                manner.end();
             };
             (stop, std::thread::spawn(print))
         });
@@ -56,12 +70,40 @@ impl Drop for Progress {
     }
 }
 
-/// Puts a text in place of the line.
-fn show(text: &str) {
-    let mut output = io::stderr().lock();
-    // A line that cannot be printed is not worth an error.
-    let _ = write!(output, "\r\x1b[K{text}");
-    let _ = output.flush();
+/// How it is shown.
+#[derive(Clone, Copy)]
+enum Manner {
+    /// In place of what was shown before.
+    Line,
+    /// Each time on a line of its own.
+    Log,
+}
+
+impl Manner {
+    /// How long to wait before it is shown for the first time, and each time after that.
+    const fn waits(self) -> (Duration, Duration) {
+        match self {
+            Self::Line => (Duration::from_secs(2), Duration::from_millis(500)),
+            Self::Log => (Duration::from_secs(5), Duration::from_secs(5)),
+        }
+    }
+
+    fn show(self, text: &str) {
+        let mut output = io::stderr().lock();
+        // A line that cannot be printed is not worth an error.
+        let _ = match self {
+            Self::Line => write!(output, "\r\x1b[K{text}"),
+            Self::Log => writeln!(output, "{text}"),
+        };
+        let _ = output.flush();
+    }
+
+    /// Takes away what is in place.
+    fn end(self) {
+        if matches!(self, Self::Line) {
+            self.show("");
+        }
+    }
 }
 
 fn line(name: &str, done: u64, steps: u64, elapsed: Duration) -> String {
@@ -77,9 +119,20 @@ fn line(name: &str, done: u64, steps: u64, elapsed: Duration) -> String {
     format!("{name}: {done} of {steps} ({percent} %), {seconds} s{rest}")
 }
 
+fn rate(bytes: u64, elapsed: Duration) -> String {
+    let microseconds = elapsed.as_micros().max(1);
+    format!(", {} MB/s", u128::from(bytes) / microseconds)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_rate_is_that_of_all_the_time() {
+        assert_eq!(rate(0, Duration::ZERO), ", 0 MB/s");
+        assert_eq!(rate(5_000_000_000, Duration::from_secs(10)), ", 500 MB/s");
+    }
 
     #[test]
     fn the_line_tells_how_much_is_left() {

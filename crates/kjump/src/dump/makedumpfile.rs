@@ -303,6 +303,7 @@ impl Words {
             memory_limit: None,
             limit: self.limit,
             replace: self.force,
+            progress: self.message_level & 1 != 0,
             incomplete_by_its_name: true,
         })
     }
@@ -343,8 +344,8 @@ impl Words {
             self.say(&saved.usage());
             return;
         }
-        if self.message_level & 4 != 0 && !saved.is_whole() {
-            eprint!("{}", saved.text());
+        if self.message_level & 4 != 0 {
+            eprint!("{}", if saved.is_whole() { saved.warnings() } else { saved.text() });
         }
         if self.message_level & 16 != 0 || self.show_stats || self.debug {
             self.put(&saved.report());

@@ -52,6 +52,7 @@ fn save_image(words: SaveWords) -> anyhow::Result<Outcome> {
         memory_limit: words.memory_limit,
         limit: None,
         replace: true,
+        progress: true,
         incomplete_by_its_name: false,
     };
     let saved = save::save(&request)?;

@@ -15,7 +15,8 @@ use super::Levels;
 use super::goal::Goal;
 use super::source;
 use super::summary::Saved;
-use crate::quantity;
+use crate::progress::Progress as Shown;
+use crate::quantity::{self, page_bytes};
 
 /// What is to be saved, and how.
 pub(super) struct Request {
@@ -37,6 +38,8 @@ pub(super) struct Request {
     pub(super) limit: Option<u64>,
     /// Whether a file of that name may be there already.
     pub(super) replace: bool,
+    /// Whether to show how far it is.
+    pub(super) progress: bool,
     /// Whether a dump that there was no room for gets the name it was to have; else one that says so.
     pub(super) incomplete_by_its_name: bool,
 }
@@ -99,13 +102,14 @@ fn save_at(
     let selection = select(image, image.present(), image.vmcoreinfo(), level, threads);
     let selecting = start.elapsed();
     let settings = Settings { effort: request.effort, level, threads };
-    let statistics = statistics(image, &selection);
+    let is_live = request.sources.iter().any(|path| source::is_live(path));
+    let statistics = statistics(image, &selection, is_live);
     let mut written = Written::default();
     for Share { path, kept, part } in shares(image, request, &selection.kept) {
         let goal = goal(request, path)?.limited(request.limit);
         let part = part.map(|(from, to)| (from, to, &selection.kept));
         let pages = Pages { kept: &kept, first: &selection.first, part, statistics: &statistics };
-        match write(image, &pages, request.form, &settings, &goal) {
+        match write(image, &pages, request, &settings, &goal) {
             Ok(share) => {
                 goal.finish(share.length).with_context(|| path.display().to_string())?;
                 written.add(share);
@@ -115,7 +119,7 @@ fn save_at(
         }
     }
     let times = (selecting, start.elapsed());
-    Ok(saved(image, level, selection, written, times))
+    Ok(Saved { is_live, ..saved(image, level, selection, written, times) })
 }
 
 /// What goes into a file, and its frames if it is one of a split set.
@@ -166,25 +170,28 @@ fn keep(request: &Request, goal: Goal, path: &Path, error: anyhow::Error) -> any
 fn write(
     image: &Image<'_>,
     pages: &Pages<'_>,
-    form: Form,
+    request: &Request,
     settings: &Settings,
     goal: &Goal,
 ) -> anyhow::Result<Written> {
     let progress = Progress::default();
-    let shown = crate::progress::Progress::start("saving pages".to_owned(), pages.kept.count());
+    let count = pages.kept.count();
+    let shown = request.progress.then(|| Shown::start_bytes("saving pages".to_owned(), count, page_bytes(1)));
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let watch = || {
             let mut seen = 0;
             while !done.load(Ordering::Relaxed) {
                 let now = progress.pages();
-                shown.steps(now - seen);
+                if let Some(shown) = &shown {
+                    shown.steps(now - seen);
+                }
                 seen = now;
                 std::thread::park_timeout(Duration::from_millis(250));
             }
         };
         let watcher = scope.spawn(watch);
-        let written = match form {
+        let written = match request.form {
             Form::Kdump => write_kdump(image, pages, settings, goal, &progress),
             Form::Elf => write_elf(image, pages.kept, settings, goal, &progress),
             Form::Flat => write_flat(image, pages.kept, settings, goal, &progress),
@@ -200,7 +207,7 @@ fn is_no_room(error: &anyhow::Error) -> bool {
 }
 
 /// What is told in the dump itself.
-fn statistics(image: &Image<'_>, selection: &Selection) -> BTreeMap<String, u64> {
+fn statistics(image: &Image<'_>, selection: &Selection, is_live: bool) -> BTreeMap<String, u64> {
     let excluded = selection
         .excluded
         .iter()
@@ -210,7 +217,9 @@ fn statistics(image: &Image<'_>, selection: &Selection) -> BTreeMap<String, u64>
         ("source_pages", image.present().count()),
         ("unknown_pages", selection.unknown),
     ];
-    excluded.chain(counts.map(|(name, pages)| (name.to_owned(), pages))).collect()
+    // Only where there are some: of a machine that stood still it would say nothing.
+    let live = is_live.then(|| ("live_pages", image.present().count()));
+    excluded.chain(counts.into_iter().chain(live).map(|(name, pages)| (name.to_owned(), pages))).collect()
 }
 
 fn saved(
@@ -234,6 +243,7 @@ fn saved(
         stored: written.stored.into_iter().map(|(codec, pages)| (codec.name(), pages)).collect(),
         unknown_pages: selection.unknown,
         missing_pages: written.missing,
+        is_live: false,
         why_unknown: selection.trouble.map(|error| error.to_string()),
         why_missing: written.trouble,
         highest_frame: image.ram().end(),

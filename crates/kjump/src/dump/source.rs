@@ -114,6 +114,12 @@ impl ReadAt for SourceFile {
     }
 }
 
+/// Whether this is the memory of the machine that runs.
+pub(super) fn is_live(path: &Path) -> bool {
+    path.file_name().is_some_and(|name| name == "kcore")
+        && File::open(path).is_ok_and(window::is_of_the_kernel)
+}
+
 /// Opens a file that is to be read as it is.
 pub(super) fn open(path: &Path) -> anyhow::Result<SourceFile> {
     SourceFile::open(path).with_context(|| path.display().to_string())

@@ -20,6 +20,8 @@ pub(super) struct Saved {
     pub(super) stored: BTreeMap<&'static str, u64>,
     pub(super) unknown_pages: u64,
     pub(super) missing_pages: u64,
+    /// Whether the machine ran on while its memory was read.
+    pub(super) is_live: bool,
     pub(super) why_unknown: Option<String>,
     pub(super) why_missing: Option<String>,
     /// The number behind the highest frame of memory.
@@ -35,9 +37,18 @@ impl Saved {
         self.missing_pages == 0 && self.why_unknown.is_none()
     }
 
-    /// The table, and what is wrong in front of it.
+    /// What is wrong, and the table behind it.
     pub(super) fn text(&self) -> String {
+        self.warnings() + &self.table()
+    }
+
+    /// What whoever opens the dump has to know.
+    pub(super) fn warnings(&self) -> String {
         let mut text = String::new();
+        if self.is_live {
+            text += "WARNING: this is the memory of a running machine: it changed while it was read, so that the dump is \
+                     not consistent\n";
+        }
         if let Some(why) = &self.why_unknown {
             let pages = quantity::count(self.unknown_pages, "page");
             text += &format!("WARNING: {pages} kept because nobody can tell what they are: {why}\n");
@@ -46,6 +57,11 @@ impl Saved {
             let pages = quantity::count(self.missing_pages, "page");
             text += &format!("WARNING: {pages} missing in the dump: {why}\n");
         }
+        text
+    }
+
+    fn table(&self) -> String {
+        let mut text = String::new();
         let mut row = |name: &str, pages: u64| {
             // A String takes everything.
             let _ = writeln!(text, "{name:<28}{pages:>12}  {:>9}", quantity::bytes(page_bytes(pages)));
