@@ -6,6 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::{Error, Result};
 
+/// What a kernel says when it has booted.
+const FIRST_PROCESS: &str = "Run /init as init process";
 /// How much of a log an error message shows.
 const TAIL_LINES: usize = 40;
 
@@ -97,7 +99,8 @@ fn forget_old(runs: &Path) {
 }
 
 /// The lines of a kernel log that tell of a fault the kernel survived, but for the one that stock kernels have of their
-/// own: see `is_early_reseed`.
+/// own: see `is_early_reseed`. Until the machine's first kernel starts its first process, nothing of ours has run: what it
+/// complains of there is that a busy host keeps it waiting.
 #[must_use]
 pub fn complaints(serial: &str) -> Vec<&str> {
     const SIGNS: [&str; 8] = [
@@ -110,7 +113,8 @@ pub fn complaints(serial: &str) -> Vec<&str> {
         "INFO: task ",
         "rcu: INFO:",
     ];
-    let lines = reports(serial).into_iter().filter(|report| !is_early_reseed(report)).flatten();
+    let since_init = serial.split_once(FIRST_PROCESS).map_or(serial, |(_, after)| after);
+    let lines = reports(since_init).into_iter().filter(|report| !is_early_reseed(report)).flatten();
     lines.filter(|line| SIGNS.iter().any(|sign| line.contains(sign))).collect()
 }
 
@@ -162,6 +166,15 @@ mod tests {
         let log =
             "[1.0] Linux version 6.1\n[2.0] WARNING: CPU: 0 PID: 1 at kernel/x.c:1\n[3.0] debug: fine\n";
         assert_eq!(complaints(log), ["[2.0] WARNING: CPU: 0 PID: 1 at kernel/x.c:1"]);
+    }
+
+    #[test]
+    fn only_the_first_boot_is_not_ours() {
+        let stall = "[25.4] rcu: INFO: rcu_preempt self-detected stall on CPU\n";
+        let booted = "[26.0] Run /init as init process\n";
+        assert_eq!(complaints(&format!("{stall}{booted}")), [""; 0]);
+        assert_eq!(complaints(&format!("{stall}{booted}{stall}{booted}")), [stall.trim_end()]);
+        assert_eq!(complaints(stall), [stall.trim_end()]);
     }
 
     const RESEED: &str = "[6.1] ------------[ cut here ]------------
