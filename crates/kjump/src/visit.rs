@@ -71,12 +71,15 @@ impl Visit {
         })
     }
 
-    /// How it ended, if the kernel did not return.
-    pub(crate) fn trouble(&self) -> Option<String> {
-        (!matches!(self.ending, Ending::Returned { .. })).then(|| self.text())
+    /// Which call it was and what the kernel returned, if it did.
+    pub(crate) fn returned(&self) -> Option<(u64, u64)> {
+        match self.ending {
+            Ending::Returned { value } => Some((self.switches, value)),
+            _ => None,
+        }
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         let name = &self.name;
         let away = self.phases_microseconds;
         let away = away.map_or(String::new(), |phases| format!(" after {:.2} s", phases.run / 1e6));

@@ -7,6 +7,11 @@ pub(crate) const STORIES: &[Story] = &[
     Story::new("a_crash_ends_in_the_crash_kernel", EVERY, a_crash_ends_in_the_crash_kernel),
     Story::new("a_crash_kernel_is_loaded_by_its_file_too", EVERY, a_crash_kernel_is_loaded_by_its_file_too)
         .long(),
+    Story::new(
+        "a_crash_kernel_is_told_of_processors_that_went",
+        &["6.12"],
+        it_is_told_of_processors_that_went,
+    ),
     Story::new("a_damaged_crash_kernel_is_not_entered", &["6.1"], a_damaged_crash_kernel_is_not_entered),
     Story::new("purgatory_hands_over_or_comes_back", EVERY, purgatory_hands_over_or_comes_back),
     Story::new("a_crash_kernel_is_taken_away", &["6.1"], a_crash_kernel_is_taken_away),
@@ -21,6 +26,11 @@ fn crashing(on: &str) -> Vm {
 
 /// Loads in one way, says something and crashes; the crash kernel reads it.
 fn crash(on: &str, load: &str) -> Result<()> {
+    crash_after(on, load, "true")
+}
+
+/// The same, with something that happens between loading and crashing.
+fn crash_after(on: &str, load: &str, then: &str) -> Result<()> {
     let find = format!(
         "set -e
         kjump dump info /proc/vmcore
@@ -35,6 +45,7 @@ fn crash(on: &str, load: &str) -> Result<()> {
         {load} /boot/next --initrd=/boot/next.cpio \\
             --command-line=\"console=ttyS0 panic=-1 nr_cpus=1 reset_devices id=$id\"
         [ $(cat /sys/kernel/kexec_crash_loaded) = 1 ]
+        {then}
         echo \"{SAYS} $id\" > /dev/kmsg
         echo c > /proc/sysrq-trigger"
     );
@@ -49,6 +60,16 @@ fn a_crash_ends_in_the_crash_kernel(on: &str) -> Result<()> {
 
 fn a_crash_kernel_is_loaded_by_its_file_too(on: &str) -> Result<()> {
     crash(on, "kexec -s -p")
+}
+
+/// The running kernel writes the list of processors anew: into the room it asked for, and past the digest.
+fn it_is_told_of_processors_that_went(on: &str) -> Result<()> {
+    crash_after(
+        on,
+        "kexec -c -p --hotplug --console-serial",
+        "[ $(cat /sys/devices/system/cpu/crash_hotplug) = 1 ]
+        echo 0 > /sys/devices/system/cpu/cpu1/online",
+    )
 }
 
 /// One bit of what was loaded, in the memory that is kept for it, is turned over.

@@ -184,6 +184,7 @@ fn what_is_loaded_is_seen_and_taken_away(on: &str) -> Result<()> {
         kexec -e; echo nothing $?
         kexec -l --append x /boot/next && kexec --load-preserve-context --args-none /lib/kjump/payloads/phy_mode
         kexec -S -l; echo image $?
+        kexec -e; echo back $?
         kexec -l -c --append x /boot/next; kexec -u; loaded 0
         kexec -p --append x /boot/next; echo unreserved $?
         dd if=/boot/next bs=1M 2>/dev/null | gzip > /tmp/packed; kexec -l --append x /tmp/packed || exit 9; loaded 1";
@@ -196,6 +197,8 @@ fn what_is_loaded_is_seen_and_taken_away(on: &str) -> Result<()> {
         .says("Nothing has been loaded!")
         .says("nothing 1")
         .says("image 1")
+        .says("kexec: call 1 returned 0x")
+        .says("back 0")
         .says("crashkernel=")
         .says("unreserved 254")
         .kernel_is_content();

@@ -165,6 +165,7 @@ fn words_of_2008_go_to_a_kernel_and_back(on: &str) -> Result<()> {
         .says("between 0x1000000 and 0xffffff")
         .says("status 255")
         .says("back for the third time")
+        .says("kexec: call 3 returned 0x")
         .says("0x1000000-0x10ffffff")
         .says("2\n")
         .kernel_is_content();

@@ -8,7 +8,7 @@ use sys::{Device, ImageName};
 
 use super::NAME;
 use super::command_line;
-use super::jump::name;
+use super::jump::{self, name};
 use super::trouble::Trouble;
 use super::words::BesideLoad;
 use crate::boot::{self, guard_of};
@@ -91,13 +91,12 @@ pub(super) fn call(device: &Device, name: &ImageName) -> anyhow::Result<Option<u
     // Later it goes on where it left, and these would be its value.
     let arguments = if image.calls == 0 { account.arguments } else { [0; 6] };
     let visit = Visit::make(device, name, arguments, 0)?;
-    Ok(Some(match visit.trouble() {
-        None => 0,
-        Some(text) => {
-            report::complain(NAME, text.trim_end());
-            FAULT
-        }
-    }))
+    if let Some((calls, value)) = visit.returned() {
+        jump::tell_return(calls, value);
+        return Ok(Some(0));
+    }
+    report::complain(NAME, visit.text().trim_end());
+    Ok(Some(FAULT))
 }
 
 #[cfg(test)]

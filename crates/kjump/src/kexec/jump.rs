@@ -78,7 +78,7 @@ fn explain(program: &Program<'_>) {
 }
 
 /// Calls the kept image; the exit status, or `None` if none is kept.
-pub(super) fn call(debug: bool) -> Result<Option<u8>, Trouble> {
+pub(super) fn call() -> Result<Option<u8>, Trouble> {
     let Some(device) = device::open_if_loaded().map_err(anyhow::Error::from)? else { return Ok(None) };
     match device.attach(&name()?) {
         Err(refusal) if keep::is_missing(&refusal) => return Ok(None),
@@ -89,16 +89,19 @@ pub(super) fn call(debug: bool) -> Result<Option<u8>, Trouble> {
     }
     let watch = Watch::start();
     let call = device.call([0; 6], quiesce::AUTO).map_err(|refusal| watch.explain(refusal))?;
-    if debug {
-        report::complain(NAME, &format!("call {}: returned {:#x}", call.calls, call.value));
-    }
     Ok(Some(ending(&device, &call)?))
 }
 
-/// The exit status of a call; an exception is printed.
+/// What `kexec --exec` says where kexec-tools takes a return for a failure.
+pub(super) fn tell_return(calls: u64, value: u64) {
+    report::complain(NAME, &format!("call {calls} returned {value:#x}"));
+}
+
+/// The exit status of a call; what it returned is printed, or the exception.
 fn ending(device: &Device, call: &Call) -> anyhow::Result<u8> {
     const FAULT: u8 = 3;
     if call.status == status::RETURNED {
+        tell_return(call.calls, call.value);
         return Ok(0);
     }
     let words = name()?.words();

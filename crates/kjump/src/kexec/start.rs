@@ -20,7 +20,7 @@ pub(super) fn follow(then: Then, debug: bool) -> Result<u8, Trouble> {
 }
 
 fn start(sync: bool, ifdown: bool, debug: bool) -> Result<u8, Trouble> {
-    if let Some(status) = jump::call(debug)? {
+    if let Some(status) = jump::call()? {
         return Ok(status);
     }
     refuse_nothing()?;
@@ -32,7 +32,10 @@ fn start(sync: bool, ifdown: bool, debug: bool) -> Result<u8, Trouble> {
     }
     match sys::kexec::start() {
         // What was started has returned: an image of a kernel with CONFIG_KEXEC_JUMP.
-        Ok(()) => Ok(0),
+        Ok(()) => {
+            report::complain(NAME, "what was started has returned");
+            Ok(0)
+        }
         Err(error) => Err(Trouble::Failed(errno::explained(errno::Call::Reboot, &error, "", None))),
     }
 }
