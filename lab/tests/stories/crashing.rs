@@ -43,7 +43,7 @@ fn crash_after(on: &str, load: &str, then: &str) -> Result<()> {
         "set -e
         id=$(cat /proc/sys/kernel/random/uuid)
         {load} /boot/next --initrd=/boot/next.cpio \\
-            --command-line=\"console=ttyS0 panic=-1 nr_cpus=1 reset_devices id=$id\"
+            --command-line=\"console=ttyS0 panic=-1 nr_cpus=1 reset_devices no_timer_check id=$id\"
         [ $(cat /sys/kernel/kexec_crash_loaded) = 1 ]
         {then}
         echo \"{SAYS} $id\" > /dev/kmsg
