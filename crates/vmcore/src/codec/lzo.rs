@@ -106,13 +106,13 @@ fn repetition(dictionary: &mut Dictionary, input: &[u8], mut at: usize) -> Optio
 }
 
 #[inline]
-fn word_at(input: &[u8], at: usize) -> u64 {
+pub(super) fn word_at(input: &[u8], at: usize) -> u64 {
     input[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
 /// How many bytes from `a` and from `b` on are the same; `a` is before `b`.
 #[inline]
-fn same(input: &[u8], a: usize, b: usize) -> usize {
+pub(super) fn same(input: &[u8], a: usize, b: usize) -> usize {
     let mut count = 0;
     // Most are shorter than two words: no branch tells their lengths apart.
     if b + 16 <= input.len() {

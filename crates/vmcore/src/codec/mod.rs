@@ -1,10 +1,13 @@
 //! Page codecs of the kdump-compressed format: each page on its own, as the readers of such dumps expect it.
 
+mod deflate;
+mod huffman;
 mod lzo;
 
 pub use lzo::{Dictionary as LzoDictionary, compress as lzo_compress, decompress as lzo_decompress};
 
 use crate::error::DecodeError;
+use deflate::Deflate;
 
 /// How a page is stored. The numbers are those of page descriptors and of the header's status word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -124,6 +127,8 @@ impl Effort {
 /// Compresses pages, one at a time.
 pub struct Encoder {
     effort: Effort,
+    /// For the lowest level of zlib; at the others, smaller pages are worth the time.
+    deflate: Deflate,
     zlib: libdeflater::Compressor,
     zstd: zstd_safe::CCtx<'static>,
     snappy: snap::raw::Encoder,
@@ -142,6 +147,7 @@ impl Encoder {
         let _ = zstd.set_parameter(zstd_safe::CParameter::ContentSizeFlag(true));
         Self {
             effort,
+            deflate: Deflate::default(),
             zlib: libdeflater::Compressor::new(level),
             zstd,
             snappy: snap::raw::Encoder::new(),
@@ -153,7 +159,10 @@ impl Encoder {
     #[must_use]
     pub fn most(&mut self, page: usize) -> usize {
         let zlib = self.zlib.zlib_compress_bound(page);
-        zlib.max(lzo::bound(page)).max(snap::raw::max_compress_len(page)).max(zstd_safe::compress_bound(page))
+        zlib.max(deflate::bound(page))
+            .max(lzo::bound(page))
+            .max(snap::raw::max_compress_len(page))
+            .max(zstd_safe::compress_bound(page))
     }
 
     /// Puts the stored form of a page at the start of `out`, which has room for [`Encoder::most`] bytes; answers with
@@ -171,6 +180,9 @@ impl Encoder {
     fn compress(&mut self, page: &[u8], out: &mut [u8]) -> Option<usize> {
         match self.effort.codec {
             Codec::Raw => None,
+            Codec::Zlib if self.effort.level <= 1 && page.len() <= deflate::MOST => {
+                self.deflate.compress(page, out)
+            }
             Codec::Zlib => self.zlib.zlib_compress(page, out).ok(),
             Codec::Lzo => lzo::compress(&mut self.lzo, page, out),
             Codec::Snappy => self.snappy.compress(page, out).ok(),
