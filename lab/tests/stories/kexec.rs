@@ -18,6 +18,7 @@ pub(crate) const STORIES: &[Story] = &[
         what_is_loaded_is_seen_and_taken_away,
     ),
     Story::new("what_kexec_refuses_it_explains", &["6.1"], what_is_refused_is_explained),
+    Story::new("whoever_may_not_load_is_told_why", &["6.1"], whoever_may_not_load_is_told),
 ];
 
 /// What the next kernel tells of itself.
@@ -242,6 +243,35 @@ fn what_is_refused_is_explained(on: &str) -> Result<()> {
         .says("3\n--- -l /boot/next\n")
         .says("kernel.kexec_load_disabled is 1")
         .never_says("status 0")
+        .kernel_is_content();
+    Ok(())
+}
+
+/// Those who are not root, or root of their own container only; then root, with words and sizes that cannot be.
+fn whoever_may_not_load_is_told(on: &str) -> Result<()> {
+    let job =
+        "no() { echo \"--- $*\"; \"$@\"; echo status $?; [ $(cat /sys/kernel/kexec_loaded) = 0 ] || exit 9; }
+        echo 'nobody:x:65534:65534::/:/bin/sh' >> /etc/passwd
+        no su nobody -s /bin/sh -c 'kexec -l --append x /boot/next'
+        no su nobody -s /bin/sh -c 'kexec -l -c --append x /boot/next'
+        no unshare -U -r kexec -l -s --append x /boot/next
+        no kexec -l --bogus /boot/next
+        no kexec -l --mem-min 0x2000000 --mem-max 0x1000000 /boot/next
+        truncate -s 1500M /tmp/big
+        no kexec -l -c --append x --initrd /tmp/big /boot/next
+        [ \"$(ls /tmp)\" = big ] || exit 7";
+    vm(on)
+        .mem(768)
+        .file(kernel_file(on), "/boot/next")
+        .run(job)?
+        .succeeded()
+        .says("CAP_SYS_BOOT is missing: run as root")
+        .says("CAP_SYS_BOOT counts only inside this container")
+        .says("unrecognized option '--bogus'")
+        .says("--mem-min 0x2000000 is above --mem-max 0x1000000")
+        .says("no room for initrd: 1.4 GiB")
+        .never_says("status 0")
+        .never_says("panicked")
         .kernel_is_content();
     Ok(())
 }
