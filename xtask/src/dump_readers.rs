@@ -39,6 +39,23 @@ for number in range(count):
 print(same)
 "#;
 
+/// Walks through a dump by drgn: tasks, mounts, slab caches.
+const WALK: &str = r"
+import sys, drgn
+from drgn.helpers.linux.fs import for_each_mount, mount_dst, mount_fstype
+from drgn.helpers.linux.pid import for_each_task
+from drgn.helpers.linux.slab import for_each_slab_cache
+program = drgn.Program()
+program.set_core_dump(sys.argv[1])
+program.load_debug_info([sys.argv[2]])
+for task in for_each_task(program):
+    print('task', task.pid.value_(), task.comm.string_().decode())
+for mount in for_each_mount(program):
+    print('mount', mount_dst(mount).decode(), mount_fstype(mount).decode())
+for cache in for_each_slab_cache(program):
+    print('cache', cache.name.string_().decode(), cache.object_size.value_())
+";
+
 /// All steps; they take minutes.
 pub(crate) fn steps() -> Vec<Step> {
     let step =
@@ -50,6 +67,7 @@ pub(crate) fn steps() -> Vec<Step> {
         step("dmesg", dmesg),
         step("crash", crash),
         step("crash-incomplete", crash_incomplete),
+        step("drgn", drgn),
     ]
 }
 
@@ -153,7 +171,7 @@ fn crash() -> Result<()> {
         raw.contains("PANIC") || raw.lines().count() > 500,
         "crash says nothing of the raw image:\n{raw}"
     );
-    for words in [["-l", "-d", "31"], ["-z", "-d", "17"], ["-E", "-d", "31"]] {
+    for words in [["-l", "-d", "31"], ["-z", "-d", "17"], ["-c", "-d", "31"], ["-E", "-d", "31"]] {
         let said = asked(&saved(&words, "for-crash")?)?;
         ensure!(said == raw, "{words:?}: crash says something else; see {}", place("said")?.display());
     }
@@ -176,6 +194,28 @@ fn crash_incomplete() -> Result<()> {
         ensure!(said.contains("swapper/0"), "at {percent} %: {said}");
     }
     Ok(())
+}
+
+/// drgn finds the same in what is left as in the whole memory. That is a dump of level 0: Debian's drgn (0.0.22) looks for the
+/// kernel's image in the headers of ELF files, where QEMU does not tell it.
+fn drgn() -> Result<()> {
+    let whole = walked(&["-l", "-d", "0"])?;
+    for kind in ["task ", "mount ", "cache "] {
+        let count = whole.lines().filter(|line| line.starts_with(kind)).count();
+        ensure!(count > 4, "drgn finds few of the kind {kind:?}:\n{whole}");
+    }
+    for words in [["-l", "-d", "31"], ["-c", "-d", "17"], ["-z", "-d", "31"], ["-p", "-d", "31"]] {
+        let said = walked(&words)?;
+        ensure!(said == whole, "{words:?}: drgn finds something else:\n{said}");
+    }
+    Ok(())
+}
+
+fn walked(words: &[&str]) -> Result<String> {
+    packages::for_readers()?;
+    let vmlinux = debian_tools::vmlinux(&kernels::get("6.1")?)?;
+    let dump = saved(words, "for-drgn")?;
+    program::read(Command::new("/usr/bin/python3").args(["-c", WALK]).arg(&dump).arg(vmlinux))
 }
 
 fn asked(dump: &Path) -> Result<String> {
