@@ -343,11 +343,11 @@ impl Head<'_> {
         for set in [self.image.ram(), self.pages.bitmap()] {
             let mut chunks = set.chunks().peekable();
             for number in 0..self.layout.bitmap_blocks {
-                let block = match chunks.next_if(|(found, _)| *found == number) {
-                    Some((_, chunk)) => chunk.to_bytes(),
-                    None => vec![0; BLOCK],
+                // Most of a large memory's blocks have no frame.
+                seed = match chunks.next_if(|(found, _)| *found == number) {
+                    Some((_, chunk)) => add_block(seed, &chunk.to_bytes()),
+                    None => add_block(seed, &[0; BLOCK]),
                 };
-                seed = add_block(seed, &block);
             }
         }
         add_block(seed, &[0; BLOCK])
