@@ -10,8 +10,17 @@ use crate::apt::{self, Archive, Suites};
 use crate::tree;
 
 /// Debian's makedumpfile with the libraries that need not be on every machine.
-const MAKEDUMPFILE: &[&str] =
-    &["makedumpfile", "libdw1", "libelf1", "libbz2-1.0", "liblzo2-2", "liblzma5", "zlib1g", "libzstd1"];
+const MAKEDUMPFILE: &[&str] = &[
+    "makedumpfile",
+    "libgcc-s1",
+    "libdw1",
+    "libelf1",
+    "libbz2-1.0",
+    "liblzo2-2",
+    "liblzma5",
+    "zlib1g",
+    "libzstd1",
+];
 
 /// A command that runs Debian's makedumpfile.
 ///

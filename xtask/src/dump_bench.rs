@@ -75,6 +75,8 @@ impl Bench<'_> {
         }
         let [theirs, threads, ours] = [theirs, threads, ours].map(Run::median);
         let mut figure = |what: &str, value: f64, unit: &str| {
+            // They take minutes, and one that cannot be had must not take the others along.
+            eprintln!("{name}: {what}: {value:.3} {unit}");
             figures.push(Figure { name: format!("{name}: {what}"), value, unit: unit.to_owned() });
         };
         for (who, run) in [("theirs", &theirs), ("theirs 2", &threads), ("ours", &ours)] {
@@ -99,6 +101,7 @@ impl Bench<'_> {
             ("ours, bytes", run.bytes, "B"),
             ("ours, memory", run.mebibytes, "MiB"),
         ] {
+            eprintln!("{name}: {what}: {value:.3} {unit}");
             figures.push(Figure { name: format!("{name}: {what}"), value, unit: unit.to_owned() });
         }
         Ok(())
