@@ -473,7 +473,12 @@ impl Tester {
             self.list("more room than there is", number, (entries, u64::MAX, load.id), Ok(()))?;
             self.list("no room", number, (0, 0, load.id), Ok(()))?;
         }
-        self.device.call([0; 6], quiesce::NONE)?;
+        // Its value would be lost, so it is not called.
+        let unheard = Call { size: size_of::<Call>() as u64, quiesce: quiesce::NONE, ..Call::default() };
+        let (result, _) = self.ask(CALL, &bytes(&unheard), true, true);
+        ensure!(result == Err(Errno::FAULT), "a call that cannot be answered: {result:?}");
+        let calls = self.device.call([0; 6], quiesce::NONE)?.calls;
+        ensure!(calls == 1, "{calls} calls, the one that could not be answered among them");
         Ok(self.device.unload()?)
     }
 
