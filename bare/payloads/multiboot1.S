@@ -55,20 +55,7 @@ off:    mov     $0x604, %dx             /* ACPI: sleep type 0, which is off ther
 1:      hlt
         jmp     1b
 
-/* In: %esi = a text with a zero behind it. Out: %eax, %ecx, %edx, %esi changed. */
-print:  lodsb
-        test    %al, %al
-        jz      3f
-        mov     %al, %cl
-        mov     $0x3fd, %edx
-2:      in      (%dx), %al              /* line status: room for a byte? */
-        test    $0x20, %al
-        jz      2b
-        mov     $0x3f8, %edx
-        mov     %cl, %al
-        out     %al, (%dx)
-        jmp     print
-3:      ret
+        .include "print32.inc"
 
 hello:  .asciz  "multiboot 1: entered\r\n"
 unknown: .asciz "multiboot 1: another magic, or not all that it needs\r\n"

@@ -21,6 +21,9 @@ const fn payload(name: &'static str, address: u64, defines: &'static [&'static s
     Payload { name, address, defines }
 }
 
+/// What several of them include.
+const SHARED: &str = "print32.inc";
+
 const PAYLOADS: [Payload; 21] = [
     payload("sum64", 0x20_0000, &[]),
     payload("sum32", 0x21_0000, &[]),
@@ -63,9 +66,10 @@ pub(crate) fn build() -> Result<PathBuf> {
 impl Payload {
     fn build(&self, dir: &Path) -> Result<()> {
         let source = self.name.split('-').next().unwrap_or(self.name);
-        let source = tree::root().join("bare/payloads").join(format!("{source}.S"));
+        let sources = tree::root().join("bare/payloads");
+        let source = sources.join(format!("{source}.S"));
         let executable = dir.join(self.name);
-        if is_newer(&executable, &source) {
+        if [&source, &sources.join(SHARED)].into_iter().all(|source| is_newer(&executable, source)) {
             return Ok(());
         }
         // 32-bit code says so itself (.code32); the executable's class tells the mode it is called in.
@@ -74,7 +78,7 @@ impl Payload {
             if text.contains(".code32") { ("--32", "elf_i386") } else { ("--64", "elf_x86_64") };
         let object = executable.with_extension("o");
         let mut assembler = Command::new("as");
-        assembler.args([class, "--fatal-warnings", "-o"]).arg(&object);
+        assembler.args([class, "--fatal-warnings", "-I"]).arg(&sources).arg("-o").arg(&object);
         for define in self.defines {
             assembler.args(["--defsym", define]);
         }
