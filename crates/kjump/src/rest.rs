@@ -11,6 +11,12 @@ use sys::Refusal;
 const ROOT: &str = "/";
 const PM_TEST: &str = "/sys/power/pm_test";
 
+/// Makes a call, and explains what it is refused for.
+pub(crate) fn explained<T>(call: impl FnOnce() -> Result<T, Refusal>) -> anyhow::Result<T> {
+    let watch = Watch::start();
+    call().map_err(|refusal| watch.explain(refusal))
+}
+
 /// Knows what failed before the call, and so can tell what failed in it.
 pub(crate) struct Watch(Failures);
 

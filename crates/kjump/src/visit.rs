@@ -11,7 +11,7 @@ use crate::call::FaultReport;
 use crate::peer::account::Account;
 use crate::phases::Phases;
 use crate::report::{self, Outcome};
-use crate::rest::Watch;
+use crate::rest;
 
 /// What came of going to another kernel.
 #[derive(Debug, Serialize)]
@@ -44,9 +44,8 @@ impl Visit {
         arguments: [u64; 6],
         deadline: u64,
     ) -> anyhow::Result<Self> {
-        let watch = Watch::start();
-        let call = device.call_until(arguments, quiesce::SUSPEND, deadline);
-        let call = call.map_err(|refusal| watch.explain(refusal)).with_context(|| name.to_string())?;
+        let call = rest::explained(|| device.call_until(arguments, quiesce::SUSPEND, deadline))
+            .with_context(|| name.to_string())?;
         let ending = Ending::of(&call);
         let log = ending.death().and_then(|death| {
             Account::note_death(device, name, death);

@@ -11,8 +11,7 @@ use crate::boot::guard_of;
 use crate::cli::ReturnWords;
 use crate::phases::Phases;
 use crate::report::{self, Outcome};
-use crate::rest::Watch;
-use crate::{device, keep};
+use crate::{device, keep, rest};
 
 /// The name that the way back is kept under.
 const NAME: &str = "return";
@@ -25,9 +24,7 @@ pub(crate) fn run(words: ReturnWords) -> anyhow::Result<Outcome> {
     if words.prepare {
         return Ok(Outcome::Done);
     }
-    let watch = Watch::start();
-    let call = device.call([words.value, 0, 0, 0, 0, 0], quiesce::SUSPEND);
-    let call = call.map_err(|refusal| watch.explain(refusal))?;
+    let call = rest::explained(|| device.call([words.value, 0, 0, 0, 0, 0], quiesce::SUSPEND))?;
     if call.status != status::RETURNED {
         bail!("an exception ended the way back; the kernel that booted this one did not run");
     }

@@ -1,7 +1,9 @@
 //! Going to another kernel comes to nothing, and the running one stays as it was and says why.
 
-use lab::story::{EVERY, Scratch, Story, kernel_file, small_root, vm};
-use lab::{Result, Vm};
+use lab::Result;
+use lab::story::{EVERY, Story};
+
+use crate::switching::{BOOT, beside};
 
 pub(crate) const STORIES: &[Story] = &[
     Story::new("what_refuses_to_rest_is_named", EVERY, what_refuses_to_rest_is_named),
@@ -14,16 +16,6 @@ pub(crate) const STORIES: &[Story] = &[
     Story::new("a_kernel_nobody_can_list_is_not_loaded", &["6.1"], a_kernel_nobody_can_list_is_not_loaded),
 ];
 
-/// Returns with one more than it was switched to with.
-const INIT: &str = "
-/bin/busybox insmod /kjump.ko
-value=0
-while said=$(kjump return $value); do value=$((${said##* } + 1)); done
-";
-
-const BOOT: &str = "kjump boot --kernel /boot/b --initrd /boot/b.cpio --memory 192M \
-                    --append 'console=ttyS0 quiet no_timer_check'";
-
 /// What is still as it was, each time.
 const AS_IT_WAS: &str = "
 as_it_was() {
@@ -33,15 +25,6 @@ as_it_was() {
 }
 first=$(md5sum < /dev/vda)
 ";
-
-/// Two CPUs, a disk, and a kernel to boot.
-fn beside(on: &str) -> Result<(Vm, [Scratch; 2])> {
-    let initrd = Scratch::archive("b.cpio", &small_root(on, INIT)?)?;
-    let disk = Scratch::new("disk", &vec![0x5a; 1 << 20])?;
-    let vm =
-        vm(on).smp(2).mem(768).disk(&disk).file(kernel_file(on), "/boot/b").file(&initrd, "/boot/b.cpio");
-    Ok((vm, [initrd, disk]))
-}
 
 fn what_refuses_to_rest_is_named(on: &str) -> Result<()> {
     let job = format!(
@@ -61,8 +44,7 @@ fn what_refuses_to_rest_is_named(on: &str) -> Result<()> {
         done
         kjump peers"
     );
-    let (vm, _files) = beside(on)?;
-    let mut outcome = vm.run(&job)?.succeeded().never_says("wrong").says("resident         9");
+    let mut outcome = beside(on, &job)?.succeeded().never_says("wrong").says("resident         9");
     for (step, said) in [
         ("notifier", "b: no task and no device refuses to rest"),
         ("freeze", "b: a task cannot be frozen: the system did not suspend"),
@@ -95,8 +77,7 @@ fn only_tried_suspends_call_nothing(on: &str) -> Result<()> {
         kjump switch b 7
         as_it_was at last"
     );
-    let (vm, _files) = beside(on)?;
-    let mut outcome = vm.run(&job)?.succeeded().never_says("wrong").says("b returned 0x8 after");
+    let mut outcome = beside(on, &job)?.succeeded().never_says("wrong").says("b returned 0x8 after");
     for level in ["freezer", "devices", "platform", "processors", "core"] {
         let said = format!("b: /sys/power/pm_test is `{level}`, so each suspend is only tried that far");
         outcome = outcome.says(&said);
@@ -115,8 +96,7 @@ fn a_kernel_without_a_driver_says_so(on: &str) -> Result<()> {
         as_it_was
         kjump peers"
     );
-    let (vm, _files) = beside(on)?;
-    vm.run(&job)?
+    beside(on, &job)?
         .succeeded()
         .never_says("wrong")
         .says("no disk at all within 30 s")
@@ -137,12 +117,11 @@ fn a_kernel_nobody_can_list_is_not_loaded(on: &str) -> Result<()> {
         rm /run/kjump
         {BOOT}"
     );
-    let (vm, _files) = beside(on)?;
-    vm.run(&job)?
+    beside(on, &job)?
         .succeeded()
         .says("kjump: /run/kjump/peer-")
         .says("kexec: --mem-min=0x10000000 --mem-max=0x1bffffff (192 MiB): /run/kjump/peer-")
-        .says("b returned 0x0 after")
+        .says("b returned 0xb000 after")
         .kernel_is_content();
     Ok(())
 }

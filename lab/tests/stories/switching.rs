@@ -31,11 +31,12 @@ while said=$(kjump return $value); do
 done
 ";
 
-const BOOT: &str = "kjump boot --kernel /boot/b --initrd /boot/b.cpio --memory 192M \
+/// Boots B.
+pub(crate) const BOOT: &str = "kjump boot --kernel /boot/b --initrd /boot/b.cpio --memory 192M \
                     --append 'console=ttyS0 quiet panic=0 no_timer_check'";
 
 /// Two CPUs, a disk, and the same kernel as A to boot as B.
-fn beside(on: &str, job: &str) -> Result<Ended> {
+pub(crate) fn beside(on: &str, job: &str) -> Result<Ended> {
     let initrd = Scratch::archive("b.cpio", &small_root(on, INIT)?)?;
     let disk = Scratch::new("disk", &vec![0x5a; 1 << 20])?;
     vm(on).smp(2).mem(768).disk(&disk).file(kernel_file(on), "/boot/b").file(&initrd, "/boot/b.cpio").run(job)

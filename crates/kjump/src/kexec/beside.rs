@@ -14,9 +14,8 @@ use super::words::BesideLoad;
 use crate::boot::{self, guard_of};
 use crate::cli::BootWords;
 use crate::peer::account::Account;
-use crate::rest::Watch;
 use crate::visit::Visit;
-use crate::{device, keep, report, way_back};
+use crate::{device, keep, report, rest, way_back};
 
 /// Below, a kernel has its memory anyway, and it is kept for this one.
 const LOW_END: u64 = 0x10_0000;
@@ -80,8 +79,7 @@ pub(super) fn call(device: &Device, name: &ImageName) -> anyhow::Result<Option<u
     let images = device.images()?;
     let Some(image) = images.iter().find(|image| image.name == name.words()) else { return Ok(None) };
     if image.pages == 0 {
-        let watch = Watch::start();
-        let call = device.call([0; 6], quiesce::SUSPEND).map_err(|refusal| watch.explain(refusal))?;
+        let call = rest::explained(|| device.call([0; 6], quiesce::SUSPEND))?;
         if call.status != status::RETURNED {
             bail!("an exception ended the way back; the kernel that booted this one did not run");
         }

@@ -16,8 +16,7 @@ use super::words::JumpLoad;
 use crate::call::FaultReport;
 use crate::image_file::ImageFile;
 use crate::place::Placing;
-use crate::rest::Watch;
-use crate::{device, keep, report};
+use crate::{device, keep, report, rest};
 
 pub(super) fn name() -> anyhow::Result<ImageName> {
     Ok(NAME.parse()?)
@@ -87,8 +86,7 @@ pub(super) fn call() -> Result<Option<u8>, Trouble> {
     if let Some(status) = beside::call(&device, &name()?)? {
         return Ok(Some(status));
     }
-    let watch = Watch::start();
-    let call = device.call([0; 6], quiesce::AUTO).map_err(|refusal| watch.explain(refusal))?;
+    let call = rest::explained(|| device.call([0; 6], quiesce::AUTO))?;
     Ok(Some(ending(&device, &call)?))
 }
 

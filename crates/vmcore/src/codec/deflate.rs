@@ -354,6 +354,7 @@ impl Bits<'_> {
 mod tests {
     use proptest::prelude::*;
 
+    use super::super::lzo::tests::memory;
     use super::*;
 
     fn round_trip(deflate: &mut Deflate, input: &[u8]) -> Option<usize> {
@@ -364,17 +365,6 @@ mod tests {
         assert_eq!(read, Ok(input.len()));
         assert!(back == input);
         Some(length)
-    }
-
-    fn memory() -> impl Strategy<Value = Vec<u8>> {
-        let piece = prop_oneof![
-            (any::<u8>(), 1_usize..900).prop_map(|(byte, count)| vec![byte; count]),
-            prop::collection::vec(any::<u8>(), 1..400),
-            (prop::collection::vec(any::<u8>(), 3..40), 2_usize..20)
-                .prop_map(|(word, count)| word.repeat(count)),
-            prop::collection::vec(0_u8..3, 1..200),
-        ];
-        prop::collection::vec(piece, 1..24).prop_map(|pieces| pieces.concat())
     }
 
     #[test]

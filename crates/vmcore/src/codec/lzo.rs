@@ -343,7 +343,7 @@ impl Reader<'_> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use proptest::prelude::*;
 
     use super::*;
@@ -360,9 +360,9 @@ mod tests {
     }
 
     /// Bytes as memory has them: runs, repetitions at all distances, noise.
-    fn memory() -> impl Strategy<Value = Vec<u8>> {
+    pub(in super::super) fn memory() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
-            (any::<u8>(), 1_usize..600).prop_map(|(byte, count)| vec![byte; count]),
+            (any::<u8>(), 1_usize..900).prop_map(|(byte, count)| vec![byte; count]),
             prop::collection::vec(any::<u8>(), 1..400),
             (prop::collection::vec(any::<u8>(), 3..40), 2_usize..20)
                 .prop_map(|(word, count)| word.repeat(count)),
