@@ -82,13 +82,12 @@ purgatory_start:
 
 /*
  * back: to the kernel that came here, with a value.
- * In: %rax = the value. Every kernel and the relocator take this: what is entered next time stands on top of the stack
+ * In: %rax = the value. Out: %rax and %rdx = the value, which no kernel returns. Every kernel and the relocator take this: what is entered next time stands on top of the stack
  * on arrival at the return address.
  */
 back:
-        mov     %rax, %rdx
+        mov     %rax, %r9
         call    control_registers
-        mov     %rdx, %rax
         lgdt    kernel_gdt(%rip)
         lidt    kernel_idt(%rip)
         mov     kernel_registers(%rip), %rbx
@@ -101,7 +100,8 @@ back:
         pop     %rcx
         lea     purgatory_start(%rip), %rdx
         push    %rdx
-        xor     %edx, %edx
+        mov     %r9, %rax
+        mov     %r9, %rdx
         jmp     *%rcx
 
 /* data_selectors: flat data. Clobbers %eax. */

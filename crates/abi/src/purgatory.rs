@@ -136,7 +136,8 @@ pub mod register {
     pub const COUNT: usize = 16;
 }
 
-/// What purgatory returns to the running kernel with, instead of entering its goal.
+/// What purgatory returns to the running kernel with, instead of entering its goal: in `rax`, and in `rdx` too, where it is
+/// neither 0 nor the address that a peer kernel may leave there.
 pub mod verdict {
     /// The digest does not match: "damaged" in ASCII.
     pub const DAMAGED: u64 = u64::from_be_bytes(*b"damaged!");

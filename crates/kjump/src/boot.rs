@@ -11,7 +11,8 @@ use kernel_file::BzImage;
 use machine::{Machine, page_flags};
 use phys::PhysRange;
 use plan::LoadPlan;
-use plan::linux::{self, Home, Initrd, Kernel, View};
+use plan::linux::{self, Home, Initrd, Kernel};
+use plan::purgatory::Purgatory;
 use sys::device::{Destination, LoadRequest};
 use sys::{Device, ImageName};
 
@@ -20,6 +21,7 @@ use crate::kernel::KernelFile;
 use crate::peer::account::Account;
 use crate::progress::Progress;
 use crate::report::{self, Outcome};
+use crate::seal::{self, QUIET};
 use crate::visit::Visit;
 use crate::{device, kcore, quantity};
 use guard::Guard;
@@ -27,18 +29,21 @@ pub(crate) use guard::guard_of;
 use view::Described;
 
 pub(crate) fn run(words: &BootWords) -> anyhow::Result<Outcome> {
-    let Some((device, arguments)) = load_kernel(words)? else { return Ok(Outcome::Done) };
+    let Some(device) = load_kernel(words, QUIET)? else { return Ok(Outcome::Done) };
     let deadline = words.deadline.unwrap_or(0);
-    let visit = Visit::make(&device, &words.name, arguments, deadline).inspect_err(|_| {
+    let visit = Visit::make(&device, &words.name, [0; 6], deadline).inspect_err(|_| {
         // It never ran, so nothing is lost with it; the error of the call is the one to tell.
         let _ = device.unload();
     })?;
     visit.report(words.json)
 }
 
-/// Loads a kernel and keeps it under its name. Returns the device with it, and what it is to be called with the first
-/// time; nothing where the plan was only to be printed.
-pub(crate) fn load_kernel(words: &BootWords) -> anyhow::Result<Option<(Device, [u64; 6])>> {
+/// Loads a kernel behind a purgatory, and keeps it under its name. Returns the device with it; nothing where the plan was
+/// only to be printed.
+pub(crate) fn load_kernel(
+    words: &BootWords,
+    purgatory: Purgatory<'static>,
+) -> anyhow::Result<Option<Device>> {
     let files = Files::read(words)?;
     let kernel = BzImage::parse(files.kernel.kernel());
     let kernel = kernel.with_context(|| format!("kernel {}", words.kernel.display()))?;
@@ -46,23 +51,24 @@ pub(crate) fn load_kernel(words: &BootWords) -> anyhow::Result<Option<(Device, [
     let view = described.as_ref().map(Described::view);
     let machine = machine()?;
     let guard = Guard::find(words.deadline)?;
-    let request = files.request(words, kernel, (guard, view), &machine)?;
-    let plan = linux::plan(&request, &machine)?;
+    let home = Home::Beside { window: window(words, &kernel, &machine)?, view };
+    let request = files.request(words, kernel, guard, home, purgatory);
+    let mut plan = linux::plan(&request, &machine)?;
     kernel.check_payload().with_context(|| format!("kernel {} is damaged", words.kernel.display()))?;
     if words.dry_run {
         report::print(&plan.to_string())?;
         return Ok(None);
     }
+    seal::seal(&mut plan, &purgatory);
     let device = device::open()?;
     let load = load(&device, &plan, words)?;
     if let (Some(described), Some(place)) = (described, plan.view()) {
         described.show(&device, load.id, place, &machine)?;
     }
-    let arguments = plan.entry().arguments;
     // First: an image that is kept without it would pass for a program, and be called as one.
-    Account::new(load.id, release_of(&kernel), words.deadline.is_some(), arguments).write(&device)?;
+    Account::new(load.id, release_of(&kernel), words.deadline.is_some()).write(&device)?;
     device.keep(&words.name).with_context(|| format!("keeping it as {}", words.name))?;
-    Ok(Some((device, arguments)))
+    Ok(Some(device))
 }
 
 /// Everything that is read, once.
@@ -85,25 +91,26 @@ impl Files {
         &'a self,
         words: &BootWords,
         kernel: BzImage<'a>,
-        (guard, view): (Guard, Option<View>),
-        machine: &plan::Machine,
-    ) -> anyhow::Result<linux::Request<'a>> {
+        guard: Guard,
+        home: Home,
+        purgatory: Purgatory<'static>,
+    ) -> linux::Request<'a> {
         let named = self
             .initrds
             .iter()
             .map(|(path, bytes)| Initrd { name: path.to_str().unwrap_or("whose name is no text"), bytes });
         let own = self.kernel.initrds().map(|bytes| Initrd { name: "in the kernel file", bytes });
-        Ok(linux::Request {
+        linux::Request {
             kernel: Kernel::BzImage(kernel),
             mode: None,
             initrds: own.chain(named).collect(),
             command_line: command_line(words, self.kernel.command_line().unwrap_or_default(), guard),
-            home: Home::Beside { window: window(words, &kernel, machine)?, view },
-            door: plan::Door::Trampoline,
+            home,
+            purgatory,
             no_efi: false,
             seed: sys::system::random(),
             device_tree: None,
-        })
+        }
     }
 }
 
@@ -134,7 +141,7 @@ fn machine() -> anyhow::Result<plan::Machine> {
     Ok(plan::Machine { virtual_map: kcore::virtual_map(&machine), ..known })
 }
 
-/// Loads it, and tells it the way back.
+/// Loads it.
 fn load(device: &Device, plan: &LoadPlan<'_>, words: &BootWords) -> anyhow::Result<Load> {
     refuse_taken(device, &words.name)?;
     let _progress = Progress::start(format!("loading {} ({})", words.name, quantity::bytes(plan.bytes())), 1);
@@ -144,19 +151,15 @@ fn load(device: &Device, plan: &LoadPlan<'_>, words: &BootWords) -> anyhow::Resu
     let request = LoadRequest {
         segments: &segments,
         vouched: &vouched,
-        entry: plan.entry().address.get(),
+        entry: plan.entry().get(),
         mode: mode::LONG,
         // What the running kernel moves out of the window now need not be exchanged at each switch.
         flags: load_flag::CLAIM | if words.deadline.is_some() { load_flag::GUARD } else { 0 },
     };
-    let loaded = device.load(&request).map_err(|refusal| {
+    device.load(&request).map_err(|refusal| {
         let names: Vec<String> = plan.segments().iter().map(|segment| segment.name.into()).collect();
         device::refused(refusal, &names)
-    })?;
-    if let Some(place) = plan.jump_back() {
-        device.write(place.get(), format!("{:016x}", loaded.jump_back).as_bytes())?;
-    }
-    Ok(loaded)
+    })
 }
 
 /// Before anything is loaded, which takes long.

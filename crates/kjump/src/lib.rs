@@ -26,6 +26,7 @@ mod progress;
 mod quantity;
 mod report;
 mod rest;
+mod seal;
 mod status;
 mod terminal;
 mod visit;

@@ -18,11 +18,7 @@ use account::Account;
 pub(crate) fn switch(words: &SwitchWords) -> anyhow::Result<Outcome> {
     let name = &words.name;
     let (device, account) = resident(name)?;
-    if let Some(death) = account.death {
-        bail!(
-            "{name} is dead: {death}; `kjump drop {name}` gives its memory back, `kjump boot` boots it anew"
-        );
-    }
+    account.refuse_dead(name)?;
     if words.deadline.is_some() && !account.guarded {
         bail!("{name} is not guarded, so there is no deadline for it; boot it with --deadline");
     }
@@ -138,14 +134,7 @@ mod tests {
 
     #[test]
     fn peers_are_rows_of_a_table() {
-        let account = Account {
-            id: 1,
-            loaded_at: 2,
-            kernel: "6.12.95".into(),
-            guarded: false,
-            arguments: [0; 6],
-            death: None,
-        };
+        let account = Account { id: 1, loaded_at: 2, kernel: "6.12.95".into(), guarded: false, death: None };
         let image = ImageInfo { calls: 3, ticks_run: 5_000_000_000, ..ImageInfo::default() };
         let range = |start, end| Range { start, end };
         let ranges =

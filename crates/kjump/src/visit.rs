@@ -3,7 +3,8 @@
 mod last_words;
 
 use abi::device::{Call, mode, quiesce, status};
-use anyhow::Context;
+use abi::purgatory::verdict;
+use anyhow::{Context, bail};
 use serde::Serialize;
 use sys::{Device, ImageName};
 
@@ -37,7 +38,7 @@ enum Ending {
 
 impl Visit {
     /// Calls the kernel that is the image of the open file, and takes it down after so many milliseconds, if not 0. One
-    /// that does not return is dead.
+    /// that does not return is dead, and so is one that purgatory did not enter, which is an error.
     pub(crate) fn make(
         device: &Device,
         name: &ImageName,
@@ -46,6 +47,10 @@ impl Visit {
     ) -> anyhow::Result<Self> {
         let call = rest::explained(|| device.call_until(arguments, quiesce::SUSPEND, deadline))
             .with_context(|| name.to_string())?;
+        if is_damaged(&call) {
+            Account::note_death(device, name, DAMAGED);
+            bail!("{name} was not entered: {DAMAGED}; load it again");
+        }
         let ending = Ending::of(&call);
         let log = ending.death().and_then(|death| {
             Account::note_death(device, name, death);
@@ -96,6 +101,13 @@ impl Visit {
             None => format!("{ended}\nWhat it said last cannot be read; it may have said nothing yet.\n"),
         }
     }
+}
+
+const DAMAGED: &str = "it is no longer what was loaded";
+
+/// Whether purgatory came back, with its word on what was loaded.
+fn is_damaged(call: &Call) -> bool {
+    call.status == status::RETURNED && [call.value, call.value_high] == [verdict::DAMAGED; 2]
 }
 
 impl Ending {

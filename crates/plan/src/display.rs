@@ -6,25 +6,15 @@ use crate::{Amount, LoadPlan, MemoryRange, Part, Segment};
 
 impl fmt::Display for LoadPlan<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let entry = self.entry();
         write!(f, "by {}: {} segments, {}", self.way(), self.segments().len(), Amount(self.bytes()))?;
-        write!(f, "; entered at {}", entry.address)?;
-        match entry.arguments {
-            [0, 0, 0, 0, 0, 0] => writeln!(f)?,
-            [rdi, rsi, ..] => writeln!(f, " with rdi = {rdi:#x}, rsi = {rsi:#x}")?,
-        }
-        if entry.address.get() != self.goal().address {
-            writeln!(f, "which leads to {}", self.goal())?;
-        }
+        writeln!(f, "; entered at {}", self.entry())?;
+        writeln!(f, "which leads to {}", self.goal())?;
         section(f, "segments", self.segments(), segment)?;
         section(f, "in them", self.parts(), part)?;
         if !self.memory().is_empty() {
             section(f, "the kernel is told", self.memory(), memory)?;
         }
         writeln!(f, "command line:\n  {}", String::from_utf8_lossy(self.command_line()))?;
-        if let Some(address) = self.jump_back() {
-            writeln!(f, "jump-back entry point: 16 digits at {address}, known when it is loaded")?;
-        }
         for range in self.vouched() {
             writeln!(f, "not used by anyone, by the caller's word:\n  {range}")?;
         }

@@ -5,15 +5,13 @@ mod notes;
 use std::borrow::Cow;
 
 use kernel_file::{Mode, Program};
-use phys::{PhysAddr, PhysRange};
+use phys::PhysRange;
 
 use crate::goal::register::{RDI, RSP};
 use crate::linux::gaps;
 use crate::load_plan::Draft;
-use crate::purgatory::Besides;
-use crate::{
-    CpuMode, Demand, Door, Entry, Error, Goal, LoadPlan, Machine, Part, Search, Segment, Way, place,
-};
+use crate::purgatory::{self, Besides, Purgatory};
+use crate::{CpuMode, Demand, Error, Goal, LoadPlan, Machine, Part, Search, Segment, Way, place};
 
 /// An ELF file to load.
 #[derive(Clone, Debug)]
@@ -27,7 +25,7 @@ pub struct Request<'a> {
     /// Lowest and highest address of a byte of what is added to it.
     pub room: (u64, u64),
     /// What leads there.
-    pub door: Door<'a>,
+    pub purgatory: Purgatory<'a>,
 }
 
 /// Plans its load by `kexec_load`.
@@ -53,14 +51,9 @@ pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>
         };
         segments.push(notes.segment);
     }
-    let entry = match found(request.door.name()) {
-        Some(range) => {
-            let (door, entry) = request.door.open(range, &goal, &Besides::default(), &segments)?;
-            segments.push(door);
-            entry
-        }
-        None => Entry { address: address(program.entry)?, arguments: [0; 6] },
-    };
+    let range = found(purgatory::NAME).ok_or(Error::NoPlace)?;
+    let (purgatory, entry) = request.purgatory.lead(range, &goal, &Besides::default(), &segments)?;
+    segments.push(purgatory);
     let draft = Draft {
         way: Way::KexecLoad,
         segments,
@@ -69,7 +62,6 @@ pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>
         goal,
         memory: Vec::new(),
         command_line: if request.notes { request.command_line.clone() } else { Vec::new() },
-        jump_back: None,
         vouched: Vec::new(),
         view: None,
     };
@@ -80,7 +72,7 @@ const NOTES: &str = "boot notes";
 /// The last byte that 32-bit code reaches.
 const BELOW_4G: u64 = 0xffff_ffff;
 
-/// What is added. 64-bit code that is told nothing is entered as it is.
+/// What is added.
 fn demands(request: &Request<'_>) -> Vec<Demand> {
     let (lowest, highest) = (request.room.0.max(0x10_0000), request.room.1.min(BELOW_4G));
     let demand = |name, size| Demand {
@@ -91,12 +83,7 @@ fn demands(request: &Request<'_>) -> Vec<Demand> {
         search: Search::TopDown,
     };
     let notes = request.notes.then(|| demand(NOTES, notes::size(&request.command_line)));
-    let leads = request.notes || request.program.mode != Mode::Long;
-    notes.into_iter().chain(leads.then(|| demand(request.door.name(), request.door.size()))).collect()
-}
-
-fn address(entry: u64) -> Result<PhysAddr, Error> {
-    PhysAddr::new(entry).ok_or(Error::EntryOutside { entry })
+    notes.into_iter().chain([demand(purgatory::NAME, purgatory::SIZE)]).collect()
 }
 
 pub(crate) const fn cpu_mode(mode: Mode) -> CpuMode {

@@ -41,9 +41,6 @@ pub enum Error {
     /// Nothing is reserved for a crash kernel.
     #[error("no memory is reserved for a crash kernel; boot with crashkernel=SIZE, and see /proc/iomem")]
     NoCrashMemory,
-    /// A crash kernel needs a purgatory, which copies low memory.
-    #[error("a crash kernel is loaded with a purgatory only")]
-    NoPurgatory,
     /// Fewer places than demands.
     #[error("a part of the load was given no place")]
     NoPlace,

@@ -13,14 +13,13 @@
 //!
 //! What is planned: Linux for x86 by each of its entry points ([`linux`]), to take the place of the running kernel or to
 //! live beside it in a window of physical memory; other ELF files ([`elf`]); multiboot kernels ([`multiboot`]).
-//! What leads there from the running kernel is a [`Door`]. Memory that one kernel shows of another is described by an
+//! What leads there from the running kernel is [`purgatory`]. Memory that one kernel shows of another is described by an
 //! [`elfcorehdr`].
 #![forbid(unsafe_code)]
 
 mod amount;
 mod demand;
 mod display;
-mod door;
 pub mod elf;
 pub mod elfcorehdr;
 mod error;
@@ -32,14 +31,12 @@ mod memory_map;
 pub mod multiboot;
 mod place;
 pub mod purgatory;
-mod trampoline;
 
 pub use amount::Amount;
 pub use demand::{Demand, Search};
-pub use door::Door;
 pub use error::Error;
 pub use goal::{CpuMode, Goal, register};
-pub use load_plan::{Entry, LoadPlan, Part, Segment, Way};
+pub use load_plan::{LoadPlan, Part, Segment, Way};
 pub use machine::{Efi, Machine, SetupData};
 pub use memory_map::{MemoryKind, MemoryRange};
 pub use place::place;

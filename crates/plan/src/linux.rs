@@ -18,18 +18,17 @@ use std::borrow::Cow;
 
 use abi::setup_data::kind;
 use abi::setup_header::ENTRY_64;
-use phys::{PhysAddr, PhysRange, RangeSet};
+use phys::{PhysRange, RangeSet};
 
 use crate::goal::register::RSI;
 use crate::load_plan::Draft;
 use crate::memory_map::beside;
-use crate::purgatory::Besides;
+use crate::purgatory::{self, Besides, Purgatory};
 use crate::{
-    CpuMode, Demand, Door, Entry, Error, Goal, LoadPlan, Machine, MemoryKind, Part, Search, Segment,
-    SetupData, Way, place,
+    CpuMode, Demand, Error, Goal, LoadPlan, Machine, MemoryKind, Part, Search, Segment, SetupData, Way, place,
 };
 
-use command_line::{CommandLine, WayBack};
+use command_line::CommandLine;
 use crash::Kept;
 use handoff::{Handoff, Told, seed};
 pub use initrd::Initrd;
@@ -53,7 +52,7 @@ pub struct Request<'a> {
     /// Where it is to live.
     pub home: Home,
     /// What leads there.
-    pub door: Door<'a>,
+    pub purgatory: Purgatory<'a>,
     /// Not to tell it of EFI.
     pub no_efi: bool,
     /// A seed for its random number generator.
@@ -152,7 +151,7 @@ impl<'r, 'a> Wishes<'r, 'a> {
         let mut words = request.command_line.clone();
         words.extend_from_slice(kept.as_ref().map(Kept::words).unwrap_or_default().as_bytes());
         words.extend_from_slice(view.as_ref().map(ViewPlace::words).unwrap_or_default().as_bytes());
-        let command_line = CommandLine::new(&words, way_back(request), form.cmdline_size)?;
+        let command_line = CommandLine::new(&words, comes_back(request), form.cmdline_size)?;
         let told = told(request, &form, machine);
         let wishes = Self {
             request,
@@ -254,9 +253,8 @@ impl<'r, 'a> Wishes<'r, 'a> {
         if let Some(setup) = self.setup() {
             demands.push(self.low_demand("setup", setup.size(&self.command_line)));
         }
-        let door = self.request.door;
-        if self.has_door() && self.mode == CpuMode::Real {
-            demands.push(self.low_demand(door.name(), door.size()));
+        if self.mode == CpuMode::Real {
+            demands.push(self.low_demand(purgatory::NAME, purgatory::SIZE));
         }
         if let Kernel::BzImage(kernel) = &self.request.kernel {
             let (lowest, align) = match kernel.alignment {
@@ -275,9 +273,7 @@ impl<'r, 'a> Wishes<'r, 'a> {
                 Search::TopDown,
                 ALL,
             ));
-            if self.has_door() {
-                demands.push(self.demand(door.name(), door.size(), 1, Search::TopDown, ALL));
-            }
+            demands.push(self.demand(purgatory::NAME, purgatory::SIZE, 1, Search::TopDown, ALL));
         }
         if let Some(size) = initrd::size(&self.request.initrds) {
             demands.push(self.demand("initrd", size, 1, Search::TopDown, (0, self.form.initrd_last)));
@@ -320,11 +316,6 @@ impl<'r, 'a> Wishes<'r, 'a> {
         self.request.home.way()
     }
 
-    /// The device enters 64-bit code with its arguments as it is.
-    const fn has_door(&self) -> bool {
-        matches!((self.way(), self.request.door), (Way::KexecLoad, _) | (_, Door::Purgatory(_)))
-    }
-
     fn render(&self, places: &[PhysRange]) -> Result<Draft<'a>, Error> {
         let demands = self.demands();
         let place = |name| {
@@ -362,15 +353,11 @@ impl<'r, 'a> Wishes<'r, 'a> {
         let (first, last) = if is_checked == Some(true) { (elfcorehdr, None) } else { (None, elfcorehdr) };
         image.segments.extend(first);
         image.parts.extend(self.kept.iter().flat_map(Kept::parts));
-        let entry = match place(self.request.door.name()) {
-            Some(range) => {
-                let besides = self.besides(image.line_at);
-                let (door, entry) = self.request.door.open(range, &image.goal, &besides, &image.segments)?;
-                image.segments.push(door);
-                entry
-            }
-            None => image.enter()?,
-        };
+        let range = place(purgatory::NAME).ok_or(Error::NoPlace)?;
+        let besides = self.besides(image.line_at);
+        let (purgatory, entry) =
+            self.request.purgatory.lead(range, &image.goal, &besides, &image.segments)?;
+        image.segments.push(purgatory);
         image.segments.extend(last);
         if let Some(view) = &self.view {
             let (name, bytes) = ("view of the running kernel", Cow::Borrowed([].as_slice()));
@@ -385,7 +372,6 @@ impl<'r, 'a> Wishes<'r, 'a> {
             goal: image.goal,
             memory: if self.mode == CpuMode::Real { Vec::new() } else { self.told.memory.clone() },
             command_line: self.command_line.text().to_vec(),
-            jump_back: self.command_line.jump_back().and_then(|offset| PhysAddr::new(image.line_at + offset)),
             vouched: self.vouched.into_iter().collect(),
             view: self.view,
             segments: image.segments,
@@ -463,32 +449,19 @@ impl Image<'_> {
         self.goal = Setup::goal(range);
         Ok(())
     }
-
-    /// The goal itself, as the device enters it.
-    fn enter(&self) -> Result<Entry, Error> {
-        let [_, _, _, _, _, _, rsi, rdi] = self.goal.registers;
-        let entry = self.goal.address;
-        let address = PhysAddr::new(entry).ok_or(Error::EntryOutside { entry })?;
-        Ok(Entry { address, arguments: [rdi, rsi, 0, 0, 0, 0] })
-    }
 }
 
 /// What a crash kernel finds of the running one, if it is to be one.
 fn kept(request: &Request<'_>, machine: &Machine) -> Result<Option<Kept>, Error> {
-    match (request.home, request.door) {
-        (Home::Crash { .. }, Door::Trampoline) => Err(Error::NoPurgatory),
-        (Home::Crash { update_size }, _) => Kept::new(machine, update_size).map(Some),
+    match request.home {
+        Home::Crash { update_size } => Kept::new(machine, update_size).map(Some),
         _ => Ok(None),
     }
 }
 
-/// How the kernel is told where to jump back to.
-const fn way_back(request: &Request<'_>) -> WayBack {
-    match (request.home, request.door) {
-        (Home::Beside { .. }, Door::Trampoline) => WayBack::Written,
-        (Home::Beside { .. }, Door::Purgatory(_)) => WayBack::Appended,
-        _ => WayBack::None,
-    }
+/// Whether the running kernel is to be jumped back to.
+const fn comes_back(request: &Request<'_>) -> bool {
+    matches!(request.home, Home::Beside { .. })
 }
 
 /// The mode that a kernel is entered in.
@@ -498,12 +471,11 @@ fn mode(request: &Request<'_>) -> Result<CpuMode, Error> {
         Kernel::Executable(program) if program.mode == kernel_file::Mode::Long => return Ok(CpuMode::Long),
         Kernel::Executable(_) => return Ok(CpuMode::Protected),
     };
-    let comes_back = matches!(request.home, Home::Beside { .. });
     match request.mode {
         Some(CpuMode::Long) if !kernel.has_entry_64 => Err(no_entry_64(kernel)),
         Some(mode) => Ok(mode),
         None if kernel.has_entry_64 => Ok(CpuMode::Long),
-        None if comes_back => Err(no_entry_64(kernel)),
+        None if comes_back(request) => Err(no_entry_64(kernel)),
         None => Ok(CpuMode::Protected),
     }
 }

@@ -48,15 +48,6 @@ pub struct Part {
     pub size: u64,
 }
 
-/// Where an image is entered, in 64-bit mode.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Entry {
-    /// Address of the first instruction.
-    pub address: PhysAddr,
-    /// What it is called with, in `rdi rsi rdx rcx r8 r9`; by [`Way::KexecLoad`] all are 0.
-    pub arguments: [u64; 6],
-}
-
 /// Everything that is loaded, and how it is entered.
 ///
 /// That there is one means: the segments rise, share no page, hold their bytes and lie in RAM, or in the window that
@@ -66,11 +57,10 @@ pub struct LoadPlan<'a> {
     way: Way,
     segments: Vec<Segment<'a>>,
     parts: Vec<Part>,
-    entry: Entry,
+    entry: PhysAddr,
     goal: Goal,
     memory: Vec<MemoryRange>,
     command_line: Vec<u8>,
-    jump_back: Option<PhysAddr>,
     vouched: Vec<PhysRange>,
     view: Option<ViewPlace>,
 }
@@ -80,11 +70,10 @@ pub(crate) struct Draft<'a> {
     pub(crate) way: Way,
     pub(crate) segments: Vec<Segment<'a>>,
     pub(crate) parts: Vec<Part>,
-    pub(crate) entry: Entry,
+    pub(crate) entry: PhysAddr,
     pub(crate) goal: Goal,
     pub(crate) memory: Vec<MemoryRange>,
     pub(crate) command_line: Vec<u8>,
-    pub(crate) jump_back: Option<PhysAddr>,
     pub(crate) vouched: Vec<PhysRange>,
     pub(crate) view: Option<ViewPlace>,
 }
@@ -99,9 +88,8 @@ impl<'a> LoadPlan<'a> {
         check_ram(&draft, machine)?;
         check_way(&draft, machine)?;
         check_entry(&draft)?;
-        let Draft { way, segments, parts, entry, goal, memory, command_line, jump_back, vouched, view } =
-            draft;
-        Ok(Self { way, segments, parts, entry, goal, memory, command_line, jump_back, vouched, view })
+        let Draft { way, segments, parts, entry, goal, memory, command_line, vouched, view } = draft;
+        Ok(Self { way, segments, parts, entry, goal, memory, command_line, vouched, view })
     }
 
     /// How it is carried out.
@@ -122,9 +110,9 @@ impl<'a> LoadPlan<'a> {
         &self.parts
     }
 
-    /// Where it is entered.
+    /// Where it is entered, in 64-bit mode: purgatory's first instruction.
     #[must_use]
-    pub const fn entry(&self) -> Entry {
+    pub const fn entry(&self) -> PhysAddr {
         self.entry
     }
 
@@ -146,13 +134,6 @@ impl<'a> LoadPlan<'a> {
         &self.command_line
     }
 
-    /// Where the 16 hexadecimal digits of the jump-back entry point stand, all 0: it is not known before the image
-    /// is loaded, and is to be written there then.
-    #[must_use]
-    pub const fn jump_back(&self) -> Option<PhysAddr> {
-        self.jump_back
-    }
-
     /// Memory beyond System RAM that the request vouches for, and the plan uses.
     #[must_use]
     pub fn vouched(&self) -> &[PhysRange] {
@@ -167,14 +148,14 @@ impl<'a> LoadPlan<'a> {
     }
 
     /// Gives purgatory a key and the digest over all it checks, which `digest` makes of what purgatory is told and of the
-    /// bytes of every region. Whether there is a purgatory.
+    /// bytes of every region.
     pub fn seal(
         &mut self,
         key: &[u8; KEY_SIZE],
         digest: impl FnOnce([&[u8]; 2], &[&[u8]]) -> [u8; DIGEST_SIZE],
-    ) -> bool {
+    ) {
         let at = self.segments.iter().position(|segment| segment.name == purgatory::NAME);
-        let Some(at) = at else { return false };
+        let Some(at) = at else { return };
         self.write_into(at, KEY, key);
         let digest = {
             let block = self.segments.get(at).map(|segment| &*segment.bytes).unwrap_or_default();
@@ -187,7 +168,6 @@ impl<'a> LoadPlan<'a> {
             digest(told, &covered)
         };
         self.write_into(at, DIGEST, &digest);
-        true
     }
 
     fn write_into(&mut self, segment: usize, offset: usize, bytes: &[u8]) {
@@ -269,7 +249,7 @@ fn check_way(draft: &Draft<'_>, machine: &Machine) -> Result<(), Error> {
 }
 
 fn check_entry(draft: &Draft<'_>) -> Result<(), Error> {
-    let entry = draft.entry.address;
+    let entry = draft.entry;
     let holds = |segment: &Segment<'_>| {
         let offset = entry.get().checked_sub(segment.range.start().get());
         offset.is_some_and(|offset| offset < segment.bytes.len() as u64)
@@ -296,11 +276,10 @@ mod tests {
             way,
             segments: segments.collect(),
             parts: Vec::new(),
-            entry: Entry { address: PhysAddr::new(entry).unwrap(), arguments: [0; 6] },
+            entry: PhysAddr::new(entry).unwrap(),
             goal: Goal::at(crate::CpuMode::Long, entry),
             memory: Vec::new(),
             command_line: Vec::new(),
-            jump_back: None,
             vouched: vec![pages(0x100, 4)],
             view: None,
         };

@@ -8,10 +8,10 @@ use std::borrow::Cow;
 use crate::goal::register::{RAX, RBX};
 use crate::linux::{Initrd, initrd};
 use crate::load_plan::Draft;
-use crate::purgatory::Besides;
+use crate::purgatory::{self, Besides, Purgatory};
 use crate::{
-    CpuMode, Demand, Door, Error, Goal, LoadPlan, Machine, MemoryKind, MemoryRange, Part, Search, Segment,
-    Way, elf, place,
+    CpuMode, Demand, Error, Goal, LoadPlan, Machine, MemoryKind, MemoryRange, Part, Search, Segment, Way,
+    elf, place,
 };
 use kernel_file::multiboot::{Image, Multiboot};
 
@@ -27,7 +27,7 @@ pub struct Request<'a> {
     /// Lowest and highest address of a byte of what is added to it.
     pub room: (u64, u64),
     /// What leads there.
-    pub door: Door<'a>,
+    pub purgatory: Purgatory<'a>,
 }
 
 /// Something that a multiboot kernel is given along.
@@ -95,9 +95,9 @@ pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>
         segments.push(Segment { name: INFORMATION, range, bytes: Cow::Owned(bytes) });
         goal = goal.with(RBX, address);
     }
-    let range = found(request.door.name()).ok_or(Error::NoPlace)?;
-    let (door, entry) = request.door.open(range, &goal, &Besides::default(), &segments)?;
-    segments.push(door);
+    let range = found(purgatory::NAME).ok_or(Error::NoPlace)?;
+    let (purgatory, entry) = request.purgatory.lead(range, &goal, &Besides::default(), &segments)?;
+    segments.push(purgatory);
     let draft = Draft {
         way: Way::KexecLoad,
         segments,
@@ -106,7 +106,6 @@ pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>
         goal,
         memory: machine.firmware.clone(),
         command_line: request.command_line.clone(),
-        jump_back: None,
         vouched: Vec::new(),
         view: None,
     };
@@ -128,7 +127,7 @@ fn demands(information: u64, modules: &[Initrd<'_>], request: &Request<'_>) -> V
     let modules = initrd::size(modules).map(|size| demand(MODULES, size));
     modules
         .into_iter()
-        .chain([demand(INFORMATION, information), demand(request.door.name(), request.door.size())])
+        .chain([demand(INFORMATION, information), demand(purgatory::NAME, purgatory::SIZE)])
         .collect()
 }
 

@@ -10,7 +10,7 @@ use abi::purgatory::{
     LOW_PAGE, MAGIC, MAGIC_NUMBER, MEMORY, MODE, PAUSE, REGION_COUNT, REGIONS, REGIONS_MAX, SEGMENTS,
     SERIAL_BAUD, SERIAL_PORT, VARIABLES, flag, mode, region, register_field,
 };
-use phys::PhysRange;
+use phys::{PhysAddr, PhysRange};
 
 use crate::{CpuMode, Error, Goal, Segment};
 
@@ -47,17 +47,24 @@ pub(crate) struct Besides {
 }
 
 impl<'a> Purgatory<'a> {
-    /// Its entry point in a place.
-    pub(crate) const fn entry(place: PhysRange) -> u64 {
-        place.start().get() + ENTRY as u64
-    }
-
-    /// Its segment, which checks these others and then hands over. The digest is not in it yet:
-    /// [`LoadPlan::seal`](crate::LoadPlan::seal).
+    /// Its segment in a place, and where it is entered. It checks these others and then hands over. The digest is not in it
+    /// yet: [`LoadPlan::seal`](crate::LoadPlan::seal).
     ///
     /// # Errors
     /// [`Error::TooManyRegions`].
-    pub(crate) fn segment(
+    pub(crate) fn lead(
+        &self,
+        place: PhysRange,
+        goal: &Goal,
+        besides: &Besides,
+        checked: &[Segment<'_>],
+    ) -> Result<(Segment<'a>, PhysAddr), Error> {
+        let segment = self.segment(place, goal, besides, checked)?;
+        let entry = place.start().get() + ENTRY as u64;
+        Ok((segment, PhysAddr::new(entry).ok_or(Error::EntryOutside { entry })?))
+    }
+
+    fn segment(
         &self,
         place: PhysRange,
         goal: &Goal,
@@ -75,7 +82,8 @@ impl<'a> Purgatory<'a> {
         block.goal(goal, place);
         block.besides(besides);
         let code = self.image.get(ENTRY..).unwrap_or_default();
-        let own = (Self::entry(place), code.len() as u64, (VARIABLES - ENTRY - code.len()) as u64);
+        let own =
+            (place.start().get() + ENTRY as u64, code.len() as u64, (VARIABLES - ENTRY - code.len()) as u64);
         let others = checked.iter().filter(|segment| !segment.bytes.is_empty()).map(|segment| {
             let bytes = segment.bytes.len() as u64;
             (segment.range.start().get(), bytes, segment.range.bytes() - bytes)

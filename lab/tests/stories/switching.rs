@@ -11,6 +11,11 @@ pub(crate) const STORIES: &[Story] = &[
         a_kernel_that_panics_gives_back_the_machine,
     ),
     Story::new("words_of_2008_go_to_a_kernel_and_back", EVERY, words_of_2008_go_to_a_kernel_and_back),
+    Story::new(
+        "a_kernel_that_is_damaged_in_memory_is_not_entered",
+        &["6.1"],
+        a_kernel_that_is_damaged_in_memory_is_not_entered,
+    ),
     Story::new("a_reserved_range_above_4_gib_is_a_window", EVERY, a_reserved_range_above_4_gib_is_a_window)
         .long(),
     Story::new("what_cannot_be_booted_says_why", &["6.1"], what_cannot_be_booted_says_why),
@@ -169,6 +174,43 @@ fn words_of_2008_go_to_a_kernel_and_back(on: &str) -> Result<()> {
         .says("kexec: call 3 returned 0x")
         .says("0x1000000-0x10ffffff")
         .says("2\n")
+        .kernel_is_content();
+    Ok(())
+}
+
+/// One bit of what was loaded is turned over.
+fn a_kernel_that_is_damaged_in_memory_is_not_entered(on: &str) -> Result<()> {
+    let mut root = small_root(on, INIT_OF_2008)?;
+    root.link("/bin/kexec", "kjump");
+    let initrd = Scratch::archive("b.cpio", &root)?;
+    let job = "
+        load() {
+            kexec --load-preserve-context --console-serial \"$@\" --mem-min=0x10000000 --mem-max=0x1fffffff \
+                /boot/b --initrd=/boot/b.cpio --append=no_timer_check
+        }
+        damage() { guest damage kexec 0x10500003; }
+        set -e
+        load; damage
+        kexec -e || echo \"status $?\"
+        kexec -e || echo \"again status $?\"
+        kjump peers
+        load -i; damage; kjump unload kexec
+        load; kexec -e; kexec -e
+        kexec -u";
+    vm(on)
+        .smp(2)
+        .mem(768)
+        .file(kernel_file(on), "/boot/b")
+        .file(&initrd, "/boot/b.cpio")
+        .run(job)?
+        .succeeded()
+        .says("kexec was not entered: it is no longer what was loaded; load it again")
+        .says("status 255")
+        .says("again status 255")
+        .says("dead             1")
+        .says("kexec: call 2 returned 0x")
+        .kernel_says("purgatory: what was loaded is damaged: its digest was ")
+        .kernel_says("purgatory: back to the kernel")
         .kernel_is_content();
     Ok(())
 }

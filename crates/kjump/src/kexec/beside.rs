@@ -9,6 +9,7 @@ use sys::{Device, ImageName};
 use super::NAME;
 use super::command_line;
 use super::jump::{self, name};
+use super::purgatory;
 use super::trouble::Trouble;
 use super::words::BesideLoad;
 use crate::boot::{self, guard_of};
@@ -45,7 +46,7 @@ pub(super) fn load(beside: &BesideLoad) -> anyhow::Result<()> {
     keep::forget(&device::open()?, &name()?)?;
     let amount = plan::Amount(last.saturating_sub(first).saturating_add(1));
     let window = || format!("--mem-min={first:#x} --mem-max={last:#x} ({amount})");
-    boot::load_kernel(&words).with_context(window)?;
+    boot::load_kernel(&words, purgatory::of(load)).with_context(window)?;
     Ok(())
 }
 
@@ -86,9 +87,8 @@ pub(super) fn call(device: &Device, name: &ImageName) -> anyhow::Result<Option<u
         return Ok(Some(0));
     }
     let Some(account) = Account::of(image) else { return Ok(None) };
-    // Later it goes on where it left, and these would be its value.
-    let arguments = if image.calls == 0 { account.arguments } else { [0; 6] };
-    let visit = Visit::make(device, name, arguments, 0)?;
+    account.refuse_dead(name)?;
+    let visit = Visit::make(device, name, [0; 6], 0)?;
     if let Some((calls, value)) = visit.returned() {
         jump::tell_return(calls, value);
         return Ok(Some(0));

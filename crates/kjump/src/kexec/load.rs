@@ -21,7 +21,7 @@ use super::words::{Load, Wanted};
 use super::{NAME, jump, planning, purgatory};
 use crate::kernel::Loader;
 use crate::progress::Progress;
-use crate::{kcore, quantity, report};
+use crate::{kcore, quantity, report, seal};
 
 /// Loads what is asked for.
 pub(super) fn load(load: &Load, wanted: Wanted) -> Result<(), Trouble> {
@@ -149,11 +149,11 @@ fn by_kexec_load(files: &Files, load: &Load, loader: Loader) -> anyhow::Result<(
         report::print(&plan.to_string())?;
     }
     files.initrds.iter().for_each(|initrd| initrd.bytes.fault_in());
-    purgatory::seal(&mut plan, load);
+    seal::seal(&mut plan, &purgatory::of(load));
     let segments: Vec<Destination<'_>> = plan.segments().iter().map(destination).collect();
     let name = format!("loading {} ({})", files.kernel.path.display(), quantity::bytes(plan.bytes()));
     let _progress = Progress::start(name, 1);
-    sys::kexec::load(plan.entry().address.get(), &segments, load_flags(load))
+    sys::kexec::load(plan.entry().get(), &segments, load_flags(load))
         .map_err(|error| errno::explained(Call::Load, &error, "", Some(&attempt(&plan, load))))
 }
 

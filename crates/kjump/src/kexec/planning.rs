@@ -6,7 +6,7 @@ use kernel_file::{BzImage, Program, elf, multiboot};
 use machine::Machine;
 use plan::elfcorehdr::VirtualMap;
 use plan::linux::{self, Home, Initrd, Kernel};
-use plan::{CpuMode, Door, LoadPlan};
+use plan::{CpuMode, LoadPlan};
 
 use super::files::Files;
 use super::words::{Arguments, EntryMode, Kind, Load};
@@ -97,11 +97,6 @@ fn program<'a>(files: &'a Files, load: &Load) -> anyhow::Result<Program<'a>> {
     Ok(Program { entry: load.entry.unwrap_or(program.entry), ..program })
 }
 
-/// Everything that can be checked is checked, unless it is asked for not to be.
-fn door(load: &Load) -> Door<'static> {
-    Door::Purgatory(purgatory::of(load))
-}
-
 fn room(load: &Load) -> (u64, u64) {
     (load.lowest.unwrap_or(0), load.highest.unwrap_or(u64::MAX))
 }
@@ -130,7 +125,7 @@ fn linux<'a>(
         initrds: files.all_initrds().into_iter().map(|(name, bytes)| Initrd { name, bytes }).collect(),
         command_line: files.command_line.clone(),
         home,
-        door: door(load),
+        purgatory: purgatory::of(load),
         no_efi: load.no_efi,
         seed,
         device_tree: files.dtb.clone(),
@@ -149,11 +144,9 @@ fn other<'a>(
     if !notes && !command_line.is_empty() {
         bail!("--args-none leaves no way to tell the command line");
     }
-    let door = door(load);
-    Ok(plan::elf::plan(
-        &plan::elf::Request { program, notes, command_line, room: room(load), door },
-        machine,
-    )?)
+    let purgatory = purgatory::of(load);
+    let request = plan::elf::Request { program, notes, command_line, room: room(load), purgatory };
+    Ok(plan::elf::plan(&request, machine)?)
 }
 
 /// The command line of a multiboot kernel starts with the name of its file.
@@ -174,8 +167,12 @@ fn multiboot<'a>(
         .modules
         .iter()
         .map(|module| plan::multiboot::Module { words: &module.words, bytes: &module.bytes });
-    let door = door(load);
-    let request =
-        plan::multiboot::Request { image, command_line, modules: modules.collect(), room: room(load), door };
+    let request = plan::multiboot::Request {
+        image,
+        command_line,
+        modules: modules.collect(),
+        room: room(load),
+        purgatory: purgatory::of(load),
+    };
     Ok(plan::multiboot::plan(&request, machine)?)
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use abi::device::ImageInfo;
-use anyhow::Context;
+use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use sys::{Device, ImageName};
 
@@ -27,17 +27,14 @@ pub(crate) struct Account {
     /// Whether a CPU guards it.
     #[serde(default)]
     pub(crate) guarded: bool,
-    /// What it is to be called with the first time.
-    #[serde(default)]
-    pub(crate) arguments: [u64; 6],
     /// How it died, if it did.
     #[serde(default)]
     pub(crate) death: Option<String>,
 }
 
 impl Account {
-    pub(crate) const fn new(id: u64, kernel: String, guarded: bool, arguments: [u64; 6]) -> Self {
-        Self { id, loaded_at: 0, kernel, guarded, arguments, death: None }
+    pub(crate) const fn new(id: u64, kernel: String, guarded: bool) -> Self {
+        Self { id, loaded_at: 0, kernel, guarded, death: None }
     }
 
     /// Writes down that the kernel of this name died.
@@ -48,6 +45,16 @@ impl Account {
             && let Err(error) = (Self { death: Some(death.into()), ..account }).write(device)
         {
             report::complain("kjump", &format!("{error:#}; `kjump peers` will not tell that {name} is dead"));
+        }
+    }
+
+    /// Refuses to go to a kernel of this name that died.
+    pub(crate) fn refuse_dead(&self, name: &ImageName) -> anyhow::Result<()> {
+        match &self.death {
+            None => Ok(()),
+            Some(death) => bail!(
+                "{name} is dead: {death}; `kjump drop {name}` gives its memory back, and then it can be loaded anew"
+            ),
         }
     }
 
@@ -104,14 +111,7 @@ mod tests {
     #[test]
     fn an_account_counts_for_the_image_it_was_written_for_only() {
         let folder = std::env::temp_dir().join(format!("kjump-account-{}", std::process::id()));
-        let account = Account {
-            id: 3,
-            loaded_at: 77,
-            kernel: "6.1".into(),
-            guarded: false,
-            arguments: [0; 6],
-            death: None,
-        };
+        let account = Account { id: 3, loaded_at: 77, kernel: "6.1".into(), guarded: false, death: None };
         account.write_below(&folder).expect("a folder for temporary files");
         let image = |id, loaded_at| ImageInfo { id, loaded_at, ..ImageInfo::default() };
         assert_eq!(Account::read_below(&folder, &image(3, 77)), Some(account));

@@ -9,6 +9,7 @@ use abi::purgatory::{
 use anyhow::{Context as _, Result, ensure};
 use purgatory::digest::{Digest, PAGE, Schedule};
 use purgatory::{Block, IMAGE};
+use sys::Device;
 
 use crate::image::Plan;
 
@@ -77,6 +78,16 @@ fn digest(block: &[u8; ENTRY], code: &[u8]) -> [u8; 32] {
     digest.finish()
 }
 
+/// `damage NAME ADDRESS`: turns over a bit of a kept image, wherever it waits.
+pub(crate) fn damage(arguments: &[String]) -> Result<()> {
+    let device = Device::open()?;
+    device.attach(&arguments.first().context("NAME is missing")?.parse()?)?;
+    let address = crate::numbers::argument(arguments, 1, "ADDRESS")?;
+    let mut byte = [0];
+    device.read(address, &mut byte)?;
+    Ok(device.write(address, &[byte[0] ^ 1])?)
+}
+
 /// `hash MIB`: how fast one CPU makes the digest, here and in purgatory.
 pub(crate) fn hash(arguments: &[String]) -> Result<()> {
     let size = crate::numbers::argument(arguments, 0, "MIB")? << 20;
@@ -95,7 +106,10 @@ pub(crate) fn hash(arguments: &[String]) -> Result<()> {
     let image = plan.load()?;
     for _ in 0..3 {
         let call = image.call(&[], quiesce::AUTO)?;
-        ensure!(call.value == verdict::DAMAGED, "memory that nobody hashed has a digest");
+        ensure!(
+            [call.value, call.value_high] == [verdict::DAMAGED; 2],
+            "memory that nobody hashed has a digest"
+        );
         println!("purgatory: {} bytes in {} ticks", size, call.ticks.run);
     }
     Ok(())

@@ -42,6 +42,7 @@ type Scene = fn(&[String]) -> Result<()>;
 const SCENES: &[(&str, Scene)] = &[
     ("calls", calls::calls),
     ("between", between::between),
+    ("damage", between::damage),
     ("hash", between::hash),
     ("buffers", calls::buffers),
     ("faults", faults::faults),

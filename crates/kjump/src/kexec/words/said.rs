@@ -324,6 +324,11 @@ impl Said {
                 "--{option} is not for an image that is called with --args-none"
             )));
         }
+        if let Some(option) = self.load.need_purgatory.first() {
+            return Err(Trouble::Words(format!(
+                "--{option} is about purgatory, and an image that is called with --args-none is entered without one"
+            )));
+        }
         match self.words.as_slice() {
             [file] => {
                 Ok(JumpLoad { file: file.into(), entry: self.load.entry, window, debug: self.load.debug })

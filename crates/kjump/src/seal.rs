@@ -1,0 +1,66 @@
+//! The digest over all that is loaded, which purgatory checks.
+
+use std::num::NonZero;
+use std::thread;
+
+use abi::purgatory::{DIGEST_SIZE, KEY_SIZE};
+use plan::LoadPlan;
+use plan::purgatory::Purgatory;
+use purgatory::digest::{Digest, PAGE, Schedule, Tag};
+
+/// A purgatory that checks and says nothing, but for a failure long enough to be read.
+pub(crate) const QUIET: Purgatory<'static> =
+    Purgatory { image: purgatory::IMAGE, check: true, serial: None, vga: false, reset_vga: false, pause: 10 };
+
+/// Puts the digest into a plan with this purgatory, unless nobody will check it.
+pub(crate) fn seal(plan: &mut LoadPlan<'_>, purgatory: &Purgatory<'_>) {
+    if purgatory.check {
+        // A key that is known finds damage as well; it only does not surprise anybody.
+        let key = sys::system::random().unwrap_or([0; KEY_SIZE]);
+        plan.seal(&key, |told, regions| digest(&key, told, regions));
+    }
+}
+
+/// What a CPU does at a time.
+const UNIT: usize = 4 << 20;
+
+/// The digest, made by all CPUs.
+fn digest(key: &[u8; KEY_SIZE], told: [&[u8]; 2], regions: &[&[u8]]) -> [u8; DIGEST_SIZE] {
+    let schedule = Schedule::new(key);
+    let tags = |bytes: &[u8]| -> Vec<Tag> { bytes.chunks(PAGE).map(|page| schedule.tag(page)).collect() };
+    let mut digest = Digest::new();
+    told.into_iter().for_each(|part| digest.describe(part));
+    let units: Vec<&[u8]> = regions.iter().flat_map(|region| region.chunks(UNIT)).collect();
+    let cpus = thread::available_parallelism().map_or(1, NonZero::get);
+    for wave in units.chunks(cpus) {
+        thread::scope(|scope| {
+            let Some((first, others)) = wave.split_first() else { return };
+            let others: Vec<_> = others.iter().map(|unit| scope.spawn(|| tags(unit))).collect();
+            digest.tags(&tags(first));
+            for other in others {
+                digest.tags(&other.join().unwrap_or_default());
+            }
+        });
+    }
+    digest.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_cpus_together_make_the_digest_of_one() {
+        let regions = [vec![1; 3 * UNIT + 5], Vec::new(), vec![2; 4095], vec![3; UNIT]];
+        let regions: Vec<&[u8]> = regions.iter().map(Vec::as_slice).collect();
+        let key = [5; KEY_SIZE];
+        let mut alone = Digest::new();
+        alone.describe(b"told");
+        alone.describe(b"more");
+        let schedule = Schedule::new(&key);
+        for page in regions.iter().flat_map(|region| region.chunks(PAGE)) {
+            alone.tags(&[schedule.tag(page)]);
+        }
+        assert_eq!(digest(&key, [b"told", b"more"], &regions), alone.finish());
+    }
+}
