@@ -54,7 +54,7 @@ pub(crate) fn load_kernel(
     let home = Home::Beside { window: window(words, &kernel, &machine)?, view };
     let request = files.request(words, kernel, guard, home, purgatory);
     let mut plan = linux::plan(&request, &machine)?;
-    kernel.check_payload().with_context(|| format!("kernel {} is damaged", words.kernel.display()))?;
+    check_payload(&kernel, &words.kernel)?;
     if words.dry_run {
         report::print(&plan.to_string())?;
         return Ok(None);
@@ -69,6 +69,12 @@ pub(crate) fn load_kernel(
     Account::new(load.id, release_of(&kernel), words.deadline.is_some()).write(&device)?;
     device.keep(&words.name).with_context(|| format!("keeping it as {}", words.name))?;
     Ok(Some(device))
+}
+
+/// Unpacks what would else be unpacked in the other kernel's place, where nobody sees it fail.
+fn check_payload(kernel: &BzImage<'_>, path: &Path) -> anyhow::Result<()> {
+    let _progress = Progress::start(format!("unpacking {}", path.display()), 1);
+    kernel.check_payload().with_context(|| format!("kernel {} is damaged", path.display()))
 }
 
 /// Everything that is read, once.

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::Read;
+use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
@@ -11,6 +11,8 @@ use kernel_file::multiboot::{self, Multiboot};
 use kernel_file::{Error, Format, Uki, Zboot};
 
 use crate::kexec::Kind;
+use crate::progress::Progress;
+use crate::quantity;
 
 /// More comes out of no kernel file.
 const LIMIT: u64 = 1 << 30;
@@ -54,12 +56,14 @@ impl KernelFile {
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
         let named = || format!("Cannot open {}", path.display());
         let mut file = File::open(path).with_context(named)?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes).with_context(named)?;
-        if bytes.is_empty() {
-            bail!("{}: the file is empty", path.display());
+        let _progress = Progress::start(format!("reading {}", path.display()), 1);
+        match whole(&mut file, LIMIT).with_context(named)? {
+            None => {
+                bail!("{}: more than {}, which no kernel file has", path.display(), quantity::bytes(LIMIT))
+            }
+            Some(bytes) if bytes.is_empty() => bail!("{}: the file is empty", path.display()),
+            Some(bytes) => Self::unpack(path, file, bytes).with_context(|| path.display().to_string()),
         }
-        Self::unpack(path, file, bytes).with_context(|| path.display().to_string())
     }
 
     fn unpack(path: &Path, file: File, bytes: Vec<u8>) -> Result<Self, Error> {
@@ -170,6 +174,13 @@ impl KernelFile {
     }
 }
 
+/// All bytes up to a limit; of what has more, as a device without an end, nothing.
+fn whole(file: &mut impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
+    let mut bytes = Vec::new();
+    file.take(limit + 1).read_to_end(&mut bytes)?;
+    Ok((bytes.len() as u64 <= limit).then_some(bytes))
+}
+
 /// What comes out when everything that packs it as a whole is taken off.
 fn unwrapped(mut bytes: Vec<u8>, wrappings: &mut Vec<Format>) -> Result<Vec<u8>, Error> {
     for _ in 0..DEPTH {
@@ -211,6 +222,13 @@ mod tests {
     fn refusal(name: &str, bytes: &[u8]) -> String {
         let error = read(name, bytes).map(drop).unwrap_err();
         format!("{error:#}").rsplit('/').next().unwrap_or_default().to_owned()
+    }
+
+    #[test]
+    fn what_has_no_end_is_read_no_further_than_shows_it() {
+        assert_eq!(whole(&mut io::repeat(1), 1000).unwrap(), None);
+        assert_eq!(whole(&mut [1; 1000].as_slice(), 1000).unwrap(), Some(vec![1; 1000]));
+        assert_eq!(whole(&mut [1; 1001].as_slice(), 1000).unwrap(), None);
     }
 
     #[test]

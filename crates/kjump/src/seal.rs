@@ -8,6 +8,8 @@ use plan::LoadPlan;
 use plan::purgatory::Purgatory;
 use purgatory::digest::{Digest, PAGE, Schedule, Tag};
 
+use crate::progress::Progress;
+
 /// A purgatory that checks and says nothing, but for a failure long enough to be read.
 pub(crate) const QUIET: Purgatory<'static> =
     Purgatory { image: purgatory::IMAGE, check: true, serial: None, vga: false, reset_vga: false, pause: 10 };
@@ -31,6 +33,7 @@ fn digest(key: &[u8; KEY_SIZE], told: [&[u8]; 2], regions: &[&[u8]]) -> [u8; DIG
     let mut digest = Digest::new();
     told.into_iter().for_each(|part| digest.describe(part));
     let units: Vec<&[u8]> = regions.iter().flat_map(|region| region.chunks(UNIT)).collect();
+    let progress = Progress::start("making the digest".to_owned(), units.len() as u64);
     let cpus = thread::available_parallelism().map_or(1, NonZero::get);
     for wave in units.chunks(cpus) {
         thread::scope(|scope| {
@@ -41,6 +44,7 @@ fn digest(key: &[u8; KEY_SIZE], told: [&[u8]; 2], regions: &[&[u8]]) -> [u8; DIG
                 digest.tags(&other.join().unwrap_or_default());
             }
         });
+        progress.steps(wave.len() as u64);
     }
     digest.finish()
 }

@@ -18,6 +18,7 @@ pub(crate) const STORIES: &[Story] = &[
         what_is_loaded_is_seen_and_taken_away,
     ),
     Story::new("what_kexec_refuses_it_explains", &["6.1"], what_is_refused_is_explained),
+    Story::new("what_is_not_mounted_is_missed", &["6.1"], what_is_not_mounted_is_missed),
     Story::new("whoever_may_not_load_is_told_why", &["6.1"], whoever_may_not_load_is_told),
 ];
 
@@ -242,6 +243,35 @@ fn what_is_refused_is_explained(on: &str) -> Result<()> {
         .says("kexec_file_load takes bzImages only")
         .says("3\n--- -l /boot/next\n")
         .says("kernel.kexec_load_disabled is 1")
+        .never_says("status 0")
+        .kernel_is_content();
+    Ok(())
+}
+
+/// Without /sys the next kernel is told less, which is said; without /proc it cannot be told where memory is.
+fn what_is_not_mounted_is_missed(on: &str) -> Result<()> {
+    let job = "no() { echo \"--- $*\"; kexec \"$@\"; echo status $?; }
+        umount -l /sys
+        no -S
+        no -p -c --append x /boot/next
+        no --print-ckr-size
+        kexec --check -l -c --append x /boot/next
+        kexec -l -c --append x /boot/next && kexec -u || exit 9
+        umount -l /proc
+        no -l -c --append x /boot/next
+        no -l --reuse-cmdline /boot/next";
+    vm(on)
+        .mem(768)
+        .file(kernel_file(on), "/boot/next")
+        .run(job)?
+        .succeeded()
+        .says("there is no /sys/kernel/kexec_crash_loaded: mount sysfs at /sys")
+        .says("there is no /sys/kernel/kexec_crash_size: mount sysfs at /sys")
+        .says("status 254")
+        .says("kexec: /sys/kernel/boot_params/data does not exist, so the next kernel is not told of the screen")
+        .says("warn  told           /sys/kernel/boot_params/data does not exist")
+        .says("/proc/iomem does not exist")
+        .says("--reuse-cmdline: /proc/cmdline: No such file")
         .never_says("status 0")
         .kernel_is_content();
     Ok(())

@@ -8,6 +8,7 @@ use std::path::Path;
 use abi::device::Range;
 use machine::Machine;
 use machine::config::Setting;
+use machine::iomem::MemoryMap;
 use machine::kernel::Lockdown;
 use plan::LoadPlan;
 
@@ -44,7 +45,7 @@ pub(super) fn check(load: &Load, wanted: Wanted, json: bool) -> Result<u8, Troub
     match &load.file {
         Some(path) => findings.extend(of_load(load, wanted, path, &machine)),
         None => findings
-            .extend([Way::FileLoad, Way::Load].map(|way| of_way(way, &obstacles(way, None, &machine)))),
+            .extend([Way::FileLoad, Way::Load].map(|way| of_way(way, &obstacles(way, load, None, &machine)))),
     }
     let verdict = Verdict { what: "The load", findings };
     if json {
@@ -148,7 +149,7 @@ fn of_ways(load: &Load, loader: Loader, choice: &Choice, files: &Files, machine:
     let mut findings = Vec::new();
     let mut is_free = false;
     for way in [Some(choice.first), choice.then].into_iter().flatten() {
-        let mut obstacles = obstacles(way, Some(files), machine);
+        let mut obstacles = obstacles(way, load, Some(files), machine);
         if let (Way::Load, Err(error)) = (way, &plan) {
             obstacles.push(format!("{error:#}"));
         }
@@ -169,6 +170,8 @@ fn of_ways(load: &Load, loader: Loader, choice: &Choice, files: &Files, machine:
             plan.goal()
         );
         findings.push(finding("plan", Level::Ok, text));
+        let untold = load::untold(machine);
+        findings.extend(untold.map(|text| advised("told", Level::Warn, text, "mount sysfs at /sys")));
     }
     findings
 }
@@ -185,7 +188,7 @@ fn of_way(way: Way, obstacles: &[String]) -> Finding {
 }
 
 /// What stands in the way of a call beyond what forbids both.
-fn obstacles(way: Way, files: Option<&Files>, machine: &Machine) -> Vec<String> {
+fn obstacles(way: Way, load: &Load, files: Option<&Files>, machine: &Machine) -> Vec<String> {
     let mut obstacles = Vec::new();
     let option = if way == Way::Load { "CONFIG_KEXEC" } else { "CONFIG_KEXEC_FILE" };
     if machine.config.as_ref().is_ok_and(|config| config.get(option) == Setting::No) {
@@ -202,8 +205,17 @@ fn obstacles(way: Way, files: Option<&Files>, machine: &Machine) -> Vec<String> 
         }
         _ => {}
     }
-    if machine.load_limit_reboot.as_ref().is_ok_and(|&limit| limit == 0) {
-        obstacles.push("kernel.kexec_load_limit_reboot is 0".into());
+    let (limit, name) = match load.crash {
+        true => (&machine.load_limit_panic, "kernel.kexec_load_limit_panic"),
+        false => (&machine.load_limit_reboot, "kernel.kexec_load_limit_reboot"),
+    };
+    if limit.as_ref().is_ok_and(|&limit| limit == 0) {
+        obstacles.push(format!("{name} is 0"));
+    }
+    // The plan for the other way says it with its own words.
+    let reserves_nothing = |memory: &MemoryMap| !memory.is_hidden() && memory.crash_kernel().is_empty();
+    if load.crash && way == Way::FileLoad && machine.memory.as_ref().is_ok_and(reserves_nothing) {
+        obstacles.push(plan::Error::NoCrashMemory.to_string());
     }
     obstacles
 }

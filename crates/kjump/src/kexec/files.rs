@@ -12,6 +12,7 @@ use super::command_line;
 use super::words::Load;
 use crate::initramfs;
 use crate::kernel::KernelFile;
+use crate::progress::Progress;
 
 /// The files of a load.
 pub(super) struct Files {
@@ -103,6 +104,7 @@ fn module(words: &OsStr) -> anyhow::Result<Module> {
     let file = words.split(|&byte| byte == b' ').next().unwrap_or(words);
     let path = Path::new(OsStr::from_bytes(file));
     let bytes = read("--module", path)?;
+    let _progress = Progress::start(format!("unpacking {}", path.display()), 1);
     let bytes = match kernel_file::Compression::recognise(&bytes) {
         Some(compression) => {
             compression.decompress(&bytes, 1 << 32).with_context(|| format!("--module {}", path.display()))?

@@ -148,13 +148,29 @@ fn by_kexec_load(files: &Files, load: &Load, loader: Loader) -> anyhow::Result<(
     if load.debug {
         report::print(&plan.to_string())?;
     }
-    files.initrds.iter().for_each(|initrd| initrd.bytes.fault_in());
+    if let Some(what) = untold(&machine) {
+        report::complain(NAME, &format!("{what}; mount sysfs at /sys"));
+    }
+    read_initrds(files);
     seal::seal(&mut plan, &purgatory::of(load));
     let segments: Vec<Destination<'_>> = plan.segments().iter().map(destination).collect();
     let name = format!("loading {} ({})", files.kernel.path.display(), quantity::bytes(plan.bytes()));
     let _progress = Progress::start(name, 1);
     sys::kexec::load(plan.entry().get(), &segments, load_flags(load))
         .map_err(|error| errno::explained(Call::Load, &error, "", Some(&attempt(&plan, load))))
+}
+
+/// Has their bytes come from the disk, which they do anyway sooner or later.
+fn read_initrds(files: &Files) {
+    let _progress = Progress::start("reading initrds".to_owned(), 1);
+    files.initrds.iter().for_each(|initrd| initrd.bytes.fault_in());
+}
+
+/// What the next kernel will miss, since this one does not say what it was told itself. The running kernel tells it what
+/// it loads by `kexec_file_load`.
+pub(super) fn untold(machine: &Machine) -> Option<String> {
+    let error = machine.boot_data.as_ref().err()?;
+    Some(format!("{error}, so the next kernel is not told of the screen, EFI and where ACPI's tables are"))
 }
 
 /// The flags of `kexec_load`.

@@ -16,8 +16,8 @@ pub(super) struct Opt {
     pub(super) same_as: Option<&'static str>,
     pub(super) id: Id,
     pub(super) part: Part,
-    /// Whether `--help` shows it without `all`.
-    usual: bool,
+    /// What `--help` says of it without `all`, if anything.
+    brief: Option<&'static str>,
     pub(super) help: &'static str,
 }
 
@@ -27,8 +27,9 @@ impl Opt {
         self.part != Own
     }
 
-    const fn usual(self) -> Self {
-        Self { usual: true, ..self }
+    /// `--help` shows it without `all`, with these words.
+    const fn usual(self, brief: &'static str) -> Self {
+        Self { brief: Some(brief), ..self }
     }
 
     const fn same_as(self, other: &'static str) -> Self {
@@ -122,7 +123,7 @@ pub(super) enum Id {
 }
 
 const fn flag(part: Part, long: &'static str, short: &'static str, id: Id, help: &'static str) -> Opt {
-    Opt { long, short, value: None, same_as: None, id, part, usual: false, help }
+    Opt { long, short, value: None, same_as: None, id, part, brief: None, help }
 }
 
 const fn with_value(part: Part, long: &'static str, value: &'static str, id: Id, help: &'static str) -> Opt {
@@ -133,7 +134,7 @@ use Part::{Action, Image, Manner, Own, Purgatory};
 
 /// Every option.
 pub(super) const OPTIONS: &[Opt] = &[
-    flag(Action, "load", "l", Id::Load, "Load FILE and leave it at that").usual(),
+    flag(Action, "load", "l", Id::Load, "Load FILE and leave it at that").usual("Load FILE and leave it at that"),
     flag(
         Action,
         "exec",
@@ -141,10 +142,10 @@ pub(super) const OPTIONS: &[Opt] = &[
         Id::Exec,
         "Start what is loaded, without shutting anything down; call a jump load",
     )
-    .usual(),
-    flag(Action, "force", "f", Id::Force, "Load FILE and start it, without shutting anything down").usual(),
+    .usual("Start what is loaded, without a shutdown"),
+    flag(Action, "force", "f", Id::Force, "Load FILE and start it, without shutting anything down").usual("Load FILE and start it, without a shutdown"),
     flag(Action, "unload", "u", Id::Unload, "Unload what is loaded; with --load-panic, the crash kernel")
-        .usual(),
+        .usual("Unload what is loaded"),
     flag(
         Action,
         "status",
@@ -152,9 +153,9 @@ pub(super) const OPTIONS: &[Opt] = &[
         Id::Status,
         "Exit with 1 if a crash kernel is loaded, or with --load a kernel or image; else with 0",
     )
-    .usual(),
+    .usual("Exit with 1 if a crash kernel is loaded"),
     flag(Action, "load-panic", "p", Id::LoadPanic, "Load FILE as the kernel to start when this one crashes")
-        .usual(),
+        .usual("Load FILE as the kernel to start after a crash"),
     flag(
         Action,
         "load-preserve-context",
@@ -162,7 +163,7 @@ pub(super) const OPTIONS: &[Opt] = &[
         Id::LoadPreserveContext,
         "Load FILE to be called and to return: an image with --args-none, or a kernel into a window (--mem-min, --mem-max)",
     )
-    .usual(),
+    .usual("Load FILE to be called and to return"),
     flag(
         Action,
         "load-jump-back-helper",
@@ -177,10 +178,10 @@ pub(super) const OPTIONS: &[Opt] = &[
         Id::PrintCrashSize,
         "Print the size of the memory for crash kernels in bytes",
     ),
-    flag(Action, "help", "h?", Id::Help, "Print help and exit; all of it with the word all").usual(),
-    flag(Action, "version", "v", Id::Version, "Print the version and exit").usual(),
-    flag(Manner, "kexec-file-syscall", "s", Id::FileSyscall, "By kexec_file_load only").usual(),
-    flag(Manner, "kexec-syscall", "c", Id::LoadSyscall, "By kexec_load only").usual(),
+    flag(Action, "help", "h?", Id::Help, "Print help and exit; all of it with the word all").usual("Print help; all of it with the word all"),
+    flag(Action, "version", "v", Id::Version, "Print the version and exit").usual("Print the version"),
+    flag(Manner, "kexec-file-syscall", "s", Id::FileSyscall, "By kexec_file_load only").usual("By kexec_file_load only"),
+    flag(Manner, "kexec-syscall", "c", Id::LoadSyscall, "By kexec_load only").usual("By kexec_load only"),
     flag(
         Manner,
         "kexec-syscall-auto",
@@ -188,10 +189,10 @@ pub(super) const OPTIONS: &[Opt] = &[
         Id::AutoSyscall,
         "By kexec_file_load, and where that cannot be by kexec_load: the default",
     )
-    .usual(),
+    ,
     flag(Manner, "no-ifdown", "x", Id::NoIfdown, "Leave network interfaces up when starting"),
     flag(Manner, "no-sync", "y", Id::NoSync, "Do not write disks out before starting"),
-    flag(Manner, "debug", "d", Id::Debug, "Say what is done and what is loaded where").usual(),
+    flag(Manner, "debug", "d", Id::Debug, "Say what is done and what is loaded where").usual("Say what is done and what is loaded where"),
     flag(Manner, "no-checks", "i", Id::NoChecks, "By kexec_load, start without checking what was loaded"),
     with_value(Manner, "mem-min", "ADDR", Id::MemMin, "Load nothing below this address"),
     with_value(
@@ -235,7 +236,7 @@ pub(super) const OPTIONS: &[Opt] = &[
     },
     with_value(Image, "command-line", "TEXT", Id::CommandLine, "The command line")
         .same_as("command-line")
-        .usual(),
+        .usual("The command line"),
     with_value(Image, "append", "TEXT", Id::CommandLine, "The same; of several, the last counts")
         .same_as("command-line"),
     flag(
@@ -245,10 +246,10 @@ pub(super) const OPTIONS: &[Opt] = &[
         Id::ReuseCommandLine,
         "This kernel's command line, without BOOT_IMAGE, before that of --command-line",
     )
-    .usual(),
+    .usual("Begin it with this kernel's command line"),
     with_value(Image, "initrd", "FILE", Id::Initrd, "An initrd; of several, one is unpacked after the other")
         .same_as("initrd")
-        .usual(),
+        .usual("An initrd; repeatable"),
     with_value(Image, "ramdisk", "FILE", Id::Initrd, "The same").same_as("initrd"),
     with_value(
         Image,
@@ -301,7 +302,7 @@ pub(super) const OPTIONS: &[Opt] = &[
         Id::PurgatoryPanic,
         "Reset the machine so long after saying that what was loaded is damaged (10)",
     ),
-    flag(Own, "check", "", Id::Check, "Tell whether the load can work, and what stands in the way").usual(),
+    flag(Own, "check", "", Id::Check, "Tell whether the load can work, and what stands in the way").usual("Tell whether the load can work, and why not"),
     flag(
         Own,
         "dry-run",
@@ -309,7 +310,7 @@ pub(super) const OPTIONS: &[Opt] = &[
         Id::DryRun,
         "Print all that would be loaded; needs no privileges with --machine",
     )
-    .usual(),
+    .usual("Print all that would be loaded"),
     flag(Own, "json", "", Id::Json, "With --check, print JSON"),
     with_value(
         Own,
@@ -332,7 +333,7 @@ pub(super) const OPTIONS: &[Opt] = &[
         Id::InitrdAdd,
         "Put a file or folder into the kernel's first file system; repeatable",
     )
-    .usual(),
+    ,
 ];
 
 const USAGE: &str = "kexec [--load | --force] [OPTIONS] FILE\n       kexec --exec | --unload | --status";
@@ -358,23 +359,21 @@ Numbers are decimal, hexadecimal with 0x, or octal with 0.";
 /// `getopt_long(3)`.
 #[must_use]
 pub fn command() -> Command {
-    of(OPTIONS.iter()).override_usage(ALL_USAGE).after_help(EXIT_STATUS)
+    let file = Arg::new("file")
+        .value_name("FILE")
+        .value_hint(ValueHint::FilePath)
+        .help("A bzImage, UKI, ELF or multiboot file, compressed or not");
+    let options = OPTIONS.iter().map(argument);
+    named().args(options).arg(file).override_usage(ALL_USAGE).after_help(EXIT_STATUS)
 }
 
-fn of(options: impl Iterator<Item = &'static Opt>) -> Command {
+fn named() -> Command {
     Command::new("kexec")
         .version(env!("CARGO_PKG_VERSION"))
-        .about("Load a kernel and start it in place of the running one, in the words of kexec-tools")
+        .about("Load a kernel and start it in place of the running one, as kexec-tools does")
         .max_term_width(100)
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .args(options.map(argument))
-        .arg(
-            Arg::new("file")
-                .value_name("FILE")
-                .value_hint(ValueHint::FilePath)
-                .help("A bzImage, UKI, ELF or multiboot file, compressed or not"),
-        )
 }
 
 fn argument(option: &'static Opt) -> Arg {
@@ -398,10 +397,13 @@ pub(super) fn help(all: bool) -> String {
     if all {
         return command().render_help().to_string();
     }
-    let usual = of(OPTIONS.iter().filter(|option| option.usual)).override_usage(USAGE);
-    // One list: headings would not leave it on a screen.
-    let flat = usual.mut_args(|argument| argument.help_heading(None::<&str>));
-    flat.after_help("`kexec --help all` tells the rest.").render_help().to_string()
+    let usual = OPTIONS.iter().filter_map(|option| {
+        let brief = option.brief?;
+        Some(argument(option).help(brief).help_heading(None::<&str>))
+    });
+    let template = "{about}\n\n{usage-heading} {usage}\n\n{options}{after-help}";
+    let command = named().args(usual).override_usage(USAGE).help_template(template);
+    command.after_help("`kexec --help all` tells the rest.").render_help().to_string()
 }
 
 #[cfg(test)]
@@ -424,7 +426,9 @@ mod tests {
     #[test]
     fn help_fits_a_screen() {
         let help = help(false);
-        assert!(help.lines().count() <= 36, "{} lines", help.lines().count());
+        // Of the oldest terminals, with a line for the prompt.
+        assert!(help.lines().count() <= 24, "{} lines", help.lines().count());
+        assert!(help.lines().all(|line| line.chars().count() <= 80));
         insta::assert_snapshot!(help);
     }
 

@@ -3,7 +3,7 @@
 use std::io;
 
 use abi::kexec::{file_flag, flag};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use super::trouble::Trouble;
 use super::words::{Slot, Wanted};
@@ -23,7 +23,7 @@ impl Slot {
     /// Whether the running kernel itself has something loaded there.
     pub(super) fn has_kernel(self) -> anyhow::Result<bool> {
         let path = self.file();
-        let text = std::fs::read_to_string(path).with_context(|| path.to_owned())?;
+        let text = text_of(path)?;
         match text.trim() {
             "0" => Ok(false),
             "1" => Ok(true),
@@ -66,9 +66,19 @@ impl Slot {
     }
 }
 
+/// What the running kernel says in a file of `/sys`.
+fn text_of(path: &'static str) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => {
+            anyhow!("there is no {path}: mount sysfs at /sys, unless this kernel is built without kexec")
+        }
+        _ => anyhow::Error::new(error).context(path),
+    })
+}
+
 /// The size of the memory reserved for crash kernels, 0 if there is none.
 pub(super) fn crash_size() -> anyhow::Result<u64> {
-    let text = std::fs::read_to_string(CRASH_SIZE).with_context(|| CRASH_SIZE.to_owned())?;
+    let text = text_of(CRASH_SIZE)?;
     text.trim().parse().with_context(|| format!("{CRASH_SIZE} is {text:?}, no number"))
 }
 

@@ -47,6 +47,9 @@ impl Trouble {
 
 impl From<anyhow::Error> for Trouble {
     fn from(error: anyhow::Error) -> Self {
-        Self::Failed(error)
+        match error.downcast_ref() {
+            Some(plan::Error::NoCrashMemory) => Self::NoCrashMemory,
+            _ => Self::Failed(error),
+        }
     }
 }

@@ -35,11 +35,14 @@ fn load(line: &str) -> (Load, Wanted) {
 /// The findings about a load on a machine of the test data.
 fn found(machine: &str, options: &str) -> String {
     let machine = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/machines").join(machine);
-    let machine = Machine::probe(&machine);
+    found_on(&Machine::probe(&machine), options)
+}
+
+fn found_on(machine: &Machine, options: &str) -> String {
     let path = std::env::temp_dir().join(format!("kjump-check-{}-{}", std::process::id(), options.len()));
     std::fs::write(&path, kernel_file()).unwrap();
     let (load, wanted) = load(&format!("--check {options} --append quiet {}", path.display()));
-    let findings = of_load(&load, wanted, &path, &machine);
+    let findings = of_load(&load, wanted, &path, machine);
     std::fs::remove_file(&path).unwrap();
     let lines =
         findings.iter().map(|finding| format!("{:?} {}: {}\n", finding.level, finding.about, finding.text));
@@ -60,6 +63,30 @@ fn a_locked_down_machine_takes_no_file_without_a_signature() {
 fn without_privileges_the_plan_is_not_known() {
     let text = found("not-root", "-l -c");
     assert!(text.contains("No load: the kernel shows no addresses in /proc/iomem"), "{text}");
+}
+
+#[test]
+fn a_crash_kernel_needs_memory_that_is_reserved_for_it() {
+    let text = found("debian-6.1-cloud", "-p");
+    let refusals: Vec<_> = text.lines().filter(|line| line.starts_with("No ")).collect();
+    let [by_file, by_load] = refusals.as_slice() else { panic!("{text}") };
+    assert!(by_file.starts_with("No file_load: no memory is reserved for a crash kernel"), "{text}");
+    assert!(by_load.starts_with("No load: no memory is reserved for a crash kernel"), "{text}");
+}
+
+#[test]
+fn a_machine_that_hides_what_its_kernel_was_told_is_worth_a_warning() {
+    let root = std::env::temp_dir().join(format!("kjump-check-hidden-{}", std::process::id()));
+    std::fs::create_dir_all(root.join("proc")).unwrap();
+    std::fs::write(
+        root.join("proc/iomem"),
+        "00001000-0009ffff : System RAM\n00100000-3fffffff : System RAM\n",
+    )
+    .unwrap();
+    let machine = Machine::probe(&root);
+    std::fs::remove_dir_all(&root).unwrap();
+    let text = found_on(&machine, "-l -c -i");
+    assert!(text.contains("Warn told: /sys/kernel/boot_params/data does not exist, so"), "{text}");
 }
 
 #[test]
