@@ -15,6 +15,7 @@ pub(crate) const STORIES: &[Story] = &[
         by_kexec_file_load_under_uefi,
     )
     .long(),
+    Story::new("the_picture_stays_on", &["6.1+6.12"], the_picture_stays_on),
     Story::new("the_newest_kernel_follows", &["6.1+newest", "6.12+newest"], the_newest_kernel_follows).long(),
     Story::new("the_newest_kernel_is_followed", &["newest+6.12"], the_newest_kernel_is_followed).long(),
     Story::new("a_kernel_follows_however_it_is_packed", &["6.1"], however_it_is_packed).long(),
@@ -43,6 +44,30 @@ fn by_kexec_load_under_uefi(on: &str) -> Result<()> {
 
 fn by_kexec_file_load_under_uefi(on: &str) -> Result<()> {
     follow_under_uefi(on, "-s")
+}
+
+/// The next kernel writes its messages into the same picture, which starts where the firmware put it.
+fn the_picture_stays_on(on: &str) -> Result<()> {
+    const LOOK: &str = "[ \"$(cat /proc/fb)\" = '0 EFI VGA' ] || exit 7
+        cat /sys/class/graphics/fb0/virtual_size
+        grep -A9 'PCI Bus' /proc/iomem | grep efifb";
+    let load = format!(
+        "{LOOK}
+        kexec -l -c --initrd /boot/next.cpio --append 'console=ttyS0 console=tty0 no_timer_check' /boot/next || exit 9
+        kexec -e; exit 8"
+    );
+    let written = "[ $(tr -d '\\0' < /dev/fb0 | wc -c) -gt 10000 ] && echo it is written to";
+    let look = format!("{LOOK}; {written}");
+    let outcome = vm(on)
+        .uefi()
+        .mem(1024)
+        .append("console=tty0")
+        .qemu("-vga")
+        .qemu("std")
+        .successor(Job::shell(&look))
+        .run(&load)?;
+    outcome.succeeded().says("it is written to");
+    Ok(())
 }
 
 fn follow(on: &str, load: &str) -> Result<Ended> {
