@@ -23,7 +23,7 @@ use crate::progress::Progress;
 use crate::report::{self, Outcome};
 use crate::seal::{self, QUIET};
 use crate::visit::Visit;
-use crate::{device, kcore, quantity};
+use crate::{device, quantity};
 use guard::Guard;
 pub(crate) use guard::guard_of;
 use view::Described;
@@ -47,9 +47,10 @@ pub(crate) fn load_kernel(
     let files = Files::read(words)?;
     let kernel = BzImage::parse(files.kernel.kernel());
     let kernel = kernel.with_context(|| format!("kernel {}", words.kernel.display()))?;
-    let described = (!words.no_vmcore).then(Described::read);
+    let machine = Machine::probe(Path::new("/"));
+    let described = (!words.no_vmcore).then(|| Described::read(&machine));
     let view = described.as_ref().map(Described::view);
-    let machine = machine()?;
+    let machine = machine.for_plan().map_err(|unknown| anyhow::anyhow!("{unknown}"))?;
     let guard = Guard::find(words.deadline)?;
     let home = Home::Beside { window: window(words, &kernel, &machine)?, view };
     let request = files.request(words, kernel, guard, home, purgatory);
@@ -63,7 +64,7 @@ pub(crate) fn load_kernel(
     let device = device::open()?;
     let load = load(&device, &plan, words)?;
     if let (Some(described), Some(place)) = (described, plan.view()) {
-        described.show(&device, load.id, place, &machine)?;
+        described.show(&device, load.id, place, machine)?;
     }
     // First: an image that is kept without it would pass for a program, and be called as one.
     Account::new(load.id, release_of(&kernel), words.deadline.is_some()).write(&device)?;
@@ -139,12 +140,6 @@ fn window(words: &BootWords, kernel: &BzImage<'_>, machine: &plan::Machine) -> a
             Ok(linux::window(kernel, words.memory, machine, &pinned)?)
         }
     }
-}
-
-fn machine() -> anyhow::Result<plan::Machine> {
-    let machine = Machine::probe(Path::new("/"));
-    let known = machine.for_plan().map_err(|unknown| anyhow::anyhow!("{unknown}"))?;
-    Ok(plan::Machine { virtual_map: kcore::virtual_map(&machine), ..known })
 }
 
 /// Loads it.

@@ -20,9 +20,13 @@ pub(crate) fn open() -> anyhow::Result<Image<'static>> {
 
 /// Where the running kernel has its memory; what cannot be known of that machine is not told.
 pub(crate) fn virtual_map(machine: &Machine) -> VirtualMap {
-    let Ok(core) = open() else { return VirtualMap::default() };
+    open().map_or(VirtualMap::default(), |core| map_of(&core, machine))
+}
+
+/// The same, of a `/proc/kcore` that is open.
+pub(crate) fn map_of(core: &Image<'_>, machine: &Machine) -> VirtualMap {
     let phys = machine.memory.as_ref().ok().and_then(machine::iomem::MemoryMap::kernel_image);
-    VirtualMap { direct: direct(&core), image: phys.and_then(|phys| image(&core, phys)) }
+    VirtualMap { direct: direct(core), image: phys.and_then(|phys| image(core, phys)) }
 }
 
 /// Where all memory is mapped.

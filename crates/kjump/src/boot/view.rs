@@ -3,6 +3,8 @@
 use std::time::SystemTime;
 
 use anyhow::Context;
+use machine::Machine;
+use plan::elfcorehdr::VirtualMap;
 use plan::linux::{View, ViewPlace};
 use sys::Device;
 use vmcore::notes;
@@ -14,14 +16,17 @@ use crate::{kcore, report};
 pub(super) struct Described {
     /// The VMCOREINFO note, with its header.
     note: Vec<u8>,
+    /// Where it has its memory.
+    virtual_map: VirtualMap,
 }
 
 impl Described {
     /// Reads it; where that cannot be done the memory is shown without.
-    pub(super) fn read() -> Self {
+    pub(super) fn read(machine: &Machine) -> Self {
         match kcore::open() {
             Ok(core) => Self {
                 note: notes::vmcoreinfo(core.notes()).map(|found| timed(found.contents)).unwrap_or_default(),
+                virtual_map: kcore::map_of(&core, machine),
             },
             Err(error) => {
                 let effect = "/proc/vmcore of the new kernel will not say whose memory it is";
@@ -37,14 +42,15 @@ impl Described {
 
     /// Tells it the kernel that is loaded.
     pub(super) fn show(
-        &self,
+        self,
         device: &Device,
         image: u64,
         place: ViewPlace,
-        machine: &plan::Machine,
+        machine: plan::Machine,
     ) -> anyhow::Result<()> {
+        let machine = plan::Machine { virtual_map: self.virtual_map, ..machine };
         let slots = device.slots(image)?;
-        let header = match place.elfcorehdr(machine, &slots) {
+        let header = match place.elfcorehdr(&machine, &slots) {
             Ok(header) => header,
             // The kernel can do without, and finds zeroes in its place.
             Err(error) => {

@@ -144,7 +144,11 @@ fn look(bytes: &[u8; PAGE], address: u64) -> Result<Option<(u64, u64, bool)>> {
     Ok(Some((seed, index, frame * PAGE as u64 == address)))
 }
 
-/// Physical address, offset and size of what an ELF core file has of memory.
+/// Where Linux maps its image (`__START_KERNEL_map`).
+const IMAGE_MAP: u64 = 0xffff_ffff_8000_0000;
+
+/// Physical address, offset and size of what an ELF core file has of memory. The kernel's image is there a second time, by
+/// its own addresses, and with it the memory that it freed when it was initialised, which may be anybody's.
 fn loads(file: &File) -> Result<Vec<(u64, u64, u64)>> {
     let mut header = [0; 64];
     file.read_exact_at(&mut header, 0)?;
@@ -154,6 +158,7 @@ fn loads(file: &File) -> Result<Vec<(u64, u64, u64)>> {
     file.read_exact_at(&mut headers, 64)?;
     let word =
         |bytes: &[u8], at: usize| bytes[at..].first_chunk().map_or(0, |word| u64::from_le_bytes(*word));
-    let loads = headers.as_chunks::<56>().0.iter().filter(|bytes| bytes[0] == 1);
+    let loads =
+        headers.as_chunks::<56>().0.iter().filter(|bytes| bytes[0] == 1 && word(*bytes, 16) < IMAGE_MAP);
     Ok(loads.map(|bytes| (word(bytes, 24), word(bytes, 8), word(bytes, 32))).collect())
 }
