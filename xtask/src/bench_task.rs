@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 use serde::{Deserialize, Serialize};
 
-use crate::{call_bench, dump_bench, load_bench, program, switch_bench};
+use crate::{call_bench, capture_bench, dump_bench, load_bench, program, switch_bench};
 
 /// Measure something
 #[derive(Args)]
@@ -63,6 +63,12 @@ const BENCHES: &[Bench] = &[
         about: "saving memory images, beside makedumpfile: time, memory, size",
         meaning: dump_bench::MEANING,
         measure: dump_bench::figures,
+    },
+    Bench {
+        name: "capture",
+        about: "saving /proc/vmcore in a crash kernel with one CPU and 256 MB, beside makedumpfile: time, memory",
+        meaning: capture_bench::MEANING,
+        measure: |args| capture_bench::figures(&args.kernel, args.runs),
     },
     Bench {
         name: "load",

@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result, ensure};
 use lab::{Job, Listener, NEXT_INITRD, NEXT_KERNEL, Vm};
 
 use crate::bench_task::Figure;
-use crate::{peers, product};
+use crate::{peers, product, timed};
 
 /// How the figures are meant.
 pub(crate) const MEANING: &str = "\
@@ -87,11 +87,7 @@ fn loads(vm: &Vm) -> Result<Found> {
     let mut script = prepare();
     for turn in 0..3 {
         for variant in &variants {
-            script += &format!(
-                "echo \"= {}\"; time -v {} 2>&1 | grep -E 'Elapsed|Maximum|rror|annot'\n",
-                key("", variant).trim(),
-                load_line(variant)
-            );
+            script += &timed::command(key("", variant).trim(), &load_line(variant));
         }
         script += &format!("echo turn {turn}\n");
     }
@@ -109,29 +105,11 @@ fn loads(vm: &Vm) -> Result<Found> {
 
 /// Of every load the shortest time in seconds and the largest peak in MiB.
 fn shortest(text: &str) -> Option<Found> {
-    let mut found = Found::new();
-    let mut name = "";
-    for line in text.lines() {
-        if let Some(told) = line.strip_prefix("= ") {
-            name = told;
-        } else if let Some((_, time)) = line.split_once("Elapsed (wall clock) time (h:mm:ss or m:ss): ") {
-            let seconds = seconds(time)?;
-            let least = found.entry(format!("load {name}")).or_insert(seconds);
-            *least = least.min(seconds);
-        } else if let Some((_, size)) = line.split_once("Maximum resident set size (kbytes): ") {
-            // Busybox multiplies what are kilobytes already by the pages' four.
-            let size = size.trim().parse::<f64>().ok()? / 4096.0;
-            let most = found.entry(format!("peak {name}")).or_insert(size);
-            *most = most.max(size);
-        }
-    }
-    (found.len() == 4 * LOADS.len()).then_some(found)
-}
-
-/// `0m 5.30s`, as busybox has it.
-fn seconds(time: &str) -> Option<f64> {
-    let (minutes, seconds) = time.trim().split_once("m ")?;
-    Some(minutes.parse::<f64>().ok()? * 60.0 + seconds.trim_end_matches('s').parse::<f64>().ok()?)
+    let runs = timed::runs(text).filter(|runs| runs.len() == 2 * LOADS.len())?;
+    let figures = |(name, run): (String, timed::Timed)| {
+        [(format!("load {name}"), run.seconds), (format!("peak {name}"), run.peak_mebibytes)]
+    };
+    Some(runs.into_iter().flat_map(figures).collect())
 }
 
 /// Loads, starts, and watches the log.
@@ -261,30 +239,4 @@ fn pair(figures: &mut Vec<Figure>, name: &str, (peer, ours): (f64, f64), unit: &
     figures.push(figure(format!("{name}: kexec-tools"), peer, unit));
     figures.push(figure(format!("{name}: kjump"), ours, unit));
     figures.push(figure(format!("{name}: ratio"), ours / peer, "ratio"));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_shortest_time_and_the_largest_peak_count() {
-        let measured = |name: &str, time: &str, size: u32| {
-            format!(
-                "= {name}\n\tElapsed (wall clock) time (h:mm:ss or m:ss): {time}\n\
-                 \tMaximum resident set size (kbytes): {size}\n"
-            )
-        };
-        let mut text = String::new();
-        for options in LOADS {
-            for tool in [PEER, OURS] {
-                let name = key("", &variant(tool, options));
-                text += &measured(name.trim(), "0m 5.30s", 2048);
-                text += &measured(name.trim(), "1m 1.00s", 1024);
-            }
-        }
-        let found = shortest(&text).unwrap();
-        assert_eq!((found["load -c -i kjump"], found["peak -s kexec-tools"]), (5.3, 0.5));
-        assert_eq!(shortest("= -c kjump\n"), None);
-    }
 }

@@ -5,6 +5,7 @@ mod apt;
 mod bench_task;
 mod build_task;
 mod call_bench;
+mod capture_bench;
 mod checks;
 mod compiler;
 mod debian_tools;
@@ -28,6 +29,7 @@ mod program;
 mod stories;
 mod switch_bench;
 mod test_task;
+mod timed;
 mod tree;
 mod vmcore_task;
 

@@ -30,6 +30,10 @@ pub(crate) const KEXEC: Peer = Peer {
     others: &["usr/lib/x86_64-linux-gnu/kexec-tools/kexec_test.static"],
 };
 
+/// makedumpfile.
+pub(crate) const MAKEDUMPFILE: Peer =
+    Peer { package: "makedumpfile", program: "usr/bin/makedumpfile", others: &[] };
+
 const LOADER: &str = "lib64/ld-linux-x86-64.so.2";
 
 fn name_of(path: &str) -> Result<&str> {
