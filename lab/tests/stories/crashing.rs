@@ -7,6 +7,13 @@ pub(crate) const STORIES: &[Story] = &[
     Story::new("a_crash_ends_in_the_crash_kernel", EVERY, a_crash_ends_in_the_crash_kernel),
     Story::new("a_crash_kernel_is_loaded_by_its_file_too", EVERY, a_crash_kernel_is_loaded_by_its_file_too)
         .long(),
+    Story::new("pages_are_what_the_kernel_took_them_for", &["6.12"], pages_are_what_the_kernel_took_them_for),
+    Story::new(
+        "pages_are_what_other_kernels_took_them_for",
+        &["6.1", "newest"],
+        pages_are_what_the_kernel_took_them_for,
+    )
+    .long(),
     Story::new(
         "a_crash_kernel_is_told_of_processors_that_went",
         &["6.12"],
@@ -70,6 +77,38 @@ fn it_is_told_of_processors_that_went(on: &str) -> Result<()> {
         "[ $(cat /sys/devices/system/cpu/crash_hotplug) = 1 ]
         echo 0 > /sys/devices/system/cpu/cpu1/online",
     )
+}
+
+/// The kernel's own sums, said before it crashes, are those of the pages that are left out, by its page structures.
+fn pages_are_what_the_kernel_took_them_for(on: &str) -> Result<()> {
+    let job = format!(
+        "set -e
+        head -c 40000000 /dev/urandom > /tmp/file
+        (head -c 60000000 /dev/urandom | tail -c 60000000 | sleep 999) &
+        sleep 5
+        kexec -p /boot/next --initrd=/boot/next.cpio \
+            --command-line='console=ttyS0 panic=-1 nr_cpus=1 reset_devices no_timer_check'
+        rm /tmp/file
+        head -c 30000000 /dev/urandom > /tmp/other
+        sum() {{ awk -v names=\" $1 \" '{{ sub(\":\", \"\", $1); if (index(names, \" \" $1 \" \")) sum += $2 }} END {{ print sum / 4 }}' /proc/meminfo; }}
+        echo \"{SAYS} free $(sum MemFree) cache $(sum 'Cached Buffers') user $(sum AnonPages)\" > /dev/kmsg
+        echo c > /proc/sysrq-trigger"
+    );
+    let compare = format!(
+        "set -e
+        kjump dump save -d 31 --json /proc/vmcore /tmp/dump > /tmp/told
+        kjump dump verify /tmp/dump
+        number() {{ awk -F: -v key=\"\\\"$1\\\"\" '$1 ~ key {{ found = $2 }} END {{ print found + 0 }}' /tmp/told; }}
+        near() {{ echo \"$1: $2 by the kernel, $3 left out\"; [ $(($2 - $3)) -lt 2000 ] && [ $(($3 - $2)) -lt 2000 ]; }}
+        set -- $(kjump dump dmesg /proc/vmcore | sed -n 's/.*{SAYS} //p')
+        near $1 $2 $(number free)
+        near $3 $4 $(($(number cache) + $(number 'private cache')))
+        near $5 $6 $(number user)
+        [ $(number unknown_pages) = 0 ]
+        echo they agree"
+    );
+    crashing(on).successor(Job::shell(compare)).run(&job)?.succeeded().says("they agree");
+    Ok(())
 }
 
 /// One bit of what was loaded, in the memory that is kept for it, is turned over.
