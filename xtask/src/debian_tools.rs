@@ -34,6 +34,40 @@ pub(crate) fn makedumpfile() -> Result<Command> {
     Ok(command)
 }
 
+/// Debian's kdump-tools, unpacked, with the shell functions that its scripts use.
+///
+/// # Errors
+/// They cannot be fetched.
+pub(crate) fn kdump_tools() -> Result<PathBuf> {
+    unpacked("kdump-tools", &["kdump-tools", "sysvinit-utils"])
+}
+
+/// The newest makedumpfile that Debian has, with libraries of its age: it knows newer kernels, and Zstandard.
+const NEWEST_MAKEDUMPFILE: &[&str] = &[
+    "makedumpfile",
+    "libc6",
+    "libgcc-s1",
+    "libdw1t64",
+    "libelf1t64",
+    "libbz2-1.0",
+    "liblzo2-2",
+    "liblzma5",
+    "zlib1g",
+    "libzstd1",
+];
+
+/// A command that runs the newest makedumpfile of Debian's.
+///
+/// # Errors
+/// It cannot be fetched.
+pub(crate) fn newest_makedumpfile() -> Result<Command> {
+    let dir = unpacked_from(Suites::Unstable, "tools/newest-makedumpfile", NEWEST_MAKEDUMPFILE)?;
+    let libraries = dir.join("usr/lib/x86_64-linux-gnu");
+    let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
+    command.arg("--library-path").arg(&libraries).arg(dir.join("usr/bin/makedumpfile"));
+    Ok(command)
+}
+
 /// The kernel's file with debugging information, for those who read dumps by it: a large download.
 ///
 /// # Errors

@@ -83,27 +83,36 @@ fn ours() -> Result<Command> {
 }
 
 fn saved(words: &[&str], name: &str) -> Result<PathBuf> {
+    saved_of("6.1", words, name)
+}
+
+fn saved_of(kernel: &str, words: &[&str], name: &str) -> Result<PathBuf> {
     let dump = place(name)?;
     let mut command = ours()?;
     command.args(["makedumpfile", "-f", "--message-level", "4"]).args(words);
-    program::quiet(command.arg(material::vmcore("6.1")?).arg(&dump))?;
+    program::quiet(command.arg(material::vmcore(kernel)?).arg(&dump))?;
     Ok(dump)
 }
 
-/// The pages that a dump keeps are those that Debian's makedumpfile keeps.
+/// The pages that a dump keeps are those that makedumpfile keeps: Debian's, and for a newer kernel a newer one.
 fn levels() -> Result<()> {
-    let image = material::vmcore("6.1")?;
+    same_pages("6.1", debian_tools::makedumpfile)?;
+    same_pages("6.12", debian_tools::newest_makedumpfile)
+}
+
+fn same_pages(kernel: &str, makedumpfile: fn() -> Result<Command>) -> Result<()> {
+    let image = material::vmcore(kernel)?;
     for level in LEVELS {
-        let own = saved(&["-l", "-d", level], "own")?;
+        let own = saved_of(kernel, &["-l", "-d", level], "own")?;
         let theirs = place("theirs")?;
-        let mut command = debian_tools::makedumpfile()?;
+        let mut command = makedumpfile()?;
         command.args(["-f", "--message-level", "4", "-l", "-d", level]);
         program::quiet(command.arg(&image).arg(&theirs))?;
         let output = ours()?.args(["dump", "diff", "--json"]).arg(&theirs).arg(&own).output()?;
         let said: serde_json::Value = serde_json::from_slice(&output.stdout)?;
         let counts =
             ["different", "unreadable", "only_in_first", "only_in_second"].map(|name| said[name].as_u64());
-        ensure!(counts == [Some(0); 4], "level {level}: {said}");
+        ensure!(counts == [Some(0); 4], "{kernel}, level {level}: {said}");
     }
     Ok(())
 }

@@ -15,6 +15,7 @@ mod dump_bench;
 mod dump_readers;
 mod fetch_task;
 mod fuzz_task;
+mod kdump_tools;
 mod kernels;
 mod lab_task;
 mod load_bench;
