@@ -26,7 +26,13 @@ const SHELLS: [(Shell, &str); 3] = [(Shell::Bash, "bash"), (Shell::Fish, "fish")
 /// The folder cannot be written to.
 pub(crate) fn run(args: &DocsArgs) -> Result<()> {
     let dir = args.dir.clone().unwrap_or_else(|| tree::target().join("docs"));
-    for program in [kjump::cli::command(), kjump::kexec::command(), kjump::dump::makedumpfile::command()] {
+    let programs = [
+        kjump::cli::command(),
+        kjump::kexec::command(),
+        kjump::dump::makedumpfile::command(),
+        kjump::dump::dmesg::command(),
+    ];
+    for program in programs {
         make(program, &dir).with_context(|| dir.display().to_string())?;
     }
     println!("{}", dir.display());
@@ -43,15 +49,66 @@ fn make(program: Command, dir: &Path) -> Result<()> {
     write_pages(program, &dir.join("man"))
 }
 
-/// A page for the program and one for each of its commands, in the section of programs for the administrator.
+/// A page for the program and one for each of its commands.
 fn write_pages(program: Command, dir: &Path) -> Result<()> {
     fs::create_dir_all(dir)?;
     // The command `help` has nothing to say that the pages do not.
     let mut program = program.disable_help_subcommand(true);
     program.build();
-    for command in program.get_subcommands().chain([&program]) {
-        let page = clap_mangen::Man::new(command.clone()).section("8");
-        page.generate_to(dir)?;
+    write_page(&program, dir)
+}
+
+fn write_page(command: &Command, dir: &Path) -> Result<()> {
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+    let page = clap_mangen::Man::new(command.clone()).section(section(name));
+    let mut text = Vec::new();
+    page.render(&mut text)?;
+    fs::write(dir.join(page.get_filename()), with_sections(&String::from_utf8(text)?))?;
+    command.get_subcommands().try_for_each(|command| write_page(command, dir))
+}
+
+/// Memory images are everybody's, the rest is the administrator's.
+fn section(name: &str) -> &'static str {
+    if name.starts_with("kjump-dump") { "1" } else { "8" }
+}
+
+/// A page has one section for all that it refers to, its own.
+fn with_sections(page: &str) -> String {
+    let line = |line: &str| match line.strip_suffix("(8)").or_else(|| line.strip_suffix("(1)")) {
+        Some(name) => format!("{name}({})\n", section(&name.replace('\\', ""))),
+        None => format!("{line}\n"),
+    };
+    page.lines().map(line).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pages_refer_to_the_section_that_the_others_are_in() {
+        let page = ".TP\nkjump\\-dump(8)\nabout\n.TP\nkjump\\-boot(8)\n";
+        assert_eq!(with_sections(page), page.replace("dump(8)", "dump(1)"));
     }
-    Ok(())
+
+    #[test]
+    fn every_command_has_a_page_and_every_shell_its_completions() {
+        let dir = std::env::temp_dir().join(format!("kjump-docs-{}", std::process::id()));
+        run(&DocsArgs { dir: Some(dir.clone()) }).unwrap();
+        for file in [
+            "man/kexec.8",
+            "man/makedumpfile.8",
+            "man/vmcore-dmesg.8",
+            "man/kjump.8",
+            "man/kjump-boot.8",
+            "man/kjump-dump.1",
+            "man/kjump-dump-save.1",
+            "bash/kexec.bash",
+            "zsh/_makedumpfile",
+            "fish/kjump.fish",
+        ] {
+            assert!(dir.join(file).exists(), "{file}");
+        }
+        fs::remove_dir_all(dir).unwrap();
+    }
 }

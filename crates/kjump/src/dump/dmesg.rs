@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
-use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use clap::{CommandFactory, Parser, ValueHint};
 use vmcore::printk::{Record, RingBuffer};
 use vmcore::{Error, Image, log_buffer};
 
@@ -63,21 +63,32 @@ pub(super) fn save(source: &Path, goal: &Path, replace: bool) -> anyhow::Result<
 /// Runs vmcore-dmesg with the words behind its name: prints the log of the image that is the only one.
 #[must_use]
 pub fn run(words: &[OsString]) -> ExitCode {
-    const NAME: &str = "vmcore-dmesg";
-    let printed = match words {
-        [word] if word == "--help" || word == "-h" => {
-            report::print("Usage: vmcore-dmesg FILE\n\nPrint the kernel's log out of a memory image\n")
+    let name = [OsString::from(NAME)];
+    match Words::try_parse_from(name.iter().chain(words)) {
+        Ok(words) => report::exit(NAME, print(&words.file).map(|()| report::Outcome::Done)),
+        Err(error) => {
+            // Where nothing can be printed, there is nobody to be told so.
+            let _ = error.print();
+            if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
-        [word] if word == "--version" || word == "-V" => {
-            report::print(concat!("vmcore-dmesg ", env!("CARGO_PKG_VERSION"), "\n"))
-        }
-        [file] => print(Path::new(file)),
-        _ => {
-            let _ = std::io::stderr().write_all(b"Usage: vmcore-dmesg FILE\n");
-            return ExitCode::FAILURE;
-        }
-    };
-    report::exit(NAME, printed.map(|()| report::Outcome::Done))
+    }
+}
+
+const NAME: &str = "vmcore-dmesg";
+
+/// Print the kernel's log out of a memory image
+#[derive(Debug, Parser)]
+#[command(name = NAME, version)]
+struct Words {
+    /// The image, as /proc/vmcore
+    #[arg(value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+}
+
+/// The table of options: help, manual page and completions are made of it.
+#[must_use]
+pub fn command() -> clap::Command {
+    Words::command()
 }
 
 /// Prints the log of an image.
