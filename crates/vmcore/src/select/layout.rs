@@ -8,7 +8,7 @@ const SECTION_FLAGS: u64 = 0xfff;
 const SECTION_PRESENT: u64 = 1;
 const SECTION_HAS_MAP: u64 = 2;
 /// `SECTIONS_PER_ROOT` is a page of sections.
-const ROOT_SIZE: u64 = 4096;
+pub(super) const ROOT_SIZE: u64 = 4096;
 
 /// How the kernel describes its pages. Offsets and sizes are in bytes.
 #[derive(Clone, Debug)]
