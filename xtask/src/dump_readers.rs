@@ -1,7 +1,7 @@
 //! Other programs' eyes on our dumps: the same image saved by us and read by crash, libkdumpfile and makedumpfile.
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -12,6 +12,18 @@ use crate::{debian_tools, kernels, material, packages, product, program, tree};
 
 /// The levels at which the kept pages are compared.
 const LEVELS: [&str; 8] = ["0", "1", "2", "4", "8", "16", "17", "31"];
+
+/// Starts of lines of VMCOREINFO that the kernel's types and symbols stand for.
+const LEARNED: [&str; 8] = [
+    "SIZE(page)",
+    "OFFSET(page.",
+    "SYMBOL(mem_section)",
+    "LENGTH(mem_section)",
+    "SIZE(mem_section)",
+    "OFFSET(mem_section.",
+    "LENGTH(zone.free_area)",
+    "NUMBER(PG_",
+];
 
 /// What crash is asked.
 const QUESTIONS: &str =
@@ -62,6 +74,7 @@ pub(crate) fn steps() -> Vec<Step> {
         |name: &str, check: fn() -> Result<()>| Step::new(format!("dump/{name}"), move || check().into());
     vec![
         step("levels", levels),
+        step("learned", learned),
         step("libkdumpfile", libkdumpfile),
         step("makedumpfile", makedumpfile),
         step("dmesg", dmesg),
@@ -96,11 +109,11 @@ fn saved_of(kernel: &str, words: &[&str], name: &str) -> Result<PathBuf> {
 
 /// The pages that a dump keeps are those that makedumpfile keeps: Debian's, and for a newer kernel a newer one.
 fn levels() -> Result<()> {
-    same_pages("6.1", debian_tools::makedumpfile)?;
-    same_pages("6.12", debian_tools::newest_makedumpfile)
+    same_levels("6.1", debian_tools::makedumpfile)?;
+    same_levels("6.12", debian_tools::newest_makedumpfile)
 }
 
-fn same_pages(kernel: &str, makedumpfile: fn() -> Result<Command>) -> Result<()> {
+fn same_levels(kernel: &str, makedumpfile: fn() -> Result<Command>) -> Result<()> {
     let image = material::vmcore(kernel)?;
     for level in LEVELS {
         let own = saved_of(kernel, &["-l", "-d", level], "own")?;
@@ -108,13 +121,71 @@ fn same_pages(kernel: &str, makedumpfile: fn() -> Result<Command>) -> Result<()>
         let mut command = makedumpfile()?;
         command.args(["-f", "--message-level", "4", "-l", "-d", level]);
         program::quiet(command.arg(&image).arg(&theirs))?;
-        let output = ours()?.args(["dump", "diff", "--json"]).arg(&theirs).arg(&own).output()?;
-        let said: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-        let counts =
-            ["different", "unreadable", "only_in_first", "only_in_second"].map(|name| said[name].as_u64());
-        ensure!(counts == [Some(0); 4], "{kernel}, level {level}: {said}");
+        same_pages(&format!("{kernel}, level {level}"), &theirs, &own)?;
     }
     Ok(())
+}
+
+/// Two dumps have the same pages, and some.
+fn same_pages(what: &str, first: &Path, second: &Path) -> Result<()> {
+    let output = ours()?.args(["dump", "diff", "--json"]).arg(first).arg(second).output()?;
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    let counts =
+        ["different", "unreadable", "only_in_first", "only_in_second"].map(|name| said[name].as_u64());
+    ensure!(counts == [Some(0); 4] && said["same"].as_u64() > Some(1000), "{what}: {said}");
+    Ok(())
+}
+
+/// What is taken out of VMCOREINFO is found in the kernel's types and symbols: the kept pages are the same.
+fn learned() -> Result<()> {
+    learned_of("6.1", "NUMBER(HUGETLB_PAGE_DTOR)")?;
+    // Page types are constants since 6.10. Before, they are macros, and without them every page is kept.
+    learned_of("6.12", "NUMBER(PAGE_")?;
+    let (whole, said) = saved_without("6.1", &["SIZE(page)", "NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)"])?;
+    ensure!(!whole && said.contains("nobody can tell"), "without page types: {said}");
+    Ok(())
+}
+
+/// Lines that start with `other` are taken out besides those that are always.
+fn learned_of(kernel: &str, other: &str) -> Result<()> {
+    let told = place("told")?;
+    let mut command = ours()?;
+    command.args(["makedumpfile", "-f", "--message-level", "4", "-l", "-d", "31"]);
+    program::quiet(command.arg(material::vmcore(kernel)?).arg(&told))?;
+    let (whole, said) = saved_without(kernel, &[&LEARNED[..], &[other]].concat())?;
+    let named = ["SYMBOL(mem_section)", "OFFSET(page.mapping)", other].iter().all(|key| said.contains(key));
+    ensure!(whole && named, "{kernel}: {said}");
+    same_pages(kernel, &told, &place("learned")?)
+}
+
+/// Saves an image without what VMCOREINFO says in lines that start with these. Answers with whether all was well, and with what
+/// was said.
+fn saved_without(kernel: &str, starts: &[&str]) -> Result<(bool, String)> {
+    let (image, lacking) = (material::vmcore(kernel)?, place("lacking")?);
+    fs::write(&lacking, without(&vmcoreinfo(&image)?, starts)?)?;
+    let mut command = ours()?;
+    command.args(["makedumpfile", "-f", "--message-level", "4", "-l", "-d", "31", "-i"]);
+    let output = command.args([lacking, image, place("learned")?]).output()?;
+    Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+/// The text of the note, which QEMU puts in front of all memory.
+fn vmcoreinfo(image: &Path) -> Result<String> {
+    let mut start = Vec::new();
+    File::open(image)?.take(1 << 20).read_to_end(&mut start)?;
+    let first = b"OSRELEASE=";
+    let at = start.windows(first.len()).position(|bytes| bytes == first).context("no VMCOREINFO")?;
+    let text = start[at..].split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(text).into_owned())
+}
+
+/// The lines that start with none of these, each of which some line starts with.
+fn without(text: &str, starts: &[&str]) -> Result<String> {
+    for start in starts {
+        ensure!(text.lines().any(|line| line.starts_with(start)), "VMCOREINFO has no {start}");
+    }
+    let kept = text.lines().filter(|line| !starts.iter().any(|start| line.starts_with(start)));
+    Ok(kept.map(|line| format!("{line}\n")).collect())
 }
 
 fn libkdumpfile() -> Result<()> {

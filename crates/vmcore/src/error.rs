@@ -38,6 +38,18 @@ pub enum Error {
     /// VMCOREINFO says what cannot be.
     #[error("VMCOREINFO: {key}={value} cannot be")]
     BadKey { key: String, value: String },
+    /// VMCOREINFO lacks what is needed, and the kernel's memory does not tell it.
+    #[error("VMCOREINFO has no {key}, and the kernel's memory does not tell: {why}")]
+    Untold { key: String, why: Box<Error> },
+    /// The kernel's table of symbols lacks one.
+    #[error("kallsyms has no {name}")]
+    NoSymbol { name: &'static str },
+    /// The kernel's table of symbols gives other addresses than VMCOREINFO, or none of those that both know.
+    #[error("kallsyms and VMCOREINFO do not agree where symbols are")]
+    OtherSymbols,
+    /// The kernel's types cannot be read. The offset is in the types, or in the header.
+    #[error("BTF cannot be read at offset {offset:#x}: {reason}")]
+    Btf { offset: u64, reason: &'static str },
     /// The image carries no VMCOREINFO.
     #[error("the image has no VMCOREINFO note")]
     NoVmcoreinfo,

@@ -4,6 +4,7 @@
 //! out and writes them to whatever is [`WriteAt`]. Nothing here opens a file or asks for the time.
 #![forbid(unsafe_code)]
 
+pub mod btf;
 pub mod codec;
 mod elf;
 mod error;
@@ -11,6 +12,7 @@ mod field;
 mod flattened;
 mod frames;
 mod image;
+pub mod kallsyms;
 mod kdump;
 pub mod log_buffer;
 pub mod manifest;

@@ -91,6 +91,15 @@ impl Vmcoreinfo {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
+    /// Adds a key that is not there; one that is keeps its value. Answers with whether it was added.
+    pub(crate) fn add(&mut self, key: &str, value: String) -> bool {
+        let is_new = !self.0.contains_key(key);
+        if is_new {
+            self.0.insert(key.to_owned(), value);
+        }
+        is_new
+    }
+
     fn need<T>(&self, key: String, parse: impl FnOnce(&str) -> Option<T>) -> Result<T> {
         let Some(value) = self.0.get(&key) else { return Err(Error::NoKey { key }) };
         parse(value).ok_or_else(|| Error::BadKey { key, value: value.clone() })

@@ -246,6 +246,7 @@ fn saved(
         is_live: false,
         why_unknown: selection.trouble.map(|error| error.to_string()),
         why_missing: written.trouble,
+        learned: selection.learned,
         highest_frame: image.ram().end(),
         bytes: written.length,
         selecting_seconds: selecting.as_secs_f64(),

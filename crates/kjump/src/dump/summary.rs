@@ -24,6 +24,8 @@ pub(super) struct Saved {
     pub(super) is_live: bool,
     pub(super) why_unknown: Option<String>,
     pub(super) why_missing: Option<String>,
+    /// Keys that VMCOREINFO lacks, found in the kernel's memory.
+    pub(super) learned: Vec<String>,
     /// The number behind the highest frame of memory.
     pub(super) highest_frame: u64,
     pub(super) bytes: u64,
@@ -37,7 +39,7 @@ impl Saved {
         self.missing_pages == 0 && self.why_unknown.is_none()
     }
 
-    /// What is wrong, and the table behind it.
+    /// What is to be known, and the table behind it.
     pub(super) fn text(&self) -> String {
         self.warnings() + &self.table()
     }
@@ -48,6 +50,10 @@ impl Saved {
         if self.is_live {
             text += "WARNING: this is the memory of a running machine: it changed while it was read, so that the dump is \
                      not consistent\n";
+        }
+        if !self.learned.is_empty() {
+            let keys = self.learned.join(", ");
+            text += &format!("VMCOREINFO lacks {keys}: taken from the kernel's BTF and kallsyms\n");
         }
         if let Some(why) = &self.why_unknown {
             let pages = quantity::count(self.unknown_pages, "page");

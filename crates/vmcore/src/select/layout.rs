@@ -8,7 +8,7 @@ const SECTION_FLAGS: u64 = 0xfff;
 const SECTION_PRESENT: u64 = 1;
 const SECTION_HAS_MAP: u64 = 2;
 /// `SECTIONS_PER_ROOT` is a page of sections.
-const ROOT_SIZE: u64 = 4096;
+pub(super) const ROOT_SIZE: u64 = 4096;
 
 /// How the kernel describes its pages. Offsets and sizes are in bytes.
 #[derive(Clone, Debug)]
@@ -58,7 +58,7 @@ pub(super) struct Types {
 /// One type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PageType {
-    /// Up to 6.11: a bit that is clear in a number whose upper four bits are set.
+    /// Up to 6.11: a bit that is clear in a number whose upper four bits are set, but for that bit: in 6.11 it may be one of them.
     Bit(u32),
     /// Since 6.12: the upper byte.
     Byte(u8),
@@ -79,7 +79,7 @@ impl PageType {
     pub(super) fn is(self, mapcount: u32) -> bool {
         const BASE: u32 = 0xf000_0000;
         match self {
-            Self::Bit(bit) => mapcount & (BASE | bit) == BASE,
+            Self::Bit(bit) => mapcount & (BASE | bit) == BASE & !bit,
             Self::Byte(byte) => mapcount >> 24 == byte.into(),
         }
     }
@@ -296,6 +296,19 @@ mod tests {
         assert!(buddy.is(0xffff_ff7f));
         for mapcount in [0xffff_ffff, 0, 5, 0x7f, 0xffff_feff] {
             assert!(!buddy.is(mapcount), "{mapcount:#x}");
+        }
+    }
+
+    #[test]
+    fn types_are_upper_bits_in_6_11() {
+        // PG_buddy is 0x40000000 there, PG_slab 0x02000000.
+        let (buddy, slab) = (PageType::new(-0x4000_0001), PageType::new(-0x0200_0001));
+        assert!(buddy.is(0xbfff_ffff) && slab.is(0xfdff_ffff));
+        for mapcount in [0xffff_ffff, 0, 5, 0xfdff_ffff, 0xdfff_ffff] {
+            assert!(!buddy.is(mapcount), "{mapcount:#x}");
+        }
+        for mapcount in [0xffff_ffff, 0, 5, 0xbfff_ffff, 0xfbff_ffff] {
+            assert!(!slab.is(mapcount), "{mapcount:#x}");
         }
     }
 

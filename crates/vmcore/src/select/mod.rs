@@ -2,11 +2,13 @@
 //!
 //! The kernel keeps a `struct page` for each page; [`PageLayout`] finds out from VMCOREINFO where its fields are, by which
 //! keys are there and never by the kernel's version. One parallel pass over all of them clears the pages that the dump
-//! level excludes. A page whose structure cannot be found or read is kept, and counted.
+//! level excludes. What VMCOREINFO lacks is taken from the kernel's types and symbols, if its memory has them. A page whose
+//! structure cannot be found or read is kept, and counted.
 
 mod classify;
 mod image;
 mod layout;
+mod learned;
 mod level;
 
 use std::collections::BTreeMap;
@@ -17,6 +19,7 @@ pub use layout::PageLayout;
 pub use level::Level;
 
 use classify::{Need, Verdict};
+use learned::Learned;
 
 use phys::PAGE_SIZE;
 
@@ -35,6 +38,8 @@ pub struct Selection {
     pub unknown: u64,
     /// Why pages could not be told apart, all of them or the first of those in `unknown`.
     pub trouble: Option<Error>,
+    /// The keys that VMCOREINFO lacks, and that were taken from the kernel's BTF and kallsyms.
+    pub learned: Vec<String>,
     /// The pages that readers need first, sooner ones in front. Empty where page structures were not understood.
     pub first: [FrameSet; Needed::COUNT],
 }
@@ -74,9 +79,10 @@ pub fn select(
         excluded: BTreeMap::new(),
         unknown: 0,
         trouble: None,
+        learned: Vec::new(),
         first: Default::default(),
     };
-    match info.and_then(|info| Survey::new(memory, &info, level)) {
+    match info.and_then(|info| Survey::new(memory, info, level, &mut selection.learned)) {
         Ok(survey) => survey.exclude(&mut selection, threads),
         Err(error) if level.needs_page_structures() => {
             selection.unknown = present.count();
@@ -117,10 +123,20 @@ struct Findings {
 }
 
 impl<'a, M: PhysRead> Survey<'a, M> {
-    fn new(memory: &'a M, info: &Vmcoreinfo, level: Level) -> Result<Self> {
-        let space = AddressSpace::of_kernel(info)?;
-        let layout = PageLayout::new(info, &space, memory)?;
-        let image = image::frames(memory, &space, info);
+    /// Tells which keys had to be learned.
+    fn new(memory: &'a M, info: Vmcoreinfo, level: Level, keys: &mut Vec<String>) -> Result<Self> {
+        let space = AddressSpace::of_kernel(&info)?;
+        let image = image::frames(memory, &space, &info);
+        let layout = match PageLayout::new(&info, &space, memory) {
+            Err(Error::NoKey { key }) => {
+                let learned = Learned::new(memory, &space, info);
+                let learned = learned.map_err(|why| Error::Untold { key, why: Box::new(why) })?;
+                let layout = PageLayout::new(&learned.info, &space, memory)?;
+                *keys = learned.keys;
+                layout
+            }
+            layout => layout?,
+        };
         Ok(Self { memory, space, layout, level, image })
     }
 

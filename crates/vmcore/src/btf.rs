@@ -1,0 +1,266 @@
+//! BTF: the kernel's types, as the kernel carries them (Linux, include/uapi/linux/btf.h).
+//!
+//! ```text
+//! header    magic, version, flags; its size; where types, strings and, of late, the layout of kinds are, seen from its end
+//! types     name, info, size or type; behind that what its kind has. The first has the number 1
+//! strings   that end with a zero
+//! ```
+
+use crate::field::{u8_at, u16_at, u32_at};
+use crate::{Error, Result};
+
+const MAGIC: u16 = 0xeb9f;
+const VERSION: u8 = 1;
+/// The header up to the strings; with the layout of kinds it has eight bytes more.
+const HEADER: usize = 24;
+/// Name, info, size or type.
+const TYPE: usize = 12;
+/// More types no kernel has (`BTF_MAX_TYPE`).
+const MOST_TYPES: usize = 0x000f_ffff;
+/// Structures within structures, and names of names, go no deeper.
+const MOST_DEPTH: u32 = 16;
+/// More members are not looked at for one answer: no structure has so many.
+const MOST_MEMBERS: u32 = 1 << 20;
+
+/// Numbers of kinds.
+mod kind {
+    pub(super) const ARRAY: u32 = 3;
+    pub(super) const STRUCT: u32 = 4;
+    pub(super) const UNION: u32 = 5;
+    pub(super) const ENUM: u32 = 6;
+    pub(super) const TYPEDEF: u32 = 8;
+    pub(super) const VOLATILE: u32 = 9;
+    pub(super) const CONST: u32 = 10;
+    pub(super) const RESTRICT: u32 = 11;
+    pub(super) const TYPE_TAG: u32 = 18;
+    pub(super) const ENUM64: u32 = 19;
+}
+
+/// Types that can be asked.
+#[derive(Debug)]
+pub struct Btf<'a> {
+    types: &'a [u8],
+    strings: &'a [u8],
+    /// Where in `types` each type starts.
+    starts: Vec<u32>,
+}
+
+/// One type.
+#[derive(Clone, Copy, Debug)]
+struct Type {
+    name: u32,
+    kind: u32,
+    /// Members, constants, parameters.
+    count: u32,
+    /// What it means depends on the kind.
+    flag: bool,
+    /// Bytes, or the number of another type.
+    size_or_type: u32,
+    /// Where in the types that starts which only its kind has.
+    rest: usize,
+}
+
+/// A member of a structure, seen from the outermost.
+#[derive(Clone, Copy, Debug)]
+struct Member {
+    bit: u64,
+    id: u32,
+}
+
+impl<'a> Btf<'a> {
+    /// Takes the bytes for BTF, and finds where each type is.
+    ///
+    /// # Errors
+    /// [`Error::Btf`]: they are none, or cut off, or have a kind of type whose size nobody tells.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self> {
+        if bytes.len() < HEADER || u16_at(bytes, 0) != MAGIC || u8_at(bytes, 2) != VERSION {
+            return Err(Error::Btf { offset: 0, reason: "this is no header" });
+        }
+        let section = |at| section(bytes, at).ok_or(Error::Btf { offset: at as u64, reason: "cut off" });
+        let (types, strings) = (section(8)?, section(16)?);
+        // A header of the older form ends before: whatever is there is no layout.
+        let layout = if u32_at(bytes, 4) as usize >= HEADER + 8 { section(24)? } else { &[] };
+        Ok(Self { types, strings, starts: starts(types, layout)? })
+    }
+
+    /// The size of a structure or union, in bytes.
+    #[must_use]
+    pub fn size(&self, structure: &str) -> Option<u64> {
+        self.structure(structure).map(|found| found.size_or_type.into())
+    }
+
+    /// The offset of a member in bytes, which may be in a part of the structure that has no name. One that does not start at a
+    /// byte has none.
+    #[must_use]
+    pub fn offset(&self, structure: &str, member: &str) -> Option<u64> {
+        let bit = self.member(structure, member)?.bit;
+        bit.is_multiple_of(8).then_some(bit / 8)
+    }
+
+    /// The number of elements of a member that is an array.
+    #[must_use]
+    pub fn length(&self, structure: &str, member: &str) -> Option<u64> {
+        let array = self.resolved(self.member(structure, member)?.id)?;
+        // Type of an element, type of an index, number.
+        (array.kind == kind::ARRAY).then(|| u32_at(self.types, array.rest + 8).into())
+    }
+
+    /// The value of a constant.
+    #[must_use]
+    pub fn constant(&self, enumeration: &str, name: &str) -> Option<i64> {
+        let mut found = self.types().filter(|one| {
+            matches!(one.kind, kind::ENUM | kind::ENUM64) && self.name(one.name) == enumeration.as_bytes()
+        });
+        found.find_map(|one| self.constant_of(one, name))
+    }
+
+    fn constant_of(&self, enumeration: Type, name: &str) -> Option<i64> {
+        let is_wide = enumeration.kind == kind::ENUM64;
+        let size = if is_wide { 12 } else { 8 };
+        let places = (0..enumeration.count as usize).map(|index| enumeration.rest + index * size);
+        let mut named = places.filter(|at| self.name(u32_at(self.types, *at)) == name.as_bytes());
+        let at = named.next()?;
+        let low = u32_at(self.types, at + 4);
+        Some(match (is_wide, enumeration.flag) {
+            (true, _) => (u64::from(u32_at(self.types, at + 8)) << 32 | u64::from(low)).cast_signed(),
+            (false, true) => low.cast_signed().into(),
+            (false, false) => low.into(),
+        })
+    }
+
+    fn structure(&self, name: &str) -> Option<Type> {
+        let is = |one: &Type| {
+            matches!(one.kind, kind::STRUCT | kind::UNION) && self.name(one.name) == name.as_bytes()
+        };
+        self.types().find(is)
+    }
+
+    fn member(&self, structure: &str, name: &str) -> Option<Member> {
+        let mut left = MOST_MEMBERS;
+        self.member_of(self.structure(structure)?, name.as_bytes(), MOST_DEPTH, &mut left)
+    }
+
+    /// Looks into parts without a name, too.
+    fn member_of(&self, structure: Type, name: &[u8], depth: u32, left: &mut u32) -> Option<Member> {
+        let depth = depth.checked_sub(1)?;
+        for index in 0..structure.count as usize {
+            *left = left.checked_sub(1)?;
+            let at = structure.rest + index * 12;
+            let (own, id, offset) =
+                (self.name(u32_at(self.types, at)), u32_at(self.types, at + 4), u32_at(self.types, at + 8));
+            // With the flag, the upper eight bits are the width of a bit field.
+            let bit = u64::from(if structure.flag { offset & 0x00ff_ffff } else { offset });
+            if own == name {
+                return Some(Member { bit, id });
+            }
+            let part = self.resolved(id).filter(|part| own.is_empty() && part.is_structure());
+            if let Some(inner) = part.and_then(|part| self.member_of(part, name, depth, left)) {
+                return Some(Member { bit: bit + inner.bit, id: inner.id });
+            }
+        }
+        None
+    }
+
+    /// The type behind other names for it and words such as `const`.
+    fn resolved(&self, mut id: u32) -> Option<Type> {
+        for _ in 0..MOST_DEPTH {
+            let found = self.get(id)?;
+            if !found.is_other_name() {
+                return Some(found);
+            }
+            id = found.size_or_type;
+        }
+        None
+    }
+
+    fn types(&self) -> impl Iterator<Item = Type> {
+        self.starts.iter().map(|start| Type::at(self.types, *start as usize))
+    }
+
+    fn get(&self, id: u32) -> Option<Type> {
+        let index = usize::try_from(id).ok()?.checked_sub(1)?;
+        self.starts.get(index).map(|start| Type::at(self.types, *start as usize))
+    }
+
+    /// Nothing where there is none.
+    fn name(&self, at: u32) -> &'a [u8] {
+        let rest = usize::try_from(at).ok().and_then(|at| self.strings.get(at..)).unwrap_or_default();
+        rest.split(|byte| *byte == 0).next().unwrap_or_default()
+    }
+}
+
+impl Type {
+    fn at(types: &[u8], start: usize) -> Self {
+        let info = u32_at(types, start + 4);
+        Self {
+            name: u32_at(types, start),
+            // Once five bits and sixteen; those above were 0 then.
+            kind: info >> 24 & 0x7f,
+            count: info & 0x00ff_ffff,
+            flag: info >> 31 != 0,
+            size_or_type: u32_at(types, start + 8),
+            rest: start + TYPE,
+        }
+    }
+
+    fn is_structure(&self) -> bool {
+        matches!(self.kind, kind::STRUCT | kind::UNION)
+    }
+
+    fn is_other_name(&self) -> bool {
+        matches!(self.kind, kind::TYPEDEF | kind::VOLATILE | kind::CONST | kind::RESTRICT | kind::TYPE_TAG)
+    }
+
+    /// Where the next type starts.
+    fn end(&self, layout: &[u8]) -> Option<usize> {
+        let (fixed, each) = sizes(self.kind).or_else(|| told_sizes(self.kind, layout))?;
+        self.rest.checked_add(fixed)?.checked_add(each.checked_mul(self.count as usize)?)
+    }
+}
+
+/// The bytes that a header's offset and length at a place lead to.
+fn section(bytes: &[u8], at: usize) -> Option<&[u8]> {
+    let word = |at| usize::try_from(u32_at(bytes, at)).ok();
+    let start = word(4)?.checked_add(word(at)?)?;
+    bytes.get(start..start.checked_add(word(at + 4)?)?)
+}
+
+fn starts(types: &[u8], layout: &[u8]) -> Result<Vec<u32>> {
+    let mut starts = Vec::new();
+    let mut at = 0;
+    while at < types.len() {
+        let damaged = |reason| Error::Btf { offset: at as u64, reason };
+        if starts.len() == MOST_TYPES {
+            return Err(damaged("more types than there can be"));
+        }
+        starts.push(u32::try_from(at).map_err(|_| damaged("too far behind"))?);
+        let end = Type::at(types, at).end(layout).ok_or(damaged("a kind of unknown size"))?;
+        at = Some(end).filter(|end| *end <= types.len()).ok_or(damaged("a type is cut off"))?;
+    }
+    Ok(starts)
+}
+
+/// Bytes behind a type of a kind: once, and for each of its members.
+const fn sizes(kind: u32) -> Option<(usize, usize)> {
+    Some(match kind {
+        // Integers, variables, tags of declarations.
+        1 | 14 | 17 => (4, 0),
+        kind::ARRAY => (12, 0),
+        // Structures, sections, wide constants.
+        kind::STRUCT | kind::UNION | 15 | kind::ENUM64 => (0, 12),
+        // Constants, and the parameters of functions.
+        kind::ENUM | 13 => (0, 8),
+        // Pointers, declarations, other names, functions, floating point, tags of types.
+        2 | 7..=12 | 16 | 18 => (0, 0),
+        _ => return None,
+    })
+}
+
+/// The same as BTF itself tells it: two bytes, and two that mean nothing yet, for each kind.
+fn told_sizes(kind: u32, layout: &[u8]) -> Option<(usize, usize)> {
+    let at = usize::try_from(kind).ok()?.checked_mul(4).filter(|at| *at > 0)?;
+    layout.get(at..at + 4).map(|told| (u8_at(told, 0).into(), u8_at(told, 1).into()))
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
