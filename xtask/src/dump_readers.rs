@@ -77,6 +77,7 @@ pub(crate) fn steps() -> Vec<Step> {
         step("learned", learned),
         step("libkdumpfile", libkdumpfile),
         step("makedumpfile", makedumpfile),
+        step("vmlinux", vmlinux),
         step("dmesg", dmesg),
         step("crash", crash),
         step("crash-incomplete", crash_incomplete),
@@ -232,6 +233,27 @@ fn makedumpfile() -> Result<()> {
     rearrange.args(["-f", "-R", "--message-level", "4"]).arg(&again).stdin(File::open(&stream)?);
     program::run(&mut rearrange)?;
     checked(&again).map(drop)
+}
+
+/// What the kernel's file tells does as well as what the kernel tells of itself: the kept pages and the log are the same.
+fn vmlinux() -> Result<()> {
+    let (image, vmlinux) = (material::vmcore("6.1")?, debian_tools::vmlinux(&kernels::get("6.1")?)?);
+    let (facts, dump) = (place("facts")?, place("by-facts")?);
+    program::quiet(ours()?.args(["makedumpfile", "-f", "-g"]).arg(&facts).arg("-x").arg(&vmlinux))?;
+    let own = saved(&["-l", "-d", "31"], "own")?;
+    for (option, file) in [("-x", &vmlinux), ("-i", &facts)] {
+        let mut command = ours()?;
+        command.args(["makedumpfile", "-f", "-l", "-d", "31", option]).args([file, &image, &dump]);
+        program::quiet(&mut command)?;
+        same_pages(option, &own, &dump)?;
+    }
+    let (log, theirs) = (place("log")?, place("log.theirs")?);
+    program::quiet(
+        ours()?.args(["makedumpfile", "-f", "--dump-dmesg", "-x"]).args([&vmlinux, &image, &log]),
+    )?;
+    program::quiet(ours()?.args(["makedumpfile", "-f", "--dump-dmesg"]).args([&image, &theirs]))?;
+    ensure!(fs::read(&log)? == fs::read(&theirs)?, "{} and {} differ", log.display(), theirs.display());
+    Ok(())
 }
 
 /// The kernel's log is byte for byte what makedumpfile finds.

@@ -50,6 +50,9 @@ pub enum Error {
     /// The kernel's types cannot be read. The offset is in the types, or in the header.
     #[error("BTF cannot be read at offset {offset:#x}: {reason}")]
     Btf { offset: u64, reason: &'static str },
+    /// A kernel's ELF file tells too little.
+    #[error("this ELF file is no kernel's with all that is needed: it lacks {lacks}")]
+    Vmlinux { lacks: &'static str },
     /// The image carries no VMCOREINFO.
     #[error("the image has no VMCOREINFO note")]
     NoVmcoreinfo,

@@ -23,6 +23,7 @@ pub mod select;
 mod set;
 mod source;
 mod vmcoreinfo;
+mod vmlinux;
 pub mod write;
 
 pub use error::{DecodeError, Error, Result};
@@ -33,3 +34,4 @@ pub use kdump::Header;
 pub use select::select;
 pub use source::{PhysRead, ReadAt, WriteAt};
 pub use vmcoreinfo::Vmcoreinfo;
+pub use vmlinux::Vmlinux;

@@ -91,6 +91,33 @@ impl Vmcoreinfo {
         self.0.iter().map(|(key, value)| (key.as_str(), value.as_str()))
     }
 
+    /// As lines.
+    #[must_use]
+    pub fn to_text(&self) -> String {
+        self.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
+    }
+
+    /// What a kernel's file says, as it is of the kernel that said `booted` of itself: symbols are where that was put, and
+    /// what no file tells is its own. Where `self` says where it was put, all of it stays as it is.
+    #[must_use]
+    pub fn as_booted(mut self, booted: &Self) -> Self {
+        if self.0.contains_key(PUT) {
+            return self;
+        }
+        let offset = booted.text(PUT).and_then(|offset| u64::from_str_radix(offset, 16).ok()).unwrap_or(0);
+        for value in self.0.iter_mut().filter(|(key, _)| key.starts_with("SYMBOL(")).map(|(_, value)| value) {
+            if let Ok(address) = u64::from_str_radix(value, 16) {
+                *value = format!("{:x}", address.wrapping_add(offset));
+            }
+        }
+        for (key, value) in booted.iter() {
+            if SINCE_BOOTED.contains(&key) || !self.0.contains_key(key) {
+                self.0.insert(key.to_owned(), value.to_owned());
+            }
+        }
+        self
+    }
+
     /// Adds a key that is not there; one that is keeps its value. Answers with whether it was added.
     pub(crate) fn add(&mut self, key: &str, value: String) -> bool {
         let is_new = !self.0.contains_key(key);
@@ -105,6 +132,12 @@ impl Vmcoreinfo {
         parse(value).ok_or_else(|| Error::BadKey { key, value: value.clone() })
     }
 }
+
+/// How far behind the place it is linked to the kernel was put.
+const PUT: &str = "KERNELOFFSET";
+/// What no file of a kernel can tell.
+const SINCE_BOOTED: [&str; 5] =
+    [PUT, "NUMBER(phys_base)", "NUMBER(pgtable_l5_enabled)", "NUMBER(sme_mask)", "NUMBER(KERNEL_IMAGE_SIZE)"];
 
 /// No structure of the kernel that matters here is larger, in bytes.
 const MOST: usize = 1 << 24;
@@ -131,6 +164,19 @@ mod tests {
         assert_eq!(info.symbol("prb").unwrap(), 0xffff_ffff_b2a6_22c0);
         assert_eq!(info.size("page").unwrap(), 64);
         assert_eq!(info.number("A").unwrap(), -129);
+    }
+
+    #[test]
+    fn symbols_of_a_file_are_moved_to_where_the_kernel_was_put() {
+        let file = Vmcoreinfo::parse(b"SYMBOL(prb)=ffffffff82a622c0\nNUMBER(sme_mask)=7\n");
+        let booted =
+            Vmcoreinfo::parse(b"KERNELOFFSET=1000000\nSYMBOL(prb)=1\nNUMBER(sme_mask)=0\nSIZE(page)=64\n");
+        let whole = b"KERNELOFFSET=0\nSYMBOL(prb)=ffffffff81000000\n";
+        assert_eq!(
+            file.as_booted(&booted).to_text(),
+            "KERNELOFFSET=1000000\nNUMBER(sme_mask)=0\nSIZE(page)=64\nSYMBOL(prb)=ffffffff83a622c0\n"
+        );
+        assert_eq!(Vmcoreinfo::parse(whole).as_booted(&booted), Vmcoreinfo::parse(whole));
     }
 
     #[test]

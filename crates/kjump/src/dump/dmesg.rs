@@ -52,8 +52,8 @@ fn write_record(text: &mut String, record: &Record) {
 }
 
 /// Writes the log into a file.
-pub(super) fn save(source: &Path, goal: &Path, replace: bool) -> anyhow::Result<()> {
-    let (text, trouble) = text(&source::image(source)?)?;
+pub(super) fn save(image: &Image<'_>, goal: &Path, replace: bool) -> anyhow::Result<()> {
+    let (text, trouble) = text(image)?;
     let goal = Goal::file(goal, false, replace)?;
     goal.write_at(0, text.as_bytes())?;
     goal.finish(text.len() as u64)?;

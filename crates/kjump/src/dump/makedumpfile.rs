@@ -3,18 +3,22 @@
 //! Exit statuses are makedumpfile's: 0 done, 1 failed.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, Parser};
+use sys::mapping::FileBytes;
 use vmcore::codec::{Codec, Effort};
 use vmcore::paging::AddressSpace;
+use vmcore::{Image, Vmlinux, WriteAt};
 
-use super::dmesg;
+use super::goal::Goal;
 use super::save::{self, Form, Request};
 use super::summary::Saved;
+use super::{dmesg, source};
 use crate::report;
 
 const NAME: &str = "makedumpfile";
@@ -33,13 +37,14 @@ const REFUSED: &str = "Known and refused";
     infer_long_args = true,
     disable_help_flag = true,
     disable_version_flag = true,
-    override_usage = "makedumpfile [-c|-l|-p|-z|-E] [-d DL] [-i VMCOREINFO] [-L SIZE] [-f] VMCORE DUMPFILE\n       \
+    override_usage = "makedumpfile [-c|-l|-p|-z|-E] [-d DL] [-x VMLINUX|-i VMCOREINFO] [-L SIZE] [-f] VMCORE DUMPFILE\n       \
         makedumpfile [-c|-l|-p|-z|-E] [-d DL] -F VMCORE > FLATTENED\n       \
         makedumpfile -R DUMPFILE < FLATTENED\n       \
         makedumpfile [-c|-l|-p|-z] [-d DL] --split VMCORE DUMPFILE1 DUMPFILE2...\n       \
         makedumpfile --reassemble DUMPFILE1 DUMPFILE2... DUMPFILE\n       \
         makedumpfile --dump-dmesg VMCORE LOGFILE\n       \
-        makedumpfile --mem-usage /proc/kcore"
+        makedumpfile --mem-usage /proc/kcore\n       \
+        makedumpfile -g VMCOREINFO -x VMLINUX"
 )]
 struct Words {
     /// Compress each page with zlib
@@ -69,9 +74,15 @@ struct Words {
     /// Replace DUMPFILE if it is there
     #[arg(short = 'f')]
     force: bool,
-    /// VMCOREINFO of the kernel, if the image has none
-    #[arg(short = 'i', value_name = "VMCOREINFO")]
+    /// VMCOREINFO of the kernel, in place of what the image has
+    #[arg(short = 'i', value_name = "VMCOREINFO", conflicts_with = "vmlinux")]
     vmcoreinfo: Option<PathBuf>,
+    /// Take what is to be known of the kernel from its ELF file, which has BTF and symbols
+    #[arg(short = 'x', value_name = "VMLINUX")]
+    vmlinux: Option<PathBuf>,
+    /// Write VMCOREINFO of the kernel's ELF file
+    #[arg(short = 'g', value_name = "VMCOREINFO", requires = "vmlinux")]
+    generate: Option<PathBuf>,
     /// Write at most so many bytes, K, M or G; what does not fit makes an incomplete dump
     #[arg(short = 'L', value_name = "SIZE", value_parser = limit)]
     limit: Option<u64>,
@@ -145,10 +156,6 @@ struct Words {
 struct Later {
     #[arg(short = 'e', hide = true)]
     exclude_vmemmap: bool,
-    #[arg(short = 'x', hide = true)]
-    vmlinux: Option<PathBuf>,
-    #[arg(short = 'g', hide = true)]
-    generate: Option<PathBuf>,
     #[arg(short = 'X', hide = true)]
     exclude_xen: bool,
     #[arg(long, hide = true)]
@@ -243,6 +250,13 @@ fn limit(word: &str) -> Result<u64, String> {
     number.filter(|size| *size > 0).ok_or_else(|| format!("{word:?} is no size, as 100M is"))
 }
 
+/// What a kernel's ELF file tells.
+fn vmcoreinfo_of(path: &Path) -> anyhow::Result<String> {
+    let named = || path.display().to_string();
+    let bytes = FileBytes::of(&mut File::open(path).with_context(named)?).with_context(named)?;
+    Ok(Vmlinux::parse(&bytes).and_then(|kernel| kernel.vmcoreinfo()).with_context(named)?.to_text())
+}
+
 fn hexadecimal(word: &str) -> Result<u64, String> {
     u64::from_str_radix(word.trim_start_matches("0x"), 16)
         .map_err(|_| "an address has hexadecimal digits".into())
@@ -261,9 +275,12 @@ impl Words {
             let [source, goal] = self.files.as_slice() else {
                 anyhow::bail!("two files are wanted: VMCORE and LOGFILE");
             };
-            dmesg::save(source, goal, self.force)?;
+            dmesg::save(&self.image(source)?, goal, self.force)?;
             self.say(&format!("\nThe dmesg log is saved to {}.\n", goal.display()));
             return Ok(true);
+        }
+        if let Some(goal) = &self.generate {
+            return self.generate(goal).map(|()| true);
         }
         if let Some(address) = self.vtop {
             return self.translate(address).map(|()| true);
@@ -287,13 +304,9 @@ impl Words {
 
     fn request(&self) -> anyhow::Result<Request> {
         let (sources, goals) = self.sources_and_goals()?;
-        let vmcoreinfo = self
-            .vmcoreinfo
-            .as_ref()
-            .map(|path| std::fs::read(path).with_context(|| path.display().to_string()));
         Ok(Request {
             sources,
-            vmcoreinfo: vmcoreinfo.transpose()?,
+            vmcoreinfo: self.told()?,
             goals,
             form: if self.elf { Form::Elf } else { Form::Kdump },
             flattened: self.flattened && !self.dry_run,
@@ -306,6 +319,30 @@ impl Words {
             progress: self.message_level & 1 != 0,
             incomplete_by_its_name: true,
         })
+    }
+
+    /// What is told of the kernel in place of what it says itself.
+    fn told(&self) -> anyhow::Result<Option<Vec<u8>>> {
+        let read = |path: &Path| std::fs::read(path).with_context(|| path.display().to_string());
+        match (&self.vmcoreinfo, &self.vmlinux) {
+            (Some(path), _) => read(path).map(Some),
+            (None, Some(path)) => vmcoreinfo_of(path).map(|text| Some(text.into_bytes())),
+            (None, None) => Ok(None),
+        }
+    }
+
+    fn image(&self, path: &Path) -> anyhow::Result<Image<'static>> {
+        Ok(source::told(source::image(path)?, self.told()?.as_deref()))
+    }
+
+    fn generate(&self, goal: &Path) -> anyhow::Result<()> {
+        let vmlinux = self.vmlinux.as_deref().context("-g wants -x VMLINUX")?;
+        let text = vmcoreinfo_of(vmlinux)?;
+        let file = Goal::file(goal, false, self.force)?;
+        file.write_at(0, text.as_bytes())?;
+        file.finish(text.len() as u64)?;
+        self.say(&format!("\nThe vmcoreinfo is saved to {}.\n", goal.display()));
+        Ok(())
     }
 
     fn sources_and_goals(&self) -> anyhow::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
@@ -380,7 +417,7 @@ impl Words {
 
     fn translate(&self, address: u64) -> anyhow::Result<()> {
         let [source] = self.files.as_slice() else { anyhow::bail!("one file is wanted: VMCORE") };
-        let image = super::source::image(source)?;
+        let image = self.image(source)?;
         let place = AddressSpace::of_kernel(&image.vmcoreinfo()?)?.translate(&image, address)?;
         self.put(&format!(
             "\nTranslating virtual address {address:x} to physical address.\n\
@@ -414,7 +451,7 @@ mod tests {
     #[test]
     fn what_is_not_done_here_is_refused_by_name() {
         for (words, name) in [
-            ("-x vmlinux -d 31 a b", "-x"),
+            ("-X -d 31 a b", "-X"),
             ("-e -l a b", "-e"),
             ("--eppic=macro a b", "--eppic"),
             ("--config=rules a b", "--config"),

@@ -22,7 +22,7 @@ use crate::quantity::{self, page_bytes};
 pub(super) struct Request {
     /// The image, or the files of a split set.
     pub(super) sources: Vec<PathBuf>,
-    /// What the kernel says about itself, if the image does not know.
+    /// What is told of the kernel in place of what it says itself.
     pub(super) vmcoreinfo: Option<Vec<u8>>,
     /// `-` is standard output. Several are a split set.
     pub(super) goals: Vec<PathBuf>,
@@ -55,11 +55,7 @@ pub(super) enum Form {
 
 /// Saves an image; of the dump levels, the first that there is room for.
 pub(super) fn save(request: &Request) -> anyhow::Result<Saved> {
-    let image = source::set(&request.sources)?;
-    let image = match &request.vmcoreinfo {
-        Some(text) => image.with_vmcoreinfo(text),
-        None => image,
-    };
+    let image = source::told(source::set(&request.sources)?, request.vmcoreinfo.as_deref());
     let threads = affordable_threads(&image, request)?;
     let (last, others) = request.levels.split_last().context("no dump level")?;
     for level in others {

@@ -247,12 +247,13 @@ impl Sections {
             .and_then(|bits| bits.checked_sub(12))
             .filter(|bits| (10..40).contains(bits));
         let bad = || Error::BadKey { key: "NUMBER(SECTION_SIZE_BITS)".to_owned(), value: bits.to_string() };
+        let map = info.offset("mem_section.section_mem_map")? as u64;
         let sections = Self {
-            roots: info.symbol("mem_section")?,
+            roots: roots(info.symbol("mem_section")?, map, space, memory),
             count: info.length("mem_section")?,
             per_root: (ROOT_SIZE / size).max(1),
             size,
-            map: info.offset("mem_section.section_mem_map")? as u64,
+            map,
             shift: shift.ok_or_else(bad)?,
         };
         // Some kernel has a first section, or the roots are somewhere else.
@@ -275,6 +276,18 @@ impl Sections {
         let map = space.read_u64(memory, at)?;
         let has_map = map & SECTION_PRESENT != 0 && map & SECTION_HAS_MAP != 0;
         Ok(has_map.then_some(map & !SECTION_FLAGS))
+    }
+}
+
+/// The virtual address of the array of roots: what VMCOREINFO has, or if that is of a kernel's file, where the variable is, what
+/// is in it. Then the first word of the first root is a pointer, not a map.
+fn roots(told: u64, map: u64, space: &AddressSpace, memory: &impl PhysRead) -> u64 {
+    let word = |at| space.read_u64(memory, at).ok();
+    let first = word(told);
+    let behind = first.and_then(|first| word(first.wrapping_add(map)));
+    match (first, behind) {
+        (Some(roots), Some(pointer)) if pointer != 0 && pointer & SECTION_PRESENT == 0 => roots,
+        _ => told,
     }
 }
 

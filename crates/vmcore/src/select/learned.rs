@@ -12,6 +12,34 @@ const MOST_BTF: u64 = 64 << 20;
 
 const SIZES: [&str; 2] = ["page", "mem_section"];
 
+/// Of the ring buffer of messages, and of the kernel's name.
+const OTHER_SIZES: [&str; 6] =
+    ["printk_ringbuffer", "prb_desc_ring", "prb_desc", "prb_data_blk_lpos", "prb_data_ring", "printk_info"];
+
+/// Likewise.
+const OTHER_OFFSETS: [(&str, &str); 20] = [
+    ("uts_namespace", "name"),
+    ("printk_ringbuffer", "desc_ring"),
+    ("printk_ringbuffer", "text_data_ring"),
+    ("printk_ringbuffer", "fail"),
+    ("prb_desc_ring", "count_bits"),
+    ("prb_desc_ring", "descs"),
+    ("prb_desc_ring", "infos"),
+    ("prb_desc_ring", "head_id"),
+    ("prb_desc_ring", "tail_id"),
+    ("prb_desc", "state_var"),
+    ("prb_desc", "text_blk_lpos"),
+    ("prb_data_blk_lpos", "begin"),
+    ("prb_data_blk_lpos", "next"),
+    ("prb_data_ring", "size_bits"),
+    ("prb_data_ring", "data"),
+    ("prb_data_ring", "head_lpos"),
+    ("printk_info", "seq"),
+    ("printk_info", "ts_nsec"),
+    ("printk_info", "text_len"),
+    ("printk_info", "caller_id"),
+];
+
 const OFFSETS: [(&str, &str); 9] = [
     ("page", "flags"),
     ("page", "mapping"),
@@ -41,7 +69,7 @@ const TYPES: [(&str, &str); 5] = [
 ];
 
 /// VMCOREINFO with what was found.
-pub(super) struct Learned {
+pub(crate) struct Learned {
     pub(super) info: Vmcoreinfo,
     /// The keys that it did not have.
     pub(super) keys: Vec<String>,
@@ -61,6 +89,20 @@ impl Learned {
         learned.add_types(&Btf::parse(&bytes)?);
         learned.add_roots(memory, space, symbol("mem_section").ok());
         Ok(learned)
+    }
+
+    /// Adds all that types tell, and then what is lacking yet of these keys and values.
+    pub(crate) fn of_types(btf: &Btf<'_>, info: Vmcoreinfo, others: &[(&str, &str)]) -> Vmcoreinfo {
+        let mut learned = Self { info, keys: Vec::new() };
+        learned.add_types(btf);
+        for name in OTHER_SIZES {
+            learned.add(&format!("SIZE({name})"), btf.size(name));
+        }
+        learned.add_offsets(btf, &OTHER_OFFSETS);
+        others.iter().for_each(|(key, value)| learned.add(key, Some(*value)));
+        let roots = learned.count_of_roots();
+        learned.add("LENGTH(mem_section)", roots);
+        learned.info
     }
 
     fn add_types(&mut self, btf: &Btf<'_>) {

@@ -19,7 +19,7 @@ pub use layout::PageLayout;
 pub use level::Level;
 
 use classify::{Need, Verdict};
-use learned::Learned;
+pub(crate) use learned::Learned;
 
 use phys::PAGE_SIZE;
 

@@ -1,0 +1,134 @@
+//! A kernel's own ELF file with its symbols and BTF, as Debian's `linux-image-...-dbg` has it: what it tells of the kernel is
+//! what VMCOREINFO would, but for where the kernel was put when it was booted.
+
+use crate::btf::Btf;
+use crate::field::{u16_at, u32_at, u64_at};
+use crate::select::Learned;
+use crate::{Error, Result, Vmcoreinfo};
+
+/// More symbols no kernel has.
+const MOST_SYMBOLS: usize = 1 << 23;
+const SYMBOL: usize = 24;
+const SECTION: usize = 64;
+
+/// What those who read memory images look up.
+const SYMBOLS: [&str; 6] = ["init_uts_ns", "_stext", "swapper_pg_dir", "init_top_pgt", "mem_section", "prb"];
+
+/// What is a macro in the kernel, and the same for all of x86-64 (arch/x86/include/asm/sparsemem.h, with 5-level page tables;
+/// include/linux/page-flags.h before 6.10).
+const MACROS: [(&str, &str); 6] = [
+    ("PAGESIZE", "4096"),
+    ("NUMBER(SECTION_SIZE_BITS)", "27"),
+    ("NUMBER(MAX_PHYSMEM_BITS)", "52"),
+    ("NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)", "-129"),
+    ("NUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)", "-257"),
+    ("OFFSET(atomic_long_t.counter)", "0"),
+];
+
+/// The parts of the file that count.
+#[derive(Debug)]
+pub struct Vmlinux<'a> {
+    release: &'a str,
+    types: &'a [u8],
+    symbols: &'a [u8],
+    names: &'a [u8],
+}
+
+impl<'a> Vmlinux<'a> {
+    /// Finds the parts of an ELF file of 64 bits.
+    ///
+    /// # Errors
+    /// [`Error::Unrecognised`], [`Error::Vmlinux`]: a part is not there.
+    pub fn parse(file: &'a [u8]) -> Result<Self> {
+        if !file.starts_with(b"\x7fELF\x02\x01") {
+            return Err(Error::Unrecognised { start: file.iter().take(8).copied().collect() });
+        }
+        let sections = Sections::of(file).ok_or(Error::Vmlinux { lacks: "sound section headers" })?;
+        let part = |name, lacks| sections.named(name).ok_or(Error::Vmlinux { lacks });
+        Ok(Self {
+            release: release(file).ok_or(Error::Vmlinux { lacks: "Linux's banner" })?,
+            types: part(b".BTF", "BTF (CONFIG_DEBUG_INFO_BTF)")?,
+            symbols: part(b".symtab", "a table of symbols")?,
+            names: part(b".strtab", "names of symbols")?,
+        })
+    }
+
+    /// VMCOREINFO of the kernel, as it is linked: without where it was put when it was booted.
+    ///
+    /// # Errors
+    /// [`Error::Btf`].
+    pub fn vmcoreinfo(&self) -> Result<Vmcoreinfo> {
+        let mut info = Vmcoreinfo::default();
+        info.add("OSRELEASE", self.release.to_owned());
+        for (name, address) in self.addresses() {
+            info.add(&format!("SYMBOL({name})"), format!("{address:x}"));
+        }
+        Ok(Learned::of_types(&Btf::parse(self.types)?, info, &MACROS))
+    }
+
+    /// Of several with one name the first counts.
+    fn addresses(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        // Name, information, section; value, size.
+        let entries = self.symbols.chunks_exact(SYMBOL).take(MOST_SYMBOLS);
+        entries.filter_map(|entry| {
+            let name = self.name(u32_at(entry, 0))?;
+            let known = SYMBOLS.iter().find(|known| known.as_bytes() == name)?;
+            // What is in no section is somewhere else.
+            (u16_at(entry, 6) != 0).then(|| (*known, u64_at(entry, 8)))
+        })
+    }
+
+    fn name(&self, at: u32) -> Option<&'a [u8]> {
+        self.names.get(usize::try_from(at).ok()?..)?.split(|byte| *byte == 0).next()
+    }
+}
+
+/// The word behind `Linux version` in the kernel's banner (init/version.c).
+fn release(file: &[u8]) -> Option<&str> {
+    const BANNER: &[u8] = b"Linux version ";
+    const MOST: usize = 65;
+    let at = file.windows(BANNER.len()).position(|bytes| bytes == BANNER)? + BANNER.len();
+    let rest = file.get(at..)?;
+    let word = rest.iter().take(MOST).position(|byte| *byte == b' ')?;
+    std::str::from_utf8(rest.get(..word)?).ok()
+}
+
+/// The section headers of a file (System V ABI, ELF-64).
+struct Sections<'a> {
+    file: &'a [u8],
+    headers: &'a [u8],
+    names: &'a [u8],
+}
+
+impl<'a> Sections<'a> {
+    fn of(file: &'a [u8]) -> Option<Self> {
+        let start = usize::try_from(u64_at(file, 40)).ok()?;
+        if usize::from(u16_at(file, 58)) != SECTION {
+            return None;
+        }
+        let size = usize::from(u16_at(file, 60)).checked_mul(SECTION)?;
+        let headers = file.get(start..start.checked_add(size)?)?;
+        let names = headers.get(usize::from(u16_at(file, 62)).checked_mul(SECTION)?..)?.get(..SECTION)?;
+        Some(Self { file, headers, names: bytes_of(file, names)? })
+    }
+
+    /// The bytes of a section.
+    fn named(&self, name: &[u8]) -> Option<&'a [u8]> {
+        let has_name = |header: &&[u8]| {
+            let at = usize::try_from(u32_at(header, 0)).ok();
+            let found =
+                at.and_then(|at| self.names.get(at..)).and_then(|rest| rest.split(|byte| *byte == 0).next());
+            found == Some(name)
+        };
+        bytes_of(self.file, self.headers.chunks_exact(SECTION).find(has_name)?)
+    }
+}
+
+fn bytes_of<'a>(file: &'a [u8], header: &[u8]) -> Option<&'a [u8]> {
+    let number = |at| usize::try_from(u64_at(header, at)).ok();
+    let start = number(24)?;
+    file.get(start..start.checked_add(number(32)?)?)
+}
+
+#[cfg(test)]
+mod tests;
