@@ -158,3 +158,6 @@ impl PageLayout {
         if possible { order } else { 0 }
     }
 }
+
+#[cfg(test)]
+mod tests;
