@@ -16,6 +16,7 @@ use crate::{debian_tools, material, product, tree};
 pub(crate) const MEANING: &str = "\
 medians; theirs: Debian's makedumpfile, theirs 2: the same with --num-threads 2, ours: kjump with two threads
 the runs of all three take turns, so that what else the machine does meets all of them
+a dump to a file is done when it is on the disk
 CPU: user and system time of all threads; memory: the most that was resident at a time";
 
 /// A run that takes longer is ended, and its time is this.
@@ -171,6 +172,10 @@ fn run(command: &mut Command, to: &Path) -> Result<Run> {
     let start = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let mebibytes = watch(&mut child, start)?;
+    if to.is_file() {
+        // Ours is on the disk when it has its name, theirs need not be.
+        File::open(to)?.sync_all()?;
+    }
     let seconds = start.elapsed().as_secs_f64();
     let status = child.wait()?;
     let mut said = String::new();
