@@ -107,7 +107,10 @@ fn pages_are_what_the_kernel_took_them_for(on: &str) -> Result<()> {
         [ $(number unknown_pages) = 0 ]
         echo they agree"
     );
-    crashing(on).successor(Job::shell(compare)).run(&job)?.succeeded().says("they agree");
+    // Most other stories have five levels of page tables.
+    let four_levels = on == "6.12";
+    let vm = if four_levels { crashing(on).cpu("max,la57=off") } else { crashing(on) };
+    vm.successor(Job::shell(compare)).run(&job)?.succeeded().says("they agree");
     Ok(())
 }
 
