@@ -15,16 +15,21 @@ use crate::{program, tree};
 /// The Debian release whose packages the lab uses, whatever release the machine itself runs.
 pub(crate) const RELEASE: &str = "bookworm";
 
+/// The release before it.
+const OLD: &str = "bullseye";
+
 /// The release that never is one.
 const UNSTABLE: &str = "sid";
 
-/// Which suites to read, of [`RELEASE`] but for the last. The newest version in them wins.
+/// Which suites to read, of [`RELEASE`] but for the last two. The newest version in them wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suites {
     /// The release with its updates and security fixes.
     Stable,
     /// Newer kernels rebuilt for the release.
     Backports,
+    /// What was the release before.
+    Old,
     /// What will be a release one day.
     Unstable,
 }
@@ -44,6 +49,7 @@ impl Archive {
         let name = match suites {
             Suites::Stable => "stable",
             Suites::Backports => "backports",
+            Suites::Old => "old",
             Suites::Unstable => "unstable",
         };
         let archive = Self { suites, dir: tree::target().join("apt").join(name) };
@@ -90,7 +96,11 @@ impl Archive {
     pub(crate) fn refresh(&self) -> Result<()> {
         let stamp = self.dir.join("refreshed");
         if !younger_than(&stamp, Duration::from_secs(3600)) {
-            let name = if self.suites == Suites::Unstable { UNSTABLE } else { RELEASE };
+            let name = match self.suites {
+                Suites::Stable | Suites::Backports => RELEASE,
+                Suites::Old => OLD,
+                Suites::Unstable => UNSTABLE,
+            };
             eprintln!("reading the package lists of {name}");
             program::quiet(self.apt("apt-get").arg("update"))?;
             fs::write(&stamp, [])?;
@@ -193,6 +203,7 @@ impl Mirrors {
     fn suites(&self, suites: Suites) -> Vec<(&str, String)> {
         match suites {
             Suites::Backports => vec![(&self.main, format!("{RELEASE}-backports"))],
+            Suites::Old => vec![(&self.main, OLD.to_owned())],
             Suites::Unstable => vec![(&self.main, UNSTABLE.to_owned())],
             Suites::Stable => {
                 let main = ["", "-updates"].map(|suffix| (self.main.as_str(), format!("{RELEASE}{suffix}")));

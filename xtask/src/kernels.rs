@@ -26,6 +26,13 @@ pub(crate) struct Stock {
 /// Every kernel the lab knows. One line more is one kernel more.
 pub(crate) const STOCK: &[Stock] = &[
     Stock {
+        name: "5.10",
+        suites: Suites::Old,
+        flavour: "cloud-amd64",
+        about: "Debian 11, cloud; no module is built for it",
+        has_headers: false,
+    },
+    Stock {
         name: "6.1",
         suites: Suites::Stable,
         flavour: "cloud-amd64",
