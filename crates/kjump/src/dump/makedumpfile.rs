@@ -11,6 +11,7 @@ use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, Parser};
 use vmcore::codec::{Codec, Effort};
 use vmcore::paging::AddressSpace;
+use vmcore::write::Compression;
 
 use super::dmesg;
 use super::save::{self, Form, Request};
@@ -298,7 +299,7 @@ impl Words {
             form: if self.elf { Form::Elf } else { Form::Kdump },
             flattened: self.flattened && !self.dry_run,
             levels: if self.mem_usage { super::levels("31").unwrap_or_default() } else { self.level.clone() },
-            effort: Effort::usual(self.codec()),
+            compression: Compression::Alike(Effort::usual(self.codec())),
             threads: self.num_threads.map_or_else(super::processors, |threads| threads.clamp(1, 1024)),
             memory_limit: None,
             limit: self.limit,
