@@ -6,7 +6,7 @@ use std::io;
 
 use vmcore::codec::{Codec, Effort};
 use vmcore::select::Level;
-use vmcore::write::{Pages, Progress, Settings, write_kdump};
+use vmcore::write::{Compression, Pages, Progress, Settings, write_kdump};
 use vmcore::{Image, PhysRead, WriteAt, log_buffer, select};
 
 /// More pages are not read: an image may say that it has any number.
@@ -36,7 +36,7 @@ libfuzzer_sys::fuzz_target!(|file: &[u8]| {
     }
     let level = Level::new(31).unwrap_or_default();
     let selection = select(&image, image.present(), image.vmcoreinfo(), level, 1);
-    let settings = Settings { effort: Effort::usual(Codec::Lzo), level, threads: 1 };
+    let settings = Settings { compression: Compression::Alike(Effort::usual(Codec::Lzo)), level, threads: 1 };
     let statistics = BTreeMap::new();
     let pages = Pages { kept: &selection.kept, first: &selection.first, part: None, statistics: &statistics };
     let _ = write_kdump(&image, &pages, &settings, &Nowhere, &Progress::default());

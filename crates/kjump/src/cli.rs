@@ -373,9 +373,10 @@ pub(crate) struct SaveWords {
     /// Dump level, 0 to 31; of several, the next is tried when there is no room
     #[arg(long, short = 'd', value_name = "LEVEL[,LEVEL]...", default_value = "1", value_parser = crate::dump::levels)]
     pub(crate) level: crate::dump::Levels,
-    /// Codec of each page: raw, zlib[:1-12], lzo, snappy or zstd[:-7-19]; without it, zstd
-    #[arg(long, short = 'c', value_name = "CODEC[:LEVEL]", value_parser = crate::dump::effort, conflicts_with = "elf")]
-    pub(crate) compress: Option<vmcore::codec::Effort>,
+    /// Codec of each page: raw, zlib[:1-12], lzo, snappy or zstd[:-7-19]; without it, zstd. With auto, raw, lzo or levels of
+    /// zstd, as it pays: harder where writing takes long, less where compressing does
+    #[arg(long, short = 'c', value_name = "CODEC[:LEVEL]|auto", value_parser = crate::dump::compression, conflicts_with = "elf")]
+    pub(crate) compress: Option<vmcore::write::Compression>,
     /// Write an ELF vmcore, not a kdump-compressed dump
     #[arg(long)]
     pub(crate) elf: bool,

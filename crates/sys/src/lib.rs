@@ -11,6 +11,7 @@
 //! | [`clock`] | the clock that images are stamped with |
 //! | [`window`] | parts of the kernel's files as memory |
 //! | [`holes`] | where a sparse file has data |
+//! | [`writeback`] | the page cache on its way to the disk |
 
 pub mod clock;
 pub mod device;
@@ -23,6 +24,7 @@ pub mod refusal;
 pub mod system;
 pub mod terminal;
 pub mod window;
+pub mod writeback;
 
 pub use device::{Device, Error};
 pub use name::{BadName, ImageName};

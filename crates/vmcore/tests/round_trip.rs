@@ -9,7 +9,7 @@ use phys::PAGE_SIZE;
 use proptest::prelude::*;
 use vmcore::codec::{Codec, Effort};
 use vmcore::select::Level;
-use vmcore::write::{Pages, Progress, Settings, Written, write_elf, write_kdump};
+use vmcore::write::{Compression, Pages, Progress, Settings, Written, write_elf, write_kdump};
 use vmcore::{Flattener, Image, PhysRead, WriteAt, select};
 
 const PAGE: usize = 1 << phys::PAGE_SHIFT;
@@ -71,7 +71,11 @@ fn source() -> Vec<u8> {
 }
 
 fn settings(codec: Codec, level: u8) -> Settings {
-    Settings { effort: Effort::usual(codec), level: Level::new(level).unwrap(), threads: 3 }
+    Settings {
+        compression: Compression::Alike(Effort::usual(codec)),
+        level: Level::new(level).unwrap(),
+        threads: 3,
+    }
 }
 
 static NOTHING_TOLD: BTreeMap<String, u64> = BTreeMap::new();

@@ -9,7 +9,7 @@ use phys::PAGE_SIZE;
 use vmcore::codec::{Codec, Effort};
 use vmcore::manifest::Damage;
 use vmcore::select::Level;
-use vmcore::write::{Pages, Progress, Settings, Written, parts, write_flat, write_kdump};
+use vmcore::write::{Compression, Pages, Progress, Settings, Written, parts, write_flat, write_kdump};
 use vmcore::{Error, FrameSet, Image, PhysRead, WriteAt};
 
 const PAGE: usize = 1 << phys::PAGE_SHIFT;
@@ -71,7 +71,11 @@ fn set(from: u64, to: u64) -> FrameSet {
 }
 
 fn settings(threads: usize) -> Settings {
-    Settings { effort: Effort::usual(Codec::Lzo), level: Level::new(1).unwrap(), threads }
+    Settings {
+        compression: Compression::Alike(Effort::usual(Codec::Lzo)),
+        level: Level::new(1).unwrap(),
+        threads,
+    }
 }
 
 fn write(first: &[FrameSet], threads: usize, out: &Memory) -> vmcore::Result<Written> {

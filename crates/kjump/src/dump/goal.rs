@@ -4,8 +4,10 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Stdout};
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, bail};
+use sys::writeback;
 use vmcore::{Flattener, WriteAt};
 
 use crate::output_file;
@@ -17,7 +19,12 @@ pub(super) struct Goal {
     name: Option<NewName>,
     /// Where the room ends, in bytes.
     limit: u64,
+    /// If what is written is pushed to the disk all the time: how many bytes there were.
+    pushed: Option<AtomicU64>,
 }
+
+/// Bytes after which what was written is pushed on: a disk has something to do meanwhile, and memory is hardly used.
+const PUSH: u64 = 4 << 20;
 
 enum Sink {
     File(File),
@@ -47,17 +54,30 @@ impl Goal {
             }
         };
         let sink = if flattened { Sink::FlatFile(Flattener::new(file)?) } else { Sink::File(file) };
-        Ok(Self { sink, name, limit: u64::MAX })
+        Ok(Self { sink, name, limit: u64::MAX, pushed: None })
     }
 
     /// Starts a flattened stream to standard output.
     pub(super) fn output() -> anyhow::Result<Self> {
-        Ok(Self { sink: Sink::FlatOutput(Flattener::new(io::stdout())?), name: None, limit: u64::MAX })
+        let sink = Sink::FlatOutput(Flattener::new(io::stdout())?);
+        Ok(Self { sink, name: None, limit: u64::MAX, pushed: None })
     }
 
     /// Lets the room end here.
     pub(super) fn limited(self, limit: Option<u64>) -> Self {
         Self { limit: limit.unwrap_or(u64::MAX), ..self }
+    }
+
+    /// Makes writing take as long as the disk does, by the page cache's not being filled: for who measures it.
+    pub(super) fn pushed_on(self) -> Self {
+        Self { pushed: Some(AtomicU64::new(0)), ..self }
+    }
+
+    /// Pushes on what was written, if these bytes make it enough.
+    fn push(&self, file: &File, bytes: usize) -> io::Result<()> {
+        let Some(pushed) = &self.pushed else { return Ok(()) };
+        let before = pushed.fetch_add(bytes as u64, Ordering::Relaxed);
+        if before / PUSH == (before + bytes as u64) / PUSH { Ok(()) } else { writeback::push(file) }
     }
 
     /// Ends a dump of so many bytes: it is on disk, and then it gets its name.
@@ -91,7 +111,10 @@ impl WriteAt for Goal {
             return Err(io::ErrorKind::StorageFull.into());
         }
         match &self.sink {
-            Sink::File(file) => file.write_all_at(bytes, offset),
+            Sink::File(file) => {
+                file.write_all_at(bytes, offset)?;
+                self.push(file, bytes.len())
+            }
             Sink::FlatFile(stream) => stream.write_at(offset, bytes),
             Sink::FlatOutput(stream) => stream.write_at(offset, bytes),
         }

@@ -13,6 +13,7 @@ use clap::{ArgAction, CommandFactory, Parser};
 use sys::mapping::FileBytes;
 use vmcore::codec::{Codec, Effort};
 use vmcore::paging::AddressSpace;
+use vmcore::write::Compression;
 use vmcore::{Image, Vmlinux, WriteAt};
 
 use super::goal::Goal;
@@ -311,7 +312,7 @@ impl Words {
             form: if self.elf { Form::Elf } else { Form::Kdump },
             flattened: self.flattened && !self.dry_run,
             levels: if self.mem_usage { super::levels("31").unwrap_or_default() } else { self.level.clone() },
-            effort: Effort::usual(self.codec()),
+            compression: Compression::Alike(Effort::usual(self.codec())),
             threads: self.num_threads.map_or_else(super::processors, |threads| threads.clamp(1, 1024)),
             memory_limit: None,
             limit: self.limit,

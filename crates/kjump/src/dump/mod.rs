@@ -15,6 +15,7 @@ mod verify;
 
 use vmcore::codec::{Codec, Effort};
 use vmcore::select::Level;
+use vmcore::write::Compression;
 
 use crate::cli::{DumpCommand, SaveWords};
 use crate::report::{self, Outcome};
@@ -47,7 +48,7 @@ fn save_image(words: SaveWords) -> anyhow::Result<Outcome> {
         },
         flattened: words.flattened || to_output,
         levels: if words.exact { vec![exact] } else { words.level },
-        effort: words.compress.unwrap_or(Effort::usual(Codec::Zstd)),
+        compression: words.compress.unwrap_or(Compression::Alike(Effort::usual(Codec::Zstd))),
         threads: words.threads.unwrap_or_else(processors),
         memory_limit: words.memory_limit,
         limit: None,
@@ -69,14 +70,22 @@ fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
+/// A codec and its level, or `auto`.
+pub(crate) fn compression(word: &str) -> Result<Compression, String> {
+    match word {
+        "auto" => Ok(Compression::AsItPays(sys::clock::nanoseconds_since_boot)),
+        _ => effort(word).map(Compression::Alike),
+    }
+}
+
 /// A codec, and a level if it has some: `zstd`, `zstd:3`, `zlib:6`.
-pub(crate) fn effort(word: &str) -> Result<Effort, String> {
+fn effort(word: &str) -> Result<Effort, String> {
     let (name, level) = match word.split_once(':') {
         Some((name, level)) => (name, Some(level)),
         None => (word, None),
     };
     let codec = Codec::ALL.into_iter().find(|codec| codec.name() == name);
-    let codec = codec.ok_or("there are raw, zlib, lzo, snappy and zstd")?;
+    let codec = codec.ok_or("there are raw, zlib, lzo, snappy, zstd and auto")?;
     let range = match codec {
         Codec::Zlib => Some(1..=12),
         Codec::Zstd => Some(-7..=19),
@@ -111,6 +120,8 @@ mod tests {
         assert_eq!(effort("zlib:13"), Err("the levels of zlib are 1 to 12".to_owned()));
         assert_eq!(effort("raw:1"), Err("raw has no levels".to_owned()));
         assert!(effort("lz4").is_err());
+        assert!(matches!(compression("auto"), Ok(Compression::AsItPays(_))));
+        assert!(compression("auto:1").is_err());
     }
 
     #[test]

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail};
-use vmcore::codec::Effort;
 use vmcore::select::{Level, Selection};
-use vmcore::write::{Pages, Progress, Settings, Written, parts, write_elf, write_flat, write_kdump};
+use vmcore::write::{
+    Compression, Pages, Progress, Settings, Written, parts, write_elf, write_flat, write_kdump,
+};
 use vmcore::{Error, FrameSet, Image, select};
 
 use super::Levels;
@@ -30,7 +31,7 @@ pub(super) struct Request {
     pub(super) flattened: bool,
     /// To be tried one after the other, when there is no room. Never empty.
     pub(super) levels: Levels,
-    pub(super) effort: Effort,
+    pub(super) compression: Compression,
     pub(super) threads: usize,
     /// Most bytes of memory to use.
     pub(super) memory_limit: Option<u64>,
@@ -42,6 +43,13 @@ pub(super) struct Request {
     pub(super) progress: bool,
     /// Whether a dump that there was no room for gets the name it was to have; else one that says so.
     pub(super) incomplete_by_its_name: bool,
+}
+
+impl Request {
+    /// Whether it is measured how long writing takes.
+    fn is_measured(&self) -> bool {
+        matches!(self.compression, Compression::AsItPays(_))
+    }
 }
 
 /// The format to write.
@@ -97,12 +105,13 @@ fn save_at(
     let start = Instant::now();
     let selection = select(image, image.present(), image.vmcoreinfo(), level, threads);
     let selecting = start.elapsed();
-    let settings = Settings { effort: request.effort, level, threads };
+    let settings = Settings { compression: request.compression, level, threads };
     let is_live = request.sources.iter().any(|path| source::is_live(path));
     let statistics = statistics(image, &selection, is_live);
     let mut written = Written::default();
     for Share { path, kept, part } in shares(image, request, &selection.kept) {
         let goal = goal(request, path)?.limited(request.limit);
+        let goal = if request.is_measured() { goal.pushed_on() } else { goal };
         let part = part.map(|(from, to)| (from, to, &selection.kept));
         let pages = Pages { kept: &kept, first: &selection.first, part, statistics: &statistics };
         match write(image, &pages, request, &settings, &goal) {

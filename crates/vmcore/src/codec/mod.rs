@@ -139,20 +139,33 @@ impl Encoder {
     /// An encoder; levels out of range count as the nearest one.
     #[must_use]
     pub fn new(effort: Effort) -> Self {
-        let level = libdeflater::CompressionLvl::new(effort.level.clamp(1, 12)).unwrap_or_default();
-        let effort = Effort { level: effort.level.clamp(-7, 19), ..effort };
         let mut zstd = zstd_safe::CCtx::create();
-        // Neither can fail for a level in range; a context without them would still make correct frames.
-        let _ = zstd.set_parameter(zstd_safe::CParameter::CompressionLevel(effort.level));
+        // Neither this nor setting a level in range can fail; a context without them would still make correct frames.
         let _ = zstd.set_parameter(zstd_safe::CParameter::ContentSizeFlag(true));
+        let _ = zstd.set_parameter(zstd_safe::CParameter::CompressionLevel(zstd_level(effort)));
         Self {
             effort,
             deflate: Deflate::default(),
-            zlib: libdeflater::Compressor::new(level),
+            zlib: libdeflater::Compressor::new(zlib_level(effort)),
             zstd,
             snappy: snap::raw::Encoder::new(),
             lzo: LzoDictionary::default(),
         }
+    }
+
+    /// Compresses the next pages so; levels out of range count as the nearest one.
+    pub fn set_effort(&mut self, effort: Effort) {
+        if effort == self.effort {
+            return;
+        }
+        match effort.codec {
+            Codec::Zlib => self.zlib = libdeflater::Compressor::new(zlib_level(effort)),
+            Codec::Zstd => {
+                let _ = self.zstd.set_parameter(zstd_safe::CParameter::CompressionLevel(zstd_level(effort)));
+            }
+            Codec::Raw | Codec::Lzo | Codec::Snappy => {}
+        }
+        self.effort = effort;
     }
 
     /// The most bytes a page may need while it is being compressed.
@@ -191,6 +204,14 @@ impl Encoder {
     }
 }
 
+fn zlib_level(effort: Effort) -> libdeflater::CompressionLvl {
+    libdeflater::CompressionLvl::new(effort.level.clamp(1, 12)).unwrap_or_default()
+}
+
+fn zstd_level(effort: Effort) -> i32 {
+    effort.level.clamp(-7, 19)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,6 +234,24 @@ mod tests {
                 decoder.decode(stored, &out[..length], &mut back).unwrap();
                 assert!(back == page, "{codec:?}");
                 assert!(length < 4096 || stored == Codec::Raw);
+            }
+        }
+    }
+
+    #[test]
+    fn an_encoder_that_changes_its_effort_is_like_a_new_one() {
+        let levels =
+            [(Codec::Zstd, 7), (Codec::Raw, 1), (Codec::Zlib, 6), (Codec::Zstd, -5), (Codec::Lzo, 1)];
+        let mut changing = Encoder::new(Effort::usual(Codec::Zlib));
+        let mut outs = [vec![0; changing.most(4096)], vec![0; changing.most(4096)]];
+        for (codec, level) in levels {
+            let effort = Effort { codec, level };
+            changing.set_effort(effort);
+            for page in pages() {
+                let [one, other] = &mut outs;
+                let stored = changing.encode(&page, one);
+                assert_eq!(stored, Encoder::new(effort).encode(&page, other));
+                assert!(one[..stored.1] == other[..stored.1], "{effort:?}");
             }
         }
     }

@@ -2,9 +2,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use phys::Pfn;
 
+use super::pace::{Pace, Price, Times};
 use super::pages::{self, UNIT, Unit, Units};
-use super::{Pages, Progress, Settings, Written, crew, put};
-use crate::codec::{Codec, Encoder};
+use super::{Compression, Pages, Progress, Settings, Written, crew, put};
+use crate::codec::{Codec, Effort, Encoder};
 use crate::field::Fields;
 use crate::frames::Ranks;
 use crate::kdump::{
@@ -85,9 +86,13 @@ pub fn write_kdump(
         ranks: Ranks::of(pages.kept),
         layout: &layout,
         end: AtomicU64::new(layout.data),
+        effort: match settings.compression {
+            Compression::Alike(effort) => Following::One(effort),
+            Compression::AsItPays(clock) => Following::Pace(Pace::new(clock)),
+        },
         out,
     };
-    let hand = || Hand::new(settings);
+    let hand = || Hand::new(settings, common.effort.now());
     let work = |hand: &mut Hand, unit: &Unit| hand.work(image, unit, &common);
     let hands = crew::share(&sets, settings.threads, progress, hand, work)?;
     let (mut written, mut descriptors) = (Written::default(), 0_u64);
@@ -113,8 +118,27 @@ struct Common<'a, W> {
     layout: &'a Layout,
     /// Where the next data goes.
     end: AtomicU64,
+    effort: Following,
     out: &'a W,
 }
+
+/// How all threads know how hard to compress.
+enum Following {
+    One(Effort),
+    Pace(Pace),
+}
+
+impl Following {
+    fn now(&self) -> Effort {
+        match self {
+            Self::One(effort) => *effort,
+            Self::Pace(pace) => pace.effort(),
+        }
+    }
+}
+
+/// One page in so many is compressed to see what compressing takes.
+const SAMPLED: usize = 2;
 
 /// What one thread has for itself.
 struct Hand {
@@ -130,8 +154,8 @@ struct Hand {
 }
 
 impl Hand {
-    fn new(settings: &Settings) -> Self {
-        let mut encoder = Encoder::new(settings.effort);
+    fn new(settings: &Settings, effort: Effort) -> Self {
+        let mut encoder = Encoder::new(effort);
         let most = encoder.most(BLOCK);
         Self {
             encoder,
@@ -146,8 +170,44 @@ impl Hand {
     }
 
     fn work(&mut self, image: &Image<'_>, unit: &Unit, common: &Common<'_, impl WriteAt>) -> Result<()> {
+        let Following::Pace(pace) = &common.effort else {
+            let missing = self.read(image, unit);
+            let size = self.compress(unit, &missing, common.layout);
+            return self.write(unit, size, common);
+        };
+        let mut start = pace.now();
         let missing = self.read(image, unit);
+        let reading = pace.lap(&mut start);
+        self.try_another(pace, unit);
+        self.encoder.set_effort(pace.effort());
+        start = pace.now();
         let size = self.compress(unit, &missing, common.layout);
+        let compressing = pace.lap(&mut start);
+        self.write(unit, size, common)?;
+        pace.remember(size as u64, Times { reading, compressing, writing: pace.lap(&mut start) });
+        Ok(())
+    }
+
+    /// Compresses some of the pages once as usual and once harder or less hard, if it is time for that.
+    fn try_another(&mut self, pace: &Pace, unit: &Unit) {
+        let Some(trial) = pace.trial(unit.number) else { return };
+        let [from, to] = trial.efforts().map(|effort| self.price(pace, effort, unit.pages.len()));
+        pace.judge(trial, from, to);
+    }
+
+    /// What some of the first so many pages cost by this effort; they are not kept.
+    fn price(&mut self, pace: &Pace, effort: Effort, count: usize) -> Price {
+        self.encoder.set_effort(effort);
+        let (mut start, mut size) = (pace.now(), 0);
+        for page in self.pages[..count * BLOCK].chunks_exact(BLOCK).step_by(SAMPLED) {
+            if !(self.spare_zeros && pages::is_zero(page)) {
+                size += self.encoder.encode(page, &mut self.data).1 as u64;
+            }
+        }
+        Price { compressing: pace.lap(&mut start), size }
+    }
+
+    fn write(&mut self, unit: &Unit, size: usize, common: &Common<'_, impl WriteAt>) -> Result<()> {
         let data = common.end.fetch_add(size as u64, Ordering::Relaxed);
         self.place(data);
         let data_here = &self.data[..size];
@@ -262,7 +322,7 @@ impl Head<'_> {
         fields.put_u32(header::MAX_MAPNR, saturated(layout.max_mapnr));
         // Readers want at least one CPU.
         fields.put_u32(header::CPUS, notes::cpus(image.notes()).max(1));
-        let codec = self.settings.effort.codec.flag();
+        let codec = self.settings.compression.codec().flag();
         move |status, manifest| {
             let mut block = Fields(fields.0.clone());
             block.put_u32(header::STATUS, status | codec);

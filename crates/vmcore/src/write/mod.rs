@@ -5,6 +5,7 @@ mod crew;
 mod elf;
 mod flat;
 mod kdump;
+mod pace;
 mod pages;
 
 use std::collections::BTreeMap;
@@ -22,11 +23,32 @@ pub use kdump::write_kdump;
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// How pages are compressed.
-    pub effort: Effort,
+    pub compression: Compression,
     /// The dump level, for the header and for whether pages of zeros are stored.
     pub level: Level,
     /// How many threads work, at least one.
     pub threads: usize,
+}
+
+/// What compresses pages, and how hard.
+#[derive(Clone, Copy, Debug)]
+pub enum Compression {
+    /// All of them alike.
+    Alike(Effort),
+    /// From unit to unit as it pays: less where compressing is what takes long, harder where writing is. Of raw, LZO and some
+    /// levels of Zstandard; the dump's header names the last. It is measured by this clock of the caller's: nanoseconds
+    /// since whatever moment, never fewer than before.
+    AsItPays(fn() -> u64),
+}
+
+impl Compression {
+    /// The codec that the header names, whatever that of each page is.
+    fn codec(self) -> Codec {
+        match self {
+            Self::Alike(effort) => effort.codec,
+            Self::AsItPays(_) => Codec::Zstd,
+        }
+    }
 }
 
 /// What of an image is written.

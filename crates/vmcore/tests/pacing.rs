@@ -1,0 +1,120 @@
+//! Dumps that are compressed as it pays: whatever the effort was for each page, they read back.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use phys::PAGE_SIZE;
+use vmcore::codec::Codec;
+use vmcore::select::Level;
+use vmcore::write::{Compression, Pages, Progress, Settings, Written, write_kdump};
+use vmcore::{Image, PhysRead, ReadAt, WriteAt};
+
+const PAGE: usize = 1 << phys::PAGE_SHIFT;
+const PAGES: u64 = 40_000;
+
+/// An ELF vmcore of one load, made as it is read: half text with numbers in it, some noise, some zeros.
+struct Source;
+
+fn page(n: u64) -> [u8; PAGE] {
+    let noise = |at: usize| {
+        let mixed = (n << 20 | at as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40
+    };
+    std::array::from_fn(|at| match n % 5 {
+        0 => 0,
+        1 => noise(at).to_le_bytes()[0],
+        _ if at % 16 < 9 => b"a page of"[at % 16],
+        _ => noise(at / 3).to_le_bytes()[0] & 0xf,
+    })
+}
+
+impl ReadAt for Source {
+    fn length(&self) -> u64 {
+        (PAGES + 1) * PAGE_SIZE
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        let (number, inside) = (offset / PAGE_SIZE, usize::try_from(offset % PAGE_SIZE).unwrap());
+        let bytes = number.checked_sub(1).map_or_else(header, page);
+        let count = buffer.len().min(PAGE - inside);
+        buffer[..count].copy_from_slice(&bytes[inside..inside + count]);
+        Ok(count)
+    }
+}
+
+fn header() -> [u8; PAGE] {
+    let mut file = [0; PAGE];
+    file[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0");
+    file[32] = 64;
+    file[54..58].copy_from_slice(&[56, 0, 1, 0]);
+    file[64] = 1;
+    for (at, value) in [(72, PAGE_SIZE), (96, PAGES * PAGE_SIZE), (104, PAGES * PAGE_SIZE)] {
+        file[at..at + 8].copy_from_slice(&value.to_le_bytes());
+    }
+    file
+}
+
+/// A file in memory that takes its time, by the clock that it moves: nanoseconds a byte.
+struct Slow<'c>(Mutex<Vec<u8>>, &'c AtomicU64, u64);
+
+impl WriteAt for Slow<'_> {
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let from = usize::try_from(offset).unwrap();
+        let mut file = self.0.lock().unwrap();
+        let length = file.len().max(from + bytes.len());
+        file.resize(length, 0);
+        file[from..from + bytes.len()].copy_from_slice(bytes);
+        self.1.fetch_add(bytes.len() as u64 * self.2, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn write(out: &Slow<'_>, clock: fn() -> u64, threads: usize) -> Written {
+    let image = Image::open(Source).unwrap();
+    let statistics = BTreeMap::new();
+    let pages = Pages { kept: image.present(), first: &[], part: None, statistics: &statistics };
+    let compression = Compression::AsItPays(clock);
+    let settings = Settings { compression, level: Level::new(1).unwrap(), threads };
+    write_kdump(&image, &pages, &settings, out, &Progress::default()).unwrap()
+}
+
+fn assert_same(out: Slow<'_>) {
+    let file = out.0.into_inner().unwrap();
+    let image = Image::open(&file[..]).unwrap();
+    assert_eq!(image.present().count(), PAGES);
+    for number in 0..PAGES {
+        let mut read = [1; PAGE];
+        image.read_phys(number * PAGE_SIZE, &mut read).unwrap();
+        assert!(read == page(number), "page {number:#x}");
+    }
+    assert!(image.check_sums(|damage| panic!("{damage:?}")).unwrap());
+}
+
+#[test]
+fn to_where_writing_takes_no_time_pages_go_as_they_are() {
+    static NEVER: AtomicU64 = AtomicU64::new(0);
+    fn real() -> u64 {
+        static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
+        u64::try_from(START.get_or_init(std::time::Instant::now).elapsed().as_nanos()).unwrap()
+    }
+    let out = Slow(Mutex::default(), &NEVER, 0);
+    let written = write(&out, real, 2);
+    assert!(written.stored[&Codec::Raw] > PAGES / 5, "{written:?}");
+    assert!(written.stored[&Codec::Lzo] > 0, "{written:?}");
+    assert_same(out);
+}
+
+#[test]
+fn to_where_writing_is_all_that_takes_time_they_go_as_small_as_can_be() {
+    static NOW: AtomicU64 = AtomicU64::new(0);
+    let out = Slow(Mutex::default(), &NOW, 100);
+    // One thread: its compressing takes no time by a clock that only writing moves.
+    let written = write(&out, || NOW.load(Ordering::Relaxed), 1);
+    assert_eq!(written.stored.keys().copied().collect::<Vec<_>>(), [Codec::Raw, Codec::Zstd]);
+    // Noise does not shrink, by any effort.
+    assert_eq!(written.stored[&Codec::Raw], PAGES / 5);
+    assert_same(out);
+}
