@@ -82,6 +82,7 @@ pub(crate) fn steps() -> Vec<Step> {
         step("crash", crash),
         step("crash-incomplete", crash_incomplete),
         step("drgn", drgn),
+        step("drgn-incomplete", drgn_incomplete),
     ]
 }
 
@@ -280,20 +281,37 @@ fn crash() -> Result<()> {
     Ok(())
 }
 
-/// A dump that was cut short is opened, and its tasks are listed: what that takes was written first. A dump at level 31 has
-/// little else, so this is one of level 17.
+/// A dump that was cut short is opened, and its tasks are listed: what that takes was written first.
 fn crash_incomplete() -> Result<()> {
-    let whole = saved(&["-l", "-d", "17"], "whole")?;
-    let length = fs::metadata(&whole)?.len();
-    for percent in [30, 50, 80] {
-        let cut = place("cut")?;
-        let limit = (length * percent / 100).to_string();
-        let mut command = ours()?;
-        command.args(["makedumpfile", "-f", "-l", "-d", "17", "-L", &limit]);
-        let status = command.arg(material::vmcore("6.1")?).arg(&cut).stderr(Stdio::null()).status()?;
-        ensure!(status.code() == Some(1), "a dump that there is no room for: {status}");
+    for percent in PERCENTS {
+        let cut = cut(percent)?;
         let said = asked_about(&cut, &["--zero_excluded"], "ps\nquit\n")?;
         ensure!(said.contains("swapper/0"), "at {percent} %: {said}");
+    }
+    Ok(())
+}
+
+/// So much of a dump there is room for.
+const PERCENTS: [u64; 3] = [30, 50, 80];
+
+/// The first so many percent of a dump. One at level 31 has little but what is needed first, so this is one of level 17.
+fn cut(percent: u64) -> Result<PathBuf> {
+    let length = fs::metadata(saved(&["-l", "-d", "17"], "whole")?)?.len();
+    let cut = place("cut")?;
+    let limit = (length * percent / 100).to_string();
+    let mut command = ours()?;
+    command.args(["makedumpfile", "-f", "-l", "-d", "17", "-L", &limit]);
+    let status = command.arg(material::vmcore("6.1")?).arg(&cut).stderr(Stdio::null()).status()?;
+    ensure!(status.code() == Some(1), "a dump that there is no room for: {status}");
+    Ok(cut)
+}
+
+/// drgn walks through a dump that was cut short as through the whole memory.
+fn drgn_incomplete() -> Result<()> {
+    let whole = walked(&["-l", "-d", "0"])?;
+    for percent in PERCENTS {
+        let said = walked_through(&cut(percent)?)?;
+        ensure!(said == whole, "at {percent} %, drgn finds something else:\n{said}");
     }
     Ok(())
 }
@@ -314,10 +332,13 @@ fn drgn() -> Result<()> {
 }
 
 fn walked(words: &[&str]) -> Result<String> {
+    walked_through(&saved(words, "for-drgn")?)
+}
+
+fn walked_through(dump: &Path) -> Result<String> {
     packages::for_readers()?;
     let vmlinux = debian_tools::vmlinux(&kernels::get("6.1")?)?;
-    let dump = saved(words, "for-drgn")?;
-    program::read(Command::new("/usr/bin/python3").args(["-c", WALK]).arg(&dump).arg(vmlinux))
+    program::read(Command::new("/usr/bin/python3").args(["-c", WALK]).arg(dump).arg(vmlinux))
 }
 
 fn asked(dump: &Path) -> Result<String> {
