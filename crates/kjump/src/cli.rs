@@ -359,6 +359,9 @@ pub(crate) enum DumpCommand {
 /// read.
 ///
 /// What readers need most is written first. If there is no room for all of it, what there is stays as FILE.incomplete.
+///
+/// FILE may be a disk or a partition, such as /dev/sda2, that is not in use: the dump is then written past the page cache from
+/// its first byte on, over whatever is there, and is read from there as from a file.
 #[derive(Debug, Args)]
 pub(crate) struct SaveWords {
     /// The image to read

@@ -10,11 +10,13 @@
 //! | [`terminal`] | the width of a terminal |
 //! | [`clock`] | the clock that images are stamped with |
 //! | [`window`] | parts of the kernel's files as memory |
+//! | [`disk`] | disks without a file system, past the page cache |
 //! | [`holes`] | where a sparse file has data |
 //! | [`writeback`] | the page cache on its way to the disk |
 
 pub mod clock;
 pub mod device;
+pub mod disk;
 pub mod holes;
 pub mod interface;
 pub mod kexec;

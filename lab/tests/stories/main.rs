@@ -12,6 +12,7 @@ mod initramfs;
 mod kexec;
 mod looking_back;
 mod machines;
+mod saving;
 mod staying;
 mod switching;
 mod taking_turns;
@@ -32,6 +33,7 @@ fn main() -> std::process::ExitCode {
         boot_matrix::STORIES,
         switching::STORIES,
         staying::STORIES,
+        saving::STORIES,
         taking_turns::STORIES,
         looking_back::STORIES,
         guarding::STORIES,

@@ -1,15 +1,17 @@
-//! Where a dump goes: a file that is there wholly or not at all, or standard output.
+//! Where a dump goes: a file that is there wholly or not at all, a disk, or standard output.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Stdout};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::io::{self, Seek, SeekFrom, Stdout};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use sys::writeback;
 use vmcore::{Flattener, WriteAt};
 
+use super::disk::Disk;
 use crate::output_file;
 
 /// A dump being written. If it is neither finished nor kept as it is, nothing is left of it.
@@ -28,6 +30,7 @@ const PUSH: u64 = 4 << 20;
 
 enum Sink {
     File(File),
+    Disk(Disk),
     FlatFile(Flattener<File>),
     FlatOutput(Flattener<Stdout>),
 }
@@ -37,6 +40,9 @@ impl Goal {
     pub(super) fn file(path: &Path, flattened: bool, replace: bool) -> anyhow::Result<Self> {
         let (file, name) = match std::fs::metadata(path) {
             Ok(present) if present.is_dir() => bail!("{}: this is a folder", path.display()),
+            Ok(present) if present.file_type().is_block_device() => {
+                return Self::disk(path, flattened).with_context(|| path.display().to_string());
+            }
             Ok(present) if !present.is_file() => (OpenOptions::new().write(true).open(path), None),
             Ok(_) if !replace => bail!("{}: this file exists; -f replaces it", path.display()),
             _ => {
@@ -55,6 +61,22 @@ impl Goal {
         };
         let sink = if flattened { Sink::FlatFile(Flattener::new(file)?) } else { Sink::File(file) };
         Ok(Self { sink, name, limit: u64::MAX, pushed: None })
+    }
+
+    /// Starts to write to a disk.
+    fn disk(path: &Path, flattened: bool) -> anyhow::Result<Self> {
+        let mut file = sys::disk::open_alone(path).map_err(|error| match error.kind() {
+            io::ErrorKind::ResourceBusy => anyhow!("this disk is in use, as those are that are mounted"),
+            _ => error.into(),
+        })?;
+        let length = file.seek(SeekFrom::End(0))?;
+        let sink = if flattened {
+            file.rewind()?;
+            Sink::FlatFile(Flattener::new(file)?)
+        } else {
+            Sink::Disk(Disk::open(path, file, length)?)
+        };
+        Ok(Self { sink, name: None, limit: u64::MAX, pushed: None })
     }
 
     /// Starts a flattened stream to standard output.
@@ -84,10 +106,11 @@ impl Goal {
     pub(super) fn finish(self, length: u64) -> anyhow::Result<()> {
         let file = match self.sink {
             Sink::File(file) => file,
+            Sink::Disk(disk) => return Ok(disk.finish(length)?),
             Sink::FlatFile(stream) => stream.finish()?,
-            Sink::FlatOutput(stream) => return Ok(stream.finish().map(drop)?),
+            Sink::FlatOutput(stream) => return Ok(settle(stream.finish()?)?),
         };
-        let Some(name) = self.name else { return Ok(()) };
+        let Some(name) = self.name else { return Ok(settle(file)?) };
         // Zeros at the end may not have been written.
         if file.metadata()?.len() < length {
             file.set_len(length)?;
@@ -96,8 +119,12 @@ impl Goal {
         name.publish()
     }
 
-    /// Keeps what there is of a dump for which there was no room, under this name; answers with whether there is a file.
+    /// Keeps what there is of a dump for which there was no room, under this name if it is a file's; answers with whether
+    /// there is something.
     pub(super) fn keep(self, path: &Path) -> anyhow::Result<bool> {
+        if let Sink::Disk(disk) = self.sink {
+            return Ok(disk.keep().map(|()| true)?);
+        }
         let (Sink::File(file), Some(mut name)) = (self.sink, self.name) else { return Ok(false) };
         name.path = path.to_owned();
         file.sync_all()?;
@@ -115,6 +142,7 @@ impl WriteAt for Goal {
                 file.write_all_at(bytes, offset)?;
                 self.push(file, bytes.len())
             }
+            Sink::Disk(disk) => disk.write_at(offset, bytes),
             Sink::FlatFile(stream) => stream.write_at(offset, bytes),
             Sink::FlatOutput(stream) => stream.write_at(offset, bytes),
         }
@@ -123,6 +151,19 @@ impl WriteAt for Goal {
     fn is_stream(&self) -> bool {
         matches!(self.sink, Sink::FlatFile(_) | Sink::FlatOutput(_))
     }
+}
+
+/// Waits until what was written is on its disk. Pipes, terminals and the like have none, and say that they cannot.
+fn settle(file: impl AsFd) -> io::Result<()> {
+    match File::from(file.as_fd().try_clone_to_owned()?).sync_all() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        answer => answer,
+    }
+}
+
+/// Whether this is a disk: it is written to as it is.
+pub(super) fn is_disk(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|present| present.file_type().is_block_device())
 }
 
 /// The name of a file while it is written, and the one it gets.
@@ -178,6 +219,17 @@ mod tests {
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
         std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn what_has_no_disk_need_not_be_on_one() {
+        for path in ["/dev/null", "/dev/zero"] {
+            let goal = Goal::file(Path::new(path), false, false).unwrap();
+            goal.write_at(3, b"abc").unwrap();
+            goal.finish(6).unwrap();
+        }
+        settle(io::pipe().unwrap().1).unwrap();
+        settle(File::open("/proc/self/stat").unwrap()).unwrap();
     }
 
     #[test]

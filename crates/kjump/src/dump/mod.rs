@@ -1,6 +1,7 @@
 //! Memory images: `kjump dump`, and the likeness of `makedumpfile`.
 
 mod diff;
+mod disk;
 pub mod dmesg;
 mod goal;
 mod info;

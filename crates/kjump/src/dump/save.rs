@@ -13,7 +13,8 @@ use vmcore::write::{
 use vmcore::{Error, FrameSet, Image, select};
 
 use super::Levels;
-use super::goal::Goal;
+use super::disk;
+use super::goal::{self, Goal};
 use super::source;
 use super::summary::Saved;
 use crate::progress::Progress as Shown;
@@ -85,7 +86,8 @@ const SETS: u64 = 10;
 /// As many threads as asked for, or as there is memory for.
 fn affordable_threads(image: &Image<'_>, request: &Request) -> anyhow::Result<usize> {
     let Some(limit) = request.memory_limit else { return Ok(request.threads) };
-    let fixed = BASE + image.ram().count().div_ceil(8) * SETS;
+    let disks = request.goals.iter().filter(|path| goal::is_disk(path)).count() as u64;
+    let fixed = BASE + disks * disk::MEMORY + image.ram().count().div_ceil(8) * SETS;
     let least = fixed + EACH_THREAD;
     if limit < least {
         let [limit, least] = [limit, least].map(quantity::bytes);
@@ -158,7 +160,7 @@ fn goal(request: &Request, path: &Path) -> anyhow::Result<Goal> {
 
 /// Keeps a dump that there was no room for. What is most needed was written first, so it may do.
 fn keep(request: &Request, goal: Goal, path: &Path, error: anyhow::Error) -> anyhow::Error {
-    let name = if request.incomplete_by_its_name {
+    let name = if request.incomplete_by_its_name || goal::is_disk(path) {
         path.to_owned()
     } else {
         let mut name = path.as_os_str().to_owned();
