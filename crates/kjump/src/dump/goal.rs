@@ -21,11 +21,12 @@ pub(super) struct Goal {
     name: Option<NewName>,
     /// Where the room ends, in bytes.
     limit: u64,
-    /// If what is written is pushed to the disk all the time: how many bytes there were.
-    pushed: Option<AtomicU64>,
+    /// How many bytes were written; what there is of them is pushed to the disk all the time.
+    pushed: AtomicU64,
 }
 
-/// Bytes after which what was written is pushed on: a disk has something to do meanwhile, and memory is hardly used.
+/// Bytes after which what was written is pushed on: the disk has something to do meanwhile, memory is hardly used, and
+/// writing takes as long as the disk does, for who measures it.
 const PUSH: u64 = 4 << 20;
 
 enum Sink {
@@ -60,7 +61,7 @@ impl Goal {
             }
         };
         let sink = if flattened { Sink::FlatFile(Flattener::new(file)?) } else { Sink::File(file) };
-        Ok(Self { sink, name, limit: u64::MAX, pushed: None })
+        Ok(Self { sink, name, limit: u64::MAX, pushed: AtomicU64::new(0) })
     }
 
     /// Starts to write to a disk.
@@ -76,13 +77,13 @@ impl Goal {
         } else {
             Sink::Disk(Disk::open(path, file, length)?)
         };
-        Ok(Self { sink, name: None, limit: u64::MAX, pushed: None })
+        Ok(Self { sink, name: None, limit: u64::MAX, pushed: AtomicU64::new(0) })
     }
 
     /// Starts a flattened stream to standard output.
     pub(super) fn output() -> anyhow::Result<Self> {
         let sink = Sink::FlatOutput(Flattener::new(io::stdout())?);
-        Ok(Self { sink, name: None, limit: u64::MAX, pushed: None })
+        Ok(Self { sink, name: None, limit: u64::MAX, pushed: AtomicU64::new(0) })
     }
 
     /// Lets the room end here.
@@ -90,15 +91,9 @@ impl Goal {
         Self { limit: limit.unwrap_or(u64::MAX), ..self }
     }
 
-    /// Makes writing take as long as the disk does, by the page cache's not being filled: for who measures it.
-    pub(super) fn pushed_on(self) -> Self {
-        Self { pushed: Some(AtomicU64::new(0)), ..self }
-    }
-
     /// Pushes on what was written, if these bytes make it enough.
     fn push(&self, file: &File, bytes: usize) -> io::Result<()> {
-        let Some(pushed) = &self.pushed else { return Ok(()) };
-        let before = pushed.fetch_add(bytes as u64, Ordering::Relaxed);
+        let before = self.pushed.fetch_add(bytes as u64, Ordering::Relaxed);
         if before / PUSH == (before + bytes as u64) / PUSH { Ok(()) } else { writeback::push(file) }
     }
 

@@ -46,13 +46,6 @@ pub(super) struct Request {
     pub(super) incomplete_by_its_name: bool,
 }
 
-impl Request {
-    /// Whether it is measured how long writing takes.
-    fn is_measured(&self) -> bool {
-        matches!(self.compression, Compression::AsItPays(_))
-    }
-}
-
 /// The format to write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Form {
@@ -113,7 +106,6 @@ fn save_at(
     let mut written = Written::default();
     for Share { path, kept, part } in shares(image, request, &selection.kept) {
         let goal = goal(request, path)?.limited(request.limit);
-        let goal = if request.is_measured() { goal.pushed_on() } else { goal };
         let part = part.map(|(from, to)| (from, to, &selection.kept));
         let pages = Pages { kept: &kept, first: &selection.first, part, statistics: &statistics };
         match write(image, &pages, request, &settings, &goal) {
