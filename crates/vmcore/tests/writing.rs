@@ -4,13 +4,16 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use phys::PAGE_SIZE;
 use vmcore::codec::{Codec, Effort};
 use vmcore::manifest::Damage;
 use vmcore::select::Level;
-use vmcore::write::{Compression, Pages, Progress, Settings, Written, parts, write_flat, write_kdump};
-use vmcore::{Error, FrameSet, Image, PhysRead, WriteAt};
+use vmcore::write::{
+    Compression, Pages, Progress, Settings, Written, parts, write_elf, write_flat, write_kdump,
+};
+use vmcore::{Error, FrameSet, Image, PhysRead, ReadAt, WriteAt};
 
 const PAGE: usize = 1 << phys::PAGE_SHIFT;
 
@@ -187,5 +190,63 @@ fn plain_memory_has_each_page_at_its_address() {
     for n in 100..600 {
         let at = usize::try_from(n).unwrap() * PAGE;
         assert!(file[at..at + PAGE] == page(n), "page {n}");
+    }
+}
+
+/// The image, on a disk that has gone bad in the middle. Every other call is interrupted.
+struct BadDisk(Vec<u8>, AtomicU64);
+
+impl BadDisk {
+    const BAD: std::ops::Range<u64> = 301 * PAGE_SIZE..305 * PAGE_SIZE + 1;
+}
+
+impl ReadAt for BadDisk {
+    fn length(&self) -> u64 {
+        self.0.length()
+    }
+
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.1.fetch_add(1, Ordering::Relaxed).is_multiple_of(2) {
+            return Err(io::ErrorKind::Interrupted.into());
+        }
+        if offset < Self::BAD.end && offset + buffer.len() as u64 > Self::BAD.start {
+            return Err(io::Error::other("a bad block"));
+        }
+        self.0.read_at(offset, buffer)
+    }
+}
+
+#[test]
+fn what_cannot_be_read_is_missing_and_everything_else_is_there() {
+    let image = Image::open(BadDisk(source(), AtomicU64::new(0))).unwrap();
+    let statistics = BTreeMap::new();
+    let pages = Pages { kept: image.present(), first: &[], part: None, statistics: &statistics };
+    let [out, elf, flat] = [(); 3].map(|()| Memory::new());
+    let (settings, progress) = (settings(2), Progress::default());
+    // The file's first page is its header, and the first page of memory is page 100.
+    let bad = 400..405;
+    for written in [
+        write_kdump(&image, &pages, &settings, &out, &progress).unwrap(),
+        write_elf(&image, image.present(), &settings, &elf, &progress).unwrap(),
+        write_flat(&image, image.present(), &settings, &flat, &progress).unwrap(),
+    ] {
+        assert_eq!(written.missing, 5);
+        assert!(written.trouble.unwrap().contains("cannot read 4096 bytes"));
+    }
+    let (out, elf, flat) = (out.bytes(), elf.bytes(), flat.bytes());
+    let [dump, elf] = [&out, &elf].map(|file| Image::open(&file[..]).unwrap());
+    assert!(dump.header().unwrap().is_incomplete());
+    for n in (100..600).filter(|n| !bad.contains(n)) {
+        assert_page(&dump, n);
+        let at = usize::try_from(n).unwrap() * PAGE;
+        assert!(flat.get(at..at + PAGE).is_none_or(|found| found == page(n)), "page {n}");
+        if n % 3 != 0 {
+            assert_page(&elf, n);
+        }
+    }
+    for n in bad {
+        assert!(
+            matches!(dump.read_phys(n * PAGE_SIZE, &mut [0; PAGE]), Err(Error::Missing { pfn }) if pfn == n)
+        );
     }
 }

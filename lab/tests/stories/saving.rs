@@ -23,13 +23,19 @@ fn a_dump_goes_straight_to_a_disk(on: &str) -> Result<()> {
         mkswap /dev/vdb
         swapon /dev/vdb
         kjump dump save /dump /dev/vdb && exit 1
-        swapoff /dev/vdb";
+        swapoff /dev/vdb
+        mount -t tmpfs -o size=3m none /mnt
+        kjump dump save --compress=raw /dump /mnt/full && exit 1
+        ls -A /mnt
+        kjump dump info /mnt/full.incomplete";
     let outcome = vm(on).smp(2).mem(256).disk(&disk).disk(&small).run(job)?.succeeded();
     let same = " 0 different, 0 only here, 0 only there, 0 unreadable";
     assert_eq!(outcome.text().matches(same).count(), 2, "{}", outcome.text());
     outcome
         .says("all checksums are right")
         .says("/dev/vdb is an incomplete dump")
+        .says("/mnt/full.incomplete is an incomplete dump")
+        .says("\nfull.incomplete\n")
         .says("INCOMPLETE")
         .says("this disk is in use")
         .kernel_is_content();

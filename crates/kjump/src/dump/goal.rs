@@ -82,7 +82,7 @@ impl Goal {
 
     /// Starts a flattened stream to standard output.
     pub(super) fn output() -> anyhow::Result<Self> {
-        let sink = Sink::FlatOutput(Flattener::new(io::stdout())?);
+        let sink = Sink::FlatOutput(Flattener::new(io::stdout()).map_err(|error| of_output(&error))?);
         Ok(Self { sink, name: None, limit: u64::MAX, pushed: AtomicU64::new(0) })
     }
 
@@ -103,7 +103,9 @@ impl Goal {
             Sink::File(file) => file,
             Sink::Disk(disk) => return Ok(disk.finish(length)?),
             Sink::FlatFile(stream) => stream.finish()?,
-            Sink::FlatOutput(stream) => return Ok(settle(stream.finish()?)?),
+            Sink::FlatOutput(stream) => {
+                return stream.finish().and_then(settle).map_err(|error| of_output(&error));
+            }
         };
         let Some(name) = self.name else { return Ok(settle(file)?) };
         // Zeros at the end may not have been written.
@@ -146,6 +148,11 @@ impl WriteAt for Goal {
     fn is_stream(&self) -> bool {
         matches!(self.sink, Sink::FlatFile(_) | Sink::FlatOutput(_))
     }
+}
+
+/// What became of standard output. Of a text nobody misses what nobody reads, but a dump without its end is none.
+fn of_output(error: &io::Error) -> anyhow::Error {
+    anyhow!("cannot write to standard output: {error}")
 }
 
 /// Waits until what was written is on its disk. Pipes, terminals and the like have none, and say that they cannot.

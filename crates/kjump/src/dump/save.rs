@@ -201,8 +201,11 @@ fn write(
     })
 }
 
+/// Whether the disk is full, or the user's share of it, or the file is as long as its file system takes.
 fn is_no_room(error: &anyhow::Error) -> bool {
-    matches!(error.downcast_ref(), Some(Error::Write { source, .. }) if source.kind() == std::io::ErrorKind::StorageFull)
+    use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
+    let Some(Error::Write { source, .. }) = error.downcast_ref() else { return false };
+    matches!(source.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
 /// What is told in the dump itself.
@@ -250,5 +253,70 @@ fn saved(
         bytes: written.length,
         selecting_seconds: selecting.as_secs_f64(),
         seconds: all.as_secs_f64(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use vmcore::codec::{Codec, Effort};
+
+    /// An ELF vmcore of so many pages, none of zeros.
+    fn image(pages: u8) -> Vec<u8> {
+        let mut file = vec![0; 4096];
+        file[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0");
+        file[32] = 64;
+        file[54..58].copy_from_slice(&[56, 0, 1, 0]);
+        file[64] = 1;
+        for (at, value) in [(72, 4096), (96, page_bytes(pages.into())), (104, page_bytes(pages.into()))] {
+            file[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        file.extend((0..pages).flat_map(|page| [page | 1; 4096]));
+        file
+    }
+
+    #[test]
+    fn what_there_was_room_for_is_a_dump_that_says_it_is_not_whole() {
+        let folder = std::env::temp_dir().join(format!("kjump-no-room-{}", std::process::id()));
+        std::fs::create_dir_all(&folder).unwrap();
+        let [source, goal] = ["vmcore", "dump"].map(|name| folder.join(name));
+        std::fs::write(&source, image(200)).unwrap();
+        let request = Request {
+            sources: vec![source],
+            vmcoreinfo: None,
+            goals: vec![goal],
+            form: Form::Kdump,
+            flattened: false,
+            levels: vec![Level::default()],
+            compression: Compression::Alike(Effort::usual(Codec::Raw)),
+            threads: 1,
+            memory_limit: None,
+            limit: Some(600_000),
+            replace: true,
+            progress: false,
+            incomplete_by_its_name: false,
+        };
+        let error = format!("{:#}", save(&request).unwrap_err());
+        assert!(error.contains("dump.incomplete is an incomplete dump"), "{error}");
+        let mut names: Vec<_> =
+            std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["dump.incomplete", "vmcore"]);
+        let image = source::image(&folder.join("dump.incomplete")).unwrap();
+        assert!(image.header().unwrap().is_incomplete());
+        let mut page = [0; 4096];
+        vmcore::PhysRead::read_phys(&image, 5 * 4096, &mut page).unwrap();
+        assert_eq!(page, [5; 4096]);
+        assert!(vmcore::PhysRead::read_phys(&image, 199 * 4096, &mut page).is_err());
+        std::fs::remove_dir_all(folder).unwrap();
+    }
+
+    #[test]
+    fn there_is_no_room_where_disk_share_or_file_is_full() {
+        let error = |source: std::io::Error| anyhow::Error::from(Error::Write { offset: 0, size: 1, source });
+        // ENOSPC, EDQUOT, EFBIG; EIO is another matter.
+        for (number, no_room) in [(28, true), (122, true), (27, true), (5, false)] {
+            assert_eq!(is_no_room(&error(std::io::Error::from_raw_os_error(number))), no_room, "{number}");
+        }
     }
 }
