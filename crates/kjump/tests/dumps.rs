@@ -209,6 +209,22 @@ fn a_source_that_becomes_shorter_leaves_pages_missing_and_says_so() {
 }
 
 #[test]
+fn a_source_that_was_cut_off_is_told_by_its_missing_pages() {
+    let folder = Folder::new("cut-off");
+    let (source, goal) = (folder.source(), folder.path("dump"));
+    File::options().write(true).open(&source).unwrap().set_len((PAGE * (1 + PAGES / 2)) as u64).unwrap();
+    let output = save(&source, &goal).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let missing = format!("WARNING: {} pages missing in the dump: the source ends before them", PAGES / 2);
+    assert!(text(&output.stderr).contains(&missing), "{}", text(&output.stderr));
+    assert!(goal.exists(), "what there was is saved");
+    let output = verified(&source);
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stdout);
+    assert!(said.contains(&format!("{} pages cut off: the file ends before them", PAGES / 2)), "{said}");
+}
+
+#[test]
 fn damaged_dumps_are_refused_or_told() {
     let folder = Folder::new("damaged");
     let (source, goal) = (folder.source(), folder.path("dump"));

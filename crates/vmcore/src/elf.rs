@@ -56,6 +56,8 @@ pub(crate) struct ElfCore<S> {
     present: FrameSet,
     /// How much more memory without bytes is remembered.
     holes: u64,
+    /// Bytes of memory that would be behind the end of the file.
+    cut_off: u64,
 }
 
 /// Where the two classes of ELF differ.
@@ -82,7 +84,15 @@ impl<S: ReadAt> ElfCore<S> {
         let class = class(&header)?;
         let headers = program_headers(&source, &header, class)?;
         let (ram, present) = (FrameSet::new(), FrameSet::new());
-        let mut core = Self { source, loads: Vec::new(), notes: Vec::new(), ram, present, holes: MOST_HOLES };
+        let mut core = Self {
+            source,
+            loads: Vec::new(),
+            notes: Vec::new(),
+            ram,
+            present,
+            holes: MOST_HOLES,
+            cut_off: 0,
+        };
         for header in headers.chunks_exact(class.header_size) {
             core.take(header, class)?;
         }
@@ -118,7 +128,9 @@ impl<S: ReadAt> ElfCore<S> {
             });
         }
         let there = self.source.length().saturating_sub(load.offset);
-        let load = Load { filesz: load.filesz.min(load.memsz).min(there), ..load };
+        let claimed = load.filesz.min(load.memsz);
+        let load = Load { filesz: claimed.min(there), ..load };
+        self.cut_off = self.cut_off.saturating_add(claimed - load.filesz);
         insert_bytes(&mut self.present, load.phys, load.filesz);
         // Memory without bytes is claimed by headers alone, so what is spent on it has a bound.
         let hole = (load.memsz - load.filesz).min(self.holes);
@@ -160,6 +172,10 @@ impl<S: ReadAt> Body for ElfCore<S> {
 
     fn notes(&self) -> &[u8] {
         &self.notes
+    }
+
+    fn cut_off(&self) -> u64 {
+        self.cut_off.div_ceil(PAGE_SIZE)
     }
 
     fn loads(&self) -> &[Load] {

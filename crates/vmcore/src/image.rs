@@ -44,6 +44,10 @@ pub(crate) trait Body: PhysRead {
     fn ram(&self) -> &FrameSet;
     /// The ELF notes.
     fn notes(&self) -> &[u8];
+    /// Pages that the file is said to have, and that would be behind its end.
+    fn cut_off(&self) -> u64 {
+        0
+    }
     /// The header of a kdump-compressed dump.
     fn header(&self) -> Option<&Header> {
         None
@@ -125,6 +129,13 @@ impl<'a> Image<'a> {
     #[must_use]
     pub fn present(&self) -> &FrameSet {
         self.body.present()
+    }
+
+    /// How many pages the file is said to have that would be behind its end. They count neither as in the image nor as
+    /// unreadable. Of /proc/kcore these are none that is memory.
+    #[must_use]
+    pub fn cut_off(&self) -> u64 {
+        self.body.cut_off()
     }
 
     /// The pages that are memory of the dumped machine.

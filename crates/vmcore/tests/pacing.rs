@@ -94,16 +94,16 @@ fn assert_same(out: Slow<'_>) {
 }
 
 #[test]
-fn to_where_writing_takes_no_time_pages_go_as_they_are() {
+fn pages_come_back_whatever_it_took_to_compress_them() {
     static NEVER: AtomicU64 = AtomicU64::new(0);
     fn real() -> u64 {
         static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
         u64::try_from(START.get_or_init(std::time::Instant::now).elapsed().as_nanos()).unwrap()
     }
     let out = Slow(Mutex::default(), &NEVER, 0);
+    // Which efforts that is depends on what else the machine does; noise is stored as it is in any case.
     let written = write(&out, real, 2);
-    assert!(written.stored[&Codec::Raw] > PAGES / 5, "{written:?}");
-    assert!(written.stored[&Codec::Lzo] > 0, "{written:?}");
+    assert!(written.stored[&Codec::Raw] >= PAGES / 5, "{written:?}");
     assert_same(out);
 }
 

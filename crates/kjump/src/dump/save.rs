@@ -118,7 +118,9 @@ fn save_at(
         }
     }
     let times = (selecting, start.elapsed());
-    Ok(Saved { is_live, ..saved(image, level, selection, written, times) })
+    let saved = Saved { is_live, ..saved(image, level, selection, written, times) };
+    // Of a running machine, what is behind the end is no memory.
+    Ok(if is_live { saved } else { saved.without(image.cut_off()) })
 }
 
 /// What goes into a file, and its frames if it is one of a split set.

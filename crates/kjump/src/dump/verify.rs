@@ -19,6 +19,8 @@ struct Verdict {
     present: u64,
     /// Could not be read, by why; at most [`MOST_SHOWN`] reasons.
     unreadable: u64,
+    /// Would be behind the end of the file.
+    cut_off: u64,
     reasons: BTreeMap<u64, String>,
     /// In the other image too, and the same.
     same: u64,
@@ -59,7 +61,7 @@ pub(super) fn run(words: &VerifyWords) -> anyhow::Result<Outcome> {
     } else {
         report::print(&text(&verdict, other.is_some()))?;
     }
-    Ok(if verdict.unreadable == 0 && verdict.different == 0 && verdict.damages == 0 {
+    Ok(if verdict.unreadable == 0 && verdict.cut_off == 0 && verdict.different == 0 && verdict.damages == 0 {
         Outcome::Done
     } else {
         Outcome::No
@@ -67,7 +69,8 @@ pub(super) fn run(words: &VerifyWords) -> anyhow::Result<Outcome> {
 }
 
 fn verdict(image: &Image<'_>, other: Option<&Image<'_>>) -> Verdict {
-    let mut verdict = Verdict { present: image.present().count(), ..Verdict::default() };
+    let cut_off = image.cut_off();
+    let mut verdict = Verdict { present: image.present().count(), cut_off, ..Verdict::default() };
     let progress = Progress::start("reading pages".to_owned(), verdict.present);
     let (mut own, mut theirs) = ([0; PAGE], [0; PAGE]);
     for page in image.present().iter() {
@@ -108,6 +111,9 @@ fn text(verdict: &Verdict, compared: bool) -> String {
         );
     }
     text += &format!(", {} unreadable\n", verdict.unreadable);
+    if verdict.cut_off > 0 {
+        text += &format!("{} cut off: the file ends before them\n", quantity::count(verdict.cut_off, "page"));
+    }
     text += &match (verdict.has_checksums, verdict.damages) {
         (false, _) => "no checksums\n".to_owned(),
         (true, 0) => "all checksums are right\n".to_owned(),
