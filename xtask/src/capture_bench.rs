@@ -1,14 +1,11 @@
 //! `cargo xtask bench capture`: how `/proc/vmcore` is saved where there is little room, beside Debian's makedumpfile.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 use lab::cpio::Tree;
-use lab::{Job, NEXT_INITRD, NEXT_KERNEL};
 
 use crate::bench_task::Figure;
-use crate::{peers, product, timed, tree};
+use crate::crash_kernel::Crash;
+use crate::{peers, timed};
 
 /// How the figures are meant.
 pub(crate) const MEANING: &str = "\
@@ -28,42 +25,16 @@ const CASES: [(&str, &str); 3] =
 
 /// Crashes a guest, and has its crash kernel measure.
 pub(crate) fn figures(kernel: &str, runs: usize) -> Result<Vec<Figure>> {
-    let vm = product::vm(kernel)?.smp(2).mem(2048).timeout(Duration::from_secs(1800)).without_module();
-    let peer = peer_on_a_disk()?;
-    let vm = vm.append("crashkernel=256M").disk(&peer).successor(Job::shell(measuring(runs)));
-    let crash = format!(
-        "set -e
-        {BUSY}
-        kexec -p {NEXT_KERNEL} --initrd={NEXT_INITRD} \\
-            --command-line='console=ttyS0 panic=-1 nr_cpus=1 reset_devices irqpoll no_timer_check'
-        sync
-        echo c > /proc/sysrq-trigger"
-    );
-    let outcome = vm.run(&crash)?.somehow();
-    let text = outcome.text();
-    ensure!(
-        outcome.status == 0 && !outcome.alone,
-        "nothing was measured: {text}{}(the kernels' log is {})",
-        String::from_utf8_lossy(&outcome.err),
-        outcome.log.display()
-    );
+    let mut peer = Tree::default();
+    peer.host_file(peers::IN_GUEST, &peers::MAKEDUMPFILE.directory()?)?;
+    let (programs, job) = (("makedumpfile", peer), measuring(runs));
+    let text = Crash { kernel, mebibytes: 2048, programs, before: BUSY, job: &job }.run()?.text();
     report(&text).with_context(|| format!("what was measured makes no sense: {text}"))
-}
-
-/// An archive, in place of a file system that the crash kernel would need a driver for.
-fn peer_on_a_disk() -> Result<PathBuf> {
-    let mut tree = Tree::default();
-    tree.host_file(peers::IN_GUEST, &peers::MAKEDUMPFILE.directory()?)?;
-    let disk = tree::target().join("material");
-    std::fs::create_dir_all(&disk)?;
-    let disk = disk.join("makedumpfile.cpio");
-    tree.write(&disk)?;
-    Ok(disk)
 }
 
 /// Killing a program for want of memory is a failure, whichever it is.
 fn measuring(runs: usize) -> String {
-    let mut script = "cd / && cpio -i -d < /dev/vda 2> /dev/null || exit 9\n".to_owned();
+    let mut script = String::new();
     for _ in 0..runs {
         for (theirs, ours) in CASES {
             let peer = format!("/peer/makedumpfile --message-level 4 -f {theirs} /proc/vmcore /dev/null");

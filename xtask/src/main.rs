@@ -8,6 +8,7 @@ mod call_bench;
 mod capture_bench;
 mod checks;
 mod compiler;
+mod crash_kernel;
 mod debian_tools;
 mod demo_task;
 mod docs_task;
