@@ -42,6 +42,19 @@ pub fn make_zeros(file: &File, offset: u64, length: u64) -> io::Result<()> {
     }
 }
 
+/// Allocates blocks for a part of a file, which becomes no longer by that: what is read there is zeros as before. Of what is
+/// beyond its end, nothing is left when the file is cut to a length.
+///
+/// # Errors
+/// The kernel's reasons, as that the disk is full, when a part may be allocated; `Unsupported` if the file system cannot
+/// do it.
+pub fn allocate(file: &File, offset: u64, length: u64) -> io::Result<()> {
+    match fallocate(file, FallocateFlags::KEEP_SIZE, offset, length) {
+        Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV) => Err(io::ErrorKind::Unsupported.into()),
+        answer => Ok(answer?),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser, ValueHint};
 use vmcore::printk::{Record, RingBuffer};
 use vmcore::{Error, Image, log_buffer};
 
-use super::goal::Goal;
+use super::goal::{Goal, Way};
 use super::source;
 use crate::report;
 use vmcore::WriteAt;
@@ -54,7 +54,7 @@ fn write_record(text: &mut String, record: &Record) {
 /// Writes the log into a file.
 pub(super) fn save(image: &Image<'_>, goal: &Path, replace: bool) -> anyhow::Result<()> {
     let (text, trouble) = text(image)?;
-    let goal = Goal::file(goal, false, replace)?;
+    let goal = Goal::file(goal, Way::Cached, replace)?;
     goal.write_at(0, text.as_bytes())?;
     goal.finish(text.len() as u64)?;
     trouble.map_or(Ok(()), |error| Err(error.into()))

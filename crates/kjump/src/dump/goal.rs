@@ -11,6 +11,7 @@ use anyhow::{Context, anyhow, bail};
 use sys::writeback;
 use vmcore::{Flattener, WriteAt};
 
+use super::direct::Direct;
 use super::disk::Disk;
 use crate::output_file;
 
@@ -29,8 +30,20 @@ pub(super) struct Goal {
 /// writing takes as long as the disk does, for who measures it.
 const PUSH: u64 = 4 << 20;
 
+/// How a dump is put into a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    /// Through the page cache. What is never written is a hole.
+    Cached,
+    /// Past the page cache, where the file system can do that. Nothing is a hole.
+    Direct,
+    /// As a flattened stream.
+    Flattened,
+}
+
 enum Sink {
     File(File),
+    Direct(Direct),
     Disk(Disk),
     FlatFile(Flattener<File>),
     FlatOutput(Flattener<Stdout>),
@@ -38,11 +51,11 @@ enum Sink {
 
 impl Goal {
     /// Starts a file. It holds memory: nobody but its owner may read it. What is no regular file is written to as it is.
-    pub(super) fn file(path: &Path, flattened: bool, replace: bool) -> anyhow::Result<Self> {
+    pub(super) fn file(path: &Path, way: Way, replace: bool) -> anyhow::Result<Self> {
         let (file, name) = match std::fs::metadata(path) {
             Ok(present) if present.is_dir() => bail!("{}: this is a folder", path.display()),
             Ok(present) if present.file_type().is_block_device() => {
-                return Self::disk(path, flattened).with_context(|| path.display().to_string());
+                return Self::disk(path, way).with_context(|| path.display().to_string());
             }
             Ok(present) if !present.is_file() => (OpenOptions::new().write(true).open(path), None),
             Ok(_) if !replace => bail!("{}: this file exists; -f replaces it", path.display()),
@@ -60,22 +73,28 @@ impl Goal {
                 return Err(error).context(path.display().to_string());
             }
         };
-        let sink = if flattened { Sink::FlatFile(Flattener::new(file)?) } else { Sink::File(file) };
+        let sink = match (way, &name) {
+            (Way::Flattened, _) => Sink::FlatFile(Flattener::new(file)?),
+            (Way::Direct, Some(name)) => {
+                Sink::new(&name.new, file).with_context(|| path.display().to_string())?
+            }
+            _ => Sink::File(file),
+        };
         Ok(Self { sink, name, limit: u64::MAX, pushed: AtomicU64::new(0) })
     }
 
     /// Starts to write to a disk.
-    fn disk(path: &Path, flattened: bool) -> anyhow::Result<Self> {
+    fn disk(path: &Path, way: Way) -> anyhow::Result<Self> {
         let mut file = sys::disk::open_alone(path).map_err(|error| match error.kind() {
             io::ErrorKind::ResourceBusy => anyhow!("this disk is in use, as those are that are mounted"),
             _ => error.into(),
         })?;
         let length = file.seek(SeekFrom::End(0))?;
-        let sink = if flattened {
+        let sink = if way == Way::Flattened {
             file.rewind()?;
             Sink::FlatFile(Flattener::new(file)?)
         } else {
-            Sink::Disk(Disk::open(path, file, length)?)
+            Sink::Disk(Disk::open(path, &file, length)?)
         };
         Ok(Self { sink, name: None, limit: u64::MAX, pushed: AtomicU64::new(0) })
     }
@@ -102,6 +121,10 @@ impl Goal {
         let file = match self.sink {
             Sink::File(file) => file,
             Sink::Disk(disk) => return Ok(disk.finish(length)?),
+            Sink::Direct(direct) => {
+                direct.finish(length)?;
+                return self.name.map_or(Ok(()), NewName::publish);
+            }
             Sink::FlatFile(stream) => stream.finish()?,
             Sink::FlatOutput(stream) => {
                 return stream.finish().and_then(settle).map_err(|error| of_output(&error));
@@ -122,9 +145,13 @@ impl Goal {
         if let Sink::Disk(disk) = self.sink {
             return Ok(disk.keep().map(|()| true)?);
         }
-        let (Sink::File(file), Some(mut name)) = (self.sink, self.name) else { return Ok(false) };
+        let Some(mut name) = self.name else { return Ok(false) };
         name.path = path.to_owned();
-        file.sync_all()?;
+        match self.sink {
+            Sink::File(file) => file.sync_all()?,
+            Sink::Direct(direct) => direct.keep()?,
+            _ => return Ok(false),
+        }
         name.publish().map(|()| true)
     }
 }
@@ -139,6 +166,7 @@ impl WriteAt for Goal {
                 file.write_all_at(bytes, offset)?;
                 self.push(file, bytes.len())
             }
+            Sink::Direct(direct) => direct.write_at(offset, bytes),
             Sink::Disk(disk) => disk.write_at(offset, bytes),
             Sink::FlatFile(stream) => stream.write_at(offset, bytes),
             Sink::FlatOutput(stream) => stream.write_at(offset, bytes),
@@ -147,6 +175,13 @@ impl WriteAt for Goal {
 
     fn is_stream(&self) -> bool {
         matches!(self.sink, Sink::FlatFile(_) | Sink::FlatOutput(_))
+    }
+}
+
+impl Sink {
+    /// A new file of that name, past the page cache if its file system can do that.
+    fn new(path: &Path, file: File) -> io::Result<Self> {
+        Ok(Direct::start(path, &file)?.map_or(Self::File(file), Self::Direct))
     }
 }
 
@@ -202,7 +237,7 @@ mod tests {
     fn a_dump_has_its_name_only_when_it_is_whole() {
         let folder = folder("whole");
         let path = folder.join("dump");
-        let goal = Goal::file(&path, false, false).unwrap();
+        let goal = Goal::file(&path, Way::Cached, false).unwrap();
         goal.write_at(3, b"abc").unwrap();
         assert!(!path.exists());
         goal.finish(10).unwrap();
@@ -216,8 +251,8 @@ mod tests {
         let folder = folder("left");
         let path = folder.join("dump");
         std::fs::write(&path, "old").unwrap();
-        assert!(Goal::file(&path, false, false).is_err());
-        drop(Goal::file(&path, true, true).unwrap());
+        assert!(Goal::file(&path, Way::Cached, false).is_err());
+        drop(Goal::file(&path, Way::Flattened, true).unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
         std::fs::remove_dir_all(folder).unwrap();
@@ -226,7 +261,7 @@ mod tests {
     #[test]
     fn what_has_no_disk_need_not_be_on_one() {
         for path in ["/dev/null", "/dev/zero"] {
-            let goal = Goal::file(Path::new(path), false, false).unwrap();
+            let goal = Goal::file(Path::new(path), Way::Cached, false).unwrap();
             goal.write_at(3, b"abc").unwrap();
             goal.finish(6).unwrap();
         }
@@ -238,7 +273,7 @@ mod tests {
     fn what_there_was_room_for_is_kept_under_another_name() {
         let folder = folder("room");
         let path = folder.join("dump");
-        let goal = Goal::file(&path, false, false).unwrap().limited(Some(4));
+        let goal = Goal::file(&path, Way::Cached, false).unwrap().limited(Some(4));
         goal.write_at(0, b"abcd").unwrap();
         assert_eq!(goal.write_at(4, b"e").unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert!(goal.keep(&folder.join("part")).unwrap());

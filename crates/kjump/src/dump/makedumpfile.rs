@@ -16,7 +16,7 @@ use vmcore::paging::AddressSpace;
 use vmcore::write::Compression;
 use vmcore::{Image, Vmlinux, WriteAt};
 
-use super::goal::Goal;
+use super::goal::{Goal, Way};
 use super::save::{self, Form, Request};
 use super::summary::Saved;
 use super::{dmesg, source};
@@ -339,7 +339,7 @@ impl Words {
     fn generate(&self, goal: &Path) -> anyhow::Result<()> {
         let vmlinux = self.vmlinux.as_deref().context("-g wants -x VMLINUX")?;
         let text = vmcoreinfo_of(vmlinux)?;
-        let file = Goal::file(goal, false, self.force)?;
+        let file = Goal::file(goal, Way::Cached, self.force)?;
         file.write_at(0, text.as_bytes())?;
         file.finish(text.len() as u64)?;
         self.say(&format!("\nThe vmcoreinfo is saved to {}.\n", goal.display()));

@@ -1,6 +1,8 @@
 //! Memory images: `kjump dump`, and the likeness of `makedumpfile`.
 
+mod chunks;
 mod diff;
+mod direct;
 mod disk;
 pub mod dmesg;
 mod goal;

@@ -13,8 +13,8 @@ use vmcore::write::{
 use vmcore::{Error, FrameSet, Image, select};
 
 use super::Levels;
-use super::disk;
-use super::goal::{self, Goal};
+use super::chunks;
+use super::goal::{self, Goal, Way};
 use super::source;
 use super::summary::Saved;
 use crate::progress::Progress as Shown;
@@ -58,15 +58,15 @@ pub(super) enum Form {
 /// Saves an image; of the dump levels, the first that there is room for.
 pub(super) fn save(request: &Request) -> anyhow::Result<Saved> {
     let image = source::told(source::set(&request.sources)?, request.vmcoreinfo.as_deref());
-    let threads = affordable_threads(&image, request)?;
+    let means = affordable(&image, request)?;
     let (last, others) = request.levels.split_last().context("no dump level")?;
     for level in others {
-        match save_at(&image, request, *level, threads, false) {
+        match save_at(&image, request, *level, means, false) {
             Err(error) if is_no_room(&error) => {}
             answer => return answer,
         }
     }
-    save_at(&image, request, *last, threads, true)
+    save_at(&image, request, *last, means, true)
 }
 
 /// What the program needs without pages and threads, in bytes: itself, and what it knows of a file.
@@ -76,36 +76,53 @@ const EACH_THREAD: u64 = 4 << 20;
 /// Sets of frames at a time, one bit a page each: memory, what is there, what is kept and in which order.
 const SETS: u64 = 10;
 
-/// As many threads as asked for, or as there is memory for.
-fn affordable_threads(image: &Image<'_>, request: &Request) -> anyhow::Result<usize> {
-    let Some(limit) = request.memory_limit else { return Ok(request.threads) };
+/// What an image is saved with.
+#[derive(Clone, Copy)]
+struct Means {
+    threads: usize,
+    way: Way,
+}
+
+/// As many threads as asked for, or as there is memory for; files are written past the page cache if there is memory for that
+/// beside all threads.
+fn affordable(image: &Image<'_>, request: &Request) -> anyhow::Result<Means> {
+    let way = match (request.flattened, request.form) {
+        (true, _) => Way::Flattened,
+        (_, Form::Kdump) => Way::Direct,
+        // These have holes.
+        (_, Form::Elf | Form::Flat) => Way::Cached,
+    };
+    let Some(limit) = request.memory_limit else { return Ok(Means { threads: request.threads, way }) };
     let disks = request.goals.iter().filter(|path| goal::is_disk(path)).count() as u64;
-    let fixed = BASE + disks * disk::MEMORY + image.ram().count().div_ceil(8) * SETS;
+    let fixed = BASE + disks * chunks::MEMORY + image.ram().count().div_ceil(8) * SETS;
     let least = fixed + EACH_THREAD;
     if limit < least {
         let [limit, least] = [limit, least].map(quantity::bytes);
         bail!("--memory-limit {limit}: this image takes at least {least}");
     }
     let affordable = usize::try_from((limit - fixed) / EACH_THREAD).unwrap_or(usize::MAX);
-    Ok(request.threads.min(affordable))
+    let threads = request.threads.min(affordable);
+    let left = limit - fixed - threads as u64 * EACH_THREAD;
+    let way = if way == Way::Direct && left < chunks::MEMORY { Way::Cached } else { way };
+    Ok(Means { threads, way })
 }
 
 fn save_at(
     image: &Image<'_>,
     request: &Request,
     level: Level,
-    threads: usize,
+    means: Means,
     is_last: bool,
 ) -> anyhow::Result<Saved> {
     let start = Instant::now();
-    let selection = select(image, image.present(), image.vmcoreinfo(), level, threads);
+    let selection = select(image, image.present(), image.vmcoreinfo(), level, means.threads);
     let selecting = start.elapsed();
-    let settings = Settings { compression: request.compression, level, threads };
+    let settings = Settings { compression: request.compression, level, threads: means.threads };
     let is_live = request.sources.iter().any(|path| source::is_live(path));
     let statistics = statistics(image, &selection, is_live);
     let mut written = Written::default();
     for Share { path, kept, part } in shares(image, request, &selection.kept) {
-        let goal = goal(request, path)?.limited(request.limit);
+        let goal = goal(request, path, means.way)?.limited(request.limit);
         let part = part.map(|(from, to)| (from, to, &selection.kept));
         let pages = Pages { kept: &kept, first: &selection.first, part, statistics: &statistics };
         match write(image, &pages, request, &settings, &goal) {
@@ -145,10 +162,10 @@ fn shares<'r>(image: &Image<'_>, request: &'r Request, kept: &FrameSet) -> Vec<S
     request.goals.iter().zip(parts).map(share).collect()
 }
 
-fn goal(request: &Request, path: &Path) -> anyhow::Result<Goal> {
+fn goal(request: &Request, path: &Path, way: Way) -> anyhow::Result<Goal> {
     match path.as_os_str() == "-" {
         true => Goal::output(),
-        false => Goal::file(path, request.flattened, request.replace),
+        false => Goal::file(path, way, request.replace),
     }
 }
 
