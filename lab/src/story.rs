@@ -6,8 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::process::ExitCode;
-use std::{env, fs};
+use std::process::{Command, ExitCode};
+use std::{env, fs, io};
 
 use serde::{Deserialize, Serialize};
 
@@ -184,6 +184,24 @@ impl Scratch {
     pub fn archive(name: &str, tree: &Tree) -> Result<Self> {
         let scratch = Self::new(name, &[])?;
         tree.write(&scratch.0)?;
+        Ok(scratch)
+    }
+
+    /// Makes a disk of so many mebibytes with an empty ext4.
+    ///
+    /// # Errors
+    /// It cannot be written, or `mke2fs` cannot be run or fails.
+    pub fn ext4(name: &str, mebibytes: u64) -> Result<Self> {
+        let scratch = Self::new(name, &[])?;
+        // Administrators' programs are not on everybody's path.
+        let path = env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
+        let mut command = Command::new("mke2fs");
+        command.env("PATH", path).args(["-q", "-t", "ext4"]).arg(&scratch.0).arg(format!("{mebibytes}M"));
+        let failed = |source| Error::Spawn { program: "mke2fs".to_owned(), source };
+        let output = command.output().map_err(failed)?;
+        if !output.status.success() {
+            return Err(failed(io::Error::other(String::from_utf8_lossy(&output.stderr).into_owned())));
+        }
         Ok(scratch)
     }
 

@@ -26,6 +26,8 @@ const fn program(name: &'static str, package: &'static str) -> Need {
 const LAB: &[Need] = &[
     program("qemu-system-x86_64", "qemu-system-x86"),
     program("gcc", "gcc"),
+    // Stories have disks with file systems.
+    program("mke2fs", "e2fsprogs"),
     // The agent and kjump are static binaries.
     Need { thing: Thing::Library("libc.a"), package: "libc6-dev" },
 ];

@@ -1,10 +1,12 @@
-//! A dump goes to a disk without a file system, and is read from there.
+//! A dump goes to a disk, with a file system and without, and is read from there.
 
 use lab::Result;
 use lab::story::{EVERY, Scratch, Story, vm};
 
-pub(crate) const STORIES: &[Story] =
-    &[Story::new("a_dump_goes_straight_to_a_disk", EVERY, a_dump_goes_straight_to_a_disk)];
+pub(crate) const STORIES: &[Story] = &[
+    Story::new("a_dump_goes_straight_to_a_disk", EVERY, a_dump_goes_straight_to_a_disk),
+    Story::new("a_dump_fills_a_file_system", &["6.1"], a_dump_fills_a_file_system),
+];
 
 /// Both disks have something on them that must not show through; one is too small, and then in use.
 fn a_dump_goes_straight_to_a_disk(on: &str) -> Result<()> {
@@ -38,6 +40,45 @@ fn a_dump_goes_straight_to_a_disk(on: &str) -> Result<()> {
         .says("\nfull.incomplete\n")
         .says("INCOMPLETE")
         .says("this disk is in use")
+        .kernel_is_content();
+    Ok(())
+}
+
+/// A file of a dump is as long as needed and takes no more blocks; what there was room for is all right, though it was on its
+/// way to the disk for longer than the program knew.
+fn a_dump_fills_a_file_system(on: &str) -> Result<()> {
+    let large = Scratch::ext4("large", 512)?;
+    let small = Scratch::ext4("small", 32)?;
+    let job = "set -e
+        mkdir /large /small
+        mount -t ext4 /dev/vda /large
+        mount -t ext4 /dev/vdb /small
+        head -c 60000000 /dev/urandom > /noise
+        kjump dump save -d 0 --compress=raw /proc/kcore /large/dump || [ $? = 1 ]
+        kjump dump save -d 17 /large/dump /large/again
+        ls -l /large/again
+        stat -c 'blocks %b bytes %s' /large/again
+        kjump dump save -d 17 /large/dump /small/dump && exit 1
+        ls -A /small
+        df -k /small
+        for way in vda:large vdb:small; do
+            umount /${way#*:}
+            mount -t ext4 -o ro /dev/${way%:*} /${way#*:}
+        done
+        kjump dump verify --against /large/dump /large/again
+        kjump dump diff /large/dump /small/dump.incomplete || [ $? = 1 ]";
+    let outcome = vm(on).smp(2).mem(256).disk(&large).disk(&small).run(job)?.succeeded();
+    let text = outcome.text();
+    let number = |after: &str| -> u64 {
+        let rest = text.split_once(after).map_or("", |(_, rest)| rest);
+        rest.split_whitespace().next().and_then(|word| word.parse().ok()).unwrap_or_else(|| panic!("{text}"))
+    };
+    assert!(number("blocks ") * 512 < number(" bytes ") + (64 << 10), "{text}");
+    assert!(number("\nthe same ") > 4000 && number("\ndifferent ") == 0, "{text}");
+    outcome
+        .says("all checksums are right")
+        .says("/small/dump.incomplete is an incomplete dump")
+        .says("\ndump.incomplete\n")
         .kernel_is_content();
     Ok(())
 }
