@@ -15,6 +15,8 @@ pub(crate) struct Crash<'a> {
     pub(crate) mebibytes: u32,
     /// What is unpacked in the crash kernel's root, and what it is called.
     pub(crate) programs: (&'a str, Tree),
+    /// Of a second disk that is empty, in mebibytes; 0 if there is none.
+    pub(crate) room: u64,
     /// Lines of shell before the crash.
     pub(crate) before: &'a str,
     /// Lines of shell in the crash kernel.
@@ -39,6 +41,7 @@ impl Crash<'_> {
         let job = format!("cd / && cpio -i -d < /dev/vda 2> /dev/null || exit 9\n{}", self.job);
         let vm = product::vm(self.kernel)?.smp(2).mem(self.mebibytes).append("crashkernel=256M").disk(&disk);
         let vm = vm.timeout(Duration::from_secs(1800)).without_module().successor(Job::shell(job));
+        let vm = if self.room > 0 { vm.disk(&self.empty_disk()?) } else { vm };
         let outcome = vm.run(&crash)?.somehow();
         ensure!(
             outcome.status == 0 && !outcome.alone,
@@ -48,6 +51,14 @@ impl Crash<'_> {
             outcome.log.display()
         );
         Ok(outcome)
+    }
+
+    /// It takes no more of the host's disk than is written to it.
+    fn empty_disk(&self) -> Result<PathBuf> {
+        let disk = tree::target().join("material").join(format!("{}.room", self.programs.0));
+        let file = std::fs::File::create(&disk).with_context(|| disk.display().to_string())?;
+        file.set_len(self.room << 20)?;
+        Ok(disk)
     }
 
     /// An archive, in place of a file system that the crash kernel would need a driver for.

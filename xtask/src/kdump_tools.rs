@@ -26,7 +26,7 @@ const SAVE: &str = "set -e
 
 fn check() -> Result<()> {
     let programs = ("kdump-tools", tools()?);
-    let outcome = Crash { kernel: "6.1", mebibytes: 768, programs, before: "", job: SAVE }.run()?;
+    let outcome = Crash { kernel: "6.1", mebibytes: 768, programs, room: 0, before: "", job: SAVE }.run()?;
     let said = outcome.text() + &String::from_utf8_lossy(&outcome.err);
     for text in
         ["saved vmcore in /var/crash/", "saved dmesg content in /var/crash/", "all checksums are right"]
