@@ -376,6 +376,9 @@ pub(crate) struct SaveWords {
     /// Dump level, 0 to 31; of several, the next is tried when there is no room
     #[arg(long, short = 'd', value_name = "LEVEL[,LEVEL]...", default_value = "1", value_parser = crate::dump::levels)]
     pub(crate) level: crate::dump::Levels,
+    /// When there is no room, try again with less: what else is free or zero, then whatever is not the kernel's own
+    #[arg(long, conflicts_with = "exact")]
+    pub(crate) resume_on_enospc: bool,
     /// Codec of each page: raw, zlib[:1-12], lzo, snappy or zstd[:-7-19]; without it, zstd. With auto, raw, lzo or levels of
     /// zstd, as it pays: harder where writing takes long, less where compressing does
     #[arg(long, short = 'c', value_name = "CODEC[:LEVEL]|auto", value_parser = crate::dump::compression, conflicts_with = "elf")]

@@ -138,6 +138,26 @@ fn makedumpfile_keeps_what_there_was_room_for_and_tries_the_next_level_first() {
     assert_eq!(folder.names(), ["dump", "vmcore"]);
 }
 
+#[test]
+fn where_there_is_no_room_for_a_level_there_may_be_for_a_higher_one() {
+    let folder = Folder::new("resume");
+    let (source, goal) = (folder.source(), Path::new("/dev/full"));
+    let tried = |words: &[&str], levels: &str| {
+        let output = save(&source, goal).args(words).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        let said = text(&output.stderr);
+        assert!(said.contains("No space left") && said.contains(levels), "{said}");
+    };
+    tried(&["--resume-on-enospc"], "level 1: trying 17\nno room for dump level 17: trying 31\n");
+    tried(
+        &["-d", "16,23", "--resume-on-enospc"],
+        "level 16: trying 23\nno room for dump level 23: trying 31\n",
+    );
+    let output =
+        save(&source, &folder.path("dump")).args(["--exact", "--resume-on-enospc"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "what is to be exact cannot do with less");
+}
+
 /// The one line that says what went wrong.
 fn assert_broken_pipe(output: &Output) {
     let said = text(&output.stderr);

@@ -61,12 +61,16 @@ fn a_dump_fills_a_file_system(on: &str) -> Result<()> {
         kjump dump save -d 17 /large/dump /small/dump && exit 1
         ls -A /small
         df -k /small
+        mv /small/dump.incomplete /large
+        rm -r /small/*
+        kjump dump save -d 17 --resume-on-enospc /large/dump /small/enough || [ $? = 1 ]
+        kjump dump verify /small/enough
         for way in vda:large vdb:small; do
             umount /${way#*:}
             mount -t ext4 -o ro /dev/${way%:*} /${way#*:}
         done
         kjump dump verify --against /large/dump /large/again
-        kjump dump diff /large/dump /small/dump.incomplete || [ $? = 1 ]";
+        kjump dump diff /large/dump /large/dump.incomplete || [ $? = 1 ]";
     let outcome = vm(on).smp(2).mem(256).disk(&large).disk(&small).run(job)?.succeeded();
     let text = outcome.text();
     let number = |after: &str| -> u64 {
@@ -79,6 +83,7 @@ fn a_dump_fills_a_file_system(on: &str) -> Result<()> {
         .says("all checksums are right")
         .says("/small/dump.incomplete is an incomplete dump")
         .says("\ndump.incomplete\n")
+        .says("no room for dump level 17: trying 31")
         .kernel_is_content();
     Ok(())
 }

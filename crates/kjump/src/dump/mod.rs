@@ -50,7 +50,11 @@ fn save_image(words: SaveWords) -> anyhow::Result<Outcome> {
             _ => Form::Kdump,
         },
         flattened: words.flattened || to_output,
-        levels: if words.exact { vec![exact] } else { words.level },
+        levels: match (words.exact, words.resume_on_enospc) {
+            (true, _) => vec![exact],
+            (_, true) => with_higher(words.level),
+            _ => words.level,
+        },
         compression: words.compress.unwrap_or(Compression::Alike(Effort::usual(Codec::Zstd))),
         threads: words.threads.unwrap_or_else(processors),
         memory_limit: words.memory_limit,
@@ -112,6 +116,16 @@ pub(crate) fn levels(word: &str) -> Result<Levels, String> {
     levels.ok_or_else(|| "dump levels are 0 to 31; several are separated by commas".to_owned())
 }
 
+/// These levels, and behind them those that exclude more than the last of them: zeros, free pages, everything that can be.
+fn with_higher(mut levels: Levels) -> Levels {
+    const HIGHER: [u8; 3] = [1, 17, 31];
+    for more in HIGHER {
+        let last = levels.last().copied().unwrap_or_default();
+        levels.extend(Level::new(last.number() | more).filter(|level| *level != last));
+    }
+    levels
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -125,6 +139,19 @@ mod tests {
         assert!(effort("lz4").is_err());
         assert!(matches!(compression("auto"), Ok(Compression::AsItPays(_))));
         assert!(compression("auto:1").is_err());
+    }
+
+    #[test]
+    fn higher_levels_exclude_more_and_nothing_less() {
+        for (given, expected) in [
+            ("0", "0,1,17,31"),
+            ("1,31", "1,31"),
+            ("8", "8,9,25,31"),
+            ("16", "16,17,31"),
+            ("31,2", "31,2,3,19,31"),
+        ] {
+            assert_eq!(with_higher(levels(given).unwrap()), levels(expected).unwrap(), "{given}");
+        }
     }
 
     #[test]

@@ -60,9 +60,11 @@ pub(super) fn save(request: &Request) -> anyhow::Result<Saved> {
     let image = source::told(source::set(&request.sources)?, request.vmcoreinfo.as_deref());
     let means = affordable(&image, request)?;
     let (last, others) = request.levels.split_last().context("no dump level")?;
-    for level in others {
+    for (level, next) in others.iter().zip(request.levels.iter().skip(1)) {
         match save_at(&image, request, *level, means, false) {
-            Err(error) if is_no_room(&error) => {}
+            Err(error) if is_no_room(&error) => {
+                eprintln!("no room for dump level {}: trying {}", level.number(), next.number());
+            }
             answer => return answer,
         }
     }
