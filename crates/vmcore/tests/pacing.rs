@@ -77,7 +77,7 @@ fn write(out: &Slow<'_>, clock: fn() -> u64, threads: usize) -> Written {
     let statistics = BTreeMap::new();
     let pages = Pages { kept: image.present(), first: &[], part: None, statistics: &statistics };
     let compression = Compression::AsItPays(clock);
-    let settings = Settings { compression, level: Level::new(1).unwrap(), threads };
+    let settings = Settings { compression, level: Level::new(1).unwrap(), threads, incomplete: false };
     write_kdump(&image, &pages, &settings, out, &Progress::default()).unwrap()
 }
 

@@ -57,7 +57,7 @@ impl Layout {
 
 /// Writes the kept pages of an image as a kdump-compressed dump of version 6.
 ///
-/// The dump says that it is incomplete until the last page is written, and for good if pages were missing.
+/// The dump says that it is incomplete until the last page is written, and for good if pages were missing, here or in the source.
 ///
 /// # Errors
 /// The destination cannot be written, or the image is too large for the format. Pages that cannot be read are no error:
@@ -106,7 +106,7 @@ pub fn write_kdump(
     if progress.is_stopped() {
         return Ok(written);
     }
-    let status = if written.missing == 0 { 0 } else { INCOMPLETE };
+    let status = if written.missing > 0 || settings.incomplete { INCOMPLETE } else { 0 };
     written.length = head.seal(status, &written, descriptors, data_end, out)?;
     Ok(written)
 }
