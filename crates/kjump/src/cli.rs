@@ -463,7 +463,8 @@ pub(crate) struct DmesgWords {
 
 /// Read every page of a memory image
 ///
-/// A dump that kjump wrote is compared with its checksums too. The exit status is 1 if a page is missing or damaged.
+/// A dump that kjump wrote is compared with its checksums too. The exit status is 1 if a page is missing or damaged, or if the
+/// image is marked as incomplete.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyWords {
     /// The image

@@ -237,7 +237,35 @@ fn a_source_that_was_cut_off_is_told_by_its_missing_pages() {
     assert_eq!(output.status.code(), Some(1));
     let missing = format!("WARNING: {} pages missing in the dump: the source ends before them", PAGES / 2);
     assert!(text(&output.stderr).contains(&missing), "{}", text(&output.stderr));
-    assert!(goal.exists(), "what there was is saved");
+    // The dump says it too, and so does one that is made of it.
+    let again = folder.path("again");
+    let output = save(&goal, &again).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(
+        text(&output.stderr).contains("WARNING: 3000 pages missing in the dump"),
+        "{}",
+        text(&output.stderr)
+    );
+    for dump in [&goal, &again] {
+        let info = kjump(&["dump", "info"]).arg(dump).output().unwrap();
+        let said = text(&info.stdout);
+        assert!(said.contains("INCOMPLETE") && said.contains("cut off pages         3000"), "{said}");
+        let output = verified(dump);
+        assert_eq!(output.status.code(), Some(1));
+        let said = text(&output.stdout);
+        assert!(said.contains("3000 pages present, 0 unreadable"), "{said}");
+        assert!(said.contains("incomplete: 3000 pages missing in the source, it was cut off"), "{said}");
+    }
+    let elf = folder.path("elf");
+    let output = kjump(&["dump", "save", "--elf"]).args([&source, &elf]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let output = verified(&elf);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stdout).contains("incomplete, as it says itself"), "{}", text(&output.stdout));
+    let output = save(&elf, &again).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let said = text(&output.stderr);
+    assert!(said.contains("WARNING: the source says that it is incomplete"), "{said}");
     let output = verified(&source);
     assert_eq!(output.status.code(), Some(1));
     let said = text(&output.stdout);

@@ -24,6 +24,8 @@ pub(crate) const MACHINE_X86_64: u16 = 62;
 pub(crate) const LOAD: u32 = 1;
 /// The type of a program header with notes.
 pub(crate) const NOTE: u32 = 4;
+/// In the flags of an ELF header: makedumpfile's mark of a dump that was cut short (`DUMP_ELF_INCOMPLETE`).
+pub(crate) const INCOMPLETE: u32 = 1;
 /// As the number of program headers: the true one is `sh_info` of the first section header.
 pub(crate) const MANY_HEADERS: u16 = 0xffff;
 
@@ -58,6 +60,7 @@ pub(crate) struct ElfCore<S> {
     holes: u64,
     /// Bytes of memory that would be behind the end of the file.
     cut_off: u64,
+    incomplete: bool,
 }
 
 /// Where the two classes of ELF differ.
@@ -67,12 +70,13 @@ struct Class {
     header_count: usize,
     sections_at: usize,
     header_size: usize,
+    flags_at: usize,
 }
 
 const CLASS_64: Class =
-    Class { wide: true, headers_at: 32, header_count: 56, sections_at: 40, header_size: 56 };
+    Class { wide: true, headers_at: 32, header_count: 56, sections_at: 40, header_size: 56, flags_at: 48 };
 const CLASS_32: Class =
-    Class { wide: false, headers_at: 28, header_count: 44, sections_at: 32, header_size: 32 };
+    Class { wide: false, headers_at: 28, header_count: 44, sections_at: 32, header_size: 32, flags_at: 36 };
 
 impl<S: ReadAt> ElfCore<S> {
     /// Reads the headers and notes.
@@ -92,6 +96,7 @@ impl<S: ReadAt> ElfCore<S> {
             present,
             holes: MOST_HOLES,
             cut_off: 0,
+            incomplete: u32_at(&header, class.flags_at) & INCOMPLETE != 0,
         };
         for header in headers.chunks_exact(class.header_size) {
             core.take(header, class)?;
@@ -176,6 +181,10 @@ impl<S: ReadAt> Body for ElfCore<S> {
 
     fn cut_off(&self) -> u64 {
         self.cut_off.div_ceil(PAGE_SIZE)
+    }
+
+    fn is_incomplete(&self) -> bool {
+        self.incomplete
     }
 
     fn loads(&self) -> &[Load] {

@@ -52,6 +52,10 @@ pub(crate) trait Body: PhysRead {
     fn header(&self) -> Option<&Header> {
         None
     }
+    /// Whether it says of itself that it has not all it should have.
+    fn is_incomplete(&self) -> bool {
+        self.header().is_some_and(Header::is_incomplete)
+    }
     /// What the writer says about a dump of ours.
     fn manifest(&self) -> Option<Manifest> {
         None
@@ -136,6 +140,13 @@ impl<'a> Image<'a> {
     #[must_use]
     pub fn cut_off(&self) -> u64 {
         self.body.cut_off()
+    }
+
+    /// Whether the image says of itself that it has not all it should have: pages were missing when it was made, or that was
+    /// never finished.
+    #[must_use]
+    pub fn is_incomplete(&self) -> bool {
+        self.body.is_incomplete()
     }
 
     /// The pages that are memory of the dumped machine.

@@ -32,7 +32,7 @@ pub(crate) const VERSION: u32 = 6;
 pub(crate) const BLOCK: usize = 4096;
 /// Bytes of a page descriptor: offset (8), size (4), flags (4), page flags (8).
 pub(crate) const DESCRIPTOR: usize = 24;
-/// Set in the status word of a dump that was cut short.
+/// Set in the status word of a dump that was cut short (makedumpfile's `DUMP_DH_COMPRESSED_INCOMPLETE`).
 pub(crate) const INCOMPLETE: u32 = 8;
 /// Bytes of `struct utsname`: six strings of 65 bytes.
 pub(crate) const UTSNAME: usize = 390;
@@ -104,7 +104,7 @@ pub struct Header {
 }
 
 impl Header {
-    /// Whether the dump was cut short.
+    /// Whether the dump was cut short, or pages were missing in its source.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
         self.status & INCOMPLETE != 0

@@ -77,7 +77,7 @@ fn write(out: &Slow<'_>, clock: fn() -> u64, threads: usize) -> Written {
     let statistics = BTreeMap::new();
     let pages = Pages { kept: image.present(), first: &[], part: None, statistics: &statistics };
     let compression = Compression::AsItPays(clock);
-    let settings = Settings { compression, level: Level::new(1).unwrap(), threads };
+    let settings = Settings { compression, level: Level::new(1).unwrap(), threads, incomplete: false };
     write_kdump(&image, &pages, &settings, out, &Progress::default()).unwrap()
 }
 
@@ -108,12 +108,14 @@ fn pages_come_back_whatever_it_took_to_compress_them() {
 }
 
 #[test]
-fn to_where_writing_is_all_that_takes_time_they_go_as_small_as_can_be() {
+fn to_where_writing_is_all_that_takes_time_they_go_smaller() {
     static NOW: AtomicU64 = AtomicU64::new(0);
     let out = Slow(Mutex::default(), &NOW, 100);
     // One thread: its compressing takes no time by a clock that only writing moves.
     let written = write(&out, || NOW.load(Ordering::Relaxed), 1);
-    assert_eq!(written.stored.keys().copied().collect::<Vec<_>>(), [Codec::Raw, Codec::Zstd]);
+    // What it began with lasted until enough was known.
+    assert!(written.stored[&Codec::Lzo] < PAGES / 4, "{written:?}");
+    assert!(written.stored[&Codec::Zstd] > PAGES / 3, "{written:?}");
     // Noise does not shrink, by any effort.
     assert_eq!(written.stored[&Codec::Raw], PAGES / 5);
     assert_same(out);

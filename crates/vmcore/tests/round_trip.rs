@@ -75,6 +75,7 @@ fn settings(codec: Codec, level: u8) -> Settings {
         compression: Compression::Alike(Effort::usual(codec)),
         level: Level::new(level).unwrap(),
         threads: 3,
+        incomplete: false,
     }
 }
 

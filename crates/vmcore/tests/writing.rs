@@ -78,6 +78,7 @@ fn settings(threads: usize) -> Settings {
         compression: Compression::Alike(Effort::usual(Codec::Lzo)),
         level: Level::new(1).unwrap(),
         threads,
+        incomplete: false,
     }
 }
 
@@ -248,5 +249,31 @@ fn what_cannot_be_read_is_missing_and_everything_else_is_there() {
         assert!(
             matches!(dump.read_phys(n * PAGE_SIZE, &mut [0; PAGE]), Err(Error::Missing { pfn }) if pfn == n)
         );
+    }
+}
+
+#[test]
+fn of_a_source_that_was_cut_off_the_dump_says_so_and_has_all_that_was_there() {
+    let mut source = source();
+    source.truncate(PAGE * 301);
+    let image = Image::open(&source[..]).unwrap();
+    assert_eq!((image.present().count(), image.cut_off(), image.is_incomplete()), (300, 200, false));
+    let statistics = BTreeMap::new();
+    let pages = Pages { kept: image.present(), first: &[], part: None, statistics: &statistics };
+    let [out, elf] = [(); 2].map(|()| Memory::new());
+    let settings = Settings { incomplete: true, ..settings(2) };
+    let progress = Progress::default();
+    for written in [
+        write_kdump(&image, &pages, &settings, &out, &progress).unwrap(),
+        write_elf(&image, image.present(), &settings, &elf, &progress).unwrap(),
+    ] {
+        assert_eq!(written.missing, 0);
+    }
+    for file in [out.bytes(), elf.bytes()] {
+        let dump = Image::open(&file[..]).unwrap();
+        assert!(dump.is_incomplete());
+        assert_eq!(dump.cut_off(), 0);
+        assert!(dump.check_sums(|damage| panic!("{damage:?}")).is_ok());
+        (100..400).filter(|n| n % 3 != 0).for_each(|n| assert_page(&dump, n));
     }
 }

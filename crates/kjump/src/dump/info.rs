@@ -56,7 +56,7 @@ fn info(path: &Path, kinds: bool) -> anyhow::Result<Info> {
     Ok(Info {
         format: format(&image),
         flattened: image.is_flattened(),
-        incomplete: header.is_some_and(vmcore::Header::is_incomplete),
+        incomplete: image.is_incomplete(),
         release: vmcoreinfo.text("OSRELEASE").map(str::to_owned),
         crash_time: time.or(header.map(|header| header.seconds).filter(|seconds| *seconds > 0)),
         cpus: notes::cpus(image.notes()),

@@ -119,9 +119,11 @@ fn save_at(
     let start = Instant::now();
     let selection = select(image, image.present(), image.vmcoreinfo(), level, means.threads);
     let selecting = start.elapsed();
-    let settings = Settings { compression: request.compression, level, threads: means.threads };
     let is_live = request.sources.iter().any(|path| source::is_live(path));
-    let statistics = statistics(image, &selection, is_live);
+    let lacking = lacking(image, is_live);
+    let incomplete = lacking > 0 || !is_live && image.is_incomplete();
+    let settings = Settings { compression: request.compression, level, threads: means.threads, incomplete };
+    let statistics = statistics(image, &selection, is_live, lacking);
     let mut written = Written::default();
     for Share { path, kept, part } in shares(image, request, &selection.kept) {
         let goal = goal(request, path, means.way)?.limited(request.limit);
@@ -137,9 +139,17 @@ fn save_at(
         }
     }
     let times = (selecting, start.elapsed());
-    let saved = Saved { is_live, ..saved(image, level, selection, written, times) };
-    // Of a running machine, what is behind the end is no memory.
-    Ok(if is_live { saved } else { saved.without(image.cut_off()) })
+    let saved = Saved { is_live, incomplete, ..saved(image, level, selection, written, times) };
+    Ok(saved.without(lacking))
+}
+
+/// The statistic that tells how many pages were behind the end of the source, or of its own source.
+pub(super) const CUT_OFF: &str = "cut_off_pages";
+
+/// How many pages are known to be missing in the source. Of a running machine, what is behind the end is no memory.
+fn lacking(image: &Image<'_>, is_live: bool) -> u64 {
+    let before = image.manifest().and_then(|manifest| manifest.statistics.get(CUT_OFF).copied());
+    if is_live { 0 } else { image.cut_off().saturating_add(before.unwrap_or(0)) }
 }
 
 /// What goes into a file, and its frames if it is one of a split set.
@@ -230,7 +240,12 @@ fn is_no_room(error: &anyhow::Error) -> bool {
 }
 
 /// What is told in the dump itself.
-fn statistics(image: &Image<'_>, selection: &Selection, is_live: bool) -> BTreeMap<String, u64> {
+fn statistics(
+    image: &Image<'_>,
+    selection: &Selection,
+    is_live: bool,
+    lacking: u64,
+) -> BTreeMap<String, u64> {
     let excluded = selection
         .excluded
         .iter()
@@ -240,9 +255,12 @@ fn statistics(image: &Image<'_>, selection: &Selection, is_live: bool) -> BTreeM
         ("source_pages", image.present().count()),
         ("unknown_pages", selection.unknown),
     ];
-    // Only where there are some: of a machine that stood still it would say nothing.
+    // Only where there are some: of a machine that stood still and was saved as a whole they would say nothing.
     let live = is_live.then(|| ("live_pages", image.present().count()));
-    excluded.chain(counts.into_iter().chain(live).map(|(name, pages)| (name.to_owned(), pages))).collect()
+    let cut_off = (lacking > 0).then_some((CUT_OFF, lacking));
+    excluded
+        .chain(counts.into_iter().chain(live).chain(cut_off).map(|(name, pages)| (name.to_owned(), pages)))
+        .collect()
 }
 
 fn saved(
@@ -267,6 +285,7 @@ fn saved(
         unknown_pages: selection.unknown,
         missing_pages: written.missing,
         is_live: false,
+        incomplete: false,
         why_unknown: selection.trouble.map(|error| error.to_string()),
         why_missing: written.trouble,
         learned: selection.learned,

@@ -22,6 +22,8 @@ pub(super) struct Saved {
     pub(super) missing_pages: u64,
     /// Whether the machine ran on while its memory was read.
     pub(super) is_live: bool,
+    /// Whether the source lacks pages, by what it says or by its length.
+    pub(super) incomplete: bool,
     pub(super) why_unknown: Option<String>,
     pub(super) why_missing: Option<String>,
     /// Keys that VMCOREINFO lacks, found in the kernel's memory.
@@ -34,9 +36,9 @@ pub(super) struct Saved {
 }
 
 impl Saved {
-    /// Whether every page was understood and read.
+    /// Whether every page was there, understood and read.
     pub(super) fn is_whole(&self) -> bool {
-        self.missing_pages == 0 && self.why_unknown.is_none()
+        self.missing_pages == 0 && self.why_unknown.is_none() && !self.incomplete
     }
 
     /// The same of a source that ends before so many of its pages.
@@ -68,6 +70,8 @@ impl Saved {
         if let Some(why) = &self.why_missing {
             let pages = quantity::count(self.missing_pages, "page");
             text += &format!("WARNING: {pages} missing in the dump: {why}\n");
+        } else if self.incomplete {
+            text += "WARNING: the source says that it is incomplete\n";
         }
         text
     }

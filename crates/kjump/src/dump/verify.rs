@@ -7,6 +7,7 @@ use serde::Serialize;
 use vmcore::manifest::Damage;
 use vmcore::{Image, PhysRead};
 
+use super::save::CUT_OFF;
 use super::source;
 use crate::cli::VerifyWords;
 use crate::progress::Progress;
@@ -21,6 +22,9 @@ struct Verdict {
     unreadable: u64,
     /// Would be behind the end of the file.
     cut_off: u64,
+    /// Whether it says of itself that it is incomplete, and how many pages were behind the end of its source.
+    incomplete: bool,
+    cut_off_in_source: u64,
     reasons: BTreeMap<u64, String>,
     /// In the other image too, and the same.
     same: u64,
@@ -61,16 +65,18 @@ pub(super) fn run(words: &VerifyWords) -> anyhow::Result<Outcome> {
     } else {
         report::print(&text(&verdict, other.is_some()))?;
     }
-    Ok(if verdict.unreadable == 0 && verdict.cut_off == 0 && verdict.different == 0 && verdict.damages == 0 {
-        Outcome::Done
-    } else {
-        Outcome::No
-    })
+    Ok(if verdict.is_good() { Outcome::Done } else { Outcome::No })
 }
 
 fn verdict(image: &Image<'_>, other: Option<&Image<'_>>) -> Verdict {
-    let cut_off = image.cut_off();
-    let mut verdict = Verdict { present: image.present().count(), cut_off, ..Verdict::default() };
+    let statistics = image.manifest().map(|manifest| manifest.statistics).unwrap_or_default();
+    let mut verdict = Verdict {
+        present: image.present().count(),
+        cut_off: image.cut_off(),
+        incomplete: image.is_incomplete(),
+        cut_off_in_source: statistics.get(CUT_OFF).copied().unwrap_or(0),
+        ..Verdict::default()
+    };
     let progress = Progress::start("reading pages".to_owned(), verdict.present);
     let (mut own, mut theirs) = ([0; PAGE], [0; PAGE]);
     for page in image.present().iter() {
@@ -91,6 +97,11 @@ fn verdict(image: &Image<'_>, other: Option<&Image<'_>>) -> Verdict {
 }
 
 impl Verdict {
+    fn is_good(&self) -> bool {
+        let bad = [self.unreadable, self.cut_off, self.different, self.damages];
+        !self.incomplete && bad.iter().all(|pages| *pages == 0)
+    }
+
     fn compare(&mut self, other: &Image<'_>, page: Pfn, own: &[u8], theirs: &mut [u8]) {
         if !other.present().contains(page) {
             self.only_here += 1;
@@ -113,6 +124,12 @@ fn text(verdict: &Verdict, compared: bool) -> String {
     text += &format!(", {} unreadable\n", verdict.unreadable);
     if verdict.cut_off > 0 {
         text += &format!("{} cut off: the file ends before them\n", quantity::count(verdict.cut_off, "page"));
+    }
+    if verdict.cut_off_in_source > 0 {
+        let pages = quantity::count(verdict.cut_off_in_source, "page");
+        text += &format!("incomplete: {pages} missing in the source, it was cut off\n");
+    } else if verdict.incomplete {
+        text += "incomplete, as it says itself\n";
     }
     text += &match (verdict.has_checksums, verdict.damages) {
         (false, _) => "no checksums\n".to_owned(),

@@ -7,7 +7,9 @@ use phys::PAGE_SIZE;
 use super::pages::{self, UNIT, Unit};
 use super::{Progress, Settings, Written, crew, put};
 use crate::codec::Codec;
-use crate::elf::{HEADER_SIZE, LOAD, MACHINE_X86_64, MAGIC, NOTE, PROGRAM_HEADER_SIZE, TYPE_CORE};
+use crate::elf::{
+    HEADER_SIZE, INCOMPLETE, LOAD, MACHINE_X86_64, MAGIC, NOTE, PROGRAM_HEADER_SIZE, TYPE_CORE,
+};
 use crate::field::Fields;
 use crate::kdump::BLOCK;
 use crate::{FrameSet, Image, Result, WriteAt};
@@ -51,7 +53,7 @@ pub fn write_elf(
     let mut written = Written { zero_pages, length, ..Written::default() };
     hands.into_iter().for_each(|(_, part)| written.add(part));
     written.stored.insert(Codec::Raw, full.count() - written.missing);
-    put(out, 0, &headers(image, &loads, written.missing > 0))?;
+    put(out, 0, &headers(image, &loads, written.missing > 0 || settings.incomplete))?;
     Ok(written)
 }
 
@@ -163,8 +165,7 @@ fn headers(image: &Image<'_>, loads: &[Load], incomplete: bool) -> Vec<u8> {
     file.put(18, &MACHINE_X86_64.to_le_bytes());
     file.put_u32(20, 1);
     file.put_u64(32, HEADER_SIZE as u64);
-    // makedumpfile's mark of a dump that was cut short.
-    file.put_u32(48, incomplete.into());
+    file.put_u32(48, if incomplete { INCOMPLETE } else { 0 });
     file.put(52, &short(HEADER_SIZE));
     file.put(54, &short(PROGRAM_HEADER_SIZE));
     file.put(56, &short(count));

@@ -57,7 +57,7 @@ impl Layout {
 
 /// Writes the kept pages of an image as a kdump-compressed dump of version 6.
 ///
-/// The dump says that it is incomplete until the last page is written, and for good if pages were missing.
+/// The dump says that it is incomplete until the last page is written, and for good if pages were missing, here or in the source.
 ///
 /// # Errors
 /// The destination cannot be written, or the image is too large for the format. Pages that cannot be read are no error:
@@ -88,7 +88,7 @@ pub fn write_kdump(
         end: AtomicU64::new(layout.data),
         effort: match settings.compression {
             Compression::Alike(effort) => Following::One(effort),
-            Compression::AsItPays(clock) => Following::Pace(Pace::new(clock)),
+            Compression::AsItPays(clock) => Following::Pace(Box::new(Pace::new(clock))),
         },
         out,
     };
@@ -106,7 +106,7 @@ pub fn write_kdump(
     if progress.is_stopped() {
         return Ok(written);
     }
-    let status = if written.missing == 0 { 0 } else { INCOMPLETE };
+    let status = if written.missing > 0 || settings.incomplete { INCOMPLETE } else { 0 };
     written.length = head.seal(status, &written, descriptors, data_end, out)?;
     Ok(written)
 }
@@ -125,7 +125,7 @@ struct Common<'a, W> {
 /// How all threads know how hard to compress.
 enum Following {
     One(Effort),
-    Pace(Pace),
+    Pace(Box<Pace>),
 }
 
 impl Following {
@@ -138,7 +138,7 @@ impl Following {
 }
 
 /// One page in so many is compressed to see what compressing takes.
-const SAMPLED: usize = 2;
+const SAMPLED: usize = 8;
 
 /// What one thread has for itself.
 struct Hand {
@@ -178,7 +178,7 @@ impl Hand {
         let mut start = pace.now();
         let missing = self.read(image, unit);
         let reading = pace.lap(&mut start);
-        self.try_another(pace, unit);
+        self.try_others(pace, unit);
         self.encoder.set_effort(pace.effort());
         start = pace.now();
         let size = self.compress(unit, &missing, common.layout);
@@ -188,23 +188,34 @@ impl Hand {
         Ok(())
     }
 
-    /// Compresses some of the pages once as usual and once harder or less hard, if it is time for that.
-    fn try_another(&mut self, pace: &Pace, unit: &Unit) {
+    /// Compresses some of the pages as usual, harder and less hard, if it is time for that.
+    fn try_others(&mut self, pace: &Pace, unit: &Unit) {
         let Some(trial) = pace.trial(unit.number) else { return };
-        let [from, to] = trial.efforts().map(|effort| self.price(pace, effort, unit.pages.len()));
-        pace.judge(trial, from, to);
+        let mut is_undisturbed = true;
+        let prices = trial.efforts().map(|effort| {
+            let price = self.price(pace, effort?, unit.pages.len());
+            is_undisturbed &= price.is_some();
+            price
+        });
+        if is_undisturbed {
+            pace.judge(trial, prices);
+        }
     }
 
-    /// What some of the first so many pages cost by this effort; they are not kept.
-    fn price(&mut self, pace: &Pace, effort: Effort, count: usize) -> Price {
+    /// What some of the first so many pages cost by this effort; they are not kept. A page that took longer than all others
+    /// together was interrupted, and nothing is known then.
+    fn price(&mut self, pace: &Pace, effort: Effort, count: usize) -> Option<Price> {
         self.encoder.set_effort(effort);
-        let (mut start, mut size) = (pace.now(), 0);
+        let (mut start, mut longest, mut price) = (pace.now(), 0, Price::default());
         for page in self.pages[..count * BLOCK].chunks_exact(BLOCK).step_by(SAMPLED) {
             if !(self.spare_zeros && pages::is_zero(page)) {
-                size += self.encoder.encode(page, &mut self.data).1 as u64;
+                price.size += self.encoder.encode(page, &mut self.data).1 as u64;
             }
+            let took = pace.lap(&mut start);
+            longest = longest.max(took);
+            price.compressing += took;
         }
-        Price { compressing: pace.lap(&mut start), size }
+        (longest <= price.compressing - longest).then_some(price)
     }
 
     fn write(&mut self, unit: &Unit, size: usize, common: &Common<'_, impl WriteAt>) -> Result<()> {

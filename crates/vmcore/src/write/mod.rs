@@ -28,6 +28,8 @@ pub struct Settings {
     pub level: Level,
     /// How many threads work, at least one.
     pub threads: usize,
+    /// Whether pages were missing in the source already: the dump is marked as incomplete then, whatever it has.
+    pub incomplete: bool,
 }
 
 /// What compresses pages, and how hard.

@@ -1,6 +1,10 @@
 //! How hard to compress, by what it takes and by what the destination takes.
 
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+#[cfg(test)]
+mod tests;
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::codec::{Codec, Effort};
 
@@ -14,25 +18,30 @@ const LADDER: [Effort; 6] = [
     Effort { codec: Codec::Zstd, level: 3 },
     Effort { codec: Codec::Zstd, level: 7 },
 ];
-/// Where to begin: the effort that is usual where nothing is known.
-const FIRST: usize = 3;
-/// One unit in so many is tried with the effort above or below.
-const EVERY: u64 = 16;
-/// As long as less is written by an effort, in bytes, not enough is known to leave it.
-const LEAST: u64 = 8 << 20;
+/// Where to begin: too little for a slow destination and too much for a fast one, but neither by far.
+const FIRST: usize = 1;
+/// After a step, the number of the trial's unit grows by so many, then by twice as many, up to the most.
+const EVERY: u64 = 4;
+const EVERY_AT_MOST: u64 = 64;
+/// Trials, without which an effort is not left.
+const TRIALS: u32 = 2;
+/// As long as less is written by an effort, in bytes, not enough is known to leave it: files and disks are written in bursts
+/// of megabytes, and are waited for as rarely.
+const LEAST: f64 = 12e6;
 /// Of what was written, only so many bytes are remembered, about: what a destination takes changes.
-const REMEMBERED: u64 = 4 * LEAST;
+const REMEMBERED: f64 = 4.0 * LEAST;
+/// For so many bytes it is believed how far the destination works while nobody waits for it.
+const BELIEVED: f64 = 128e6;
+/// What a larger dump must be worth, as a part of the time.
+const WORTH: f64 = 1.0 / 16.0;
+/// What a smaller one must be worth where it is not known whether it takes longer.
+const WORTH_TRYING: f64 = 1.0 / 32.0;
 
-/// The effort that all threads share. They follow it, and one now and then makes it a step greater or less, without waiting
-/// for each other: what is read is an effort of the ladder, whatever two of them write at the same time.
+/// The effort that all threads share. They follow it, and one now and then makes it a step greater or less.
 pub(super) struct Pace {
     clock: fn() -> u64,
     step: AtomicUsize,
-    /// What was done by this effort of late, by all threads.
-    bytes: AtomicU64,
-    reading: AtomicU64,
-    compressing: AtomicU64,
-    writing: AtomicU64,
+    known: Mutex<Known>,
 }
 
 /// What some pages took, in nanoseconds.
@@ -44,35 +53,30 @@ pub(super) struct Times {
 }
 
 /// What compressing the same pages takes by one effort or another, in nanoseconds, and makes of them, in bytes.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Price {
     pub(super) compressing: u64,
     pub(super) size: u64,
 }
 
-/// An effort that is to be compared with the one that is followed.
+/// Pages are to be compressed by an effort and by its neighbours, to compare these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Trial {
-    from: usize,
-    to: usize,
+    step: usize,
 }
 
 impl Trial {
-    pub(super) const fn efforts(self) -> [Effort; 2] {
-        [LADDER[self.from], LADDER[self.to]]
+    /// The effort below, the one that is followed and the one above, as far as there are such.
+    pub(super) fn efforts(self) -> [Option<Effort>; 3] {
+        [self.step.checked_sub(1), Some(self.step), Some(self.step + 1)]
+            .map(|step| LADDER.get(step?).copied())
     }
 }
 
 impl Pace {
     pub(super) fn new(clock: fn() -> u64) -> Self {
-        Self {
-            clock,
-            step: AtomicUsize::new(FIRST),
-            bytes: AtomicU64::new(0),
-            reading: AtomicU64::new(0),
-            compressing: AtomicU64::new(0),
-            writing: AtomicU64::new(0),
-        }
+        let known = Known { next: EVERY, every: EVERY, ..Known::default() };
+        Self { clock, step: AtomicUsize::new(FIRST), known: Mutex::new(known) }
     }
 
     pub(super) fn effort(&self) -> Effort {
@@ -89,162 +93,215 @@ impl Pace {
         now.saturating_sub(std::mem::replace(start, now))
     }
 
-    /// What is to be tried with this unit, if anything: in turns what is above and what is below.
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is to be tried with this unit, if anything.
     pub(super) fn trial(&self, unit: u64) -> Option<Trial> {
-        if unit % EVERY != EVERY - 1 || self.bytes.load(Ordering::Relaxed) < LEAST {
-            return None;
-        }
-        let from = self.step.load(Ordering::Relaxed);
-        let to = if (unit / EVERY).is_multiple_of(2) { from.checked_sub(1)? } else { from + 1 };
-        (to < LADDER.len()).then_some(Trial { from, to })
+        let mut known = self.known();
+        (unit >= known.next).then(|| {
+            known.next = unit + known.every;
+            known.every = EVERY_AT_MOST.min(known.every * 2);
+            Trial { step: self.step.load(Ordering::Relaxed) }
+        })
     }
 
     /// Remembers what a unit took of which so many bytes were written.
     pub(super) fn remember(&self, bytes: u64, times: Times) {
-        for (all, one) in self.times().into_iter().zip([times.reading, times.compressing, times.writing]) {
-            all.fetch_add(one, Ordering::Relaxed);
-        }
-        if self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes > REMEMBERED {
-            self.forget(2);
-        }
+        self.known().remember(bytes, times);
     }
 
-    /// Keeps one part in so many of what is remembered, or nothing. What others add at this moment is forgotten: it is little.
-    fn forget(&self, parts: u64) {
-        for number in self.times().into_iter().chain([&self.bytes]) {
-            number.store(number.load(Ordering::Relaxed) / parts, Ordering::Relaxed);
-        }
-    }
-
-    const fn times(&self) -> [&AtomicU64; 3] {
-        [&self.reading, &self.compressing, &self.writing]
-    }
-
-    /// Takes the step that was tried, if it pays.
-    pub(super) fn judge(&self, trial: Trial, from: Price, to: Price) {
-        let [reading, compressing, writing] = self.times().map(|number| number.load(Ordering::Relaxed));
-        let times = Times { reading, compressing, writing };
-        let step = || {
-            let (from, to) = (trial.from, trial.to);
-            // If somebody else took a step meanwhile, this was about another one.
-            self.step.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
-        };
-        if pays(times, from, to) && step() {
-            self.forget(u64::MAX);
+    /// Takes a step if it pays, by this trial and those before it.
+    pub(super) fn judge(&self, trial: Trial, prices: [Option<Price>; 3]) {
+        let mut known = self.known();
+        // If somebody else took a step meanwhile, this was about another one.
+        if trial.step == self.step.load(Ordering::Relaxed)
+            && let Some(step) = known.judge(trial.step, prices)
+        {
+            self.step.store(step, Ordering::Relaxed);
+            known.leave();
         }
     }
 }
 
-/// Whether to compress the other way, by what all threads together took of late.
-///
-/// What a thread takes for a page is reading, compressing and waiting until it is written. Compressing changes as it did for
-/// the pages that were tried both ways, and writing as their size did. Where threads wait for each other, a little more
-/// could be had by compressing harder still; but waiting may also be for a processor, and then it would be in vain. A
-/// smaller dump is worth something by itself, a larger one must be worth an eighth of the time.
-fn pays(times: Times, from: Price, to: Price) -> bool {
-    let all = times.reading.saturating_add(times.compressing).saturating_add(times.writing);
-    let compressing = scaled(times.compressing, to.compressing, from.compressing);
-    let writing = scaled(times.writing, to.size, from.size);
-    let then = times.reading.saturating_add(compressing).saturating_add(writing);
-    if to.size < from.size { then <= all } else { then < all - all / 8 }
+/// What is known of the effort that is followed, and of the destination.
+#[derive(Debug, Default)]
+struct Known {
+    done: Done,
+    /// What the effort below, this one and the one above made of the same pages.
+    prices: [Option<Cost>; 3],
+    trials: u32,
+    /// The unit to be tried next, and how many units lie between it and the one after.
+    next: u64,
+    every: u64,
+    overlap: Overlap,
+    /// What the effort did that was left last, until it is compared with this one.
+    before: Option<Done>,
 }
 
-/// `number` times `part` by `whole`; of nothing, nothing.
-fn scaled(number: u64, part: u64, whole: u64) -> u64 {
-    let scaled = u128::from(number) * u128::from(part) / u128::from(whole.max(1));
-    u64::try_from(scaled).unwrap_or(u64::MAX)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Whether it pays where pages take so long to read and to write.
-    fn pays_with(reading: u64, writing: u64, from: Price, to: Price) -> bool {
-        pays(Times { reading, compressing: from.compressing, writing }, from, to)
+impl Known {
+    fn remember(&mut self, bytes: u64, times: Times) {
+        let done = &mut self.done;
+        done.reading += times.reading as f64;
+        done.compressing += times.compressing as f64;
+        done.writing += times.writing as f64;
+        done.bytes += bytes as f64;
+        if done.bytes > REMEMBERED {
+            *done = done.half();
+        }
+        self.overlap.age(bytes as f64);
     }
 
-    const SMALLER: Price = Price { compressing: 300, size: 600 };
-    const LARGER: Price = Price { compressing: 100, size: 1000 };
-
-    #[test]
-    fn where_writing_takes_no_time_less_is_compressed() {
-        assert!(pays_with(0, 0, SMALLER, LARGER));
-        assert!(!pays_with(0, 0, LARGER, SMALLER));
+    /// Where to go from this step, if anywhere.
+    fn judge(&mut self, step: usize, prices: [Option<Price>; 3]) -> Option<usize> {
+        for (all, one) in self.prices.iter_mut().zip(prices) {
+            *all = one.map(|one| one.added_to(*all));
+        }
+        self.trials += 1;
+        if self.done.bytes < LEAST || self.trials < TRIALS {
+            return None;
+        }
+        if let Some(before) = self.before.take() {
+            self.overlap.compare(&before, &self.done);
+        }
+        let [below, here, above] = self.prices;
+        let here = here?;
+        if above.is_some_and(|above| self.is_up(here, above)) {
+            Some(step + 1)
+        } else if below.is_some_and(|below| self.is_down(here, below)) {
+            step.checked_sub(1)
+        } else {
+            None
+        }
     }
 
-    #[test]
-    fn harder_is_compressed_where_that_takes_no_longer_than_it_spares() {
-        // 40 % less to write for 200 more of compressing.
-        assert!(!pays_with(0, 490, LARGER, SMALLER));
-        assert!(pays_with(0, 500, LARGER, SMALLER));
-    }
-
-    #[test]
-    fn a_larger_dump_must_be_worth_an_eighth_of_the_time() {
-        assert!(pays_with(0, 150, SMALLER, LARGER));
-        assert!(!pays_with(0, 300, SMALLER, LARGER));
-        assert!(!pays_with(100_000, 0, SMALLER, LARGER));
-    }
-
-    #[test]
-    fn what_is_no_smaller_is_not_worth_the_time() {
-        let in_vain = Price { compressing: 200, ..LARGER };
-        assert!(!pays_with(0, 10_000, LARGER, in_vain));
-    }
-
-    #[test]
-    fn no_number_is_too_large() {
-        let most = Price { compressing: u64::MAX, size: u64::MAX };
-        let _ = pays_with(u64::MAX, u64::MAX, most, most);
-        let nothing = Price { compressing: 0, size: 0 };
-        assert!(!pays_with(0, 0, nothing, most));
-        assert!(!pays_with(0, 0, nothing, nothing));
-    }
-
-    /// Follows the rule through so many units, with a destination that takes a byte in so many nanoseconds.
-    fn follow(pace: &Pace, units: u64, byte: u64) -> Effort {
-        // Of 64 pages: nanoseconds and bytes at each step, as measured of libraries, text and noise.
-        const PRICES: [(u64, u64); LADDER.len()] = [
-            (20_000, 262_144),
-            (200_000, 170_000),
-            (500_000, 147_000),
-            (750_000, 135_000),
-            (900_000, 132_000),
-            (3_000_000, 129_000),
-        ];
-        let price = |step: usize| Price { compressing: PRICES[step].0, size: PRICES[step].1 };
-        for unit in 0..units {
-            let Price { compressing, size } = price(pace.step.load(Ordering::Relaxed));
-            if let Some(trial) = pace.trial(unit) {
-                pace.judge(trial, price(trial.from), price(trial.to));
+    /// Whether to compress harder. As long as it is not known how far the destination works at the same time, it is tried
+    /// what comes of it if it always does.
+    fn is_up(&self, from: Cost, to: Cost) -> bool {
+        to.size < from.size
+            && match self.overlap.part() {
+                Some(overlap) => self.done.gain(from, to, overlap) >= 0.0,
+                None => self.done.gain(from, to, 1.0) > WORTH_TRYING,
             }
-            pace.remember(size, Times { reading: 20_000, compressing, writing: size * byte });
+    }
+
+    /// Whether to compress less; as long as that is not known, as if the destination only worked while it is waited for.
+    fn is_down(&self, from: Cost, to: Cost) -> bool {
+        self.done.gain(from, to, self.overlap.part().unwrap_or(0.0)) > WORTH
+    }
+
+    /// Forgets what was true of this effort only.
+    fn leave(&mut self) {
+        self.before = Some(std::mem::take(&mut self.done));
+        self.prices = [None; 3];
+        self.trials = 0;
+        self.next = self.next.saturating_sub(self.every) + EVERY;
+        self.every = EVERY;
+    }
+}
+
+/// What was done by an effort of late, by all threads: nanoseconds and bytes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Done {
+    reading: f64,
+    compressing: f64,
+    writing: f64,
+    bytes: f64,
+}
+
+impl Done {
+    fn half(&self) -> Self {
+        Self {
+            reading: self.reading / 2.0,
+            compressing: self.compressing / 2.0,
+            writing: self.writing / 2.0,
+            bytes: self.bytes / 2.0,
         }
-        pace.effort()
     }
 
-    #[test]
-    fn the_effort_goes_where_it_pays_and_stays_there() {
-        for (byte, expected) in [(0, 0), (4, 1), (30, 3), (100, 4), (5000, 5)] {
-            let pace = Pace::new(|| 0);
-            for units in [2000, 16, 16] {
-                assert_eq!(follow(&pace, units, byte), LADDER[expected], "{byte} ns a byte");
-            }
+    /// What threads did themselves.
+    fn own(&self) -> f64 {
+        self.reading + self.compressing
+    }
+
+    /// What part of the time is spared by compressing the other way, below zero if it takes longer.
+    ///
+    /// What the destination has to do changes as the size of the pages that were tried both ways. It does that while threads
+    /// wait for it, and during a part of the time, `overlap`, in which they do not: so nothing is spared by compressing less
+    /// if they wait the longer then. It may be another thread that they wait for, which comes to the same.
+    fn gain(&self, from: Cost, to: Cost, overlap: f64) -> f64 {
+        let all = self.own() + self.writing;
+        let own = self.own() + self.longer(from, to);
+        let busy = (self.writing + overlap * self.own()) * ratio(to.size, from.size);
+        let then = own + (busy - overlap * own).max(0.0);
+        1.0 - ratio(then, all)
+    }
+
+    /// How much longer compressing would take. The difference of the prices counts, since each of them has a part that has
+    /// nothing to do with the effort: for pages that are but copied it is most of the price. On a machine that does other
+    /// things too, what was done took longer than trials, of which only those count that nobody disturbed.
+    fn longer(&self, from: Cost, to: Cost) -> f64 {
+        let whole = ratio(self.bytes, from.size).max(ratio(self.compressing, from.compressing));
+        ((to.compressing - from.compressing) * whole).max(-self.compressing)
+    }
+}
+
+/// A price, of pages of several trials.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cost {
+    compressing: f64,
+    size: f64,
+}
+
+impl Price {
+    /// With what is remembered of earlier trials, of which each counts a little less than the one after it.
+    fn added_to(self, earlier: Option<Cost>) -> Cost {
+        const LESS: f64 = 7.0 / 8.0;
+        let earlier = earlier.unwrap_or_default();
+        Cost {
+            compressing: earlier.compressing * LESS + self.compressing as f64,
+            size: earlier.size * LESS + self.size as f64,
         }
     }
+}
 
-    #[test]
-    fn a_destination_that_becomes_slow_is_noticed() {
-        let pace = Pace::new(|| 0);
-        assert_eq!(follow(&pace, 1000, 0).codec, Codec::Raw);
-        assert_eq!(follow(&pace, 4000, 10_000), LADDER[LADDER.len() - 1]);
-        assert_eq!(follow(&pace, 4000, 0).codec, Codec::Raw);
+/// How far the destination works while nobody waits for it: a pipe, the page cache or a disk's own thread takes some bytes,
+/// and who compresses longer waits the less for what is done meanwhile. That is seen when the effort changes.
+#[derive(Debug, Default)]
+struct Overlap {
+    /// Of some changes: how much longer a byte was worked on, squared, and by that, how much less it was waited for.
+    squares: f64,
+    products: f64,
+    /// How many bytes ago that was found.
+    age: f64,
+}
+
+impl Overlap {
+    /// For how much of the time of their own threads need not wait afterwards, 0 to 1, if that is known.
+    fn part(&self) -> Option<f64> {
+        (self.squares > 0.0).then(|| (self.products / self.squares).clamp(0.0, 1.0))
     }
 
-    #[test]
-    fn nothing_changes_before_something_is_known() {
-        let pace = Pace::new(|| 0);
-        assert_eq!(follow(&pace, LEAST / 262_144, 0), Effort::usual(Codec::Zstd));
+    fn compare(&mut self, before: &Done, after: &Done) {
+        let longer = ratio(after.own(), after.bytes) - ratio(before.own(), before.bytes);
+        let spared = ratio(before.writing, before.bytes) - ratio(after.writing, after.bytes);
+        // What was found earlier, of other pages, counts half.
+        self.squares = self.squares / 2.0 + longer * longer;
+        self.products = self.products / 2.0 + longer * spared;
+        self.age = 0.0;
     }
+
+    /// Forgets what is too old.
+    fn age(&mut self, bytes: f64) {
+        self.age += bytes;
+        if self.age > BELIEVED {
+            *self = Self::default();
+        }
+    }
+}
+
+/// Of nothing, nothing.
+fn ratio(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
 }
