@@ -109,7 +109,14 @@ fn levels(kernel: &str) -> Result<()> {
         let mut command = makedumpfile_for(kernel)?;
         command.args(["-f", "--message-level", "4", "-l", "-d", level]);
         program::quiet(command.arg(&image).arg(&theirs))?;
-        same_pages(&format!("{kernel}, level {level}"), &theirs, &own)?;
+        let what = format!("{kernel}, level {level}");
+        // makedumpfile 1.7.8 takes the second page of what has several for user data on 7.2 and 7.3, of slabs and of files
+        // in the page cache too: `mapping` lies where that page has counters, which are -1.
+        if kernel.starts_with("newest") && ["8", "31"].contains(&level) {
+            nearly_same_pages(&what, &theirs, &own)?;
+        } else {
+            same_pages(&what, &theirs, &own)?;
+        }
     }
     Ok(())
 }
@@ -121,12 +128,27 @@ fn makedumpfile_for(kernel: &str) -> Result<Command> {
 
 /// Two dumps have the same pages, and some.
 fn same_pages(what: &str, first: &Path, second: &Path) -> Result<()> {
+    let (said, [different, unreadable, first_only, second_only]) = compared(first, second)?;
+    ensure!([different, unreadable, first_only, second_only] == [0; 4], "{what}: {said}");
+    Ok(())
+}
+
+/// The first dump has no page that the second has not, which has less than a twentieth more.
+fn nearly_same_pages(what: &str, first: &Path, second: &Path) -> Result<()> {
+    let (said, [different, unreadable, first_only, second_only]) = compared(first, second)?;
+    let few = second_only * 20 < said["same"].as_u64().unwrap_or(0);
+    ensure!([different, unreadable, first_only] == [0; 3] && few, "{what}: {said}");
+    Ok(())
+}
+
+/// What is said of two dumps that share some pages, and its counts.
+fn compared(first: &Path, second: &Path) -> Result<(serde_json::Value, [u64; 4])> {
     let output = ours()?.args(["dump", "diff", "--json"]).arg(first).arg(second).output()?;
     let said: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    let counts =
-        ["different", "unreadable", "only_in_first", "only_in_second"].map(|name| said[name].as_u64());
-    ensure!(counts == [Some(0); 4] && said["same"].as_u64() > Some(1000), "{what}: {said}");
-    Ok(())
+    ensure!(said["same"].as_u64() > Some(1000), "{said}");
+    let counts = ["different", "unreadable", "only_in_first", "only_in_second"]
+        .map(|name| said[name].as_u64().unwrap_or(u64::MAX));
+    Ok((said, counts))
 }
 
 /// What is taken out of VMCOREINFO is found in the kernel's types and symbols: the kept pages are the same.
