@@ -18,10 +18,13 @@ pub(crate) const RELEASE: &str = "bookworm";
 /// The release before it.
 const OLD: &str = "bullseye";
 
+/// The release after it.
+const NEXT: &str = "trixie";
+
 /// The release that never is one.
 const UNSTABLE: &str = "sid";
 
-/// Which suites to read, of [`RELEASE`] but for the last two. The newest version in them wins.
+/// Which suites to read, of [`RELEASE`] but for the last three. The newest version in them wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suites {
     /// The release with its updates and security fixes.
@@ -30,6 +33,8 @@ pub(crate) enum Suites {
     Backports,
     /// What was the release before.
     Old,
+    /// Newer kernels rebuilt for the release after it.
+    NextBackports,
     /// What will be a release one day.
     Unstable,
 }
@@ -50,6 +55,7 @@ impl Archive {
             Suites::Stable => "stable",
             Suites::Backports => "backports",
             Suites::Old => "old",
+            Suites::NextBackports => "next-backports",
             Suites::Unstable => "unstable",
         };
         let archive = Self { suites, dir: tree::target().join("apt").join(name) };
@@ -71,6 +77,16 @@ impl Archive {
     /// No such package, or the archive cannot be read.
     pub(crate) fn depends(&self, package: &str) -> Result<Vec<String>> {
         Ok(dependency_names(&self.field(package, "Depends")?))
+    }
+
+    /// The names of these packages and of all that they need, directly or not; of alternatives, the first that there is.
+    ///
+    /// # Errors
+    /// No such package, or the archive cannot be read.
+    pub(crate) fn with_all_needs(&self, packages: &[&str]) -> Result<Vec<String>> {
+        let mut list = self.apt("apt-cache");
+        list.args(["depends", "--recurse", "--important", "--no-conflicts", "--no-breaks", "--no-replaces"]);
+        Ok(listed_names(&program::read(list.args(packages))?))
     }
 
     /// Fetches packages and unpacks them over one another into a directory.
@@ -99,6 +115,7 @@ impl Archive {
             let name = match self.suites {
                 Suites::Stable | Suites::Backports => RELEASE,
                 Suites::Old => OLD,
+                Suites::NextBackports => NEXT,
                 Suites::Unstable => UNSTABLE,
             };
             eprintln!("reading the package lists of {name}");
@@ -204,6 +221,7 @@ impl Mirrors {
         match suites {
             Suites::Backports => vec![(&self.main, format!("{RELEASE}-backports"))],
             Suites::Old => vec![(&self.main, OLD.to_owned())],
+            Suites::NextBackports => vec![(&self.main, format!("{NEXT}-backports"))],
             Suites::Unstable => vec![(&self.main, UNSTABLE.to_owned())],
             Suites::Stable => {
                 let main = ["", "-updates"].map(|suffix| (self.main.as_str(), format!("{RELEASE}{suffix}")));
@@ -229,6 +247,11 @@ fn keyring() -> Option<&'static str> {
 fn dependency_names(field: &str) -> Vec<String> {
     let name = |clause: &str| clause.trim().split([' ', '|', ':']).next().unwrap_or_default().to_owned();
     field.split(',').map(name).filter(|name| !name.is_empty()).collect()
+}
+
+/// Of apt's list, the packages themselves: what they need follows each, indented, and names in angle brackets are no packages.
+fn listed_names(list: &str) -> Vec<String> {
+    list.lines().filter(|line| !line.starts_with([' ', '<'])).map(str::to_owned).collect()
 }
 
 fn younger_than(file: &Path, age: Duration) -> bool {
@@ -271,6 +294,12 @@ mod tests {
     #[test]
     fn a_machine_without_a_debian_mirror_has_none() {
         assert_eq!(Mirrors::among("Packages main cloud-sdk http://a/\n", "bookworm"), None);
+    }
+
+    #[test]
+    fn of_a_list_of_needs_only_packages_count() {
+        let list = "python3-drgn\n  Depends: <python3:any>\n    python3\n  PreDepends: libc6\n<python3:any>\nlibc6\n";
+        assert_eq!(listed_names(list), ["python3-drgn", "libc6"]);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 
 use crate::kernels;
 use crate::test_task::{Step, Verdict};
-use crate::{dump_readers, fuzz_task, kdump_tools, module, peer_readers, program, tree};
+use crate::{dump_debuggers, dump_readers, fuzz_task, kdump_tools, module, peer_readers, program, tree};
 
 /// The quick checks first, then the module for every kernel.
 pub(crate) fn before_stories() -> Vec<Step> {
@@ -39,7 +39,10 @@ pub(crate) fn after_stories(soak: bool) -> Result<Vec<Step>> {
         .into_iter()
         .map(|name| Step::new(format!("fuzz/{name}"), move || fuzz_task::check(&name, seconds).into()));
     let readers = if soak {
-        dump_readers::steps().into_iter().chain(peer_readers::steps()).chain(kdump_tools::steps()).collect()
+        [dump_readers::steps(), dump_debuggers::steps(), peer_readers::steps(), kdump_tools::steps()]
+            .into_iter()
+            .flatten()
+            .collect()
     } else {
         Vec::new()
     };

@@ -7,7 +7,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use crate::apt::{self, Archive, Suites};
-use crate::tree;
+use crate::{kernels, packages, tree};
 
 /// Debian's makedumpfile with the libraries that need not be on every machine.
 const MAKEDUMPFILE: &[&str] = &[
@@ -68,14 +68,59 @@ pub(crate) fn newest_makedumpfile() -> Result<Command> {
     Ok(command)
 }
 
+/// Those who read dumps besides makedumpfile. The release's own know no kernel that is newer than they are.
+const READERS: &[&str] = &["crash", "python3-drgn", "python3-pykdumpfile"];
+
+/// A command that runs crash: the release's own, which is installed, or the newest that Debian has.
+///
+/// # Errors
+/// It cannot be installed or fetched.
+pub(crate) fn crash(age: Age) -> Result<Command> {
+    match age {
+        Age::Release => packages::for_readers().map(|()| Command::new("crash")),
+        Age::Newest => newest_reader("crash"),
+    }
+}
+
+/// A command that runs Python with drgn and libkdumpfile of that age.
+///
+/// # Errors
+/// It cannot be installed or fetched.
+pub(crate) fn python(age: Age) -> Result<Command> {
+    match age {
+        Age::Release => packages::for_readers().map(|()| Command::new("/usr/bin/python3")),
+        Age::Newest => newest_reader("python3"),
+    }
+}
+
+/// How old a reader is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Age {
+    /// As old as the release whose packages the lab uses.
+    Release,
+    /// The newest that Debian has.
+    Newest,
+}
+
+/// With the C library and all else that it needs, of its age.
+fn newest_reader(program: &str) -> Result<Command> {
+    let dir =
+        unpacked_by(Suites::Unstable, "tools/newest-readers", |archive| archive.with_all_needs(READERS))?;
+    let libraries = dir.join("usr/lib/x86_64-linux-gnu");
+    let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
+    command.arg("--library-path").arg(&libraries).arg(dir.join("usr/bin").join(program));
+    command.env("PYTHONHOME", dir.join("usr"));
+    Ok(command)
+}
+
 /// The kernel's file with debugging information, for those who read dumps by it: a large download.
 ///
 /// # Errors
 /// It cannot be fetched.
 pub(crate) fn vmlinux(kernel: &lab::Kernel) -> Result<PathBuf> {
     let package = format!("linux-image-{}-dbg", kernel.release);
-    let suites = if kernel.release.contains("deb12") { Suites::Backports } else { Suites::Stable };
-    let dir = unpacked_from(suites, &format!("debug/{}", kernel.release), &[package.as_str()])?;
+    let dir =
+        unpacked_from(kernels::suites(kernel)?, &format!("debug/{}", kernel.release), &[package.as_str()])?;
     Ok(dir.join("usr/lib/debug/boot").join(format!("vmlinux-{}", kernel.release)))
 }
 
@@ -85,6 +130,15 @@ fn unpacked(name: &str, packages: &[&str]) -> Result<PathBuf> {
 
 /// A directory below `target/` with these packages in it.
 fn unpacked_from(suites: Suites, name: &str, packages: &[&str]) -> Result<PathBuf> {
+    unpacked_by(suites, name, |_| Ok(packages.iter().map(|name| (*name).to_owned()).collect()))
+}
+
+/// The same, of packages that the archive names.
+fn unpacked_by(
+    suites: Suites,
+    name: &str,
+    packages: impl FnOnce(&Archive) -> Result<Vec<String>>,
+) -> Result<PathBuf> {
     let dir = tree::target().join(name);
     let _lock = tree::lock("debian-tools")?;
     if !dir.exists() {
@@ -92,8 +146,7 @@ fn unpacked_from(suites: Suites, name: &str, packages: &[&str]) -> Result<PathBu
         archive.refresh()?;
         let fresh = dir.with_file_name(format!("{}.part", file_name(&dir)?));
         apt::recreate(&fresh)?;
-        let packages: Vec<_> = packages.iter().map(|name| (*name).to_owned()).collect();
-        archive.unpack(&packages, &fresh)?;
+        archive.unpack(&packages(&archive)?, &fresh)?;
         fs::rename(&fresh, &dir)?;
     }
     Ok(dir)

@@ -64,7 +64,14 @@ pub(crate) const STOCK: &[Stock] = &[
         name: "newest",
         suites: Suites::Unstable,
         flavour: "cloud-amd64",
-        about: "the newest that Debian has, cloud; no module is built for it",
+        about: "Debian unstable, cloud; no module is built for it",
+        has_headers: false,
+    },
+    Stock {
+        name: "newest-backport",
+        suites: Suites::NextBackports,
+        flavour: "cloud-amd64",
+        about: "Debian 13 backports, cloud, now and then newer than unstable; no module is built for it",
         has_headers: false,
     },
 ];
@@ -96,6 +103,14 @@ pub(crate) fn has_headers(kernel: &Kernel) -> bool {
 /// The kernel of this name if it has been fetched already.
 pub(crate) fn fetched(stock: &Stock) -> Option<Kernel> {
     Kernel::open(&dir_of(stock)).ok()
+}
+
+/// Where a kernel came from, and what belongs to it is found.
+///
+/// # Errors
+/// It is none that the lab knows.
+pub(crate) fn suites(kernel: &Kernel) -> Result<Suites> {
+    Ok(find(&kernel.name)?.suites)
 }
 
 fn find(name: &str) -> Result<&'static Stock> {

@@ -13,6 +13,7 @@ mod debian_tools;
 mod demo_task;
 mod docs_task;
 mod dump_bench;
+mod dump_debuggers;
 mod dump_readers;
 mod fetch_task;
 mod fuzz_task;

@@ -119,7 +119,7 @@ fn disk(kernel: &str, dir: &Path) -> Result<PathBuf> {
     fs::create_dir_all(&files)?;
     let _built = compiler::get()?;
     for folder in [kernels::get(kernel)?.dir().to_owned(), tree::target().join("compiler")] {
-        program::quiet(Command::new("cp").arg("-a").arg(folder).arg(&files))?;
+        program::quiet(Command::new("cp").arg("-aH").arg(folder).arg(&files))?;
     }
     let mke2fs = program::find("mke2fs").context("there is no mke2fs; Debian's package e2fsprogs has it")?;
     program::quiet(

@@ -10,7 +10,7 @@ pub(crate) const STORIES: &[Story] = &[
     Story::new("pages_are_what_the_kernel_took_them_for", &["6.12"], pages_are_what_the_kernel_took_them_for),
     Story::new(
         "pages_are_what_other_kernels_took_them_for",
-        &["5.10", "6.1", "newest"],
+        &["5.10", "6.1", "newest", "newest-backport"],
         pages_are_what_the_kernel_took_them_for,
     )
     .long(),
