@@ -102,14 +102,15 @@ pub(crate) fn saved(kernel: &str, words: &[&str], name: &str) -> Result<PathBuf>
 
 /// The pages that a dump keeps are those that makedumpfile keeps: Debian's, and for a newer kernel a newer one.
 fn levels(kernel: &str) -> Result<()> {
-    let image = material::vmcore(kernel)?;
-    for level in LEVELS {
-        let own = saved(kernel, &["-l", "-d", level], "own")?;
+    let all = LEVELS.map(|level| ("-l", level));
+    // These leave short runs of pages that need not be kept.
+    for (form, level) in all.into_iter().chain([("-E", "1"), ("-E", "17")]) {
+        let own = saved(kernel, &[form, "-d", level], "own")?;
         let theirs = place("theirs")?;
         let mut command = makedumpfile_for(kernel)?;
-        command.args(["-f", "--message-level", "4", "-l", "-d", level]);
-        program::quiet(command.arg(&image).arg(&theirs))?;
-        let what = format!("{kernel}, level {level}");
+        command.args(["-f", "--message-level", "4", form, "-d", level]);
+        program::quiet(command.arg(material::vmcore(kernel)?).arg(&theirs))?;
+        let what = format!("{kernel}, {form}, level {level}");
         // makedumpfile 1.7.8 takes the second page of what has several for user data on 7.2 and 7.3, of slabs and of files
         // in the page cache too: `mapping` lies where that page has counters, which are -1.
         if kernel.starts_with("newest") && ["8", "31"].contains(&level) {
@@ -235,6 +236,11 @@ fn makedumpfile(kernel: &str) -> Result<()> {
     let dump = saved(kernel, &["-l", "-d", "17"], "own")?;
     theirs(&["-c", "-d", "31"], &[&dump, &again])?;
     checked(&again)?;
+    for level in ["1", "31"] {
+        let elf = saved(kernel, &["-E", "-d", level], "own")?;
+        theirs(&["-l", "-d", "31"], &[&elf, &again])?;
+        checked(&again)?;
+    }
     let parts = [place("part1")?, place("part2")?, place("part3")?];
     let mut split = ours()?;
     split.args(["makedumpfile", "-f", "-l", "-d", "31", "--split"]).arg(&image).args(&parts);

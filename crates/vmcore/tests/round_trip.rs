@@ -124,21 +124,15 @@ fn a_flattened_dump_is_read_as_it_is() {
 }
 
 #[test]
-fn an_elf_file_has_holes_for_pages_of_zeros() {
+fn an_elf_file_has_zeros_for_pages_of_zeros() {
     let source = source();
     let image = Image::open(&source[..]).unwrap();
     let file = Memory::default();
     let written =
         write_elf(&image, image.present(), &settings(Codec::Raw, 1), &file, &Progress::default()).unwrap();
     let file = file.0.into_inner().unwrap();
-    let again = Image::open(&file[..]).unwrap();
-    assert_eq!(again.ram().count(), pages().len() as u64);
-    assert_eq!(again.present().count(), pages().len() as u64 - written.zero_pages);
-    for (number, page) in pages().into_iter().filter(|(number, _)| number % 4 != 0) {
-        let mut read = [1; PAGE];
-        again.read_phys(number * PAGE_SIZE, &mut read).unwrap();
-        assert!(read == page, "page {number:#x}");
-    }
+    assert_same(&file);
+    assert_eq!((written.zero_pages, written.stored[&Codec::Raw]), (84, pages().len() as u64 - 84));
 }
 
 #[test]

@@ -277,3 +277,26 @@ fn of_a_source_that_was_cut_off_the_dump_says_so_and_has_all_that_was_there() {
         (100..400).filter(|n| n % 3 != 0).for_each(|n| assert_page(&dump, n));
     }
 }
+
+/// The pages of an ELF file for which those from 105 on need not be kept, so many of them.
+fn elf_without(count: u64) -> FrameSet {
+    let source = source();
+    let image = Image::open(&source[..]).unwrap();
+    let kept = set(100, 600).without(&set(105, 105 + count));
+    let settings = Settings { level: Level::ALL_PAGES, ..settings(2) };
+    let file = Memory::new();
+    let written = write_elf(&image, &kept, &settings, &file, &Progress::default()).unwrap();
+    let file = file.bytes();
+    let again = Image::open(&file[..]).unwrap();
+    assert_eq!(again.ram().count(), 500);
+    assert_eq!(written.stored[&Codec::Raw], again.present().count());
+    again.present().iter().for_each(|frame| assert_page(&again, frame.number()));
+    again.present().clone()
+}
+
+#[test]
+fn an_elf_file_is_without_what_is_not_kept_if_it_is_256_pages_in_a_row() {
+    assert!(elf_without(255) == set(100, 600));
+    assert!(elf_without(256) == set(100, 600).without(&set(105, 361)));
+    assert!(elf_without(495) == set(100, 105));
+}

@@ -18,6 +18,15 @@ use crate::{FrameSet, Image, Result, WriteAt};
 /// for the notes.
 const MOST_LOADS: usize = 0xfffe - 1;
 
+/// Fewer pages in a row are no reason for a load header of their own, though they need not be kept: they stay, as with
+/// makedumpfile. Readers look for a page from header to header.
+const LEAST_GAP: u64 = 256;
+
+/// Where pages start within blocks of the file, in bytes: not at their start. Of pages that lie there in small loads,
+/// makedumpfile up to 1.7.9 forgets that it has unmapped them, and dies (`mappage_elf` in makedumpfile.c, `cache_alloc` in
+/// cache.c). It maps no others.
+const ASKEW: u64 = 64;
+
 /// Frames of which the file has the first, and how many.
 struct Load {
     frames: Range<u64>,
@@ -27,9 +36,9 @@ struct Load {
 
 /// Writes the kept pages of an image as an ELF vmcore.
 ///
-/// Pages of zeros are left out if the level says so, and read as zeros all the same: a load header has more memory than
-/// bytes there. If the pages are so scattered that there would be too many load headers, small gaps become zeros in the
-/// file, as holes.
+/// Where pages are not kept, a load header has more memory than bytes. But pages that need not be kept stay as long as they are
+/// fewer than 256 in a row, or as many as it takes for the number of load headers to fit; those of zeros among them are
+/// holes in the file.
 ///
 /// # Errors
 /// The destination cannot be written. Pages that cannot be read are no error: they read as zeros, [`Written::missing`]
@@ -43,6 +52,7 @@ pub fn write_elf(
 ) -> Result<Written> {
     let (full, zero_pages) = without_zeros(image, kept, settings, progress)?;
     let (loads, data) = layout(image, &full);
+    let full = with_gaps(image, &loads).without(&kept.without(&full));
     let length = loads.last().map_or(data, |load| load.offset + load.filled * PAGE_SIZE);
     if !out.is_stream() {
         put(out, 0, &headers(image, &loads, true))?;
@@ -90,16 +100,25 @@ fn without_zeros(
     Ok((full, zero_pages))
 }
 
+/// All pages that the loads have bytes for.
+fn with_gaps(image: &Image<'_>, loads: &[Load]) -> FrameSet {
+    let mut filled = FrameSet::new();
+    for load in loads {
+        filled.insert(load.frames.start, load.frames.start + load.filled);
+    }
+    filled.within(image.present())
+}
+
 /// The loads, and where the first one's bytes are.
 fn layout(image: &Image<'_>, full: &FrameSet) -> (Vec<Load>, u64) {
-    let mut gap = 1;
+    let mut gap = LEAST_GAP;
     let mut loads = cut(image.ram(), full, gap);
     while loads.len() > MOST_LOADS {
         gap *= 2;
         loads = cut(image.ram(), full, gap);
     }
     let head = HEADER_SIZE + (1 + loads.len()) * PROGRAM_HEADER_SIZE + image.notes().len();
-    let data = (head as u64).next_multiple_of(PAGE_SIZE);
+    let data = (head as u64).next_multiple_of(PAGE_SIZE) + ASKEW;
     let mut offset = data;
     for load in &mut loads {
         load.offset = offset;
