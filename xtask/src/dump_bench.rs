@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, ensure};
 
 use crate::bench_task::{BenchArgs, Figure};
-use crate::{debian_tools, material, product, tree};
+use crate::{debian_tools, material, product, program, tree};
 
 /// How the figures are meant.
 pub(crate) const MEANING: &str = "\
@@ -168,6 +168,11 @@ impl Run {
 }
 
 fn run(command: &mut Command, to: &Path) -> Result<Run> {
+    // Nobody is to pay for what another one has left behind.
+    if to.is_file() {
+        fs::remove_file(to)?;
+        program::quiet(&mut Command::new("sync"))?;
+    }
     let before = processor_seconds_of_children()?;
     let start = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
