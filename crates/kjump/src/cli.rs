@@ -383,7 +383,7 @@ pub(crate) struct SaveWords {
     /// zstd, as it pays: harder where writing takes long, less where compressing does
     #[arg(long, short = 'c', value_name = "CODEC[:LEVEL]|auto", value_parser = crate::dump::compression, conflicts_with = "elf")]
     pub(crate) compress: Option<vmcore::write::Compression>,
-    /// Write an ELF vmcore, not a kdump-compressed dump
+    /// Write an ELF vmcore, not a kdump-compressed dump. Of pages that need not be kept, runs of fewer than 256 stay
     #[arg(long)]
     pub(crate) elf: bool,
     /// Write plain memory, each page at its physical address; what is not kept is a hole
