@@ -23,6 +23,10 @@ impl Chunk {
         Box::new(Self([0; WORDS]))
     }
 
+    fn full() -> Box<Self> {
+        Box::new(Self([u64::MAX; WORDS]))
+    }
+
     pub(crate) fn has(&self, frame: usize) -> bool {
         self.0[frame / 64] >> (frame % 64) & 1 == 1
     }
@@ -104,8 +108,12 @@ impl FrameSet {
         while at < to {
             let (number, start) = split(at);
             let end = to.min((number + 1) * CHUNK_FRAMES);
-            let chunk = self.chunks.entry(number).or_insert_with(Chunk::empty);
-            chunk.change(start, start + within(end - at), true);
+            if end - at == CHUNK_FRAMES {
+                self.chunks.insert(number, Chunk::full());
+            } else {
+                let chunk = self.chunks.entry(number).or_insert_with(Chunk::empty);
+                chunk.change(start, start + within(end - at), true);
+            }
             at = end;
         }
     }
