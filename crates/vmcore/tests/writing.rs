@@ -300,3 +300,24 @@ fn an_elf_file_is_without_what_is_not_kept_if_it_is_256_pages_in_a_row() {
     assert!(elf_without(256) == set(100, 600).without(&set(105, 361)));
     assert!(elf_without(495) == set(100, 105));
 }
+
+#[test]
+fn an_elf_file_claims_no_pages_that_its_source_does_not_have() {
+    let source = source();
+    let image = Image::open(&source[..]).unwrap();
+    let kept = set(100, 600).without(&set(105, 110)).without(&set(101, 102));
+    let pages = Pages { kept: &kept, first: &[], part: None, statistics: &BTreeMap::new() };
+    let dump = Memory::new();
+    write_kdump(&image, &pages, &settings(2), &dump, &Progress::default()).unwrap();
+    let dump = dump.bytes();
+    let image = Image::open(&dump[..]).unwrap();
+    let file = Memory::new();
+    // Pages that are not kept, beside some that are not there.
+    let kept = kept.without(&set(102, 104)).without(&set(300, 310));
+    write_elf(&image, &kept, &settings(2), &file, &Progress::default()).unwrap();
+    let file = file.bytes();
+    let again = Image::open(&file[..]).unwrap();
+    again.present().iter().for_each(|frame| assert_page(&again, frame.number()));
+    assert!(again.present().contains(phys::Pfn::new(305).unwrap()));
+    assert_eq!(again.present().without(image.present()).count(), 0);
+}

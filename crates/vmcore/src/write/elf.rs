@@ -2,7 +2,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use phys::PAGE_SIZE;
+use phys::{PAGE_SIZE, Pfn};
 
 use super::pages::{self, UNIT, Unit};
 use super::{Progress, Settings, Written, crew, put};
@@ -37,8 +37,8 @@ struct Load {
 /// Writes the kept pages of an image as an ELF vmcore.
 ///
 /// Where pages are not kept, a load header has more memory than bytes. But pages that need not be kept stay as long as they are
-/// fewer than 256 in a row, or as many as it takes for the number of load headers to fit; those of zeros among them are
-/// holes in the file.
+/// fewer than 256 in a row, if the image has all of them; those of zeros among them are holes in the file. If there would be
+/// too many load headers, more pages stay, and those that the image does not have become zeros.
 ///
 /// # Errors
 /// The destination cannot be written. Pages that cannot be read are no error: they read as zeros, [`Written::missing`]
@@ -111,11 +111,12 @@ fn with_gaps(image: &Image<'_>, loads: &[Load]) -> FrameSet {
 
 /// The loads, and where the first one's bytes are.
 fn layout(image: &Image<'_>, full: &FrameSet) -> (Vec<Load>, u64) {
-    let mut gap = LEAST_GAP;
-    let mut loads = cut(image.ram(), full, gap);
+    let (mut gap, mut there) = (LEAST_GAP, Some(image.present()));
+    let mut loads = cut(image.ram(), full, gap, there);
     while loads.len() > MOST_LOADS {
         gap *= 2;
-        loads = cut(image.ram(), full, gap);
+        there = None;
+        loads = cut(image.ram(), full, gap, there);
     }
     let head = HEADER_SIZE + (1 + loads.len()) * PROGRAM_HEADER_SIZE + image.notes().len();
     let data = (head as u64).next_multiple_of(PAGE_SIZE) + ASKEW;
@@ -128,16 +129,19 @@ fn layout(image: &Image<'_>, full: &FrameSet) -> (Vec<Load>, u64) {
 }
 
 /// Cuts memory into loads, each of pages that are kept and, behind them, pages that are not. Gaps of fewer pages than
-/// `gap` are no reason to cut.
-fn cut(ram: &FrameSet, full: &FrameSet, gap: u64) -> Vec<Load> {
+/// `gap` are no reason to cut if all of them are `there`, which is of no matter if it is not given.
+fn cut(ram: &FrameSet, full: &FrameSet, gap: u64, there: Option<&FrameSet>) -> Vec<Load> {
+    let is_there =
+        |frame: u64| there.is_none_or(|there| Pfn::new(frame).is_some_and(|frame| there.contains(frame)));
     let mut kept = full.runs().peekable();
     let mut loads: Vec<Load> = Vec::new();
     for memory in ram.runs() {
         let mut last = Load { frames: memory.start..memory.end, filled: 0, offset: 0 };
         while let Some(run) = kept.next_if(|run| run.start < memory.end) {
             let end = last.frames.start + last.filled;
+            let is_short = run.start - end < gap && (end..run.start).all(is_there);
             // Memory before the first kept page is a load without bytes, unless there is none.
-            if run.start - end >= gap && run.start > last.frames.start {
+            if !is_short && run.start > last.frames.start {
                 last.frames.end = run.start;
                 loads.push(std::mem::replace(
                     &mut last,
