@@ -8,8 +8,8 @@ use kernel_file::{Mode, Program};
 use phys::PhysRange;
 
 use crate::goal::register::{RDI, RSP};
-use crate::linux::gaps;
 use crate::load_plan::Draft;
+use crate::place::beside;
 use crate::purgatory::{self, Besides, Purgatory};
 use crate::{CpuMode, Demand, Error, Goal, LoadPlan, Machine, Part, Search, Segment, Way, place};
 
@@ -34,7 +34,7 @@ pub struct Request<'a> {
 /// [`Error::NoRoom`], and those of the plan.
 pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>, Error> {
     let program = &request.program;
-    let mut segments: Vec<_> = program.segments.iter().filter_map(segment).collect();
+    let mut segments: Vec<_> = program.segments.iter().filter_map(Segment::of_file).collect();
     let free = beside(&machine.usable_ram(), &segments);
     let demands = demands(request);
     let places = place(&demands, &free)?;
@@ -91,18 +91,6 @@ pub(crate) const fn cpu_mode(mode: Mode) -> CpuMode {
         Mode::Long => CpuMode::Long,
         Mode::Protected => CpuMode::Protected,
     }
-}
-
-/// A segment of the file as one of the plan; one that is beyond all addresses is none, and refused as no RAM.
-pub(crate) fn segment<'a>(segment: &kernel_file::Segment<'a>) -> Option<Segment<'a>> {
-    let range = PhysRange::from_bytes(segment.address, segment.size).ok()?;
-    Some(Segment { name: "kernel", range, bytes: segment.bytes.clone() })
-}
-
-/// What is left of free memory beside some segments.
-pub(crate) fn beside(free: &[PhysRange], segments: &[Segment<'_>]) -> Vec<PhysRange> {
-    let taken: Vec<_> = segments.iter().map(|segment| segment.range).collect();
-    free.iter().flat_map(|&hole| gaps(hole, &taken)).collect()
 }
 
 /// The boot notes, and what goes with them.

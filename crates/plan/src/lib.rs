@@ -31,12 +31,16 @@ mod memory_map;
 pub mod multiboot;
 mod place;
 pub mod purgatory;
+mod segment;
+mod view;
 
 pub use amount::Amount;
 pub use demand::{Demand, Search};
 pub use error::Error;
 pub use goal::{CpuMode, Goal, register};
-pub use load_plan::{LoadPlan, Part, Segment, Way};
+pub use load_plan::{LoadPlan, Way};
 pub use machine::{Efi, Machine, SetupData};
 pub use memory_map::{MemoryKind, MemoryRange};
 pub use place::place;
+pub use segment::{Part, Segment};
+pub use view::{View, ViewPlace};

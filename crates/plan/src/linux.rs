@@ -11,7 +11,6 @@ mod handoff;
 pub(crate) mod initrd;
 mod kernel;
 mod setup;
-mod view;
 mod window;
 
 use std::borrow::Cow;
@@ -23,10 +22,10 @@ use phys::{PhysRange, RangeSet};
 use crate::goal::register::RSI;
 use crate::load_plan::Draft;
 use crate::memory_map::beside;
+use crate::place::gaps;
 use crate::purgatory::{self, Besides, Purgatory};
-use crate::{
-    CpuMode, Demand, Error, Goal, LoadPlan, Machine, MemoryKind, Part, Search, Segment, SetupData, Way, place,
-};
+use crate::view::{View, ViewPlace};
+use crate::{CpuMode, Demand, Error, Goal, LoadPlan, Machine, Part, Search, Segment, SetupData, Way, place};
 
 use command_line::CommandLine;
 use crash::Kept;
@@ -35,7 +34,7 @@ pub use initrd::Initrd;
 use kernel::Form;
 pub use kernel::Kernel;
 use setup::Setup;
-pub use view::{View, ViewPlace};
+use window::check_window;
 pub use window::window;
 
 /// A kernel to load.
@@ -394,7 +393,7 @@ impl<'r, 'a> Wishes<'r, 'a> {
             }
             (Kernel::BzImage(_), None) => (Vec::new(), Vec::new()),
             (Kernel::Executable(program), _) => {
-                (program.segments.iter().filter_map(crate::elf::segment).collect(), Vec::new())
+                (program.segments.iter().filter_map(Segment::of_file).collect(), Vec::new())
             }
         };
         Image { segments, parts, goal: Goal::at(self.mode, 0), line_at: 0 }
@@ -502,45 +501,4 @@ fn told(request: &Request<'_>, form: &Form<'_>, machine: &Machine) -> Told {
 /// random seed is used up; the buffer that IMA's speaks of is freed when it has been read.
 const fn outlives_its_kernel(data: u32) -> bool {
     matches!(data, kind::PCI | kind::APPLE_PROPERTIES | kind::JAILHOUSE | kind::CC_BLOB)
-}
-
-/// Whether a window that will do is RAM of the running kernel.
-fn check_window(window: PhysRange, machine: &Machine) -> Result<bool, Error> {
-    let bad = |what: &str| Err(Error::BadWindow { window, what: what.into() });
-    if window.start().get() < LOW_END {
-        return bad("the memory below 1 MiB, which a peer has anyway");
-    }
-    let other = machine.firmware.iter().find(|range| {
-        range.kind() != MemoryKind::Ram
-            && range.first() < window.end()
-            && range.last() >= window.start().get()
-    });
-    if let Some(range) = other {
-        let (first, last) = (range.first(), range.last());
-        return bad(&format!("{first:#x}-{last:#x}, which the firmware says is {}", range.kind()));
-    }
-    let told = machine.firmware.iter().filter(|range| range.kind() == MemoryKind::Ram);
-    let mut told: Vec<_> = told.filter_map(|range| range.pages()).collect();
-    if !RangeSet::sort(&mut told).contains_range(window) {
-        return bad("what the firmware does not say is RAM");
-    }
-    let mut ram = machine.ram.clone();
-    let ram = RangeSet::sort(&mut ram);
-    let touches = ram.ranges().iter().any(|range| range.intersection(window).is_some());
-    match (touches, ram.contains_range(window)) {
-        (true, false) => bad("the end of the running kernel's RAM; it must be all in it or all outside"),
-        (is_ram, _) => Ok(is_ram),
-    }
-}
-
-/// What of a range no other range has; the others rise and do not touch.
-pub(crate) fn gaps(range: PhysRange, others: &[PhysRange]) -> Vec<PhysRange> {
-    let mut gaps = Vec::new();
-    let mut free = range.start().get();
-    for other in others.iter().filter_map(|other| other.intersection(range)) {
-        gaps.extend(PhysRange::from_bytes(free, other.start().get() - free));
-        free = other.end();
-    }
-    gaps.extend(PhysRange::from_bytes(free, range.end() - free));
-    gaps
 }

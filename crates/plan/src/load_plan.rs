@@ -1,12 +1,11 @@
-use std::borrow::Cow;
 use std::fmt;
 
 use abi::kexec::SEGMENT_MAX;
 use abi::purgatory::{DIGEST, DIGEST_SIZE, KEY, KEY_SIZE, REGIONS, region};
 use phys::{PhysAddr, PhysRange, RangeSet};
 
-use crate::linux::ViewPlace;
-use crate::{Error, Goal, Machine, MemoryRange, purgatory};
+use crate::view::ViewPlace;
+use crate::{Error, Goal, Machine, MemoryRange, Part, Segment, purgatory};
 
 /// How a plan is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,28 +23,6 @@ impl fmt::Display for Way {
             Self::Device => "/dev/kjump",
         })
     }
-}
-
-/// Bytes and the pages they are to be in.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Segment<'a> {
-    /// What it is.
-    pub name: &'static str,
-    /// The destination.
-    pub range: PhysRange,
-    /// Its first bytes; the others are zero.
-    pub bytes: Cow<'a, [u8]>,
-}
-
-/// A part of a segment that someone may want to find.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Part {
-    /// What it is.
-    pub name: &'static str,
-    /// Where its first byte is.
-    pub address: u64,
-    /// Bytes.
-    pub size: u64,
 }
 
 /// Everything that is loaded, and how it is entered.

@@ -8,10 +8,11 @@ use std::borrow::Cow;
 use crate::goal::register::{RAX, RBX};
 use crate::linux::{Initrd, initrd};
 use crate::load_plan::Draft;
+use crate::place::beside;
 use crate::purgatory::{self, Besides, Purgatory};
 use crate::{
     CpuMode, Demand, Error, Goal, LoadPlan, Machine, MemoryKind, MemoryRange, Part, Search, Segment, Way,
-    elf, place,
+    place,
 };
 use kernel_file::multiboot::{Image, Multiboot};
 
@@ -65,10 +66,10 @@ pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>
     let modules: Vec<_> =
         request.modules.iter().map(|module| Initrd { name: "module", bytes: module.bytes }).collect();
     initrd::check(&modules)?;
-    let mut segments: Vec<_> = request.image.program.segments.iter().filter_map(elf::segment).collect();
+    let mut segments: Vec<_> = request.image.program.segments.iter().filter_map(Segment::of_file).collect();
     let base = segments.first().map(|segment| segment.range.start().get());
     let base = base.filter(|_| request.image.is_relocatable);
-    let free = elf::beside(&machine.usable_ram(), &segments);
+    let free = beside(&machine.usable_ram(), &segments);
     let told = |address: u64| Told {
         command_line: &request.command_line,
         modules: places(address, &request.modules, &modules),

@@ -1,6 +1,6 @@
 use phys::{PAGE_SIZE, PhysRange, RangeSet};
 
-use crate::{Demand, Error, Search};
+use crate::{Demand, Error, Search, Segment};
 
 /// A place for every demand, in the order of the demands: within free pages, none overlapping another. The same
 /// demands and free pages, in whatever order the latter are, get the same places.
@@ -69,6 +69,24 @@ fn no_room(demand: &Demand, free: &[PhysRange]) -> Error {
         highest,
         largest: free.iter().map(within).max().unwrap_or(0),
     }
+}
+
+/// What is left of free memory beside some segments.
+pub(crate) fn beside(free: &[PhysRange], segments: &[Segment<'_>]) -> Vec<PhysRange> {
+    let taken: Vec<_> = segments.iter().map(|segment| segment.range).collect();
+    free.iter().flat_map(|&hole| gaps(hole, &taken)).collect()
+}
+
+/// What of a range no other range has; the others rise and do not touch.
+pub(crate) fn gaps(range: PhysRange, others: &[PhysRange]) -> Vec<PhysRange> {
+    let mut gaps = Vec::new();
+    let mut free = range.start().get();
+    for other in others.iter().filter_map(|other| other.intersection(range)) {
+        gaps.extend(PhysRange::from_bytes(free, other.start().get() - free));
+        free = other.end();
+    }
+    gaps.extend(PhysRange::from_bytes(free, range.end() - free));
+    gaps
 }
 
 #[cfg(test)]

@@ -16,8 +16,8 @@ use abi::{boot_params, e820, setup_data};
 use kernel_file::{BzImage, Mode, Program};
 use phys::{PhysRange, RangeSet};
 use plan::elfcorehdr::NoteAt;
-use plan::linux::{Home, Initrd, Kernel, Request, View, plan, window};
-use plan::{CpuMode, Efi, Error, LoadPlan, Machine, MemoryKind, MemoryRange, SetupData, Way};
+use plan::linux::{Home, Initrd, Kernel, Request, plan, window};
+use plan::{CpuMode, Efi, Error, LoadPlan, Machine, MemoryKind, MemoryRange, SetupData, View, Way};
 use proptest::prelude::*;
 
 use bzimage::bzimage;

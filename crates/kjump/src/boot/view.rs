@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use anyhow::Context;
 use machine::Machine;
 use plan::elfcorehdr::VirtualMap;
-use plan::linux::{View, ViewPlace};
+use plan::{View, ViewPlace};
 use sys::Device;
 use vmcore::notes;
 

@@ -11,6 +11,7 @@ use std::borrow::Cow;
 use phys::{PhysRange, RangeSet};
 
 use crate::elfcorehdr::{self, Change, NoteAt, RestingMemory};
+use crate::place::gaps;
 use crate::{Demand, Error, Machine, Part, Search, Segment, place};
 
 /// What a PC keeps for software below 1 MiB: starting other CPUs needs it.
@@ -86,7 +87,7 @@ pub(super) fn main_range(machine: &Machine) -> Result<PhysRange, Error> {
 pub(super) fn own_ram(machine: &Machine, kept: PhysRange) -> Vec<PhysRange> {
     let mut ranges = machine.crash.clone();
     let kept = [kept];
-    RangeSet::sort(&mut ranges).ranges().iter().flat_map(|&range| super::gaps(range, &kept)).collect()
+    RangeSet::sort(&mut ranges).ranges().iter().flat_map(|&range| gaps(range, &kept)).collect()
 }
 
 /// The running kernel's memory as the crash kernel finds it.

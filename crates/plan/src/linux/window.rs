@@ -1,7 +1,7 @@
-use phys::PhysRange;
+use phys::{PhysRange, RangeSet};
 
 use super::{BELOW_4G, LOW_END};
-use crate::{Demand, Error, Machine, Search, place};
+use crate::{Demand, Error, Machine, MemoryKind, Search, place};
 use kernel_file::BzImage;
 
 /// What a window starts with a multiple of: a large page, as a kernel maps memory by them.
@@ -49,4 +49,33 @@ fn clearest_below(highest: PhysRange, lowest: u64, usable: &[PhysRange], pinned:
         usable.iter().any(|hole| hole.start() <= window.start() && window.end() <= hole.end())
     };
     places.filter(within).min_by_key(covered).unwrap_or(highest)
+}
+
+/// Whether a window that will do is RAM of the running kernel.
+pub(super) fn check_window(window: PhysRange, machine: &Machine) -> Result<bool, Error> {
+    let bad = |what: &str| Err(Error::BadWindow { window, what: what.into() });
+    if window.start().get() < LOW_END {
+        return bad("the memory below 1 MiB, which a peer has anyway");
+    }
+    let other = machine.firmware.iter().find(|range| {
+        range.kind() != MemoryKind::Ram
+            && range.first() < window.end()
+            && range.last() >= window.start().get()
+    });
+    if let Some(range) = other {
+        let (first, last) = (range.first(), range.last());
+        return bad(&format!("{first:#x}-{last:#x}, which the firmware says is {}", range.kind()));
+    }
+    let told = machine.firmware.iter().filter(|range| range.kind() == MemoryKind::Ram);
+    let mut told: Vec<_> = told.filter_map(|range| range.pages()).collect();
+    if !RangeSet::sort(&mut told).contains_range(window) {
+        return bad("what the firmware does not say is RAM");
+    }
+    let mut ram = machine.ram.clone();
+    let ram = RangeSet::sort(&mut ram);
+    let touches = ram.ranges().iter().any(|range| range.intersection(window).is_some());
+    match (touches, ram.contains_range(window)) {
+        (true, false) => bad("the end of the running kernel's RAM; it must be all in it or all outside"),
+        (is_ram, _) => Ok(is_ram),
+    }
 }

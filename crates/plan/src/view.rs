@@ -39,7 +39,7 @@ const MORE_PIECES: u64 = 512;
 
 impl ViewPlace {
     /// At the end of a window.
-    pub(super) fn new(view: View, window: PhysRange) -> Result<Self, Error> {
+    pub(crate) fn new(view: View, window: PhysRange) -> Result<Self, Error> {
         let pieces = window.pages() / PAGES_PER_PIECE + MORE_PIECES;
         let pieces = usize::try_from(pieces).unwrap_or(MOST_HEADERS).min(MOST_HEADERS - NOTES);
         let size = notes_size(view.vmcoreinfo)
@@ -60,7 +60,7 @@ impl ViewPlace {
     }
 
     /// What the peer does not take for RAM.
-    pub(super) const fn pages(&self) -> PhysRange {
+    pub(crate) const fn pages(&self) -> PhysRange {
         self.pages
     }
 
@@ -80,7 +80,7 @@ impl ViewPlace {
     }
 
     /// What the peer's command line says of it.
-    pub(super) fn words(&self) -> String {
+    pub(crate) fn words(&self) -> String {
         format!(" elfcorehdr={:#x}", self.header())
     }
 
@@ -107,7 +107,7 @@ impl ViewPlace {
         Err(Error::TooManyHeaders { count: notes.len() + header_count(&memory, &machine.virtual_map), limit })
     }
 
-    pub(super) fn parts(&self) -> Vec<Part> {
+    pub(crate) fn parts(&self) -> Vec<Part> {
         let header =
             Part { name: "elfcorehdr", address: self.header(), size: self.pages.end() - self.header() };
         let vmcoreinfo =
