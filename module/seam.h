@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * Between the two halves of the module: glue.c, which calls the kernel, and the Rust object, which thinks.
+ * Between the two halves of the module: the C files in glue/, which call the kernel, and the Rust object, which thinks.
  * rust/src/kernel.rs and rust/src/lib.rs say the same in Rust.
  */
 #ifndef KJUMP_SEAM_H
@@ -50,7 +50,7 @@ struct kjg_guard_facts {
 bool kjg_guard_facts(struct kjg_guard_facts *facts);
 void kjg_bug(void) __noreturn;
 
-/* ---- the Rust object, called from glue.c. Errors are -errno with a diagnosis. ---- */
+/* ---- the Rust object, called from C. Errors are -errno with a diagnosis. ---- */
 
 struct kjr_image;
 

@@ -30,8 +30,8 @@ const FLAGS: [&str; 12] = [
     "-Zlocation-detail=none",
 ];
 const TARGET: &str = "x86_64-unknown-none";
-/// What Kbuild sees besides the Rust object.
-const SOURCES: [&str; 5] = ["Kbuild", "glue.c", "kjump.h", "kjump_abi.h", "seam.h"];
+/// What Kbuild sees besides the Rust object and the C files in `glue/`.
+const SOURCES: [&str; 4] = ["Kbuild", "kjump.h", "kjump_abi.h", "seam.h"];
 /// The same for the samples.
 const SAMPLE_SOURCES: [&str; 6] = [
     "samples/Kbuild",
@@ -149,7 +149,7 @@ fn link(archive: &Path, dir: &Path) -> Result<PathBuf> {
     Ok(object)
 }
 
-/// What glue.c calls, as `module/seam.h` declares it.
+/// What the C half calls, as `module/seam.h` declares it.
 fn entries() -> Result<Vec<String>> {
     let seam = fs::read_to_string(tree::root().join("module/seam.h"))?;
     let before_parentheses = seam.split('(').filter_map(|text| text.rsplit([' ', '*']).next());
@@ -158,9 +158,19 @@ fn entries() -> Result<Vec<String>> {
 
 /// Everything Kbuild's result depends on but the kernel, which does not change.
 fn inputs(object: &Path) -> Result<String> {
-    let sources = tree::root().join("module");
-    let files: Vec<_> = SOURCES.iter().map(|name| sources.join(name)).chain([object.to_owned()]).collect();
+    let root = tree::root().join("module");
+    let files: Vec<_> = sources()?.iter().map(|name| root.join(name)).chain([object.to_owned()]).collect();
     digest(&files)
+}
+
+/// Paths of the C half, relative to `module/`.
+fn sources() -> Result<Vec<PathBuf>> {
+    let mut paths: Vec<_> = SOURCES.iter().map(PathBuf::from).collect();
+    for entry in fs::read_dir(tree::root().join("module/glue"))? {
+        paths.push(Path::new("glue").join(entry?.file_name()));
+    }
+    paths.sort();
+    Ok(paths)
 }
 
 fn digest(files: &[PathBuf]) -> Result<String> {
@@ -174,8 +184,9 @@ fn digest(files: &[PathBuf]) -> Result<String> {
 }
 
 fn lay_out(dir: &Path, object: &Path) -> Result<()> {
-    for name in SOURCES {
-        fs::copy(tree::root().join("module").join(name), dir.join(name))?;
+    fs::create_dir(dir.join("glue"))?;
+    for name in sources()? {
+        fs::copy(tree::root().join("module").join(&name), dir.join(&name))?;
     }
     // Kbuild takes an object without a source as it is, if its name ends so.
     fs::copy(object, dir.join("kjump_rust.o_shipped"))?;

@@ -9,7 +9,7 @@ use phys::{PAGE_SIZE, Pfn, PhysRange};
 
 use crate::kernel::{self, Boxed, Locked};
 
-/// What the kernel moves its pages by, in bytes: `pageblock_nr_pages` (glue.c asserts it).
+/// What the kernel moves its pages by, in bytes: `pageblock_nr_pages` (glue/memory.c asserts it).
 pub const BLOCK: u64 = 2 << 20;
 const PAGES: u64 = BLOCK / PAGE_SIZE;
 /// Where the kernel's zone for ISA DMA ends (`MAX_DMA_PFN`).

@@ -345,7 +345,7 @@ impl<T> Boxed<T> {
         }
     }
 
-    /// For glue.c, which gives it back to [`Self::from_pointer`].
+    /// For the C half, which gives it back to [`Self::from_pointer`].
     pub fn into_pointer(self) -> NonNull<T> {
         ManuallyDrop::new(self).0
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The Rust half of kjump.ko. `glue.c` calls what stands here, as `seam.h` declares it; what stands here calls the
+//! The Rust half of kjump.ko. The C half calls what stands here, as `seam.h` declares it; what stands here calls the
 //! kernel through [`kernel`] alone.
 #![no_std]
 

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Calls of an image at the three levels of quiescing.
+ */
+#include <linux/irqflags.h>
+#include <linux/objtool.h>
+#include <linux/smp.h>
+#include <linux/stop_machine.h>
+#include <asm/desc.h>
+#include <asm/fpu/api.h>
+#include <asm/msr.h>
+#include "glue.h"
+
+static DEFINE_MUTEX(calling);
+static u64 total_calls; /* under calling */
+
+#ifdef CONFIG_X86_KERNEL_IBT
+/* objtool reads the whole module then; the way into the control page has no stack it could follow. */
+void kjump_enter(void *page, u64 control);
+STACK_FRAME_NON_STANDARD(kjump_enter);
+#endif
+
+void kj_enter(struct kj_entry *entry)
+{
+	unsigned long flags;
+	int cpu;
+
+	local_irq_save(flags);
+	cpu = smp_processor_id();
+	kernel_fpu_begin();
+	load_direct_gdt(cpu);
+	entry->before = rdtsc_ordered();
+	kjr_enter(entry->image->rust, entry->call);
+	entry->after = rdtsc_ordered();
+	load_fixmap_gdt(cpu);
+	kernel_fpu_end();
+	local_irq_restore(flags);
+	entry->entered = true;
+}
+
+static int enter_stopped(void *entry)
+{
+	kj_enter(entry);
+	return 0;
+}
+
+static int enter_quiesced(struct kj_entry *entry)
+{
+	switch (entry->call->quiesced) {
+	case KJUMP_QUIESCE_NONE:
+		kj_enter(entry);
+		return 0;
+	case KJUMP_QUIESCE_STOP:
+		return stop_machine(enter_stopped, entry, NULL);
+	default:
+		return kj_enter_suspended(entry);
+	}
+}
+
+/* kjr_enter leaves the ticks of its own phases; those around it are known here. */
+static void account(struct kjump_image *image, struct kj_entry *entry, u64 start)
+{
+	struct kjump_call *call = entry->call;
+
+	call->ticks.quiesce = entry->before - start;
+	call->ticks.resume = rdtsc_ordered() - entry->after;
+	call->calls = ++image->calls;
+	image->faults += call->status == KJUMP_STATUS_FAULT;
+	image->ticks_run += call->ticks.run;
+	total_calls++;
+}
+
+static int fail_to_start(struct kjump_call *call)
+{
+	struct kjg_guard_facts facts = {};
+
+	kjg_guard_facts(&facts);
+	return kj_fail(&call->diagnosis, -EIO, KJUMP_REASON_CPU_NOT_STARTED, facts.cpu);
+}
+
+int kj_call(struct kjump_image *image, struct kjump_call *call)
+{
+	struct kj_entry entry = { .image = image, .call = call };
+	u64 start = rdtsc_ordered();
+	int error;
+
+	call->status = KJUMP_STATUS_NOT_CALLED;
+	if (!mutex_trylock(&image->busy))
+		return kj_fail(&call->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1);
+	error = kjr_quiesce(image->rust, call);
+	if (!error && !mutex_trylock(&calling)) {
+		error = kj_fail(&call->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 2);
+	} else if (!error) {
+		error = enter_quiesced(&entry);
+		if (!error && call->status == KJUMP_STATUS_NOT_CALLED)
+			error = fail_to_start(call);
+		if (!error)
+			account(image, &entry, start);
+		mutex_unlock(&calling);
+	}
+	mutex_unlock(&image->busy);
+	return error;
+}
+
+u64 kj_total_calls(void)
+{
+	return READ_ONCE(total_calls);
+}
+
+/* An image that fails here is not tried again: a way of moving pages that every CPU has is the default. */
+void kj_choose_mover(void)
+{
+	struct kjump_image trial = {};
+	struct kjump_call call;
+	u64 list, mover;
+	int round;
+
+	if (!kjr_trial_load(&trial.rust, &list))
+		return;
+	for (round = 0; round < 3; round++) {
+		for (mover = 0; kjr_trial_call(list, mover, &call); mover++) {
+			struct kj_entry entry = { .image = &trial, .call = &call };
+
+			kj_enter(&entry);
+			kjr_trial_note(&call);
+		}
+	}
+	kjr_free(trial.rust);
+}

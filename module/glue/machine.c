@@ -1,0 +1,167 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The machine: model-specific registers, local and I/O APICs, the other CPUs.
+ */
+#include <linux/acpi.h>
+#include <linux/bug.h>
+#include <linux/cpumask.h>
+#include <linux/delay.h>
+#include <linux/io.h>
+#include <asm/apic.h>
+#include <asm/cpufeature.h>
+#include <asm/msr.h>
+#include <asm/smp.h>
+#include "glue.h"
+
+bool kjg_has_register(u32 number)
+{
+	u32 low, high;
+
+	return !rdmsr_safe(number, &low, &high);
+}
+
+bool kjg_gigabyte_pages(void)
+{
+	return boot_cpu_has(X86_FEATURE_GBPAGES);
+}
+
+void kjg_bug(void)
+{
+	BUG();
+}
+
+static void __iomem *local_apic;
+
+/* Intel SDM volume 3, 11.6.1 and 11.12.9. */
+void kj_send_interrupt(int cpu, u32 command)
+{
+	u32 apic_id = per_cpu(x86_cpu_to_apicid, cpu);
+	u32 low, high, tries;
+
+	rdmsr_safe(MSR_IA32_APICBASE, &low, &high);
+	if (low & X2APIC_ENABLE) {
+		weak_wrmsr_fence();
+		wrmsr(APIC_BASE_MSR + (APIC_ICR >> 4), command, apic_id);
+		return;
+	}
+	if (!local_apic)
+		return;
+	writel(SET_XAPIC_DEST_FIELD(apic_id), local_apic + APIC_ICR2);
+	writel(command, local_apic + APIC_ICR);
+	for (tries = 0; tries < 1000 && readl(local_apic + APIC_ICR) & APIC_ICR_BUSY; tries++)
+		udelay(1);
+}
+
+/*
+ * The other CPUs are offline, but they wait in this kernel's text, which may be a destination. An INIT makes them wait
+ * for a start-up interrupt, without running code. Only this kernel's own: there may be one that guards it.
+ */
+void kj_park_other_cpus(void)
+{
+	int cpu;
+
+	if (num_present_cpus() == 1)
+		return;
+	for_each_present_cpu(cpu)
+		if (cpu != smp_processor_id())
+			kj_send_interrupt(cpu, APIC_INT_LEVELTRIG | APIC_INT_ASSERT | APIC_DM_INIT);
+	udelay(200);
+}
+
+/*
+ * The machine would start anew if the CPU that it started with were sent an INIT, so only that one can guard; the
+ * system is suspended on the first CPU.
+ */
+bool kjg_guard_facts(struct kjg_guard_facts *facts)
+{
+	u32 low, high;
+	int cpu;
+
+	if (!kj_counter_khz || rdmsr_safe_on_cpu(0, MSR_IA32_APICBASE, &low, &high) || !(low & MSR_IA32_APICBASE_BSP))
+		return false;
+	for_each_present_cpu(cpu)
+		if (cpu)
+			break;
+	if (cpu >= nr_cpu_ids)
+		return false;
+	*facts = (struct kjg_guard_facts){
+		.apic = low & X2APIC_ENABLE ? 0 : ((u64)high << 32 | low) & PAGE_MASK,
+		.cpu = per_cpu(x86_cpu_to_apicid, cpu),
+		.tsc_khz = kj_counter_khz,
+	};
+	return true;
+}
+
+/* I/O APICs, which other kernels use too. */
+static void __iomem *io_apics[64];
+static unsigned int io_apic_count;
+
+#define IO_APIC_VERSION 1
+#define IO_APIC_ENTRIES 0x10 /* two registers each */
+#define IO_APIC_REMOTE_IRR (1 << 14)
+#define IO_APIC_MASKED (1 << 16)
+
+static u32 read_io_apic(void __iomem *io_apic, u32 number)
+{
+	writel(number, io_apic);
+	return readl(io_apic + 0x10);
+}
+
+/*
+ * A level-triggered interrupt is not sent again before it is acknowledged, which one on its way to a CPU that was taken
+ * away from another kernel never is. An edge-triggered entry has no such memory. This kernel writes all entries anew
+ * when it resumes. 82093AA datasheet, 3.2.4.
+ */
+void kj_forget_sent_interrupts(void)
+{
+	unsigned int n, number, end;
+
+	for (n = 0; n < io_apic_count; n++) {
+		end = IO_APIC_ENTRIES + 2 * ((read_io_apic(io_apics[n], IO_APIC_VERSION) >> 16 & 0xff) + 1);
+		for (number = IO_APIC_ENTRIES; number < end; number += 2)
+			if (read_io_apic(io_apics[n], number) & IO_APIC_REMOTE_IRR)
+				writel(IO_APIC_MASKED, io_apics[n] + 0x10);
+	}
+}
+
+static void map_local_apic(void)
+{
+	u32 low, high;
+
+	if (rdmsr_safe(MSR_IA32_APICBASE, &low, &high) || low & X2APIC_ENABLE)
+		return;
+	local_apic = ioremap(((u64)high << 32 | low) & PAGE_MASK, PAGE_SIZE);
+}
+
+static void map_io_apics(void)
+{
+	struct acpi_subtable_header *entry;
+	struct acpi_table_header *table;
+	size_t at;
+
+	if (ACPI_FAILURE(acpi_get_table(ACPI_SIG_MADT, 0, &table)))
+		return;
+	for (at = sizeof(struct acpi_table_madt); io_apic_count < ARRAY_SIZE(io_apics); at += entry->length) {
+		entry = (void *)table + at;
+		if (at + sizeof(struct acpi_madt_io_apic) > table->length || entry->length < sizeof(*entry))
+			break;
+		if (entry->type == ACPI_MADT_TYPE_IO_APIC)
+			io_apics[io_apic_count] = ioremap(((struct acpi_madt_io_apic *)entry)->address, 0x20);
+		io_apic_count += !!io_apics[io_apic_count];
+	}
+	acpi_put_table(table);
+}
+
+void kj_machine_map(void)
+{
+	map_local_apic();
+	map_io_apics();
+}
+
+void kj_machine_unmap(void)
+{
+	while (io_apic_count)
+		iounmap(io_apics[--io_apic_count]);
+	if (local_apic)
+		iounmap(local_apic);
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Memory: page frames, arrays, the RAM map, and copies from and to the caller.
+ */
+#include <linux/freezer.h>
+#include <linux/gfp.h>
+#include <linux/io.h>
+#include <linux/ioport.h>
+#include <linux/mm.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+#include <linux/vmalloc.h>
+#include <linux/workqueue.h>
+#include "seam.h"
+
+u64 kjg_alloc(u32 order, bool low)
+{
+	gfp_t flags = GFP_KERNEL | __GFP_NORETRY | __GFP_NOWARN | (low ? GFP_DMA32 : 0);
+	struct page *page = alloc_pages(flags, order);
+
+	if (!page)
+		return 0;
+	if (order)
+		split_page(page, order);
+	return page_to_phys(page);
+}
+
+void kjg_free(u64 page)
+{
+	__free_page(pfn_to_page(PHYS_PFN(page)));
+}
+
+bool kjg_clear(u64 start, u64 end)
+{
+#ifdef CONFIG_CONTIG_ALLOC
+	gfp_t flags = GFP_KERNEL | __GFP_NOWARN;
+
+	return !alloc_contig_range(PHYS_PFN(start), PHYS_PFN(end), MIGRATE_MOVABLE, flags);
+#else
+	return false;
+#endif
+}
+
+void kjg_free_block(u64 start)
+{
+	static_assert(pageblock_nr_pages == KJG_BLOCK_PAGES);
+	free_contig_range(PHYS_PFN(start), KJG_BLOCK_PAGES);
+}
+
+/* Free pages taken one by one, until those of [start, end) are among them. */
+struct catch {
+	u64 start, end, missing;
+	struct list_head wanted, others;
+};
+
+/* On its CPU, since every CPU keeps some free pages for itself. They are given back at once: no watermark counts. */
+static long take_free_pages(void *argument)
+{
+	struct catch *catch = argument;
+	struct page *page;
+
+	while (catch->missing && (page = alloc_page(__GFP_DMA | __GFP_MEMALLOC | __GFP_NOWARN))) {
+		bool hit = page_to_phys(page) >= catch->start && page_to_phys(page) < catch->end;
+
+		list_add(&page->lru, hit ? &catch->wanted : &catch->others);
+		catch->missing -= hit;
+	}
+	return 0;
+}
+
+/*
+ * The first 16 MiB are few enough to take all of their free pages, keep those wanted, and give the others back. The
+ * blocks there have pages in them that are bound to their place: the reserved ones below 1 MiB.
+ */
+bool kjg_catch(u64 start, u64 end)
+{
+	struct catch catch = { .start = start, .end = end, .missing = PHYS_PFN(end - start) };
+	struct page *page, *next;
+	int cpu;
+
+	INIT_LIST_HEAD(&catch.wanted);
+	INIT_LIST_HEAD(&catch.others);
+	for_each_online_cpu(cpu)
+		work_on_cpu_safe(cpu, take_free_pages, &catch);
+	if (catch.missing)
+		list_splice_init(&catch.wanted, &catch.others);
+	list_for_each_entry_safe(page, next, &catch.others, lru)
+		__free_page(page);
+	return !catch.missing;
+}
+
+static DEFINE_MUTEX(rust_lock);
+
+void kjg_lock(void)
+{
+	mutex_lock(&rust_lock);
+}
+
+void kjg_unlock(void)
+{
+	mutex_unlock(&rust_lock);
+}
+
+void *kjg_virtual(u64 physical)
+{
+	return __va(physical);
+}
+
+u64 kjg_text_physical(u64 address)
+{
+	return PFN_PHYS(vmalloc_to_pfn((void *)address));
+}
+
+void *kjg_array_alloc(u64 bytes)
+{
+	return kvzalloc(bytes, GFP_KERNEL | __GFP_NOWARN);
+}
+
+void kjg_array_free(void *array)
+{
+	kvfree(array);
+}
+
+struct ranges {
+	struct kjump_range *ranges;
+	u64 capacity, count;
+};
+
+static int note_range(struct resource *resource, void *argument)
+{
+	struct ranges *into = argument;
+
+	if (into->count < into->capacity)
+		into->ranges[into->count] = (struct kjump_range){ resource->start, resource->end + 1 };
+	into->count++;
+	return 0;
+}
+
+u64 kjg_ram_ranges(struct kjump_range *ranges, u64 capacity)
+{
+	struct ranges into = { .ranges = ranges, .capacity = capacity };
+
+	walk_iomem_res_desc(IORES_DESC_NONE, IORESOURCE_SYSTEM_RAM | IORESOURCE_BUSY, 0, -1, &into, note_range);
+	return into.count;
+}
+
+u64 kjg_total_pages(void)
+{
+	return totalram_pages();
+}
+
+int kjg_copy_in(void *to, u64 from, u64 bytes, bool user)
+{
+	if (user)
+		return copy_from_user(to, u64_to_user_ptr(from), bytes) ? -EFAULT : 0;
+	memcpy(to, (const void *)from, bytes);
+	return 0;
+}
+
+int kjg_copy_out(u64 to, const void *from, u64 bytes, bool user)
+{
+	if (user)
+		return copy_to_user(u64_to_user_ptr(to), from, bytes) ? -EFAULT : 0;
+	memcpy((void *)to, from, bytes);
+	return 0;
+}
+
+bool kjg_pause(void)
+{
+	cond_resched();
+	try_to_freeze();
+	return !fatal_signal_pending(current);
+}

@@ -1,0 +1,138 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A panic of this kernel, if another kernel started it.
+ */
+#define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
+
+#include <linux/cpumask.h>
+#include <linux/delay.h>
+#include <linux/gfp.h>
+#include <linux/kmsg_dump.h>
+#include <linux/notifier.h>
+#include <linux/panic_notifier.h>
+#include <linux/pci.h>
+#include <asm/apic.h>
+#include <asm/desc.h>
+#include <asm/nmi.h>
+#include "glue.h"
+
+/* A handoff, and behind it the end of the kernel log; in neighbouring pages, as the other kernel reads them. */
+#define LAST_WORDS_ORDER 2
+static struct kjump_handoff *last_words;
+
+static void write_handoff(void)
+{
+	size_t room = (PAGE_SIZE << LAST_WORDS_ORDER) - sizeof(*last_words), length = 0;
+	struct kmsg_dump_iter iterator;
+
+	kmsg_dump_rewind(&iterator);
+	kmsg_dump_get_buffer(&iterator, true, (char *)(last_words + 1), room, &length);
+	last_words->magic = KJUMP_HANDOFF_MAGIC;
+	last_words->log = virt_to_phys(last_words + 1);
+	last_words->log_length = length;
+}
+
+static void go_back(struct kjump_image *image)
+{
+	struct kjump_call call = { .arguments = { ~0ULL, 0, virt_to_phys(last_words) } };
+
+	load_direct_gdt(smp_processor_id());
+	kjr_enter(image->rust, &call);
+	load_fixmap_gdt(smp_processor_id());
+	pr_emerg("panic: called again, which there is no way to answer\n");
+}
+
+/* The way back of a panic on another CPU, for the first one, which the kernel behind it went away from. */
+static struct kjump_image *handed_over;
+
+static int take_over(unsigned int type, struct pt_regs *registers)
+{
+	struct kjump_image *image = READ_ONCE(handed_over);
+
+	if (!image || smp_processor_id())
+		return NMI_DONE;
+	WRITE_ONCE(handed_over, NULL);
+	kj_park_other_cpus();
+	go_back(image);
+	return NMI_HANDLED;
+}
+
+/*
+ * The first CPU has been stopped, and waits with interrupts off; an NMI gets through, unless another one stopped it. A
+ * CPU that counts as offline, as a stopped one does, drops it.
+ */
+static void hand_over(struct kjump_image *image)
+{
+	WRITE_ONCE(handed_over, image);
+	cpumask_set_cpu(0, (struct cpumask *)cpu_online_mask);
+	kj_send_interrupt(0, APIC_INT_ASSERT | APIC_DM_NMI);
+	mdelay(1000);
+	WRITE_ONCE(handed_over, NULL);
+	pr_emerg("panic: the first CPU does not answer, so there is no way back\n");
+}
+
+/* Drivers put both back when they resume. */
+static void silence_devices(void)
+{
+	struct pci_dev *device = NULL;
+	u16 command;
+
+	for_each_pci_dev(device) {
+		pci_read_config_word(device, PCI_COMMAND, &command);
+		command = (command & ~PCI_COMMAND_MASTER) | PCI_COMMAND_INTX_DISABLE;
+		pci_write_config_word(device, PCI_COMMAND, command);
+	}
+}
+
+/*
+ * This kernel is at its end, but not the machine: the kernel that started it takes over. Devices must not write into
+ * memory or interrupt any more, and the other CPUs, stopped in this kernel's text, must not run: it is about to be exchanged. A
+ * kernel that watches this one sees to that itself.
+ */
+static int call_on_panic(struct notifier_block *block, unsigned long event, void *message)
+{
+	struct kjump_image *image = kj_image_for_panic();
+
+	if (!image)
+		return NOTIFY_DONE;
+	local_irq_disable();
+	pr_emerg("panic: going back to the kernel that started this one\n");
+	write_handoff();
+	if (image->flags & KJUMP_LOAD_FLAG_GUARDED_FROM_THERE) {
+		go_back(image);
+		return NOTIFY_DONE;
+	}
+	silence_devices();
+	if (smp_processor_id()) {
+		hand_over(image);
+	} else {
+		kj_park_other_cpus();
+		go_back(image);
+	}
+	return NOTIFY_DONE;
+}
+
+static struct notifier_block panic_block = { .notifier_call = call_on_panic, .priority = INT_MAX };
+
+int kj_panic_register(void)
+{
+	int error;
+
+	last_words = (void *)__get_free_pages(GFP_KERNEL, LAST_WORDS_ORDER);
+	if (!last_words)
+		return -ENOMEM;
+	error = register_nmi_handler(NMI_LOCAL, take_over, 0, KBUILD_MODNAME);
+	if (error) {
+		free_pages((unsigned long)last_words, LAST_WORDS_ORDER);
+		return error;
+	}
+	atomic_notifier_chain_register(&panic_notifier_list, &panic_block);
+	return 0;
+}
+
+void kj_panic_unregister(void)
+{
+	atomic_notifier_chain_unregister(&panic_notifier_list, &panic_block);
+	unregister_nmi_handler(NMI_LOCAL, KBUILD_MODNAME);
+	free_pages((unsigned long)last_words, LAST_WORDS_ORDER);
+}
