@@ -11,6 +11,18 @@
 #include <linux/uaccess.h>
 #include "glue.h"
 
+/* What a request points at. */
+union structures {
+	u64 size; /* the first field of each */
+	struct kjump_info info;
+	struct kjump_load load;
+	struct kjump_transfer transfer;
+	struct kjump_call call;
+	struct kjump_name name;
+	struct kjump_list list;
+	struct kjump_note note;
+};
+
 struct open_file {
 	struct mutex busy; /* only ever tried */
 	struct kjump_image *image;
@@ -39,8 +51,9 @@ static int device_release(struct inode *inode, struct file *file)
 	return 0;
 }
 
-static int ioctl_info(struct kjump_info *info)
+static int serve_info(struct open_file *open, union structures *request)
 {
+	struct kjump_info *info = &request->info;
 	struct kjg_guard_facts facts;
 	bool can_guard = kjg_guard_facts(&facts);
 
@@ -59,56 +72,70 @@ static int ioctl_info(struct kjump_info *info)
 	return 0;
 }
 
-static int ioctl_load(struct open_file *open, struct kjump_load *request)
+static int serve_load(struct open_file *open, union structures *request)
 {
+	struct kjump_load *load = &request->load;
 	struct kjump_image *image;
 
 	if (open->image)
-		return kj_fail(&request->diagnosis, -EBUSY, KJUMP_REASON_ALREADY_LOADED, 0);
-	image = kj_image_load(request, true);
+		return kj_fail(&load->diagnosis, -EBUSY, KJUMP_REASON_ALREADY_LOADED, 0);
+	image = kj_image_load(load, true);
 	if (IS_ERR(image))
 		return PTR_ERR(image);
 	open->image = image;
 	return 0;
 }
 
-static int ioctl_note(struct open_file *open, struct kjump_note *request)
+static int serve_note(struct open_file *open, union structures *request)
 {
-	u64 within = offset_in_page(request->address);
-	int error = kj_may_load(&request->diagnosis);
+	struct kjump_note *note = &request->note;
+	u64 within = offset_in_page(note->address);
+	int error = kj_may_load(&note->diagnosis);
 
 	if (error)
 		return error;
 	if (!open->image)
-		return kj_fail(&request->diagnosis, -ENOENT, KJUMP_REASON_NOT_LOADED, 0);
-	if (request->address % 4 || !page_is_ram(PHYS_PFN(request->address)) ||
-	    request->length < KJUMP_NOTE_ROOM || request->length > PAGE_SIZE - within) {
-		kj_fail(&request->diagnosis, 0, KJUMP_REASON_BAD_NOTE, request->address);
-		request->diagnosis.numbers[1] = request->length;
+		return kj_fail(&note->diagnosis, -ENOENT, KJUMP_REASON_NOT_LOADED, 0);
+	if (note->address % 4 || !page_is_ram(PHYS_PFN(note->address)) ||
+	    note->length < KJUMP_NOTE_ROOM || note->length > PAGE_SIZE - within) {
+		kj_fail(&note->diagnosis, 0, KJUMP_REASON_BAD_NOTE, note->address);
+		note->diagnosis.numbers[1] = note->length;
 		return -EADDRNOTAVAIL;
 	}
 	if (!mutex_trylock(&open->image->busy))
-		return kj_fail(&request->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1);
-	open->image->note = __va(request->address);
+		return kj_fail(&note->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1);
+	open->image->note = __va(note->address);
 	mutex_unlock(&open->image->busy);
 	return 0;
 }
 
-static int ioctl_transfer(struct open_file *open, struct kjump_transfer *request, bool write)
+static int transfer(struct open_file *open, struct kjump_transfer *request, bool write)
 {
 	if (!open->image)
 		return kj_fail(&request->diagnosis, -ENOENT, KJUMP_REASON_NOT_LOADED, 0);
 	return kj_image_transfer(open->image, request, write, true);
 }
 
-static int ioctl_call(struct open_file *open, struct kjump_call *call)
+static int serve_read(struct open_file *open, union structures *request)
 {
+	return transfer(open, &request->transfer, false);
+}
+
+static int serve_write(struct open_file *open, union structures *request)
+{
+	return transfer(open, &request->transfer, true);
+}
+
+static int serve_call(struct open_file *open, union structures *request)
+{
+	struct kjump_call *call = &request->call;
+
 	if (!open->image)
 		return kj_fail(&call->diagnosis, -ENOENT, KJUMP_REASON_NOT_LOADED, 0);
 	return kj_call(open->image, call);
 }
 
-static int unload(struct open_file *open)
+static int serve_unload(struct open_file *open, union structures *request)
 {
 	struct kjump_image *image = open->image;
 
@@ -133,32 +160,41 @@ static bool is_name(const u64 *words)
 	return length && length < sizeof(u64) * 4 && !memchr_inv(name + length, 0, sizeof(u64) * 4 - length);
 }
 
-static int ioctl_keep(struct open_file *open, struct kjump_name *request)
+static int serve_keep(struct open_file *open, union structures *request)
 {
+	struct kjump_name *name = &request->name;
+
 	if (!open->image)
-		return kj_fail(&request->diagnosis, -ENOENT, KJUMP_REASON_NOT_LOADED, 0);
-	if (!is_name(request->name))
-		return kj_fail(&request->diagnosis, -EINVAL, KJUMP_REASON_BAD_NAME, 0);
-	return kj_image_keep(open->image, request);
+		return kj_fail(&name->diagnosis, -ENOENT, KJUMP_REASON_NOT_LOADED, 0);
+	if (!is_name(name->name))
+		return kj_fail(&name->diagnosis, -EINVAL, KJUMP_REASON_BAD_NAME, 0);
+	return kj_image_keep(open->image, name);
 }
 
-static int ioctl_attach(struct open_file *open, struct kjump_name *request)
+static int serve_attach(struct open_file *open, union structures *request)
 {
+	struct kjump_name *name = &request->name;
 	struct kjump_image *image;
 
 	if (open->image)
-		return kj_fail(&request->diagnosis, -EBUSY, KJUMP_REASON_ALREADY_LOADED, 0);
-	if (!is_name(request->name))
-		return kj_fail(&request->diagnosis, -EINVAL, KJUMP_REASON_BAD_NAME, 0);
-	image = kj_image_by_name(request->name);
+		return kj_fail(&name->diagnosis, -EBUSY, KJUMP_REASON_ALREADY_LOADED, 0);
+	if (!is_name(name->name))
+		return kj_fail(&name->diagnosis, -EINVAL, KJUMP_REASON_BAD_NAME, 0);
+	image = kj_image_by_name(name->name);
 	if (!image)
-		return kj_fail(&request->diagnosis, -ENOENT, KJUMP_REASON_NO_SUCH_IMAGE, 0);
+		return kj_fail(&name->diagnosis, -ENOENT, KJUMP_REASON_NO_SUCH_IMAGE, 0);
 	open->image = image;
 	return 0;
 }
 
-static int ioctl_ranges(struct kjump_list *list)
+static int serve_images(struct open_file *open, union structures *request)
 {
+	return kj_image_list(&request->list);
+}
+
+static int serve_ranges(struct open_file *open, union structures *request)
+{
+	struct kjump_list *list = &request->list;
 	struct kjump_range __user *entries = u64_to_user_ptr(list->entries);
 	struct kjump_image *image = kj_image_by_id(list->id);
 	struct kjump_range range;
@@ -173,8 +209,9 @@ static int ioctl_ranges(struct kjump_list *list)
 	return error;
 }
 
-static int ioctl_slots(struct kjump_list *list)
+static int serve_slots(struct open_file *open, union structures *request)
 {
+	struct kjump_list *list = &request->list;
 	struct kjump_image *image = kj_image_by_id(list->id);
 	int error;
 
@@ -190,128 +227,102 @@ static int ioctl_slots(struct kjump_list *list)
 	return error;
 }
 
-union structures {
-	u64 size; /* the first field of each */
-	struct kjump_info info;
-	struct kjump_load load;
-	struct kjump_transfer transfer;
-	struct kjump_call call;
-	struct kjump_name name;
-	struct kjump_list list;
-	struct kjump_note note;
+#define NO_DIAGNOSIS 0 /* no diagnosis is at offset 0: the size is */
+
+/*
+ * Everything that sets one request apart from another. A shorter structure than the first version's is refused; the
+ * first version of every structure that has a diagnosis has room for it.
+ */
+struct request_kind {
+	unsigned int number;
+	size_t size;	  /* of the structure, 0 if there is none */
+	size_t first;	  /* size of the structure's first version */
+	size_t diagnosis; /* offset in the structure, or NO_DIAGNOSIS */
+	int (*serve)(struct open_file *open, union structures *request);
 };
 
-/* The size of a request's structure, 0 if there is no such request, and where its diagnosis is, if it has one. */
-static size_t structure(unsigned int number, union structures *request, struct kjump_diagnosis **diagnosis)
-{
-	*diagnosis = NULL;
-	switch (number) {
-	case KJUMP_IOC_INFO:
-		return sizeof(request->info);
-	case KJUMP_IOC_LOAD:
-		*diagnosis = &request->load.diagnosis;
-		return sizeof(request->load);
-	case KJUMP_IOC_READ:
-	case KJUMP_IOC_WRITE:
-		*diagnosis = &request->transfer.diagnosis;
-		return sizeof(request->transfer);
-	case KJUMP_IOC_CALL:
-		*diagnosis = &request->call.diagnosis;
-		return sizeof(request->call);
-	case KJUMP_IOC_KEEP:
-	case KJUMP_IOC_ATTACH:
-		*diagnosis = &request->name.diagnosis;
-		return sizeof(request->name);
-	case KJUMP_IOC_IMAGES:
-	case KJUMP_IOC_RANGES:
-	case KJUMP_IOC_SLOTS:
-		*diagnosis = &request->list.diagnosis;
-		return sizeof(request->list);
-	case KJUMP_IOC_NOTE:
-		*diagnosis = &request->note.diagnosis;
-		return sizeof(request->note);
-	default:
-		return 0;
-	}
+/* A request whose structure ended with its diagnosis in the first version. */
+#define REQUEST(number_, structure, serve_) { \
+	.number = number_, \
+	.size = sizeof_field(union structures, structure), \
+	.first = offsetofend(union structures, structure.diagnosis), \
+	.diagnosis = offsetof(union structures, structure.diagnosis), \
+	.serve = serve_, \
 }
 
-static int serve(struct open_file *open, unsigned int number, union structures *request)
+static const struct request_kind request_kinds[] = {
+	{
+		.number = KJUMP_IOC_INFO,
+		.size = sizeof(struct kjump_info),
+		.first = offsetofend(struct kjump_info, mover),
+		.diagnosis = NO_DIAGNOSIS,
+		.serve = serve_info,
+	},
+	REQUEST(KJUMP_IOC_LOAD, load, serve_load),
+	REQUEST(KJUMP_IOC_READ, transfer, serve_read),
+	REQUEST(KJUMP_IOC_WRITE, transfer, serve_write),
+	REQUEST(KJUMP_IOC_CALL, call, serve_call),
+	{ .number = KJUMP_IOC_UNLOAD, .diagnosis = NO_DIAGNOSIS, .serve = serve_unload },
+	REQUEST(KJUMP_IOC_KEEP, name, serve_keep),
+	REQUEST(KJUMP_IOC_ATTACH, name, serve_attach),
+	REQUEST(KJUMP_IOC_IMAGES, list, serve_images),
+	REQUEST(KJUMP_IOC_RANGES, list, serve_ranges),
+	REQUEST(KJUMP_IOC_SLOTS, list, serve_slots),
+	REQUEST(KJUMP_IOC_NOTE, note, serve_note),
+};
+
+static const struct request_kind *find_kind(unsigned int number)
 {
-	switch (number) {
-	case KJUMP_IOC_INFO:
-		return ioctl_info(&request->info);
-	case KJUMP_IOC_LOAD:
-		return ioctl_load(open, &request->load);
-	case KJUMP_IOC_READ:
-		return ioctl_transfer(open, &request->transfer, false);
-	case KJUMP_IOC_WRITE:
-		return ioctl_transfer(open, &request->transfer, true);
-	case KJUMP_IOC_CALL:
-		return ioctl_call(open, &request->call);
-	case KJUMP_IOC_KEEP:
-		return ioctl_keep(open, &request->name);
-	case KJUMP_IOC_ATTACH:
-		return ioctl_attach(open, &request->name);
-	case KJUMP_IOC_IMAGES:
-		return kj_image_list(&request->list);
-	case KJUMP_IOC_SLOTS:
-		return ioctl_slots(&request->list);
-	case KJUMP_IOC_NOTE:
-		return ioctl_note(open, &request->note);
-	default:
-		return ioctl_ranges(&request->list);
-	}
+	const struct request_kind *kind;
+
+	for (kind = request_kinds; kind < request_kinds + ARRAY_SIZE(request_kinds); kind++)
+		if (kind->number == number)
+			return kind;
+	return NULL;
 }
 
-/* A shorter structure than that of the first version is none of ours. A longer one has room for the diagnosis. */
-static size_t first_size(unsigned int number, size_t known)
+static struct kjump_diagnosis *diagnosis_of(const struct request_kind *kind, union structures *request)
 {
-	switch (number) {
-	case KJUMP_IOC_INFO:
-		return offsetof(struct kjump_info, guard_cpu);
-	case KJUMP_IOC_CALL:
-		return offsetof(struct kjump_call, deadline);
-	default:
-		return known;
-	}
+	return kind->diagnosis == NO_DIAGNOSIS ? NULL : (void *)request + kind->diagnosis;
 }
 
 /* The size of what was fetched, as the caller has it and the module knows it, or -errno. */
-static long fetch(union structures *request, size_t first, size_t known, struct kjump_diagnosis *diagnosis,
-		  void __user *user)
+static long fetch(const struct request_kind *kind, union structures *request, void __user *user)
 {
-	void __user *place;
+	struct kjump_diagnosis *diagnosis = diagnosis_of(kind, request);
 	int error;
 	u64 size;
 
+	if (!kind->size)
+		return 0;
 	if (get_user(size, (const u64 __user *)user))
 		return -EFAULT;
-	if (size < first)
+	if (size < kind->first)
 		return -EINVAL;
-	error = size > PAGE_SIZE ? -E2BIG : copy_struct_from_user(request, known, user, size);
+	error = size > PAGE_SIZE ? -E2BIG : copy_struct_from_user(request, kind->size, user, size);
 	if (error == -E2BIG && diagnosis) {
-		*diagnosis = (struct kjump_diagnosis){ KJUMP_REASON_BAD_SIZE, { size, first, known } };
-		place = user + ((void *)diagnosis - (void *)request);
-		if (copy_to_user(place, diagnosis, sizeof(*diagnosis)))
+		*diagnosis = (struct kjump_diagnosis){ KJUMP_REASON_BAD_SIZE, { size, kind->first, kind->size } };
+		if (copy_to_user(user + kind->diagnosis, diagnosis, sizeof(*diagnosis)))
 			return -EFAULT;
 	}
-	return error ? error : min_t(u64, size, known);
+	return error ? error : min_t(u64, size, kind->size);
 }
 
 static long device_ioctl(struct file *file, unsigned int number, unsigned long argument)
 {
+	const struct request_kind *kind = find_kind(number);
 	struct open_file *open = file->private_data;
 	void __user *user = (void __user *)argument;
 	struct kjump_diagnosis *diagnosis;
 	union structures request = {};
-	size_t known = structure(number, &request, &diagnosis);
 	long error, size;
 
-	if (!known && number != KJUMP_IOC_UNLOAD)
+	if (!kind)
 		return -ENOTTY;
-	size = known ? fetch(&request, first_size(number, known), known, diagnosis, user) : 0;
+	size = fetch(kind, &request, user);
 	if (size < 0)
 		return size;
+	diagnosis = diagnosis_of(kind, &request);
 	if (diagnosis)
 		*diagnosis = (struct kjump_diagnosis){};
 	/* Who cannot be answered is not served: an image would be loaded, or called, and the caller not know. */
@@ -320,7 +331,7 @@ static long device_ioctl(struct file *file, unsigned int number, unsigned long a
 	if (!mutex_trylock(&open->busy)) {
 		error = diagnosis ? kj_fail(diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1) : -EBUSY;
 	} else {
-		error = known ? serve(open, number, &request) : unload(open);
+		error = kind->serve(open, &request);
 		mutex_unlock(&open->busy);
 	}
 	if (copy_to_user(user, &request, size))
