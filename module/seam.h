@@ -67,12 +67,33 @@ void kjr_enter(struct kjr_image *image, struct kjump_call *call);
 void kjr_describe(const struct kjr_image *image, struct kjump_image_info *info);
 /* Destination range number n, in rising order. */
 bool kjr_range(const struct kjr_image *image, u64 n, struct kjump_range *range);
-/* The image that tries the ways of moving pages, the call that tries one (false: this CPU does not have it), and its
-   result. */
+/* The image that tries the ways of moving pages, the call of each attempt (false after the last), and its result. */
 bool kjr_trial_load(struct kjr_image **image, u64 *list);
-bool kjr_trial_call(u64 list, u64 mover, struct kjump_call *call);
+bool kjr_trial_call(u64 list, size_t attempt, struct kjump_call *call);
 void kjr_trial_note(const struct kjump_call *call);
 u64 kjr_mover(void);
 u64 kjr_paging_levels(void);
+
+/* ---- decisions that do not concern an image: rust/src/decisions.rs, crates/claims ---- */
+
+/* Whether the rate of the time stamp counter has to be measured (again); `done` measurements were taken. */
+bool kjr_measure_again(u64 kernel_khz, u64 measured, u32 done);
+/* The rate to use, 0 if the counter is not usable. */
+u64 kjr_counter_khz(u64 kernel_khz, u64 measured);
+/* Whether the counter kept running while the wall clock advanced. */
+bool kjr_counter_kept_running(s64 wall_seconds, u64 ticks, u64 khz);
+/* The address of I/O APIC number n in the MADT. */
+bool kjr_io_apic(const void *table, size_t length, size_t n, u32 *address);
+/* What to do after a panic, in this order. Without KJR_PANIC_HAND_OVER the CPU that panicked returns itself. */
+#define KJR_PANIC_SILENCE_DEVICES (1 << 0)
+#define KJR_PANIC_PARK_CPUS	  (1 << 1)
+#define KJR_PANIC_HAND_OVER	  (1 << 2) /* to the first CPU */
+u32 kjr_panic_steps(bool guarded, u32 cpu);
+/* Whether an image can be kept under this name, of 32 bytes. */
+bool kjr_is_name(const u64 *name);
+/* Whether a note about the first CPU fits there. */
+bool kjr_note_fits(u64 address, u64 length);
+/* The bytes of a structure that caller and module both know, or -errno. */
+s64 kjr_common_size(u64 size, u64 first, u64 known);
 
 #endif

@@ -112,18 +112,16 @@ void kj_choose_mover(void)
 {
 	struct kjump_image trial = {};
 	struct kjump_call call;
-	u64 list, mover;
-	int round;
+	size_t attempt;
+	u64 list;
 
 	if (!kjr_trial_load(&trial.rust, &list))
 		return;
-	for (round = 0; round < 3; round++) {
-		for (mover = 0; kjr_trial_call(list, mover, &call); mover++) {
-			struct kj_entry entry = { .image = &trial, .call = &call };
+	for (attempt = 0; kjr_trial_call(list, attempt, &call); attempt++) {
+		struct kj_entry entry = { .image = &trial, .call = &call };
 
-			kj_enter(&entry);
-			kjr_trial_note(&call);
-		}
+		kj_enter(&entry);
+		kjr_trial_note(&call);
 	}
 	kjr_free(trial.rust);
 }

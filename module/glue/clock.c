@@ -22,21 +22,14 @@ static u64 measure_counter(void)
 	return div64_u64(ticks * NSEC_PER_MSEC, time ?: 1);
 }
 
-/*
- * Where the counter was calibrated while the machine was busy, an emulated one, the kernel's number may be far off. Its
- * clock is not: it is another one then. A single measurement may be off as well.
- */
 void kj_clock_find_rate(void)
 {
 	u64 measured = 0;
-	int round;
+	u32 done;
 
-	for (round = 0; tsc_khz && round < 3 && measured != tsc_khz; round++) {
+	for (done = 0; kjr_measure_again(tsc_khz, measured, done); done++)
 		measured = measure_counter();
-		if (abs((s64)(measured - tsc_khz)) <= tsc_khz / 50)
-			measured = tsc_khz;
-	}
-	kj_counter_khz = measured;
+	kj_counter_khz = kjr_counter_khz(tsc_khz, measured);
 }
 
 /*
@@ -70,9 +63,7 @@ bool kj_clock_start(void)
 
 void kj_clock_compare(const struct timespec64 *before, const struct timespec64 *after, u64 ticks)
 {
-	s64 seconds = div64_u64(ticks, kj_counter_khz ?: 1) / MSEC_PER_SEC;
-
-	ticks_ran_on = abs(after->tv_sec - before->tv_sec - seconds) <= 2;
+	ticks_ran_on = kjr_counter_kept_running(after->tv_sec - before->tv_sec, ticks, kj_counter_khz);
 }
 
 void kj_clock_stop(void)

@@ -89,15 +89,13 @@ static int serve_load(struct open_file *open, union structures *request)
 static int serve_note(struct open_file *open, union structures *request)
 {
 	struct kjump_note *note = &request->note;
-	u64 within = offset_in_page(note->address);
 	int error = kj_may_load(&note->diagnosis);
 
 	if (error)
 		return error;
 	if (!open->image)
 		return kj_fail(&note->diagnosis, -ENOENT, KJUMP_REASON_NOT_LOADED, 0);
-	if (note->address % 4 || !page_is_ram(PHYS_PFN(note->address)) ||
-	    note->length < KJUMP_NOTE_ROOM || note->length > PAGE_SIZE - within) {
+	if (!page_is_ram(PHYS_PFN(note->address)) || !kjr_note_fits(note->address, note->length)) {
 		kj_fail(&note->diagnosis, 0, KJUMP_REASON_BAD_NOTE, note->address);
 		note->diagnosis.numbers[1] = note->length;
 		return -EADDRNOTAVAIL;
@@ -148,25 +146,13 @@ static int serve_unload(struct open_file *open, union structures *request)
 	return 0;
 }
 
-/* Printable ASCII, at least one byte, with zeroes behind. */
-static bool is_name(const u64 *words)
-{
-	const char *name = (const char *)words;
-	size_t length = strnlen(name, sizeof(u64) * 4), i;
-
-	for (i = 0; i < length; i++)
-		if (name[i] <= ' ' || name[i] > '~')
-			return false;
-	return length && length < sizeof(u64) * 4 && !memchr_inv(name + length, 0, sizeof(u64) * 4 - length);
-}
-
 static int serve_keep(struct open_file *open, union structures *request)
 {
 	struct kjump_name *name = &request->name;
 
 	if (!open->image)
 		return kj_fail(&name->diagnosis, -ENOENT, KJUMP_REASON_NOT_LOADED, 0);
-	if (!is_name(name->name))
+	if (!kjr_is_name(name->name))
 		return kj_fail(&name->diagnosis, -EINVAL, KJUMP_REASON_BAD_NAME, 0);
 	return kj_image_keep(open->image, name);
 }
@@ -178,7 +164,7 @@ static int serve_attach(struct open_file *open, union structures *request)
 
 	if (open->image)
 		return kj_fail(&name->diagnosis, -EBUSY, KJUMP_REASON_ALREADY_LOADED, 0);
-	if (!is_name(name->name))
+	if (!kjr_is_name(name->name))
 		return kj_fail(&name->diagnosis, -EINVAL, KJUMP_REASON_BAD_NAME, 0);
 	image = kj_image_by_name(name->name);
 	if (!image)
@@ -290,6 +276,7 @@ static struct kjump_diagnosis *diagnosis_of(const struct request_kind *kind, uni
 static long fetch(const struct request_kind *kind, union structures *request, void __user *user)
 {
 	struct kjump_diagnosis *diagnosis = diagnosis_of(kind, request);
+	s64 common;
 	int error;
 	u64 size;
 
@@ -297,15 +284,14 @@ static long fetch(const struct request_kind *kind, union structures *request, vo
 		return 0;
 	if (get_user(size, (const u64 __user *)user))
 		return -EFAULT;
-	if (size < kind->first)
-		return -EINVAL;
-	error = size > PAGE_SIZE ? -E2BIG : copy_struct_from_user(request, kind->size, user, size);
+	common = kjr_common_size(size, kind->first, kind->size);
+	error = common < 0 ? common : copy_struct_from_user(request, kind->size, user, size);
 	if (error == -E2BIG && diagnosis) {
 		*diagnosis = (struct kjump_diagnosis){ KJUMP_REASON_BAD_SIZE, { size, kind->first, kind->size } };
 		if (copy_to_user(user + kind->diagnosis, diagnosis, sizeof(*diagnosis)))
 			return -EFAULT;
 	}
-	return error ? error : min_t(u64, size, kind->size);
+	return error ? error : common;
 }
 
 static long device_ioctl(struct file *file, unsigned int number, unsigned long argument)

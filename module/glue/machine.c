@@ -135,21 +135,17 @@ static void map_local_apic(void)
 
 static void map_io_apics(void)
 {
-	struct acpi_subtable_header *entry;
-	struct acpi_table_header *table;
-	size_t at;
+	struct acpi_table_header *madt;
+	u32 address;
+	size_t n;
 
-	if (ACPI_FAILURE(acpi_get_table(ACPI_SIG_MADT, 0, &table)))
+	if (ACPI_FAILURE(acpi_get_table(ACPI_SIG_MADT, 0, &madt)))
 		return;
-	for (at = sizeof(struct acpi_table_madt); io_apic_count < ARRAY_SIZE(io_apics); at += entry->length) {
-		entry = (void *)table + at;
-		if (at + sizeof(struct acpi_madt_io_apic) > table->length || entry->length < sizeof(*entry))
-			break;
-		if (entry->type == ACPI_MADT_TYPE_IO_APIC)
-			io_apics[io_apic_count] = ioremap(((struct acpi_madt_io_apic *)entry)->address, 0x20);
+	for (n = 0; io_apic_count < ARRAY_SIZE(io_apics) && kjr_io_apic(madt, madt->length, n, &address); n++) {
+		io_apics[io_apic_count] = ioremap(address, 0x20);
 		io_apic_count += !!io_apics[io_apic_count];
 	}
-	acpi_put_table(table);
+	acpi_put_table(madt);
 }
 
 void kj_machine_map(void)

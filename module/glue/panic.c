@@ -58,16 +58,23 @@ static int take_over(unsigned int type, struct pt_regs *registers)
 }
 
 /*
- * The first CPU has been stopped, and waits with interrupts off; an NMI gets through, unless another one stopped it. A
- * CPU that counts as offline, as a stopped one does, drops it.
+ * The first CPU has been stopped, and waits with interrupts off. An NMI still reaches it, unless it was stopped in
+ * another NMI's handler.
+ *
+ * The kernel's NMI entry ignores NMIs on a CPU that is marked offline, and stop_this_cpu() marked this one so. Therefore
+ * the first CPU is marked online again for the second that it has to answer: directly in the mask, because
+ * set_cpu_online() is not exported, and by bit, because the CPU is otherwise as offline as before (no count, no hotplug
+ * state follows it). No other code relies on the mask then: the system is down to this CPU, with interrupts off, inside
+ * a panic notifier. If the CPU answers, this kernel is gone before the second is over.
  */
 static void hand_over(struct kjump_image *image)
 {
 	WRITE_ONCE(handed_over, image);
-	cpumask_set_cpu(0, (struct cpumask *)cpu_online_mask);
+	cpumask_set_cpu(0, &__cpu_online_mask);
 	kj_send_interrupt(0, APIC_INT_ASSERT | APIC_DM_NMI);
 	mdelay(1000);
 	WRITE_ONCE(handed_over, NULL);
+	cpumask_clear_cpu(0, &__cpu_online_mask);
 	pr_emerg("panic: the first CPU does not answer, so there is no way back\n");
 }
 
@@ -92,23 +99,22 @@ static void silence_devices(void)
 static int call_on_panic(struct notifier_block *block, unsigned long event, void *message)
 {
 	struct kjump_image *image = kj_image_for_panic();
+	u32 steps;
 
 	if (!image)
 		return NOTIFY_DONE;
 	local_irq_disable();
 	pr_emerg("panic: going back to the kernel that started this one\n");
 	write_handoff();
-	if (image->flags & KJUMP_LOAD_FLAG_GUARDED_FROM_THERE) {
-		go_back(image);
-		return NOTIFY_DONE;
-	}
-	silence_devices();
-	if (smp_processor_id()) {
-		hand_over(image);
-	} else {
+	steps = kjr_panic_steps(image->flags & KJUMP_LOAD_FLAG_GUARDED_FROM_THERE, smp_processor_id());
+	if (steps & KJR_PANIC_SILENCE_DEVICES)
+		silence_devices();
+	if (steps & KJR_PANIC_PARK_CPUS)
 		kj_park_other_cpus();
+	if (steps & KJR_PANIC_HAND_OVER)
+		hand_over(image);
+	else
 		go_back(image);
-	}
 	return NOTIFY_DONE;
 }
 

@@ -14,6 +14,7 @@ use crate::kernel::{Boxed, CallerMemory};
 
 mod blocks;
 mod cpu;
+mod decisions;
 mod failure;
 mod frames;
 mod image;
@@ -136,10 +137,14 @@ unsafe extern "C" fn kjr_trial_load(image: *mut Option<NonNull<Loaded>>, list: *
     true
 }
 
-/// Makes the call that tries a mover. False if this CPU does not have it.
+/// Makes the call for attempt number `attempt` at moving pages. False after the last one.
 #[unsafe(no_mangle)]
-extern "C" fn kjr_trial_call(list: u64, mover: u64, call: &mut Call) -> bool {
-    trial::call(list, mover).map(|made| *call = made).is_some()
+extern "C" fn kjr_trial_call(list: u64, attempt: usize, call: &mut Call) -> bool {
+    let next = trial::call(list, attempt);
+    if let Some(made) = next {
+        *call = made;
+    }
+    next.is_some()
 }
 
 /// Takes a trial's result into account.

@@ -46,11 +46,14 @@ pub fn request(control: Pfn) -> Load {
     Load { mode: mode::LONG, entry, ..Load::default() }
 }
 
-/// The call that tries a mover, or `None` if this CPU does not have it.
-pub fn call(head: u64, number: u64) -> Option<Call> {
-    if number >= mover::COUNT || number == mover::AVX && !cpu::has_avx() {
-        return None;
-    }
+/// The movers that every CPU has.
+const COMMON: [u64; 2] = [mover::WORD, mover::SSE2];
+const ALL: [u64; mover::COUNT as usize] = [mover::WORD, mover::SSE2, mover::AVX];
+
+/// The call for attempt number `attempt`, or `None` after the last one.
+pub fn call(head: u64, attempt: usize) -> Option<Call> {
+    let movers = if cpu::has_avx() { ALL.as_slice() } else { COMMON.as_slice() };
+    let number = claims::trial::mover(movers, attempt)?;
     Some(Call { arguments: [head, number, Direction::Exchange as u64, 0, 0, 0], ..Call::default() })
 }
 
