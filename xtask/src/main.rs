@@ -1,40 +1,14 @@
 //! The tasks of the workspace: `cargo xtask` lists them.
 #![forbid(unsafe_code)]
 
-mod apt;
-mod bench_task;
-mod build_task;
-mod call_bench;
-mod capture_bench;
-mod checks;
-mod compiler;
-mod crash_kernel;
-mod debian_tools;
-mod demo_task;
-mod docs_task;
-mod dump_bench;
-mod dump_debuggers;
-mod dump_readers;
-mod fetch_task;
-mod fuzz_task;
-mod kdump_tools;
-mod kernels;
-mod lab_task;
-mod load_bench;
-mod material;
-mod module;
-mod packages;
-mod payloads;
-mod peer_readers;
-mod peers;
-mod product;
+mod bench;
+mod build;
+mod check;
+mod debian;
+mod guest;
 mod program;
-mod stories;
-mod switch_bench;
-mod test_task;
-mod timed;
+mod task;
 mod tree;
-mod vmcore_task;
 
 use std::process::ExitCode;
 
@@ -50,16 +24,16 @@ struct Xtask {
 /// The one table of tasks.
 #[derive(Subcommand)]
 enum Task {
-    Demo(demo_task::DemoArgs),
-    Test(test_task::TestArgs),
-    Lab(Box<lab_task::LabArgs>),
-    Bench(bench_task::BenchArgs),
-    Vmcore(vmcore_task::VmcoreArgs),
-    Fuzz(fuzz_task::FuzzArgs),
-    Build(build_task::BuildArgs),
-    Docs(docs_task::DocsArgs),
-    Fetch(fetch_task::FetchArgs),
-    Material(material::MaterialArgs),
+    Demo(task::demo::DemoArgs),
+    Test(task::test::TestArgs),
+    Lab(Box<task::lab::LabArgs>),
+    Bench(task::bench::BenchArgs),
+    Vmcore(task::vmcore::VmcoreArgs),
+    Fuzz(task::fuzz::FuzzArgs),
+    Build(task::build::BuildArgs),
+    Docs(task::docs::DocsArgs),
+    Fetch(task::fetch::FetchArgs),
+    Material(task::material::MaterialArgs),
 }
 
 fn main() -> ExitCode {
@@ -71,16 +45,16 @@ fn main() -> ExitCode {
         Err(error) => return usage(&error),
     };
     match task {
-        Task::Demo(args) => code(demo_task::run(&args)),
-        Task::Test(args) => code(test_task::run(&args)),
-        Task::Lab(args) => lab_task::run(*args),
-        Task::Bench(args) => code(bench_task::run(&args).map(|()| true)),
-        Task::Vmcore(args) => code(vmcore_task::run(&args).map(|()| true)),
-        Task::Fuzz(args) => code(fuzz_task::run(&args).map(|()| true)),
-        Task::Build(args) => code(build_task::run(&args).map(|()| true)),
-        Task::Docs(args) => code(docs_task::run(&args).map(|()| true)),
-        Task::Fetch(args) => code(fetch_task::run(&args).map(|()| true)),
-        Task::Material(args) => code(material::run(&args).map(|()| true)),
+        Task::Demo(args) => code(task::demo::run(&args)),
+        Task::Test(args) => code(task::test::run(&args)),
+        Task::Lab(args) => task::lab::run(*args),
+        Task::Bench(args) => code(task::bench::run(&args).map(|()| true)),
+        Task::Vmcore(args) => code(task::vmcore::run(&args).map(|()| true)),
+        Task::Fuzz(args) => code(task::fuzz::run(&args).map(|()| true)),
+        Task::Build(args) => code(task::build::run(&args).map(|()| true)),
+        Task::Docs(args) => code(task::docs::run(&args).map(|()| true)),
+        Task::Fetch(args) => code(task::fetch::run(&args).map(|()| true)),
+        Task::Material(args) => code(task::material::run(&args).map(|()| true)),
     }
 }
 
@@ -102,7 +76,7 @@ fn usage(said: &clap::Error) -> ExitCode {
     let _ = said.print();
     match u8::try_from(said.exit_code()) {
         Ok(0) => ExitCode::SUCCESS,
-        _ if in_the_lab => ExitCode::from(lab_task::LAB_FAILED),
+        _ if in_the_lab => ExitCode::from(task::lab::LAB_FAILED),
         Ok(code) => ExitCode::from(code),
         Err(_) => ExitCode::FAILURE,
     }

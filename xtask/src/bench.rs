@@ -1,0 +1,7 @@
+//! The benches of `cargo xtask bench`.
+
+pub(crate) mod call;
+pub(crate) mod capture;
+pub(crate) mod dump;
+pub(crate) mod load;
+pub(crate) mod switch;

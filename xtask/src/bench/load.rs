@@ -1,0 +1,244 @@
+//! `cargo xtask bench load`: how long `kexec` takes to load a kernel and to start it, beside kexec-tools.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use lab::{Job, Listener, NEXT_INITRD, NEXT_KERNEL, Vm};
+
+use crate::build::product;
+use crate::debian::reference;
+use crate::guest::timed;
+use crate::task::bench::Figure;
+
+/// How the figures are meant.
+pub(crate) const MEANING: &str = "\
+load: the shortest of three, of a kernel and an initrd of 300 MB in memory, in one virtual machine for both
+peak: most memory that the program had in use, pages of the files included
+start: processor time of the emulator from \"Starting new kernel\" to the next kernel's first line
+check: how much longer that takes with checks than without
+A ratio is ours by that of kexec-tools.";
+
+/// A tool and how it is asked.
+#[derive(Clone, Copy)]
+struct Variant {
+    tool: &'static str,
+    program: &'static str,
+    options: &'static str,
+}
+
+const OURS: (&str, &str) = ("kjump", "/sbin/kexec");
+const PEER: (&str, &str) = ("kexec-tools", "/peer/kexec");
+const LOADS: [&str; 3] = ["-c", "-c -i", "-s"];
+const STARTS: [&str; 2] = ["-c", "-c -i"];
+
+const fn variant((tool, program): (&'static str, &'static str), options: &'static str) -> Variant {
+    Variant { tool, program, options }
+}
+
+/// Has guests measure loads, and watches them start what is loaded.
+pub(crate) fn figures(kernel: &str) -> Result<Vec<Figure>> {
+    let vm = product::vm(kernel)?.smp(2).mem(2560).timeout(Duration::from_secs(1800)).without_module();
+    let vm = vm.file(reference::KEXEC.directory()?, reference::IN_GUEST);
+    let mut found = loads(&vm)?;
+    for options in STARTS {
+        for tool in [PEER, OURS] {
+            let variant = variant(tool, options);
+            found.insert(key("start", &variant), start(&vm, &variant)?);
+        }
+    }
+    Ok(report(&found))
+}
+
+type Found = BTreeMap<String, f64>;
+
+fn key(what: &str, variant: &Variant) -> String {
+    format!("{what} {} {}", variant.options, variant.tool)
+}
+
+/// An archive of 300 MB behind the root file system of the next kernel.
+fn prepare() -> String {
+    format!(
+        "set -e
+        mkdir /tmp/ballast && cd /tmp/ballast
+        yes 'as many bytes as it takes to make a large initrd' | head -c 300000000 > ballast
+        (cat {NEXT_INITRD}; echo ballast | cpio -o -H newc 2> /dev/null) > /tmp/initrd
+        rm ballast; cd /\n"
+    )
+}
+
+fn load_line(variant: &Variant) -> String {
+    let Variant { program, options, .. } = variant;
+    let console = if options.starts_with("-c") { "--console-serial" } else { "" };
+    format!(
+        "{program} -l {options} {console} {NEXT_KERNEL} --initrd=/tmp/initrd \\
+            --command-line='console=ttyS0 earlyprintk=serial,ttyS0,115200 panic=-1'"
+    )
+}
+
+/// The loads of both tools take turns in one machine.
+fn loads(vm: &Vm) -> Result<Found> {
+    let variants: Vec<_> =
+        LOADS.iter().flat_map(|options| [PEER, OURS].map(|tool| variant(tool, options))).collect();
+    let mut script = prepare();
+    for turn in 0..3 {
+        for variant in &variants {
+            script += &timed::command(key("", variant).trim(), &load_line(variant));
+        }
+        script += &format!("echo turn {turn}\n");
+    }
+    // The next kernel's files are in the guest of a machine that another kernel is to follow.
+    let outcome = vm.clone().successor(Job::shell("true")).run(&script)?.somehow();
+    let text = outcome.text();
+    ensure!(
+        outcome.status == 0,
+        "measuring loads: {text}{}(the kernel's log is {})",
+        String::from_utf8_lossy(&outcome.err),
+        outcome.log.display()
+    );
+    shortest(&text).with_context(|| format!("what was measured makes no sense: {text}"))
+}
+
+/// Of every load the shortest time in seconds and the largest peak in MiB.
+fn shortest(text: &str) -> Option<Found> {
+    let runs = timed::runs(text).filter(|runs| runs.len() == 2 * LOADS.len())?;
+    let figures = |(name, run): (String, timed::Timed)| {
+        [(format!("load {name}"), run.seconds), (format!("peak {name}"), run.peak_mebibytes)]
+    };
+    Some(runs.into_iter().flat_map(figures).collect())
+}
+
+/// Loads, starts, and watches the log.
+fn start(vm: &Vm, variant: &Variant) -> Result<f64> {
+    let script = format!("{}\n{}\nsync\n{} -e -x\n", prepare(), load_line(variant), variant.program);
+    let mut watcher = Watcher::default();
+    let vm = vm.clone().successor(Job::shell("true"));
+    let outcome = vm.stream(&Job::shell(script), &mut watcher)?.somehow();
+    let lines = watcher.lines();
+    ensure!(!outcome.alone, "the next kernel did not start; the log is {}", outcome.log.display());
+    let find = |text: &str, after: f64| {
+        let mut times = lines.iter().filter(|(time, _)| *time >= after);
+        times.find(|(_, line)| line.contains(text)).map(|(time, _)| *time)
+    };
+    let goes = find("Starting new kernel", 0.0).context("the kernel did not say that it starts another")?;
+    let speaks = find("Linux version", goes).context("the next kernel said nothing")?;
+    Ok(speaks - goes)
+}
+
+/// Reads the kernel's log while it is written, and notes how long the emulator had run when each line came.
+#[derive(Default)]
+struct Watcher {
+    lines: Arc<Mutex<Vec<(f64, String)>>>,
+    done: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Watcher {
+    fn lines(&mut self) -> Vec<(f64, String)> {
+        self.done.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It only reads.
+            let _ = thread.join();
+        }
+        std::mem::take(&mut self.lines.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+impl Listener for Watcher {
+    fn out(&mut self, _: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn err(&mut self, bytes: &[u8]) -> io::Result<()> {
+        io::Write::write_all(&mut io::stderr().lock(), bytes)
+    }
+
+    fn note(&mut self, text: &str) {
+        if let Some(path) = text.strip_prefix("the kernel log is ") {
+            let (path, lines, done) = (PathBuf::from(path), Arc::clone(&self.lines), Arc::clone(&self.done));
+            self.thread = Some(std::thread::spawn(move || watch(&path, &lines, &done)));
+        }
+    }
+}
+
+fn watch(path: &Path, lines: &Mutex<Vec<(f64, String)>>, done: &AtomicBool) {
+    let mut log = None;
+    let mut line = Vec::new();
+    while !done.load(Ordering::Relaxed) {
+        let mut fresh = Vec::new();
+        if log.is_none() {
+            log = File::open(path).ok();
+        }
+        if let Some(log) = &mut log {
+            // What cannot be read now is there at the next look.
+            let _ = log.read_to_end(&mut fresh);
+        }
+        let now = emulators_time();
+        for byte in fresh {
+            if byte != b'\n' {
+                line.push(byte);
+                continue;
+            }
+            let text = String::from_utf8_lossy(&line).into_owned();
+            line.clear();
+            lines.lock().unwrap_or_else(PoisonError::into_inner).push((now, text));
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Processor time in seconds of the programs that this one has started and that still run: other work of the machine
+/// does not count.
+fn emulators_time() -> f64 {
+    /// `USER_HZ` of every x86 kernel.
+    const TICKS: f64 = 100.0;
+    let own = std::process::id().to_string();
+    let mut ticks = 0.0;
+    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+        let text = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
+        // proc(5): behind the name state, parent, and from the eleventh on user and system time.
+        let fields: Vec<&str> =
+            text.rsplit_once(") ").map_or_else(Vec::new, |(_, rest)| rest.split(' ').collect());
+        if fields.get(1) == Some(&own.as_str()) {
+            let times = fields.get(11..13).unwrap_or_default();
+            ticks += times.iter().filter_map(|time| time.parse::<f64>().ok()).sum::<f64>();
+        }
+    }
+    ticks / TICKS
+}
+
+/// Both tools one under the other, then their ratio.
+fn report(found: &Found) -> Vec<Figure> {
+    let get = |what: &str, tool: (&'static str, _), options| {
+        found.get(&key(what, &variant(tool, options))).copied().unwrap_or(f64::NAN)
+    };
+    let mut figures = Vec::new();
+    let mut both = |what: &str, options, unit: &str| {
+        let (peer, ours) = (get(what, PEER, options), get(what, OURS, options));
+        pair(&mut figures, &format!("{what} {options}"), (peer, ours), unit);
+    };
+    LOADS.iter().for_each(|options| both("load", options, "s"));
+    LOADS.iter().for_each(|options| both("peak", options, "MiB"));
+    STARTS.iter().for_each(|options| both("start", options, "s"));
+    let check = |tool| get("start", tool, "-c") - get("start", tool, "-c -i");
+    pair(&mut figures, "check", (check(PEER), check(OURS)), "s");
+    figures.push(Figure {
+        name: "load -c by load -c -i of kexec-tools".to_owned(),
+        value: get("load", OURS, "-c") / get("load", PEER, "-c -i"),
+        unit: "ratio".to_owned(),
+    });
+    figures
+}
+
+fn pair(figures: &mut Vec<Figure>, name: &str, (peer, ours): (f64, f64), unit: &str) {
+    let figure = |name: String, value, unit: &str| Figure { name, value, unit: unit.to_owned() };
+    figures.push(figure(format!("{name}: kexec-tools"), peer, unit));
+    figures.push(figure(format!("{name}: kjump"), ours, unit));
+    figures.push(figure(format!("{name}: ratio"), ours / peer, "ratio"));
+}

@@ -1,0 +1,220 @@
+//! kjump.ko: the Rust object, then Kbuild, then a look at what came out.
+
+mod checks;
+mod sysroot;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Result, bail};
+use lab::Kernel;
+
+use crate::debian::compiler::{self, Compiler};
+use crate::debian::{apt, packages};
+use crate::{program, tree};
+
+/// How the Rust half is compiled: the kernel's code model, no vector registers, no red zone, the kernel's mitigations.
+/// `-Zplt` keeps calls off the global offset table, which the module loader does not know.
+const FLAGS: [&str; 12] = [
+    "-Copt-level=2",
+    "-Cpanic=abort",
+    "-Crelocation-model=static",
+    "-Ccode-model=kernel",
+    "-Cforce-unwind-tables=no",
+    "-Cjump-tables=no",
+    "-Zplt=yes",
+    "-Zfunction-return=thunk-extern",
+    "-Zretpoline",
+    "-Zretpoline-external-thunk",
+    "-Zcf-protection=branch",
+    "-Zlocation-detail=none",
+];
+const TARGET: &str = "x86_64-unknown-none";
+/// What Kbuild sees besides the Rust object and the C files in `glue/`.
+const SOURCES: [&str; 4] = ["Kbuild", "kjump.h", "kjump_abi.h", "seam.h"];
+/// The same for the samples.
+const SAMPLE_SOURCES: [&str; 6] = [
+    "samples/Kbuild",
+    "samples/kjump_sample.c",
+    "samples/kjump_hang.c",
+    "samples/kjump_refuse.c",
+    "kjump.h",
+    "kjump_abi.h",
+];
+
+/// The module for a kernel, built if it is out of date, and checked.
+///
+/// # Errors
+/// It does not build, objtool has something to say, or a check fails.
+pub(crate) fn build(kernel: &Kernel) -> Result<PathBuf> {
+    packages::for_module()?;
+    let _lock = tree::lock("module")?;
+    let object = rust_object()?;
+    let dir = tree::target().join("module").join(&kernel.name);
+    let module = dir.join("kjump.ko");
+    let stamp = dir.join("built-from");
+    let inputs = inputs(&object)?;
+    if fs::read_to_string(&stamp).is_ok_and(|from| from == inputs) {
+        return Ok(module);
+    }
+    apt::recreate(&dir)?;
+    lay_out(&dir, &object)?;
+    kbuild(kernel, &dir)?;
+    checks::check(kernel, &dir)?;
+    fs::write(stamp, inputs)?;
+    Ok(module)
+}
+
+/// The sample module that calls an image from the kernel, built against [`build`]'s symbols if it is out of date, and
+/// beside it the one that hangs and the one that refuses to rest.
+///
+/// # Errors
+/// As for [`build`].
+pub(crate) fn build_sample(kernel: &Kernel) -> Result<PathBuf> {
+    let module = build(kernel)?;
+    let Some(built) = module.parent() else { bail!("{} has no directory", module.display()) };
+    let _lock = tree::lock("module")?;
+    // Goes away whenever the module itself is built anew.
+    let dir = built.join("samples");
+    let sources = tree::root().join("module");
+    let files = SAMPLE_SOURCES.map(|name| sources.join(name));
+    let (sample, stamp, inputs) = (dir.join("kjump_sample.ko"), dir.join("built-from"), digest(&files)?);
+    if fs::read_to_string(&stamp).is_ok_and(|from| from == inputs) {
+        return Ok(sample);
+    }
+    apt::recreate(&dir)?;
+    for file in &files {
+        fs::copy(file, dir.join(file.file_name().unwrap_or_default()))?;
+    }
+    let symbols = format!("KBUILD_EXTRA_SYMBOLS={}", built.join("Module.symvers").display());
+    make(kernel, &dir, &[symbols])?;
+    fs::write(stamp, inputs)?;
+    Ok(sample)
+}
+
+/// The Rust half, as one object. Cargo knows when it is out of date.
+fn rust_object() -> Result<PathBuf> {
+    let compiler = compiler::get()?;
+    let sysroot = sysroot::get(&compiler)?;
+    let target = tree::target().join("module/rust");
+    let mut cargo = program::cargo();
+    cargo.args([
+        "build",
+        "--quiet",
+        "--release",
+        "--target",
+        TARGET,
+        "--manifest-path",
+        "module/rust/Cargo.toml",
+    ]);
+    cargo.arg("--target-dir").arg(&target);
+    for_kernel(&mut cargo, &compiler);
+    let flags = FLAGS.map(str::to_owned).into_iter().chain([format!("--sysroot={}", sysroot.display())]);
+    cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.collect::<Vec<_>>().join("\x1f"));
+    program::run(&mut cargo)?;
+    link(&target.join(TARGET).join("release/libkjump_module.a"), &target)
+}
+
+/// The flags are unstable ones, and the kernel's needs are why they exist.
+fn for_kernel(command: &mut Command, compiler: &Compiler) {
+    for name in ["RUSTFLAGS", "RUSTUP_TOOLCHAIN", "RUSTC_WRAPPER"] {
+        command.env_remove(name);
+    }
+    command.env("RUSTC_BOOTSTRAP", "1").env("RUSTC", &compiler.rustc);
+    command.env("LD_LIBRARY_PATH", &compiler.library_path);
+}
+
+/// Takes the one object that holds the crates, link-time optimised, out of the archive, and leaves the rest of it:
+/// `memcpy` and its like come from the kernel.
+fn link(archive: &Path, dir: &Path) -> Result<PathBuf> {
+    let parts = dir.join("objects");
+    apt::recreate(&parts)?;
+    program::quiet(Command::new("ar").arg("x").arg(archive).current_dir(&parts))?;
+    let mut ours: Vec<_> =
+        fs::read_dir(&parts)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;
+    ours.retain(|path| {
+        path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("kjump_module"))
+    });
+    ours.sort();
+    let object = dir.join("kjump_rust.o");
+    let mut ld = Command::new("ld");
+    ld.args(["-m", "elf_x86_64", "-r", "-z", "noexecstack", "--gc-sections"]);
+    for entry in entries()? {
+        ld.arg("-u").arg(entry);
+    }
+    program::quiet(ld.arg("-o").arg(&object).args(&ours))?;
+    let drop =
+        [".llvmbc", ".llvmcmd", ".eh_frame", ".comment"].map(|name| format!("--remove-section={name}"));
+    program::quiet(Command::new("objcopy").args(drop).arg(&object))?;
+    Ok(object)
+}
+
+/// What the C half calls, as `module/seam.h` declares it.
+fn entries() -> Result<Vec<String>> {
+    let seam = fs::read_to_string(tree::root().join("module/seam.h"))?;
+    let before_parentheses = seam.split('(').filter_map(|text| text.rsplit([' ', '*']).next());
+    Ok(before_parentheses.filter(|name| name.starts_with("kjr_")).map(str::to_owned).collect())
+}
+
+/// Everything Kbuild's result depends on but the kernel, which does not change.
+fn inputs(object: &Path) -> Result<String> {
+    let root = tree::root().join("module");
+    let files: Vec<_> = sources()?.iter().map(|name| root.join(name)).chain([object.to_owned()]).collect();
+    digest(&files)
+}
+
+/// Paths of the C half, relative to `module/`.
+fn sources() -> Result<Vec<PathBuf>> {
+    let mut paths: Vec<_> = SOURCES.iter().map(PathBuf::from).collect();
+    for entry in fs::read_dir(tree::root().join("module/glue"))? {
+        paths.push(Path::new("glue").join(entry?.file_name()));
+    }
+    paths.sort();
+    Ok(paths)
+}
+
+fn digest(files: &[PathBuf]) -> Result<String> {
+    let mut digest = String::new();
+    for file in files {
+        let sum = program::read(Command::new("sha256sum").arg("--").arg(file))?;
+        digest.push_str(sum.split_whitespace().next().unwrap_or_default());
+        digest.push('\n');
+    }
+    Ok(digest)
+}
+
+fn lay_out(dir: &Path, object: &Path) -> Result<()> {
+    fs::create_dir(dir.join("glue"))?;
+    for name in sources()? {
+        fs::copy(tree::root().join("module").join(&name), dir.join(&name))?;
+    }
+    // Kbuild takes an object without a source as it is, if its name ends so.
+    fs::copy(object, dir.join("kjump_rust.o_shipped"))?;
+    // modpost looks for how every object was made.
+    Ok(fs::write(dir.join(".kjump_rust.o.cmd"), "")?)
+}
+
+fn kbuild(kernel: &Kernel, dir: &Path) -> Result<()> {
+    let said = make(kernel, dir, &[])?;
+    let objtool: Vec<_> =
+        said.lines().filter(|line| line.contains("objtool") || line.contains("warning")).collect();
+    if !objtool.is_empty() {
+        bail!("building the module for {} is not silent:\n{}", kernel.name, objtool.join("\n"));
+    }
+    Ok(())
+}
+
+/// Runs Kbuild and returns all it said.
+fn make(kernel: &Kernel, dir: &Path, more: &[String]) -> Result<String> {
+    let mut make = Command::new("make");
+    make.arg("-C").arg(kernel.headers()).arg(format!("M={}", dir.display())).args(more).arg("modules");
+    // What a make or a cargo around this one passes down is not for Kbuild.
+    for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CARGO_MAKEFLAGS"] {
+        make.env_remove(name);
+    }
+    let output = program::quiet(&mut make)?;
+    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
+    said.push_str(&String::from_utf8_lossy(&output.stderr));
+    Ok(said)
+}

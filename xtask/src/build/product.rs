@@ -1,0 +1,129 @@
+//! What is under test, built when it is out of date, and what the lab needs to run it.
+
+use std::fs;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use lab::{Kernel, Kit, Product, Vm};
+
+use crate::build::{module, payloads};
+use crate::debian::apt::{self, Archive, Suites};
+use crate::debian::{kernels, packages};
+use crate::{program, tree};
+
+/// Everything that is built for a kernel, brought up to date. A part whose sources are not there is left out.
+///
+/// # Errors
+/// A part does not build.
+pub(crate) fn product_for(kernel: &Kernel) -> Result<Product> {
+    let has_module = kernels::has_headers(kernel);
+    Ok(Product {
+        kjump: kjump()?,
+        module: has_module.then(|| module::build(kernel)).transpose()?,
+        sample: has_module.then(|| module::build_sample(kernel)).transpose()?,
+        payloads: Some(payloads::build()?),
+        instruments: instruments()?,
+    })
+}
+
+/// A machine with this kernel and everything built for it.
+///
+/// # Errors
+/// The kernel cannot be fetched, or something does not build.
+pub(crate) fn vm(kernel: &str) -> Result<Vm> {
+    let kernel = kernels::get(kernel)?;
+    let product = product_for(&kernel)?;
+    name_missing(&product);
+    Ok(Vm::new(kernel, product, kit()?))
+}
+
+/// The same machine with one more kernel in it, and what was built for that.
+///
+/// # Errors
+/// As for [`vm`].
+pub(crate) fn beside(vm: Vm, kernel: &str) -> Result<Vm> {
+    let kernel = kernels::get(kernel)?;
+    let product = product_for(&kernel)?;
+    Ok(vm.beside(kernel, product))
+}
+
+/// What the lab needs in a guest besides the product.
+///
+/// # Errors
+/// The agent does not build, or busybox or UEFI firmware cannot be fetched.
+pub(crate) fn kit() -> Result<Kit> {
+    packages::for_lab()?;
+    let agent = static_program("lab", "lab-agent")?;
+    let busybox = from_package("busybox-static", "busybox", "bin/busybox")?;
+    let uefi = from_package("ovmf", "ovmf", "usr/share/ovmf/OVMF.fd")?;
+    Ok(Kit { agent, busybox, uefi, runs: tree::target().join("lab") })
+}
+
+/// Says on standard error what a guest will have to do without.
+fn name_missing(product: &Product) {
+    let parts = [("kjump", &product.kjump), ("kjump.ko", &product.module), ("payloads", &product.payloads)];
+    let missing: Vec<_> = parts.iter().filter(|(_, part)| part.is_none()).map(|(name, _)| *name).collect();
+    if !missing.is_empty() {
+        eprintln!("lab: not built yet, so not in the guest: {}", missing.join(", "));
+    }
+}
+
+fn kjump() -> Result<Option<PathBuf>> {
+    if !tree::root().join("crates/kjump/Cargo.toml").exists() {
+        return Ok(None);
+    }
+    static_program("kjump", "kjump").map(Some)
+}
+
+/// Builds a program that runs without libraries.
+///
+/// # Errors
+/// It does not build; cargo has said why.
+pub(crate) fn static_program(package: &str, name: &str) -> Result<PathBuf> {
+    Ok(build_static(package, &["--bin", name])?.join(name))
+}
+
+/// The programs that check and measure in a guest: they are examples of how the interface is used.
+fn instruments() -> Result<Vec<PathBuf>> {
+    let mut programs = Vec::new();
+    for package in ["kjump", "sys"] {
+        let built = build_static(package, &["--examples"])?.join("examples");
+        for source in fs::read_dir(tree::root().join("crates").join(package).join("examples"))? {
+            programs.push(built.join(source?.file_name()).with_extension(""));
+        }
+    }
+    programs.sort();
+    Ok(programs)
+}
+
+/// Builds for guests without libraries. Returns the directory of what was built.
+fn build_static(package: &str, what: &[&str]) -> Result<PathBuf> {
+    const TARGET: &str = "x86_64-unknown-linux-gnu";
+    let dir = tree::target().join("static");
+    let mut cargo = program::cargo();
+    cargo.args(["build", "--quiet", "--release", "--target", TARGET, "--package", package]).args(what);
+    cargo.arg("--target-dir").arg(&dir);
+    // With --target, the flags are for the program only, not for the build scripts of what it uses.
+    cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    program::run(&mut cargo)?;
+    Ok(dir.join(TARGET).join("release"))
+}
+
+/// A file of a Debian package that is unpacked below `target/`.
+fn from_package(package: &str, folder: &str, file: &str) -> Result<PathBuf> {
+    let dir = tree::target().join(folder);
+    let file = dir.join(file);
+    let _lock = tree::lock(folder)?;
+    if !file.exists() {
+        let archive = Archive::open(Suites::Stable)?;
+        archive.refresh()?;
+        let fresh = dir.with_extension("part");
+        apt::recreate(&fresh)?;
+        archive.unpack(&[package.to_owned()], &fresh)?;
+        fs::rename(fresh, &dir)?;
+    }
+    if !file.exists() {
+        bail!("the package {package} has no {}", file.display());
+    }
+    Ok(file)
+}

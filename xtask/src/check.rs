@@ -1,0 +1,8 @@
+//! The steps of `cargo xtask test`.
+
+pub(crate) mod dump_debuggers;
+pub(crate) mod dump_readers;
+pub(crate) mod host;
+pub(crate) mod kdump_tools;
+pub(crate) mod peer_readers;
+pub(crate) mod stories;

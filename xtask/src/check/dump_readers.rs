@@ -1,0 +1,310 @@
+//! Other programs' eyes on our dumps: the same image saved by us and read by libkdumpfile and makedumpfile.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, ensure};
+
+use crate::build::product;
+use crate::debian::kernels;
+use crate::debian::programs::{self, Age};
+use crate::task::material;
+use crate::task::test::Step;
+use crate::{program, tree};
+
+/// The levels at which the kept pages are compared.
+const LEVELS: [&str; 8] = ["0", "1", "2", "4", "8", "16", "17", "31"];
+
+/// Starts of lines of VMCOREINFO that the kernel's types and symbols stand for.
+const LEARNED: [&str; 8] = [
+    "SIZE(page)",
+    "OFFSET(page.",
+    "SYMBOL(mem_section)",
+    "LENGTH(mem_section)",
+    "SIZE(mem_section)",
+    "OFFSET(mem_section.",
+    "LENGTH(zone.free_area)",
+    "NUMBER(PG_",
+];
+
+/// Reads, through libkdumpfile, every page that a dump has, and compares it with the raw image. The names in its
+/// Python module changed between 0.5.1 and 0.5.5.
+const COMPARE: &str = r#"
+import kdumpfile, mmap, struct, sys
+if hasattr(kdumpfile, 'Context'):
+    dump, space, none = kdumpfile.Context(), kdumpfile.MACHPHYSADDR, kdumpfile.NoDataError
+    dump.open(sys.argv[1])
+else:
+    dump, space = kdumpfile.kdumpfile(sys.argv[1]), kdumpfile.KDUMP_MACHPHYSADDR
+    none = kdumpfile.exceptions.NoDataException
+dump.attr['addrxlat.ostype'] = 'linux'
+raw = open(sys.argv[2], 'rb')
+raw = mmap.mmap(raw.fileno(), 0, prot=mmap.PROT_READ)
+first, count = struct.unpack_from('<Q', raw, 32)[0], struct.unpack_from('<H', raw, 56)[0]
+same = 0
+for number in range(count):
+    kind, _, offset, _, phys, size = struct.unpack_from('<IIQQQQ', raw, first + 56 * number)
+    for at in range(0, size if kind == 1 else 0, 4096):
+        try:
+            page = dump.read(space, phys + at, 4096)
+        except none:
+            continue
+        if bytes(page) != raw[offset + at:offset + at + 4096]:
+            sys.exit('page %#x differs' % (phys + at))
+        same += 1
+print(same)
+"#;
+
+/// The kernels whose dumps are read.
+pub(crate) const KERNELS: [&str; 4] = ["6.1", "6.12", "newest", "newest-backport"];
+
+/// All steps; they take minutes.
+pub(crate) fn steps() -> Vec<Step> {
+    let mut steps: Vec<Step> = on_all("levels", levels).collect();
+    steps.extend(on_all("learned", learned));
+    steps.extend(on_all("libkdumpfile", libkdumpfile));
+    steps.extend(on_all("makedumpfile", makedumpfile));
+    steps.extend(on_all("vmlinux", vmlinux));
+    steps.extend(on_all("dmesg", dmesg));
+    steps
+}
+
+/// A step for each kernel.
+pub(crate) fn on_all(name: &str, check: fn(&str) -> Result<()>) -> impl Iterator<Item = Step> {
+    KERNELS
+        .into_iter()
+        .map(move |kernel| Step::new(format!("dump/{name}/{kernel}"), move || check(kernel).into()))
+}
+
+/// The readers that a kernel's dumps are given to. Debian 12's know its own kernel only.
+pub(crate) fn ages(kernel: &str) -> &'static [Age] {
+    if kernel == "6.1" { &[Age::Release, Age::Newest] } else { &[Age::Newest] }
+}
+
+/// Where dumps are made.
+pub(crate) fn place(name: &str) -> Result<PathBuf> {
+    let dir = tree::target().join("material").join("readers");
+    fs::create_dir_all(&dir)?;
+    Ok(dir.join(name))
+}
+
+pub(crate) fn ours() -> Result<Command> {
+    Ok(Command::new(product::static_program("kjump", "kjump")?))
+}
+
+/// A dump of a kernel's image.
+pub(crate) fn saved(kernel: &str, words: &[&str], name: &str) -> Result<PathBuf> {
+    let dump = place(name)?;
+    let mut command = ours()?;
+    command.args(["makedumpfile", "-f", "--message-level", "4"]).args(words);
+    program::quiet(command.arg(material::vmcore(kernel)?).arg(&dump))?;
+    Ok(dump)
+}
+
+/// The pages that a dump keeps are those that makedumpfile keeps: Debian's, and for a newer kernel a newer one.
+fn levels(kernel: &str) -> Result<()> {
+    let all = LEVELS.map(|level| ("-l", level));
+    // These leave short runs of pages that need not be kept.
+    for (form, level) in all.into_iter().chain([("-E", "1"), ("-E", "17")]) {
+        let own = saved(kernel, &[form, "-d", level], "own")?;
+        let theirs = place("theirs")?;
+        let mut command = makedumpfile_for(kernel)?;
+        command.args(["-f", "--message-level", "4", form, "-d", level]);
+        program::quiet(command.arg(material::vmcore(kernel)?).arg(&theirs))?;
+        let what = format!("{kernel}, {form}, level {level}");
+        // makedumpfile 1.7.8 takes the second page of what has several for user data on 7.2 and 7.3, of slabs and of files
+        // in the page cache too: `mapping` lies where that page has counters, which are -1.
+        if kernel.starts_with("newest") && ["8", "31"].contains(&level) {
+            nearly_same_pages(&what, &theirs, &own)?;
+        } else {
+            same_pages(&what, &theirs, &own)?;
+        }
+    }
+    Ok(())
+}
+
+/// Debian's makedumpfile, and for a newer kernel a newer one.
+fn makedumpfile_for(kernel: &str) -> Result<Command> {
+    if kernel == "6.1" { programs::makedumpfile() } else { programs::newest_makedumpfile() }
+}
+
+/// Two dumps have the same pages, and some.
+fn same_pages(what: &str, first: &Path, second: &Path) -> Result<()> {
+    let (said, [different, unreadable, first_only, second_only]) = compared(first, second)?;
+    ensure!([different, unreadable, first_only, second_only] == [0; 4], "{what}: {said}");
+    Ok(())
+}
+
+/// The first dump has no page that the second has not, which has less than a twentieth more.
+fn nearly_same_pages(what: &str, first: &Path, second: &Path) -> Result<()> {
+    let (said, [different, unreadable, first_only, second_only]) = compared(first, second)?;
+    let few = second_only * 20 < said["same"].as_u64().unwrap_or(0);
+    ensure!([different, unreadable, first_only] == [0; 3] && few, "{what}: {said}");
+    Ok(())
+}
+
+/// What is said of two dumps that share some pages, and its counts.
+fn compared(first: &Path, second: &Path) -> Result<(serde_json::Value, [u64; 4])> {
+    let output = ours()?.args(["dump", "diff", "--json"]).arg(first).arg(second).output()?;
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    ensure!(said["same"].as_u64() > Some(1000), "{said}");
+    let counts = ["different", "unreadable", "only_in_first", "only_in_second"]
+        .map(|name| said[name].as_u64().unwrap_or(u64::MAX));
+    Ok((said, counts))
+}
+
+/// What is taken out of VMCOREINFO is found in the kernel's types and symbols: the kept pages are the same.
+fn learned(kernel: &str) -> Result<()> {
+    // Page types are constants since 6.10. Before, they are macros, and without them every page is kept.
+    if kernel != "6.1" {
+        return learned_of(kernel, "NUMBER(PAGE_");
+    }
+    learned_of(kernel, "NUMBER(HUGETLB_PAGE_DTOR)")?;
+    let (whole, said) = saved_without(kernel, &["SIZE(page)", "NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)"])?;
+    ensure!(!whole && said.contains("nobody can tell"), "without page types: {said}");
+    Ok(())
+}
+
+/// Lines that start with `other` are taken out besides those that are always.
+fn learned_of(kernel: &str, other: &str) -> Result<()> {
+    let told = place("told")?;
+    let mut command = ours()?;
+    command.args(["makedumpfile", "-f", "--message-level", "4", "-l", "-d", "31"]);
+    program::quiet(command.arg(material::vmcore(kernel)?).arg(&told))?;
+    let (whole, said) = saved_without(kernel, &[&LEARNED[..], &[other]].concat())?;
+    let named = ["SYMBOL(mem_section)", "OFFSET(page.mapping)", other].iter().all(|key| said.contains(key));
+    ensure!(whole && named, "{kernel}: {said}");
+    same_pages(kernel, &told, &place("learned")?)
+}
+
+/// Saves an image without what VMCOREINFO says in lines that start with these. Answers with whether all was well, and with what
+/// was said.
+fn saved_without(kernel: &str, starts: &[&str]) -> Result<(bool, String)> {
+    let (image, lacking) = (material::vmcore(kernel)?, place("lacking")?);
+    fs::write(&lacking, without(&vmcoreinfo(&image)?, starts)?)?;
+    let mut command = ours()?;
+    command.args(["makedumpfile", "-f", "--message-level", "4", "-l", "-d", "31", "-i"]);
+    let output = command.args([lacking, image, place("learned")?]).output()?;
+    Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
+}
+
+/// The text of the note, which QEMU puts in front of all memory.
+fn vmcoreinfo(image: &Path) -> Result<String> {
+    let mut start = Vec::new();
+    File::open(image)?.take(1 << 20).read_to_end(&mut start)?;
+    let first = b"OSRELEASE=";
+    let at = start.windows(first.len()).position(|bytes| bytes == first).context("no VMCOREINFO")?;
+    let text = start[at..].split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok(String::from_utf8_lossy(text).into_owned())
+}
+
+/// The lines that start with none of these, each of which some line starts with.
+fn without(text: &str, starts: &[&str]) -> Result<String> {
+    for start in starts {
+        ensure!(text.lines().any(|line| line.starts_with(start)), "VMCOREINFO has no {start}");
+    }
+    let kept = text.lines().filter(|line| !starts.iter().any(|start| line.starts_with(start)));
+    Ok(kept.map(|line| format!("{line}\n")).collect())
+}
+
+fn libkdumpfile(kernel: &str) -> Result<()> {
+    for codec in ["-l", "-c", "-p", "-z"] {
+        let dump = saved(kernel, &[codec, "-d", "31"], "codec")?;
+        let info = program::read(ours()?.args(["dump", "info", "--json"]).arg(&dump))?;
+        let info: serde_json::Value = serde_json::from_str(&info)?;
+        let present = &info["present_pages"];
+        for age in ages(kernel) {
+            let mut python = programs::python(*age)?;
+            let count = program::read(python.args(["-c", COMPARE]).arg(&dump).arg(material::vmcore(kernel)?))
+                .with_context(|| format!("{codec}, {age:?}"))?;
+            let same = present.as_u64() == count.trim().parse().ok();
+            ensure!(same, "{codec}, {age:?}: {count} read of {present}");
+        }
+    }
+    Ok(())
+}
+
+/// Debian's makedumpfile filters our dumps anew, puts our parts together and our streams in order.
+fn makedumpfile(kernel: &str) -> Result<()> {
+    let image = material::vmcore(kernel)?;
+    let checked =
+        |again: &Path| program::quiet(ours()?.args(["dump", "verify", "--against"]).arg(&image).arg(again));
+    let theirs = |words: &[&str], files: &[&Path]| {
+        let mut command = makedumpfile_for(kernel)?;
+        program::quiet(command.args(["-f", "--message-level", "4"]).args(words).args(files))
+    };
+    let again = place("again")?;
+    let dump = saved(kernel, &["-l", "-d", "17"], "own")?;
+    theirs(&["-c", "-d", "31"], &[&dump, &again])?;
+    checked(&again)?;
+    for level in ["1", "31"] {
+        let elf = saved(kernel, &["-E", "-d", level], "own")?;
+        theirs(&["-l", "-d", "31"], &[&elf, &again])?;
+        checked(&again)?;
+    }
+    let parts = [place("part1")?, place("part2")?, place("part3")?];
+    let mut split = ours()?;
+    split.args(["makedumpfile", "-f", "-l", "-d", "31", "--split"]).arg(&image).args(&parts);
+    program::quiet(&mut split)?;
+    theirs(&["--reassemble"], &[&parts[0], &parts[1], &parts[2], &again])?;
+    checked(&again)?;
+    let stream = place("stream")?;
+    let mut flatten = ours()?;
+    flatten.args(["makedumpfile", "-F", "-c", "-d", "31"]).arg(&image).stdout(File::create(&stream)?);
+    program::run(flatten.stderr(Stdio::null()))?;
+    let mut rearrange = makedumpfile_for(kernel)?;
+    rearrange.args(["-f", "-R", "--message-level", "4"]).arg(&again).stdin(File::open(&stream)?);
+    program::run(&mut rearrange)?;
+    checked(&again).map(drop)
+}
+
+/// What the kernel's file tells does as well as what the kernel tells of itself: the kept pages and the log are the same.
+fn vmlinux(kernel: &str) -> Result<()> {
+    let (image, vmlinux) = (material::vmcore(kernel)?, programs::vmlinux(&kernels::get(kernel)?)?);
+    let (facts, dump) = (place("facts")?, place("by-facts")?);
+    program::quiet(ours()?.args(["makedumpfile", "-f", "-g"]).arg(&facts).arg("-x").arg(&vmlinux))?;
+    let own = saved(kernel, &["-l", "-d", "31"], "own")?;
+    for (option, file) in [("-x", &vmlinux), ("-i", &facts)] {
+        let mut command = ours()?;
+        command.args(["makedumpfile", "-f", "-l", "-d", "31", option]).args([file, &image, &dump]);
+        program::quiet(&mut command)?;
+        same_pages(option, &own, &dump)?;
+    }
+    let (log, theirs) = (place("log")?, place("log.theirs")?);
+    program::quiet(
+        ours()?.args(["makedumpfile", "-f", "--dump-dmesg", "-x"]).args([&vmlinux, &image, &log]),
+    )?;
+    program::quiet(ours()?.args(["makedumpfile", "-f", "--dump-dmesg"]).args([&image, &theirs]))?;
+    ensure!(fs::read(&log)? == fs::read(&theirs)?, "{} and {} differ", log.display(), theirs.display());
+    Ok(())
+}
+
+/// The kernel's log is byte for byte what makedumpfile finds. The newest (1.7.8) also says who said each line, which these
+/// kernels, built without `PRINTK_CALLER`, do not.
+fn dmesg(kernel: &str) -> Result<()> {
+    let image = material::vmcore(kernel)?;
+    let (own, theirs) = (place("dmesg")?, place("dmesg.theirs")?);
+    program::quiet(ours()?.args(["makedumpfile", "-f", "--dump-dmesg"]).arg(&image).arg(&own))?;
+    program::quiet(makedumpfile_for(kernel)?.args(["-f", "--dump-dmesg"]).arg(&image).arg(&theirs))?;
+    let said = fs::read_to_string(&theirs)?;
+    let said = if kernel == "6.1" { said } else { without_callers(&said)? };
+    ensure!(fs::read_to_string(&own)? == said, "{} and {} differ", own.display(), theirs.display());
+    Ok(())
+}
+
+/// A log without who said each line. The further lines of a text are as far to the right as its first.
+fn without_callers(log: &str) -> Result<String> {
+    const TIME: usize = "[    0.000000] ".len();
+    const CALLER: usize = "[      T0] ".len();
+    let mut lines = String::new();
+    for line in log.lines() {
+        let (time, rest) = line.split_at_checked(TIME).context(line.to_owned())?;
+        let (caller, text) = rest.split_at_checked(CALLER).context(line.to_owned())?;
+        let is_caller = caller.starts_with('[') && caller.ends_with("] ") || caller.trim().is_empty();
+        ensure!(is_caller, "nobody said {line:?}");
+        lines.extend([time, text, "\n"]);
+    }
+    Ok(lines)
+}

@@ -1,0 +1,114 @@
+//! Debian's own Rust compiler with the source of `core` that matches it, unpacked below `target/`.
+//!
+//! The kernel module's Rust half is compiled together with `core`, with the kernel's code model and mitigations. That
+//! takes a compiler and library source of one version, whatever toolchain the rest of the workspace is built by.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::debian::apt::{self, Archive, Suites};
+use crate::{program, tree};
+
+/// A compiler and the library source that belongs to it.
+pub(crate) struct Compiler {
+    /// The compiler; it needs [`Compiler::library_path`] to start: see [`Compiler::command`].
+    pub(crate) rustc: PathBuf,
+    /// `LD_LIBRARY_PATH` for the compiler.
+    pub(crate) library_path: OsString,
+    /// The directory that holds `core/src/lib.rs`.
+    pub(crate) library: PathBuf,
+}
+
+impl Compiler {
+    /// The compiler, ready to be given arguments.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.rustc);
+        command.env("LD_LIBRARY_PATH", &self.library_path);
+        command
+    }
+
+    /// What `rustc --version` says.
+    ///
+    /// # Errors
+    /// The compiler does not run.
+    pub(crate) fn version(&self) -> Result<String> {
+        Ok(program::read(self.command().arg("--version"))?.trim_end().to_owned())
+    }
+
+    fn open(dir: &Path) -> Result<Self> {
+        let library = fs::read_dir(dir.join("usr/src"))?
+            .filter_map(|entry| Some(entry.ok()?.path().join("library")))
+            .find(|library| library.join("core/src/lib.rs").is_file());
+        let Some(library) = library else {
+            bail!("no source of core below {}", dir.join("usr/src").display());
+        };
+        let places = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"].map(|place| dir.join(place));
+        let library_path = std::env::join_paths(places).context("target/ has a colon in its path")?;
+        Ok(Self { rustc: dir.join("usr/bin/rustc"), library_path, library })
+    }
+}
+
+/// The compiler, fetched first if it is not there yet.
+///
+/// # Errors
+/// The packages cannot be fetched, or the compiler does not run on this machine.
+pub(crate) fn get() -> Result<Compiler> {
+    let dir = tree::target().join("compiler");
+    let _lock = tree::lock("compiler")?;
+    if !dir.exists() {
+        fetch(&dir)?;
+    }
+    Compiler::open(&dir)
+}
+
+fn fetch(dir: &Path) -> Result<()> {
+    let archive = Archive::open(Suites::Stable)?;
+    archive.refresh()?;
+    let fresh = dir.with_file_name("compiler.part");
+    apt::recreate(&fresh)?;
+    let mut packages = libraries(&archive)?;
+    packages.extend(["rustc-web", "rust-web-src"].map(str::to_owned));
+    archive.unpack(&packages.into_iter().collect::<Vec<_>>(), &fresh)?;
+    let compiler = Compiler::open(&fresh)?;
+    compiler.version()?;
+    keep_only(&compiler.library)?;
+    Ok(fs::rename(&fresh, dir)?)
+}
+
+/// Every shared library the compiler needs and a machine with gcc need not have.
+fn libraries(archive: &Archive) -> Result<BTreeSet<String>> {
+    let everywhere = ["libc6", "libgcc-s1", "libstdc++6"];
+    let mut found = BTreeSet::new();
+    let mut open: Vec<_> = archive
+        .depends("libstd-rust-web-dev")?
+        .into_iter()
+        .filter(|name| name.starts_with("libstd-rust"))
+        .collect();
+    while let Some(package) = open.pop() {
+        if !everywhere.contains(&package.as_str()) && found.insert(package.clone()) {
+            // A package that depends on nothing has no such field.
+            open.extend(archive.depends(&package).unwrap_or_default());
+        }
+    }
+    Ok(found)
+}
+
+/// The source package holds the compiler too, ten times the size of the library.
+fn keep_only(library: &Path) -> Result<()> {
+    let source = library.parent().context("the library lies in the root directory")?;
+    for entry in fs::read_dir(source)? {
+        let entry = entry?;
+        if entry.path() == library {
+        } else if entry.file_type()?.is_dir() {
+            fs::remove_dir_all(entry.path())?;
+        } else {
+            fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,211 @@
+//! Stock kernels by name, fetched and unpacked below `target/kernels/`, with headers that modules can be built against.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result, bail};
+pub(crate) use lab::Kernel;
+
+use crate::debian::apt::{self, Archive, Suites};
+use crate::tree;
+
+/// A kernel that the lab can get.
+pub(crate) struct Stock {
+    /// What `--kernel` calls it.
+    pub(crate) name: &'static str,
+    suites: Suites,
+    /// What follows `linux-image-` in the name of the metapackage that always depends on the newest one.
+    flavour: &'static str,
+    /// What it is good for, in a few words.
+    pub(crate) about: &'static str,
+    /// Whether modules are built for it: it has headers that build on this release.
+    pub(crate) has_headers: bool,
+}
+
+/// Every kernel the lab knows. One line more is one kernel more.
+pub(crate) const STOCK: &[Stock] = &[
+    Stock {
+        name: "5.10",
+        suites: Suites::Old,
+        flavour: "cloud-amd64",
+        about: "Debian 11, cloud; no module is built for it",
+        has_headers: false,
+    },
+    Stock {
+        name: "6.1",
+        suites: Suites::Stable,
+        flavour: "cloud-amd64",
+        about: "Debian 12, cloud",
+        has_headers: true,
+    },
+    Stock {
+        name: "6.1-full",
+        suites: Suites::Stable,
+        flavour: "amd64",
+        about: "Debian 12, all drivers",
+        has_headers: true,
+    },
+    Stock {
+        name: "6.12",
+        suites: Suites::Backports,
+        flavour: "cloud-amd64",
+        about: "Debian 12 backports, cloud",
+        has_headers: true,
+    },
+    Stock {
+        name: "6.12-full",
+        suites: Suites::Backports,
+        flavour: "amd64",
+        about: "Debian 12 backports, all drivers",
+        has_headers: true,
+    },
+    Stock {
+        name: "newest",
+        suites: Suites::Unstable,
+        flavour: "cloud-amd64",
+        about: "Debian unstable, cloud; no module is built for it",
+        has_headers: false,
+    },
+    Stock {
+        name: "newest-backport",
+        suites: Suites::NextBackports,
+        flavour: "cloud-amd64",
+        about: "Debian 13 backports, cloud, now and then newer than unstable; no module is built for it",
+        has_headers: false,
+    },
+];
+
+/// The kernel of this name, fetched first if it is not there yet.
+///
+/// # Errors
+/// No such name, or the packages cannot be fetched.
+pub(crate) fn get(name: &str) -> Result<Kernel> {
+    let stock = find(name)?;
+    let dir = dir_of(stock);
+    let _lock = tree::lock("kernels")?;
+    if Kernel::open(&dir).is_err() {
+        fetch(stock, &dir)?;
+    }
+    Ok(Kernel::open(&dir)?)
+}
+
+/// The kernels that modules are built for.
+pub(crate) fn with_headers() -> impl Iterator<Item = &'static Stock> {
+    STOCK.iter().filter(|stock| stock.has_headers)
+}
+
+/// Whether modules are built for it.
+pub(crate) fn has_headers(kernel: &Kernel) -> bool {
+    kernel.headers().exists()
+}
+
+/// The kernel of this name if it has been fetched already.
+pub(crate) fn fetched(stock: &Stock) -> Option<Kernel> {
+    Kernel::open(&dir_of(stock)).ok()
+}
+
+/// Where a kernel came from, and what belongs to it is found.
+///
+/// # Errors
+/// It is none that the lab knows.
+pub(crate) fn suites(kernel: &Kernel) -> Result<Suites> {
+    Ok(find(&kernel.name)?.suites)
+}
+
+fn find(name: &str) -> Result<&'static Stock> {
+    let names = || STOCK.iter().map(|stock| stock.name).collect::<Vec<_>>().join(", ");
+    STOCK
+        .iter()
+        .find(|stock| stock.name == name)
+        .with_context(|| format!("no kernel {name}: there are {}", names()))
+}
+
+fn dir_of(stock: &Stock) -> PathBuf {
+    tree::target().join("kernels").join(stock.name)
+}
+
+fn fetch(stock: &Stock, dir: &Path) -> Result<()> {
+    let archive = Archive::open(stock.suites)?;
+    archive.refresh()?;
+    let release = release(&archive, stock.flavour)?;
+    let fresh = dir.with_file_name(format!("{}.part", stock.name));
+    apt::recreate(&fresh)?;
+    let version = unpack(&archive, stock, &release, &fresh)?;
+    // Newer packages have everything below /usr, and expect /lib to lead there.
+    if !fresh.join("lib").exists() {
+        symlink("usr/lib", fresh.join("lib"))?;
+    }
+    if stock.has_headers {
+        make_relocatable(&fresh, &release)?;
+    }
+    // The description comes last: a directory that has one is complete.
+    Kernel::describe(&fresh, stock.name, &release, &version)?;
+    if dir.exists() {
+        fs::remove_dir_all(dir)?;
+    }
+    Ok(fs::rename(&fresh, dir)?)
+}
+
+fn release(archive: &Archive, flavour: &str) -> Result<String> {
+    let metapackage = format!("linux-image-{flavour}");
+    let depends = archive.depends(&metapackage)?;
+    let release = depends.iter().find_map(|name| name.strip_prefix("linux-image-"));
+    Ok(release.with_context(|| format!("{metapackage} depends on no kernel image"))?.to_owned())
+}
+
+/// Unpacks the image, its modules, and all its headers if it has any; answers with the version of the image's package.
+fn unpack(archive: &Archive, stock: &Stock, release: &str, into: &Path) -> Result<String> {
+    let image = format!("linux-image-{release}");
+    let version = archive.version(&image)?;
+    let base = format!("linux-base-{release}");
+    let mut packages = parts(archive, image, &[&base, "linux-binary-", "linux-modules-"])?;
+    if stock.has_headers {
+        let headers = format!("linux-headers-{release}");
+        packages.extend(parts(archive, headers, &["linux-headers-", "linux-kbuild-"])?);
+    }
+    archive.unpack(&packages, into)?;
+    Ok(version)
+}
+
+/// A package, and those that it depends on whose names begin like this.
+fn parts(archive: &Archive, package: String, prefixes: &[&str]) -> Result<Vec<String>> {
+    let needs = archive.depends(&package)?.into_iter();
+    let needs = needs.filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)));
+    Ok([package].into_iter().chain(needs).collect())
+}
+
+/// The packages expect to lie in `/`: makes every reference between them relative.
+fn make_relocatable(dir: &Path, release: &str) -> Result<()> {
+    let headers = dir.join("usr/src").join(format!("linux-headers-{release}"));
+    relocate_makefile(&headers.join("Makefile"))?;
+    // The BTF of 6.12's headers would make every module build ask for pahole; a module works without BTF.
+    let btf = headers.join("vmlinux");
+    if btf.exists() {
+        fs::remove_file(btf)?;
+    }
+    relocate_links(&dir.join("lib/modules").join(release))
+}
+
+/// `include /usr/src/linux-headers-X-common/Makefile`, seen from wherever the including file lies.
+fn relocate_makefile(makefile: &Path) -> Result<()> {
+    let text = fs::read_to_string(makefile).with_context(|| format!("cannot read {}", makefile.display()))?;
+    let Some(common) = text.trim_end().strip_prefix("include /usr/src/").filter(|rest| !rest.contains('\n'))
+    else {
+        bail!("{}: expected one include of /usr/src, found {text:?}", makefile.display());
+    };
+    let here = "$(dir $(realpath $(lastword $(MAKEFILE_LIST))))";
+    Ok(fs::write(makefile, format!("include {here}../{common}\n"))?)
+}
+
+fn relocate_links(modules: &Path) -> Result<()> {
+    for name in ["build", "source"] {
+        let link = modules.join(name);
+        let goal =
+            fs::read_link(&link).with_context(|| format!("cannot read the link {}", link.display()))?;
+        let goal = Path::new("../../..").join(goal.strip_prefix("/").unwrap_or(&goal));
+        fs::remove_file(&link)?;
+        symlink(goal, &link)?;
+    }
+    Ok(())
+}

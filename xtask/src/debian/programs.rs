@@ -1,0 +1,158 @@
+//! Programs of Debian's that ours are measured against and checked with: unpacked below `target/`, not installed.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result};
+
+use crate::debian::apt::{self, Archive, Suites};
+use crate::debian::{kernels, packages};
+use crate::tree;
+
+/// Debian's makedumpfile with the libraries that need not be on every machine.
+const MAKEDUMPFILE: &[&str] = &[
+    "makedumpfile",
+    "libgcc-s1",
+    "libdw1",
+    "libelf1",
+    "libbz2-1.0",
+    "liblzo2-2",
+    "liblzma5",
+    "zlib1g",
+    "libzstd1",
+];
+
+/// A command that runs Debian's makedumpfile.
+///
+/// # Errors
+/// It cannot be fetched.
+pub(crate) fn makedumpfile() -> Result<Command> {
+    let dir = unpacked("makedumpfile", MAKEDUMPFILE)?;
+    let mut command = Command::new(dir.join("usr/bin/makedumpfile"));
+    let libraries = ["lib", "usr/lib"].map(|lib| dir.join(lib).join("x86_64-linux-gnu"));
+    command.env("LD_LIBRARY_PATH", std::env::join_paths(libraries)?);
+    Ok(command)
+}
+
+/// Debian's kdump-tools, unpacked, with the shell functions that its scripts use.
+///
+/// # Errors
+/// They cannot be fetched.
+pub(crate) fn kdump_tools() -> Result<PathBuf> {
+    unpacked("kdump-tools", &["kdump-tools", "sysvinit-utils"])
+}
+
+/// The newest makedumpfile that Debian has, with libraries of its age: it knows newer kernels, and Zstandard.
+const NEWEST_MAKEDUMPFILE: &[&str] = &[
+    "makedumpfile",
+    "libc6",
+    "libgcc-s1",
+    "libdw1t64",
+    "libelf1t64",
+    "libbz2-1.0",
+    "liblzo2-2",
+    "liblzma5",
+    "zlib1g",
+    "libzstd1",
+];
+
+/// A command that runs the newest makedumpfile of Debian's.
+///
+/// # Errors
+/// It cannot be fetched.
+pub(crate) fn newest_makedumpfile() -> Result<Command> {
+    let dir = unpacked_from(Suites::Unstable, "tools/newest-makedumpfile", NEWEST_MAKEDUMPFILE)?;
+    let libraries = dir.join("usr/lib/x86_64-linux-gnu");
+    let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
+    command.arg("--library-path").arg(&libraries).arg(dir.join("usr/bin/makedumpfile"));
+    Ok(command)
+}
+
+/// Those who read dumps besides makedumpfile. The release's own know no kernel that is newer than they are.
+const READERS: &[&str] = &["crash", "python3-drgn", "python3-pykdumpfile"];
+
+/// A command that runs crash: the release's own, which is installed, or the newest that Debian has.
+///
+/// # Errors
+/// It cannot be installed or fetched.
+pub(crate) fn crash(age: Age) -> Result<Command> {
+    match age {
+        Age::Release => packages::for_readers().map(|()| Command::new("crash")),
+        Age::Newest => newest_reader("crash"),
+    }
+}
+
+/// A command that runs Python with drgn and libkdumpfile of that age.
+///
+/// # Errors
+/// It cannot be installed or fetched.
+pub(crate) fn python(age: Age) -> Result<Command> {
+    match age {
+        Age::Release => packages::for_readers().map(|()| Command::new("/usr/bin/python3")),
+        Age::Newest => newest_reader("python3"),
+    }
+}
+
+/// How old a reader is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Age {
+    /// As old as the release whose packages the lab uses.
+    Release,
+    /// The newest that Debian has.
+    Newest,
+}
+
+/// With the C library and all else that it needs, of its age.
+fn newest_reader(program: &str) -> Result<Command> {
+    let dir =
+        unpacked_by(Suites::Unstable, "tools/newest-readers", |archive| archive.with_all_needs(READERS))?;
+    let libraries = dir.join("usr/lib/x86_64-linux-gnu");
+    let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
+    command.arg("--library-path").arg(&libraries).arg(dir.join("usr/bin").join(program));
+    command.env("PYTHONHOME", dir.join("usr"));
+    Ok(command)
+}
+
+/// The kernel's file with debugging information, for those who read dumps by it: a large download.
+///
+/// # Errors
+/// It cannot be fetched.
+pub(crate) fn vmlinux(kernel: &lab::Kernel) -> Result<PathBuf> {
+    let package = format!("linux-image-{}-dbg", kernel.release);
+    let dir =
+        unpacked_from(kernels::suites(kernel)?, &format!("debug/{}", kernel.release), &[package.as_str()])?;
+    Ok(dir.join("usr/lib/debug/boot").join(format!("vmlinux-{}", kernel.release)))
+}
+
+fn unpacked(name: &str, packages: &[&str]) -> Result<PathBuf> {
+    unpacked_from(Suites::Stable, &format!("tools/{name}"), packages)
+}
+
+/// A directory below `target/` with these packages in it.
+fn unpacked_from(suites: Suites, name: &str, packages: &[&str]) -> Result<PathBuf> {
+    unpacked_by(suites, name, |_| Ok(packages.iter().map(|name| (*name).to_owned()).collect()))
+}
+
+/// The same, of packages that the archive names.
+fn unpacked_by(
+    suites: Suites,
+    name: &str,
+    packages: impl FnOnce(&Archive) -> Result<Vec<String>>,
+) -> Result<PathBuf> {
+    let dir = tree::target().join(name);
+    let _lock = tree::lock("debian-tools")?;
+    if !dir.exists() {
+        let archive = Archive::open(suites)?;
+        archive.refresh()?;
+        let fresh = dir.with_file_name(format!("{}.part", file_name(&dir)?));
+        apt::recreate(&fresh)?;
+        archive.unpack(&packages(&archive)?, &fresh)?;
+        fs::rename(&fresh, &dir)?;
+    }
+    Ok(dir)
+}
+
+fn file_name(path: &Path) -> Result<&str> {
+    path.file_name().and_then(|name| name.to_str()).context("a folder below target/ has a plain name")
+}

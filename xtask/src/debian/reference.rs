@@ -1,0 +1,129 @@
+//! Programs of others that ours are measured against, as Debian builds them: with their libraries, for a guest that has
+//! none.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::debian::apt::{self, Archive, Suites};
+use crate::{program, tree};
+
+/// Where they lie in a guest; each is a script there that starts the program with the libraries it came with.
+pub(crate) const IN_GUEST: &str = "/peer";
+
+/// A program of Debian's.
+pub(crate) struct Peer {
+    package: &'static str,
+    /// Below the package's root.
+    program: &'static str,
+    /// Likewise, and what needs no libraries.
+    others: &'static [&'static str],
+}
+
+/// kexec-tools.
+pub(crate) const KEXEC: Peer = Peer {
+    package: "kexec-tools",
+    program: "sbin/kexec",
+    // It is started by kexec, and tells of the machine as it finds it.
+    others: &["usr/lib/x86_64-linux-gnu/kexec-tools/kexec_test.static"],
+};
+
+/// makedumpfile.
+pub(crate) const MAKEDUMPFILE: Peer =
+    Peer { package: "makedumpfile", program: "usr/bin/makedumpfile", others: &[] };
+
+const LOADER: &str = "lib64/ld-linux-x86-64.so.2";
+
+fn name_of(path: &str) -> Result<&str> {
+    path.rsplit('/').next().context("a program has a name")
+}
+
+impl Peer {
+    /// The directory for [`IN_GUEST`], fetched first if it is not there yet.
+    ///
+    /// # Errors
+    /// The packages cannot be fetched.
+    pub(crate) fn directory(&self) -> Result<PathBuf> {
+        let dir = tree::target().join("peers").join(self.package);
+        let _lock = tree::lock("peers")?;
+        let is_whole =
+            self.others.iter().all(|other| name_of(other).is_ok_and(|name| dir.join(name).exists()));
+        if !dir.exists() || !is_whole {
+            let fresh = dir.with_extension("part");
+            self.fetch(&fresh)?;
+            if dir.exists() {
+                fs::remove_dir_all(&dir)?;
+            }
+            fs::rename(&fresh, &dir)?;
+        }
+        Ok(dir)
+    }
+
+    fn fetch(&self, into: &Path) -> Result<()> {
+        let archive = Archive::open(Suites::Stable)?;
+        archive.refresh()?;
+        let unpacked = into.with_extension("unpacked");
+        apt::recreate(&unpacked)?;
+        archive.unpack(&with_libraries(&archive, self.package)?, &unpacked)?;
+        apt::recreate(into)?;
+        fs::create_dir(into.join("lib"))?;
+        for library in self.libraries(&unpacked)? {
+            let name = library.file_name().context("a library has a name")?;
+            fs::copy(&library, into.join("lib").join(name))?;
+        }
+        self.install(&unpacked, into)?;
+        Ok(fs::remove_dir_all(&unpacked)?)
+    }
+
+    fn install(&self, unpacked: &Path, into: &Path) -> Result<()> {
+        let name = name_of(self.program)?;
+        fs::copy(unpacked.join(self.program), into.join("lib").join(name))?;
+        fs::copy(unpacked.join(LOADER), into.join("lib/loader"))?;
+        for other in self.others {
+            fs::copy(unpacked.join(other), into.join(name_of(other)?))?;
+        }
+        let script = into.join(name);
+        let lib = format!("{IN_GUEST}/lib");
+        fs::write(
+            &script,
+            format!("#!/bin/sh\nexec {lib}/loader --library-path {lib} {lib}/{name} \"$@\"\n"),
+        )?;
+        use std::os::unix::fs::PermissionsExt as _;
+        Ok(fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?)
+    }
+
+    /// What the dynamic loader would map, all of it from the packages.
+    fn libraries(&self, unpacked: &Path) -> Result<Vec<PathBuf>> {
+        let places = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"].map(|place| unpacked.join(place));
+        let path = places.map(|place| place.display().to_string()).join(":");
+        let mut loader = Command::new(unpacked.join(LOADER));
+        let list =
+            program::read(loader.args(["--library-path", &path, "--list"]).arg(unpacked.join(self.program)))?;
+        let libraries: Vec<PathBuf> = list
+            .lines()
+            .filter_map(|line| Some(line.split_once("=> ")?.1.split(' ').next()?.into()))
+            .collect();
+        match libraries.iter().find(|library| !library.starts_with(unpacked)) {
+            Some(library) => bail!("{} needs {} of this machine", self.program, library.display()),
+            None => Ok(libraries),
+        }
+    }
+}
+
+/// A package and every library it needs.
+fn with_libraries(archive: &Archive, package: &str) -> Result<Vec<String>> {
+    let mut packages = vec![package.to_owned()];
+    let mut seen = 0;
+    while let Some(package) = packages.get(seen).cloned() {
+        seen += 1;
+        for need in archive.depends(&package).unwrap_or_default() {
+            let is_library = need.starts_with("lib") || need.starts_with("zlib");
+            if is_library && !packages.contains(&need) {
+                packages.push(need);
+            }
+        }
+    }
+    Ok(packages)
+}

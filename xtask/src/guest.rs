@@ -1,0 +1,4 @@
+//! What several tasks do in guests.
+
+pub(crate) mod crash_kernel;
+pub(crate) mod timed;

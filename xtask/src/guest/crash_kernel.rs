@@ -1,0 +1,74 @@
+//! A guest that is crashed, and a crash kernel with 256 MB that does a job with programs of others.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, ensure};
+use lab::cpio::Tree;
+use lab::{Job, NEXT_INITRD, NEXT_KERNEL, Outcome};
+
+use crate::build::product;
+use crate::tree;
+
+/// What is to happen.
+pub(crate) struct Crash<'a> {
+    pub(crate) kernel: &'a str,
+    pub(crate) mebibytes: u32,
+    /// What is unpacked in the crash kernel's root, and what it is called.
+    pub(crate) programs: (&'a str, Tree),
+    /// Of a second disk that is empty, in mebibytes; 0 if there is none.
+    pub(crate) room: u64,
+    /// Lines of shell before the crash.
+    pub(crate) before: &'a str,
+    /// Lines of shell in the crash kernel.
+    pub(crate) job: &'a str,
+}
+
+impl Crash<'_> {
+    /// What the crash kernel's job said.
+    ///
+    /// # Errors
+    /// The job failed, or the guest did not get that far.
+    pub(crate) fn run(&self) -> Result<Outcome> {
+        let (before, disk) = (self.before, self.disk()?);
+        let crash = format!(
+            "set -e
+            {before}
+            kexec -p {NEXT_KERNEL} --initrd={NEXT_INITRD} \\
+                --command-line='console=ttyS0 panic=-1 nr_cpus=1 reset_devices irqpoll no_timer_check'
+            sync
+            echo c > /proc/sysrq-trigger"
+        );
+        let job = format!("cd / && cpio -i -d < /dev/vda 2> /dev/null || exit 9\n{}", self.job);
+        let vm = product::vm(self.kernel)?.smp(2).mem(self.mebibytes).append("crashkernel=256M").disk(&disk);
+        let vm = vm.timeout(Duration::from_secs(1800)).without_module().successor(Job::shell(job));
+        let vm = if self.room > 0 { vm.disk(&self.empty_disk()?) } else { vm };
+        let outcome = vm.run(&crash)?.somehow();
+        ensure!(
+            outcome.status == 0 && !outcome.alone,
+            "{}{}(the kernels' log is {})",
+            outcome.text(),
+            String::from_utf8_lossy(&outcome.err),
+            outcome.log.display()
+        );
+        Ok(outcome)
+    }
+
+    /// It takes no more of the host's disk than is written to it.
+    fn empty_disk(&self) -> Result<PathBuf> {
+        let disk = tree::target().join("material").join(format!("{}.room", self.programs.0));
+        let file = std::fs::File::create(&disk).with_context(|| disk.display().to_string())?;
+        file.set_len(self.room << 20)?;
+        Ok(disk)
+    }
+
+    /// An archive, in place of a file system that the crash kernel would need a driver for.
+    fn disk(&self) -> Result<PathBuf> {
+        let (name, programs) = &self.programs;
+        let folder = tree::target().join("material");
+        std::fs::create_dir_all(&folder)?;
+        let disk = folder.join(format!("{name}.cpio"));
+        programs.write(&disk).with_context(|| format!("the archive of {name}"))?;
+        Ok(disk)
+    }
+}

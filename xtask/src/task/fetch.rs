@@ -1,0 +1,31 @@
+//! `cargo xtask fetch`: everything that comes from Debian, ahead of need.
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::debian::{compiler, kernels, packages};
+
+/// Fetch kernels, headers, and the compiler of the module; other tasks fetch what they need by themselves
+#[derive(Args)]
+pub(crate) struct FetchArgs {
+    /// Kernels; all if none is named
+    kernels: Vec<String>,
+}
+
+/// Fetches and names what there is.
+///
+/// # Errors
+/// Something cannot be fetched, or does not run.
+pub(crate) fn run(args: &FetchArgs) -> Result<()> {
+    packages::for_lab()?;
+    packages::for_module()?;
+    let named = args.kernels.iter().map(String::as_str);
+    let all = kernels::with_headers().map(|stock| stock.name).filter(|_| args.kernels.is_empty());
+    for name in named.chain(all) {
+        let kernel = kernels::get(name)?;
+        println!("{:<10} {} in {}", kernel.name, kernel.version, kernel.dir().display());
+    }
+    let compiler = compiler::get()?;
+    println!("{:<10} {} in {}", "compiler", compiler.version()?, compiler.rustc.display());
+    Ok(())
+}

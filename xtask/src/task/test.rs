@@ -1,0 +1,155 @@
+//! `cargo xtask test`: every check there is, one step after the other, and a summary.
+
+use std::io::{self, Write as _};
+use std::num::NonZero;
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::check::host;
+use crate::check::stories;
+
+/// Check everything: format, lints, tests, licences, and stories told in virtual machines
+#[derive(Args)]
+pub(crate) struct TestArgs {
+    /// Only steps whose name contains this
+    filter: Option<String>,
+    /// Also what takes long
+    #[arg(long)]
+    soak: bool,
+}
+
+/// One thing to check.
+pub(crate) struct Step {
+    pub(crate) name: String,
+    check: Box<dyn Fn() -> Verdict + Send + Sync>,
+    beside_others: bool,
+}
+
+/// How a check went.
+pub(crate) enum Verdict {
+    Passed,
+    /// And what was said.
+    Failed(String),
+    /// And why.
+    Skipped(String),
+}
+
+impl Step {
+    pub(crate) fn new(name: impl Into<String>, check: impl Fn() -> Verdict + Send + Sync + 'static) -> Self {
+        Self { name: name.into(), check: Box::new(check), beside_others: false }
+    }
+
+    /// A step that keeps one processor busy, and minds nobody on the others.
+    pub(crate) fn beside_others(self) -> Self {
+        Self { beside_others: true, ..self }
+    }
+}
+
+impl From<Result<()>> for Verdict {
+    fn from(result: Result<()>) -> Self {
+        match result {
+            Ok(()) => Self::Passed,
+            Err(error) => Self::Failed(format!("{error:#}")),
+        }
+    }
+}
+
+/// Runs the steps and sums up; answers whether none failed.
+///
+/// # Errors
+/// The stories do not even build, or no step has such a name.
+pub(crate) fn run(args: &TestArgs) -> Result<bool> {
+    let filter = args.filter.as_deref().unwrap_or_default();
+    let steps = steps(filter, args.soak)?;
+    anyhow::ensure!(!steps.is_empty(), "no step has {filter:?} in its name (long ones need --soak)");
+    let start = Instant::now();
+    let mut results = Vec::new();
+    for steps in steps.chunk_by(|step, next| step.beside_others && next.beside_others) {
+        results.extend(take_all(steps)?);
+    }
+    Ok(sum_up(&results, start.elapsed()))
+}
+
+fn steps(filter: &str, soak: bool) -> Result<Vec<Step>> {
+    let mut steps = host::before_stories();
+    let after = host::after_stories(soak)?;
+    // Naming the stories means building them: a check asked for by its full name need not wait for that.
+    if !steps.iter().chain(&after).any(|step| step.name == filter) {
+        steps.extend(stories::all(filter, soak)?);
+    }
+    steps.extend(after);
+    steps.retain(|step| step.name.contains(filter));
+    Ok(steps)
+}
+
+/// How a step went, and how long it took.
+struct Taken<'a> {
+    name: &'a str,
+    verdict: Verdict,
+    time: Duration,
+}
+
+/// Takes the steps, each processor one after the other of them.
+fn take_all(steps: &[Step]) -> Result<Vec<Taken<'_>>> {
+    let (waiting, taken) = (Mutex::new(steps.iter()), Mutex::new(Vec::new()));
+    let next = || waiting.lock().ok().and_then(|mut waiting| waiting.next());
+    let work = || -> Result<()> {
+        while let Some(step) = next() {
+            let step = take(step)?;
+            taken.lock().map_err(|_| anyhow::anyhow!("a step panicked"))?.push(step);
+        }
+        Ok(())
+    };
+    thread::scope(|scope| {
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        let workers: Vec<_> = (0..processors.min(steps.len())).map(|_| scope.spawn(work)).collect();
+        workers
+            .into_iter()
+            .try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+    })?;
+    taken.into_inner().map_err(|_| anyhow::anyhow!("a step panicked"))
+}
+
+fn take(step: &Step) -> Result<Taken<'_>> {
+    if !step.beside_others {
+        // What is said before it ends belongs to it.
+        write!(io::stdout(), "{:<64} ", step.name)?;
+        io::stdout().flush()?;
+    }
+    let start = Instant::now();
+    let verdict = (step.check)();
+    let (name, time) = (step.name.as_str(), start.elapsed());
+    let mut out = io::stdout().lock();
+    if step.beside_others {
+        write!(out, "{name:<64} ")?;
+    }
+    match &verdict {
+        Verdict::Passed => writeln!(out, "ok      {:>7.1} s", time.as_secs_f64())?,
+        Verdict::Failed(said) => writeln!(out, "FAILED  {:>7.1} s\n{}", time.as_secs_f64(), said.trim_end())?,
+        Verdict::Skipped(reason) => writeln!(out, "skipped: {reason}")?,
+    }
+    Ok(Taken { name, verdict, time })
+}
+
+fn sum_up(results: &[Taken<'_>], wall: Duration) -> bool {
+    println!();
+    for Taken { name, verdict, .. } in results {
+        match verdict {
+            Verdict::Passed => {}
+            Verdict::Failed(_) => println!("failed:  {name}"),
+            Verdict::Skipped(reason) => println!("skipped: {name}: {reason}"),
+        }
+    }
+    let count = |of: fn(&Verdict) -> bool| results.iter().filter(|taken| of(&taken.verdict)).count();
+    let failed = count(|verdict| matches!(verdict, Verdict::Failed(_)));
+    let passed = count(|verdict| matches!(verdict, Verdict::Passed));
+    let skipped = count(|verdict| matches!(verdict, Verdict::Skipped(_)));
+    let time: Duration = results.iter().map(|taken| taken.time).sum();
+    println!("{:.0} s; {:.0} s, had each step waited for the last", wall.as_secs_f64(), time.as_secs_f64());
+    println!("{passed} passed, {failed} failed, {skipped} skipped");
+    failed == 0
+}
