@@ -102,8 +102,11 @@ fn modules(tree: &mut Tree, kernel: &Kernel, product: &Product, drivers: &[Drive
     }
     if let Some(sample) = &product.sample {
         tree.host_file(&format!("{root}/extra/kjump_sample.ko"), sample)?;
-        tree.host_file(&format!("{root}/extra/kjump_refuse.ko"), &sample.with_file_name("kjump_refuse.ko"))?;
-        dependencies += &format!("extra/kjump_sample.ko: {OWN_MODULE}\nextra/kjump_refuse.ko:\n");
+        dependencies += &format!("extra/kjump_sample.ko: {OWN_MODULE}\n");
+    }
+    if let Some(tests) = &product.test_modules {
+        tree.host_file(&format!("{root}/extra/kjump_refuse.ko"), &tests.join("kjump_refuse.ko"))?;
+        dependencies += "extra/kjump_refuse.ko:\n";
     }
     tree.bytes(&format!("{root}/modules.dep"), 0o644, dependencies);
     for name in ["modules.builtin", "modules.order"] {

@@ -24,9 +24,11 @@ pub struct Product {
     pub kjump: Option<PathBuf>,
     /// The module, built for the kernel it is to be loaded into.
     pub module: Option<PathBuf>,
-    /// A further module that uses the first one's functions; beside it lie `kjump_hang.ko`, which hangs its
-    /// kernel, and `kjump_refuse.ko`, which refuses to rest.
+    /// A further module that uses the first one's functions.
     pub sample: Option<PathBuf>,
+    /// A directory with `kjump_hang.ko`, which hangs its kernel, and `kjump_refuse.ko`, which refuses to suspend.
+    #[serde(default)]
+    pub test_modules: Option<PathBuf>,
     /// A directory of images to call.
     pub payloads: Option<PathBuf>,
     /// Programs that check and measure in a guest, linked statically.

@@ -153,8 +153,8 @@ pub fn small_root(kernel: &str, init: &str) -> Result<Tree> {
     tree.host_file("/bin/busybox", &inventory.kit.busybox)?;
     tree.host_file("/bin/kjump", product.kjump.as_ref().expect("the program is built"))?;
     tree.host_file("/kjump.ko", product.module.as_ref().expect("the module is built"))?;
-    if let Some(sample) = &product.sample {
-        tree.host_file("/hang.ko", &sample.with_file_name("kjump_hang.ko"))?;
+    if let Some(modules) = &product.test_modules {
+        tree.host_file("/hang.ko", &modules.join("kjump_hang.ko"))?;
     }
     tree.bytes("/init", 0o755, format!("#!/bin/busybox sh\n{MOUNTS}{init}"));
     Ok(tree)

@@ -33,15 +33,8 @@ const FLAGS: [&str; 12] = [
 const TARGET: &str = "x86_64-unknown-none";
 /// What Kbuild sees besides the Rust object and the C files in `glue/`.
 const SOURCES: [&str; 4] = ["Kbuild", "kjump.h", "kjump_abi.h", "seam.h"];
-/// The same for the samples.
-const SAMPLE_SOURCES: [&str; 6] = [
-    "samples/Kbuild",
-    "samples/kjump_sample.c",
-    "samples/kjump_hang.c",
-    "samples/kjump_refuse.c",
-    "kjump.h",
-    "kjump_abi.h",
-];
+/// The headers for other modules.
+const HEADERS: [&str; 2] = ["kjump.h", "kjump_abi.h"];
 
 /// The module for a kernel, built if it is out of date, and checked.
 ///
@@ -66,22 +59,38 @@ pub(crate) fn build(kernel: &Kernel) -> Result<PathBuf> {
     Ok(module)
 }
 
-/// The sample module that calls an image from the kernel, built against [`build`]'s symbols if it is out of date, and
-/// beside it the one that hangs and the one that refuses to rest.
+/// The sample module that calls an image from the kernel.
 ///
 /// # Errors
 /// As for [`build`].
 pub(crate) fn build_sample(kernel: &Kernel) -> Result<PathBuf> {
+    Ok(build_others(kernel, "samples")?.join("kjump_sample.ko"))
+}
+
+/// The directory of the modules that tests need: one that hangs the kernel, one that refuses to suspend.
+///
+/// # Errors
+/// As for [`build`].
+pub(crate) fn build_tests(kernel: &Kernel) -> Result<PathBuf> {
+    build_others(kernel, "tests")
+}
+
+/// The modules of a directory below `module/`, built against [`build`]'s symbols if they are out of date.
+fn build_others(kernel: &Kernel, name: &str) -> Result<PathBuf> {
     let module = build(kernel)?;
     let Some(built) = module.parent() else { bail!("{} has no directory", module.display()) };
     let _lock = tree::lock("module")?;
     // Goes away whenever the module itself is built anew.
-    let dir = built.join("samples");
+    let dir = built.join(name);
     let sources = tree::root().join("module");
-    let files = SAMPLE_SOURCES.map(|name| sources.join(name));
-    let (sample, stamp, inputs) = (dir.join("kjump_sample.ko"), dir.join("built-from"), digest(&files)?);
+    let mut files = HEADERS.map(|header| sources.join(header)).to_vec();
+    for entry in fs::read_dir(sources.join(name))? {
+        files.push(entry?.path());
+    }
+    files.sort();
+    let (stamp, inputs) = (dir.join("built-from"), digest(&files)?);
     if fs::read_to_string(&stamp).is_ok_and(|from| from == inputs) {
-        return Ok(sample);
+        return Ok(dir);
     }
     apt::recreate(&dir)?;
     for file in &files {
@@ -90,7 +99,7 @@ pub(crate) fn build_sample(kernel: &Kernel) -> Result<PathBuf> {
     let symbols = format!("KBUILD_EXTRA_SYMBOLS={}", built.join("Module.symvers").display());
     make(kernel, &dir, &[symbols])?;
     fs::write(stamp, inputs)?;
-    Ok(sample)
+    Ok(dir)
 }
 
 /// The Rust half, as one object. Cargo knows when it is out of date.

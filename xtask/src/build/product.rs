@@ -21,6 +21,7 @@ pub(crate) fn product_for(kernel: &Kernel) -> Result<Product> {
         kjump: kjump()?,
         module: has_module.then(|| module::build(kernel)).transpose()?,
         sample: has_module.then(|| module::build_sample(kernel)).transpose()?,
+        test_modules: has_module.then(|| module::build_tests(kernel)).transpose()?,
         payloads: Some(payloads::build()?),
         instruments: instruments()?,
     })
@@ -83,14 +84,12 @@ pub(crate) fn static_program(package: &str, name: &str) -> Result<PathBuf> {
     Ok(build_static(package, &["--bin", name])?.join(name))
 }
 
-/// The programs that check and measure in a guest: they are examples of how the interface is used.
+/// The programs that check and measure in a guest.
 fn instruments() -> Result<Vec<PathBuf>> {
+    let built = build_static("instruments", &["--bins"])?;
     let mut programs = Vec::new();
-    for package in ["kjump", "sys"] {
-        let built = build_static(package, &["--examples"])?.join("examples");
-        for source in fs::read_dir(tree::root().join("crates").join(package).join("examples"))? {
-            programs.push(built.join(source?.file_name()).with_extension(""));
-        }
+    for source in fs::read_dir(tree::root().join("lab/instruments/src/bin"))? {
+        programs.push(built.join(source?.file_name()));
     }
     programs.sort();
     Ok(programs)

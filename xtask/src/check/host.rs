@@ -65,7 +65,8 @@ fn clippy_of_purgatory() -> Verdict {
 
 /// Builds it, has objtool look at it, and checks instructions, relocations and symbols.
 fn module(kernel: &str) -> Verdict {
-    kernels::get(kernel).and_then(|kernel| module::build_sample(&kernel)).map(drop).into()
+    let build = |kernel| module::build_sample(&kernel).and_then(|_| module::build_tests(&kernel));
+    kernels::get(kernel).and_then(build).map(drop).into()
 }
 
 fn cargo(words: &[&str]) -> Verdict {

@@ -23,7 +23,7 @@ pub(crate) fn run(args: &BuildArgs) -> Result<()> {
     for name in named.chain(all) {
         let kernel = kernels::get(name)?;
         let product = product::product_for(&kernel)?;
-        let parts = [product.kjump, product.module, product.sample, product.payloads];
+        let parts = [product.kjump, product.module, product.sample, product.test_modules, product.payloads];
         println!("for {} ({}):", kernel.name, kernel.release);
         for part in parts.into_iter().flatten() {
             println!("    {}", part.display());

@@ -8,7 +8,7 @@ use phys::{PAGE_SIZE, Pfn};
 use sys::Device;
 use sys::device::{Destination, LoadRequest};
 
-use crate::physical::Page;
+use instruments::physical::Page;
 
 /// Page number 0 is code, then come the tables that name all other pages; these hold words of their own.
 pub(crate) struct Overlay {

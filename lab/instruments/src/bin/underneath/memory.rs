@@ -9,7 +9,7 @@ use phys::{PAGE_SIZE, Pfn, PhysRange};
 use serde::Serialize;
 
 use crate::kcore::Kcore;
-use crate::physical::{Page, frames_of};
+use instruments::physical::{Page, frames_of};
 
 /// Where it is.
 pub(crate) struct Memory {

@@ -25,5 +25,5 @@ static int __init hang_init(void)
 
 module_init(hang_init);
 MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("Sample: hang the kernel");
+MODULE_DESCRIPTION("Test: hang the kernel");
 MODULE_AUTHOR("The kjump developers");

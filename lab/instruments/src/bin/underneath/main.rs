@@ -9,19 +9,18 @@
 mod kcore;
 mod memory;
 mod overlay;
-mod physical;
 
 use std::process::ExitCode;
 
 use abi::device::{Ticks, quiesce, status};
 use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
+use instruments::physical::Page;
 use serde::Serialize;
 use sys::Device;
 
 use memory::{Contents, Digests, Memory};
 use overlay::Overlay;
-use physical::Page;
 
 /// Calls an image in place of this program's and the kernel's memory, and checks that the memory is as before
 #[derive(Parser)]

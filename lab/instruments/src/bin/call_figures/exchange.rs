@@ -14,8 +14,8 @@ use phys::{PAGE_SIZE, PhysRange};
 use crate::figure::Figure;
 use crate::image::Image;
 use crate::live::Live;
-use crate::physical::Page;
 use crate::spread::Spread;
+use instruments::physical::Page;
 
 /// Where the payloads start.
 const START: u64 = 4 << 20;

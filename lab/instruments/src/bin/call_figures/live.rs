@@ -5,7 +5,7 @@ use std::fs;
 use anyhow::{Context as _, Result};
 use phys::PhysRange;
 
-use crate::physical::{Page, frames_of};
+use instruments::physical::{Page, frames_of};
 
 /// As much as the kernel maps by one entry of a page table, and gives to a program at once if it can.
 #[repr(C, align(0x20_0000))]

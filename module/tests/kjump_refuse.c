@@ -155,5 +155,5 @@ static void __exit refuse_exit(void)
 module_init(refuse_init);
 module_exit(refuse_exit);
 MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("Sample: refuse to suspend");
+MODULE_DESCRIPTION("Test: refuse to suspend");
 MODULE_AUTHOR("The kjump developers");

@@ -9,11 +9,11 @@ use phys::{PAGE_SIZE, Pfn};
 /// A page of memory.
 #[repr(C, align(4096))]
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Page(pub(crate) [u64; 512]);
+pub struct Page(pub [u64; 512]);
 
 /// The page frames behind some pages, which all have been written to. Documentation/admin-guide/mm/pagemap.rst: a 64-bit
 /// word for each virtual page, bits 0 to 54 its frame number, bit 63 set if it is in memory.
-pub(crate) fn frames_of(pages: &[Page]) -> Result<Vec<Pfn>> {
+pub fn frames_of(pages: &[Page]) -> Result<Vec<Pfn>> {
     const PATH: &str = "/proc/self/pagemap";
     let map = File::open(PATH).context(PATH)?;
     let mut words = vec![0; pages.len() * 8];

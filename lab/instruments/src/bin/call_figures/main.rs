@@ -6,8 +6,6 @@ mod figure;
 mod image;
 mod latency;
 mod live;
-#[path = "../underneath/physical.rs"]
-mod physical;
 mod spread;
 
 use std::process::ExitCode;
