@@ -21,3 +21,16 @@ pub enum Search {
     /// The highest.
     TopDown,
 }
+
+/// The end of the memory that a kernel starts its other CPUs from, and that holds data of the firmware's.
+pub(crate) const LOW_END: u64 = 0x10_0000;
+/// The last byte that 32-bit code reaches, and that an older kernel's first page tables map.
+pub(crate) const LAST_BELOW_4G: u64 = 0xffff_ffff;
+
+impl Demand {
+    /// Data for a 32-bit kernel: as high as it reaches, and nothing below 1 MiB, within these limits.
+    pub(crate) fn for_32_bits(name: &'static str, size: u64, (lowest, highest): (u64, u64)) -> Self {
+        let window = (lowest.max(LOW_END), highest.min(LAST_BELOW_4G));
+        Self { name, size, align: 1, windows: vec![window], search: Search::TopDown }
+    }
+}

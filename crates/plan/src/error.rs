@@ -41,9 +41,6 @@ pub enum Error {
     /// Nothing is reserved for a crash kernel.
     #[error("no memory is reserved for a crash kernel; boot with crashkernel=SIZE, and see /proc/iomem")]
     NoCrashMemory,
-    /// Fewer places than demands.
-    #[error("a part of the load was given no place")]
-    NoPlace,
     /// Purgatory has room for so many.
     #[error("{count} regions to check, purgatory takes {limit} at most")]
     TooManyRegions { count: usize, limit: usize },

@@ -24,6 +24,15 @@ pub enum CpuMode {
     Real,
 }
 
+impl From<kernel_file::Mode> for CpuMode {
+    fn from(mode: kernel_file::Mode) -> Self {
+        match mode {
+            kernel_file::Mode::Long => Self::Long,
+            kernel_file::Mode::Protected => Self::Protected,
+        }
+    }
+}
+
 /// Registers by their numbers in machine code.
 pub mod register {
     /// `rax`

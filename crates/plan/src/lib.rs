@@ -20,6 +20,7 @@
 mod amount;
 mod demand;
 mod display;
+mod draft;
 pub mod elf;
 pub mod elfcorehdr;
 mod error;

@@ -1,9 +1,11 @@
 use std::fmt;
 
+use abi::boot_params;
 use abi::kexec::SEGMENT_MAX;
 use abi::purgatory::{DIGEST, DIGEST_SIZE, KEY, KEY_SIZE, REGIONS, region};
 use phys::{PhysAddr, PhysRange, RangeSet};
 
+use crate::draft::Draft;
 use crate::view::ViewPlace;
 use crate::{Error, Goal, Machine, MemoryRange, Part, Segment, purgatory};
 
@@ -40,33 +42,34 @@ pub struct LoadPlan<'a> {
     command_line: Vec<u8>,
     vouched: Vec<PhysRange>,
     view: Option<ViewPlace>,
-}
-
-/// What a plan is made of, before it is checked.
-pub(crate) struct Draft<'a> {
-    pub(crate) way: Way,
-    pub(crate) segments: Vec<Segment<'a>>,
-    pub(crate) parts: Vec<Part>,
-    pub(crate) entry: PhysAddr,
-    pub(crate) goal: Goal,
-    pub(crate) memory: Vec<MemoryRange>,
-    pub(crate) command_line: Vec<u8>,
-    pub(crate) vouched: Vec<PhysRange>,
-    pub(crate) view: Option<ViewPlace>,
+    boot_params: Option<u64>,
+    /// Purgatory's index in the segments.
+    purgatory: usize,
 }
 
 impl<'a> LoadPlan<'a> {
-    /// The only door: a draft that is sound on this machine.
-    pub(crate) fn new(mut draft: Draft<'a>, machine: &Machine) -> Result<Self, Error> {
+    /// The only door: a draft that is sound on this machine, and is entered there.
+    pub(crate) fn new(mut draft: Draft<'a>, entry: PhysAddr, machine: &Machine) -> Result<Self, Error> {
         draft.segments.sort_by_key(|segment| segment.range.first());
         draft.parts.sort_by_key(|part| part.address);
         check_bytes(&draft.segments)?;
         check_overlap(&draft.segments)?;
         check_ram(&draft, machine)?;
         check_way(&draft, machine)?;
-        check_entry(&draft)?;
-        let Draft { way, segments, parts, entry, goal, memory, command_line, vouched, view } = draft;
-        Ok(Self { way, segments, parts, entry, goal, memory, command_line, vouched, view })
+        let purgatory = entered(&draft.segments, entry)?;
+        Ok(Self {
+            way: draft.way,
+            segments: draft.segments,
+            parts: draft.parts,
+            entry,
+            goal: draft.goal,
+            memory: draft.memory,
+            command_line: draft.command_line,
+            vouched: draft.vouched,
+            view: draft.view,
+            boot_params: draft.boot_params,
+            purgatory,
+        })
     }
 
     /// How it is carried out.
@@ -124,6 +127,12 @@ impl<'a> LoadPlan<'a> {
         self.view
     }
 
+    /// The kernel's `boot_params`, if they are part of the plan.
+    #[must_use]
+    pub fn boot_params(&self) -> Option<&[u8]> {
+        self.find(self.boot_params?, boot_params::SIZE as u64)
+    }
+
     /// Gives purgatory a key and the digest over all it checks, which `digest` makes of what purgatory is told and of the
     /// bytes of every region.
     pub fn seal(
@@ -131,11 +140,9 @@ impl<'a> LoadPlan<'a> {
         key: &[u8; KEY_SIZE],
         digest: impl FnOnce([&[u8]; 2], &[&[u8]]) -> [u8; DIGEST_SIZE],
     ) {
-        let at = self.segments.iter().position(|segment| segment.name == purgatory::NAME);
-        let Some(at) = at else { return };
-        self.write_into(at, KEY, key);
+        self.write_into_purgatory(KEY, key);
         let digest = {
-            let block = self.segments.get(at).map(|segment| &*segment.bytes).unwrap_or_default();
+            let block = self.segments.get(self.purgatory).map(|segment| &*segment.bytes).unwrap_or_default();
             let regions = purgatory::regions(block);
             let end = REGIONS + regions.len() * region::SIZE;
             let told = [block.get(..DIGEST), block.get(REGIONS..end)].map(Option::unwrap_or_default);
@@ -144,11 +151,11 @@ impl<'a> LoadPlan<'a> {
             debug_assert_eq!(covered.len(), regions.len(), "a region is part of a segment");
             digest(told, &covered)
         };
-        self.write_into(at, DIGEST, &digest);
+        self.write_into_purgatory(DIGEST, &digest);
     }
 
-    fn write_into(&mut self, segment: usize, offset: usize, bytes: &[u8]) {
-        let place = self.segments.get_mut(segment).map(|segment| segment.bytes.to_mut());
+    fn write_into_purgatory(&mut self, offset: usize, bytes: &[u8]) {
+        let place = self.segments.get_mut(self.purgatory).map(|segment| segment.bytes.to_mut());
         let place = place.and_then(|all| all.get_mut(offset..)?.get_mut(..bytes.len()));
         if let Some(place) = place {
             place.copy_from_slice(bytes);
@@ -225,13 +232,13 @@ fn check_way(draft: &Draft<'_>, machine: &Machine) -> Result<(), Error> {
     if size > ram / 2 { Err(Error::TooLarge { what, size, ram, way }) } else { Ok(()) }
 }
 
-fn check_entry(draft: &Draft<'_>) -> Result<(), Error> {
-    let entry = draft.entry;
+/// The index of the segment that is entered.
+fn entered(segments: &[Segment<'_>], entry: PhysAddr) -> Result<usize, Error> {
     let holds = |segment: &Segment<'_>| {
         let offset = entry.get().checked_sub(segment.range.start().get());
         offset.is_some_and(|offset| offset < segment.bytes.len() as u64)
     };
-    if draft.segments.iter().any(holds) { Ok(()) } else { Err(Error::EntryOutside { entry: entry.get() }) }
+    segments.iter().position(holds).ok_or(Error::EntryOutside { entry: entry.get() })
 }
 
 #[cfg(test)]
@@ -250,17 +257,11 @@ mod tests {
             bytes: vec![0; bytes].into(),
         });
         let draft = Draft {
-            way,
             segments: segments.collect(),
-            parts: Vec::new(),
-            entry: PhysAddr::new(entry).unwrap(),
-            goal: Goal::at(crate::CpuMode::Long, entry),
-            memory: Vec::new(),
-            command_line: Vec::new(),
             vouched: vec![pages(0x100, 4)],
-            view: None,
+            ..Draft::new(way, Goal::at(crate::CpuMode::Long, entry))
         };
-        LoadPlan::new(draft, &machine).map(drop)
+        LoadPlan::new(draft, PhysAddr::new(entry).unwrap(), &machine).map(drop)
     }
 
     #[test]

@@ -133,7 +133,7 @@ impl MemoryRange {
 }
 
 /// What a kernel is told that lives beside another: these pages are RAM, and what else was RAM is reserved.
-pub(crate) fn beside(firmware: &[MemoryRange], own: &[PhysRange]) -> Vec<MemoryRange> {
+pub(crate) fn with_own_ram(firmware: &[MemoryRange], own: &[PhysRange]) -> Vec<MemoryRange> {
     let mut map: Vec<MemoryRange> = firmware.iter().copied().map(reserved_if_ram).collect();
     for &pages in own {
         map = map.into_iter().flat_map(|range| range.without(pages)).collect();
@@ -179,7 +179,7 @@ mod tests {
             range(0x2000_0000, 0x7fff_ffff, MemoryKind::Reserved),
             range(0x8000_0000, 0x8000_ffff, MemoryKind::AcpiTables),
         ];
-        assert_eq!(beside(&firmware, &own), told);
+        assert_eq!(with_own_ram(&firmware, &own), told);
     }
 
     proptest! {
@@ -194,7 +194,7 @@ mod tests {
                 range(next - size, next - 1, kind)
             }).collect();
             let own = PhysRange::from_bytes(own.0 << 12, own.1 << 12).unwrap();
-            let told = beside(&firmware, &[own]);
+            let told = with_own_ram(&firmware, &[own]);
             prop_assert!(told.windows(2).all(|pair| pair[0].last() < pair[1].first()));
             let ram: Vec<_> = told.iter().filter(|range| range.kind() == MemoryKind::Ram).collect();
             prop_assert_eq!(ram, [&MemoryRange::of_pages(own, MemoryKind::Ram)]);

@@ -5,15 +5,12 @@ mod two;
 
 use std::borrow::Cow;
 
+use crate::draft::Draft;
 use crate::goal::register::{RAX, RBX};
 use crate::linux::{Initrd, initrd};
-use crate::load_plan::Draft;
-use crate::place::beside;
-use crate::purgatory::{self, Besides, Purgatory};
-use crate::{
-    CpuMode, Demand, Error, Goal, LoadPlan, Machine, MemoryKind, MemoryRange, Part, Search, Segment, Way,
-    place,
-};
+use crate::place::FreePages;
+use crate::purgatory::{self, Purgatory};
+use crate::{CpuMode, Demand, Error, Goal, LoadPlan, Machine, MemoryKind, MemoryRange, Part, Segment, Way};
 use kernel_file::multiboot::{Image, Multiboot};
 
 /// A multiboot kernel to load.
@@ -40,20 +37,28 @@ pub struct Module<'a> {
     pub bytes: &'a [u8],
 }
 
-/// What is told, with every address that it speaks of; the same bytes for any addresses are as many.
-struct Told<'t> {
+/// The facts that the kernel is passed.
+struct BootInformation<'t> {
     command_line: &'t [u8],
     /// Where each module starts and ends, and its words.
     modules: Vec<(u64, u64, &'t [u8])>,
     memory: &'t [MemoryRange],
-    /// Where the kernel is loaded, if it asks to be told.
+    /// Where the kernel is loaded, if it asks for that.
     base: Option<u64>,
+}
+
+impl BootInformation<'_> {
+    /// Its bytes at this address, on which their number does not depend.
+    fn bytes(&self, version: Multiboot, address: u64) -> Vec<u8> {
+        match version {
+            Multiboot::One => one::bytes(self, address),
+            Multiboot::Two => two::bytes(self),
+        }
+    }
 }
 
 const LOADER: &[u8] = concat!("kjump ", env!("CARGO_PKG_VERSION")).as_bytes();
 const INFORMATION: &str = "multiboot information";
-const MODULES: &str = "modules";
-const BELOW_4G: u64 = 0xffff_ffff;
 
 /// Plans its load by `kexec_load`.
 ///
@@ -66,51 +71,36 @@ pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>
     let modules: Vec<_> =
         request.modules.iter().map(|module| Initrd { name: "module", bytes: module.bytes }).collect();
     initrd::check(&modules)?;
-    let mut segments: Vec<_> = request.image.program.segments.iter().filter_map(Segment::of_file).collect();
-    let base = segments.first().map(|segment| segment.range.start().get());
-    let base = base.filter(|_| request.image.is_relocatable);
-    let free = beside(&machine.usable_ram(), &segments);
-    let told = |address: u64| Told {
+    let kernel = &request.image;
+    let goal = Goal::at(CpuMode::Protected, kernel.program.entry).with(RAX, magic(kernel.version));
+    let mut draft = Draft::new(Way::KexecLoad, goal);
+    draft.segments = kernel.program.segments.iter().filter_map(Segment::of_file).collect();
+    draft.memory.clone_from(&machine.firmware);
+    draft.command_line.clone_from(&request.command_line);
+    let base = draft.segments.first().map(|segment| segment.range.start().get());
+    let base = base.filter(|_| kernel.is_relocatable);
+    let mut free = FreePages::new(&machine.usable_ram()).without(&draft.segments);
+    let demand = |name, size| Demand::for_32_bits(name, size, request.room);
+
+    let modules_demand = initrd::size(&modules).map(|size| demand("modules", size));
+    let modules_at = free.take_if_any(modules_demand.as_ref())?.map_or(0, |place| place.start().get());
+    draft.segments.extend(initrd::segments(&modules, modules_at));
+
+    let information = BootInformation {
         command_line: &request.command_line,
-        modules: places(address, &request.modules, &modules),
+        modules: places(modules_at, &request.modules, &modules),
         memory: &machine.firmware,
         base,
     };
-    let render = |information_at, modules_at| match request.image.version {
-        Multiboot::One => one::bytes(&told(modules_at), information_at),
-        Multiboot::Two => two::bytes(&told(modules_at)),
-    };
-    let demands = demands(render(0, 0).len() as u64, &modules, request);
-    let places = place(&demands, &free)?;
-    let found =
-        |name| demands.iter().zip(&places).find(|(demand, _)| demand.name == name).map(|(_, &place)| place);
-    let modules_at = found(MODULES).map_or(0, |place| place.start().get());
-    segments.extend(initrd::segments(&modules, modules_at));
-    let mut goal =
-        Goal::at(CpuMode::Protected, request.image.program.entry).with(RAX, magic(request.image.version));
-    let mut parts = Vec::new();
-    if let Some(range) = found(INFORMATION) {
-        let address = range.start().get();
-        let bytes = render(address, modules_at);
-        parts.push(Part { name: INFORMATION, address, size: bytes.len() as u64 });
-        segments.push(Segment { name: INFORMATION, range, bytes: Cow::Owned(bytes) });
-        goal = goal.with(RBX, address);
-    }
-    let range = found(purgatory::NAME).ok_or(Error::NoPlace)?;
-    let (purgatory, entry) = request.purgatory.lead(range, &goal, &Besides::default(), &segments)?;
-    segments.push(purgatory);
-    let draft = Draft {
-        way: Way::KexecLoad,
-        segments,
-        parts,
-        entry,
-        goal,
-        memory: machine.firmware.clone(),
-        command_line: request.command_line.clone(),
-        vouched: Vec::new(),
-        view: None,
-    };
-    LoadPlan::new(draft, machine)
+    let place = free.take(&demand(INFORMATION, information.bytes(kernel.version, 0).len() as u64))?;
+    let address = place.start().get();
+    let bytes = information.bytes(kernel.version, address);
+    draft.parts.push(Part { name: INFORMATION, address, size: bytes.len() as u64 });
+    draft.segments.push(Segment { name: INFORMATION, range: place, bytes: Cow::Owned(bytes) });
+    draft.goal = draft.goal.with(RBX, address);
+
+    let purgatory = free.take(&demand(purgatory::NAME, purgatory::SIZE))?;
+    draft.finish(&request.purgatory, purgatory, machine)
 }
 
 /// What a kernel finds in `eax`.
@@ -119,17 +109,6 @@ const fn magic(version: Multiboot) -> u64 {
         Multiboot::One => 0x2bad_b002,
         Multiboot::Two => 0x36d7_6289,
     }
-}
-
-fn demands(information: u64, modules: &[Initrd<'_>], request: &Request<'_>) -> Vec<Demand> {
-    let (lowest, highest) = request.room;
-    let window = (lowest.max(0x10_0000), highest.min(BELOW_4G));
-    let demand = |name, size| Demand { name, size, align: 1, windows: vec![window], search: Search::TopDown };
-    let modules = initrd::size(modules).map(|size| demand(MODULES, size));
-    modules
-        .into_iter()
-        .chain([demand(INFORMATION, information), demand(purgatory::NAME, purgatory::SIZE)])
-        .collect()
 }
 
 /// Where each module starts and ends.

@@ -11,15 +11,40 @@ use crate::{Demand, Error, Search, Segment};
 /// # Errors
 /// [`Error::NoRoom`] for the first demand that no place is left for, with the last of its windows.
 pub fn place(demands: &[Demand], free: &[PhysRange]) -> Result<Vec<PhysRange>, Error> {
-    let mut free = free.to_vec();
-    let mut free = RangeSet::sort(&mut free).ranges().to_vec();
-    let mut places = Vec::new();
-    for demand in demands {
-        let place = find(demand, &free).ok_or_else(|| no_room(demand, &free))?;
-        take(&mut free, place);
-        places.push(place);
+    let mut free = FreePages::new(free);
+    demands.iter().map(|demand| free.take(demand)).collect()
+}
+
+/// Free pages, from which places are taken one after the other: the hardest to please come first. The same demands and
+/// pages, in whatever order the latter are, get the same places.
+pub(crate) struct FreePages(Vec<PhysRange>);
+
+impl FreePages {
+    pub(crate) fn new(free: &[PhysRange]) -> Self {
+        let mut free = free.to_vec();
+        Self(RangeSet::sort(&mut free).ranges().to_vec())
     }
-    Ok(places)
+
+    /// The pages that these segments leave; they rise and do not touch.
+    pub(crate) fn without(self, segments: &[Segment<'_>]) -> Self {
+        let taken: Vec<_> = segments.iter().map(|segment| segment.range).collect();
+        Self(self.0.iter().flat_map(|&hole| gaps(hole, &taken)).collect())
+    }
+
+    /// A place for this demand.
+    ///
+    /// # Errors
+    /// [`Error::NoRoom`], with the last of its windows.
+    pub(crate) fn take(&mut self, demand: &Demand) -> Result<PhysRange, Error> {
+        let place = find(demand, &self.0).ok_or_else(|| no_room(demand, &self.0))?;
+        cut(&mut self.0, place);
+        Ok(place)
+    }
+
+    /// A place if there is a demand.
+    pub(crate) fn take_if_any(&mut self, demand: Option<&Demand>) -> Result<Option<PhysRange>, Error> {
+        demand.map(|demand| self.take(demand)).transpose()
+    }
 }
 
 fn find(demand: &Demand, free: &[PhysRange]) -> Option<PhysRange> {
@@ -48,7 +73,7 @@ fn fit(demand: &Demand, hole: PhysRange, (lowest, highest): (u64, u64)) -> Optio
 }
 
 /// Cuts a place out of the free ranges.
-fn take(free: &mut Vec<PhysRange>, place: PhysRange) {
+fn cut(free: &mut Vec<PhysRange>, place: PhysRange) {
     let Some(index) = free.iter().position(|hole| hole.contains_range(place)) else { return };
     let hole = free.remove(index);
     let below = PhysRange::from_bytes(hole.start().get(), place.start().get() - hole.start().get());
@@ -69,12 +94,6 @@ fn no_room(demand: &Demand, free: &[PhysRange]) -> Error {
         highest,
         largest: free.iter().map(within).max().unwrap_or(0),
     }
-}
-
-/// What is left of free memory beside some segments.
-pub(crate) fn beside(free: &[PhysRange], segments: &[Segment<'_>]) -> Vec<PhysRange> {
-    let taken: Vec<_> = segments.iter().map(|segment| segment.range).collect();
-    free.iter().flat_map(|&hole| gaps(hole, &taken)).collect()
 }
 
 /// What of a range no other range has; the others rise and do not touch.

@@ -38,10 +38,10 @@ pub struct Purgatory<'a> {
 
 /// What purgatory does besides checking and handing over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Besides {
+pub(crate) struct Extras {
     /// Address behind a command line, and bytes of room there: whoever entered purgatory comes back, and the kernel is
     /// told where to go for that.
-    pub(crate) way_back: Option<(u64, u64)>,
+    pub(crate) jump_back: Option<(u64, u64)>,
     /// Memory that is copied before: from, to, bytes.
     pub(crate) copy: Option<(u64, u64, u64)>,
 }
@@ -52,14 +52,14 @@ impl<'a> Purgatory<'a> {
     ///
     /// # Errors
     /// [`Error::TooManyRegions`].
-    pub(crate) fn lead(
+    pub(crate) fn segment_and_entry(
         &self,
         place: PhysRange,
         goal: &Goal,
-        besides: &Besides,
+        extras: &Extras,
         checked: &[Segment<'_>],
     ) -> Result<(Segment<'a>, PhysAddr), Error> {
-        let segment = self.segment(place, goal, besides, checked)?;
+        let segment = self.segment(place, goal, extras, checked)?;
         let entry = place.start().get() + ENTRY as u64;
         Ok((segment, PhysAddr::new(entry).ok_or(Error::EntryOutside { entry })?))
     }
@@ -68,19 +68,19 @@ impl<'a> Purgatory<'a> {
         &self,
         place: PhysRange,
         goal: &Goal,
-        besides: &Besides,
+        extras: &Extras,
         checked: &[Segment<'_>],
     ) -> Result<Segment<'a>, Error> {
         let mut bytes = vec![0; ENTRY];
         let mut block = Block(&mut bytes);
         block.put(MAGIC, MAGIC_NUMBER);
-        block.put(FLAGS, self.flags(besides));
+        block.put(FLAGS, self.flags(extras));
         let (port, baud) = self.serial.unwrap_or_default();
         block.put(SERIAL_PORT, port.into());
         block.put(SERIAL_BAUD, baud);
         block.put(PAUSE, self.pause);
         block.goal(goal, place);
-        block.besides(besides);
+        block.extras(extras);
         let code = self.image.get(ENTRY..).unwrap_or_default();
         let own =
             (place.start().get() + ENTRY as u64, code.len() as u64, (VARIABLES - ENTRY - code.len()) as u64);
@@ -93,11 +93,11 @@ impl<'a> Purgatory<'a> {
         Ok(Segment { name: NAME, range: place, bytes: Cow::Owned(bytes) })
     }
 
-    const fn flags(&self, besides: &Besides) -> u64 {
+    const fn flags(&self, extras: &Extras) -> u64 {
         let mut flags = 0;
         let switches = [
             (self.check, flag::CHECK),
-            (besides.way_back.is_some(), flag::COMES_BACK),
+            (extras.jump_back.is_some(), flag::COMES_BACK),
             (self.serial.is_some(), flag::CONSOLE_SERIAL),
             (self.vga, flag::CONSOLE_VGA),
             (self.reset_vga, flag::RESET_VGA),
@@ -136,11 +136,11 @@ impl Block<'_> {
         self.put(LOW_PAGE, place.start().get() + LAST_PAGE as u64);
     }
 
-    fn besides(&mut self, besides: &Besides) {
-        let (end, room) = besides.way_back.unwrap_or_default();
+    fn extras(&mut self, extras: &Extras) {
+        let (end, room) = extras.jump_back.unwrap_or_default();
         self.put(COMMAND_LINE_END, end);
         self.put(COMMAND_LINE_ROOM, room);
-        let (from, to, size) = besides.copy.unwrap_or_default();
+        let (from, to, size) = extras.copy.unwrap_or_default();
         self.put(COPY_FROM, from);
         self.put(COPY_TO, to);
         self.put(COPY_SIZE, size);

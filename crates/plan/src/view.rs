@@ -8,11 +8,13 @@
 //!
 //! The CPU's note stays in the running kernel's own memory, where those look for it who know the kernel.
 
+use std::borrow::Cow;
+
 use abi::device::SlotRun;
 use phys::{PAGE_SIZE, PhysRange};
 
 use crate::elfcorehdr::{self, Change, MOST_HEADERS, NoteAt, RestingMemory, header_count};
-use crate::{Error, Machine, Part};
+use crate::{Error, Machine, Part, Segment};
 
 /// That a peer is to see the running kernel's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +82,7 @@ impl ViewPlace {
     }
 
     /// What the peer's command line says of it.
-    pub(crate) fn words(&self) -> String {
+    pub(crate) fn parameter(&self) -> String {
         format!(" elfcorehdr={:#x}", self.header())
     }
 
@@ -105,6 +107,12 @@ impl ViewPlace {
         let limit = usize::try_from(room - elfcorehdr::size(0, 0)).unwrap_or(usize::MAX)
             / abi::elf_core::program_header::SIZE;
         Err(Error::TooManyHeaders { count: notes.len() + header_count(&memory, &machine.virtual_map), limit })
+    }
+
+    /// Its segment; the bytes are written when the peer is loaded.
+    pub(crate) const fn segment(&self) -> Segment<'static> {
+        let (name, bytes) = ("view of the running kernel", Cow::Borrowed([].as_slice()));
+        Segment { name, range: self.pages, bytes }
     }
 
     pub(crate) fn parts(&self) -> Vec<Part> {

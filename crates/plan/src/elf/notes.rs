@@ -1,9 +1,11 @@
 //! ELF boot notes, as Eric Biederman's proposal (`draft-biederman-elf-boot`) lays them out: a header, then notes without
 //! names.
 
+use std::borrow::Cow;
+
 use phys::PhysRange;
 
-use super::Notes;
+use crate::{Part, Segment};
 
 const MAGIC: u32 = 0x0e1f_b007;
 const HEADER: usize = 12;
@@ -13,24 +15,50 @@ const LOADER_VERSION: u32 = 3;
 const COMMAND_LINE: u32 = 4;
 /// Room for the stack of code that finds the notes' address on it.
 const STACK: u64 = 4096;
+/// Bytes from the stack pointer to the end of the stack.
+const ARGUMENTS: u64 = 16;
 
-/// Bytes of the notes and the stack behind them.
-pub(super) fn size(command_line: &[u8]) -> u64 {
-    stack_top(bytes(command_line).len() as u64)
+/// The name of their segment.
+pub(super) const NAME: &str = "boot notes";
+
+/// Boot notes, and the stack after them.
+pub(super) struct Notes {
+    bytes: Vec<u8>,
 }
 
-const fn stack_top(notes: u64) -> u64 {
-    notes.next_multiple_of(16) + STACK
-}
+impl Notes {
+    pub(super) fn new(command_line: &[u8]) -> Self {
+        Self { bytes: bytes(command_line) }
+    }
 
-pub(super) fn segment(range: PhysRange, command_line: &[u8]) -> Notes {
-    let mut bytes = bytes(command_line);
-    let notes = bytes.len() as u64;
-    // Return address 0, and the first argument.
-    let stack = stack_top(notes) - 16;
-    bytes.resize(usize::try_from(stack + 4).unwrap_or(bytes.len()), 0);
-    bytes.extend_from_slice(&u32::try_from(range.start().get()).unwrap_or(0).to_le_bytes());
-    Notes::new(range, bytes, notes, stack)
+    /// Bytes of the notes and the stack.
+    pub(super) const fn size(&self) -> u64 {
+        (self.bytes.len() as u64).next_multiple_of(16) + STACK
+    }
+
+    /// The offset of the arguments on the stack: return address 0, and the address of the notes.
+    const fn arguments(&self) -> u64 {
+        self.size() - ARGUMENTS
+    }
+
+    /// The stack pointer for 32-bit code.
+    pub(super) const fn stack(&self, address: u64) -> u64 {
+        address + self.arguments()
+    }
+
+    pub(super) const fn parts(&self, address: u64) -> [Part; 2] {
+        [
+            Part { name: NAME, address, size: self.bytes.len() as u64 },
+            Part { name: "arguments on the stack", address: self.stack(address), size: 8 },
+        ]
+    }
+
+    pub(super) fn segment(&self, range: PhysRange) -> Segment<'static> {
+        let mut bytes = self.bytes.clone();
+        bytes.resize(usize::try_from(self.arguments() + 4).unwrap_or(bytes.len()), 0);
+        bytes.extend_from_slice(&u32::try_from(range.start().get()).unwrap_or(0).to_le_bytes());
+        Segment { name: NAME, range, bytes: Cow::Owned(bytes) }
+    }
 }
 
 fn bytes(command_line: &[u8]) -> Vec<u8> {
@@ -98,10 +126,11 @@ mod tests {
     #[test]
     fn a_32_bit_stack_has_the_address_of_the_notes_for_an_argument() {
         let line = b"words";
-        let range = PhysRange::around_bytes(0x20_0000, size(line)).unwrap();
-        let notes = segment(range, line);
-        let at = usize::try_from(notes.stack - 0x20_0000).unwrap();
-        assert_eq!(notes.segment.bytes[at..at + 8], [0, 0, 0, 0, 0, 0, 0x20, 0]);
-        assert!(notes.stack.is_multiple_of(16) && notes.segment.bytes.len() as u64 <= range.bytes());
+        let notes = Notes::new(line);
+        let range = PhysRange::around_bytes(0x20_0000, notes.size()).unwrap();
+        let (segment, stack) = (notes.segment(range), notes.stack(0x20_0000));
+        let at = usize::try_from(stack - 0x20_0000).unwrap();
+        assert_eq!(segment.bytes[at..at + 8], [0, 0, 0, 0, 0, 0, 0x20, 0]);
+        assert!(stack.is_multiple_of(16) && segment.bytes.len() as u64 <= range.bytes());
     }
 }

@@ -3,7 +3,8 @@ use abi::setup_header::{self as header, loader};
 use abi::{Field, Number, e820, efi};
 use kernel_file::bzimage::Protocol;
 
-use super::kernel::Form;
+use super::handoff::HandoffFacts;
+use super::kernel::KernelTraits;
 use crate::MemoryRange;
 
 /// The protocol that brought `hardware_subarch`.
@@ -12,42 +13,60 @@ const WITH_SUBARCH: Protocol = Protocol { major: 2, minor: 7 };
 const WITH_RSDP: Protocol = Protocol { major: 2, minor: 14 };
 
 /// The page that a kernel is handed: its own setup header, and zero where nothing is set.
+#[derive(Clone)]
 pub(super) struct BootParams {
-    bytes: [u8; SIZE],
+    bytes: Box<[u8; SIZE]>,
     protocol: Protocol,
 }
 
 impl BootParams {
-    pub(super) fn new(kernel: &Form<'_>) -> Self {
-        let mut params = Self { bytes: [0; SIZE], protocol: kernel.protocol };
+    /// All but the addresses of what is loaded.
+    pub(super) fn new(kernel: &KernelTraits<'_>, facts: &HandoffFacts<'_>) -> Self {
+        let mut params = Self { bytes: Box::new([0; SIZE]), protocol: kernel.protocol };
         let place =
             params.bytes.get_mut(header::START..).and_then(|rest| rest.get_mut(..kernel.header.len()));
         if let Some(place) = place {
             place.copy_from_slice(&kernel.header);
         }
         params.set(header::TYPE_OF_LOADER, loader::KEXEC << 4);
+        if let Some(previous) = facts.previous {
+            params.copy_from(previous);
+        }
+        if facts.efi.is_none() {
+            params.clear_efi();
+        }
+        params.set_memory(facts.memory);
+        if let Some(rsdp) = facts.rsdp {
+            params.set_rsdp(rsdp);
+        }
+        if let Some(screen) = facts.screen {
+            params.set_screen(screen);
+        }
         params
     }
 
-    pub(super) const fn into_bytes(self) -> [u8; SIZE] {
-        self.bytes
+    pub(super) fn bytes(&self) -> &[u8] {
+        &*self.bytes
     }
 
     /// What of the running kernel's own holds for the next one too: the kind of machine, secure boot, EFI's tables, the
     /// disks that the BIOS knows, the blob of Confidential Computing.
-    pub(super) fn set_before(&mut self, before: &[u8]) {
+    fn copy_from(&mut self, previous: &[u8]) {
         if self.protocol >= WITH_SUBARCH {
-            self.copy(before, header::HARDWARE_SUBARCH);
-            self.copy(before, header::HARDWARE_SUBARCH_DATA);
+            self.copy(previous, header::HARDWARE_SUBARCH);
+            self.copy(previous, header::HARDWARE_SUBARCH_DATA);
         }
-        self.copy(before, boot_params::SECURE_BOOT);
-        self.copy(before, boot_params::CC_BLOB_ADDRESS);
-        self.copy(before, boot_params::EDDBUF_ENTRIES);
-        self.copy(before, boot_params::EDD_MBR_SIG_BUF_ENTRIES);
-        self.copy_bytes(before, boot_params::EFI_INFO..boot_params::EFI_INFO + boot_params::EFI_INFO_SIZE);
-        self.copy_bytes(before, boot_params::EDID_INFO..boot_params::EDID_INFO + boot_params::EDID_INFO_SIZE);
-        self.copy_bytes(before, boot_params::EDD_MBR_SIG_BUFFER..E820_TABLE);
-        self.copy_bytes(before, boot_params::EDDBUF..SIZE);
+        self.copy(previous, boot_params::SECURE_BOOT);
+        self.copy(previous, boot_params::CC_BLOB_ADDRESS);
+        self.copy(previous, boot_params::EDDBUF_ENTRIES);
+        self.copy(previous, boot_params::EDD_MBR_SIG_BUF_ENTRIES);
+        self.copy_bytes(previous, boot_params::EFI_INFO..boot_params::EFI_INFO + boot_params::EFI_INFO_SIZE);
+        self.copy_bytes(
+            previous,
+            boot_params::EDID_INFO..boot_params::EDID_INFO + boot_params::EDID_INFO_SIZE,
+        );
+        self.copy_bytes(previous, boot_params::EDD_MBR_SIG_BUFFER..E820_TABLE);
+        self.copy_bytes(previous, boot_params::EDDBUF..SIZE);
     }
 
     /// Where EFI's memory descriptors are.
@@ -58,20 +77,20 @@ impl BootParams {
         self.set(efi_info::MEMDESC_VERSION, efi::DESCRIPTOR_VERSION);
     }
 
-    /// Nothing of EFI is told.
-    pub(super) fn clear_efi(&mut self) {
+    /// Passes nothing on of EFI.
+    fn clear_efi(&mut self) {
         let end = boot_params::EFI_INFO + boot_params::EFI_INFO_SIZE;
         self.bytes.get_mut(boot_params::EFI_INFO..end).unwrap_or(&mut []).fill(0);
     }
 
-    fn copy<T: Number>(&mut self, before: &[u8], field: Field<T>) {
-        if let Some(number) = field.read(before) {
+    fn copy<T: Number>(&mut self, previous: &[u8], field: Field<T>) {
+        if let Some(number) = field.read(previous) {
             self.set(field, number);
         }
     }
 
-    fn copy_bytes(&mut self, before: &[u8], range: std::ops::Range<usize>) {
-        if let (Some(from), Some(to)) = (before.get(range.clone()), self.bytes.get_mut(range)) {
+    fn copy_bytes(&mut self, previous: &[u8], range: std::ops::Range<usize>) {
+        if let (Some(from), Some(to)) = (previous.get(range.clone()), self.bytes.get_mut(range)) {
             to.copy_from_slice(from);
         }
     }
@@ -94,20 +113,20 @@ impl BootParams {
         self.set(header::SETUP_DATA, address);
     }
 
-    pub(super) fn set_rsdp(&mut self, address: u64) {
+    fn set_rsdp(&mut self, address: u64) {
         if self.protocol >= WITH_RSDP {
             self.set(boot_params::ACPI_RSDP_ADDR, address);
         }
     }
 
-    pub(super) fn set_screen(&mut self, screen: &[u8; SCREEN_INFO_SIZE]) {
+    fn set_screen(&mut self, screen: &[u8; SCREEN_INFO_SIZE]) {
         if let Some((place, _)) = self.bytes.split_first_chunk_mut() {
             *place = *screen;
         }
     }
 
     /// As many entries of the memory map as there is room for.
-    pub(super) fn set_memory(&mut self, memory: &[MemoryRange]) {
+    fn set_memory(&mut self, memory: &[MemoryRange]) {
         let here = memory.get(..E820_ENTRIES_MAX).unwrap_or(memory);
         self.set(boot_params::E820_ENTRIES, u8::try_from(here.len()).unwrap_or(u8::MAX));
         let table = self.bytes.get_mut(E820_TABLE..).unwrap_or(&mut []);
@@ -123,7 +142,7 @@ impl BootParams {
     }
 
     fn set<T: Number>(&mut self, field: Field<T>, number: T) {
-        let written = field.write(&mut self.bytes, number);
+        let written = field.write(&mut *self.bytes, number);
         debug_assert!(written, "abi asserts that every field lies in boot_params");
     }
 }

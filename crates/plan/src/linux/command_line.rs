@@ -1,35 +1,42 @@
+use super::Request;
+use super::home::{OldMemory, Site};
 use crate::Error;
 
-/// What a peer kernel's user space reads of its command line to go back, which purgatory appends: it is not known before.
+/// What purgatory appends to a peer's command line, for its user space: the address is known only when it runs.
 const JUMP_BACK: &[u8] = b" kexec_jump_back_entry=0x0123456789abcdef";
 
-/// A command line that its kernel takes.
+/// A command line that its kernel accepts.
 pub(super) struct CommandLine {
     text: Vec<u8>,
-    room: u64,
+    tail: u64,
 }
 
 impl CommandLine {
-    /// A command line, if need be with room for the jump-back entry point.
-    pub(super) fn new(words: &[u8], comes_back: bool, limit: u64) -> Result<Self, Error> {
-        if let Some(offset) = words.iter().position(|&byte| byte == 0) {
+    /// The command line of a request, with the parameters of its site.
+    pub(super) fn new(request: &Request<'_>, site: &Site, limit: u64) -> Result<Self, Error> {
+        let mut text = request.command_line.clone();
+        if let Some(offset) = text.iter().position(|&byte| byte == 0) {
             return Err(Error::ZeroInCommandLine { offset });
         }
-        let later = if comes_back { JUMP_BACK.len() } else { 0 };
-        let length = words.len() + later;
+        text.extend(
+            site.old_memory.iter().flat_map(|old_memory: &OldMemory| old_memory.parameter().into_bytes()),
+        );
+        let appended = if request.home.is_peer() { JUMP_BACK.len() } else { 0 };
+        let length = text.len() + appended;
         if length as u64 > limit {
             return Err(Error::LongCommandLine { length, limit });
         }
-        // With the zero behind it.
-        Ok(Self { text: words.to_vec(), room: if comes_back { later as u64 + 1 } else { 0 } })
+        // With a terminating zero.
+        let tail = if appended > 0 { appended as u64 + 1 } else { 0 };
+        Ok(Self { text, tail })
     }
 
     pub(super) fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// Bytes that purgatory may write behind the text.
-    pub(super) const fn room(&self) -> u64 {
-        self.room
+    /// Bytes that purgatory may write after the text.
+    pub(super) const fn tail(&self) -> u64 {
+        self.tail
     }
 }

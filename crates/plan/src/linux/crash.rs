@@ -11,70 +11,67 @@ use std::borrow::Cow;
 use phys::{PhysRange, RangeSet};
 
 use crate::elfcorehdr::{self, Change, NoteAt, RestingMemory};
-use crate::place::gaps;
-use crate::{Demand, Error, Machine, Part, Search, Segment, place};
+use crate::place::{FreePages, gaps};
+use crate::{Demand, Error, Machine, Part, Search, Segment};
 
 /// What a PC keeps for software below 1 MiB: starting other CPUs needs it.
 const LOW: u64 = 0xa_0000;
 
-/// What a crash kernel finds of the kernel before it.
-pub(super) struct Kept {
+/// What a crash kernel needs for a dump of the running one, and does not use as RAM.
+pub(super) struct DumpArea {
     elfcorehdr: Vec<u8>,
+    /// The pages of the elfcorehdr and, after them, the copy of low memory.
     range: PhysRange,
-    /// Bytes for the elfcorehdr; the copy of low memory follows.
-    header_room: u64,
-    /// Whether the running kernel writes the elfcorehdr anew when CPUs or memory come and go.
+    /// The pages of the elfcorehdr.
+    header: PhysRange,
+    /// Whether the running kernel updates the elfcorehdr when CPUs or memory come and go.
     is_updated: bool,
 }
 
-impl Kept {
+impl DumpArea {
     /// Finds a place for it at the top of the crash kernel's memory.
     pub(super) fn new(machine: &Machine, update_size: Option<u64>) -> Result<Self, Error> {
         let main = main_range(machine)?;
         let notes: Vec<NoteAt> = machine.cpu_notes.iter().copied().chain(machine.vmcoreinfo).collect();
         let memory = |copy: u64| resting(machine, copy);
         let least = elfcorehdr::size(notes.len(), elfcorehdr::header_count(&memory(0), &machine.virtual_map));
-        let header_room = update_size.unwrap_or(0).max(least).next_multiple_of(phys::PAGE_SIZE);
+        let header_size = update_size.unwrap_or(0).max(least).next_multiple_of(phys::PAGE_SIZE);
         let demand = Demand {
             name: "the elfcorehdr and a copy of low memory",
-            size: header_room + LOW,
+            size: header_size + LOW,
             align: 1,
             windows: vec![(main.start().get(), main.end() - 1)],
             search: Search::TopDown,
         };
-        let range = place(&[demand], &[main])?.first().copied().ok_or(Error::NoCrashMemory)?;
-        let elfcorehdr =
-            elfcorehdr::render(&notes, &memory(range.start().get() + header_room), &machine.virtual_map)?;
-        Ok(Self { elfcorehdr, range, header_room, is_updated: update_size.is_some() })
+        let range = FreePages::new(&[main]).take(&demand)?;
+        let header =
+            PhysRange::from_bytes(range.start().get(), header_size).map_err(|_| Error::NoCrashMemory)?;
+        let elfcorehdr = elfcorehdr::render(&notes, &memory(header.end()), &machine.virtual_map)?;
+        Ok(Self { elfcorehdr, range, header, is_updated: update_size.is_some() })
     }
 
     pub(super) const fn range(&self) -> PhysRange {
         self.range
     }
 
-    const fn copy_at(&self) -> u64 {
-        self.range.start().get() + self.header_room
-    }
-
     /// What purgatory copies: from, to, bytes.
     pub(super) const fn copy(&self) -> (u64, u64, u64) {
-        (0, self.copy_at(), LOW)
+        (0, self.header.end(), LOW)
     }
 
     /// What the kernel's command line says of it, as kexec-tools writes it.
-    pub(super) fn words(&self) -> String {
-        format!(" elfcorehdr={}K", self.range.start().get() / 1024)
+    pub(super) fn parameter(&self) -> String {
+        format!(" elfcorehdr={}K", self.header.start().get() / 1024)
     }
 
     /// The elfcorehdr, and whether purgatory may check it.
-    pub(super) fn segment(&self) -> Option<(Segment<'static>, bool)> {
-        let range = PhysRange::from_bytes(self.range.start().get(), self.header_room).ok()?;
+    pub(super) fn segment(&self) -> (Segment<'static>, bool) {
         let bytes = Cow::Owned(self.elfcorehdr.clone());
-        Some((Segment { name: "elfcorehdr", range, bytes }, !self.is_updated))
+        (Segment { name: "elfcorehdr", range: self.header, bytes }, !self.is_updated)
     }
 
-    pub(super) fn parts(&self) -> [Part; 1] {
-        [Part { name: "copy of low memory", address: self.copy_at(), size: LOW }]
+    pub(super) const fn part(&self) -> Part {
+        Part { name: "copy of low memory", address: self.header.end(), size: LOW }
     }
 }
 

@@ -1,128 +1,100 @@
-//! All that a kernel is told, in one segment:
+//! What a kernel is passed, in one segment:
 //!
 //! ```text
 //! +0       boot_params, a page
-//! +0x1000  command line with a zero behind it
-//! then     whatever else there is: EFI's memory descriptors, setup_data chained to each other
+//! +0x1000  command line with a terminating zero
+//! then     blobs: EFI's memory descriptors, setup_data chained to each other
 //! ```
 
 mod blob;
+mod facts;
 
-use abi::boot_params::{SCREEN_INFO_SIZE, SIZE};
-use phys::PhysRange;
+use abi::boot_params::SIZE;
 
+use super::boot_info::Neighbours;
 use super::boot_params::BootParams;
 use super::command_line::CommandLine;
-use super::kernel::Form;
-use crate::{Efi, MemoryRange, Part, SetupData};
+use super::kernel::KernelTraits;
+use crate::Part;
 use blob::Blob;
-pub(super) use blob::seed;
+pub(super) use facts::HandoffFacts;
 
-/// What is told besides the kernel itself, its command line and its initrd. Nothing of it depends on an address.
-#[derive(Default)]
-pub(super) struct Told {
-    pub(super) memory: Vec<MemoryRange>,
-    pub(super) rsdp: Option<u64>,
-    pub(super) screen: Option<[u8; SCREEN_INFO_SIZE]>,
-    /// The running kernel's own, of which some parts are told again.
-    pub(super) before: Option<Vec<u8>>,
-    pub(super) efi: Option<Efi>,
-    pub(super) setup_data: Vec<SetupData>,
+/// A handoff, but for the addresses in it.
+pub(super) struct Handoff {
+    params: BootParams,
+    command_line: CommandLine,
+    blobs: Vec<Blob>,
 }
 
-/// What is told, and every address that it speaks of.
-pub(super) struct Handoff<'h> {
-    pub(super) range: PhysRange,
-    pub(super) kernel: &'h Form<'h>,
-    pub(super) kernel_at: u64,
-    /// Address and bytes.
-    pub(super) initrd: Option<(u64, u64)>,
-    pub(super) command_line: &'h CommandLine,
-    pub(super) told: &'h Told,
-}
+/// Offset of the command line.
+const COMMAND_LINE: u64 = SIZE as u64;
 
-impl Handoff<'_> {
-    /// Bytes that it takes, which do not depend on an address.
-    pub(super) fn size(command_line: &CommandLine, told: &Told) -> u64 {
-        let blobs = blob::all(told);
-        let last = blob::offsets(behind_line(command_line), &blobs).zip(&blobs).last();
-        last.map_or(behind_line(command_line), |(offset, blob)| offset + blob.size())
+impl Handoff {
+    pub(super) fn new(
+        traits: &KernelTraits<'_>,
+        command_line: CommandLine,
+        facts: &HandoffFacts<'_>,
+    ) -> Self {
+        let blobs = blob::all(facts, line_end(&command_line));
+        Self { params: BootParams::new(traits, facts), command_line, blobs }
     }
 
-    pub(super) const fn boot_params_at(&self) -> u64 {
-        self.range.start().get()
+    pub(super) const fn command_line(&self) -> &CommandLine {
+        &self.command_line
     }
 
-    pub(super) const fn command_line_at(&self) -> u64 {
-        self.boot_params_at() + COMMAND_LINE
+    pub(super) const fn command_line_at(address: u64) -> u64 {
+        address + COMMAND_LINE
     }
 
-    pub(super) fn parts(&self) -> Vec<Part> {
-        let part = |name, address, size| Part { name, address, size };
+    pub(super) fn size(&self) -> u64 {
+        self.blobs.last().map_or_else(|| line_end(&self.command_line), Blob::end)
+    }
+
+    pub(super) fn parts(&self, address: u64) -> Vec<Part> {
+        let part = |name, offset, size| Part { name, address: address + offset, size };
         let length = self.command_line.text().len() as u64;
-        let blobs = blob::all(self.told);
-        let more = self.placed(&blobs).map(|(address, blob)| part(blob.name, address, blob.size()));
-        [
-            part("boot_params", self.boot_params_at(), SIZE as u64),
-            part("command line", self.command_line_at(), length + 1),
-        ]
-        .into_iter()
-        .chain(more)
-        .collect()
+        let fixed = [part("boot_params", 0, SIZE as u64), part("command line", COMMAND_LINE, length + 1)];
+        let blobs = self.blobs.iter().map(|blob| part(blob.name, blob.offset, blob.size()));
+        fixed.into_iter().chain(blobs).collect()
     }
 
-    fn placed<'b>(&self, blobs: &'b [Blob]) -> impl Iterator<Item = (u64, &'b Blob)> + use<'b> {
-        let start = self.boot_params_at();
-        blob::offsets(behind_line(self.command_line), blobs).map(move |offset| start + offset).zip(blobs)
-    }
-
-    pub(super) fn bytes(&self) -> Vec<u8> {
-        let blobs = blob::all(self.told);
-        let mut bytes = self.boot_params(&blobs).into_bytes().to_vec();
+    /// Its bytes at this address.
+    pub(super) fn bytes(&self, address: u64, neighbours: Neighbours) -> Vec<u8> {
+        let mut bytes = self.boot_params(address, neighbours).bytes().to_vec();
         bytes.extend_from_slice(self.command_line.text());
-        bytes.extend((0..=self.command_line.room()).map(|_| 0));
-        let mut chain =
-            self.placed(&blobs).filter(|(_, blob)| blob.kind.is_some()).map(|(address, _)| address).skip(1);
-        for (address, blob) in self.placed(&blobs) {
-            let offset = usize::try_from(address - self.boot_params_at()).unwrap_or(bytes.len());
-            bytes.resize(offset, 0);
-            let next = if blob.kind.is_some() { chain.next().unwrap_or(0) } else { 0 };
+        let mut chain = self.setup_data(address).skip(1);
+        for blob in &self.blobs {
+            bytes.resize(usize::try_from(blob.offset).unwrap_or(bytes.len()), 0);
+            let next = if blob.is_setup_data() { chain.next().unwrap_or(0) } else { 0 };
             bytes.extend(blob.bytes(next));
         }
+        // The command line's zeros, if nothing follows.
+        bytes.resize(usize::try_from(self.size()).unwrap_or(bytes.len()), 0);
         bytes
     }
 
-    fn boot_params(&self, blobs: &[Blob]) -> BootParams {
-        let mut params = BootParams::new(self.kernel);
-        if let Some(before) = &self.told.before {
-            params.set_before(before);
+    fn boot_params(&self, address: u64, neighbours: Neighbours) -> BootParams {
+        let mut params = self.params.clone();
+        params.set_kernel(neighbours.kernel);
+        params.set_command_line(Self::command_line_at(address));
+        if let Some((initrd, size)) = neighbours.initrd {
+            params.set_initrd(initrd, size);
         }
-        params.set_kernel(self.kernel_at);
-        params.set_command_line(self.command_line_at());
-        if let Some((address, size)) = self.initrd {
-            params.set_initrd(address, size);
-        }
-        let first = self.placed(blobs).find(|(_, blob)| blob.kind.is_some());
-        params.set_setup_data(first.map_or(0, |(address, _)| address));
-        params.set_memory(&self.told.memory);
-        if let Some(rsdp) = self.told.rsdp {
-            params.set_rsdp(rsdp);
-        }
-        if let Some(screen) = &self.told.screen {
-            params.set_screen(screen);
-        }
-        if let Some((address, map)) = self.placed(blobs).find(|(_, blob)| blob.kind.is_none()) {
-            params.set_efi_map(address, map.size());
-        } else {
-            params.clear_efi();
+        params.set_setup_data(self.setup_data(address).next().unwrap_or(0));
+        if let Some(map) = self.blobs.iter().find(|blob| !blob.is_setup_data()) {
+            params.set_efi_map(address + map.offset, map.size());
         }
         params
     }
+
+    /// The address of each setup_data.
+    fn setup_data(&self, address: u64) -> impl Iterator<Item = u64> {
+        self.blobs.iter().filter(|blob| blob.is_setup_data()).map(move |blob| address + blob.offset)
+    }
 }
 
-const COMMAND_LINE: u64 = SIZE as u64;
-
-/// The offset of the first byte behind the command line and its zero.
-fn behind_line(command_line: &CommandLine) -> u64 {
-    COMMAND_LINE + command_line.text().len() as u64 + command_line.room() + 1
+/// The offset of the first byte after the command line, its zero and what purgatory appends.
+fn line_end(command_line: &CommandLine) -> u64 {
+    COMMAND_LINE + command_line.text().len() as u64 + command_line.tail() + 1
 }

@@ -13,8 +13,8 @@ pub enum Kernel<'a> {
     Executable(Program<'a>),
 }
 
-/// What matters of a kernel for what it is told.
-pub(super) struct Form<'a> {
+/// What a kernel supports and expects, as far as the plan depends on it.
+pub(super) struct KernelTraits<'a> {
     pub(super) protocol: Protocol,
     pub(super) header: Cow<'a, [u8]>,
     pub(super) cmdline_size: u64,
@@ -28,7 +28,7 @@ const CMDLINE_SIZE: u32 = 2047;
 /// The protocol that an executable kernel is spoken to by: the newest.
 const NEWEST: Protocol = Protocol { major: 2, minor: 15 };
 
-impl<'a> Form<'a> {
+impl<'a> KernelTraits<'a> {
     pub(super) fn of(kernel: &Kernel<'a>) -> Self {
         match kernel {
             Kernel::BzImage(kernel) => Self {

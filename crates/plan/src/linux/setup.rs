@@ -9,8 +9,8 @@
 
 use abi::setup_header::{self as header, load_flag, loader, vid_mode};
 use kernel_file::BzImage;
-use phys::PhysRange;
 
+use super::boot_info::Neighbours;
 use super::command_line::CommandLine;
 use crate::goal::register::RSP;
 use crate::{CpuMode, Error, Goal, Part};
@@ -24,66 +24,68 @@ const HEAP_END_LESS: u64 = 0x200;
 /// The segment of the code, counted from that of the data.
 const CODE_SEGMENT: u64 = 0x20;
 
-/// The setup code of a kernel.
+/// The setup code of a kernel, and the command line that it gets.
 pub(super) struct Setup<'k> {
-    pub(super) kernel: &'k BzImage<'k>,
+    kernel: &'k BzImage<'k>,
+    command_line: CommandLine,
 }
 
-impl Setup<'_> {
-    pub(super) fn size(&self, command_line: &CommandLine) -> u64 {
-        HEAP_END.max(self.kernel.setup.len() as u64) + command_line.text().len() as u64 + 1
+impl<'k> Setup<'k> {
+    /// # Errors
+    /// [`Error::NotForRealMode`].
+    pub(super) fn new(kernel: &'k BzImage<'_>, command_line: CommandLine) -> Result<Self, Error> {
+        if !kernel.loads_high || kernel.setup.len() as u64 + HEAP > HEAP_END {
+            let (protocol, setup) = (kernel.protocol.to_string(), kernel.setup.len());
+            return Err(Error::NotForRealMode { protocol, setup });
+        }
+        Ok(Self { kernel, command_line })
     }
 
-    pub(super) const fn command_line_at(range: PhysRange) -> u64 {
-        range.start().get() + HEAP_END
+    pub(super) const fn command_line(&self) -> &CommandLine {
+        &self.command_line
     }
 
-    pub(super) fn goal(range: PhysRange) -> Goal {
-        let segment = range.start().get() >> 4;
+    pub(super) fn size(&self) -> u64 {
+        HEAP_END + self.command_line.text().len() as u64 + 1
+    }
+
+    pub(super) const fn command_line_at(address: u64) -> u64 {
+        address + HEAP_END
+    }
+
+    pub(super) fn goal(address: u64) -> Goal {
+        let segment = address >> 4;
         let mut goal = Goal::at(CpuMode::Real, (segment + CODE_SEGMENT) << 16).with(RSP, HEAP_END);
         goal.segment = u16::try_from(segment).unwrap_or(0);
         goal
     }
 
-    pub(super) fn parts(&self, range: PhysRange, command_line: &CommandLine) -> [Part; 2] {
-        let length = command_line.text().len() as u64 + 1;
+    pub(super) fn parts(&self, address: u64) -> [Part; 2] {
+        let length = self.command_line.text().len() as u64 + 1;
         [
-            Part { name: "setup code", address: range.start().get(), size: self.kernel.setup.len() as u64 },
-            Part { name: "command line", address: Self::command_line_at(range), size: length },
+            Part { name: "setup code", address, size: self.kernel.setup.len() as u64 },
+            Part { name: "command line", address: Self::command_line_at(address), size: length },
         ]
     }
 
-    /// # Errors
-    /// [`Error::NotForRealMode`].
-    pub(super) fn bytes(
-        &self,
-        range: PhysRange,
-        kernel_at: u64,
-        initrd: Option<(u64, u64)>,
-        command_line: &CommandLine,
-    ) -> Result<Vec<u8>, Error> {
-        let kernel = self.kernel;
-        if !kernel.loads_high || kernel.setup.len() as u64 + HEAP > HEAP_END {
-            let (protocol, setup) = (kernel.protocol.to_string(), kernel.setup.len());
-            return Err(Error::NotForRealMode { protocol, setup });
-        }
-        let mut bytes = kernel.setup.to_vec();
+    pub(super) fn bytes(&self, address: u64, neighbours: Neighbours) -> Vec<u8> {
+        let mut bytes = self.kernel.setup.to_vec();
         let low = |number: u64| u32::try_from(number).unwrap_or(0);
-        let (initrd_at, initrd_size) = initrd.unwrap_or((0, 0));
+        let (initrd_at, initrd_size) = neighbours.initrd.unwrap_or((0, 0));
         let flags = header::LOADFLAGS.read(&bytes).unwrap_or(0);
         let heap_end = u16::try_from(HEAP_END - HEAP_END_LESS).unwrap_or(0);
         let written = header::TYPE_OF_LOADER.write(&mut bytes, loader::KEXEC << 4)
             && header::LOADFLAGS.write(&mut bytes, flags | load_flag::CAN_USE_HEAP)
             && header::HEAP_END_PTR.write(&mut bytes, heap_end)
             && header::VID_MODE.write(&mut bytes, vid_mode::NORMAL)
-            && header::CODE32_START.write(&mut bytes, low(kernel_at))
-            && header::CMD_LINE_PTR.write(&mut bytes, low(Self::command_line_at(range)))
+            && header::CODE32_START.write(&mut bytes, low(neighbours.kernel))
+            && header::CMD_LINE_PTR.write(&mut bytes, low(Self::command_line_at(address)))
             && header::RAMDISK_IMAGE.write(&mut bytes, low(initrd_at))
             && header::RAMDISK_SIZE.write(&mut bytes, low(initrd_size));
         debug_assert!(written, "setup code is at least five sectors");
         bytes.resize(usize::try_from(HEAP_END).unwrap_or(bytes.len()), 0);
-        bytes.extend_from_slice(command_line.text());
+        bytes.extend_from_slice(self.command_line.text());
         bytes.push(0);
-        Ok(bytes)
+        bytes
     }
 }

@@ -1,7 +1,8 @@
 use phys::{PhysRange, RangeSet};
 
-use super::{BELOW_4G, LOW_END};
-use crate::{Demand, Error, Machine, MemoryKind, Search, place};
+use crate::demand::{LAST_BELOW_4G, LOW_END};
+use crate::place::FreePages;
+use crate::{Demand, Error, Machine, MemoryKind, Search};
 use kernel_file::BzImage;
 
 /// What a window starts with a multiple of: a large page, as a kernel maps memory by them.
@@ -21,15 +22,13 @@ pub fn window(
     pinned: &[PhysRange],
 ) -> Result<PhysRange, Error> {
     let lowest = kernel.preferred.max(LOW_END);
-    let mut windows = vec![(lowest, BELOW_4G)];
+    let mut windows = vec![(lowest, LAST_BELOW_4G)];
     if kernel.above_4g {
         windows.push((lowest, u64::MAX));
     }
     let demand = Demand { name: "the window", size, align: ALIGNMENT, windows, search: Search::TopDown };
-    let no_room =
-        Error::NoRoom { name: "the window", size, align: ALIGNMENT, lowest, highest: u64::MAX, largest: 0 };
     let usable = machine.usable_ram();
-    let highest = place(&[demand], &usable)?.first().copied().ok_or(no_room)?;
+    let highest = FreePages::new(&usable).take(&demand)?;
     Ok(clearest_below(highest, lowest, &usable, pinned))
 }
 
@@ -39,7 +38,7 @@ fn clearest_below(highest: PhysRange, lowest: u64, usable: &[PhysRange], pinned:
         pinned.iter().filter_map(|range| range.intersection(*window)).map(PhysRange::bytes).sum()
     };
     // Above 4 GiB nobody asked what is pinned.
-    if highest.end() > BELOW_4G + 1 {
+    if highest.end() > LAST_BELOW_4G + 1 {
         return highest;
     }
     let steps = (highest.start().get() - lowest.min(highest.start().get())) / ALIGNMENT;

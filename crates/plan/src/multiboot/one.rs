@@ -1,6 +1,6 @@
 //! The boot information of version 1: 88 bytes, then what they point to.
 
-use super::{LOADER, Told, kind, lower_and_upper, word};
+use super::{BootInformation, LOADER, kind, lower_and_upper, word};
 
 const SIZE: usize = 88;
 /// Flags: memory sizes, command line, modules, memory map, loader's name.
@@ -10,32 +10,33 @@ const MODULES: u32 = 1 << 3;
 const MAP: u32 = 1 << 6;
 const LOADER_NAME: u32 = 1 << 9;
 
-pub(super) fn bytes(told: &Told<'_>, address: u64) -> Vec<u8> {
+pub(super) fn bytes(information: &BootInformation<'_>, address: u64) -> Vec<u8> {
     let mut more = More { start: address + SIZE as u64, bytes: Vec::new() };
-    let line = more.text(told.command_line);
+    let line = more.text(information.command_line);
     let loader = more.text(LOADER);
-    let words: Vec<u64> = told.modules.iter().map(|(_, _, words)| more.text(words)).collect();
+    let words: Vec<u64> = information.modules.iter().map(|(_, _, words)| more.text(words)).collect();
     let modules = more.align();
-    for ((start, end, _), words) in told.modules.iter().zip(words) {
+    for ((start, end, _), words) in information.modules.iter().zip(words) {
         more.bytes.extend([*start, *end, words, 0].into_iter().flat_map(word));
     }
     let map = more.align();
-    for range in told.memory {
+    for range in information.memory {
         more.bytes.extend(20_u32.to_le_bytes());
         more.bytes.extend(range.first().to_le_bytes());
         more.bytes.extend(range.size().to_le_bytes());
         more.bytes.extend(kind(*range).to_le_bytes());
     }
     let map_size = more.start + more.bytes.len() as u64 - map;
-    let (lower, upper) = lower_and_upper(told.memory);
-    let flags = MEMORY | COMMAND_LINE | MAP | LOADER_NAME | if told.modules.is_empty() { 0 } else { MODULES };
+    let (lower, upper) = lower_and_upper(information.memory);
+    let flags =
+        MEMORY | COMMAND_LINE | MAP | LOADER_NAME | if information.modules.is_empty() { 0 } else { MODULES };
     let mut bytes = vec![0; SIZE];
     let fields = [
         (0, flags.to_le_bytes()),
         (4, lower.to_le_bytes()),
         (8, upper.to_le_bytes()),
         (16, word(line)),
-        (20, word(told.modules.len() as u64)),
+        (20, word(information.modules.len() as u64)),
         (24, word(modules)),
         (44, word(map_size)),
         (48, word(map)),

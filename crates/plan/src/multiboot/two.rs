@@ -1,6 +1,6 @@
 //! The boot information of version 2: a size, then tags, each at a multiple of 8.
 
-use super::{LOADER, Told, kind, lower_and_upper, word};
+use super::{BootInformation, LOADER, kind, lower_and_upper, word};
 
 const END: u32 = 0;
 const COMMAND_LINE: u32 = 1;
@@ -10,23 +10,23 @@ const MEMORY: u32 = 4;
 const MAP: u32 = 6;
 const LOAD_BASE: u32 = 21;
 
-pub(super) fn bytes(told: &Told<'_>) -> Vec<u8> {
+pub(super) fn bytes(information: &BootInformation<'_>) -> Vec<u8> {
     let mut bytes = vec![0; 8];
-    let (lower, upper) = lower_and_upper(told.memory);
+    let (lower, upper) = lower_and_upper(information.memory);
     tag(&mut bytes, MEMORY, &[lower.to_le_bytes(), upper.to_le_bytes()].concat());
-    let entries = told.memory.iter().flat_map(|range| {
+    let entries = information.memory.iter().flat_map(|range| {
         [range.first().to_le_bytes(), range.size().to_le_bytes(), u64::from(kind(*range)).to_le_bytes()]
             .concat()
     });
     let map: Vec<u8> =
         [24_u32.to_le_bytes(), 0_u32.to_le_bytes()].concat().into_iter().chain(entries).collect();
     tag(&mut bytes, MAP, &map);
-    if let Some(base) = told.base {
+    if let Some(base) = information.base {
         tag(&mut bytes, LOAD_BASE, &word(base));
     }
-    tag(&mut bytes, COMMAND_LINE, &text(told.command_line));
+    tag(&mut bytes, COMMAND_LINE, &text(information.command_line));
     tag(&mut bytes, LOADER_NAME, &text(LOADER));
-    for (start, end, words) in &told.modules {
+    for (start, end, words) in &information.modules {
         tag(&mut bytes, MODULE, &[word(*start).as_slice(), &word(*end), &text(words)].concat());
     }
     tag(&mut bytes, END, &[]);

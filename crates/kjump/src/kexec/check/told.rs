@@ -9,20 +9,7 @@ use plan::LoadPlan;
 
 /// The fields that are not zero, or nothing if the plan has no `boot_params`.
 pub(super) fn boot_params(plan: &LoadPlan<'_>) -> String {
-    match bytes(plan) {
-        Some(bytes) => text(&bytes),
-        None => String::new(),
-    }
-}
-
-fn bytes(plan: &LoadPlan<'_>) -> Option<Vec<u8>> {
-    let part = plan.parts().iter().find(|part| part.name == "boot_params")?;
-    let holds = |segment: &&plan::Segment<'_>| {
-        segment.range.start().get() <= part.address && part.address < segment.range.end()
-    };
-    let segment = plan.segments().iter().find(holds)?;
-    let offset = usize::try_from(part.address - segment.range.start().get()).ok()?;
-    segment.bytes.get(offset..offset + params::SIZE).map(<[u8]>::to_vec)
+    plan.boot_params().map(text).unwrap_or_default()
 }
 
 fn text(bytes: &[u8]) -> String {

@@ -1,16 +1,18 @@
 use abi::boot_params::E820_ENTRIES_MAX;
+use abi::efi;
 use abi::setup_data::{self, kind};
-use abi::{e820, efi};
 
-use super::Told;
+use super::HandoffFacts;
 use crate::linux::boot_params::e820_entry;
-use crate::{Efi, SetupData};
+use crate::{Efi, MemoryRange, SetupData};
 
-/// Bytes that something told speaks of by their address.
+/// Bytes that `boot_params` or another blob points to.
 pub(super) struct Blob {
     pub(super) name: &'static str,
+    /// Where it starts in the handoff.
+    pub(super) offset: u64,
     /// Its kind, if it is a setup_data.
-    pub(super) kind: Option<u32>,
+    kind: Option<u32>,
     data: Vec<u8>,
 }
 
@@ -18,6 +20,18 @@ pub(super) struct Blob {
 const ALIGN: u64 = 16;
 
 impl Blob {
+    const fn new(name: &'static str, kind: Option<u32>, data: Vec<u8>) -> Self {
+        Self { name, offset: 0, kind, data }
+    }
+
+    pub(super) const fn is_setup_data(&self) -> bool {
+        self.kind.is_some()
+    }
+
+    pub(super) fn end(&self) -> u64 {
+        self.offset + self.size()
+    }
+
     pub(super) fn size(&self) -> u64 {
         let header = if self.kind.is_some() { setup_data::HEADER_SIZE as u64 } else { 0 };
         header + self.data.len() as u64
@@ -37,20 +51,28 @@ impl Blob {
     }
 }
 
-/// Everything that is told in bytes of its own, in order.
-pub(super) fn all(told: &Told) -> Vec<Blob> {
-    let more = told.memory.get(E820_ENTRIES_MAX..).filter(|more| !more.is_empty()).map(|more| Blob {
-        name: "more of the memory map",
-        kind: Some(kind::E820_EXT),
-        data: more.iter().flat_map(|&range| e820_entry(range)).collect(),
-    });
-    debug_assert!(more.as_ref().is_none_or(|more| more.data.len().is_multiple_of(e820::SIZE)));
-    let efi = told.efi.iter().flat_map(|efi| [efi_map(efi), efi_setup(efi)]);
-    more.into_iter().chain(efi).chain(told.setup_data.iter().map(again)).collect()
+/// All blobs in order, the first at or after an offset.
+pub(super) fn all(facts: &HandoffFacts<'_>, offset: u64) -> Vec<Blob> {
+    let more = facts.memory.get(E820_ENTRIES_MAX..).filter(|more| !more.is_empty());
+    let efi = facts.efi.iter().flat_map(|efi| [efi_map(efi), efi_setup(efi)]);
+    let setup_data = facts.setup_data.iter().map(|data| setup_data_blob(data));
+    let mut blobs: Vec<_> = more.map(memory_map).into_iter().chain(efi).chain(setup_data).collect();
+    let mut next = offset;
+    for blob in &mut blobs {
+        blob.offset = next.next_multiple_of(ALIGN);
+        next = blob.end();
+    }
+    blobs
+}
+
+/// The ranges that do not fit in `boot_params`.
+fn memory_map(ranges: &[MemoryRange]) -> Blob {
+    let entries = ranges.iter().flat_map(|&range| e820_entry(range));
+    Blob::new("more of the memory map", Some(kind::E820_EXT), entries.collect())
 }
 
 fn efi_map(efi: &Efi) -> Blob {
-    Blob { name: "EFI memory descriptors", kind: None, data: efi.map.concat() }
+    Blob::new("EFI memory descriptors", None, efi.map.concat())
 }
 
 fn efi_setup(efi: &Efi) -> Blob {
@@ -60,10 +82,10 @@ fn efi_setup(efi: &Efi) -> Blob {
         && efi::setup::TABLES.write(&mut data, efi.tables)
         && efi::setup::SMBIOS.write(&mut data, efi.smbios);
     debug_assert!(written, "abi asserts that every field lies in it");
-    Blob { name: "EFI tables", kind: Some(kind::EFI), data }
+    Blob::new("EFI tables", Some(kind::EFI), data)
 }
 
-fn again(data: &SetupData) -> Blob {
+fn setup_data_blob(data: &SetupData) -> Blob {
     let name = match data.kind {
         kind::DTB => "device tree",
         kind::PCI => "PCI option ROM",
@@ -73,19 +95,5 @@ fn again(data: &SetupData) -> Blob {
         kind::RNG_SEED => "random seed",
         _ => "setup_data",
     };
-    Blob { name, kind: Some(data.kind), data: data.bytes.clone() }
-}
-
-/// A seed for the random number generator.
-pub(in crate::linux) fn seed(bytes: [u8; 32]) -> SetupData {
-    SetupData { kind: kind::RNG_SEED, bytes: bytes.to_vec() }
-}
-
-/// Where each starts, the first at or behind an offset.
-pub(super) fn offsets(first: u64, blobs: &[Blob]) -> impl Iterator<Item = u64> + use<'_> {
-    blobs.iter().scan(first, |next, blob| {
-        let offset = next.next_multiple_of(ALIGN);
-        *next = offset + blob.size();
-        Some(offset)
-    })
+    Blob::new(name, Some(data.kind), data.bytes.clone())
 }

@@ -1,0 +1,56 @@
+use phys::PhysRange;
+
+use crate::purgatory::{Extras, Purgatory};
+use crate::view::ViewPlace;
+use crate::{Error, Goal, LoadPlan, Machine, MemoryRange, Part, Segment, Way};
+
+/// A load while it is put together: everything but purgatory. No part of it is checked.
+pub(crate) struct Draft<'a> {
+    pub(crate) way: Way,
+    /// How the kernel is entered.
+    pub(crate) goal: Goal,
+    /// The segments whose digest purgatory verifies.
+    pub(crate) segments: Vec<Segment<'a>>,
+    /// Other segments.
+    pub(crate) unverified: Vec<Segment<'a>>,
+    pub(crate) parts: Vec<Part>,
+    /// What purgatory does besides.
+    pub(crate) extras: Extras,
+    pub(crate) memory: Vec<MemoryRange>,
+    pub(crate) command_line: Vec<u8>,
+    pub(crate) boot_params: Option<u64>,
+    pub(crate) vouched: Vec<PhysRange>,
+    pub(crate) view: Option<ViewPlace>,
+}
+
+impl<'a> Draft<'a> {
+    pub(crate) fn new(way: Way, goal: Goal) -> Self {
+        Self {
+            way,
+            goal,
+            segments: Vec::new(),
+            unverified: Vec::new(),
+            parts: Vec::new(),
+            extras: Extras::default(),
+            memory: Vec::new(),
+            command_line: Vec::new(),
+            boot_params: None,
+            vouched: Vec::new(),
+            view: None,
+        }
+    }
+
+    /// Adds purgatory at its place, and checks the whole.
+    pub(crate) fn finish(
+        mut self,
+        purgatory: &Purgatory<'a>,
+        place: PhysRange,
+        machine: &Machine,
+    ) -> Result<LoadPlan<'a>, Error> {
+        let (segment, entry) =
+            purgatory.segment_and_entry(place, &self.goal, &self.extras, &self.segments)?;
+        self.segments.push(segment);
+        self.segments.append(&mut self.unverified);
+        LoadPlan::new(self, entry, machine)
+    }
+}

@@ -1,0 +1,112 @@
+use phys::PhysRange;
+
+use super::boot_info::BootInfo;
+use super::home::Site;
+use super::kernel::KernelTraits;
+use super::{Kernel, Request, initrd};
+use crate::demand::{LAST_BELOW_4G, LOW_END};
+use crate::place::FreePages;
+use crate::{CpuMode, Demand, Error, Search, purgatory};
+
+/// What needs a place in the site.
+pub(super) struct Demands {
+    /// A bzImage's kernel; an executable brings its addresses along.
+    kernel: Option<Demand>,
+    boot_info: Demand,
+    purgatory: Demand,
+    initrd: Option<Demand>,
+    is_real_mode: bool,
+}
+
+/// Where each of them is.
+pub(super) struct Places {
+    pub(super) kernel: Option<PhysRange>,
+    pub(super) boot_info: PhysRange,
+    pub(super) purgatory: PhysRange,
+    pub(super) initrd: Option<PhysRange>,
+}
+
+/// Everywhere.
+const ALL: (u64, u64) = (0, u64::MAX);
+
+impl Demands {
+    pub(super) fn new(
+        request: &Request<'_>,
+        mode: CpuMode,
+        traits: &KernelTraits<'_>,
+        site: &Site,
+        boot_info: &BootInfo<'_>,
+    ) -> Self {
+        let is_real_mode = mode == CpuMode::Real;
+        let limits = Limits { site: site.limits, above_4g: mode == CpuMode::Long && traits.above_4g };
+        let high = |name, size, window| limits.demand(name, size, 1, Search::TopDown, window);
+        let small = |name, size| if is_real_mode { low(name, size) } else { high(name, size, ALL) };
+        Self {
+            kernel: kernel(request, &limits),
+            boot_info: small(boot_info.name(), boot_info.size()),
+            purgatory: small(purgatory::NAME, purgatory::SIZE),
+            initrd: initrd::size(&request.initrds).map(|size| high("initrd", size, (0, traits.initrd_last))),
+            is_real_mode,
+        }
+    }
+
+    /// The kernel first: it is the largest and has the least choice. In real mode, what must be low is harder to place.
+    pub(super) fn place(&self, free: &[PhysRange]) -> Result<Places, Error> {
+        let mut free = FreePages::new(free);
+        let (boot_info, purgatory, kernel);
+        if self.is_real_mode {
+            boot_info = free.take(&self.boot_info)?;
+            purgatory = free.take(&self.purgatory)?;
+            kernel = free.take_if_any(self.kernel.as_ref())?;
+        } else {
+            kernel = free.take_if_any(self.kernel.as_ref())?;
+            boot_info = free.take(&self.boot_info)?;
+            purgatory = free.take(&self.purgatory)?;
+        }
+        let initrd = free.take_if_any(self.initrd.as_ref())?;
+        Ok(Places { kernel, boot_info, purgatory, initrd })
+    }
+}
+
+fn kernel(request: &Request<'_>, limits: &Limits) -> Option<Demand> {
+    let Kernel::BzImage(kernel) = &request.kernel else { return None };
+    let (align, highest) = match kernel.alignment {
+        Some(alignment) => (alignment, u64::MAX),
+        None => (1, kernel.preferred.saturating_add(kernel.memory - 1)),
+    };
+    let window = (kernel.preferred, highest);
+    Some(limits.demand("kernel", kernel.memory, align, Search::BottomUp, window))
+}
+
+/// Where real mode reaches. The first 64 KiB hold data of BIOSes and old kernels.
+fn low(name: &'static str, size: u64) -> Demand {
+    let windows = vec![(0x1_0000, LOW_END - 1)];
+    Demand { name, size, align: 1, windows, search: Search::BottomUp }
+}
+
+/// What bounds every place.
+struct Limits {
+    /// Lowest and highest address in the site.
+    site: (u64, u64),
+    /// Whether the kernel can be entered and find its data above 4 GiB.
+    above_4g: bool,
+}
+
+impl Limits {
+    /// Below 4 GiB if possible, which works for more kernels; above if the kernel can.
+    fn demand(
+        &self,
+        name: &'static str,
+        size: u64,
+        align: u64,
+        search: Search,
+        (lowest, highest): (u64, u64),
+    ) -> Demand {
+        let (lowest, highest) = (lowest.max(self.site.0).max(LOW_END), highest.min(self.site.1));
+        let mut windows = vec![(lowest, highest.min(LAST_BELOW_4G))];
+        if self.above_4g && highest > LAST_BELOW_4G {
+            windows.push((lowest, highest));
+        }
+        Demand { name, size, align, windows, search }
+    }
+}
