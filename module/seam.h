@@ -15,10 +15,10 @@
 u64 kjg_alloc(u32 order, bool low);
 void kjg_free(u64 page);
 /* Takes the pages of [start, end), all System RAM, away from whoever uses them; each can be freed alone. May sleep. */
-bool kjg_clear(u64 start, u64 end);
+bool kjg_claim_range(u64 start, u64 end);
 /* Takes the pages of [start, end), all in the zone for ISA DMA, if all are free; each can be freed alone. May sleep. */
-bool kjg_catch(u64 start, u64 end);
-/* Frees a block of KJG_BLOCK_PAGES, all of whose pages one kjg_clear took. */
+bool kjg_claim_low(u64 start, u64 end);
+/* Frees a block of KJG_BLOCK_PAGES, all of whose pages one kjg_claim_range took. */
 #define KJG_BLOCK_PAGES 512
 void kjg_free_block(u64 start);
 /* The lock of what the Rust object keeps between requests. May sleep. */
@@ -55,7 +55,7 @@ void kjg_bug(void) __noreturn;
 struct kjr_image;
 
 /* What kept the module from working here, as text, or NULL. To be called first. */
-const char *kjr_refusal(bool xen_pv, bool encrypted_memory);
+const char *kjr_init(bool xen_pv, bool encrypted_memory);
 int kjr_load(struct kjump_load *request, bool user, struct kjr_image **image);
 void kjr_free(struct kjr_image *image);
 int kjr_transfer(struct kjr_image *image, struct kjump_transfer *request, bool write, bool user);

@@ -46,7 +46,7 @@ EXPORT_SYMBOL_GPL(kjump_unload);
 
 static int __init kjump_init(void)
 {
-	const char *refusal = kjr_refusal(xen_pv_domain(), cc_platform_has(CC_ATTR_MEM_ENCRYPT));
+	const char *refusal = kjr_init(xen_pv_domain(), cc_platform_has(CC_ATTR_MEM_ENCRYPT));
 	int error;
 
 	if (refusal) {

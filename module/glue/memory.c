@@ -31,7 +31,7 @@ void kjg_free(u64 page)
 	__free_page(pfn_to_page(PHYS_PFN(page)));
 }
 
-bool kjg_clear(u64 start, u64 end)
+bool kjg_claim_range(u64 start, u64 end)
 {
 #ifdef CONFIG_CONTIG_ALLOC
 	gfp_t flags = GFP_KERNEL | __GFP_NOWARN;
@@ -49,7 +49,7 @@ void kjg_free_block(u64 start)
 }
 
 /* Free pages taken one by one, until those of [start, end) are among them. */
-struct catch {
+struct low_claim {
 	u64 start, end, missing;
 	struct list_head wanted, others;
 };
@@ -57,14 +57,14 @@ struct catch {
 /* On its CPU, since every CPU keeps some free pages for itself. They are given back at once: no watermark counts. */
 static long take_free_pages(void *argument)
 {
-	struct catch *catch = argument;
+	struct low_claim *claim = argument;
 	struct page *page;
 
-	while (catch->missing && (page = alloc_page(__GFP_DMA | __GFP_MEMALLOC | __GFP_NOWARN))) {
-		bool hit = page_to_phys(page) >= catch->start && page_to_phys(page) < catch->end;
+	while (claim->missing && (page = alloc_page(__GFP_DMA | __GFP_MEMALLOC | __GFP_NOWARN))) {
+		bool hit = page_to_phys(page) >= claim->start && page_to_phys(page) < claim->end;
 
-		list_add(&page->lru, hit ? &catch->wanted : &catch->others);
-		catch->missing -= hit;
+		list_add(&page->lru, hit ? &claim->wanted : &claim->others);
+		claim->missing -= hit;
 	}
 	return 0;
 }
@@ -73,21 +73,21 @@ static long take_free_pages(void *argument)
  * The first 16 MiB are few enough to take all of their free pages, keep those wanted, and give the others back. The
  * blocks there have pages in them that are bound to their place: the reserved ones below 1 MiB.
  */
-bool kjg_catch(u64 start, u64 end)
+bool kjg_claim_low(u64 start, u64 end)
 {
-	struct catch catch = { .start = start, .end = end, .missing = PHYS_PFN(end - start) };
+	struct low_claim claim = { .start = start, .end = end, .missing = PHYS_PFN(end - start) };
 	struct page *page, *next;
 	int cpu;
 
-	INIT_LIST_HEAD(&catch.wanted);
-	INIT_LIST_HEAD(&catch.others);
+	INIT_LIST_HEAD(&claim.wanted);
+	INIT_LIST_HEAD(&claim.others);
 	for_each_online_cpu(cpu)
-		work_on_cpu_safe(cpu, take_free_pages, &catch);
-	if (catch.missing)
-		list_splice_init(&catch.wanted, &catch.others);
-	list_for_each_entry_safe(page, next, &catch.others, lru)
+		work_on_cpu_safe(cpu, take_free_pages, &claim);
+	if (claim.missing)
+		list_splice_init(&claim.wanted, &claim.others);
+	list_for_each_entry_safe(page, next, &claim.others, lru)
 		__free_page(page);
-	return !catch.missing;
+	return !claim.missing;
 }
 
 static DEFINE_MUTEX(rust_lock);

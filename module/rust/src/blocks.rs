@@ -22,8 +22,8 @@ pub fn claim(range: PhysRange) -> bool {
     let mut blocks = BLOCKS.lock();
     blocks.take_spare(range)
         || blocks.claim_whole(range)
-        || kernel::clear(range)
-        || range.end() <= LOW_END && kernel::catch(range)
+        || kernel::claim_range(range)
+        || range.end() <= LOW_END && kernel::claim_low(range)
 }
 
 /// Gives one frame back.
@@ -58,7 +58,7 @@ impl Blocks {
             return false;
         };
         let tail = (last != first).then(|| Block::without(last, range));
-        if tail.as_ref().is_some_and(Option::is_none) || !kernel::clear(whole) {
+        if tail.as_ref().is_some_and(Option::is_none) || !kernel::claim_range(whole) {
             return false;
         }
         self.add(head);

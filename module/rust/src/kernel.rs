@@ -14,8 +14,8 @@ use crate::failure::Failure;
 unsafe extern "C" {
     fn kjg_alloc(order: u32, low: bool) -> u64;
     fn kjg_free(page: u64);
-    fn kjg_clear(start: u64, end: u64) -> bool;
-    fn kjg_catch(start: u64, end: u64) -> bool;
+    fn kjg_claim_range(start: u64, end: u64) -> bool;
+    fn kjg_claim_low(start: u64, end: u64) -> bool;
     fn kjg_free_block(start: u64);
     fn kjg_lock();
     fn kjg_unlock();
@@ -44,28 +44,28 @@ pub fn alloc(order: u32, low: bool) -> Option<Pfn> {
 /// Gives one page frame back.
 ///
 /// # Safety
-/// The frame came from [`alloc`], [`clear`] or [`catch`], and nobody uses it.
+/// The frame came from [`alloc`], [`claim_range`] or [`claim_low`], and nobody uses it.
 pub unsafe fn free(frame: Pfn) {
     // SAFETY: the caller's promise.
     unsafe { kjg_free(frame.address().get()) };
 }
 
 /// Takes these frames, which are System RAM, away from whoever uses them, if the kernel can move those elsewhere.
-pub fn clear(range: PhysRange) -> bool {
+pub fn claim_range(range: PhysRange) -> bool {
     // SAFETY: the kernel refuses what it cannot give.
-    unsafe { kjg_clear(range.start().get(), range.end()) }
+    unsafe { kjg_claim_range(range.start().get(), range.end()) }
 }
 
 /// Takes these frames, which are in the kernel's zone for ISA DMA, if all of them are free.
-pub fn catch(range: PhysRange) -> bool {
+pub fn claim_low(range: PhysRange) -> bool {
     // SAFETY: free pages are taken, and those not wanted given back.
-    unsafe { kjg_catch(range.start().get(), range.end()) }
+    unsafe { kjg_claim_low(range.start().get(), range.end()) }
 }
 
 /// Gives a whole block back.
 ///
 /// # Safety
-/// One [`clear`] took all of its frames, and nobody uses any of them.
+/// One [`claim_range`] took all of its frames, and nobody uses any of them.
 pub unsafe fn free_block(start: u64) {
     // SAFETY: the caller's promise.
     unsafe { kjg_free_block(start) };

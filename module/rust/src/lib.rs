@@ -29,7 +29,7 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
 
 /// What keeps the module from working here, or null. Must be called before anything else.
 #[unsafe(no_mangle)]
-extern "C" fn kjr_refusal(xen_pv: bool, encrypted_memory: bool) -> *const c_char {
+extern "C" fn kjr_init(xen_pv: bool, encrypted_memory: bool) -> *const c_char {
     cpu::probe();
     refusal(xen_pv, encrypted_memory).map_or(core::ptr::null(), CStr::as_ptr)
 }
