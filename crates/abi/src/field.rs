@@ -47,7 +47,7 @@ impl<T: Number> Field<T> {
 }
 
 /// A number that bytes can hold: `u8`, `u16`, `u32` or `u64`.
-pub trait Number: Copy + sealed::Sealed {
+pub trait Number: Copy + Default + Into<u64> + sealed::Sealed {
     /// The number that the first bytes make, the lowest first.
     fn first_of(bytes: &[u8]) -> Option<Self>;
     /// Makes the first bytes the number's; whether there are enough.

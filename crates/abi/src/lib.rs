@@ -7,7 +7,8 @@
 //! | [`guard`] | the module and the relocator, in the pages of a CPU that guards an image |
 //! | [`purgatory`] | whoever plans a load and the purgatory that runs in it |
 //! | [`page_list`] | whoever builds a page list and the relocator that walks it |
-//! | [`elf_core`] | a kernel that shows another's memory, and whoever tells it where that is |
+//! | [`elf`] | kernels, core files, crash kernels and the programs that make or read them |
+//! | [`errno`] | the kernel and its callers |
 //! | [`setup_header`], [`boot_params`], [`e820`], [`setup_data`], [`efi`] | a Linux kernel for x86 and whoever loads it |
 //! | [`kexec`] | the running kernel and whoever calls its kexec |
 #![no_std]
@@ -18,7 +19,8 @@ pub mod control;
 pub mod device;
 pub mod e820;
 pub mod efi;
-pub mod elf_core;
+pub mod elf;
+pub mod errno;
 mod field;
 pub mod guard;
 pub mod kexec;

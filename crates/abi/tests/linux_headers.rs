@@ -8,7 +8,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use abi::{boot_params, e820, kexec, setup_data, setup_header};
+use abi::{boot_params, e820, elf, errno, kexec, setup_data, setup_header};
 
 /// A C expression, and what it must be.
 type Fact = (String, u64);
@@ -141,6 +141,145 @@ fn entry_fields() -> Vec<Fact> {
     e820.into_iter().chain(data).collect()
 }
 
+macro_rules! elf_class {
+    ($class:expr, $header:literal, $program:literal, $section:literal, $symbol:literal) => {{
+        let (h, p, s, y) = ($class.file_header, $class.program_header, $class.section_header, $class.symbol);
+        let header = fields!(
+            $header,
+            "",
+            [
+                e_type = h.kind,
+                e_machine = h.machine,
+                e_version = h.version,
+                e_entry = h.entry,
+                e_phoff = h.program_headers,
+                e_shoff = h.section_headers,
+                e_flags = h.flags,
+                e_ehsize = h.header_size,
+                e_phentsize = h.program_header_size,
+                e_phnum = h.program_header_count,
+                e_shentsize = h.section_header_size,
+                e_shnum = h.section_header_count,
+                e_shstrndx = h.section_names,
+            ]
+        );
+        let program = fields!(
+            $program,
+            "",
+            [
+                p_type = p.kind,
+                p_flags = p.flags,
+                p_offset = p.offset,
+                p_vaddr = p.virt,
+                p_paddr = p.phys,
+                p_filesz = p.file_size,
+                p_memsz = p.memory_size,
+                p_align = p.align,
+            ]
+        );
+        let section = fields!(
+            $section,
+            "",
+            [
+                sh_name = s.name,
+                sh_type = s.kind,
+                sh_flags = s.flags,
+                sh_addr = s.address,
+                sh_offset = s.offset,
+                sh_size = s.bytes,
+                sh_link = s.link,
+                sh_info = s.info,
+                sh_addralign = s.align,
+                sh_entsize = s.entry_size,
+            ]
+        );
+        let symbol = fields!(
+            $symbol,
+            "",
+            [st_name = y.name, st_info = y.info, st_shndx = y.section, st_value = y.value, st_size = y.bytes,]
+        );
+        let sizes = [($header, h.size), ($program, p.size), ($section, s.size), ($symbol, y.size)];
+        let sizes = sizes.map(|(name, size)| (format!("sizeof(struct {name})"), size as u64));
+        header.into_iter().chain(program).chain(section).chain(symbol).chain(sizes).collect::<Vec<Fact>>()
+    }};
+}
+
+fn elf_fields() -> Vec<Fact> {
+    let wide = elf_class!(elf::CLASS_64, "elf64_hdr", "elf64_phdr", "elf64_shdr", "elf64_sym");
+    let narrow = elf_class!(elf::CLASS_32, "elf32_hdr", "elf32_phdr", "elf32_shdr", "elf32_sym");
+    let note = fields!(
+        "elf64_note",
+        "",
+        [n_namesz = elf::note::NAME_SIZE, n_descsz = elf::note::CONTENT_SIZE, n_type = elf::note::KIND]
+    );
+    wide.into_iter().chain(narrow).chain(note).collect()
+}
+
+fn elf_constants() -> Vec<Fact> {
+    use elf::{file_type, ident, machine, note, program_type, section_index};
+    numbers!(
+        "EI_NIDENT" = ident::SIZE,
+        "EI_CLASS" = ident::CLASS.offset(),
+        "EI_DATA" = ident::DATA.offset(),
+        "EI_VERSION" = ident::VERSION.offset(),
+        "ELFCLASS32" = ident::CLASS_32,
+        "ELFCLASS64" = ident::CLASS_64,
+        "ELFDATA2LSB" = ident::LITTLE_ENDIAN,
+        "EV_CURRENT" = elf::VERSION,
+        "ET_EXEC" = file_type::EXECUTABLE,
+        "ET_DYN" = file_type::SHARED,
+        "ET_CORE" = file_type::CORE,
+        "EM_386" = machine::I386,
+        "EM_X86_64" = machine::X86_64,
+        "PN_XNUM" = elf::MANY_PROGRAM_HEADERS,
+        "PT_LOAD" = program_type::LOAD,
+        "PT_DYNAMIC" = program_type::DYNAMIC,
+        "PT_INTERP" = program_type::INTERPRETER,
+        "PT_NOTE" = program_type::NOTE,
+        "SHN_UNDEF" = section_index::UNDEFINED,
+        "NT_PRSTATUS" = note::PRSTATUS,
+        "sizeof(struct elf64_note)" = note::HEADER_SIZE,
+    )
+    .into()
+}
+
+macro_rules! errnos {
+    ($($name:ident),* $(,)?) => {vec![$(
+        (stringify!($name).to_owned(), u64::try_from(errno::$name).unwrap()),
+    )*]};
+}
+
+fn error_numbers() -> Vec<Fact> {
+    errnos![
+        EPERM,
+        ENOENT,
+        EINTR,
+        EIO,
+        ENOEXEC,
+        ENOMEM,
+        EACCES,
+        EFAULT,
+        EBUSY,
+        EEXIST,
+        EINVAL,
+        ENOTTY,
+        EFBIG,
+        ENOSPC,
+        ENOSYS,
+        ENODATA,
+        ENOPKG,
+        EBADMSG,
+        ELIBBAD,
+        EMSGSIZE,
+        EOPNOTSUPP,
+        EADDRNOTAVAIL,
+        EDQUOT,
+        ENOKEY,
+        EKEYREJECTED,
+        EOWNERDEAD,
+    ]
+}
+
 fn layouts() -> Vec<Fact> {
     use boot_params as b;
     numbers!(
@@ -214,7 +353,8 @@ fn constants() -> Vec<Fact> {
 fn ask(facts: &[Fact]) -> Vec<u64> {
     let mut source = String::from(
         "#include <stddef.h>\n#include <stdint.h>\n#include <stdio.h>\n#include <asm/bootparam.h>\n\
-         #include <linux/kexec.h>\n#include <linux/reboot.h>\nint main(void)\n{\n",
+         #include <linux/elf.h>\n#include <linux/errno.h>\n#include <linux/kexec.h>\n\
+         #include <linux/reboot.h>\nint main(void)\n{\n",
     );
     for (expression, _) in facts {
         writeln!(source, "\tprintf(\"%llu\\n\", (unsigned long long)({expression}));").unwrap();
@@ -241,7 +381,16 @@ fn linux_lays_out_what_a_loader_tells_it_as_this_crate_does() {
         eprintln!("not compared: Linux's headers for x86 (linux-libc-dev) are not installed");
         return;
     }
-    let groups = [setup_header_fields(), boot_params_fields(), entry_fields(), layouts(), constants()];
+    let groups = [
+        setup_header_fields(),
+        boot_params_fields(),
+        entry_fields(),
+        layouts(),
+        constants(),
+        elf_fields(),
+        elf_constants(),
+        error_numbers(),
+    ];
     let facts: Vec<Fact> = groups.into_iter().flatten().collect();
     let answers = ask(&facts);
     assert_eq!(answers.len(), facts.len());

@@ -105,7 +105,7 @@ impl ViewPlace {
             return Ok(bytes);
         }
         let limit = usize::try_from(room - elfcorehdr::size(0, 0)).unwrap_or(usize::MAX)
-            / abi::elf_core::program_header::SIZE;
+            / abi::elf::CLASS_64.program_header.size;
         Err(Error::TooManyHeaders { count: notes.len() + header_count(&memory, &machine.virtual_map), limit })
     }
 

@@ -10,7 +10,7 @@ mod bzimage;
 mod quiet;
 
 use abi::device::SlotRun;
-use abi::elf_core::{self, program_header};
+use abi::elf;
 use abi::setup_header::{self as header, xload_flag};
 use abi::{boot_params, e820, setup_data};
 use kernel_file::{BzImage, Mode, Program};
@@ -194,14 +194,14 @@ fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
         run(0x2000_2000, 0x5000_0000, 0xfffe),
     ];
     let header = view.elfcorehdr(&machine, &slots).unwrap();
-    let count = usize::from(elf_core::PROGRAM_HEADER_COUNT.read(&header).unwrap());
+    let program_header = elf::CLASS_64.program_header;
+    let count = usize::from(elf::CLASS_64.file_header.program_header_count.read(&header).unwrap());
     let field = |number: usize, field: abi::Field<u64>| {
-        field.read(&header[elf_core::HEADER_SIZE + number * program_header::SIZE..]).unwrap()
+        field.read(&header[elf::CLASS_64.file_header.size + number * program_header.size..]).unwrap()
     };
     let told: Vec<_> = (0..count)
         .map(|number| {
-            [program_header::PHYSICAL, program_header::OFFSET, program_header::FILE_SIZE]
-                .map(|it| field(number, it))
+            [program_header.phys, program_header.offset, program_header.file_size].map(|it| field(number, it))
         })
         .collect();
     let note = |note: NoteAt| [note.address, note.address, note.size];

@@ -96,6 +96,7 @@ fn answer(result: i64) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use abi::errno;
     use std::os::fd::AsFd;
 
     /// Flags that no kernel knows, so that nothing is loaded or unloaded even where these tests are root's.
@@ -104,7 +105,7 @@ mod tests {
     #[test]
     fn a_kernel_that_refuses_is_heard() {
         let page = Destination { bytes: &[], address: 0x10_0000, size: 0x1000 };
-        let refusals = [1, 22, 38]; // EPERM, EINVAL, ENOSYS
+        let refusals = [errno::EPERM, errno::EINVAL, errno::ENOSYS];
         let null = std::fs::File::open("/dev/null").unwrap();
         for result in [
             load(0x10_0000, &[page], UNKNOWN),

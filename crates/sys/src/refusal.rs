@@ -4,15 +4,7 @@ use std::fmt;
 use std::io;
 
 use abi::device::{Diagnosis, reason};
-
-/// `include/uapi/asm-generic/errno-base.h`: no such entry.
-const ENOENT: i32 = 2;
-/// Likewise: somebody is at it.
-const EBUSY: i32 = 16;
-/// Likewise: it is there already.
-const EEXIST: i32 = 17;
-/// Likewise: the file does not know the ioctl.
-const ENOTTY: i32 = 25;
+use abi::errno::{EBUSY, EEXIST, ENOENT, ENOTTY};
 
 /// What was asked of `/dev/kjump`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

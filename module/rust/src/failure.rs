@@ -2,20 +2,12 @@
 //! Why a request fails: small reasons, with the errno that goes with each.
 
 use abi::device::{Diagnosis, reason};
+use abi::errno::{EADDRNOTAVAIL, EBUSY, EFAULT, EINTR, EINVAL, ENOMEM, EOPNOTSUPP, EOWNERDEAD};
 use kimage::Error;
 
 /// A reason and its numbers.
 #[derive(Clone, Copy)]
 pub struct Failure(Diagnosis);
-
-const EINTR: i32 = 4;
-const ENOMEM: i32 = 12;
-const EFAULT: i32 = 14;
-const EBUSY: i32 = 16;
-const EINVAL: i32 = 22;
-const EOPNOTSUPP: i32 = 95;
-const EADDRNOTAVAIL: i32 = 99;
-const EOWNERDEAD: i32 = 130;
 
 impl Failure {
     /// A reason with up to three numbers.

@@ -3,6 +3,10 @@
 use std::io;
 use std::path::Path;
 
+use abi::errno::{
+    EACCES, EADDRNOTAVAIL, EBADMSG, EBUSY, EFBIG, EINVAL, EKEYREJECTED, ELIBBAD, EMSGSIZE, ENODATA, ENOEXEC,
+    ENOKEY, ENOMEM, ENOPKG, ENOSYS, EOPNOTSUPP, EPERM,
+};
 use anyhow::anyhow;
 use machine::Machine;
 use machine::config::Setting;
@@ -48,28 +52,6 @@ pub(super) struct Attempt {
     /// Whether flags were set that not every kernel knows.
     pub(super) new_flags: bool,
 }
-
-pub(super) mod code {
-    //! Numbers of `include/uapi/asm-generic/errno.h`.
-    pub(in super::super) const EPERM: i32 = 1;
-    pub(in super::super) const ENOEXEC: i32 = 8;
-    pub(in super::super) const ENOMEM: i32 = 12;
-    pub(in super::super) const EACCES: i32 = 13;
-    pub(in super::super) const EBUSY: i32 = 16;
-    pub(in super::super) const EINVAL: i32 = 22;
-    pub(in super::super) const EFBIG: i32 = 27;
-    pub(in super::super) const ENOSYS: i32 = 38;
-    pub(in super::super) const ENODATA: i32 = 61;
-    pub(in super::super) const ENOPKG: i32 = 65;
-    pub(in super::super) const EBADMSG: i32 = 74;
-    pub(in super::super) const ELIBBAD: i32 = 80;
-    pub(in super::super) const EMSGSIZE: i32 = 90;
-    pub(in super::super) const EOPNOTSUPP: i32 = 95;
-    pub(in super::super) const EADDRNOTAVAIL: i32 = 99;
-    pub(in super::super) const ENOKEY: i32 = 126;
-    pub(in super::super) const EKEYREJECTED: i32 = 129;
-}
-use code::*;
 
 /// Whether the kernel does not have the call.
 pub(super) fn is_missing(error: &io::Error) -> bool {

@@ -1,6 +1,7 @@
 //! By which system call a kernel is loaded: one decision, of which nothing else knows.
 
-use super::errno::code::{EINVAL, ENODATA, ENOEXEC, ENOPKG, ENOSYS, EOPNOTSUPP};
+use abi::errno::{EINVAL, ENODATA, ENOEXEC, ENOPKG, ENOSYS, EOPNOTSUPP};
+
 use super::words::{Load, Wanted};
 use crate::kernel::Loader;
 
@@ -66,7 +67,7 @@ pub(super) const fn falls_back(errno: i32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kexec::errno::code::{EBUSY, EKEYREJECTED, ENOKEY, EPERM};
+    use abi::errno::{EBUSY, EKEYREJECTED, ENOKEY, EPERM};
 
     fn first(load: &Load, wanted: Wanted, loader: Loader) -> Result<(Way, Option<Way>), String> {
         choose(load, wanted, loader).map(|choice| (choice.first, choice.then))

@@ -1,10 +1,13 @@
-use abi::elf_core::{self as header, program_header as program};
+use abi::elf::{self, FileHeader, ProgramHeader, file_type, machine, program_type};
 
 use super::{NoteAt, RestingMemory, Stretch, VirtualMap};
 use crate::Error;
 
+const HEADER: FileHeader<u64> = elf::CLASS_64.file_header;
+const PROGRAM: ProgramHeader<u64> = elf::CLASS_64.program_header;
+
 /// Most notes and stretches together: the kernel reads no number of program headers that takes more than 16 bits.
-pub const MOST_HEADERS: usize = header::MANY_PROGRAM_HEADERS as usize - 1;
+pub const MOST_HEADERS: usize = elf::MANY_PROGRAM_HEADERS as usize - 1;
 
 /// The virtual address of what has none that is known.
 const NO_ADDRESS: u64 = u64::MAX;
@@ -12,7 +15,7 @@ const NO_ADDRESS: u64 = u64::MAX;
 /// Bytes of an elfcorehdr of so many notes and stretches.
 #[must_use]
 pub const fn size(notes: usize, stretches: usize) -> u64 {
-    (header::HEADER_SIZE + (notes + stretches) * program::SIZE) as u64
+    (HEADER.size + (notes + stretches) * PROGRAM.size) as u64
 }
 
 /// How many stretches this memory is told in, those of the kernel's image a second time.
@@ -38,49 +41,49 @@ pub fn render(notes: &[NoteAt], memory: &RestingMemory, map: &VirtualMap) -> Res
 }
 
 /// The load headers of the kernel's image.
-fn image(memory: &RestingMemory, map: &VirtualMap) -> impl Iterator<Item = [u8; program::SIZE]> {
+fn image(memory: &RestingMemory, map: &VirtualMap) -> impl Iterator<Item = [u8; PROGRAM.size]> {
     map.image.iter().flat_map(|image| {
         let offset = image.virt.wrapping_sub(image.phys.start);
         memory.within(image.phys.clone()).map(move |stretch| load(stretch, Some(offset)))
     })
 }
 
-fn elf_header(count: usize) -> [u8; header::HEADER_SIZE] {
-    let short = |number| u16::try_from(number).unwrap_or(header::MANY_PROGRAM_HEADERS);
-    let mut bytes = [0; header::HEADER_SIZE];
-    for (place, byte) in bytes.iter_mut().zip(header::IDENT) {
+fn elf_header(count: usize) -> [u8; HEADER.size] {
+    let short = |number| u16::try_from(number).unwrap_or(elf::MANY_PROGRAM_HEADERS);
+    let mut bytes = [0; HEADER.size];
+    for (place, byte) in bytes.iter_mut().zip(elf::IDENT_64) {
         *place = byte;
     }
-    let written = header::TYPE.write(&mut bytes, header::TYPE_CORE)
-        && header::MACHINE.write(&mut bytes, header::MACHINE_X86_64)
-        && header::VERSION.write(&mut bytes, 1)
-        && header::PROGRAM_HEADERS.write(&mut bytes, header::HEADER_SIZE as u64)
-        && header::OWN_SIZE.write(&mut bytes, short(header::HEADER_SIZE))
-        && header::PROGRAM_HEADER_SIZE_FIELD.write(&mut bytes, short(program::SIZE))
-        && header::PROGRAM_HEADER_COUNT.write(&mut bytes, short(count));
+    let written = HEADER.kind.write(&mut bytes, file_type::CORE)
+        && HEADER.machine.write(&mut bytes, machine::X86_64)
+        && HEADER.version.write(&mut bytes, elf::VERSION)
+        && HEADER.program_headers.write(&mut bytes, HEADER.size as u64)
+        && HEADER.header_size.write(&mut bytes, short(HEADER.size))
+        && HEADER.program_header_size.write(&mut bytes, short(PROGRAM.size))
+        && HEADER.program_header_count.write(&mut bytes, short(count));
     debug_assert!(written, "abi asserts that every field lies in the header");
     bytes
 }
 
 /// The kernel takes the bytes from the offset, and finds the notes' end by itself.
-fn note(note: &NoteAt) -> [u8; program::SIZE] {
-    program_header(program::NOTE, note.address, 0, note.address, note.size)
+fn note(note: &NoteAt) -> [u8; PROGRAM.size] {
+    program_header(program_type::NOTE, note.address, 0, note.address, note.size)
 }
 
 /// `offset` is the virtual address of physical address 0, as it were.
-fn load(stretch: Stretch, offset: Option<u64>) -> [u8; program::SIZE] {
+fn load(stretch: Stretch, offset: Option<u64>) -> [u8; PROGRAM.size] {
     let virt = offset.map_or(NO_ADDRESS, |offset| offset.wrapping_add(stretch.start));
-    program_header(program::LOAD, stretch.at, virt, stretch.start, stretch.size)
+    program_header(program_type::LOAD, stretch.at, virt, stretch.start, stretch.size)
 }
 
-fn program_header(kind: u32, offset: u64, virt: u64, phys: u64, size: u64) -> [u8; program::SIZE] {
-    let mut bytes = [0; program::SIZE];
-    let written = program::KIND.write(&mut bytes, kind)
-        && program::OFFSET.write(&mut bytes, offset)
-        && program::VIRTUAL.write(&mut bytes, virt)
-        && program::PHYSICAL.write(&mut bytes, phys)
-        && program::FILE_SIZE.write(&mut bytes, size)
-        && program::MEMORY_SIZE.write(&mut bytes, size);
+fn program_header(kind: u32, offset: u64, virt: u64, phys: u64, size: u64) -> [u8; PROGRAM.size] {
+    let mut bytes = [0; PROGRAM.size];
+    let written = PROGRAM.kind.write(&mut bytes, kind)
+        && PROGRAM.offset.write(&mut bytes, offset)
+        && PROGRAM.virt.write(&mut bytes, virt)
+        && PROGRAM.phys.write(&mut bytes, phys)
+        && PROGRAM.file_size.write(&mut bytes, size)
+        && PROGRAM.memory_size.write(&mut bytes, size);
     debug_assert!(written, "abi asserts that every field lies in a program header");
     bytes
 }
@@ -101,19 +104,13 @@ mod tests {
         assert_eq!(header_count(&memory, &map), 5);
         assert_eq!(bytes.len() as u64, size(1, 5));
         assert_eq!(&bytes[..20], b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0");
-        assert_eq!(header::PROGRAM_HEADER_COUNT.read(&bytes), Some(6));
+        assert_eq!(HEADER.program_header_count.read(&bytes), Some(6));
         let fields = |number: usize| {
-            let bytes = &bytes[header::HEADER_SIZE + number * program::SIZE..];
+            let bytes = &bytes[HEADER.size + number * PROGRAM.size..];
             let field = |field: abi::Field<u64>| field.read(bytes).unwrap();
-            assert_eq!(field(program::FILE_SIZE), field(program::MEMORY_SIZE));
-            let kind = program::KIND.read(bytes).unwrap();
-            (
-                kind,
-                field(program::OFFSET),
-                field(program::VIRTUAL),
-                field(program::PHYSICAL),
-                field(program::FILE_SIZE),
-            )
+            assert_eq!(field(PROGRAM.file_size), field(PROGRAM.memory_size));
+            let kind = PROGRAM.kind.read(bytes).unwrap();
+            (kind, field(PROGRAM.offset), field(PROGRAM.virt), field(PROGRAM.phys), field(PROGRAM.file_size))
         };
         assert_eq!(fields(0), (4, 0x7010, 0, 0x7010, 0x200));
         assert_eq!(fields(1), (1, 0x1800, 0xffff_ffff_8100_0800, 0x1800, 0x800));
