@@ -1,6 +1,6 @@
 //! The guest's root file system: busybox, the product, the drivers, the agent and its orders.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 use crate::cpio::Tree;
@@ -151,40 +151,4 @@ fn product(tree: &mut Tree, vm: &Vm) -> Result<()> {
         tree.host_file(&format!("/usr/bin/{name}"), program)?;
     }
     Ok(())
-}
-
-/// Splits `HOST:GUEST`. A guest path that ends in `/` is a directory to put the file into.
-///
-/// # Errors
-/// There is no colon, or the guest's path is not absolute.
-pub(crate) fn pair(given: &str) -> Result<(PathBuf, String)> {
-    let wrong = || Error::NotAPair { given: given.to_owned() };
-    let (host, guest) = given.rsplit_once(':').ok_or_else(wrong)?;
-    let host = PathBuf::from(host);
-    let name = host.file_name().ok_or_else(wrong)?.to_string_lossy();
-    let guest = if guest.ends_with('/') { format!("{guest}{name}") } else { guest.to_owned() };
-    if guest.starts_with('/') { Ok((host, guest)) } else { Err(wrong()) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_pair_names_a_file_of_the_host_and_one_of_the_guest() {
-        assert_eq!(pair("a/b.img:/disk").unwrap(), ("a/b.img".into(), "/disk".to_owned()));
-        assert_eq!(pair("C:x:/disk").unwrap(), ("C:x".into(), "/disk".to_owned()));
-    }
-
-    #[test]
-    fn a_guest_directory_keeps_the_file_name() {
-        assert_eq!(pair("a/b.img:/root/").unwrap().1, "/root/b.img");
-    }
-
-    #[test]
-    fn half_a_pair_is_refused() {
-        for given in ["a", "a:b", ":/b", "a:"] {
-            assert!(pair(given).is_err(), "{given}");
-        }
-    }
 }

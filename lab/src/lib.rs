@@ -9,6 +9,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cpio;
+pub mod stage;
 pub mod story;
 pub mod wire;
 
@@ -21,6 +22,7 @@ mod kit;
 mod log;
 mod outcome;
 mod qemu;
+mod scratch;
 mod vm;
 
 pub use error::{Error, Result};
@@ -30,4 +32,5 @@ pub use kernel::Kernel;
 pub use kit::{Kit, Product};
 pub use log::complaints;
 pub use outcome::{Ended, Listener, Outcome};
+pub use scratch::Scratch;
 pub use vm::{Machine, Vm};

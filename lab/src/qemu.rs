@@ -8,7 +8,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use crate::log::RunDir;
-use crate::outcome::{Ended, Listener, Outcome};
+use crate::outcome::{Ended, Listener, Memory, Outcome};
 use crate::vm::{Machine, Vm};
 use crate::wire::{Decoder, Kind};
 use crate::{Error, Job, Result, initramfs};
@@ -16,37 +16,69 @@ use crate::{Error, Job, Result, initramfs};
 /// How long a guest may take to power off after its command has ended.
 const FAREWELL: Duration = Duration::from_secs(20);
 
-pub(crate) fn run(vm: &Vm, job: &Job, listener: &mut dyn Listener) -> Result<Ended> {
-    let dir = RunDir::create(&vm.kit.runs, &vm.kernel.name)?;
-    listener.note(&format!("the kernel log is {}", dir.serial().display()));
-    initramfs::write(vm, job, &dir.initramfs())?;
-    let deadline = Instant::now() + vm.timeout;
-    let mut running = Running::start(&mut command(vm, &dir), &dir)?;
-    let mut decoder = Decoder::default();
-    if vm.successor.is_some() {
-        decoder.expect_successor();
+impl Vm {
+    /// Starts the machine, runs a line of shell in it, and remembers what it says.
+    ///
+    /// # Errors
+    /// The lab failed: the machine did not start, panicked, or took too long. That the command failed is no error.
+    pub fn run(&self, line: &str) -> Result<Ended> {
+        self.run_job(&Job::shell(line))
     }
-    let status = match running.converse(&mut decoder, listener, deadline)? {
-        Ending::Exit(status) => status,
-        Ending::Closed => {
-            return Err(Error::GuestEnded { why: dir.cause_of_death(), tail: dir.tail(), log: dir.log() });
-        }
-        Ending::Late => {
-            return Err(Error::Timeout { seconds: vm.timeout.as_secs(), tail: dir.tail(), log: dir.log() });
-        }
-        Ending::Damaged(reason) => return Err(Error::Line { reason, tail: dir.tail() }),
-    };
-    if !running.ends_within(FAREWELL) {
-        listener.note("the guest did not power off; QEMU was killed");
+
+    /// Starts the machine, does a job in it, and remembers what it says.
+    ///
+    /// # Errors
+    /// As for [`Vm::run`].
+    pub fn run_job(&self, job: &Job) -> Result<Ended> {
+        let mut memory = Memory::default();
+        let Ended(outcome) = self.stream(job, &mut memory)?;
+        Ok(Ended(Outcome { out: memory.out, err: memory.err, notes: memory.notes, ..outcome }))
     }
-    Ok(Ended(Outcome {
-        status,
-        alone: decoder.waits(),
-        out: Vec::new(),
-        err: Vec::new(),
-        notes: Vec::new(),
-        log: dir.serial(),
-    }))
+
+    /// Starts the machine, does a job in it, and passes on what it says as it comes.
+    ///
+    /// # Errors
+    /// As for [`Vm::run`], and when the listener fails.
+    pub fn stream(&self, job: &Job, listener: &mut dyn Listener) -> Result<Ended> {
+        let dir = RunDir::create(&self.kit.runs, &self.kernel.name)?;
+        listener.note(&format!("the kernel log is {}", dir.serial().display()));
+        initramfs::write(self, job, &dir.initramfs())?;
+        let deadline = Instant::now() + self.timeout;
+        let mut running = Running::start(&mut command(self, &dir), &dir)?;
+        let mut decoder = Decoder::default();
+        if self.successor.is_some() {
+            decoder.expect_successor();
+        }
+        let status = match running.converse(&mut decoder, listener, deadline)? {
+            Ending::Exit(status) => status,
+            Ending::Closed => {
+                return Err(Error::GuestEnded {
+                    why: dir.cause_of_death(),
+                    tail: dir.tail(),
+                    log: dir.log(),
+                });
+            }
+            Ending::Late => {
+                return Err(Error::Timeout {
+                    seconds: self.timeout.as_secs(),
+                    tail: dir.tail(),
+                    log: dir.log(),
+                });
+            }
+            Ending::Damaged(reason) => return Err(Error::Line { reason, tail: dir.tail() }),
+        };
+        if !running.ends_within(FAREWELL) {
+            listener.note("the guest did not power off; QEMU was killed");
+        }
+        Ok(Ended(Outcome {
+            status,
+            alone: decoder.waits(),
+            out: Vec::new(),
+            err: Vec::new(),
+            notes: Vec::new(),
+            log: dir.serial(),
+        }))
+    }
 }
 
 fn command(vm: &Vm, dir: &RunDir) -> Command {

@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::outcome::{Ended, Listener, Memory, Outcome};
-use crate::{Job, Kernel, Kit, Product, Result, initramfs, qemu};
+use crate::{Error, Job, Kernel, Kit, Product, Result};
 
 /// One thread of the host for all processors. With a thread each, QEMU before 8.1 loses a race when one processor patches
 /// code that another is just translating, and a kernel dies of a stray breakpoint; and where the host has fewer
@@ -113,7 +112,7 @@ impl Vm {
     /// # Errors
     /// It is not written like that.
     pub fn pair(self, given: &str) -> Result<Self> {
-        let (host, guest) = initramfs::pair(given)?;
+        let (host, guest) = pair(given)?;
         Ok(self.file(host, guest))
     }
 
@@ -184,30 +183,40 @@ impl Vm {
     pub(crate) fn kernel_that_follows(&self) -> &Kernel {
         self.peers.last().map_or(&self.kernel, |(kernel, _)| kernel)
     }
+}
 
-    /// Starts the machine, runs a line of shell in it, and remembers what it says.
-    ///
-    /// # Errors
-    /// The lab failed: the machine did not start, panicked, or took too long. That the command failed is no error.
-    pub fn run(&self, line: &str) -> Result<Ended> {
-        self.run_job(&Job::shell(line))
+/// Splits `HOST:GUEST`. A guest path that ends in `/` is a directory to put the file into.
+///
+/// # Errors
+/// There is no colon, or the guest's path is not absolute.
+fn pair(given: &str) -> Result<(PathBuf, String)> {
+    let wrong = || Error::NotAPair { given: given.to_owned() };
+    let (host, guest) = given.rsplit_once(':').ok_or_else(wrong)?;
+    let host = PathBuf::from(host);
+    let name = host.file_name().ok_or_else(wrong)?.to_string_lossy();
+    let guest = if guest.ends_with('/') { format!("{guest}{name}") } else { guest.to_owned() };
+    if guest.starts_with('/') { Ok((host, guest)) } else { Err(wrong()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pair_names_a_file_of_the_host_and_one_of_the_guest() {
+        assert_eq!(pair("a/b.img:/disk").unwrap(), ("a/b.img".into(), "/disk".to_owned()));
+        assert_eq!(pair("C:x:/disk").unwrap(), ("C:x".into(), "/disk".to_owned()));
     }
 
-    /// Starts the machine, does a job in it, and remembers what it says.
-    ///
-    /// # Errors
-    /// As for [`Vm::run`].
-    pub fn run_job(&self, job: &Job) -> Result<Ended> {
-        let mut memory = Memory::default();
-        let Ended(outcome) = self.stream(job, &mut memory)?;
-        Ok(Ended(Outcome { out: memory.out, err: memory.err, notes: memory.notes, ..outcome }))
+    #[test]
+    fn a_guest_directory_keeps_the_file_name() {
+        assert_eq!(pair("a/b.img:/root/").unwrap().1, "/root/b.img");
     }
 
-    /// Starts the machine, does a job in it, and passes on what it says as it comes.
-    ///
-    /// # Errors
-    /// As for [`Vm::run`], and when the listener fails.
-    pub fn stream(&self, job: &Job, listener: &mut dyn Listener) -> Result<Ended> {
-        qemu::run(self, job, listener)
+    #[test]
+    fn half_a_pair_is_refused() {
+        for given in ["a", "a:b", ":/b", "a:"] {
+            assert!(pair(given).is_err(), "{given}");
+        }
     }
 }

@@ -2,32 +2,23 @@
 
 use std::time::Duration;
 
-use lab::story::{PEER, Story, kexec_tools, release_of_last, vm};
-use lab::{Ended, Error, Job, Result};
+use lab::stage::{REFERENCE, kexec_tools, release_of_last, vm};
+use lab::story::Story;
+use lab::{Ended, Error, Job, Result, stories};
 
 use crate::kexec::OPTIONS;
 
-pub(crate) const STORIES: &[Story] = &[
-    Story::new("a_uefi_machine_is_taken_over_by_kexec_load", &["6.1+6.12"], by_kexec_load_under_uefi),
-    Story::new(
-        "a_uefi_machine_is_taken_over_by_kexec_file_load",
-        &["6.12+6.1"],
-        by_kexec_file_load_under_uefi,
-    )
-    .long(),
-    Story::new("the_picture_stays_on", &["6.1+6.12"], the_picture_stays_on),
-    Story::new("the_newest_kernel_follows", &["6.1+newest", "6.12+newest"], the_newest_kernel_follows).long(),
-    Story::new(
-        "kernels_without_a_module_are_followed",
-        &["newest+6.12", "5.10+6.12", "6.12+5.10"],
-        kernels_are_followed,
-    )
-    .long(),
-    Story::new("a_kernel_follows_however_it_is_packed", &["6.1"], however_it_is_packed).long(),
-    Story::new("multiboot_kernels_are_told_of_their_modules", &["6.1"], multiboot_kernels_are_told),
-    Story::new("kexec_test_finds_the_machine_as_it_should_be", &["6.1"], kexec_test_finds_the_machine).long(),
-    Story::new("scripts_find_what_they_look_for", &["6.1", "6.12"], scripts_find_what_they_look_for),
-];
+pub(crate) const STORIES: &[Story] = stories! {
+    &["6.1+6.12"] => kexec_load_works_under_uefi,
+    &["6.12+6.1"], long => kexec_file_load_works_under_uefi,
+    &["6.1+6.12"] => the_framebuffer_survives_kexec,
+    &["6.1+newest", "6.12+newest"], long => the_newest_kernel_is_started,
+    &["newest+6.12", "5.10+6.12", "6.12+5.10"], long => kexec_works_on_kernels_without_the_module,
+    &["6.1"], long => compressed_kernels_are_started,
+    &["6.1"] => multiboot_kernels_find_their_modules,
+    &["6.1"], long => kexec_test_finds_the_expected_machine_state,
+    &["6.1", "6.12"] => kexec_behaves_as_kselftest_and_ltp_expect,
+};
 
 /// What the next kernel tells of itself, and of its firmware.
 const TELL: &str = "uname -r; cat /proc/cmdline
@@ -43,16 +34,16 @@ fn follow_under_uefi(on: &str, way: &str) -> Result<()> {
     Ok(())
 }
 
-fn by_kexec_load_under_uefi(on: &str) -> Result<()> {
+fn kexec_load_works_under_uefi(on: &str) -> Result<()> {
     follow_under_uefi(on, "-c")
 }
 
-fn by_kexec_file_load_under_uefi(on: &str) -> Result<()> {
+fn kexec_file_load_works_under_uefi(on: &str) -> Result<()> {
     follow_under_uefi(on, "-s")
 }
 
 /// The next kernel writes its messages into the same picture, which starts where the firmware put it.
-fn the_picture_stays_on(on: &str) -> Result<()> {
+fn the_framebuffer_survives_kexec(on: &str) -> Result<()> {
     const LOOK: &str = "[ \"$(cat /proc/fb)\" = '0 EFI VGA' ] || exit 7
         cat /sys/class/graphics/fb0/virtual_size
         grep -A9 'PCI Bus' /proc/iomem | grep efifb";
@@ -80,7 +71,7 @@ fn follow(on: &str, load: &str) -> Result<Ended> {
     vm(on).smp(2).mem(1024).successor(Job::shell(TELL)).run(&job)
 }
 
-fn the_newest_kernel_follows(on: &str) -> Result<()> {
+fn the_newest_kernel_is_started(on: &str) -> Result<()> {
     for way in ["-c", "-s"] {
         let outcome = follow(on, &format!("kexec -l {way} {OPTIONS} /boot/next"))?;
         outcome.succeeded().says(&release_of_last(on)).says("console=ttyS0 no_timer_check told\n");
@@ -89,7 +80,7 @@ fn the_newest_kernel_follows(on: &str) -> Result<()> {
 }
 
 /// The newest there is and an old one: kexec needs no module.
-fn kernels_are_followed(on: &str) -> Result<()> {
+fn kexec_works_on_kernels_without_the_module(on: &str) -> Result<()> {
     for way in ["-c", "-s"] {
         let load =
             format!("kexec --check {way} -l /boot/next && kexec -l {way} {OPTIONS} /boot/next || exit 9");
@@ -104,7 +95,7 @@ fn kernels_are_followed(on: &str) -> Result<()> {
 
 /// As a whole file that is compressed, and in an EFI program that unpacks itself (zboot): `zimg`, where the packed bytes
 /// are and how many, and by what they are packed.
-fn however_it_is_packed(on: &str) -> Result<()> {
+fn compressed_kernels_are_started(on: &str) -> Result<()> {
     let word = "word() { printf \"\\\\$(printf %03o $(($1 & 255)))\\\\$(printf %03o $(($1 >> 8 & 255)))\\\\$(printf %03o $(($1 >> 16 & 255)))\\\\0\"; }";
     for pack in [
         "gzip < /boot/next > /tmp/k",
@@ -119,7 +110,7 @@ fn however_it_is_packed(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn multiboot_kernels_are_told(on: &str) -> Result<()> {
+fn multiboot_kernels_find_their_modules(on: &str) -> Result<()> {
     for version in [1, 2] {
         let job = format!(
             "printf 'the first\\0' > /tmp/a; printf 'the second\\0' | gzip > /tmp/b
@@ -145,9 +136,9 @@ fn multiboot_kernels_are_told(on: &str) -> Result<()> {
 
 /// The program that comes with kexec-tools goes from 32-bit mode to real mode, asks the BIOS, comes back and halts for
 /// ever.
-fn kexec_test_finds_the_machine(on: &str) -> Result<()> {
-    let job = format!("kexec -l {PEER}/kexec_test.static --args-none || exit 9; kexec -e; exit 8");
-    let log = match vm(on).file(kexec_tools(), PEER).timeout(Duration::from_secs(60)).run(&job) {
+fn kexec_test_finds_the_expected_machine_state(on: &str) -> Result<()> {
+    let job = format!("kexec -l {REFERENCE}/kexec_test.static --args-none || exit 9; kexec -e; exit 8");
+    let log = match vm(on).file(kexec_tools(), REFERENCE).timeout(Duration::from_secs(60)).run(&job) {
         Err(Error::Timeout { log, .. }) => log,
         other => panic!("the machine did not halt: {other:?}"),
     };
@@ -167,7 +158,7 @@ fn kexec_test_finds_the_machine(on: &str) -> Result<()> {
 
 /// The kernel's own checks of kexec and those of LTP, by what they expect: a load needs neither words nor an initrd, short
 /// options come in bundles, and help and version are looked through.
-fn scripts_find_what_they_look_for(on: &str) -> Result<()> {
+fn kexec_behaves_as_kselftest_and_ltp_expect(on: &str) -> Result<()> {
     let job = "
         is() { \"$@\" || { echo \"wrong: $*\"; exit 9; }; }
         loaded() { [ $(cat /sys/kernel/kexec_loaded) = $1 ] || { echo \"wrong: loaded\"; exit 9; }; }
@@ -191,7 +182,7 @@ fn scripts_find_what_they_look_for(on: &str) -> Result<()> {
         echo all found";
     vm(on)
         .mem(768)
-        .file(lab::story::kernel_file(on), "/boot/next")
+        .file(lab::stage::kernel_file(on), "/boot/next")
         .run(job)?
         .succeeded()
         .says("all found")

@@ -1,25 +1,18 @@
 //! Calls give right results in every mode and at every level, and leave the machine as it was.
 
-use lab::Result;
-use lab::story::{Story, vm};
+use lab::stage::vm;
+use lab::story::Story;
+use lab::{Result, stories};
 
-pub(crate) const STORIES: &[Story] = &[
-    Story::new(
-        "results_state_and_buffers_are_right_at_every_level",
-        &["6.1"],
-        results_state_and_buffers_are_right,
-    ),
-    Story::new(
-        "memory_kept_from_the_kernel_is_called_as_it_is",
-        &["6.1"],
-        memory_kept_from_the_kernel_is_called_as_it_is,
-    ),
-    Story::new("exceptions_come_back_with_their_place_and_registers", &["6.1"], exceptions_come_back),
-    Story::new("careless_images_leave_the_cpu_as_it_was", &["6.1"], careless_images_leave_the_cpu_as_it_was),
-    Story::new("a_module_calls_an_image_like_a_function", &["6.1"], a_module_calls_an_image_like_a_function),
-];
+pub(crate) const STORIES: &[Story] = stories! {
+    &["6.1"] => results_state_and_buffers_are_right_at_every_level,
+    &["6.1"] => reserved_memory_is_called_in_place,
+    &["6.1"] => exceptions_are_reported_with_address_and_registers,
+    &["6.1"] => images_that_clobber_registers_leave_the_cpu_as_it_was,
+    &["6.1"] => a_module_calls_an_image_like_a_function,
+};
 
-fn results_state_and_buffers_are_right(on: &str) -> Result<()> {
+fn results_state_and_buffers_are_right_at_every_level(on: &str) -> Result<()> {
     vm(on)
         .smp(2)
         .run(
@@ -36,7 +29,7 @@ fn results_state_and_buffers_are_right(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn memory_kept_from_the_kernel_is_called_as_it_is(on: &str) -> Result<()> {
+fn reserved_memory_is_called_in_place(on: &str) -> Result<()> {
     vm(on)
         .smp(2)
         .append("memmap=64M$0x10000000")
@@ -46,12 +39,12 @@ fn memory_kept_from_the_kernel_is_called_as_it_is(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn exceptions_come_back(on: &str) -> Result<()> {
+fn exceptions_are_reported_with_address_and_registers(on: &str) -> Result<()> {
     vm(on).smp(2).run("guest faults none stop auto suspend")?.succeeded().kernel_is_content();
     Ok(())
 }
 
-fn careless_images_leave_the_cpu_as_it_was(on: &str) -> Result<()> {
+fn images_that_clobber_registers_leave_the_cpu_as_it_was(on: &str) -> Result<()> {
     vm(on)
         .smp(2)
         .driver("msr")

@@ -2,8 +2,7 @@
 
 use std::path::PathBuf;
 
-use lab::story::Scratch;
-use lab::{Machine, Vm};
+use lab::{Machine, Scratch, Vm};
 
 /// What drives them.
 pub(crate) const DRIVERS: [&str; 5] = ["ahci", "sd_mod", "nvme", "e1000e", "xhci_pci"];

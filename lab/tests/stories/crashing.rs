@@ -1,28 +1,19 @@
 //! A kernel crashes, and another that was loaded for that takes over.
 
-use lab::story::{EVERY, Story, vm};
-use lab::{Error, Job, Result, Vm};
+use lab::stage::vm;
+use lab::story::{EVERY, Story};
+use lab::{Error, Job, Result, Vm, stories};
 
-pub(crate) const STORIES: &[Story] = &[
-    Story::new("a_crash_ends_in_the_crash_kernel", EVERY, a_crash_ends_in_the_crash_kernel),
-    Story::new("a_crash_kernel_is_loaded_by_its_file_too", EVERY, a_crash_kernel_is_loaded_by_its_file_too)
-        .long(),
-    Story::new("pages_are_what_the_kernel_took_them_for", &["6.12"], pages_are_what_the_kernel_took_them_for),
-    Story::new(
-        "pages_are_what_other_kernels_took_them_for",
-        &["5.10", "6.1", "newest", "newest-backport"],
-        pages_are_what_the_kernel_took_them_for,
-    )
-    .long(),
-    Story::new(
-        "a_crash_kernel_is_told_of_processors_that_went",
-        &["6.12"],
-        it_is_told_of_processors_that_went,
-    ),
-    Story::new("a_damaged_crash_kernel_is_not_entered", &["6.1"], a_damaged_crash_kernel_is_not_entered),
-    Story::new("purgatory_hands_over_or_comes_back", EVERY, purgatory_hands_over_or_comes_back),
-    Story::new("a_crash_kernel_is_taken_away", &["6.1"], a_crash_kernel_is_taken_away),
-];
+pub(crate) const STORIES: &[Story] = stories! {
+    EVERY => a_crash_starts_the_crash_kernel,
+    EVERY, long => a_crash_kernel_loaded_by_kexec_file_load_starts,
+    &["6.12"] => excluded_pages_match_the_counts_of_the_kernel,
+    &["5.10", "6.1", "newest", "newest-backport"], long => excluded_pages_match_the_counts_of_other_kernels,
+    &["6.12"] => a_crash_kernel_starts_after_a_cpu_went_offline,
+    &["6.1"] => a_damaged_crash_kernel_is_not_entered,
+    EVERY => purgatory_enters_the_image_or_returns,
+    &["6.1"] => a_crash_kernel_is_unloaded,
+};
 
 /// What the first kernel says before it ends is found in its memory by the one that follows.
 const SAYS: &str = "the kernel before says";
@@ -61,16 +52,16 @@ fn crash_after(on: &str, load: &str, then: &str) -> Result<()> {
     Ok(())
 }
 
-fn a_crash_ends_in_the_crash_kernel(on: &str) -> Result<()> {
+fn a_crash_starts_the_crash_kernel(on: &str) -> Result<()> {
     crash(on, "kexec -c -p --console-serial")
 }
 
-fn a_crash_kernel_is_loaded_by_its_file_too(on: &str) -> Result<()> {
+fn a_crash_kernel_loaded_by_kexec_file_load_starts(on: &str) -> Result<()> {
     crash(on, "kexec -s -p")
 }
 
 /// The running kernel writes the list of processors anew: into the room it asked for, and past the digest.
-fn it_is_told_of_processors_that_went(on: &str) -> Result<()> {
+fn a_crash_kernel_starts_after_a_cpu_went_offline(on: &str) -> Result<()> {
     crash_after(
         on,
         "kexec -c -p --hotplug --console-serial",
@@ -79,8 +70,12 @@ fn it_is_told_of_processors_that_went(on: &str) -> Result<()> {
     )
 }
 
+fn excluded_pages_match_the_counts_of_other_kernels(on: &str) -> Result<()> {
+    excluded_pages_match_the_counts_of_the_kernel(on)
+}
+
 /// The kernel's own sums, said before it crashes, are those of the pages that are left out, by its page structures.
-fn pages_are_what_the_kernel_took_them_for(on: &str) -> Result<()> {
+fn excluded_pages_match_the_counts_of_the_kernel(on: &str) -> Result<()> {
     let job = format!(
         "set -e
         head -c 40000000 /dev/urandom > /tmp/file
@@ -133,7 +128,7 @@ fn a_damaged_crash_kernel_is_not_entered(on: &str) -> Result<()> {
     }
 }
 
-fn purgatory_hands_over_or_comes_back(on: &str) -> Result<()> {
+fn purgatory_enters_the_image_or_returns(on: &str) -> Result<()> {
     vm(on)
         .run("guest between 20")?
         .succeeded()
@@ -143,7 +138,7 @@ fn purgatory_hands_over_or_comes_back(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn a_crash_kernel_is_taken_away(on: &str) -> Result<()> {
+fn a_crash_kernel_is_unloaded(on: &str) -> Result<()> {
     let job = "set -e
         loaded() { cat /sys/kernel/kexec_crash_loaded; }
         kexec -c -p /boot/next --command-line=x; loaded
@@ -154,7 +149,7 @@ fn a_crash_kernel_is_taken_away(on: &str) -> Result<()> {
         kexec -c -p /boot/next --hotplug --command-line=x && exit 1
         true";
     crashing(on)
-        .file(lab::story::kernel_file(on), "/boot/next")
+        .file(lab::stage::kernel_file(on), "/boot/next")
         .run(job)?
         .succeeded()
         .says("1\n0\n201326592\n")

@@ -2,26 +2,22 @@
 
 use std::time::Duration;
 
-use lab::story::{EVERY, Scratch, Story, kernel_file, kernels_of, small_root, vm};
-use lab::{Ended, Result};
+use lab::stage::{kernel_file, kernels_of, small_root, vm};
+use lab::story::{EVERY, Story};
+use lab::{Ended, Result, Scratch, stories};
 
 use crate::controllers::{DRIVERS, with_controllers};
 
-pub(crate) const STORIES: &[Story] = &[
-    Story::new("a_guarded_kernel_takes_turns", EVERY, a_guarded_kernel_takes_turns),
-    Story::new(
-        "a_kernel_that_hangs_is_taken_down",
-        &["6.1", "6.12", "6.1+6.12"],
-        a_kernel_that_hangs_is_taken_down,
-    ),
-    Story::new("a_guarded_kernel_may_panic_anywhere", EVERY, a_guarded_kernel_may_panic_anywhere),
-    Story::new("a_kernel_that_never_starts_is_taken_down", EVERY, a_kernel_that_never_starts_is_taken_down),
-    Story::new("a_kernel_without_a_module_is_taken_down", EVERY, a_kernel_without_a_module_is_taken_down)
-        .long(),
-    Story::new("an_interrupt_line_is_free_again", &["6.1"], an_interrupt_line_is_free_again),
-    Story::new("busy_controllers_serve_on", &["6.1-full"], busy_controllers_serve_on).long(),
-    Story::new("one_cpu_cannot_guard_another", &["6.1"], one_cpu_cannot_guard_another),
-];
+pub(crate) const STORIES: &[Story] = stories! {
+    EVERY => a_guarded_kernel_takes_turns,
+    &["6.1", "6.12", "6.1+6.12"] => a_kernel_that_hangs_is_taken_down,
+    EVERY => a_guarded_kernel_can_panic_on_any_cpu,
+    EVERY => a_kernel_that_never_starts_is_taken_down,
+    EVERY, long => a_kernel_without_the_module_is_taken_down,
+    &["6.1"] => a_take_down_frees_the_interrupt_line,
+    &["6.1-full"], long => busy_controllers_work_after_a_take_down,
+    &["6.1"] => a_guard_needs_a_second_cpu,
+};
 
 /// What a kernel does is up to its command line before it is ready to return, and then to the value it is given.
 const INIT: &str = "
@@ -120,7 +116,7 @@ fn a_kernel_that_hangs_is_taken_down(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn a_guarded_kernel_may_panic_anywhere(on: &str) -> Result<()> {
+fn a_guarded_kernel_can_panic_on_any_cpu(on: &str) -> Result<()> {
     let job = "
         boot /boot/b '' --deadline 300
         kjump switch b 2 --deadline none; echo status $?
@@ -159,7 +155,7 @@ fn a_kernel_that_never_starts_is_taken_down(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn a_kernel_without_a_module_is_taken_down(on: &str) -> Result<()> {
+fn a_kernel_without_the_module_is_taken_down(on: &str) -> Result<()> {
     let job = "
         boot /boot/b rdinit=/missing --deadline 60; echo status $?
         fine 'a panic'
@@ -178,7 +174,7 @@ fn a_kernel_without_a_module_is_taken_down(on: &str) -> Result<()> {
 }
 
 /// The other kernel hangs while its disk has requests to answer, by an interrupt line instead of messages.
-fn an_interrupt_line_is_free_again(on: &str) -> Result<()> {
+fn a_take_down_frees_the_interrupt_line(on: &str) -> Result<()> {
     let job = "
         cat > /tmp/hang <<'END'
 kjump return 1
@@ -209,7 +205,7 @@ END
 }
 
 /// All kinds of devices, of which the other kernel reads two when it hangs.
-fn busy_controllers_serve_on(on: &str) -> Result<()> {
+fn busy_controllers_work_after_a_take_down(on: &str) -> Result<()> {
     let root = Scratch::archive("guarded.cpio", &small_root(on, INIT)?)?;
     let disk = |byte: u8| Scratch::new(&format!("disk{byte}"), &vec![byte; 8 << 20]);
     let disks = [disk(7)?, disk(8)?];
@@ -251,7 +247,7 @@ END
     Ok(())
 }
 
-fn one_cpu_cannot_guard_another(on: &str) -> Result<()> {
+fn a_guard_needs_a_second_cpu(on: &str) -> Result<()> {
     let job = "boot /boot/b '' --deadline 300 || boot /boot/b '' && kjump switch b --deadline 9";
     beside(on, 1, job)?
         .exited(1)

@@ -1,16 +1,13 @@
 //! An initramfs that kjump makes boots the kernel it was made for.
 
-use lab::story::{Scratch, Story, vm};
-use lab::{Error, Result};
+use lab::stage::vm;
+use lab::story::Story;
+use lab::{Error, Result, Scratch, stories};
 
-pub(crate) const STORIES: &[Story] = &[
-    Story::new(
-        "an_initramfs_loads_its_drivers_and_runs_its_command",
-        &["6.1"],
-        it_loads_its_drivers_and_runs_its_command,
-    ),
-    Story::new("a_command_that_fails_ends_in_a_panic", &["6.1"], a_command_that_fails_ends_in_a_panic),
-];
+pub(crate) const STORIES: &[Story] = stories! {
+    &["6.1"] => an_initramfs_loads_its_drivers_and_runs_its_command,
+    &["6.1"] => a_failing_command_ends_in_a_panic,
+};
 
 /// Makes an initramfs in a guest, twice the same, and brings it back.
 fn made(on: &str, options: &str, command: &str) -> Result<Scratch> {
@@ -34,7 +31,7 @@ fn end_of(on: &str, initramfs: &Scratch, disk: &Scratch) -> Result<(String, Stri
     }
 }
 
-fn it_loads_its_drivers_and_runs_its_command(on: &str) -> Result<()> {
+fn an_initramfs_loads_its_drivers_and_runs_its_command(on: &str) -> Result<()> {
     let command =
         r#"sh -c 'echo "[$1]" $(lsmod | cut -d " " -f 1) end | dd of=$DISK conv=notrunc' sh "it's \$HOME""#;
     let initramfs =
@@ -51,7 +48,7 @@ fn it_loads_its_drivers_and_runs_its_command(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn a_command_that_fails_ends_in_a_panic(on: &str) -> Result<()> {
+fn a_failing_command_ends_in_a_panic(on: &str) -> Result<()> {
     let initramfs = made(on, "--compress gzip", "sh -c 'exit 7'")?;
     let (why, log) = end_of(on, &initramfs, &Scratch::new("disk", &[0; 512])?)?;
     assert!(why.contains("Attempted to kill init"), "{why}\n{log}");

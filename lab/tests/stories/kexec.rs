@@ -1,26 +1,23 @@
 //! Kernels that are loaded by `kexec` and started in place of the running one.
 
-use lab::story::{PEER, Scratch, Story, kernel_file, kexec_tools, release_of_last, vm};
-use lab::{Ended, Error, Job, Result};
+use lab::stage::{REFERENCE, kernel_file, kexec_tools, release_of_last, vm};
+use lab::story::Story;
+use lab::{Ended, Error, Job, Result, Scratch, stories};
 
-pub(crate) const STORIES: &[Story] = &[
-    Story::new("kexec_tools_would_tell_the_next_kernel_the_same", &["6.1"], kexec_tools_would_tell_the_same),
-    Story::new("arguments_end_as_with_kexec_tools", &["6.1"], arguments_end_as_with_kexec_tools).long(),
-    Story::new("a_kernel_follows_by_kexec_file_load", &["6.1+6.12"], it_follows_by_kexec_file_load),
-    Story::new("a_kernel_follows_by_kexec_load", &["6.12+6.1"], it_follows_by_kexec_load),
-    Story::new("a_kernel_is_entered_in_real_mode", &["6.1"], it_is_entered_in_real_mode),
-    Story::new("a_kernel_is_entered_in_32_bit_mode", &["6.12"], it_is_entered_in_32_bit_mode).long(),
-    Story::new("a_kernel_follows_as_an_elf_file", &["6.1"], it_follows_as_an_elf_file).long(),
-    Story::new("a_unified_kernel_image_brings_all_it_needs", &["6.1"], a_unified_image_follows).long(),
-    Story::new(
-        "what_is_loaded_is_seen_and_taken_away",
-        &["6.1", "6.12"],
-        what_is_loaded_is_seen_and_taken_away,
-    ),
-    Story::new("what_kexec_refuses_it_explains", &["6.1"], what_is_refused_is_explained),
-    Story::new("what_is_not_mounted_is_missed", &["6.1"], what_is_not_mounted_is_missed),
-    Story::new("whoever_may_not_load_is_told_why", &["6.1"], whoever_may_not_load_is_told),
-];
+pub(crate) const STORIES: &[Story] = stories! {
+    &["6.1"] => the_next_kernel_gets_the_same_from_kexec_tools,
+    &["6.1"], long => arguments_have_the_same_effect_as_with_kexec_tools,
+    &["6.1+6.12"] => a_kernel_is_started_by_kexec_file_load,
+    &["6.12+6.1"] => a_kernel_is_started_by_kexec_load,
+    &["6.1"] => a_kernel_is_entered_in_real_mode,
+    &["6.12"], long => a_kernel_is_entered_in_32_bit_mode,
+    &["6.1"], long => an_elf_kernel_is_started,
+    &["6.1"], long => a_unified_kernel_image_is_started,
+    &["6.1", "6.12"] => a_loaded_kernel_is_reported_and_unloaded,
+    &["6.1"] => kexec_explains_every_refusal,
+    &["6.1"] => missing_mounts_are_reported,
+    &["6.1"] => kexec_without_permission_explains_the_refusal,
+};
 
 /// What the next kernel tells of itself.
 const TELL: &str = "uname -r; cat /proc/cmdline; dmesg | grep -c BIOS-e820; cat /added/*; true";
@@ -31,7 +28,7 @@ fn follow(on: &str, load: &str) -> Result<Ended> {
     vm(on).smp(2).mem(1024).successor(Job::shell(TELL)).run(&format!("{load} || exit 9; kexec -e; exit 8"))
 }
 
-fn it_follows_by_kexec_file_load(on: &str) -> Result<()> {
+fn a_kernel_is_started_by_kexec_file_load(on: &str) -> Result<()> {
     let load = format!(
         "echo a secret > /tmp/key; kexec -l -d {OPTIONS} --initrd-add /tmp/key:/added/key /boot/next"
     );
@@ -44,7 +41,7 @@ fn it_follows_by_kexec_file_load(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn it_follows_by_kexec_load(on: &str) -> Result<()> {
+fn a_kernel_is_started_by_kexec_load(on: &str) -> Result<()> {
     let load = format!(
         "echo a secret > /tmp/key; kexec -l -c -d {OPTIONS} --initrd-add /tmp/key:/added/key /boot/next"
     );
@@ -57,26 +54,26 @@ fn it_follows_by_kexec_load(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn it_is_entered_in_real_mode(on: &str) -> Result<()> {
+fn a_kernel_is_entered_in_real_mode(on: &str) -> Result<()> {
     let outcome = follow(on, &format!("kexec -l -d --real-mode {OPTIONS} /boot/next"))?.succeeded();
     outcome.says("in real mode").says(&release_of_last(on)).says("console=ttyS0 no_timer_check told\n");
     Ok(())
 }
 
-fn it_is_entered_in_32_bit_mode(on: &str) -> Result<()> {
+fn a_kernel_is_entered_in_32_bit_mode(on: &str) -> Result<()> {
     let outcome = follow(on, &format!("kexec -l -d --entry-32bit {OPTIONS} /boot/next"))?.succeeded();
     outcome.says("in 32-bit mode").says(&release_of_last(on)).says("console=ttyS0 no_timer_check told\n");
     Ok(())
 }
 
-fn it_follows_as_an_elf_file(on: &str) -> Result<()> {
+fn an_elf_kernel_is_started(on: &str) -> Result<()> {
     let load = format!("guest unpacked /boot/next /tmp/vmlinux && kexec -l -d {OPTIONS} /tmp/vmlinux");
     let outcome = follow(on, &load)?.succeeded();
     outcome.says("ELF").says(&release_of_last(on)).says("console=ttyS0 no_timer_check told\n");
     Ok(())
 }
 
-fn a_unified_image_follows(on: &str) -> Result<()> {
+fn a_unified_kernel_image_is_started(on: &str) -> Result<()> {
     let kernel = std::fs::read(kernel_file(on)).map_err(|source| Error::Output { source })?;
     let sections: [(&[u8], &[u8]); 4] = [
         (b".osrel", b"PRETTY_NAME=\"The next\"\n"),
@@ -118,11 +115,11 @@ fn efi_program(sections: &[(&[u8], &[u8])]) -> Vec<u8> {
 }
 
 /// The same words for both programs on the same machine; nothing is loaded, and what would have been is compared.
-fn kexec_tools_would_tell_the_same(on: &str) -> Result<()> {
+fn the_next_kernel_gets_the_same_from_kexec_tools(on: &str) -> Result<()> {
     let job = "cd /tmp; head -c 300000 /boot/next > initrd
         same() {
             rm -rf ours theirs; echo \"--- $*\"
-            swallow run ours kexec \"$@\" && swallow run theirs /peer/kexec \"$@\" && swallow compare ours theirs || exit 9
+            swallow run ours kexec \"$@\" && swallow run theirs /reference/kexec \"$@\" && swallow compare ours theirs || exit 9
         }
         same -c -l /boot/next
         same -c -l /boot/next --initrd initrd --append 'a b  c'
@@ -132,7 +129,7 @@ fn kexec_tools_would_tell_the_same(on: &str) -> Result<()> {
     vm(on)
         .mem(1024)
         .file(kernel_file(on), "/boot/next")
-        .file(kexec_tools(), PEER)
+        .file(kexec_tools(), REFERENCE)
         .run(job)?
         .succeeded()
         .says("facts are the same, 0 differ unintendedly")
@@ -141,16 +138,16 @@ fn kexec_tools_would_tell_the_same(on: &str) -> Result<()> {
 }
 
 /// Exit classes and calls of both programs for each line of a table, on a machine where nothing is ever loaded.
-fn arguments_end_as_with_kexec_tools(on: &str) -> Result<()> {
+fn arguments_have_the_same_effect_as_with_kexec_tools(on: &str) -> Result<()> {
     let table = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/kjump/src/kexec/words");
     let job = "cp /boot/small /k; cp /boot/small /l; printf initrd > /i; printf initrd > /j; printf tree > /d
-        swallow vectors /table/vectors.txt kexec /peer/kexec";
+        swallow vectors /table/vectors.txt kexec /reference/kexec";
     let small = Scratch::new("small", &small_kernel())?;
     let outcome = vm(on)
         .timeout(std::time::Duration::from_secs(900))
         .file(&small, "/boot/small")
         .file(table, "/table")
-        .file(kexec_tools(), PEER)
+        .file(kexec_tools(), REFERENCE)
         .run(job)?
         .succeeded();
     println!("{}", outcome.text());
@@ -174,7 +171,7 @@ fn small_kernel() -> Vec<u8> {
     file
 }
 
-fn what_is_loaded_is_seen_and_taken_away(on: &str) -> Result<()> {
+fn a_loaded_kernel_is_reported_and_unloaded(on: &str) -> Result<()> {
     let job = "loaded() { [ $(cat /sys/kernel/kexec_loaded) = $1 ] || exit 9; kexec -S -l; [ $? = $1 ] || exit 9; }
         loaded 0
         for way in -s -c -a; do
@@ -207,7 +204,7 @@ fn what_is_loaded_is_seen_and_taken_away(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn what_is_refused_is_explained(on: &str) -> Result<()> {
+fn kexec_explains_every_refusal(on: &str) -> Result<()> {
     let job = "mount -t securityfs securityfs /sys/kernel/security
         no() { echo \"--- $*\"; kexec \"$@\"; echo status $?; [ $(cat /sys/kernel/kexec_loaded) = 0 ] || exit 9; }
         : > /tmp/empty; printf MZ > /tmp/two; head -c 100000 /boot/next > /tmp/cut
@@ -249,7 +246,7 @@ fn what_is_refused_is_explained(on: &str) -> Result<()> {
 }
 
 /// Without /sys the next kernel is told less, which is said; without /proc it cannot be told where memory is.
-fn what_is_not_mounted_is_missed(on: &str) -> Result<()> {
+fn missing_mounts_are_reported(on: &str) -> Result<()> {
     let job = "no() { echo \"--- $*\"; kexec \"$@\"; echo status $?; }
         umount -l /sys
         no -S
@@ -278,7 +275,7 @@ fn what_is_not_mounted_is_missed(on: &str) -> Result<()> {
 }
 
 /// Those who are not root, or root of their own container only; then root, with words and sizes that cannot be.
-fn whoever_may_not_load_is_told(on: &str) -> Result<()> {
+fn kexec_without_permission_explains_the_refusal(on: &str) -> Result<()> {
     let job =
         "no() { echo \"--- $*\"; \"$@\"; echo status $?; [ $(cat /sys/kernel/kexec_loaded) = 0 ] || exit 9; }
         echo 'nobody:x:65534:65534::/:/bin/sh' >> /etc/passwd

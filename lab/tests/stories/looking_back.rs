@@ -1,12 +1,13 @@
 //! A kernel that was booted beside another sees the memory of that one, as it was left.
 
-use lab::story::{EVERY, Scratch, Story, instrument, kernel_file, small_root, vm};
-use lab::{Ended, Result};
+use lab::stage::{instrument, kernel_file, small_root, vm};
+use lab::story::{EVERY, Story};
+use lab::{Ended, Result, Scratch, stories};
 
-pub(crate) const STORIES: &[Story] = &[
-    Story::new("a_peer_sees_every_page_that_was_left", EVERY, a_peer_sees_every_page_that_was_left),
-    Story::new("a_machine_booted_by_uefi_has_peers_too", &["6.1"], a_machine_booted_by_uefi_has_peers_too),
-];
+pub(crate) const STORIES: &[Story] = stories! {
+    EVERY => a_peer_sees_every_page_of_the_resting_kernel,
+    &["6.1"] => a_peer_boots_on_a_uefi_machine,
+};
 
 /// Looks, and returns with what it saw.
 const INIT: &str = "
@@ -26,7 +27,7 @@ fn beside(on: &str, job: &str) -> Result<Ended> {
     vm(on).smp(2).mem(640).file(kernel_file(on), "/boot/b").file(&initrd, "/boot/b.cpio").run(job)
 }
 
-fn a_peer_sees_every_page_that_was_left(on: &str) -> Result<()> {
+fn a_peer_sees_every_page_of_the_resting_kernel(on: &str) -> Result<()> {
     let job = "
         pages=51200
         guest fill $pages /tmp/filled &
@@ -69,7 +70,7 @@ while true; do
 done
 ";
 
-fn a_machine_booted_by_uefi_has_peers_too(on: &str) -> Result<()> {
+fn a_peer_boots_on_a_uefi_machine(on: &str) -> Result<()> {
     let initrd = Scratch::archive("b.cpio", &small_root(on, UEFI_INIT)?)?;
     let job = "
         set -e

@@ -1,16 +1,17 @@
 //! Machines that differ: in levels of page tables, in how the kernel is kept apart from programs, in memory.
 
-use lab::story::{EVERY, Story, vm};
-use lab::{Result, Vm};
+use lab::stage::vm;
+use lab::story::{EVERY, Story};
+use lab::{Result, Vm, stories};
 
-pub(crate) const STORIES: &[Story] = &[
-    Story::new("four_levels_of_page_tables_do", EVERY, four_levels_of_page_tables_do),
-    Story::new("five_levels_of_page_tables_do", EVERY, five_levels_of_page_tables_do),
-    Story::new("an_old_processor_does", EVERY, an_old_processor_does),
-    Story::new("page_table_isolation_does", EVERY, page_table_isolation_does),
-    Story::new("memory_above_4_gib_can_be_called", EVERY, memory_above_4_gib_can_be_called),
-    Story::new("400_mib_of_used_memory_are_exchanged", EVERY, used_memory_is_exchanged),
-];
+pub(crate) const STORIES: &[Story] = stories! {
+    EVERY => calls_work_with_four_levels_of_page_tables,
+    EVERY => calls_work_with_five_levels_of_page_tables,
+    EVERY => calls_work_on_an_old_cpu,
+    EVERY => calls_work_with_page_table_isolation,
+    EVERY => images_above_4_gib_are_called,
+    EVERY => an_image_over_400_mib_of_used_memory_is_called,
+};
 
 /// Every level, both modes, exceptions, and an image where the kernel runs.
 fn everything_works(vm: Vm, machine: &str) -> Result<()> {
@@ -30,24 +31,24 @@ fn everything_works(vm: Vm, machine: &str) -> Result<()> {
     Ok(())
 }
 
-fn four_levels_of_page_tables_do(on: &str) -> Result<()> {
+fn calls_work_with_four_levels_of_page_tables(on: &str) -> Result<()> {
     everything_works(vm(on).cpu("max,la57=off"), "4 levels of page tables, pages of 1 GiB")
 }
 
-fn five_levels_of_page_tables_do(on: &str) -> Result<()> {
+fn calls_work_with_five_levels_of_page_tables(on: &str) -> Result<()> {
     everything_works(vm(on).cpu("max,la57=on"), "5 levels of page tables, pages of 1 GiB")
 }
 
-fn an_old_processor_does(on: &str) -> Result<()> {
+fn calls_work_on_an_old_cpu(on: &str) -> Result<()> {
     everything_works(vm(on).cpu("qemu64"), "4 levels of page tables, no pages of 1 GiB")
 }
 
-fn page_table_isolation_does(on: &str) -> Result<()> {
+fn calls_work_with_page_table_isolation(on: &str) -> Result<()> {
     everything_works(vm(on).cpu("Nehalem").append("pti=on"), "no pages of 1 GiB, isolated")
 }
 
 /// Of 4.5 GiB, the PC's 3 lie below 4 GiB.
-fn memory_above_4_gib_can_be_called(on: &str) -> Result<()> {
+fn images_above_4_gib_are_called(on: &str) -> Result<()> {
     vm(on)
         .smp(2)
         .mem(4608)
@@ -58,7 +59,7 @@ fn memory_above_4_gib_can_be_called(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn used_memory_is_exchanged(on: &str) -> Result<()> {
+fn an_image_over_400_mib_of_used_memory_is_called(on: &str) -> Result<()> {
     vm(on).smp(2).mem(1024).run("guest asleep 2 window64-400 200")?.succeeded().kernel_is_content();
     Ok(())
 }

@@ -1,43 +1,43 @@
 //! Stories that are told in virtual machines: `cargo xtask test vm`. A new chapter gets a line here.
 #![forbid(unsafe_code)]
 
-mod asleep;
 mod boot_matrix;
 mod calling;
-mod coming_to_nothing;
+mod concurrent_calls;
 mod controllers;
 mod crashing;
+mod failed_switches;
 mod guarding;
 mod initramfs;
 mod kexec;
+mod lab_itself;
 mod looking_back;
 mod machines;
+mod page_mover;
+mod refused_requests;
 mod saving;
-mod staying;
+mod suspended_calls;
 mod switching;
 mod taking_turns;
-mod the_exchange;
-mod the_lab_itself;
-mod together;
 
 fn main() -> std::process::ExitCode {
     lab::story::main(&[
         calling::STORIES,
-        asleep::STORIES,
-        together::STORIES,
-        coming_to_nothing::STORIES,
+        suspended_calls::STORIES,
+        concurrent_calls::STORIES,
+        refused_requests::STORIES,
         crashing::STORIES,
         machines::STORIES,
         initramfs::STORIES,
         kexec::STORIES,
         boot_matrix::STORIES,
         switching::STORIES,
-        staying::STORIES,
+        failed_switches::STORIES,
         saving::STORIES,
         taking_turns::STORIES,
         looking_back::STORIES,
         guarding::STORIES,
-        the_exchange::STORIES,
-        the_lab_itself::STORIES,
+        page_mover::STORIES,
+        lab_itself::STORIES,
     ])
 }

@@ -1,15 +1,16 @@
 //! A dump goes to a disk, with a file system and without, and is read from there.
 
-use lab::Result;
-use lab::story::{EVERY, Scratch, Story, vm};
+use lab::stage::vm;
+use lab::story::{EVERY, Story};
+use lab::{Result, Scratch, stories};
 
-pub(crate) const STORIES: &[Story] = &[
-    Story::new("a_dump_goes_straight_to_a_disk", EVERY, a_dump_goes_straight_to_a_disk),
-    Story::new("a_dump_fills_a_file_system", &["6.1"], a_dump_fills_a_file_system),
-];
+pub(crate) const STORIES: &[Story] = stories! {
+    EVERY => a_dump_is_written_straight_to_a_disk,
+    &["6.1"] => a_dump_fills_a_file_system,
+};
 
 /// Both disks have something on them that must not show through; one is too small, and then in use.
-fn a_dump_goes_straight_to_a_disk(on: &str) -> Result<()> {
+fn a_dump_is_written_straight_to_a_disk(on: &str) -> Result<()> {
     let disk = Scratch::new("disk", &vec![0xee; 256 << 20])?;
     let small = Scratch::new("small", &vec![0xee; 3 << 20])?;
     let job = "set -e

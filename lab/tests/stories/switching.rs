@@ -1,25 +1,17 @@
 //! A second kernel is booted beside the running one, and they take turns.
 
-use lab::story::{EVERY, Scratch, Story, kernel_file, small_root, vm};
-use lab::{Ended, Result};
+use lab::stage::{kernel_file, small_root, vm};
+use lab::story::{EVERY, Story};
+use lab::{Ended, Result, Scratch, stories};
 
-pub(crate) const STORIES: &[Story] = &[
-    Story::new("kernels_take_turns_with_values", EVERY, kernels_take_turns_with_values),
-    Story::new(
-        "a_kernel_that_panics_gives_back_the_machine",
-        EVERY,
-        a_kernel_that_panics_gives_back_the_machine,
-    ),
-    Story::new("words_of_2008_go_to_a_kernel_and_back", EVERY, words_of_2008_go_to_a_kernel_and_back),
-    Story::new(
-        "a_kernel_that_is_damaged_in_memory_is_not_entered",
-        &["6.1"],
-        a_kernel_that_is_damaged_in_memory_is_not_entered,
-    ),
-    Story::new("a_reserved_range_above_4_gib_is_a_window", EVERY, a_reserved_range_above_4_gib_is_a_window)
-        .long(),
-    Story::new("what_cannot_be_booted_says_why", &["6.1"], what_cannot_be_booted_says_why),
-];
+pub(crate) const STORIES: &[Story] = stories! {
+    EVERY => kernels_take_turns_and_pass_values,
+    EVERY => a_panicking_kernel_gives_back_the_machine,
+    EVERY => command_lines_of_2008_jump_to_a_kernel_and_back,
+    &["6.1"] => a_kernel_damaged_in_memory_is_not_entered,
+    EVERY, long => a_kernel_runs_in_a_window_above_4_gib,
+    &["6.1"] => kjump_boot_explains_every_refusal,
+};
 
 /// Returns with one more than it was switched to with; `0xdead` makes it panic on its first CPU, `0xdeae` on its second.
 const INIT: &str = "
@@ -47,7 +39,7 @@ pub(crate) fn beside(on: &str, job: &str) -> Result<Ended> {
     vm(on).smp(2).mem(768).disk(&disk).file(kernel_file(on), "/boot/b").file(&initrd, "/boot/b.cpio").run(job)
 }
 
-fn kernels_take_turns_with_values(on: &str) -> Result<()> {
+fn kernels_take_turns_and_pass_values(on: &str) -> Result<()> {
     let job = format!(
         "set -e
         before=$(md5sum /dev/vda)
@@ -76,7 +68,7 @@ fn kernels_take_turns_with_values(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn a_kernel_that_panics_gives_back_the_machine(on: &str) -> Result<()> {
+fn a_panicking_kernel_gives_back_the_machine(on: &str) -> Result<()> {
     let job = format!(
         "before=$(md5sum /dev/vda)
         for value in 0xdead 0xdeae; do
@@ -102,7 +94,7 @@ fn a_kernel_that_panics_gives_back_the_machine(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn what_cannot_be_booted_says_why(on: &str) -> Result<()> {
+fn kjump_boot_explains_every_refusal(on: &str) -> Result<()> {
     let job = "
         boot() { kjump boot --kernel /boot/b \"$@\" && echo 'went on'; }
         boot --initrd /missing
@@ -141,7 +133,7 @@ kexec --load-jump-back-helper --entry=$ENTRY
 while kexec -e; do :; done
 ";
 
-fn words_of_2008_go_to_a_kernel_and_back(on: &str) -> Result<()> {
+fn command_lines_of_2008_jump_to_a_kernel_and_back(on: &str) -> Result<()> {
     let mut root = small_root(on, INIT_OF_2008)?;
     root.link("/bin/kexec", "kjump");
     let initrd = Scratch::archive("rootfs", &root)?;
@@ -179,7 +171,7 @@ fn words_of_2008_go_to_a_kernel_and_back(on: &str) -> Result<()> {
 }
 
 /// One bit of what was loaded is turned over.
-fn a_kernel_that_is_damaged_in_memory_is_not_entered(on: &str) -> Result<()> {
+fn a_kernel_damaged_in_memory_is_not_entered(on: &str) -> Result<()> {
     let mut root = small_root(on, INIT_OF_2008)?;
     root.link("/bin/kexec", "kjump");
     let initrd = Scratch::archive("b.cpio", &root)?;
@@ -216,7 +208,7 @@ fn a_kernel_that_is_damaged_in_memory_is_not_entered(on: &str) -> Result<()> {
 }
 
 /// A range that A was told not to use: nothing is exchanged there but the low memory.
-fn a_reserved_range_above_4_gib_is_a_window(on: &str) -> Result<()> {
+fn a_kernel_runs_in_a_window_above_4_gib(on: &str) -> Result<()> {
     let initrd = Scratch::archive("b.cpio", &small_root(on, INIT)?)?;
     let job = format!(
         "set -e

@@ -2,17 +2,18 @@
 
 use std::time::Duration;
 
-use lab::story::{PAIRS, Scratch, Story, release_of_last, vm};
-use lab::{Result, Vm};
+use lab::stage::{release_of_last, vm};
+use lab::story::{PAIRS, Story};
+use lab::{Result, Scratch, Vm, stories};
 
 use crate::controllers::{DRIVERS, with_controllers};
 
-pub(crate) const STORIES: &[Story] = &[
-    Story::new("kernels_take_turns_beside_work", &["6.1+6.12", "6.12+6.1"], kernels_take_turns_beside_work),
-    Story::new("kernels_take_150_turns_beside_work", PAIRS, kernels_take_150_turns_beside_work).long(),
-    Story::new("a_busy_kernel_takes_turns", &["6.1+6.12", "6.12+6.1"], a_busy_kernel_takes_turns).long(),
-    Story::new("all_controllers_serve_both_kernels", FULL_PAIRS, all_controllers_serve_both_kernels).long(),
-];
+pub(crate) const STORIES: &[Story] = stories! {
+    &["6.1+6.12", "6.12+6.1"] => kernels_take_turns_and_keep_working,
+    PAIRS, long => kernels_take_150_turns_and_keep_working,
+    &["6.1+6.12", "6.12+6.1"], long => a_busy_kernel_takes_turns,
+    FULL_PAIRS, long => all_controllers_work_in_both_kernels,
+};
 
 const FULL_PAIRS: &[&str] = &["6.1-full+6.1-full", "6.12-full+6.12-full"];
 
@@ -83,11 +84,11 @@ fn with_virtio(on: &str, count: u32, beside: &str) -> Result<()> {
     turns(vm(on).disk(&disk), on, "/dev/vda", VIRTIO, count, beside)
 }
 
-fn kernels_take_turns_beside_work(on: &str) -> Result<()> {
+fn kernels_take_turns_and_keep_working(on: &str) -> Result<()> {
     with_virtio(on, 3, "")
 }
 
-fn kernels_take_150_turns_beside_work(on: &str) -> Result<()> {
+fn kernels_take_150_turns_and_keep_working(on: &str) -> Result<()> {
     with_virtio(on, 150, "")
 }
 
@@ -105,7 +106,7 @@ fn a_busy_kernel_takes_turns(on: &str) -> Result<()> {
     turns(vm(on).disk(&disk).disk(&scratch), on, "/dev/vda", VIRTIO, 20, busy)
 }
 
-fn all_controllers_serve_both_kernels(on: &str) -> Result<()> {
+fn all_controllers_work_in_both_kernels(on: &str) -> Result<()> {
     let disk = |byte: u8| Scratch::new(&format!("disk{byte}"), &vec![byte; 4 << 20]);
     let disks = [disk(7)?, disk(8)?];
     let vm = with_controllers(vm(on), &disks).qemu("-device").qemu("usb-tablet");

@@ -50,7 +50,7 @@ fn measuring(runs: usize) -> String {
             for (tool, line) in [
                 (
                     "makedumpfile",
-                    format!("/peer/makedumpfile --message-level 4 -f {theirs} /proc/vmcore {to}"),
+                    format!("/reference/makedumpfile --message-level 4 -f {theirs} /proc/vmcore {to}"),
                 ),
                 ("kjump", format!("kjump dump save {ours} /proc/vmcore {to}")),
             ] {

@@ -34,7 +34,7 @@ struct Variant {
 }
 
 const OURS: (&str, &str) = ("kjump", "/sbin/kexec");
-const PEER: (&str, &str) = ("kexec-tools", "/peer/kexec");
+const PEER: (&str, &str) = ("kexec-tools", "/reference/kexec");
 const LOADS: [&str; 3] = ["-c", "-c -i", "-s"];
 const STARTS: [&str; 2] = ["-c", "-c -i"];
 

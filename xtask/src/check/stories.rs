@@ -6,7 +6,7 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context as _, Result, bail};
-use lab::story::{INVENTORY, Inventory, kernels_of};
+use lab::stage::{INVENTORY, Inventory, kernels_of};
 use serde_json::Value;
 
 use crate::build::product;

@@ -11,7 +11,7 @@ use crate::debian::apt::{self, Archive, Suites};
 use crate::{program, tree};
 
 /// Where they lie in a guest; each is a script there that starts the program with the libraries it came with.
-pub(crate) const IN_GUEST: &str = "/peer";
+pub(crate) const IN_GUEST: &str = "/reference";
 
 /// A program of Debian's.
 pub(crate) struct Peer {

@@ -25,7 +25,7 @@ pub(crate) struct VmcoreArgs {
     #[arg(long, default_value_t = 512, value_name = "MIB")]
     mem: u32,
     /// Who loads the crash kernel: ours, or kexec-tools
-    #[arg(long, default_value = "/peer/kexec", value_name = "PROGRAM")]
+    #[arg(long, default_value = "/reference/kexec", value_name = "PROGRAM")]
     kexec: String,
     /// Where the file goes
     #[arg(long, value_name = "FILE")]

@@ -1,16 +1,13 @@
 //! The assembly that moves pages does what its model does.
 
-use lab::story::{EVERY, Story, vm};
-use lab::{Result, Vm};
+use lab::stage::vm;
+use lab::story::{EVERY, Story};
+use lab::{Result, Vm, stories};
 
-pub(crate) const STORIES: &[Story] = &[
-    Story::new(
-        "the_assembly_moves_pages_as_the_model_does",
-        EVERY,
-        the_assembly_moves_pages_as_the_model_does,
-    ),
-    Story::new("a_byte_in_the_wrong_place_is_noticed", &["6.1"], a_byte_in_the_wrong_place_is_noticed),
-];
+pub(crate) const STORIES: &[Story] = stories! {
+    EVERY => the_assembly_moves_pages_like_the_model,
+    &["6.1"] => a_misplaced_byte_is_detected,
+};
 
 /// A machine of one processor with memory that the kernel leaves alone.
 fn machine(on: &str) -> Vm {
@@ -18,7 +15,7 @@ fn machine(on: &str) -> Vm {
     vm(on).cpu("max,-cx16,-erms").mem(768).append("memmap=64M$0x10000000")
 }
 
-fn the_assembly_moves_pages_as_the_model_does(on: &str) -> Result<()> {
+fn the_assembly_moves_pages_like_the_model(on: &str) -> Result<()> {
     machine(on)
         .run("exchange_check --vouch 0x10000000-0x14000000")?
         .succeeded()
@@ -30,7 +27,7 @@ fn the_assembly_moves_pages_as_the_model_does(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn a_byte_in_the_wrong_place_is_noticed(on: &str) -> Result<()> {
+fn a_misplaced_byte_is_detected(on: &str) -> Result<()> {
     let mutant = "exchange_check --mutant --vouch 0x10000000-0x14000000";
     machine(on).run(mutant)?.exited(1).says("differs from the model at offset");
     Ok(())

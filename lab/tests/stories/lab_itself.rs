@@ -1,22 +1,23 @@
 //! What everything else relies on: status, bytes and disks come through, and sleep does no harm.
 
-use lab::story::{EVERY, FULL, Scratch, Story, vm};
-use lab::{Error, Job, Result};
+use lab::stage::vm;
+use lab::story::{EVERY, FULL, Story};
+use lab::{Error, Job, Result, Scratch, stories};
 
-pub(crate) const STORIES: &[Story] = &[
-    Story::new("an_exit_status_comes_through", EVERY, an_exit_status_comes_through),
-    Story::new("arguments_and_bytes_come_through_intact", EVERY, arguments_and_bytes_come_through_intact),
-    Story::new("a_disk_is_there_and_keeps_what_is_written", EVERY, a_disk_is_there_and_keeps_what_is_written),
-    Story::new("a_panic_is_told_from_a_failing_command", EVERY, a_panic_is_told_from_a_failing_command),
-    Story::new("no_byte_is_lost_while_the_machine_sleeps", FULL, no_byte_is_lost_while_the_machine_sleeps),
-];
+pub(crate) const STORIES: &[Story] = stories! {
+    EVERY => an_exit_status_is_passed_on,
+    EVERY => arguments_and_bytes_are_passed_on_intact,
+    EVERY => a_disk_keeps_what_is_written,
+    EVERY => a_panic_is_not_taken_for_a_failing_command,
+    FULL => no_output_is_lost_across_suspends,
+};
 
-fn an_exit_status_comes_through(on: &str) -> Result<()> {
+fn an_exit_status_is_passed_on(on: &str) -> Result<()> {
     vm(on).smp(2).run("nproc; exit 42")?.exited(42).says("2\n").kernel_is_content();
     Ok(())
 }
 
-fn arguments_and_bytes_come_through_intact(on: &str) -> Result<()> {
+fn arguments_and_bytes_are_passed_on_intact(on: &str) -> Result<()> {
     let bytes: Vec<u8> = (0..=255).cycle().take(100_000).collect();
     let file = Scratch::new("bytes", &bytes)?;
     let cat = Job::command(vec!["cat".into(), "/a file; with \"a\" $name".into()]);
@@ -25,7 +26,7 @@ fn arguments_and_bytes_come_through_intact(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn a_disk_is_there_and_keeps_what_is_written(on: &str) -> Result<()> {
+fn a_disk_keeps_what_is_written(on: &str) -> Result<()> {
     let disk = Scratch::new("disk", &[0x5a; 1 << 20])?;
     vm(on)
         .disk(&disk)
@@ -36,7 +37,7 @@ fn a_disk_is_there_and_keeps_what_is_written(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn a_panic_is_told_from_a_failing_command(on: &str) -> Result<()> {
+fn a_panic_is_not_taken_for_a_failing_command(on: &str) -> Result<()> {
     match vm(on).run("echo c > /proc/sysrq-trigger") {
         Err(Error::GuestEnded { why, .. }) => assert!(why.contains("sysrq triggered crash"), "{why}"),
         other => panic!("a panic was taken for {other:?}"),
@@ -44,7 +45,7 @@ fn a_panic_is_told_from_a_failing_command(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn no_byte_is_lost_while_the_machine_sleeps(on: &str) -> Result<()> {
+fn no_output_is_lost_across_suspends(on: &str) -> Result<()> {
     let bytes: Vec<u8> = (0..=250).cycle().take(2 << 20).collect();
     let sleep = "echo core > /sys/power/pm_test && echo 0 > /sys/module/suspend/parameters/pm_test_delay
         (while [ ! -e /tmp/stop ]; do cat /bytes; done) &

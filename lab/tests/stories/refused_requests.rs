@@ -2,23 +2,20 @@
 
 use std::time::Duration;
 
-use lab::Result;
-use lab::story::{EVERY, Story, vm};
+use lab::stage::vm;
+use lab::story::{EVERY, Story};
+use lab::{Result, stories};
 
-pub(crate) const STORIES: &[Story] = &[
-    Story::new("wrong_requests_are_refused_and_do_no_harm", EVERY, wrong_requests_are_refused),
-    Story::new("random_requests_do_no_harm_for_minutes", EVERY, random_requests_do_no_harm).long(),
-    Story::new("what_was_loaded_is_given_back_to_the_frame", EVERY, what_was_loaded_is_given_back),
-    Story::new("who_may_not_load_is_refused_and_told_why", EVERY, who_may_not_load_is_refused),
-    Story::new(
-        "a_locked_down_kernel_loads_nothing_from_its_start",
-        EVERY,
-        a_locked_down_kernel_loads_nothing,
-    ),
-    Story::new("the_module_stays_while_it_is_in_use", EVERY, the_module_stays_while_it_is_in_use),
-];
+pub(crate) const STORIES: &[Story] = stories! {
+    EVERY => invalid_requests_are_refused_and_do_no_harm,
+    EVERY, long => random_requests_do_no_harm_for_minutes,
+    EVERY => unloading_frees_every_page_frame,
+    EVERY => loading_without_permission_is_refused_with_a_reason,
+    EVERY => a_kernel_locked_down_at_boot_loads_nothing,
+    EVERY => the_module_cannot_be_removed_while_in_use,
+};
 
-fn wrong_requests_are_refused(on: &str) -> Result<()> {
+fn invalid_requests_are_refused_and_do_no_harm(on: &str) -> Result<()> {
     vm(on)
         .smp(2)
         .run("guest hostile && guest random 5000 1")?
@@ -28,7 +25,7 @@ fn wrong_requests_are_refused(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn random_requests_do_no_harm(on: &str) -> Result<()> {
+fn random_requests_do_no_harm_for_minutes(on: &str) -> Result<()> {
     vm(on)
         .smp(2)
         .timeout(Duration::from_secs(900))
@@ -38,7 +35,7 @@ fn random_requests_do_no_harm(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn what_was_loaded_is_given_back(on: &str) -> Result<()> {
+fn unloading_frees_every_page_frame(on: &str) -> Result<()> {
     vm(on)
         .smp(2)
         .run("guest rounds 30 100 && guest killed 20 100 && guest too-large 2")?
@@ -49,7 +46,7 @@ fn what_was_loaded_is_given_back(on: &str) -> Result<()> {
 }
 
 /// Beside the module, the device is nobody else's than root's.
-fn who_may_not_load_is_refused(on: &str) -> Result<()> {
+fn loading_without_permission_is_refused_with_a_reason(on: &str) -> Result<()> {
     vm(on)
         .run(
             "[ \"$(stat -c '%a %u %g' /dev/kjump)\" = '600 0 0' ] || exit 1
@@ -69,7 +66,7 @@ fn who_may_not_load_is_refused(on: &str) -> Result<()> {
 }
 
 /// Nor does it take a module that nobody signed: kjump is not even there.
-fn a_locked_down_kernel_loads_nothing(on: &str) -> Result<()> {
+fn a_kernel_locked_down_at_boot_loads_nothing(on: &str) -> Result<()> {
     vm(on)
         .append("lockdown=integrity")
         .run(
@@ -84,7 +81,7 @@ fn a_locked_down_kernel_loads_nothing(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn the_module_stays_while_it_is_in_use(on: &str) -> Result<()> {
+fn the_module_cannot_be_removed_while_in_use(on: &str) -> Result<()> {
     vm(on)
         .run(
             "(exec 3< /dev/kjump; ! rmmod kjump) || exit 1

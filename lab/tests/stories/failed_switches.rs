@@ -1,20 +1,16 @@
 //! Going to another kernel comes to nothing, and the running one stays as it was and says why.
 
-use lab::Result;
 use lab::story::{EVERY, Story};
+use lab::{Result, stories};
 
 use crate::switching::{BOOT, beside};
 
-pub(crate) const STORIES: &[Story] = &[
-    Story::new("what_refuses_to_rest_is_named", EVERY, what_refuses_to_rest_is_named),
-    Story::new("suspends_that_are_only_tried_call_nothing", &["6.1-full"], only_tried_suspends_call_nothing),
-    Story::new(
-        "a_kernel_without_a_driver_says_so_and_comes_back",
-        &["6.1"],
-        a_kernel_without_a_driver_says_so,
-    ),
-    Story::new("a_kernel_nobody_can_list_is_not_loaded", &["6.1"], a_kernel_nobody_can_list_is_not_loaded),
-];
+pub(crate) const STORIES: &[Story] = stories! {
+    EVERY => a_failed_suspend_names_its_cause,
+    &["6.1-full"] => a_suspend_in_test_mode_calls_nothing,
+    &["6.1"] => a_kernel_without_a_driver_says_so_and_returns,
+    &["6.1"] => a_kernel_that_cannot_be_recorded_is_not_loaded,
+};
 
 /// What is still as it was, each time.
 const AS_IT_WAS: &str = "
@@ -26,7 +22,7 @@ as_it_was() {
 first=$(md5sum < /dev/vda)
 ";
 
-fn what_refuses_to_rest_is_named(on: &str) -> Result<()> {
+fn a_failed_suspend_names_its_cause(on: &str) -> Result<()> {
     let job = format!(
         "{AS_IT_WAS}
         {BOOT} || exit 1
@@ -63,7 +59,7 @@ fn what_refuses_to_rest_is_named(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn only_tried_suspends_call_nothing(on: &str) -> Result<()> {
+fn a_suspend_in_test_mode_calls_nothing(on: &str) -> Result<()> {
     let job = format!(
         "{AS_IT_WAS}
         {BOOT} || exit 1
@@ -87,7 +83,7 @@ fn only_tried_suspends_call_nothing(on: &str) -> Result<()> {
 }
 
 /// Without a driver there is no disk, and what B says of it is what A shows.
-fn a_kernel_without_a_driver_says_so(on: &str) -> Result<()> {
+fn a_kernel_without_a_driver_says_so_and_returns(on: &str) -> Result<()> {
     let job = format!(
         "{AS_IT_WAS}
         kjump initramfs -o /boot/b.cpio --kernel-version $(uname -r) --disk first -- true || exit 1
@@ -106,7 +102,7 @@ fn a_kernel_without_a_driver_says_so(on: &str) -> Result<()> {
 }
 
 /// In `/run/kjump` stands which kernel it is; here something else stands there.
-fn a_kernel_nobody_can_list_is_not_loaded(on: &str) -> Result<()> {
+fn a_kernel_that_cannot_be_recorded_is_not_loaded(on: &str) -> Result<()> {
     let job = format!(
         "rm -rf /run/kjump; touch /run/kjump
         {BOOT} && exit 1

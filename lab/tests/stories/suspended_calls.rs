@@ -2,24 +2,25 @@
 
 use std::time::Duration;
 
-use lab::story::{EVERY, Scratch, Story, vm};
-use lab::{Outcome, Result};
+use lab::stage::vm;
+use lab::story::{EVERY, Story};
+use lab::{Outcome, Result, Scratch, stories};
 
-pub(crate) const STORIES: &[Story] = &[
-    Story::new("disk_and_network_work_on_after_suspend_calls", EVERY, disk_and_network_work_on),
-    Story::new("clocks_count_what_an_image_took", EVERY, clocks_count_what_an_image_took),
-    Story::new("thousands_of_calls_leave_the_machine_as_it_was", EVERY, thousands_of_calls).long(),
-];
+pub(crate) const STORIES: &[Story] = stories! {
+    EVERY => disk_and_network_work_after_suspended_calls,
+    EVERY => clocks_include_the_time_of_a_call,
+    EVERY, long => thousands_of_calls_leave_the_machine_as_it_was,
+};
 
-fn disk_and_network_work_on(on: &str) -> Result<()> {
+fn disk_and_network_work_after_suspended_calls(on: &str) -> Result<()> {
     calls_beside_work(on, 50, 10, Duration::from_secs(300))
 }
 
-fn thousands_of_calls(on: &str) -> Result<()> {
+fn thousands_of_calls_leave_the_machine_as_it_was(on: &str) -> Result<()> {
     calls_beside_work(on, 10_000, 1000, Duration::from_secs(3600))
 }
 
-fn clocks_count_what_an_image_took(on: &str) -> Result<()> {
+fn clocks_include_the_time_of_a_call(on: &str) -> Result<()> {
     vm(on).smp(2).run("guest away 3 && date")?.succeeded().kernel_is_content();
     Ok(())
 }
