@@ -2,10 +2,11 @@
 /*
  * kjump for other kernel modules: call an image in physical memory as if it were a function.
  *
- * The structures are those of /dev/kjump; pointers in them are kernel addresses here. The module that calls must have
- * been started by a task with CAP_SYS_BOOT, since loading is permitted to the current task or not, as with the device.
+ * The structures are those of /dev/kjump; pointers in them are kernel addresses here. As with the
+ * device, the current task needs CAP_SYS_BOOT to load an image or to write to one.
  *
- * All of it is for task context, and may sleep; a call at level "suspend" freezes all other tasks.
+ * All functions must be called in task context and may sleep. A call at level "suspend" freezes all
+ * other tasks.
  */
 #ifndef KJUMP_H
 #define KJUMP_H
@@ -15,19 +16,21 @@
 struct kjump_image;
 
 /*
- * Loads an image: request->segments points at an array of struct kjump_segment, whose bufs are kernel addresses.
- * Returns the image, or an ERR_PTR with request->diagnosis filled in.
+ * Loads an image. request->segments points to an array of struct kjump_segment, whose bufs are
+ * kernel addresses. Returns the image, or an ERR_PTR with request->diagnosis filled in.
  */
 struct kjump_image *kjump_load(struct kjump_load *request);
 
-/* Calls it with call->arguments. 0: it was entered, and call->status tells how it ended. */
+/*
+ * Calls the image with call->arguments. Returns 0 if it was entered; call->status is how it ended.
+ */
 int kjump_call(struct kjump_image *image, struct kjump_call *call);
 
-/* Moves bytes between request->buffer, a kernel address, and the image. */
+/* Copy between request->buffer, a kernel address, and the image. */
 int kjump_read(struct kjump_image *image, struct kjump_transfer *request);
 int kjump_write(struct kjump_image *image, struct kjump_transfer *request);
 
-/* Frees all it had. NULL is fine. */
+/* Frees the image. It may be NULL. */
 void kjump_unload(struct kjump_image *image);
 
 #endif

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: GPL-2.0-only WITH Linux-syscall-note OR MIT */
 /*
- * /dev/kjump: ioctl numbers and the structures they point at.
+ * /dev/kjump: ioctl numbers and the structures they take.
  *
- * Every structure with a field "size" starts with it: its size in bytes as the caller knows it. A shorter structure
- * than the module's is served, a longer one must have zeroes in what the module does not know. Every field is 64 bits
- * wide. Addresses are physical unless a comment says otherwise. The fields after "out" are written by the module, also
- * when the request fails with a reason.
+ * A field "size" comes first and is the size of the structure in bytes, as the caller knows it. The
+ * caller's structure may be shorter than the module's, from an older version, or longer; then the
+ * bytes that the module does not know must be zeros. All fields are 64 bits wide. Addresses are
+ * physical unless noted otherwise. The module writes the fields after "out", also when the request
+ * fails with a reason.
  *
- * crates/abi/src/device.rs and control.rs say the same in Rust; a test compares them with this file.
+ * The same in Rust: crates/abi/src/device.rs and control.rs. A test compares them with this file.
  */
 #ifndef KJUMP_ABI_H
 #define KJUMP_ABI_H
@@ -18,60 +19,63 @@
 #define KJUMP_PATH "/dev/kjump"
 #define KJUMP_VERSION 1
 
-/* Requests. Sizes travel in the structures, not in the number. */
+/* Requests. The size is in the structure, not in the number. */
 #define KJUMP_IOC_INFO   _IO(0xb9, 0) /* struct kjump_info */
 #define KJUMP_IOC_LOAD   _IO(0xb9, 1) /* struct kjump_load */
 #define KJUMP_IOC_READ   _IO(0xb9, 2) /* struct kjump_transfer: image to caller */
 #define KJUMP_IOC_WRITE  _IO(0xb9, 3) /* struct kjump_transfer: caller to image */
 #define KJUMP_IOC_CALL   _IO(0xb9, 4) /* struct kjump_call */
 #define KJUMP_IOC_UNLOAD _IO(0xb9, 5) /* no structure */
-#define KJUMP_IOC_KEEP   _IO(0xb9, 6) /* struct kjump_name: the image outlives the open file */
-#define KJUMP_IOC_ATTACH _IO(0xb9, 7) /* struct kjump_name: a kept image becomes that of the open file */
+#define KJUMP_IOC_KEEP   _IO(0xb9, 6) /* struct kjump_name: keep the image after close() */
+#define KJUMP_IOC_ATTACH _IO(0xb9, 7) /* struct kjump_name: use a kept image in this file */
 #define KJUMP_IOC_IMAGES _IO(0xb9, 8) /* struct kjump_list of struct kjump_image_info */
 #define KJUMP_IOC_RANGES _IO(0xb9, 9) /* struct kjump_list of struct kjump_range */
 #define KJUMP_IOC_SLOTS  _IO(0xb9, 10) /* struct kjump_list of struct kjump_slot_run */
-#define KJUMP_IOC_NOTE   _IO(0xb9, 11) /* struct kjump_note: where the note about the calling CPU is kept */
+#define KJUMP_IOC_NOTE   _IO(0xb9, 11) /* struct kjump_note: where the crash note of CPU 0 is */
 
-/* struct kjump_diagnosis, reason. 1 to 99 are errors of the image builder (the crate kimage) in their word form. */
+/*
+ * struct kjump_diagnosis, reason. 1 to 99 are the errors of the image builder:
+ * crates/kimage/src/error.rs.
+ */
 #define KJUMP_REASON_NONE                  0
 #define KJUMP_REASON_IMAGE_FIRST           1
 #define KJUMP_REASON_IMAGE_LAST            99
-#define KJUMP_REASON_BAD_SIZE              100 /* numbers: size, least, greatest */
+#define KJUMP_REASON_BAD_SIZE              100 /* numbers: size, minimum, maximum */
 #define KJUMP_REASON_BAD_FIELD             101 /* numbers: byte offset of the field, value */
 #define KJUMP_REASON_LOCKED_DOWN           102
 #define KJUMP_REASON_LOAD_DISABLED         103 /* kernel.kexec_load_disabled is 1 */
 #define KJUMP_REASON_LOAD_DISABLED_UNKNOWN 104 /* it could not be read */
-#define KJUMP_REASON_NOT_PERMITTED         105 /* CAP_SYS_BOOT is missing */
+#define KJUMP_REASON_NOT_PERMITTED         105 /* no CAP_SYS_BOOT */
 #define KJUMP_REASON_NOT_LOADED            106
-#define KJUMP_REASON_UNDER_WAY             107 /* numbers: 1 of this image, 2 of another */
-#define KJUMP_REASON_PAGE_IN_USE           108 /* numbers: first such page, how many, pages in all */
+#define KJUMP_REASON_UNDER_WAY             107 /* numbers: 1 with this image, 2 with another */
+#define KJUMP_REASON_PAGE_IN_USE           108 /* numbers: the first, their count, all pages */
 #define KJUMP_REASON_SUSPEND_FAILED        109 /* numbers: errno, positive */
 #define KJUMP_REASON_WOKEN_UP              110
-#define KJUMP_REASON_INTERRUPTED           111 /* numbers: pages done, pages in all */
+#define KJUMP_REASON_INTERRUPTED           111 /* numbers: pages done, all pages */
 #define KJUMP_REASON_BAD_POINTER           112 /* numbers: virtual address */
 #define KJUMP_REASON_NOT_IN_IMAGE          113 /* numbers: physical address, length */
-#define KJUMP_REASON_BAD_NAME              114 /* numbers, with EEXIST: 1 this image has one, 2 another has this */
+#define KJUMP_REASON_BAD_NAME              114 /* with EEXIST: 1 image has a name, 2 name in use */
 #define KJUMP_REASON_NO_SUCH_IMAGE         115
 #define KJUMP_REASON_NO_MEMORY             116 /* numbers: bytes */
 #define KJUMP_REASON_ENTRY_TOO_HIGH        117 /* numbers: entry point */
 #define KJUMP_REASON_ALREADY_LOADED        118
 #define KJUMP_REASON_WRONG_CONTEXT         119
-#define KJUMP_REASON_VOUCHED_RAM           120 /* numbers: number of the range, start, end */
-#define KJUMP_REASON_BAD_VOUCHED           121 /* numbers: number of the range, start, end */
+#define KJUMP_REASON_VOUCHED_RAM           120 /* numbers: index of the range, start, end */
+#define KJUMP_REASON_BAD_VOUCHED           121 /* numbers: index of the range, start, end */
 #define KJUMP_REASON_VIRTUALIZATION_ON     122
 #define KJUMP_REASON_NO_GUARD              123
 #define KJUMP_REASON_DEAD                  124
-#define KJUMP_REASON_CPU_NOT_STARTED       125 /* numbers: its APIC identifier */
+#define KJUMP_REASON_CPU_NOT_STARTED       125 /* numbers: its APIC ID */
 #define KJUMP_REASON_BAD_NOTE              130 /* numbers: physical address, length */
 
 /* struct kjump_info, features */
 #define KJUMP_FEATURE_SUSPEND          (1 << 0) /* the system can be suspended around a call */
-#define KJUMP_FEATURE_SUSPEND_OPS_KEPT (1 << 1) /* the machine's own suspend operations are put back */
+#define KJUMP_FEATURE_SUSPEND_OPS_KEPT (1 << 1) /* the machine's own suspend works after a call */
 #define KJUMP_FEATURE_CLAIM            (1 << 2) /* pages can be claimed by address */
 #define KJUMP_FEATURE_GIGABYTE_PAGES   (1 << 3) /* the identity map uses 1 GiB pages */
-#define KJUMP_FEATURE_GUARD            (1 << 4) /* KJUMP_LOAD_FLAG_GUARD will do */
+#define KJUMP_FEATURE_GUARD            (1 << 4) /* KJUMP_LOAD_FLAG_GUARD works */
 
-/* struct kjump_info, mover: how many bytes are moved at a time */
+/* struct kjump_info, mover: the bytes that are moved at a time */
 #define KJUMP_MOVER_WORD 0 /* 8, general registers */
 #define KJUMP_MOVER_SSE2 1 /* 16 */
 #define KJUMP_MOVER_AVX  2 /* 32 */
@@ -81,13 +85,17 @@
 #define KJUMP_MODE_PROTECTED 32 /* paging off, flat segments, cdecl, result in edx:eax */
 
 /* struct kjump_load, flags */
-#define KJUMP_LOAD_FLAG_CLAIM (1 << 0) /* try to claim destination pages, so that quick calls do */
-#define KJUMP_LOAD_FLAG_CALL_ON_PANIC (1 << 1) /* the way back to the kernel that started this one */
-#define KJUMP_LOAD_FLAG_GUARD (1 << 2) /* run on another CPU, watched by this one; 64-bit mode, quiesced by "suspend" */
-#define KJUMP_LOAD_FLAG_GUARDED_FROM_THERE (1 << 3) /* with CALL_ON_PANIC: the kernel behind watches this one so */
+/* Try to allocate the destination pages, so that calls without suspend are possible. */
+#define KJUMP_LOAD_FLAG_CLAIM (1 << 0)
+/* The image is the jump-back entry of the kernel that started this one: a panic calls it. */
+#define KJUMP_LOAD_FLAG_CALL_ON_PANIC (1 << 1)
+/* Run on another CPU, watched by this one; only in 64-bit mode and with KJUMP_QUIESCE_SUSPEND. */
+#define KJUMP_LOAD_FLAG_GUARD (1 << 2)
+/* With CALL_ON_PANIC: the kernel that started this one watches it in that way. */
+#define KJUMP_LOAD_FLAG_GUARDED_FROM_THERE (1 << 3)
 
 /* struct kjump_call, quiesce and quiesced */
-#define KJUMP_QUIESCE_AUTO    0 /* the cheapest that is allowed */
+#define KJUMP_QUIESCE_AUTO    0 /* the cheapest level that works for the image */
 #define KJUMP_QUIESCE_NONE    1 /* interrupts off on this CPU */
 #define KJUMP_QUIESCE_STOP    2 /* the other CPUs wait */
 #define KJUMP_QUIESCE_SUSPEND 3 /* tasks frozen, devices suspended, other CPUs offline */
@@ -96,22 +104,25 @@
 #define KJUMP_STATUS_NOT_CALLED 0
 #define KJUMP_STATUS_RETURNED   1
 #define KJUMP_STATUS_FAULT      2
-#define KJUMP_STATUS_DEADLINE   3 /* taken down */
+#define KJUMP_STATUS_DEADLINE   3 /* stopped at the deadline */
 
 /* The layout of struct kexec_segment on 64-bit machines. */
 struct kjump_segment {
 	__u64 buf;   /* virtual */
-	__u64 bufsz; /* bytes; the rest of memsz is filled with zeroes */
+	__u64 bufsz; /* bytes; the rest of memsz is filled with zeros */
 	__u64 mem;   /* page-aligned */
 	__u64 memsz; /* bytes, whole pages */
 };
 
 struct kjump_range {
 	__u64 start;
-	__u64 end; /* first byte behind */
+	__u64 end; /* first byte after the range */
 };
 
-/* Neighbouring destination pages and the neighbouring pages where they wait; the same for what the image has for itself. */
+/*
+ * Contiguous destination pages, and the contiguous source pages that hold their contents between
+ * calls. Both are the same for pages that are the image's own.
+ */
 struct kjump_slot_run {
 	__u64 destination;
 	__u64 source;
@@ -130,18 +141,18 @@ struct kjump_info {
 	__u64 features;
 	__u64 paging_levels; /* 4 or 5 */
 	__u64 images;
-	__u64 frames;  /* page frames the images hold, of every kind */
+	__u64 frames;  /* page frames that all images hold together */
 	__u64 calls;   /* since the module was loaded */
 	__u64 tsc_khz; /* 0 if unknown */
 	__u64 mover;
-	__u64 guard_cpu; /* with KJUMP_FEATURE_GUARD, the APIC identifier of the CPU that watches */
+	__u64 guard_cpu; /* with KJUMP_FEATURE_GUARD, the APIC ID of the CPU that watches */
 };
 
 struct kjump_load {
 	__u64 size;
 	__u64 segments; /* virtual address of struct kjump_segment[] */
 	__u64 segment_count;
-	__u64 vouched; /* virtual address of struct kjump_range[]: memory beyond System RAM */
+	__u64 vouched; /* virtual address of struct kjump_range[]: usable memory that is not System RAM */
 	__u64 vouched_count;
 	__u64 entry;
 	__u64 mode;
@@ -149,12 +160,12 @@ struct kjump_load {
 	/* out */
 	__u64 id;
 	__u64 pages;          /* destination pages */
-	__u64 claimed;        /* of them the image's own */
-	__u64 in_use;         /* of them in use by the kernel */
-	__u64 first_in_use;   /* or all ones */
+	__u64 claimed;        /* of these, allocated by the image */
+	__u64 in_use;         /* of these, in use by the kernel */
+	__u64 first_in_use;   /* its address, or all ones */
 	__u64 support_frames; /* page list, page tables, stack, control page */
 	__u64 control_page;
-	__u64 jump_back; /* where what was jumped to, another kernel, comes back to */
+	__u64 jump_back; /* entry point for another kernel to return to this one */
 	struct kjump_diagnosis diagnosis;
 };
 
@@ -168,15 +179,15 @@ struct kjump_transfer {
 };
 
 /*
- * The running kernel's crash_notes of its first CPU. Before each call that suspends the system, an ELF note with the
- * CPU's registers and task (NT_PRSTATUS) is written there, and zeroes afterwards.
+ * The running kernel's crash_notes of CPU 0. Before each call that suspends the system, an ELF note
+ * with the CPU's registers and task (NT_PRSTATUS) is written there; after the call it is zeroed.
  */
 #define KJUMP_NOTE_ROOM 368
 
 struct kjump_note {
 	__u64 size;
 	__u64 address; /* in System RAM, a multiple of 4 */
-	__u64 length;  /* KJUMP_NOTE_ROOM at least, all in one page */
+	__u64 length;  /* at least KJUMP_NOTE_ROOM, all in one page */
 	/* out */
 	struct kjump_diagnosis diagnosis;
 };
@@ -194,14 +205,14 @@ struct kjump_fault {
 /* Time stamp counter ticks spent in the phases of a call. */
 struct kjump_ticks {
 	__u64 quiesce;
-	__u64 enter; /* CPU state, mode, moving the image in */
+	__u64 enter; /* saving the CPU state, switching modes, moving the image in */
 	__u64 run;
-	__u64 leave; /* moving the image out, CPU state */
+	__u64 leave; /* moving the image out, restoring the CPU state */
 	__u64 resume;
-	__u64 exchange; /* of pages, both ways; part of enter and leave */
+	__u64 exchange; /* moving pages in and out; part of enter and leave */
 };
 
-/* What a peer kernel leaves in its memory when it gives up. */
+/* What a peer kernel that panicked leaves in its memory. */
 #define KJUMP_HANDOFF_MAGIC 0x0063696e61706a6bULL /* "kjpanic" */
 
 struct kjump_handoff {
@@ -210,27 +221,26 @@ struct kjump_handoff {
 	__u64 log_length; /* bytes */
 };
 
-
 struct kjump_call {
 	__u64 size;
 	__u64 arguments[6];
 	__u64 quiesce;
 	/* out */
 	__u64 value;
-	__u64 value_high; /* rdx in 64-bit mode; from a peer kernel, address of a struct kjump_handoff, or 0 */
+	__u64 value_high; /* rdx in 64-bit mode; from a peer, address of a struct kjump_handoff or 0 */
 	__u64 status;
 	__u64 quiesced;
 	struct kjump_fault fault;
 	struct kjump_ticks ticks;
-	__u64 calls; /* of this image, this one included */
+	__u64 calls; /* of this image, including this one */
 	struct kjump_diagnosis diagnosis;
 	/* in */
-	__u64 deadline; /* milliseconds, 0 for none; needs KJUMP_LOAD_FLAG_GUARD */
+	__u64 deadline; /* in milliseconds, 0 for none; requires KJUMP_LOAD_FLAG_GUARD */
 };
 
 struct kjump_name {
 	__u64 size;
-	__u64 name[4]; /* up to 31 bytes of printable ASCII and zeroes, the first in the lowest byte */
+	__u64 name[4]; /* 1 to 31 printable ASCII characters and zeros, the first in the lowest byte */
 	/* out */
 	struct kjump_diagnosis diagnosis;
 };
@@ -239,9 +249,9 @@ struct kjump_list {
 	__u64 size;
 	__u64 entries; /* virtual address of an array */
 	__u64 capacity;
-	__u64 id; /* of the image asked about, KJUMP_IOC_RANGES and KJUMP_IOC_SLOTS only */
+	__u64 id; /* of the image; for KJUMP_IOC_RANGES and KJUMP_IOC_SLOTS */
 	/* out */
-	__u64 count; /* may be more than capacity */
+	__u64 count; /* of all entries; may be more than capacity */
 	struct kjump_diagnosis diagnosis;
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Calls of an image at the three levels of quiescing.
+ * Calls of an image, at each level of quiescing the system.
  */
 #include <linux/irqflags.h>
 #include <linux/objtool.h>
@@ -15,7 +15,10 @@ static DEFINE_MUTEX(calling);
 static u64 total_calls; /* under calling */
 
 #ifdef CONFIG_X86_KERNEL_IBT
-/* objtool reads the whole module then; the way into the control page has no stack it could follow. */
+/*
+ * objtool checks the linked module then, Rust object included, and cannot follow the stack into the
+ * control page.
+ */
 void kjump_enter(void *page, u64 control);
 STACK_FRAME_NON_STANDARD(kjump_enter);
 #endif
@@ -57,7 +60,7 @@ static int enter_quiesced(struct kj_entry *entry)
 	}
 }
 
-/* kjr_enter leaves the ticks of its own phases; those around it are known here. */
+/* kjr_enter() filled in the ticks of its own phases; the phases around it are measured here. */
 static void account(struct kjump_image *image, struct kj_entry *entry, u64 start)
 {
 	struct kjump_call *call = entry->call;
@@ -107,7 +110,7 @@ u64 kj_total_calls(void)
 	return READ_ONCE(total_calls);
 }
 
-/* An image that fails here is not tried again: a way of moving pages that every CPU has is the default. */
+/* On failure the default mover stays, which works on every CPU. */
 void kj_choose_mover(void)
 {
 	struct kjump_image trial = {};

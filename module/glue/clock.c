@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Clocks: the rate of the time stamp counter, and the kernel's sleep time across a suspend call.
+ * The rate of the time stamp counter, and how much time the kernel accounts to a suspend call.
  */
 #include <linux/clocksource.h>
 #include <linux/delay.h>
@@ -9,7 +9,6 @@
 #include <asm/tsc.h>
 #include "glue.h"
 
-/* Ticks of the time stamp counter in a millisecond; 0 if there is none. */
 u64 kj_counter_khz;
 
 static u64 measure_counter(void)
@@ -33,26 +32,28 @@ void kj_clock_find_rate(void)
 }
 
 /*
- * Tells the kernel how long it was away: the battery-backed clock, which it asks otherwise, counts whole seconds. The
- * time stamp counter should run on, since the machine does not really sleep; so this clock is there for our suspends
- * only. Where the two clocks differ by more than rounding, the counter did not run on, and the kernel asks the other.
+ * A clocksource that keeps counting during suspend, registered for the time of a suspend call only.
+ * From it the kernel derives how long it was suspended; its fallback, the RTC, counts whole
+ * seconds. The machine does not really sleep, so the time stamp counter should keep running. If it
+ * did not (see kjr_counter_kept_running()), the clocksource reads as not having advanced, and the
+ * kernel falls back to the RTC.
  */
 static struct clocksource sleep_clock;
-static bool ticks_ran_on;
+static bool kept_running;
 
 static u64 read_ticks(struct clocksource *clock)
 {
-	return ticks_ran_on ? rdtsc_ordered() : 0;
+	return kept_running ? rdtsc_ordered() : 0;
 }
 
 bool kj_clock_start(void)
 {
 	if (!kj_counter_khz)
 		return false;
-	ticks_ran_on = true;
+	kept_running = true;
 	sleep_clock = (struct clocksource){
 		.name = "kjump-sleep",
-		.rating = 1, /* as low as jiffies: to nobody's mind the best, nor one to watch others by */
+		.rating = 1, /* as low as jiffies: never selected, nor used as a watchdog */
 		.read = read_ticks,
 		.mask = CLOCKSOURCE_MASK(64),
 		.flags = CLOCK_SOURCE_IS_CONTINUOUS | CLOCK_SOURCE_SUSPEND_NONSTOP,
@@ -63,7 +64,7 @@ bool kj_clock_start(void)
 
 void kj_clock_compare(const struct timespec64 *before, const struct timespec64 *after, u64 ticks)
 {
-	ticks_ran_on = kjr_counter_kept_running(after->tv_sec - before->tv_sec, ticks, kj_counter_khz);
+	kept_running = kjr_counter_kept_running(after->tv_sec - before->tv_sec, ticks, kj_counter_khz);
 }
 
 void kj_clock_stop(void)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /dev/kjump.
+ * /dev/kjump: the requests of kjump_abi.h.
  */
 #include <linux/capability.h>
 #include <linux/fs.h>
@@ -11,7 +11,7 @@
 #include <linux/uaccess.h>
 #include "glue.h"
 
-/* What a request points at. */
+/* The structure of a request. */
 union structures {
 	u64 size; /* the first field of each */
 	struct kjump_info info;
@@ -24,7 +24,7 @@ union structures {
 };
 
 struct open_file {
-	struct mutex busy; /* only ever tried */
+	struct mutex busy; /* only trylocked */
 	struct kjump_image *image;
 };
 
@@ -213,11 +213,11 @@ static int serve_slots(struct open_file *open, union structures *request)
 	return error;
 }
 
-#define NO_DIAGNOSIS 0 /* no diagnosis is at offset 0: the size is */
+#define NO_DIAGNOSIS 0 /* every structure starts with its size */
 
 /*
- * Everything that sets one request apart from another. A shorter structure than the first version's is refused; the
- * first version of every structure that has a diagnosis has room for it.
+ * What the module knows about a request. A structure shorter than its first version is refused. If
+ * a structure has a diagnosis, its first version has it too.
  */
 struct request_kind {
 	unsigned int number;
@@ -227,7 +227,7 @@ struct request_kind {
 	int (*serve)(struct open_file *open, union structures *request);
 };
 
-/* A request whose structure ended with its diagnosis in the first version. */
+/* A request whose structure ended with the diagnosis in its first version. */
 #define REQUEST(number_, structure, serve_) { \
 	.number = number_, \
 	.size = sizeof_field(union structures, structure), \
@@ -267,12 +267,13 @@ static const struct request_kind *find_kind(unsigned int number)
 	return NULL;
 }
 
-static struct kjump_diagnosis *diagnosis_of(const struct request_kind *kind, union structures *request)
+static struct kjump_diagnosis *diagnosis_of(const struct request_kind *kind,
+					    union structures *request)
 {
 	return kind->diagnosis == NO_DIAGNOSIS ? NULL : (void *)request + kind->diagnosis;
 }
 
-/* The size of what was fetched, as the caller has it and the module knows it, or -errno. */
+/* Copies the structure in. Returns how many bytes of it caller and module both know, or -errno. */
 static long fetch(const struct request_kind *kind, union structures *request, void __user *user)
 {
 	struct kjump_diagnosis *diagnosis = diagnosis_of(kind, request);
@@ -287,7 +288,9 @@ static long fetch(const struct request_kind *kind, union structures *request, vo
 	common = kjr_common_size(size, kind->first, kind->size);
 	error = common < 0 ? common : copy_struct_from_user(request, kind->size, user, size);
 	if (error == -E2BIG && diagnosis) {
-		*diagnosis = (struct kjump_diagnosis){ KJUMP_REASON_BAD_SIZE, { size, kind->first, kind->size } };
+		kj_fail(diagnosis, error, KJUMP_REASON_BAD_SIZE, size);
+		diagnosis->numbers[1] = kind->first;
+		diagnosis->numbers[2] = kind->size;
 		if (copy_to_user(user + kind->diagnosis, diagnosis, sizeof(*diagnosis)))
 			return -EFAULT;
 	}
@@ -311,7 +314,7 @@ static long device_ioctl(struct file *file, unsigned int number, unsigned long a
 	diagnosis = diagnosis_of(kind, &request);
 	if (diagnosis)
 		*diagnosis = (struct kjump_diagnosis){};
-	/* Who cannot be answered is not served: an image would be loaded, or called, and the caller not know. */
+	/* Fail before acting, not after, if the caller cannot be given the result. */
 	if (copy_to_user(user, &request, size))
 		return -EFAULT;
 	if (!mutex_trylock(&open->busy)) {

@@ -1,6 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * What the files of the C half share. Functions named kjg_ and kjr_ are between the halves: see seam.h.
+ * Shared by the C files of the module. This half calls the kernel: it decides the order of those
+ * calls, never policy. Everything that has a choice in it (sizes and versions, names, where an
+ * image may be, how much of the system is quiesced, which clock is right, the steps of a panic) is
+ * decided in Rust and tested on the host. What is left here: locks and references, permission
+ * checks by the kernel's own predicates, copies, and the hardware accesses for which the kernel
+ * exports no function.
+ *
+ * kj_ functions are shared between C files. kjg_ and kjr_ functions are called across the seam
+ * between C and Rust: see seam.h. Only symbols exported to modules are used, with one exception
+ * that may be missing: see kj_suspend_find_operations().
  */
 #ifndef KJUMP_GLUE_H
 #define KJUMP_GLUE_H
@@ -18,15 +27,16 @@
 struct kjump_image {
 	struct list_head node; /* in images, under registry */
 	u64 id;
-	u64 name[4]; /* zeroes if not kept; under registry */
+	u64 name[4]; /* zeros if not kept; under registry */
 	struct kref references; /* open files, and the name */
-	struct mutex busy; /* a call or a transfer; only ever tried, so that nobody waits for it while tasks freeze */
+	/* Held for a call or a transfer; only trylocked, because a task that waited could not be frozen. */
+	struct mutex busy;
 	struct kjr_image *rust;
 	pid_t loader;
 	u64 loaded_at;
 	u64 calls, faults, ticks_run;
 	u64 frames;
-	struct cpu_note *note; /* where this kernel keeps one about its first CPU, if that is known; under busy */
+	struct cpu_note *note; /* crash note of CPU 0, or NULL if not known; under busy */
 	u64 flags; /* of the load */
 };
 
@@ -35,17 +45,18 @@ int kj_may_load(struct kjump_diagnosis *diagnosis);
 struct kjump_image *kj_image_load(struct kjump_load *request, bool user);
 void kj_image_put(struct kjump_image *image);
 int kj_image_keep(struct kjump_image *image, struct kjump_name *request);
-/* Takes the name away. Returns whether there was one, and with it a reference to drop. */
+/* Clears the name. If it returns true, the caller drops the reference that the name held. */
 bool kj_image_forget_name(struct kjump_image *image);
-/* These return a reference, or NULL. */
+/* Both take a reference; NULL if there is none. */
 struct kjump_image *kj_image_by_name(const u64 *name);
 struct kjump_image *kj_image_by_id(u64 id);
-int kj_image_transfer(struct kjump_image *image, struct kjump_transfer *request, bool write, bool user);
-/* Fills in the fields of all images together. */
+int kj_image_transfer(struct kjump_image *image, struct kjump_transfer *request, bool write,
+		      bool user);
+/* Sets the fields that sum up all images. */
 void kj_image_totals(struct kjump_info *info);
-/* Writes a struct kjump_image_info of each image to user space. */
+/* Copies a struct kjump_image_info for each image to user space. */
 int kj_image_list(struct kjump_list *list);
-/* The way back to the kernel that started this one, in case this one panics, or NULL. */
+/* The image that a panic calls, to return to the kernel that started this one, or NULL. */
 struct kjump_image *kj_image_for_panic(void);
 
 /* ---- call.c ---- */
@@ -70,7 +81,7 @@ int kj_enter_suspended(struct kj_entry *entry);
 
 /* ---- clock.c ---- */
 
-/* Ticks of the time stamp counter in a millisecond; 0 if there is none. */
+/* Ticks of the time stamp counter per millisecond; 0 if it is not usable. */
 extern u64 kj_counter_khz;
 void kj_clock_find_rate(void);
 bool kj_clock_start(void);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Images: loading, names, references, and transfers.
+ * Images: loading, references, names, and access to their memory.
  */
 #include <linux/capability.h>
 #include <linux/fs.h>
@@ -16,7 +16,7 @@
 static LIST_HEAD(images);
 static DEFINE_MUTEX(registry);
 static u64 last_id;
-/* The way back to the kernel that started this one, in case this one panics; under registry. */
+/* Written under registry. */
 static struct kjump_image *panic_image;
 
 int kj_fail(struct kjump_diagnosis *diagnosis, int error, u64 reason, u64 number)
@@ -25,7 +25,10 @@ int kj_fail(struct kjump_diagnosis *diagnosis, int error, u64 reason, u64 number
 	return error;
 }
 
-/* kernel.kexec_load_disabled, as /proc has it: 0 or 1, or an error. The variable is not exported. */
+/*
+ * The sysctl kernel.kexec_load_disabled, 0 or 1, or -errno. Read from /proc, as the variable is not
+ * exported.
+ */
 static int load_disabled(void)
 {
 	static const char path[] = "/proc/sys/kernel/kexec_load_disabled";
@@ -39,7 +42,7 @@ static int load_disabled(void)
 	file = filp_open(path, O_RDONLY, 0);
 	if (IS_ERR(file))
 		return PTR_ERR(file);
-	/* A file of that name on another file system says nothing. */
+	/* In a mount namespace of its own, the task may see some other file there. */
 	if (file_inode(file)->i_sb->s_magic != PROC_SUPER_MAGIC ||
 	    strcmp(file->f_path.dentry->d_name.name, "kexec_load_disabled"))
 		length = -ENOENT;
@@ -99,7 +102,7 @@ struct kjump_image *kj_image_load(struct kjump_load *request, bool user)
 	return image;
 }
 
-/* Called with registry held, which it releases. */
+/* Called with registry held; releases it. */
 static void free_image(struct kref *references)
 {
 	struct kjump_image *image = container_of(references, struct kjump_image, references);
@@ -153,7 +156,7 @@ int kj_image_keep(struct kjump_image *image, struct kjump_name *request)
 	} else {
 		memcpy(image->name, request->name, sizeof(request->name));
 		kref_get(&image->references);
-		__module_get(THIS_MODULE); /* the module stays while there are kept images */
+		__module_get(THIS_MODULE); /* a kept image has no open file that pins the module */
 	}
 	mutex_unlock(&registry);
 	return error;
@@ -171,8 +174,9 @@ struct kjump_image *kj_image_by_name(const u64 *name)
 	return image;
 }
 
-/* To write into an image is to load another one. */
-int kj_image_transfer(struct kjump_image *image, struct kjump_transfer *request, bool write, bool user)
+/* Writing to an image requires the same permission as loading one. */
+int kj_image_transfer(struct kjump_image *image, struct kjump_transfer *request, bool write,
+		      bool user)
 {
 	int error = write ? kj_may_load(&request->diagnosis) : 0;
 
@@ -209,7 +213,8 @@ int kj_image_list(struct kjump_list *list)
 		struct kjump_image_info info = {};
 
 		describe(image, &info);
-		if (!error && list->count < list->capacity && copy_to_user(&entries[list->count], &info, sizeof(info)))
+		if (!error && list->count < list->capacity &&
+		    copy_to_user(&entries[list->count], &info, sizeof(info)))
 			error = kj_fail(&list->diagnosis, -EFAULT, KJUMP_REASON_BAD_POINTER, list->entries);
 		list->count++;
 	}

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The machine: model-specific registers, local and I/O APICs, the other CPUs.
+ * Model-specific registers, local and I/O APICs, and the other CPUs.
  */
 #include <linux/acpi.h>
 #include <linux/bug.h>
@@ -32,7 +32,10 @@ void kjg_bug(void)
 
 static void __iomem *local_apic;
 
-/* Intel SDM volume 3, 11.6.1 and 11.12.9. */
+/*
+ * Writes the interrupt command register directly, so that it also works during a panic and while
+ * the kernel's APIC driver is suspended. Intel SDM volume 3, 11.6.1 and 11.12.9.
+ */
 void kj_send_interrupt(int cpu, u32 command)
 {
 	u32 apic_id = per_cpu(x86_cpu_to_apicid, cpu);
@@ -53,8 +56,10 @@ void kj_send_interrupt(int cpu, u32 command)
 }
 
 /*
- * The other CPUs are offline, but they wait in this kernel's text, which may be a destination. An INIT makes them wait
- * for a start-up interrupt, without running code. Only this kernel's own: there may be one that guards it.
+ * The other CPUs are offline or stopped, but still loop in this kernel's text, which the image may
+ * overwrite. After an INIT they wait for a start-up IPI without executing anything. The INIT is
+ * sent to each CPU of this kernel, not to all but self: another kernel may be watching this one
+ * from a CPU of its own.
  */
 void kj_park_other_cpus(void)
 {
@@ -69,15 +74,17 @@ void kj_park_other_cpus(void)
 }
 
 /*
- * The machine would start anew if the CPU that it started with were sent an INIT, so only that one can guard; the
- * system is suspended on the first CPU.
+ * Only the bootstrap processor can guard: an INIT sent to it, which is how a guard stops the other
+ * CPUs, resets the machine. It also has to be CPU 0, on which the system is suspended.
  */
 bool kjg_guard_facts(struct kjg_guard_facts *facts)
 {
 	u32 low, high;
 	int cpu;
 
-	if (!kj_counter_khz || rdmsr_safe_on_cpu(0, MSR_IA32_APICBASE, &low, &high) || !(low & MSR_IA32_APICBASE_BSP))
+	if (!kj_counter_khz || rdmsr_safe_on_cpu(0, MSR_IA32_APICBASE, &low, &high))
+		return false;
+	if (!(low & MSR_IA32_APICBASE_BSP))
 		return false;
 	for_each_present_cpu(cpu)
 		if (cpu)
@@ -92,7 +99,7 @@ bool kjg_guard_facts(struct kjg_guard_facts *facts)
 	return true;
 }
 
-/* I/O APICs, which other kernels use too. */
+/* Registers of the I/O APICs. */
 static void __iomem *io_apics[64];
 static unsigned int io_apic_count;
 
@@ -108,9 +115,10 @@ static u32 read_io_apic(void __iomem *io_apic, u32 number)
 }
 
 /*
- * A level-triggered interrupt is not sent again before it is acknowledged, which one on its way to a CPU that was taken
- * away from another kernel never is. An edge-triggered entry has no such memory. This kernel writes all entries anew
- * when it resumes. 82093AA datasheet, 3.2.4.
+ * An I/O APIC does not send a level-triggered interrupt again until the last one is acknowledged
+ * (remote IRR). If the other kernel was stopped before it sent the EOI, that never happens. Making
+ * the entry edge-triggered clears remote IRR; this kernel rewrites all entries when it resumes.
+ * 82093AA datasheet, 3.2.4.
  */
 void kj_forget_sent_interrupts(void)
 {
@@ -141,7 +149,9 @@ static void map_io_apics(void)
 
 	if (ACPI_FAILURE(acpi_get_table(ACPI_SIG_MADT, 0, &madt)))
 		return;
-	for (n = 0; io_apic_count < ARRAY_SIZE(io_apics) && kjr_io_apic(madt, madt->length, n, &address); n++) {
+	for (n = 0; kjr_io_apic(madt, madt->length, n, &address); n++) {
+		if (io_apic_count == ARRAY_SIZE(io_apics))
+			break;
 		io_apics[io_apic_count] = ioremap(address, 0x20);
 		io_apic_count += !!io_apics[io_apic_count];
 	}

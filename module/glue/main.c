@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * The module: start, end, and the interface for other modules.
+ * Loading and unloading the module, and its interface for other modules (kjump.h).
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -56,7 +56,7 @@ static int __init kjump_init(void)
 	kj_clock_find_rate();
 	kj_suspend_find_operations();
 	if (!kj_suspend_operations_found())
-		pr_info("without kallsyms: the machine's own suspend is lost after the first suspend call\n");
+		pr_info("kallsyms not available: system suspend will not work after the first suspend call\n");
 	kj_machine_map();
 	kj_choose_mover();
 	error = kj_panic_register();
@@ -84,5 +84,5 @@ static void __exit kjump_exit(void)
 module_init(kjump_init);
 module_exit(kjump_exit);
 MODULE_LICENSE("GPL");
-MODULE_DESCRIPTION("Call images in physical memory, and come back");
+MODULE_DESCRIPTION("Call images in physical memory and return");
 MODULE_AUTHOR("The kjump developers");

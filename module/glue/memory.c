@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Memory: page frames, arrays, the RAM map, and copies from and to the caller.
+ * Page frames, arrays, the map of System RAM, and copies to and from the caller.
  */
 #include <linux/freezer.h>
 #include <linux/gfp.h>
@@ -48,13 +48,16 @@ void kjg_free_block(u64 start)
 	free_contig_range(PHYS_PFN(start), KJG_BLOCK_PAGES);
 }
 
-/* Free pages taken one by one, until those of [start, end) are among them. */
+/* Free pages are allocated one by one until all of [start, end) is among them. */
 struct low_claim {
 	u64 start, end, missing;
 	struct list_head wanted, others;
 };
 
-/* On its CPU, since every CPU keeps some free pages for itself. They are given back at once: no watermark counts. */
+/*
+ * Runs on every CPU in turn, because free pages are also cached per CPU. The watermarks are
+ * ignored: all other pages are freed again at once.
+ */
 static long take_free_pages(void *argument)
 {
 	struct low_claim *claim = argument;
@@ -70,8 +73,9 @@ static long take_free_pages(void *argument)
 }
 
 /*
- * The first 16 MiB are few enough to take all of their free pages, keep those wanted, and give the others back. The
- * blocks there have pages in them that are bound to their place: the reserved ones below 1 MiB.
+ * alloc_contig_range() fails here: the pageblocks of the low memory contain reserved pages, below 1
+ * MiB, which cannot be migrated. But ZONE_DMA is only 16 MiB, small enough to allocate all of its
+ * free pages, keep the wanted ones and free the rest.
  */
 bool kjg_claim_low(u64 start, u64 end)
 {
@@ -141,7 +145,8 @@ u64 kjg_ram_ranges(struct kjump_range *ranges, u64 capacity)
 {
 	struct ranges into = { .ranges = ranges, .capacity = capacity };
 
-	walk_iomem_res_desc(IORES_DESC_NONE, IORESOURCE_SYSTEM_RAM | IORESOURCE_BUSY, 0, -1, &into, note_range);
+	walk_iomem_res_desc(IORES_DESC_NONE, IORESOURCE_SYSTEM_RAM | IORESOURCE_BUSY, 0, -1, &into,
+			    note_range);
 	return into.count;
 }
 

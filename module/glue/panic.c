@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A panic of this kernel, if another kernel started it.
+ * A panic of this kernel returns control to the kernel that started it, if one did.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -16,7 +16,7 @@
 #include <asm/nmi.h>
 #include "glue.h"
 
-/* A handoff, and behind it the end of the kernel log; in neighbouring pages, as the other kernel reads them. */
+/* A handoff, then the end of the kernel log; physically contiguous for the other kernel. */
 #define LAST_WORDS_ORDER 2
 static struct kjump_handoff *last_words;
 
@@ -39,10 +39,10 @@ static void go_back(struct kjump_image *image)
 	load_direct_gdt(smp_processor_id());
 	kjr_enter(image->rust, &call);
 	load_fixmap_gdt(smp_processor_id());
-	pr_emerg("panic: called again, which there is no way to answer\n");
+	pr_emerg("panic: the other kernel called this one again, which cannot continue\n");
 }
 
-/* The way back of a panic on another CPU, for the first one, which the kernel behind it went away from. */
+/* The image that CPU 0 shall call. The other kernel was left on CPU 0, so only it can return. */
 static struct kjump_image *handed_over;
 
 static int take_over(unsigned int type, struct pt_regs *registers)
@@ -58,14 +58,15 @@ static int take_over(unsigned int type, struct pt_regs *registers)
 }
 
 /*
- * The first CPU has been stopped, and waits with interrupts off. An NMI still reaches it, unless it was stopped in
- * another NMI's handler.
+ * CPU 0 has been stopped and waits with interrupts off. An NMI still reaches it, unless it was
+ * stopped in the handler of another one.
  *
- * The kernel's NMI entry ignores NMIs on a CPU that is marked offline, and stop_this_cpu() marked this one so. Therefore
- * the first CPU is marked online again for the second that it has to answer: directly in the mask, because
- * set_cpu_online() is not exported, and by bit, because the CPU is otherwise as offline as before (no count, no hotplug
- * state follows it). No other code relies on the mask then: the system is down to this CPU, with interrupts off, inside
- * a panic notifier. If the CPU answers, this kernel is gone before the second is over.
+ * But exc_nmi() ignores NMIs on a CPU that is marked offline, which stop_this_cpu() did. So CPU 0
+ * is marked online again while it has time to respond, one second. set_cpu_online() is not
+ * exported, hence the bit in the mask; the count of online CPUs and the hotplug state remain as
+ * they are, because the CPU is not going to run this kernel's code again. Nothing else looks at the
+ * mask in that second: only this CPU runs, in a panic notifier, with interrupts off. If CPU 0
+ * responds, this kernel never continues; if not, the bit is cleared again.
  */
 static void hand_over(struct kjump_image *image)
 {
@@ -75,10 +76,10 @@ static void hand_over(struct kjump_image *image)
 	mdelay(1000);
 	WRITE_ONCE(handed_over, NULL);
 	cpumask_clear_cpu(0, &__cpu_online_mask);
-	pr_emerg("panic: the first CPU does not answer, so there is no way back\n");
+	pr_emerg("panic: CPU 0 does not respond, cannot return to the other kernel\n");
 }
 
-/* Drivers put both back when they resume. */
+/* The other kernel's drivers restore both bits when they resume. */
 static void silence_devices(void)
 {
 	struct pci_dev *device = NULL;
@@ -92,9 +93,10 @@ static void silence_devices(void)
 }
 
 /*
- * This kernel is at its end, but not the machine: the kernel that started it takes over. Devices must not write into
- * memory or interrupt any more, and the other CPUs, stopped in this kernel's text, must not run: it is about to be exchanged. A
- * kernel that watches this one sees to that itself.
+ * The other kernel takes the machine back. Before that, devices must not write to memory or raise
+ * interrupts any more, and the other CPUs must not run: they were stopped in this kernel's text,
+ * which is about to be exchanged. A kernel that guards this one does both itself. kjr_panic_steps()
+ * decides.
  */
 static int call_on_panic(struct notifier_block *block, unsigned long event, void *message)
 {
@@ -104,7 +106,7 @@ static int call_on_panic(struct notifier_block *block, unsigned long event, void
 	if (!image)
 		return NOTIFY_DONE;
 	local_irq_disable();
-	pr_emerg("panic: going back to the kernel that started this one\n");
+	pr_emerg("panic: returning to the kernel that started this one\n");
 	write_handoff();
 	steps = kjr_panic_steps(image->flags & KJUMP_LOAD_FLAG_GUARDED_FROM_THERE, smp_processor_id());
 	if (steps & KJR_PANIC_SILENCE_DEVICES)

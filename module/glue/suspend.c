@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Calls around which the whole system is suspended.
+ * Calls with the whole system suspended: pm_suspend() with suspend operations of our own.
  */
 #include <linux/elfcore.h>
 #include <linux/kprobes.h>
@@ -13,7 +13,7 @@
 static struct kj_entry *armed;
 static struct task_struct *armed_by;
 
-/* As crash_save_cpu() has it, which is not exported. */
+/* Laid out like the notes of crash_save_cpu(), which is not exported. */
 struct cpu_note {
 	struct elf_note header;
 	char name[8];
@@ -23,10 +23,12 @@ struct cpu_note {
 static_assert(sizeof(struct cpu_note) == KJUMP_NOTE_ROOM);
 
 /*
- * For whoever looks at this kernel's memory while it rests: what runs on this CPU, and where. That is the kernel's
- * own function, whose way up the stack is known where the kernel is known; of the others' registers none is needed.
+ * For debuggers that read this kernel's memory while another kernel runs: the current task and the
+ * instruction, stack and frame pointers of our caller in the kernel, from which its stack can be
+ * unwound. No other register is needed.
  */
-static void leave_note(struct cpu_note *note, unsigned long return_address, const unsigned long *frame)
+static void leave_note(struct cpu_note *note, unsigned long return_address,
+		       const unsigned long *frame)
 {
 	struct elf_prstatus status = {};
 	struct user_regs_struct *registers = (struct user_regs_struct *)&status.pr_reg;
@@ -49,7 +51,7 @@ static int suspend_valid(suspend_state_t state)
 	return state == PM_SUSPEND_MEM && armed_by == current;
 }
 
-/* Something else than this kernel will drive the hardware: drivers must really shut their devices down. */
+/* The image may drive the hardware, so drivers have to shut it down as they do for firmware. */
 static int suspend_begin(suspend_state_t state)
 {
 	pm_set_suspend_via_firmware();
@@ -65,7 +67,7 @@ static int suspend_enter(suspend_state_t state)
 	if (note)
 		leave_note(note, _RET_IP_, __builtin_frame_address(0));
 	x86_platform.get_wallclock(&before);
-	x86_platform.save_sched_clock_state(); /* kvmclock registers itself anew on the way back */
+	x86_platform.save_sched_clock_state(); /* kvmclock registers again on resume */
 	kj_enter(armed);
 	kj_forget_sent_interrupts();
 	if (note)
@@ -83,7 +85,7 @@ static const struct platform_suspend_ops suspend_operations = {
 	.enter = suspend_enter,
 };
 
-/* The pointer that suspend_set_ops() sets, or NULL where it cannot be found. */
+/* The kernel's suspend_ops, which suspend_set_ops() sets, or NULL if it was not found. */
 static const struct platform_suspend_ops **current_suspend_operations;
 
 int kj_enter_suspended(struct kj_entry *entry)
@@ -110,7 +112,11 @@ int kj_enter_suspended(struct kj_entry *entry)
 	return 0;
 }
 
-/* A kprobe tells the address of a function by its name; kallsyms_lookup_name tells that of anything else. */
+/*
+ * suspend_ops is static. Its address is only needed to restore the machine's own operations after a
+ * call, so not finding it is not an error: a kprobe gives the address of
+ * kallsyms_lookup_name(), and that one gives any other.
+ */
 void kj_suspend_find_operations(void)
 {
 #ifdef CONFIG_KPROBES
@@ -123,7 +129,7 @@ void kj_suspend_find_operations(void)
 	address = (unsigned long)probe.addr;
 	unregister_kprobe(&probe);
 #ifdef CONFIG_X86_KERNEL_IBT
-	/* The probe stands behind the ENDBR64 that a call has to land on. */
+	/* The probe is placed after the ENDBR64 that an indirect call has to land on. */
 	if (*(u32 *)(address - 4) == 0xfa1e0ff3)
 		address -= 4;
 #endif

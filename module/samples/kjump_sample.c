@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Kernel code that calls code in physical memory as if it were a function: loads a few bytes of machine code, calls
- * them with arguments, twice, and reads the state they left. What it found is in the kernel log.
+ * Calls code in physical memory from the kernel as if it were a function: loads a few bytes of
+ * machine code, calls them twice with arguments, reads the counter they keep, and logs the results.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -12,7 +12,7 @@
 
 static unsigned long long address = 0x300000;
 module_param(address, ullong, 0400);
-MODULE_PARM_DESC(address, "physical address the code is to have");
+MODULE_PARM_DESC(address, "physical address to load the code at");
 
 /* lea (%rdi,%rsi,2),%rax; incq calls(%rip); ret; padding; calls: .quad 0 */
 static const u8 code[] = {
@@ -42,13 +42,18 @@ static int call_twice(struct kjump_image *image)
 	transfer.length = sizeof(calls);
 	error = kjump_read(image, &transfer);
 	if (!error)
-		pr_info("the code says it was called %llu times\n", calls);
+		pr_info("the code counted %llu calls\n", calls);
 	return error;
 }
 
 static int __init sample_init(void)
 {
-	struct kjump_segment segment = { .buf = (u64)code, .bufsz = sizeof(code), .mem = address, .memsz = PAGE_SIZE };
+	struct kjump_segment segment = {
+		.buf = (u64)code,
+		.bufsz = sizeof(code),
+		.mem = address,
+		.memsz = PAGE_SIZE,
+	};
 	struct kjump_load load = {
 		.size = sizeof(load),
 		.segments = (u64)&segment,

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A kernel that hangs: every CPU turns its interrupts off and never does anything again. It is there to see whether a
- * kernel that booted this one gets its machine back.
+ * Hangs the kernel: every CPU disables interrupts and loops. Tests whether a kernel that booted
+ * this one gets the machine back.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 

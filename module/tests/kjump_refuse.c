@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A kernel that refuses to rest: the step of a suspend that `step` names fails. It is there to see whether a call that
- * comes to nothing there leaves the kernel as it was, and says why.
+ * Makes one step of a suspend fail, which the parameter `step` names. Tests whether a call that
+ * fails there leaves the kernel as it was and reports the cause.
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
 
@@ -32,7 +32,7 @@ static int on_notice(struct notifier_block *block, unsigned long event, void *da
 
 static struct notifier_block notifier = { .notifier_call = on_notice };
 
-/* Says that it can be frozen, and never is. */
+/* Claims to be freezable, but never enters the refrigerator. */
 static int stay_awake(void *nothing)
 {
 	set_freezable();

@@ -72,7 +72,7 @@ fn a_module_calls_an_image_like_a_function(on: &str) -> Result<()> {
         .succeeded()
         .kernel_says("1000 + 2 * 7 = 1014")
         .kernel_says("2000 + 2 * 7 = 2014")
-        .kernel_says("the code says it was called 2 times")
+        .kernel_says("the code counted 2 calls")
         .kernel_is_content();
     Ok(())
 }
