@@ -2,7 +2,9 @@
 
 pub(crate) mod dump_debuggers;
 pub(crate) mod dump_readers;
+pub(crate) mod dumps;
 pub(crate) mod host;
 pub(crate) mod kdump_tools;
 pub(crate) mod peer_readers;
+pub(crate) mod step;
 pub(crate) mod stories;

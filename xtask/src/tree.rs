@@ -30,3 +30,38 @@ pub(crate) fn lock(what: &str) -> Result<File> {
     file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
     Ok(file)
 }
+
+/// The directory `target/NAME`. Unless `is_complete` accepts what is there, `make` fills it first: under another name, so
+/// that an interrupted run leaves nothing that looks complete.
+///
+/// # Errors
+/// It cannot be made.
+pub(crate) fn made_once(
+    name: &str,
+    is_complete: impl Fn(&Path) -> bool,
+    make: impl FnOnce(&Path) -> Result<()>,
+) -> Result<PathBuf> {
+    let dir = target().join(name);
+    let _lock = lock(&name.replace('/', "-"))?;
+    if !is_complete(&dir) {
+        let fresh = target().join(format!("{name}.part"));
+        recreate(&fresh)?;
+        make(&fresh)?;
+        if dir.exists() {
+            fs::remove_dir_all(&dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+        }
+        fs::rename(&fresh, &dir).with_context(|| format!("cannot rename {}", fresh.display()))?;
+    }
+    Ok(dir)
+}
+
+/// Makes an empty directory, in place of what an interrupted run may have left.
+///
+/// # Errors
+/// The directory cannot be removed or created.
+pub(crate) fn recreate(dir: &Path) -> Result<()> {
+    if dir.exists() {
+        fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
+    }
+    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))
+}

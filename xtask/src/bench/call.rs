@@ -5,8 +5,8 @@ use std::time::Duration;
 use anyhow::{Result, ensure};
 use lab::Vm;
 
+use crate::bench::figure::Figure;
 use crate::build::product;
-use crate::task::bench::Figure;
 
 /// How the figures are meant.
 pub(crate) const MEANING: &str = "\

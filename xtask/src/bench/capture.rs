@@ -3,10 +3,10 @@
 use anyhow::{Context as _, Result};
 use lab::cpio::Tree;
 
+use crate::bench::figure::Figure;
 use crate::debian::reference;
 use crate::guest::crash_kernel::Crash;
 use crate::guest::timed;
-use crate::task::bench::Figure;
 
 /// How the figures are meant.
 pub(crate) const MEANING: &str = "\

@@ -9,10 +9,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, ensure};
 
+use crate::bench::figure::Figure;
 use crate::build::product;
 use crate::debian::programs;
-use crate::task::bench::{BenchArgs, Figure};
-use crate::task::material;
+use crate::guest::memory_image;
 use crate::{program, tree};
 
 /// How the figures are meant.
@@ -36,11 +36,11 @@ const CASES: [(&str, &str, &str); 6] = [
 ];
 
 /// Saves the image of a kernel in all ways.
-pub(crate) fn figures(args: &BenchArgs) -> Result<Vec<Figure>> {
-    let image = material::vmcore(&args.kernel)?;
+pub(crate) fn figures(kernel: &str, runs: usize, grows: bool) -> Result<Vec<Figure>> {
+    let image = memory_image::vmcore(kernel)?;
     let ours = product::static_program("kjump", "kjump")?;
-    if args.scale {
-        return scale(&ours, args.runs);
+    if grows {
+        return scale(&ours, runs);
     }
     // It is to be measured how images are saved, not how a disk is read.
     std::io::copy(&mut File::open(&image)?, &mut std::io::sink())?;
@@ -49,10 +49,10 @@ pub(crate) fn figures(args: &BenchArgs) -> Result<Vec<Figure>> {
     for (to, place) in [(Path::new("/dev/null"), "null"), (&disk, "disk")] {
         for (level, option, codec) in CASES {
             let name = format!("-d {level} {codec}, {place}");
-            let bench = Bench { image: &image, to, level, ours: &ours, runs: args.runs };
+            let bench = Bench { image: &image, to, level, ours: &ours, runs };
             bench.compare(&name, option, codec, &mut figures)?;
         }
-        let bench = Bench { image: &image, to, level: "17", ours: &ours, runs: args.runs };
+        let bench = Bench { image: &image, to, level: "17", ours: &ours, runs };
         bench.zstd(&format!("-d 17 zstd, {place}"), &mut figures)?;
     }
     let _ = fs::remove_file(disk);

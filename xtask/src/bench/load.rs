@@ -12,10 +12,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, ensure};
 use lab::{Job, Listener, NEXT_INITRD, NEXT_KERNEL, Vm};
 
+use crate::bench::figure::Figure;
 use crate::build::product;
 use crate::debian::reference;
 use crate::guest::timed;
-use crate::task::bench::Figure;
 
 /// How the figures are meant.
 pub(crate) const MEANING: &str = "\

@@ -10,9 +10,9 @@ use anyhow::{Context as _, Result, ensure};
 use lab::{Job, Listener, Vm};
 use serde_json::{Deserializer, Value};
 
+use crate::bench::figure::Figure;
 use crate::build::product;
 use crate::debian::kernels;
-use crate::task::bench::Figure;
 use crate::tree;
 
 /// How the figures are meant.

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use lab::Kernel;
 
 use crate::debian::compiler::{self, Compiler};
-use crate::debian::{apt, packages};
+use crate::debian::packages;
 use crate::{program, tree};
 
 /// How the Rust half is compiled: the kernel's code model, no vector registers, no red zone, the kernel's mitigations.
@@ -51,7 +51,7 @@ pub(crate) fn build(kernel: &Kernel) -> Result<PathBuf> {
     if fs::read_to_string(&stamp).is_ok_and(|from| from == inputs) {
         return Ok(module);
     }
-    apt::recreate(&dir)?;
+    tree::recreate(&dir)?;
     lay_out(&dir, &object)?;
     kbuild(kernel, &dir)?;
     checks::check(kernel, &dir)?;
@@ -92,7 +92,7 @@ fn build_others(kernel: &Kernel, name: &str) -> Result<PathBuf> {
     if fs::read_to_string(&stamp).is_ok_and(|from| from == inputs) {
         return Ok(dir);
     }
-    apt::recreate(&dir)?;
+    tree::recreate(&dir)?;
     for file in &files {
         fs::copy(file, dir.join(file.file_name().unwrap_or_default()))?;
     }
@@ -138,7 +138,7 @@ fn for_kernel(command: &mut Command, compiler: &Compiler) {
 /// `memcpy` and its like come from the kernel.
 fn link(archive: &Path, dir: &Path) -> Result<PathBuf> {
     let parts = dir.join("objects");
-    apt::recreate(&parts)?;
+    tree::recreate(&parts)?;
     program::quiet(Command::new("ar").arg("x").arg(archive).current_dir(&parts))?;
     let mut ours: Vec<_> =
         fs::read_dir(&parts)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?;

@@ -7,7 +7,7 @@ use anyhow::{Result, bail};
 use lab::{Kernel, Kit, Product, Vm};
 
 use crate::build::{module, payloads};
-use crate::debian::apt::{self, Archive, Suites};
+use crate::debian::apt::{self, Suites};
 use crate::debian::{kernels, packages};
 use crate::{program, tree};
 
@@ -110,17 +110,8 @@ fn build_static(package: &str, what: &[&str]) -> Result<PathBuf> {
 
 /// A file of a Debian package that is unpacked below `target/`.
 fn from_package(package: &str, folder: &str, file: &str) -> Result<PathBuf> {
-    let dir = tree::target().join(folder);
+    let dir = apt::unpacked(Suites::Stable, folder, |_| Ok(vec![package.to_owned()]))?;
     let file = dir.join(file);
-    let _lock = tree::lock(folder)?;
-    if !file.exists() {
-        let archive = Archive::open(Suites::Stable)?;
-        archive.refresh()?;
-        let fresh = dir.with_extension("part");
-        apt::recreate(&fresh)?;
-        archive.unpack(&[package.to_owned()], &fresh)?;
-        fs::rename(fresh, &dir)?;
-    }
     if !file.exists() {
         bail!("the package {package} has no {}", file.display());
     }

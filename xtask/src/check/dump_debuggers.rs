@@ -7,12 +7,12 @@ use std::process::Stdio;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::check::dump_readers::{ages, on_all, ours, place, saved};
+use crate::check::dumps::{ages, on_all, ours, place, saved};
+use crate::check::step::Step;
 use crate::debian::kernels;
 use crate::debian::programs::{self, Age};
+use crate::guest::memory_image;
 use crate::program;
-use crate::task::material;
-use crate::task::test::Step;
 
 /// What crash is asked.
 const QUESTIONS: &str =
@@ -53,7 +53,7 @@ pub(crate) fn steps() -> Vec<Step> {
 /// crash answers the same of every form of a dump as of the raw image.
 fn crash(kernel: &str) -> Result<()> {
     for age in ages(kernel) {
-        let raw = asked(kernel, *age, &material::vmcore(kernel)?)?;
+        let raw = asked(kernel, *age, &memory_image::vmcore(kernel)?)?;
         ensure!(raw.lines().count() > 500, "{age:?}: crash says little of the raw image:\n{raw}");
         for answer in ANSWERS {
             ensure!(raw.contains(answer), "{age:?}: crash finds no {answer:?} in the raw image:\n{raw}");
@@ -89,7 +89,7 @@ fn cut(kernel: &str, percent: u64) -> Result<PathBuf> {
     let limit = (length * percent / 100).to_string();
     let mut command = ours()?;
     command.args(["makedumpfile", "-f", "-l", "-d", "17", "-L", &limit]);
-    let status = command.arg(material::vmcore(kernel)?).arg(&cut).stderr(Stdio::null()).status()?;
+    let status = command.arg(memory_image::vmcore(kernel)?).arg(&cut).stderr(Stdio::null()).status()?;
     ensure!(status.code() == Some(1), "a dump that there is no room for: {status}");
     Ok(cut)
 }
@@ -127,7 +127,7 @@ fn drgn_incomplete(kernel: &str) -> Result<()> {
 fn walked_whole(kernel: &str, age: Age) -> Result<String> {
     let whole = match age {
         Age::Release => saved(kernel, &["-l", "-d", "0"], "for-drgn")?,
-        Age::Newest => material::vmcore(kernel)?,
+        Age::Newest => memory_image::vmcore(kernel)?,
     };
     walked(kernel, age, &whole)
 }

@@ -2,17 +2,17 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::build::product;
+use crate::check::dumps::{ages, on_all, ours, place, saved};
+use crate::check::step::Step;
 use crate::debian::kernels;
-use crate::debian::programs::{self, Age};
-use crate::task::material;
-use crate::task::test::Step;
-use crate::{program, tree};
+use crate::debian::programs::{self};
+use crate::guest::memory_image;
+use crate::program;
 
 /// The levels at which the kept pages are compared.
 const LEVELS: [&str; 8] = ["0", "1", "2", "4", "8", "16", "17", "31"];
@@ -57,9 +57,6 @@ for number in range(count):
 print(same)
 "#;
 
-/// The kernels whose dumps are read.
-pub(crate) const KERNELS: [&str; 4] = ["6.1", "6.12", "newest", "newest-backport"];
-
 /// All steps; they take minutes.
 pub(crate) fn steps() -> Vec<Step> {
     let mut steps: Vec<Step> = on_all("levels", levels).collect();
@@ -71,38 +68,6 @@ pub(crate) fn steps() -> Vec<Step> {
     steps
 }
 
-/// A step for each kernel.
-pub(crate) fn on_all(name: &str, check: fn(&str) -> Result<()>) -> impl Iterator<Item = Step> {
-    KERNELS
-        .into_iter()
-        .map(move |kernel| Step::new(format!("dump/{name}/{kernel}"), move || check(kernel).into()))
-}
-
-/// The readers that a kernel's dumps are given to. Debian 12's know its own kernel only.
-pub(crate) fn ages(kernel: &str) -> &'static [Age] {
-    if kernel == "6.1" { &[Age::Release, Age::Newest] } else { &[Age::Newest] }
-}
-
-/// Where dumps are made.
-pub(crate) fn place(name: &str) -> Result<PathBuf> {
-    let dir = tree::target().join("material").join("readers");
-    fs::create_dir_all(&dir)?;
-    Ok(dir.join(name))
-}
-
-pub(crate) fn ours() -> Result<Command> {
-    Ok(Command::new(product::static_program("kjump", "kjump")?))
-}
-
-/// A dump of a kernel's image.
-pub(crate) fn saved(kernel: &str, words: &[&str], name: &str) -> Result<PathBuf> {
-    let dump = place(name)?;
-    let mut command = ours()?;
-    command.args(["makedumpfile", "-f", "--message-level", "4"]).args(words);
-    program::quiet(command.arg(material::vmcore(kernel)?).arg(&dump))?;
-    Ok(dump)
-}
-
 /// The pages that a dump keeps are those that makedumpfile keeps: Debian's, and for a newer kernel a newer one.
 fn levels(kernel: &str) -> Result<()> {
     let all = LEVELS.map(|level| ("-l", level));
@@ -112,7 +77,7 @@ fn levels(kernel: &str) -> Result<()> {
         let theirs = place("theirs")?;
         let mut command = makedumpfile_for(kernel)?;
         command.args(["-f", "--message-level", "4", form, "-d", level]);
-        program::quiet(command.arg(material::vmcore(kernel)?).arg(&theirs))?;
+        program::quiet(command.arg(memory_image::vmcore(kernel)?).arg(&theirs))?;
         let what = format!("{kernel}, {form}, level {level}");
         // makedumpfile 1.7.8 takes the second page of what has several for user data on 7.2 and 7.3, of slabs and of files
         // in the page cache too: `mapping` lies where that page has counters, which are -1.
@@ -172,7 +137,7 @@ fn learned_of(kernel: &str, other: &str) -> Result<()> {
     let told = place("told")?;
     let mut command = ours()?;
     command.args(["makedumpfile", "-f", "--message-level", "4", "-l", "-d", "31"]);
-    program::quiet(command.arg(material::vmcore(kernel)?).arg(&told))?;
+    program::quiet(command.arg(memory_image::vmcore(kernel)?).arg(&told))?;
     let (whole, said) = saved_without(kernel, &[&LEARNED[..], &[other]].concat())?;
     let named = ["SYMBOL(mem_section)", "OFFSET(page.mapping)", other].iter().all(|key| said.contains(key));
     ensure!(whole && named, "{kernel}: {said}");
@@ -182,7 +147,7 @@ fn learned_of(kernel: &str, other: &str) -> Result<()> {
 /// Saves an image without what VMCOREINFO says in lines that start with these. Answers with whether all was well, and with what
 /// was said.
 fn saved_without(kernel: &str, starts: &[&str]) -> Result<(bool, String)> {
-    let (image, lacking) = (material::vmcore(kernel)?, place("lacking")?);
+    let (image, lacking) = (memory_image::vmcore(kernel)?, place("lacking")?);
     fs::write(&lacking, without(&vmcoreinfo(&image)?, starts)?)?;
     let mut command = ours()?;
     command.args(["makedumpfile", "-f", "--message-level", "4", "-l", "-d", "31", "-i"]);
@@ -217,8 +182,9 @@ fn libkdumpfile(kernel: &str) -> Result<()> {
         let present = &info["present_pages"];
         for age in ages(kernel) {
             let mut python = programs::python(*age)?;
-            let count = program::read(python.args(["-c", COMPARE]).arg(&dump).arg(material::vmcore(kernel)?))
-                .with_context(|| format!("{codec}, {age:?}"))?;
+            let count =
+                program::read(python.args(["-c", COMPARE]).arg(&dump).arg(memory_image::vmcore(kernel)?))
+                    .with_context(|| format!("{codec}, {age:?}"))?;
             let same = present.as_u64() == count.trim().parse().ok();
             ensure!(same, "{codec}, {age:?}: {count} read of {present}");
         }
@@ -228,7 +194,7 @@ fn libkdumpfile(kernel: &str) -> Result<()> {
 
 /// Debian's makedumpfile filters our dumps anew, puts our parts together and our streams in order.
 fn makedumpfile(kernel: &str) -> Result<()> {
-    let image = material::vmcore(kernel)?;
+    let image = memory_image::vmcore(kernel)?;
     let checked =
         |again: &Path| program::quiet(ours()?.args(["dump", "verify", "--against"]).arg(&image).arg(again));
     let theirs = |words: &[&str], files: &[&Path]| {
@@ -262,7 +228,7 @@ fn makedumpfile(kernel: &str) -> Result<()> {
 
 /// What the kernel's file tells does as well as what the kernel tells of itself: the kept pages and the log are the same.
 fn vmlinux(kernel: &str) -> Result<()> {
-    let (image, vmlinux) = (material::vmcore(kernel)?, programs::vmlinux(&kernels::get(kernel)?)?);
+    let (image, vmlinux) = (memory_image::vmcore(kernel)?, programs::vmlinux(&kernels::get(kernel)?)?);
     let (facts, dump) = (place("facts")?, place("by-facts")?);
     program::quiet(ours()?.args(["makedumpfile", "-f", "-g"]).arg(&facts).arg("-x").arg(&vmlinux))?;
     let own = saved(kernel, &["-l", "-d", "31"], "own")?;
@@ -284,7 +250,7 @@ fn vmlinux(kernel: &str) -> Result<()> {
 /// The kernel's log is byte for byte what makedumpfile finds. The newest (1.7.8) also says who said each line, which these
 /// kernels, built without `PRINTK_CALLER`, do not.
 fn dmesg(kernel: &str) -> Result<()> {
-    let image = material::vmcore(kernel)?;
+    let image = memory_image::vmcore(kernel)?;
     let (own, theirs) = (place("dmesg")?, place("dmesg.theirs")?);
     program::quiet(ours()?.args(["makedumpfile", "-f", "--dump-dmesg"]).arg(&image).arg(&own))?;
     program::quiet(makedumpfile_for(kernel)?.args(["-f", "--dump-dmesg"]).arg(&image).arg(&theirs))?;

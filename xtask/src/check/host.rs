@@ -5,11 +5,11 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
+use crate::build::fuzz;
 use crate::build::module;
+use crate::check::step::{Step, Verdict};
 use crate::check::{dump_debuggers, dump_readers, kdump_tools, peer_readers};
 use crate::debian::kernels;
-use crate::task::fuzz;
-use crate::task::test::{Step, Verdict};
 use crate::{program, tree};
 
 /// The quick checks first, then the module for every kernel.
@@ -50,7 +50,7 @@ pub(crate) fn after_stories(soak: bool) -> Result<Vec<Step>> {
     };
     // It takes longest, so it goes first.
     let all = [Step::new("miri", miri)].into_iter().chain(fuzz);
-    Ok(all.map(Step::beside_others).chain(readers).collect())
+    Ok(all.map(Step::concurrent).chain(readers).collect())
 }
 
 /// The library and `image/` as they are compiled for a machine without an operating system, in a folder of its own, since
@@ -60,7 +60,7 @@ fn clippy_of_purgatory() -> Verdict {
     cargo
         .args(["clippy", "--package", "purgatory", "--lib", "--target-dir"])
         .arg(tree::target().join("purgatory"));
-    said(cargo.args(["--", "--cfg", "purgatory_image", "-D", "warnings"]))
+    Verdict::of(cargo.args(["--", "--cfg", "purgatory_image", "-D", "warnings"]))
 }
 
 /// Builds it, has objtool look at it, and checks instructions, relocations and symbols.
@@ -70,32 +70,21 @@ fn module(kernel: &str) -> Verdict {
 }
 
 fn cargo(words: &[&str]) -> Verdict {
-    said(program::cargo().args(words))
-}
-
-/// Runs a program; if it fails, everything it said is the reason.
-pub(crate) fn said(command: &mut Command) -> Verdict {
-    match command.output() {
-        Ok(output) if output.status.success() => Verdict::Passed,
-        Ok(output) => {
-            let [out, err] =
-                [&output.stdout, &output.stderr].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-            Verdict::Failed(format!("{out}{err}{}", output.status))
-        }
-        Err(error) => Verdict::Failed(format!("cannot run {}: {error}", command.get_program().display())),
-    }
+    Verdict::of(program::cargo().args(words))
 }
 
 /// Links between items must lead somewhere, also from private ones.
 fn doc() -> Verdict {
     let mut cargo = program::cargo();
     cargo.args(["doc", "--workspace", "--no-deps", "--document-private-items"]);
-    said(cargo.env("RUSTDOCFLAGS", "-Dwarnings"))
+    Verdict::of(cargo.env("RUSTDOCFLAGS", "-Dwarnings"))
 }
 
 fn deny(what: &[&str]) -> Verdict {
     match cargo_deny() {
-        Ok(cargo_deny) => said(Command::new(cargo_deny).current_dir(tree::root()).arg("check").args(what)),
+        Ok(cargo_deny) => {
+            Verdict::of(Command::new(cargo_deny).current_dir(tree::root()).arg("check").args(what))
+        }
         Err(error) => Verdict::Failed(format!("{error:#}")),
     }
 }
@@ -144,7 +133,7 @@ fn miri() -> Verdict {
     }
     // proptest looks for the cases that failed before, and miri takes a thousand times as long for each.
     miri.env("MIRIFLAGS", "-Zmiri-disable-isolation").env("PROPTEST_CASES", "4");
-    said(miri.arg("--target-dir").arg(tree::target().join("miri")))
+    Verdict::of(miri.arg("--target-dir").arg(tree::target().join("miri")))
 }
 
 fn have_miri() -> Result<()> {

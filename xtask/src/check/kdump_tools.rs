@@ -3,9 +3,9 @@
 use anyhow::{Result, ensure};
 use lab::cpio::Tree;
 
+use crate::check::step::Step;
 use crate::debian::programs;
 use crate::guest::crash_kernel::Crash;
-use crate::task::test::Step;
 
 /// The step; it takes a minute.
 pub(crate) fn steps() -> Vec<Step> {

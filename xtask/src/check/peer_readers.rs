@@ -11,8 +11,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use lab::Outcome;
 
 use crate::build::product;
+use crate::check::step::Step;
 use crate::debian::{kernels, packages, programs};
-use crate::task::test::Step;
 use crate::{program, tree};
 
 const KERNEL: &str = "6.1";

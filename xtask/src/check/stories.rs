@@ -10,9 +10,8 @@ use lab::stage::{INVENTORY, Inventory, kernels_of};
 use serde_json::Value;
 
 use crate::build::product;
-use crate::check::host::said;
+use crate::check::step::{Step, Verdict};
 use crate::debian::{kernels, reference};
-use crate::task::test::{Step, Verdict};
 use crate::{program, tree};
 
 /// The stories whose step's name contains the filter; long ones only if they are asked for.
@@ -47,12 +46,12 @@ impl Told {
         let (name, shelf) = (self.step(), Arc::clone(shelf));
         let tell = move || match shelf.inventory() {
             Err(error) => Verdict::Failed(format!("{error:#}")),
-            Ok(inventory) => {
-                said(Command::new(&shelf.program).env(INVENTORY, inventory).args([&self.name, &self.kernel]))
-            }
+            Ok(inventory) => Verdict::of(
+                Command::new(&shelf.program).env(INVENTORY, inventory).args([&self.name, &self.kernel]),
+            ),
         };
         // All processors of a guest are one thread of the host.
-        Step::new(name, tell).beside_others()
+        Step::new(name, tell).concurrent()
     }
 }
 

@@ -3,7 +3,8 @@
 //! The mirror is the one the machine's own apt uses; suites, package lists and cache are private, so that neither
 //! root nor an up-to-date machine is needed, and a suite the machine does not use (backports) can be read.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime};
@@ -39,17 +40,33 @@ pub(crate) enum Suites {
     Unstable,
 }
 
-/// A private view of a Debian archive.
+/// A private view of a Debian archive, locked while it is open.
 pub(crate) struct Archive {
     suites: Suites,
     dir: PathBuf,
+    _lock: File,
+}
+
+/// The directory `target/NAME` with these packages unpacked in it.
+///
+/// # Errors
+/// The packages cannot be fetched.
+pub(crate) fn unpacked(
+    suites: Suites,
+    name: &str,
+    packages: impl FnOnce(&Archive) -> Result<Vec<String>>,
+) -> Result<PathBuf> {
+    tree::made_once(name, Path::exists, |dir| {
+        let archive = Archive::open(suites)?;
+        archive.unpack(&packages(&archive)?, dir)
+    })
 }
 
 impl Archive {
-    /// Prepares the private configuration; nothing is fetched yet.
+    /// Prepares the private configuration, and reads the package lists unless they were read within the last hour.
     ///
     /// # Errors
-    /// The machine has no apt, or no Debian mirror in its configuration.
+    /// The machine has no apt, or no Debian mirror in its configuration, or the mirror cannot be reached.
     pub(crate) fn open(suites: Suites) -> Result<Self> {
         let name = match suites {
             Suites::Stable => "stable",
@@ -58,8 +75,10 @@ impl Archive {
             Suites::NextBackports => "next-backports",
             Suites::Unstable => "unstable",
         };
-        let archive = Self { suites, dir: tree::target().join("apt").join(name) };
+        let lock = tree::lock(&format!("apt-{name}"))?;
+        let archive = Self { suites, dir: tree::target().join("apt").join(name), _lock: lock };
         archive.configure()?;
+        archive.refresh()?;
         Ok(archive)
     }
 
@@ -79,14 +98,27 @@ impl Archive {
         Ok(dependency_names(&self.field(package, "Depends")?))
     }
 
-    /// The names of these packages and of all that they need, directly or not; of alternatives, the first that there is.
+    /// These packages and everything they need that `follow` accepts, directly or not; of alternatives, the first.
     ///
     /// # Errors
     /// No such package, or the archive cannot be read.
-    pub(crate) fn with_all_needs(&self, packages: &[&str]) -> Result<Vec<String>> {
+    pub(crate) fn with_needs(&self, packages: &[&str], follow: impl Fn(&str) -> bool) -> Result<Vec<String>> {
         let mut list = self.apt("apt-cache");
         list.args(["depends", "--recurse", "--important", "--no-conflicts", "--no-breaks", "--no-replaces"]);
-        Ok(listed_names(&program::read(list.args(packages))?))
+        let list = program::read(list.args(packages))?;
+        let needs = direct_needs(&list);
+        let mut found: Vec<String> = packages.iter().map(|name| (*name).to_owned()).collect();
+        let mut next = 0;
+        while let Some(package) = found.get(next) {
+            let more: Vec<_> = needs.get(package.as_str()).into_iter().flatten().copied().collect();
+            for name in more.into_iter().filter(|name| follow(name)) {
+                if !found.iter().any(|known| known == name) {
+                    found.push(name.to_owned());
+                }
+            }
+            next += 1;
+        }
+        Ok(found)
     }
 
     /// Fetches packages and unpacks them over one another into a directory.
@@ -95,7 +127,7 @@ impl Archive {
     /// A package cannot be fetched or unpacked; the message is apt's.
     pub(crate) fn unpack(&self, packages: &[String], into: &Path) -> Result<()> {
         let debs = into.with_extension("debs");
-        recreate(&debs)?;
+        tree::recreate(&debs)?;
         fs::create_dir_all(into)?;
         eprintln!("fetching {}", packages.join(" "));
         program::quiet(self.apt("apt-get").arg("download").args(packages).current_dir(&debs))?;
@@ -105,11 +137,7 @@ impl Archive {
         Ok(fs::remove_dir_all(&debs)?)
     }
 
-    /// Reads the mirror's package lists unless they were read within the last hour.
-    ///
-    /// # Errors
-    /// The mirror cannot be reached, or its signature is wrong.
-    pub(crate) fn refresh(&self) -> Result<()> {
+    fn refresh(&self) -> Result<()> {
         let stamp = self.dir.join("refreshed");
         if !younger_than(&stamp, Duration::from_secs(3600)) {
             let name = match self.suites {
@@ -249,22 +277,45 @@ fn dependency_names(field: &str) -> Vec<String> {
     field.split(',').map(name).filter(|name| !name.is_empty()).collect()
 }
 
-/// Of apt's list, the packages themselves: what they need follows each, indented, and names in angle brackets are no packages.
-fn listed_names(list: &str) -> Vec<String> {
-    list.lines().filter(|line| !line.starts_with([' ', '<'])).map(str::to_owned).collect()
+/// What each package needs directly, from what `apt-cache depends --recurse` prints:
+///
+/// ```text
+/// python3-drgn
+///   Depends: libc6
+///  |Depends: gcc-12
+///   Depends: gcc
+///   Depends: <python3:any>
+///     python3
+/// ```
+///
+/// A bar marks all but the last of some alternatives, of which the first counts. A name in angle brackets is not a
+/// package; the names below it are the packages that provide it.
+fn direct_needs(list: &str) -> BTreeMap<&str, Vec<&str>> {
+    let mut found = BTreeMap::new();
+    let (mut package, mut is_alternative, mut is_met) = ("", false, false);
+    for line in list.lines() {
+        let name = if !line.starts_with(' ') {
+            package = line;
+            None
+        } else if let Some((mark, name)) = line.split_once("Depends: ") {
+            is_met &= is_alternative;
+            is_alternative = mark.contains('|');
+            Some(name)
+        } else {
+            Some(line.trim_start())
+        };
+        let needs: &mut Vec<&str> = found.entry(package).or_default();
+        if let Some(name) = name.filter(|name| !is_met && !name.starts_with('<')) {
+            needs.push(name);
+            is_met = true;
+        }
+    }
+    found
 }
 
 fn younger_than(file: &Path, age: Duration) -> bool {
     let modified = fs::metadata(file).and_then(|meta| meta.modified());
     modified.is_ok_and(|time| SystemTime::now().duration_since(time).is_ok_and(|past| past < age))
-}
-
-/// Makes an empty directory of what may be the rest of an interrupted run.
-pub(crate) fn recreate(dir: &Path) -> Result<()> {
-    if dir.exists() {
-        fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
-    }
-    fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))
 }
 
 #[cfg(test)]
@@ -297,9 +348,12 @@ mod tests {
     }
 
     #[test]
-    fn of_a_list_of_needs_only_packages_count() {
-        let list = "python3-drgn\n  Depends: <python3:any>\n    python3\n  PreDepends: libc6\n<python3:any>\nlibc6\n";
-        assert_eq!(listed_names(list), ["python3-drgn", "libc6"]);
+    fn of_alternatives_and_of_providers_the_first_is_needed() {
+        let list = "drgn\n  PreDepends: libc6\n |Depends: gcc-12\n  Depends: gcc\n  Depends: <python3:any>\n    \
+                    python3\n    pypy\n  Depends: libdw1\n<python3:any>\nlibc6\n";
+        let needs = direct_needs(list);
+        assert_eq!(needs["drgn"], ["libc6", "gcc-12", "python3", "libdw1"]);
+        assert!(needs["libc6"].is_empty());
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! The kernel module's Rust half is compiled together with `core`, with the kernel's code model and mitigations. That
 //! takes a compiler and library source of one version, whatever toolchain the rest of the workspace is built by.
 
-use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -11,7 +10,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::debian::apt::{self, Archive, Suites};
+use crate::debian::apt::{Archive, Suites};
 use crate::{program, tree};
 
 /// A compiler and the library source that belongs to it.
@@ -58,44 +57,26 @@ impl Compiler {
 /// # Errors
 /// The packages cannot be fetched, or the compiler does not run on this machine.
 pub(crate) fn get() -> Result<Compiler> {
-    let dir = tree::target().join("compiler");
-    let _lock = tree::lock("compiler")?;
-    if !dir.exists() {
-        fetch(&dir)?;
-    }
-    Compiler::open(&dir)
+    Compiler::open(&tree::made_once("compiler", Path::exists, fetch)?)
 }
 
 fn fetch(dir: &Path) -> Result<()> {
     let archive = Archive::open(Suites::Stable)?;
-    archive.refresh()?;
-    let fresh = dir.with_file_name("compiler.part");
-    apt::recreate(&fresh)?;
     let mut packages = libraries(&archive)?;
     packages.extend(["rustc-web", "rust-web-src"].map(str::to_owned));
-    archive.unpack(&packages.into_iter().collect::<Vec<_>>(), &fresh)?;
-    let compiler = Compiler::open(&fresh)?;
+    archive.unpack(&packages, dir)?;
+    let compiler = Compiler::open(dir)?;
     compiler.version()?;
-    keep_only(&compiler.library)?;
-    Ok(fs::rename(&fresh, dir)?)
+    keep_only(&compiler.library)
 }
 
 /// Every shared library the compiler needs and a machine with gcc need not have.
-fn libraries(archive: &Archive) -> Result<BTreeSet<String>> {
+fn libraries(archive: &Archive) -> Result<Vec<String>> {
     let everywhere = ["libc6", "libgcc-s1", "libstdc++6"];
-    let mut found = BTreeSet::new();
-    let mut open: Vec<_> = archive
-        .depends("libstd-rust-web-dev")?
-        .into_iter()
-        .filter(|name| name.starts_with("libstd-rust"))
-        .collect();
-    while let Some(package) = open.pop() {
-        if !everywhere.contains(&package.as_str()) && found.insert(package.clone()) {
-            // A package that depends on nothing has no such field.
-            open.extend(archive.depends(&package).unwrap_or_default());
-        }
-    }
-    Ok(found)
+    let needs = archive.depends("libstd-rust-web-dev")?;
+    let own: Vec<_> =
+        needs.iter().map(String::as_str).filter(|name| name.starts_with("libstd-rust")).collect();
+    archive.with_needs(&own, |name| !everywhere.contains(&name))
 }
 
 /// The source package holds the compiler too, ten times the size of the library.

@@ -2,12 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context as _, Result, bail};
 pub(crate) use lab::Kernel;
 
-use crate::debian::apt::{self, Archive, Suites};
+use crate::debian::apt::{Archive, Suites};
 use crate::tree;
 
 /// A kernel that the lab can get.
@@ -82,11 +82,7 @@ pub(crate) const STOCK: &[Stock] = &[
 /// No such name, or the packages cannot be fetched.
 pub(crate) fn get(name: &str) -> Result<Kernel> {
     let stock = find(name)?;
-    let dir = dir_of(stock);
-    let _lock = tree::lock("kernels")?;
-    if Kernel::open(&dir).is_err() {
-        fetch(stock, &dir)?;
-    }
+    let dir = tree::made_once(&place(stock), |dir| Kernel::open(dir).is_ok(), |dir| fetch(stock, dir))?;
     Ok(Kernel::open(&dir)?)
 }
 
@@ -102,7 +98,7 @@ pub(crate) fn has_headers(kernel: &Kernel) -> bool {
 
 /// The kernel of this name if it has been fetched already.
 pub(crate) fn fetched(stock: &Stock) -> Option<Kernel> {
-    Kernel::open(&dir_of(stock)).ok()
+    Kernel::open(&tree::target().join(place(stock))).ok()
 }
 
 /// Where a kernel came from, and what belongs to it is found.
@@ -121,30 +117,23 @@ fn find(name: &str) -> Result<&'static Stock> {
         .with_context(|| format!("no kernel {name}: there are {}", names()))
 }
 
-fn dir_of(stock: &Stock) -> PathBuf {
-    tree::target().join("kernels").join(stock.name)
+/// Below `target/`.
+fn place(stock: &Stock) -> String {
+    format!("kernels/{}", stock.name)
 }
 
 fn fetch(stock: &Stock, dir: &Path) -> Result<()> {
     let archive = Archive::open(stock.suites)?;
-    archive.refresh()?;
     let release = release(&archive, stock.flavour)?;
-    let fresh = dir.with_file_name(format!("{}.part", stock.name));
-    apt::recreate(&fresh)?;
-    let version = unpack(&archive, stock, &release, &fresh)?;
+    let version = unpack(&archive, stock, &release, dir)?;
     // Newer packages have everything below /usr, and expect /lib to lead there.
-    if !fresh.join("lib").exists() {
-        symlink("usr/lib", fresh.join("lib"))?;
+    if !dir.join("lib").exists() {
+        symlink("usr/lib", dir.join("lib"))?;
     }
     if stock.has_headers {
-        make_relocatable(&fresh, &release)?;
+        make_relocatable(dir, &release)?;
     }
-    // The description comes last: a directory that has one is complete.
-    Kernel::describe(&fresh, stock.name, &release, &version)?;
-    if dir.exists() {
-        fs::remove_dir_all(dir)?;
-    }
-    Ok(fs::rename(&fresh, dir)?)
+    Ok(Kernel::describe(dir, stock.name, &release, &version).map(drop)?)
 }
 
 fn release(archive: &Archive, flavour: &str) -> Result<String> {

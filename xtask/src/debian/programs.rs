@@ -1,14 +1,12 @@
 //! Programs of Debian's that ours are measured against and checked with: unpacked below `target/`, not installed.
 
-use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
-use crate::debian::apt::{self, Archive, Suites};
+use crate::debian::apt::{self, Suites};
 use crate::debian::{kernels, packages};
-use crate::tree;
 
 /// Debian's makedumpfile with the libraries that need not be on every machine.
 const MAKEDUMPFILE: &[&str] = &[
@@ -105,8 +103,9 @@ pub(crate) enum Age {
 
 /// With the C library and all else that it needs, of its age.
 fn newest_reader(program: &str) -> Result<Command> {
-    let dir =
-        unpacked_by(Suites::Unstable, "tools/newest-readers", |archive| archive.with_all_needs(READERS))?;
+    let dir = apt::unpacked(Suites::Unstable, "tools/newest-readers", |archive| {
+        archive.with_needs(READERS, |_| true)
+    })?;
     let libraries = dir.join("usr/lib/x86_64-linux-gnu");
     let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
     command.arg("--library-path").arg(&libraries).arg(dir.join("usr/bin").join(program));
@@ -131,28 +130,5 @@ fn unpacked(name: &str, packages: &[&str]) -> Result<PathBuf> {
 
 /// A directory below `target/` with these packages in it.
 fn unpacked_from(suites: Suites, name: &str, packages: &[&str]) -> Result<PathBuf> {
-    unpacked_by(suites, name, |_| Ok(packages.iter().map(|name| (*name).to_owned()).collect()))
-}
-
-/// The same, of packages that the archive names.
-fn unpacked_by(
-    suites: Suites,
-    name: &str,
-    packages: impl FnOnce(&Archive) -> Result<Vec<String>>,
-) -> Result<PathBuf> {
-    let dir = tree::target().join(name);
-    let _lock = tree::lock("debian-tools")?;
-    if !dir.exists() {
-        let archive = Archive::open(suites)?;
-        archive.refresh()?;
-        let fresh = dir.with_file_name(format!("{}.part", file_name(&dir)?));
-        apt::recreate(&fresh)?;
-        archive.unpack(&packages(&archive)?, &fresh)?;
-        fs::rename(&fresh, &dir)?;
-    }
-    Ok(dir)
-}
-
-fn file_name(path: &Path) -> Result<&str> {
-    path.file_name().and_then(|name| name.to_str()).context("a folder below target/ has a plain name")
+    apt::unpacked(suites, name, |_| Ok(packages.iter().map(|name| (*name).to_owned()).collect()))
 }

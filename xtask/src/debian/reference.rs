@@ -7,14 +7,14 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::debian::apt::{self, Archive, Suites};
+use crate::debian::apt::{Archive, Suites};
 use crate::{program, tree};
 
 /// Where they lie in a guest; each is a script there that starts the program with the libraries it came with.
 pub(crate) const IN_GUEST: &str = "/reference";
 
 /// A program of Debian's.
-pub(crate) struct Peer {
+pub(crate) struct Program {
     package: &'static str,
     /// Below the package's root.
     program: &'static str,
@@ -23,7 +23,7 @@ pub(crate) struct Peer {
 }
 
 /// kexec-tools.
-pub(crate) const KEXEC: Peer = Peer {
+pub(crate) const KEXEC: Program = Program {
     package: "kexec-tools",
     program: "sbin/kexec",
     // It is started by kexec, and tells of the machine as it finds it.
@@ -31,8 +31,8 @@ pub(crate) const KEXEC: Peer = Peer {
 };
 
 /// makedumpfile.
-pub(crate) const MAKEDUMPFILE: Peer =
-    Peer { package: "makedumpfile", program: "usr/bin/makedumpfile", others: &[] };
+pub(crate) const MAKEDUMPFILE: Program =
+    Program { package: "makedumpfile", program: "usr/bin/makedumpfile", others: &[] };
 
 const LOADER: &str = "lib64/ld-linux-x86-64.so.2";
 
@@ -40,34 +40,25 @@ fn name_of(path: &str) -> Result<&str> {
     path.rsplit('/').next().context("a program has a name")
 }
 
-impl Peer {
+impl Program {
     /// The directory for [`IN_GUEST`], fetched first if it is not there yet.
     ///
     /// # Errors
     /// The packages cannot be fetched.
     pub(crate) fn directory(&self) -> Result<PathBuf> {
-        let dir = tree::target().join("peers").join(self.package);
-        let _lock = tree::lock("peers")?;
-        let is_whole =
-            self.others.iter().all(|other| name_of(other).is_ok_and(|name| dir.join(name).exists()));
-        if !dir.exists() || !is_whole {
-            let fresh = dir.with_extension("part");
-            self.fetch(&fresh)?;
-            if dir.exists() {
-                fs::remove_dir_all(&dir)?;
-            }
-            fs::rename(&fresh, &dir)?;
-        }
-        Ok(dir)
+        let is_complete = |dir: &Path| {
+            let mut names = self.others.iter().map(|other| name_of(other));
+            dir.exists() && names.all(|name| name.is_ok_and(|name| dir.join(name).exists()))
+        };
+        tree::made_once(&format!("reference/{}", self.package), is_complete, |dir| self.fetch(dir))
     }
 
     fn fetch(&self, into: &Path) -> Result<()> {
         let archive = Archive::open(Suites::Stable)?;
-        archive.refresh()?;
         let unpacked = into.with_extension("unpacked");
-        apt::recreate(&unpacked)?;
-        archive.unpack(&with_libraries(&archive, self.package)?, &unpacked)?;
-        apt::recreate(into)?;
+        tree::recreate(&unpacked)?;
+        let is_library = |name: &str| name.starts_with("lib") || name.starts_with("zlib");
+        archive.unpack(&archive.with_needs(&[self.package], is_library)?, &unpacked)?;
         fs::create_dir(into.join("lib"))?;
         for library in self.libraries(&unpacked)? {
             let name = library.file_name().context("a library has a name")?;
@@ -110,20 +101,4 @@ impl Peer {
             None => Ok(libraries),
         }
     }
-}
-
-/// A package and every library it needs.
-fn with_libraries(archive: &Archive, package: &str) -> Result<Vec<String>> {
-    let mut packages = vec![package.to_owned()];
-    let mut seen = 0;
-    while let Some(package) = packages.get(seen).cloned() {
-        seen += 1;
-        for need in archive.depends(&package).unwrap_or_default() {
-            let is_library = need.starts_with("lib") || need.starts_with("zlib");
-            if is_library && !packages.contains(&need) {
-                packages.push(need);
-            }
-        }
-    }
-    Ok(packages)
 }

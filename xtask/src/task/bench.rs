@@ -4,8 +4,8 @@ use std::io::{self, Write as _};
 
 use anyhow::{Context as _, Result};
 use clap::Args;
-use serde::{Deserialize, Serialize};
 
+use crate::bench::figure::Figure;
 use crate::bench::{call, capture, dump, load, switch};
 use crate::program;
 
@@ -20,21 +20,13 @@ pub(crate) struct BenchArgs {
     json: bool,
     /// The kernel, for what is measured in a virtual machine
     #[arg(long, default_value = "6.1")]
-    pub(crate) kernel: String,
+    kernel: String,
     /// How often, for what is measured by medians
     #[arg(long, default_value_t = 5, value_name = "N")]
-    pub(crate) runs: usize,
+    runs: usize,
     /// For dump: how the cost grows with memory, on sparse images
     #[arg(long)]
-    pub(crate) scale: bool,
-}
-
-/// One thing that was measured.
-#[derive(Debug, Serialize, Deserialize)]
-pub(crate) struct Figure {
-    pub(crate) name: String,
-    pub(crate) value: f64,
-    pub(crate) unit: String,
+    scale: bool,
 }
 
 struct Bench {
@@ -63,7 +55,7 @@ const BENCHES: &[Bench] = &[
         name: "dump",
         about: "saving memory images, beside makedumpfile: time, memory, size",
         meaning: dump::MEANING,
-        measure: dump::figures,
+        measure: |args| dump::figures(&args.kernel, args.runs, args.scale),
     },
     Bench {
         name: "capture",

@@ -10,6 +10,7 @@ use anyhow::Result;
 use clap::Args;
 
 use crate::check::host;
+use crate::check::step::{Step, Verdict};
 use crate::check::stories;
 
 /// Check everything: format, lints, tests, licences, and stories told in virtual machines
@@ -22,42 +23,6 @@ pub(crate) struct TestArgs {
     soak: bool,
 }
 
-/// One thing to check.
-pub(crate) struct Step {
-    pub(crate) name: String,
-    check: Box<dyn Fn() -> Verdict + Send + Sync>,
-    beside_others: bool,
-}
-
-/// How a check went.
-pub(crate) enum Verdict {
-    Passed,
-    /// And what was said.
-    Failed(String),
-    /// And why.
-    Skipped(String),
-}
-
-impl Step {
-    pub(crate) fn new(name: impl Into<String>, check: impl Fn() -> Verdict + Send + Sync + 'static) -> Self {
-        Self { name: name.into(), check: Box::new(check), beside_others: false }
-    }
-
-    /// A step that keeps one processor busy, and minds nobody on the others.
-    pub(crate) fn beside_others(self) -> Self {
-        Self { beside_others: true, ..self }
-    }
-}
-
-impl From<Result<()>> for Verdict {
-    fn from(result: Result<()>) -> Self {
-        match result {
-            Ok(()) => Self::Passed,
-            Err(error) => Self::Failed(format!("{error:#}")),
-        }
-    }
-}
-
 /// Runs the steps and sums up; answers whether none failed.
 ///
 /// # Errors
@@ -68,7 +33,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<bool> {
     anyhow::ensure!(!steps.is_empty(), "no step has {filter:?} in its name (long ones need --soak)");
     let start = Instant::now();
     let mut results = Vec::new();
-    for steps in steps.chunk_by(|step, next| step.beside_others && next.beside_others) {
+    for steps in steps.chunk_by(|step, next| step.is_concurrent && next.is_concurrent) {
         results.extend(take_all(steps)?);
     }
     Ok(sum_up(&results, start.elapsed()))
@@ -115,7 +80,7 @@ fn take_all(steps: &[Step]) -> Result<Vec<Taken<'_>>> {
 }
 
 fn take(step: &Step) -> Result<Taken<'_>> {
-    if !step.beside_others {
+    if !step.is_concurrent {
         // What is said before it ends belongs to it.
         write!(io::stdout(), "{:<64} ", step.name)?;
         io::stdout().flush()?;
@@ -124,7 +89,7 @@ fn take(step: &Step) -> Result<Taken<'_>> {
     let verdict = (step.check)();
     let (name, time) = (step.name.as_str(), start.elapsed());
     let mut out = io::stdout().lock();
-    if step.beside_others {
+    if step.is_concurrent {
         write!(out, "{name:<64} ")?;
     }
     match &verdict {

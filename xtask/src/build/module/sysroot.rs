@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::{FLAGS, TARGET};
-use crate::debian::apt;
 use crate::debian::compiler::Compiler;
 use crate::{program, tree};
 
@@ -24,7 +23,7 @@ pub(super) fn get(compiler: &Compiler) -> Result<PathBuf> {
     if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
         return Ok(dir);
     }
-    apt::recreate(&dir)?;
+    tree::recreate(&dir)?;
     let libraries = dir.join("lib/rustlib").join(TARGET).join("lib");
     fs::create_dir_all(&libraries)?;
     let source = dir.join("compiler_builtins.rs");
