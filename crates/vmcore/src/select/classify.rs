@@ -2,7 +2,7 @@
 
 use super::Level;
 use super::layout::{Hugetlb, Order, PageLayout};
-use crate::field::{u8_at, u32_at, u64_at};
+use crate::format::field::{u8_at, u32_at, u64_at};
 
 /// What a page was excluded as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

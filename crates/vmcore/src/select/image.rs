@@ -2,7 +2,7 @@
 
 use phys::PAGE_SIZE;
 
-use crate::paging::AddressSpace;
+use crate::kernel::paging::AddressSpace;
 use crate::{Error, FrameSet, PhysRead, Vmcoreinfo};
 
 /// The image starts at a multiple of this (`CONFIG_PHYSICAL_ALIGN`), a little before its first symbol.

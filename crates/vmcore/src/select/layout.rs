@@ -1,14 +1,13 @@
 //! Where `struct page` is and what is in it, by the keys of VMCOREINFO.
 
-use crate::paging::AddressSpace;
+use crate::kernel::learned::ROOT_SIZE;
+use crate::kernel::paging::AddressSpace;
 use crate::{Error, PhysRead, Result, Vmcoreinfo};
 
 /// Bits of `section_mem_map` that are flags. There are six in Linux 7.x; the address above them is that of a page.
 const SECTION_FLAGS: u64 = 0xfff;
 const SECTION_PRESENT: u64 = 1;
 const SECTION_HAS_MAP: u64 = 2;
-/// `SECTIONS_PER_ROOT` is a page of sections.
-pub(super) const ROOT_SIZE: u64 = 4096;
 
 /// How the kernel describes its pages. Offsets and sizes are in bytes.
 #[derive(Clone, Debug)]

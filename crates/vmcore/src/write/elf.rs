@@ -7,11 +7,11 @@ use phys::{PAGE_SIZE, Pfn};
 use super::pages::{self, UNIT, Unit};
 use super::{Progress, Settings, Written, crew, put};
 use crate::codec::Codec;
-use crate::elf::{
+use crate::format::field::Fields;
+use crate::read::elf::{
     HEADER_SIZE, INCOMPLETE, LOAD, MACHINE_X86_64, MAGIC, NOTE, PROGRAM_HEADER_SIZE, TYPE_CORE,
 };
-use crate::field::Fields;
-use crate::kdump::BLOCK;
+use crate::read::kdump::BLOCK;
 use crate::{FrameSet, Image, Result, WriteAt};
 
 /// The number of program headers is a 16-bit number, of which the highest value has another meaning, and one header is

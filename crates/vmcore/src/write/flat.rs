@@ -3,7 +3,7 @@ use phys::PAGE_SIZE;
 use super::pages::{self, UNIT, Unit};
 use super::{Progress, Settings, Written, crew, put};
 use crate::codec::Codec;
-use crate::kdump::BLOCK;
+use crate::read::kdump::BLOCK;
 use crate::{FrameSet, Image, Result, WriteAt};
 
 /// Writes the kept pages of an image as plain memory: each at its physical address. Pages of zeros are holes.

@@ -6,13 +6,13 @@ use super::pace::{Pace, Price, Times};
 use super::pages::{self, UNIT, Unit, Units};
 use super::{Compression, Pages, Progress, Settings, Written, crew, put};
 use crate::codec::{Codec, Effort, Encoder};
-use crate::field::Fields;
+use crate::format::field::Fields;
+use crate::format::manifest::{self, ENTRY, Manifest, add_block, descriptor_sum, zero_page_at};
 use crate::frames::Ranks;
-use crate::kdump::{
+use crate::kernel::paging::AddressSpace;
+use crate::read::kdump::{
     BLOCK, DESCRIPTOR, INCOMPLETE, MAGIC, MANIFEST_MAGIC, UTSNAME, VERSION, header, sub_header,
 };
-use crate::manifest::{self, ENTRY, Manifest, add_block, descriptor_sum, zero_page_at};
-use crate::paging::AddressSpace;
 use crate::{Error, FrameSet, Image, Result, Vmcoreinfo, WriteAt, notes};
 
 /// Where everything is that has a fixed place, in bytes of the file.
@@ -284,7 +284,7 @@ impl Hand {
     /// Turns offsets within the unit's data into offsets in the file.
     fn place(&mut self, data: u64) {
         for descriptor in self.descriptors.chunks_exact_mut(DESCRIPTOR) {
-            let offset = crate::field::u64_at(descriptor, 0);
+            let offset = crate::format::field::u64_at(descriptor, 0);
             if offset & RELATIVE != 0 {
                 descriptor[..8].copy_from_slice(&((offset & !RELATIVE) + data).to_le_bytes());
             }

@@ -2,7 +2,7 @@
 
 use phys::PAGE_SIZE;
 
-use crate::kdump::BLOCK;
+use crate::read::kdump::BLOCK;
 use crate::{FrameSet, PhysRead};
 
 /// Pages of a unit, at most: 256 KiB, which a processor's own cache holds beside what they are compressed to.

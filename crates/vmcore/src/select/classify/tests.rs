@@ -2,9 +2,9 @@
 
 use super::*;
 use crate::Vmcoreinfo;
-use crate::kallsyms::Encoding;
-use crate::kallsyms::tests::{MAP, Memory};
-use crate::paging::AddressSpace;
+use crate::kernel::kallsyms::Encoding;
+use crate::kernel::kallsyms::tests::{MAP, Memory};
+use crate::kernel::paging::AddressSpace;
 
 /// What all of them say, with the places of Debian's 6.1.
 const COMMON: &str = "SYMBOL(init_top_pgt)=ffffffff80001000\nNUMBER(phys_base)=0\nSIZE(page)=64\nOFFSET(page.flags)=0\n\

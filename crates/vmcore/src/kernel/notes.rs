@@ -3,7 +3,7 @@
 
 use phys::PhysRange;
 
-use crate::field::u32_at;
+use crate::format::field::u32_at;
 use crate::{PhysRead, Vmcoreinfo};
 
 /// The type of a note with the registers of a CPU (`NT_PRSTATUS`).

@@ -2,9 +2,9 @@
 //! kernel/printk/printk.c): a time stamp, the record's length, the text's, and the text. A record of length 0 stands for
 //! the end of the buffer, where the next one is at its start.
 
-use crate::field::{u16_at, u64_at};
-use crate::paging::AddressSpace;
-use crate::printk::Record;
+use crate::format::field::{u16_at, u64_at};
+use crate::kernel::paging::AddressSpace;
+use crate::kernel::printk::Record;
 use crate::{Error, PhysRead, Result, Vmcoreinfo};
 
 /// More bytes no such buffer has: `CONFIG_LOG_BUF_SHIFT` ends at 25, `log_buf_len=` at 2 GiB.

@@ -6,7 +6,7 @@
 //! strings   that end with a zero
 //! ```
 
-use crate::field::{u8_at, u16_at, u32_at};
+use crate::format::field::{u8_at, u16_at, u32_at};
 use crate::{Error, Result};
 
 const MAGIC: u16 = 0xeb9f;

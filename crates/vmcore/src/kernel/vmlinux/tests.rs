@@ -1,7 +1,7 @@
 #![allow(clippy::cast_possible_truncation, reason = "numbers are small here")]
 
 use super::*;
-use crate::btf::tests::Builder;
+use crate::kernel::btf::tests::Builder;
 use proptest::prelude::*;
 
 /// An ELF file with these sections behind each other, and their names in the last.

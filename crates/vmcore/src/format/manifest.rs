@@ -18,8 +18,8 @@ use std::collections::BTreeMap;
 
 use twox_hash::XxHash3_64;
 
-use crate::field::{u32_at, u64_at};
-use crate::kdump::{BLOCK, DESCRIPTOR};
+use crate::format::field::{u32_at, u64_at};
+use crate::read::kdump::{BLOCK, DESCRIPTOR};
 use crate::source::read_vec;
 use crate::{ReadAt, Result};
 

@@ -9,8 +9,8 @@
 //! data[position % size]   blocks: an id, then the text; a block that would cross the end is at the start instead
 //! ```
 
-use crate::field::{u16_at, u32_at, u64_at};
-use crate::paging::AddressSpace;
+use crate::format::field::{u16_at, u32_at, u64_at};
+use crate::kernel::paging::AddressSpace;
 use crate::{Error, PhysRead, Result, Vmcoreinfo};
 
 /// More descriptors, or bytes of text, no kernel has: `log_buf_len` ends at 2 GiB, with 32 bytes a descriptor.

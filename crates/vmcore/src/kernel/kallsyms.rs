@@ -13,8 +13,8 @@ use std::collections::BTreeMap;
 
 use phys::PAGE_SIZE;
 
-use crate::field::{u16_at, u32_at};
-use crate::paging::AddressSpace;
+use crate::format::field::{u16_at, u32_at};
+use crate::kernel::paging::AddressSpace;
 use crate::{Error, PhysRead, Result, Vmcoreinfo};
 
 /// More symbols no kernel has: Debian's of 6.1 has 150 thousand.

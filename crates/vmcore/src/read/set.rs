@@ -2,7 +2,7 @@
 
 use phys::{PAGE_SIZE, Pfn};
 
-use crate::image::Body;
+use crate::read::image::Body;
 use crate::{Error, FrameSet, Header, PhysRead, Result};
 
 /// Parts that belong together.

@@ -8,7 +8,6 @@
 mod classify;
 mod image;
 mod layout;
-mod learned;
 mod level;
 
 use std::collections::BTreeMap;
@@ -19,12 +18,12 @@ pub use layout::PageLayout;
 pub use level::Level;
 
 use classify::{Need, Verdict};
-pub(crate) use learned::Learned;
 
 use phys::PAGE_SIZE;
 
 use crate::frames::{CHUNK, Chunk};
-use crate::paging::AddressSpace;
+use crate::kernel::learned::Learned;
+use crate::kernel::paging::AddressSpace;
 use crate::{CHUNK_FRAMES, Error, FrameSet, PhysRead, Result, Vmcoreinfo};
 
 /// What was selected.

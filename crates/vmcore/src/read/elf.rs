@@ -4,8 +4,8 @@
 
 use phys::{ADDRESS_END, PAGE_SIZE};
 
-use crate::field::{u8_at, u16_at, u32_at, u64_at};
-use crate::image::Body;
+use crate::format::field::{u8_at, u16_at, u32_at, u64_at};
+use crate::read::image::Body;
 use crate::source::{read_exact, read_vec};
 use crate::{Error, FrameSet, PhysRead, ReadAt, Result};
 

@@ -1,9 +1,9 @@
 //! A kernel's own ELF file with its symbols and BTF, as Debian's `linux-image-...-dbg` has it: what it tells of the kernel is
 //! what VMCOREINFO would, but for where the kernel was put when it was booted.
 
-use crate::btf::Btf;
-use crate::field::{u16_at, u32_at, u64_at};
-use crate::select::Learned;
+use crate::format::field::{u16_at, u32_at, u64_at};
+use crate::kernel::btf::Btf;
+use crate::kernel::learned::Learned;
 use crate::{Error, Result, Vmcoreinfo};
 
 /// More symbols no kernel has.

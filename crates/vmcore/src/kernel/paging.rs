@@ -1,6 +1,6 @@
 //! The dumped kernel's page tables: 4 and 5 levels (Intel SDM volume 3, 4.5).
 
-use crate::field::u64_at;
+use crate::format::field::u64_at;
 use crate::{Error, PhysRead, Result, Vmcoreinfo};
 
 /// Where the kernel's image is mapped (Linux, arch/x86: `__START_KERNEL_map`).

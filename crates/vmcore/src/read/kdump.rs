@@ -17,10 +17,10 @@ use phys::{PAGE_SIZE, Pfn};
 
 use crate::codec::{Codec, Decoder};
 use crate::error::DecodeError;
-use crate::field::{u32_at, u64_at};
+use crate::format::field::{u32_at, u64_at};
+use crate::format::manifest::{Damage, MOST_MANIFEST, Manifest, Sums};
 use crate::frames::{CHUNK_FRAMES, Chunk, Ranks};
-use crate::image::Body;
-use crate::manifest::{Damage, MOST_MANIFEST, Manifest, Sums};
+use crate::read::image::Body;
 use crate::source::{read_exact, read_vec};
 use crate::{Error, FrameSet, PhysRead, ReadAt, Result};
 

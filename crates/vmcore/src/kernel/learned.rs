@@ -1,11 +1,13 @@
 //! What VMCOREINFO lacks, learned from the kernel's types and symbols in its memory. What is a macro in the kernel is in
 //! neither: page types before 6.10, `SECTION_SIZE_BITS`.
 
-use super::layout::ROOT_SIZE;
-use crate::btf::Btf;
-use crate::kallsyms::Kallsyms;
-use crate::paging::AddressSpace;
+use crate::kernel::btf::Btf;
+use crate::kernel::kallsyms::Kallsyms;
+use crate::kernel::paging::AddressSpace;
 use crate::{Error, PhysRead, Result, Vmcoreinfo};
+
+/// `SECTIONS_PER_ROOT` is a page of sections.
+pub(crate) const ROOT_SIZE: u64 = 4096;
 
 /// More bytes of types no kernel has: Debian's of 6.1 has 5 MiB.
 const MOST_BTF: u64 = 64 << 20;
@@ -70,9 +72,9 @@ const TYPES: [(&str, &str); 5] = [
 
 /// VMCOREINFO with what was found.
 pub(crate) struct Learned {
-    pub(super) info: Vmcoreinfo,
+    pub(crate) info: Vmcoreinfo,
     /// The keys that it did not have.
-    pub(super) keys: Vec<String>,
+    pub(crate) keys: Vec<String>,
 }
 
 impl Learned {
@@ -80,7 +82,7 @@ impl Learned {
     ///
     /// # Errors
     /// The kernel has no BTF, or VMCOREINFO does not tell where its symbols are, or they cannot be read.
-    pub(super) fn new(memory: &impl PhysRead, space: &AddressSpace, info: Vmcoreinfo) -> Result<Self> {
+    pub(crate) fn new(memory: &impl PhysRead, space: &AddressSpace, info: Vmcoreinfo) -> Result<Self> {
         let symbols = Kallsyms::open(memory, &info)?;
         let symbols = symbols.find(&["__start_BTF", "__stop_BTF", "mem_section"])?;
         let symbol = |name| symbols.get(name).copied().ok_or(Error::NoSymbol { name });
@@ -174,11 +176,11 @@ fn page_type(btf: &Btf<'_>, name: &str) -> Option<i32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::PageLayout;
     use super::*;
-    use crate::btf::tests::Builder;
-    use crate::kallsyms::Encoding;
-    use crate::kallsyms::tests::{END, MAP, Memory, info};
+    use crate::kernel::btf::tests::Builder;
+    use crate::kernel::kallsyms::Encoding;
+    use crate::kernel::kallsyms::tests::{END, MAP, Memory, info};
+    use crate::select::PageLayout;
 
     /// Types as those of 6.12.
     fn types() -> Builder {

@@ -1,11 +1,11 @@
 //! A memory image of any format, page by page.
 
-use crate::elf::{self, ElfCore};
-use crate::flattened::{self, Flattened};
-use crate::kdump::{self, Kdump};
-use crate::manifest::{Damage, Manifest};
+use crate::format::manifest::{Damage, Manifest};
 use crate::notes;
-use crate::set::Set;
+use crate::read::elf::{self, ElfCore};
+use crate::read::flattened::{self, Flattened};
+use crate::read::kdump::{self, Kdump};
+use crate::read::set::Set;
 use crate::source::read_vec;
 use crate::{Error, FrameSet, Header, PhysRead, ReadAt, Result, Vmcoreinfo};
 

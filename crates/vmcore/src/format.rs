@@ -1,0 +1,4 @@
+//! Raw layouts.
+
+pub(crate) mod field;
+pub mod manifest;

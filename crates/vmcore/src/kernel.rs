@@ -1,0 +1,14 @@
+//! The dumped kernel: what it reports about itself, and how to find that in its memory.
+
+pub mod btf;
+pub mod kallsyms;
+pub(crate) mod learned;
+pub mod log_buffer;
+pub mod notes;
+pub mod paging;
+pub mod printk;
+mod vmcoreinfo;
+mod vmlinux;
+
+pub use vmcoreinfo::Vmcoreinfo;
+pub use vmlinux::Vmlinux;
