@@ -17,13 +17,14 @@ use sys::device::{Destination, LoadRequest};
 use sys::{Device, ImageName};
 
 use crate::cli::BootWords;
+use crate::device;
 use crate::kernel::KernelFile;
 use crate::peer::account::Account;
-use crate::progress::Progress;
-use crate::report::{self, Outcome};
 use crate::seal::{self, QUIET};
+use crate::terminal::progress::Progress;
+use crate::terminal::quantity;
+use crate::terminal::report::{self, Outcome};
 use crate::visit::Visit;
-use crate::{device, quantity};
 use guard::Guard;
 pub(crate) use guard::guard_of;
 use view::Described;

@@ -13,11 +13,12 @@ use anyhow::Context;
 use sys::Device;
 
 use crate::cli::CallWords;
-use crate::progress::Progress;
-use crate::report::{self, Outcome};
+use crate::device;
 use crate::rest::Watch;
 use crate::terminal::Terminal;
-use crate::{device, output_file};
+use crate::terminal::output_file;
+use crate::terminal::progress::Progress;
+use crate::terminal::report::{self, Outcome};
 
 pub(crate) use fault::FaultReport;
 use record::{CallReport, Ending};

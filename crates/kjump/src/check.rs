@@ -11,7 +11,7 @@ use serde::Serialize;
 use sys::Device;
 
 use crate::cli::CheckWords;
-use crate::report::{self, Outcome};
+use crate::terminal::report::{self, Outcome};
 use crate::terminal::{Colour, Terminal};
 
 /// What `kjump check` is about.

@@ -4,12 +4,11 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use abi::device::{Range, quiesce};
-use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
 use kernel_file::Mode;
 use sys::ImageName;
 
-use crate::number::{self, FileFrom, FileTo};
+use crate::terminal::number::{self, FileFrom, FileTo};
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -95,14 +94,14 @@ pub(crate) struct CallWords {
     #[arg(long, value_enum, value_name = "LEVEL", default_value_t)]
     pub(crate) quiesce: Quiesce,
     /// Copy a file into the image before the (first) call; repeatable
-    #[arg(long = "in", value_name = "FILE@ADDR", value_parser = os(number::file_to))]
+    #[arg(long = "in", value_name = "FILE@ADDR", value_parser = number::os(number::file_to))]
     pub(crate) inputs: Vec<FileTo>,
     /// Copy bytes of the image into a file after the (last) call, also after an exception; repeatable. A new file is
     /// readable by its owner only
-    #[arg(long = "out", value_name = "FILE@ADDR:LEN", value_parser = os(number::file_from))]
+    #[arg(long = "out", value_name = "FILE@ADDR:LEN", value_parser = number::os(number::file_from))]
     pub(crate) outputs: Vec<FileFrom>,
     /// Call so many times, stopping at an exception; the image keeps its state between calls
-    #[arg(long, value_name = "N", default_value_t = 1, value_parser = at_least_one)]
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::at_least_one)]
     pub(crate) repeat: u64,
     /// Print the time spent in each phase of the call
     #[arg(long)]
@@ -160,7 +159,7 @@ pub(crate) struct BootWords {
     #[arg(long, value_name = "ADDR", value_parser = number::unsigned)]
     pub(crate) window: Option<u64>,
     /// Most CPUs that the kernel takes
-    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[arg(long, value_name = "N", value_parser = number::at_least_one)]
     pub(crate) cpus: Option<u64>,
     /// Have another CPU run the kernel, while this one watches: whatever it does, it is taken down after this time, or
     /// never with `none`, and may panic on any of its CPUs. It has one CPU less then
@@ -284,7 +283,7 @@ pub(crate) struct InitramfsWords {
     #[arg(long, value_name = "VERSION", value_parser = crate::initramfs::version)]
     pub(crate) kernel_version: String,
     /// A file or folder to put into it; repeatable
-    #[arg(long, value_name = "HOST:GUEST", value_parser = os(crate::initramfs::pair))]
+    #[arg(long, value_name = "HOST:GUEST", value_parser = number::os(crate::initramfs::pair))]
     pub(crate) add: Vec<crate::initramfs::Pair>,
     /// A driver to load, by its module's name; repeatable. One that is built in needs no loading
     #[arg(long, value_name = "NAME")]
@@ -547,18 +546,6 @@ pub(crate) fn threads(word: &str) -> Result<usize, String> {
         Ok(number @ 1..=1024) => Ok(number),
         _ => Err("1 to 1024".into()),
     }
-}
-
-fn at_least_one(word: &str) -> Result<u64, String> {
-    number::unsigned(word).and_then(|number| if number > 0 { Ok(number) } else { Err("at least 1".into()) })
-}
-
-/// A parser of words that need not be text.
-fn os<T>(parser: fn(&std::ffi::OsStr) -> Result<T, String>) -> impl TypedValueParser<Value = T>
-where
-    T: Clone + Send + Sync + 'static,
-{
-    OsStringValueParser::new().try_map(move |word| parser(&word))
 }
 
 #[cfg(test)]

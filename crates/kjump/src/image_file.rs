@@ -8,9 +8,10 @@ use kernel_file::{Program, Segment};
 use sys::Device;
 use sys::device::{Destination, LoadRequest};
 
+use crate::device;
 use crate::place::Placing;
-use crate::progress::Progress;
-use crate::{device, quantity};
+use crate::terminal::progress::Progress;
+use crate::terminal::quantity;
 
 /// The file, read, and how it is to become an image.
 #[derive(Debug)]

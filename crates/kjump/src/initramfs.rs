@@ -13,9 +13,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use crate::cli::InitramfsWords;
-use crate::output_file;
-use crate::quantity;
-use crate::report::{self, Outcome};
+use crate::terminal::output_file;
+use crate::terminal::quantity;
+use crate::terminal::report::{self, Outcome};
 
 use entries::{Content, Entries};
 use host::Parts;

@@ -5,9 +5,10 @@ use anyhow::{Context, bail};
 use sys::{Device, ImageName, Refusal};
 
 use crate::cli::{LoadWords, UnloadWords};
+use crate::device;
 use crate::image_file::ImageFile;
-use crate::report::{self, Outcome};
-use crate::{device, quantity};
+use crate::terminal::quantity;
+use crate::terminal::report::{self, Outcome};
 
 pub(crate) fn load(words: LoadWords) -> anyhow::Result<Outcome> {
     let file = ImageFile::read(&words.file, words.placing.into())?;

@@ -11,8 +11,8 @@ use kernel_file::multiboot::{self, Multiboot};
 use kernel_file::{Error, Format, Uki, Zboot};
 
 use crate::kexec::Kind;
-use crate::progress::Progress;
-use crate::quantity;
+use crate::terminal::progress::Progress;
+use crate::terminal::quantity;
 
 /// More comes out of no kernel file.
 const LIMIT: u64 = 1 << 30;

@@ -35,7 +35,7 @@ mod words;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use crate::report;
+use crate::terminal::report;
 
 pub use options::command;
 use trouble::Trouble;

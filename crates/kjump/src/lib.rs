@@ -17,14 +17,9 @@ mod keep;
 mod kernel;
 pub mod kexec;
 mod map;
-mod number;
-mod output_file;
 mod peer;
 mod phases;
 mod place;
-mod progress;
-mod quantity;
-mod report;
 mod rest;
 mod seal;
 mod status;
@@ -39,6 +34,8 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command, MachineCommand};
+use terminal::quantity;
+use terminal::report;
 
 /// Which program the words call, by the name in front of them or by their first, as in `kjump kexec -e`.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -14,8 +14,8 @@ use sys::{Device, ImageName};
 
 use crate::cli::MapWords;
 use crate::device;
-use crate::report::{self, Outcome};
 use crate::terminal::Terminal;
+use crate::terminal::report::{self, Outcome};
 
 use displaced::Displaced;
 use strips::{Strip, strips};

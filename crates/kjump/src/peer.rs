@@ -10,9 +10,11 @@ use serde::Serialize;
 use sys::{Device, ImageName};
 
 use crate::cli::{DropWords, PeersWords, SwitchWords};
-use crate::report::{self, Outcome};
+use crate::device;
+use crate::keep;
+use crate::terminal::quantity;
+use crate::terminal::report::{self, Outcome};
 use crate::visit::Visit;
-use crate::{device, keep, quantity};
 use account::Account;
 
 pub(crate) fn switch(words: &SwitchWords) -> anyhow::Result<Outcome> {

@@ -3,7 +3,7 @@
 use abi::device::Ticks;
 use serde::Serialize;
 
-use crate::quantity;
+use crate::terminal::quantity;
 
 /// Microseconds of the phases of a call, which follow each other.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]

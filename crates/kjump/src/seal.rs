@@ -8,7 +8,7 @@ use plan::LoadPlan;
 use plan::purgatory::Purgatory;
 use purgatory::digest::{Digest, PAGE, Schedule, Tag};
 
-use crate::progress::Progress;
+use crate::terminal::progress::Progress;
 
 /// A purgatory that checks and says nothing, but for a failure long enough to be read.
 pub(crate) const QUIET: Purgatory<'static> =

@@ -7,8 +7,9 @@ use serde::Serialize;
 use sys::{Device, ImageName};
 
 use crate::cli::StatusWords;
-use crate::report::{self, Outcome};
-use crate::{device, quantity};
+use crate::device;
+use crate::terminal::quantity;
+use crate::terminal::report::{self, Outcome};
 
 pub(crate) fn run(words: StatusWords) -> anyhow::Result<Outcome> {
     let status = match device::open_if_loaded()? {

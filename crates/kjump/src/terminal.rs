@@ -1,5 +1,11 @@
 //! What the terminal can show: colour, width, characters beyond ASCII.
 
+pub(crate) mod number;
+pub(crate) mod output_file;
+pub(crate) mod progress;
+pub(crate) mod quantity;
+pub(crate) mod report;
+
 use std::io::{self, IsTerminal};
 
 /// A colour of the terminal's own palette, by its number in `ESC [ 3 N m` (ECMA-48, 8.3.117).

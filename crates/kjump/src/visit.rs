@@ -11,8 +11,8 @@ use sys::{Device, ImageName};
 use crate::call::FaultReport;
 use crate::peer::account::Account;
 use crate::phases::Phases;
-use crate::report::{self, Outcome};
 use crate::rest;
+use crate::terminal::report::{self, Outcome};
 
 /// What came of going to another kernel.
 #[derive(Debug, Serialize)]

@@ -9,9 +9,11 @@ use sys::{Device, ImageName};
 
 use crate::boot::guard_of;
 use crate::cli::ReturnWords;
+use crate::device;
+use crate::keep;
 use crate::phases::Phases;
-use crate::report::{self, Outcome};
-use crate::{device, keep, rest};
+use crate::rest;
+use crate::terminal::report::{self, Outcome};
 
 /// The name that the way back is kept under.
 const NAME: &str = "return";

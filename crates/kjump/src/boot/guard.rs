@@ -3,7 +3,8 @@
 use abi::device::feature;
 use anyhow::{Context, bail};
 
-use crate::{device, quantity};
+use crate::device;
+use crate::terminal::quantity;
 
 /// What a kernel that is guarded finds in its command line.
 pub(crate) const GUARDED: &str = "kexec_jump_back_guard=";

@@ -9,7 +9,8 @@ use plan::{View, ViewPlace};
 use sys::Device;
 use vmcore::notes;
 
-use crate::{kcore, report};
+use crate::kcore;
+use crate::terminal::report;
 
 /// What the running kernel says of itself, for whoever reads its memory.
 #[derive(Default)]

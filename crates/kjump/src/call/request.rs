@@ -8,9 +8,9 @@ use sys::ImageName;
 
 use crate::cli::{CallWords, Quiesce};
 use crate::image_file::ImageFile;
-use crate::number::{self, FileFrom, FileTo};
 use crate::place::Placing;
-use crate::report::BadWords;
+use crate::terminal::number::{self, FileFrom, FileTo};
+use crate::terminal::report::BadWords;
 
 /// Everything that a call needs.
 #[derive(Debug)]

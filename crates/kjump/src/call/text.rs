@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::record::{CallReport, Ending, level_name};
 use super::runs::Run;
 use super::timing::{Phase, Timing};
-use crate::quantity;
+use crate::terminal::quantity;
 use crate::terminal::{Colour, Terminal};
 
 /// Most runs of results that are printed.

@@ -5,7 +5,7 @@ use std::time::Duration;
 use abi::device::Ticks;
 use serde::Serialize;
 
-use crate::quantity;
+use crate::terminal::quantity;
 
 /// The time of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use machine::xen::Xen;
 use sys::Error;
 
 use super::{Finding, Level};
-use crate::quantity;
+use crate::terminal::quantity;
 
 /// Less than this leaves nothing for an image of a few MiB, its page list and its page tables.
 const LITTLE_MEMORY: u64 = 16 << 20;

@@ -7,9 +7,9 @@ use vmcore::{FrameSet, Image, PhysRead};
 use super::kinds::Kinds;
 use super::source;
 use crate::cli::DiffWords;
-use crate::progress::Progress;
-use crate::quantity::{self, page_bytes};
-use crate::report::{self, Outcome};
+use crate::terminal::progress::Progress;
+use crate::terminal::quantity::{self, page_bytes};
+use crate::terminal::report::{self, Outcome};
 
 /// Bytes of a page.
 const PAGE: usize = 1 << phys::PAGE_SHIFT;

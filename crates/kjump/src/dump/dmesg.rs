@@ -11,7 +11,7 @@ use vmcore::{Error, Image, log_buffer};
 
 use super::goal::{Goal, Way};
 use super::source;
-use crate::report;
+use crate::terminal::report;
 use vmcore::WriteAt;
 
 /// The whole log of an image, and why it ends early if it does.

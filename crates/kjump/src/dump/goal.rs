@@ -13,7 +13,7 @@ use vmcore::{Flattener, WriteAt};
 
 use super::direct::Direct;
 use super::disk::Disk;
-use crate::output_file;
+use crate::terminal::output_file;
 
 /// A dump being written. If it is neither finished nor kept as it is, nothing is left of it.
 pub(super) struct Goal {

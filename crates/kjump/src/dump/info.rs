@@ -11,8 +11,8 @@ use vmcore::{Format, Image, notes};
 use super::kinds::Kinds;
 use super::source;
 use crate::cli::InfoWords;
-use crate::quantity::{self, page_bytes};
-use crate::report::{self, Outcome};
+use crate::terminal::quantity::{self, page_bytes};
+use crate::terminal::report::{self, Outcome};
 
 /// Counts are of pages, the time is in seconds since 1970.
 #[derive(Debug, Serialize)]

@@ -20,7 +20,7 @@ use super::goal::{Goal, Way};
 use super::save::{self, Form, Request};
 use super::summary::Saved;
 use super::{dmesg, source};
-use crate::report;
+use crate::terminal::report;
 
 const NAME: &str = "makedumpfile";
 

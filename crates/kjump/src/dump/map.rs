@@ -8,9 +8,9 @@ use vmcore::Image;
 use super::kinds::{Kind, Kinds};
 use super::source;
 use crate::cli::DumpMapWords;
-use crate::quantity::{self, page_bytes};
-use crate::report::{self, Outcome};
 use crate::terminal::Terminal;
+use crate::terminal::quantity::{self, page_bytes};
+use crate::terminal::report::{self, Outcome};
 
 /// Cells in a row of the picture.
 const COLUMNS: u64 = 64;

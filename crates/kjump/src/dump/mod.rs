@@ -21,7 +21,7 @@ use vmcore::select::Level;
 use vmcore::write::Compression;
 
 use crate::cli::{DumpCommand, SaveWords};
-use crate::report::{self, Outcome};
+use crate::terminal::report::{self, Outcome};
 use save::{Form, Request};
 
 /// Runs `kjump dump`.

@@ -17,8 +17,8 @@ use super::chunks;
 use super::goal::{self, Goal, Way};
 use super::source;
 use super::summary::Saved;
-use crate::progress::Progress as Shown;
-use crate::quantity::{self, page_bytes};
+use crate::terminal::progress::Progress as Shown;
+use crate::terminal::quantity::{self, page_bytes};
 
 /// What is to be saved, and how.
 pub(super) struct Request {

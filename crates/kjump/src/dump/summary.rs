@@ -6,7 +6,7 @@ use std::fmt::Write;
 use serde::Serialize;
 use vmcore::select::Kind;
 
-use crate::quantity::{self, page_bytes};
+use crate::terminal::quantity::{self, page_bytes};
 
 /// Counts are of pages.
 #[derive(Debug, Serialize)]

@@ -10,9 +10,9 @@ use vmcore::{Image, PhysRead};
 use super::save::CUT_OFF;
 use super::source;
 use crate::cli::VerifyWords;
-use crate::progress::Progress;
-use crate::quantity;
-use crate::report::{self, Outcome};
+use crate::terminal::progress::Progress;
+use crate::terminal::quantity;
+use crate::terminal::report::{self, Outcome};
 
 /// Counts are of pages.
 #[derive(Debug, Default, Serialize)]

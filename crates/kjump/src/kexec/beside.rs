@@ -14,9 +14,13 @@ use super::trouble::Trouble;
 use super::words::BesideLoad;
 use crate::boot::{self, guard_of};
 use crate::cli::BootWords;
+use crate::device;
+use crate::keep;
 use crate::peer::account::Account;
+use crate::rest;
+use crate::terminal::report;
 use crate::visit::Visit;
-use crate::{device, keep, report, rest, way_back};
+use crate::way_back;
 
 /// Below, a kernel has its memory anyway, and it is kept for this one.
 const LOW_END: u64 = 0x10_0000;

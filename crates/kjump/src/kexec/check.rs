@@ -20,8 +20,10 @@ use super::{load, planning, saved};
 use crate::check::findings::{advised, finding, kernel, load_disabled, lockdown, memory, privilege};
 use crate::check::{Finding, Level, Verdict};
 use crate::kernel::Loader;
+use crate::map;
 use crate::terminal::Terminal;
-use crate::{map, quantity, report};
+use crate::terminal::quantity;
+use crate::terminal::report;
 
 /// A seed for plans that are not carried out.
 const NO_SEED: Option<[u8; 32]> = Some([0; 32]);

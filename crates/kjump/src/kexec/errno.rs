@@ -13,7 +13,7 @@ use machine::config::Setting;
 use machine::kernel::Lockdown;
 use machine::process::Capability;
 
-use crate::quantity;
+use crate::terminal::quantity;
 
 /// The call that was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -12,7 +12,7 @@ use super::command_line;
 use super::words::Load;
 use crate::initramfs;
 use crate::kernel::KernelFile;
-use crate::progress::Progress;
+use crate::terminal::progress::Progress;
 
 /// The files of a load.
 pub(super) struct Files {

@@ -14,9 +14,12 @@ use super::trouble::Trouble;
 use super::window;
 use super::words::JumpLoad;
 use crate::call::FaultReport;
+use crate::device;
 use crate::image_file::ImageFile;
+use crate::keep;
 use crate::place::Placing;
-use crate::{device, keep, report, rest};
+use crate::rest;
+use crate::terminal::report;
 
 pub(super) fn name() -> anyhow::Result<ImageName> {
     Ok(NAME.parse()?)

@@ -19,9 +19,12 @@ use super::trouble::Trouble;
 use super::way::{self, Choice, Way};
 use super::words::{Load, Wanted};
 use super::{NAME, jump, planning, purgatory};
+use crate::kcore;
 use crate::kernel::Loader;
-use crate::progress::Progress;
-use crate::{kcore, quantity, report, seal};
+use crate::seal;
+use crate::terminal::progress::Progress;
+use crate::terminal::quantity;
+use crate::terminal::report;
 
 /// Loads what is asked for.
 pub(super) fn load(load: &Load, wanted: Wanted) -> Result<(), Trouble> {

@@ -21,7 +21,7 @@ pub(crate) fn write(path: &Path) -> anyhow::Result<usize> {
     let (_, files) = Machine::record(Path::new("/"));
     let count = files.len();
     let text = serde_json::to_string_pretty(&Saved { kjump_machine: VERSION, files })?;
-    crate::output_file::write_bytes(path, text.as_bytes())?;
+    crate::terminal::output_file::write_bytes(path, text.as_bytes())?;
     Ok(count)
 }
 

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 use super::trouble::Trouble;
 use super::words::{Slot, Then};
 use super::{NAME, errno, jump};
-use crate::report;
+use crate::terminal::report;
 
 /// What follows unloading and loading; the exit status.
 pub(super) fn follow(then: Then, debug: bool) -> Result<u8, Trouble> {

@@ -5,7 +5,7 @@ use std::fmt;
 use abi::device::SlotRun;
 use abi::page_list::PAGE_SIZE;
 
-use crate::quantity;
+use crate::terminal::quantity;
 
 /// Where displaced pages wait.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::strips::{Kind, Strip};
 use super::{Picture, PlacedImage};
-use crate::quantity;
+use crate::terminal::quantity;
 
 const MARGIN: u32 = 32;
 /// Where the column of memory starts: addresses stand to its left.

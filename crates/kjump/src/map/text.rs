@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use super::Picture;
 use super::strips::{Kind, Strip};
-use crate::quantity;
+use crate::terminal::quantity;
 use crate::terminal::{Colour, Terminal};
 
 /// Cells of the longest bar, at least.

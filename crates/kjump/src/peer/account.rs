@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use serde::{Deserialize, Serialize};
 use sys::{Device, ImageName};
 
-use crate::report;
+use crate::terminal::report;
 
 const FOLDER: &str = "/run/kjump";
 

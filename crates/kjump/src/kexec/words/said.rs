@@ -10,7 +10,7 @@ use super::{
 };
 use crate::initramfs::pair;
 use crate::kexec::options::{Id, Opt, Part};
-use crate::number;
+use crate::terminal::number;
 
 /// What has been said.
 pub(super) struct Said {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use abi::device::Range;
 use abi::page_list::PAGE_SIZE;
+use clap::builder::{OsStringValueParser, TypedValueParser};
 
 /// A number from 0 to 2^64 - 1.
 pub(crate) fn unsigned(word: &str) -> Result<u64, String> {
@@ -117,6 +118,19 @@ fn split_last(word: &OsStr, separator: u8) -> Option<(PathBuf, String)> {
     let (path, rest) = (bytes.get(..at)?, bytes.get(at + 1..)?);
     let rest = String::from_utf8(rest.to_vec()).ok()?;
     (!path.is_empty()).then(|| (OsString::from_vec(path.to_vec()).into(), rest))
+}
+
+/// A number from 1 to 2^64 - 1.
+pub(crate) fn at_least_one(word: &str) -> Result<u64, String> {
+    unsigned(word).and_then(|number| if number > 0 { Ok(number) } else { Err("at least 1".into()) })
+}
+
+/// A parser of words that need not be text.
+pub(crate) fn os<T>(parser: fn(&OsStr) -> Result<T, String>) -> impl TypedValueParser<Value = T>
+where
+    T: Clone + Send + Sync + 'static,
+{
+    OsStringValueParser::new().try_map(move |word| parser(&word))
 }
 
 #[cfg(test)]

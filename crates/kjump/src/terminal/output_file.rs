@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use sys::Device;
 
-use crate::number::FileFrom;
+use crate::terminal::number::FileFrom;
 
 /// Bytes copied at a time.
 const CHUNK: usize = 1 << 20;
