@@ -14,7 +14,7 @@ use sys::Device;
 
 use crate::cli::CallWords;
 use crate::device;
-use crate::rest::Watch;
+use crate::device::suspend_failure::Watch;
 use crate::terminal::Terminal;
 use crate::terminal::output_file;
 use crate::terminal::progress::Progress;

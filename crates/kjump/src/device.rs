@@ -1,5 +1,8 @@
 //! The way to the module: opening the device, loading the module where needed, wording what it refuses.
 
+pub(crate) mod call_phases;
+pub(crate) mod suspend_failure;
+
 use std::process::Command;
 
 use anyhow::{Context, anyhow, bail};

@@ -9,9 +9,9 @@ use serde::Serialize;
 use sys::{Device, ImageName};
 
 use crate::call::FaultReport;
+use crate::device::call_phases::Phases;
+use crate::device::suspend_failure;
 use crate::peer::account::Account;
-use crate::phases::Phases;
-use crate::rest;
 use crate::terminal::report::{self, Outcome};
 
 /// What came of going to another kernel.
@@ -45,7 +45,7 @@ impl Visit {
         arguments: [u64; 6],
         deadline: u64,
     ) -> anyhow::Result<Self> {
-        let call = rest::explained(|| device.call_until(arguments, quiesce::SUSPEND, deadline))
+        let call = suspend_failure::explained(|| device.call_until(arguments, quiesce::SUSPEND, deadline))
             .with_context(|| name.to_string())?;
         if is_damaged(&call) {
             Account::note_death(device, name, DAMAGED);

@@ -10,9 +10,9 @@ use sys::{Device, ImageName};
 use crate::boot::guard_of;
 use crate::cli::ReturnWords;
 use crate::device;
+use crate::device::call_phases::Phases;
+use crate::device::suspend_failure;
 use crate::keep;
-use crate::phases::Phases;
-use crate::rest;
 use crate::terminal::report::{self, Outcome};
 
 /// The name that the way back is kept under.
@@ -26,7 +26,7 @@ pub(crate) fn run(words: ReturnWords) -> anyhow::Result<Outcome> {
     if words.prepare {
         return Ok(Outcome::Done);
     }
-    let call = rest::explained(|| device.call([words.value, 0, 0, 0, 0, 0], quiesce::SUSPEND))?;
+    let call = suspend_failure::explained(|| device.call([words.value, 0, 0, 0, 0, 0], quiesce::SUSPEND))?;
     if call.status != status::RETURNED {
         bail!("an exception ended the way back; the kernel that booted this one did not run");
     }

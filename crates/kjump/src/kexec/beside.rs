@@ -15,9 +15,9 @@ use super::words::BesideLoad;
 use crate::boot::{self, guard_of};
 use crate::cli::BootWords;
 use crate::device;
+use crate::device::suspend_failure;
 use crate::keep;
 use crate::peer::account::Account;
-use crate::rest;
 use crate::terminal::report;
 use crate::visit::Visit;
 use crate::way_back;
@@ -84,7 +84,7 @@ pub(super) fn call(device: &Device, name: &ImageName) -> anyhow::Result<Option<u
     let images = device.images()?;
     let Some(image) = images.iter().find(|image| image.name == name.words()) else { return Ok(None) };
     if image.pages == 0 {
-        let call = rest::explained(|| device.call([0; 6], quiesce::SUSPEND))?;
+        let call = suspend_failure::explained(|| device.call([0; 6], quiesce::SUSPEND))?;
         if call.status != status::RETURNED {
             bail!("an exception ended the way back; the kernel that booted this one did not run");
         }

@@ -15,10 +15,10 @@ use super::window;
 use super::words::JumpLoad;
 use crate::call::FaultReport;
 use crate::device;
+use crate::device::suspend_failure;
 use crate::image_file::ImageFile;
 use crate::keep;
 use crate::place::Placing;
-use crate::rest;
 use crate::terminal::report;
 
 pub(super) fn name() -> anyhow::Result<ImageName> {
@@ -89,7 +89,7 @@ pub(super) fn call() -> Result<Option<u8>, Trouble> {
     if let Some(status) = beside::call(&device, &name()?)? {
         return Ok(Some(status));
     }
-    let call = rest::explained(|| device.call([0; 6], quiesce::AUTO))?;
+    let call = suspend_failure::explained(|| device.call([0; 6], quiesce::AUTO))?;
     Ok(Some(ending(&device, &call)?))
 }
 
