@@ -18,9 +18,9 @@ use sys::{Device, ImageName};
 
 use crate::cli::BootWords;
 use crate::device;
-use crate::kernel::KernelFile;
+use crate::kernel::digest::{self, QUIET};
+use crate::kernel::file::KernelFile;
 use crate::peer::account::Account;
-use crate::seal::{self, QUIET};
 use crate::terminal::progress::Progress;
 use crate::terminal::quantity;
 use crate::terminal::report::{self, Outcome};
@@ -61,7 +61,7 @@ pub(crate) fn load_kernel(
         report::print(&plan.to_string())?;
         return Ok(None);
     }
-    seal::seal(&mut plan, &purgatory);
+    digest::seal(&mut plan, &purgatory);
     let device = device::open()?;
     let load = load(&device, &plan, words)?;
     if let (Some(described), Some(place)) = (described, plan.view()) {

@@ -39,7 +39,6 @@ use crate::terminal::report;
 
 pub use options::command;
 use trouble::Trouble;
-pub(crate) use words::Kind;
 use words::{Action, Purpose, Work};
 
 /// The name that an image to call is kept under.

@@ -9,7 +9,7 @@ use plan::{View, ViewPlace};
 use sys::Device;
 use vmcore::notes;
 
-use crate::kcore;
+use crate::kernel::kcore;
 use crate::terminal::report;
 
 /// What the running kernel says of itself, for whoever reads its memory.

@@ -19,7 +19,7 @@ use super::words::{Load, Wanted};
 use super::{load, planning, saved};
 use crate::check::findings::{advised, finding, kernel, load_disabled, lockdown, memory, privilege};
 use crate::check::{Finding, Level, Verdict};
-use crate::kernel::Loader;
+use crate::kernel::file::Loader;
 use crate::map;
 use crate::terminal::Terminal;
 use crate::terminal::quantity;

@@ -11,7 +11,7 @@ use sys::mapping::FileBytes;
 use super::command_line;
 use super::words::Load;
 use crate::initramfs;
-use crate::kernel::KernelFile;
+use crate::kernel::file::KernelFile;
 use crate::terminal::progress::Progress;
 
 /// The files of a load.

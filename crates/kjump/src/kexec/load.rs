@@ -19,9 +19,9 @@ use super::trouble::Trouble;
 use super::way::{self, Choice, Way};
 use super::words::{Load, Wanted};
 use super::{NAME, jump, planning, purgatory};
-use crate::kcore;
-use crate::kernel::Loader;
-use crate::seal;
+use crate::kernel::digest;
+use crate::kernel::file::Loader;
+use crate::kernel::kcore;
 use crate::terminal::progress::Progress;
 use crate::terminal::quantity;
 use crate::terminal::report;
@@ -155,7 +155,7 @@ fn by_kexec_load(files: &Files, load: &Load, loader: Loader) -> anyhow::Result<(
         report::complain(NAME, &format!("{what}; mount sysfs at /sys"));
     }
     read_initrds(files);
-    seal::seal(&mut plan, &purgatory::of(load));
+    digest::seal(&mut plan, &purgatory::of(load));
     let segments: Vec<Destination<'_>> = plan.segments().iter().map(destination).collect();
     let name = format!("loading {} ({})", files.kernel.path.display(), quantity::bytes(plan.bytes()));
     let _progress = Progress::start(name, 1);

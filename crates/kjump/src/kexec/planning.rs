@@ -9,9 +9,9 @@ use plan::linux::{self, Home, Initrd, Kernel};
 use plan::{CpuMode, LoadPlan};
 
 use super::files::Files;
-use super::words::{Arguments, EntryMode, Kind, Load};
+use super::words::{Arguments, EntryMode, Load};
 use super::{purgatory, slot};
-use crate::kernel::Loader;
+use crate::kernel::file::{Kind, Loader};
 
 /// Plans a load by `kexec_load`. The seed is for the next kernel's random number generator.
 pub(super) fn plan<'a>(

@@ -3,7 +3,7 @@
 use plan::purgatory::Purgatory;
 
 use super::words::Load;
-use crate::seal::QUIET;
+use crate::kernel::digest::QUIET;
 
 /// The first serial port of a PC.
 const TTY_S0: u16 = 0x3f8;

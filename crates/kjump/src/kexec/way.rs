@@ -3,7 +3,7 @@
 use abi::errno::{EINVAL, ENODATA, ENOEXEC, ENOPKG, ENOSYS, EOPNOTSUPP};
 
 use super::words::{Load, Wanted};
-use crate::kernel::Loader;
+use crate::kernel::file::Loader;
 
 /// A system call that loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::getopt::{Item, items};
 use super::options::{Id, Opt};
 use super::trouble::Trouble;
+use crate::kernel::file::Kind;
 use said::Said;
 
 /// What is to be done.
@@ -165,20 +166,6 @@ pub(super) struct Load {
 }
 
 pub(super) use crate::initramfs::Pair;
-
-/// A format that `--type` names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// A bzImage by its 64-bit entry point.
-    BzImage64,
-    /// A bzImage by its 32-bit or real-mode entry point.
-    BzImage,
-    Elf64,
-    Elf32,
-    Multiboot1,
-    Multiboot2,
-    Uki,
-}
 
 impl Kind {
     /// By the name that kexec-tools has for it.

@@ -5,10 +5,11 @@ use std::ffi::{OsStr, OsString};
 use abi::kexec::file_flag;
 
 use super::{
-    Action, Arguments, BesideLoad, EntryMode, JumpLoad, Kind, Load, Purpose, Slot, Then, Trouble, Wanted,
-    Work, bad_value,
+    Action, Arguments, BesideLoad, EntryMode, JumpLoad, Load, Purpose, Slot, Then, Trouble, Wanted, Work,
+    bad_value,
 };
 use crate::initramfs::pair;
+use crate::kernel::file::Kind;
 use crate::kexec::options::{Id, Opt, Part};
 use crate::terminal::number;
 
