@@ -1,6 +1,10 @@
 //! `kjump call`: load or attach, copy in, call, copy out, report.
 
+pub(crate) mod args;
 mod fault;
+pub(crate) mod image_file;
+pub(crate) mod kept;
+pub(crate) mod placing;
 mod record;
 mod request;
 mod runs;
@@ -12,7 +16,7 @@ use std::time::Instant;
 use anyhow::Context;
 use sys::Device;
 
-use crate::cli::CallWords;
+use crate::call::args::CallWords;
 use crate::device;
 use crate::device::suspend_failure::Watch;
 use crate::terminal::Terminal;

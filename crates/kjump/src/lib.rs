@@ -10,14 +10,11 @@ mod check;
 pub mod cli;
 mod device;
 pub mod dump;
-mod image_file;
 pub mod initramfs;
-mod keep;
 mod kernel;
 pub mod kexec;
 mod map;
 mod peer;
-mod place;
 mod status;
 mod terminal;
 mod visit;
@@ -74,8 +71,8 @@ pub fn run(words: &[OsString]) -> ExitCode {
         Command::Check(words) if !words.words.is_empty() => return kexec::check(&words.words, words.json),
         Command::Check(words) => check::run(&words),
         Command::Call(words) => call::run(*words),
-        Command::Load(words) => keep::load(*words),
-        Command::Unload(words) => keep::unload(&words),
+        Command::Load(words) => call::kept::load(*words),
+        Command::Unload(words) => call::kept::unload(&words),
         Command::Boot(words) => boot::run(&words),
         Command::Return(words) => way_back::run(words),
         Command::Switch(words) => peer::switch(&words),

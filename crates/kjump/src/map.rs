@@ -45,7 +45,7 @@ fn placed_images(device: &Device) -> anyhow::Result<Vec<PlacedImage>> {
         match places() {
             Ok((ranges, displaced)) => placed.push(PlacedImage { image, ranges, displaced }),
             // Unloaded a moment ago.
-            Err(refusal) if crate::keep::is_missing(&refusal) => {}
+            Err(refusal) if crate::call::kept::is_missing(&refusal) => {}
             Err(refusal) => return Err(refusal.into()),
         }
     }

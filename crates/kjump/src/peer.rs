@@ -9,9 +9,9 @@ use anyhow::{Context, bail};
 use serde::Serialize;
 use sys::{Device, ImageName};
 
+use crate::call::kept;
 use crate::cli::{DropWords, PeersWords, SwitchWords};
 use crate::device;
-use crate::keep;
 use crate::terminal::quantity;
 use crate::terminal::report::{self, Outcome};
 use crate::visit::Visit;
@@ -31,7 +31,7 @@ pub(crate) fn switch(words: &SwitchWords) -> anyhow::Result<Outcome> {
 pub(crate) fn drop_it(words: &DropWords) -> anyhow::Result<Outcome> {
     let (device, _) = resident(&words.name)?;
     Account::forget(&device, &words.name);
-    keep::forget(&device, &words.name)?;
+    kept::forget(&device, &words.name)?;
     Ok(Outcome::Done)
 }
 

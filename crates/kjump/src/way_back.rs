@@ -8,11 +8,11 @@ use sys::device::LoadRequest;
 use sys::{Device, ImageName};
 
 use crate::boot::guard_of;
+use crate::call::kept;
 use crate::cli::ReturnWords;
 use crate::device;
 use crate::device::call_phases::Phases;
 use crate::device::suspend_failure;
-use crate::keep;
 use crate::terminal::report::{self, Outcome};
 
 /// The name that the way back is kept under.
@@ -53,7 +53,7 @@ struct Back {
 fn prepare(device: &Device) -> anyhow::Result<()> {
     let name: ImageName = NAME.parse()?;
     match device.attach(&name) {
-        Err(refusal) if keep::is_missing(&refusal) => {
+        Err(refusal) if kept::is_missing(&refusal) => {
             let path = "/proc/cmdline";
             let line = std::fs::read_to_string(path).context(path)?;
             load(device, jump_back(&line)?, guard_of(&line).is_some())?;

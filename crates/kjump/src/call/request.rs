@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use sys::ImageName;
 
-use crate::cli::{CallWords, Quiesce};
-use crate::image_file::ImageFile;
-use crate::place::Placing;
+use crate::call::args::{CallWords, Quiesce};
+use crate::call::image_file::ImageFile;
+use crate::call::placing::Placing;
 use crate::terminal::number::{self, FileFrom, FileTo};
 use crate::terminal::report::BadWords;
 

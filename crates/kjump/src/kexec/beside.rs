@@ -13,10 +13,10 @@ use super::purgatory;
 use super::trouble::Trouble;
 use super::words::BesideLoad;
 use crate::boot::{self, guard_of};
+use crate::call::kept;
 use crate::cli::BootWords;
 use crate::device;
 use crate::device::suspend_failure;
-use crate::keep;
 use crate::peer::account::Account;
 use crate::terminal::report;
 use crate::visit::Visit;
@@ -47,7 +47,7 @@ pub(super) fn load(beside: &BesideLoad) -> anyhow::Result<()> {
         dry_run: false,
         json: false,
     };
-    keep::forget(&device::open()?, &name()?)?;
+    kept::forget(&device::open()?, &name()?)?;
     let amount = plan::Amount(last.saturating_sub(first).saturating_add(1));
     let window = || format!("--mem-min={first:#x} --mem-max={last:#x} ({amount})");
     boot::load_kernel(&words, purgatory::of(load)).with_context(window)?;
@@ -73,7 +73,7 @@ pub(super) fn load_way_back(entry: Option<u64>) -> Result<(), Trouble> {
     }
     let line = std::fs::read_to_string("/proc/cmdline").context("/proc/cmdline")?;
     let device = device::open()?;
-    keep::forget(&device, &name()?)?;
+    kept::forget(&device, &name()?)?;
     way_back::load(&device, entry, guard_of(&line).is_some())?;
     device.keep(&name()?).map_err(anyhow::Error::from)?;
     Ok(())

@@ -14,11 +14,11 @@ use super::trouble::Trouble;
 use super::window;
 use super::words::JumpLoad;
 use crate::call::FaultReport;
+use crate::call::image_file::ImageFile;
+use crate::call::kept;
+use crate::call::placing::Placing;
 use crate::device;
 use crate::device::suspend_failure;
-use crate::image_file::ImageFile;
-use crate::keep;
-use crate::place::Placing;
 use crate::terminal::report;
 
 pub(super) fn name() -> anyhow::Result<ImageName> {
@@ -35,7 +35,7 @@ pub(super) fn is_kept() -> anyhow::Result<bool> {
 /// Unloads the image, if one is kept; whether one was.
 pub(super) fn forget() -> anyhow::Result<bool> {
     match device::open_if_loaded()? {
-        Some(device) => keep::forget(&device, &name()?),
+        Some(device) => kept::forget(&device, &name()?),
         None => Ok(false),
     }
 }
@@ -62,7 +62,7 @@ pub(super) fn load(load: &JumpLoad) -> anyhow::Result<()> {
         explain(&program);
     }
     let device = device::open()?;
-    keep::forget(&device, &name()?)?;
+    kept::forget(&device, &name()?)?;
     file.load(&program, &device)?;
     Ok(device.keep(&name()?)?)
 }
@@ -83,7 +83,7 @@ fn explain(program: &Program<'_>) {
 pub(super) fn call() -> Result<Option<u8>, Trouble> {
     let Some(device) = device::open_if_loaded().map_err(anyhow::Error::from)? else { return Ok(None) };
     match device.attach(&name()?) {
-        Err(refusal) if keep::is_missing(&refusal) => return Ok(None),
+        Err(refusal) if kept::is_missing(&refusal) => return Ok(None),
         other => other.map_err(anyhow::Error::from)?,
     }
     if let Some(status) = beside::call(&device, &name()?)? {

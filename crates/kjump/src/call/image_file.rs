@@ -8,8 +8,8 @@ use kernel_file::{Program, Segment};
 use sys::Device;
 use sys::device::{Destination, LoadRequest};
 
+use crate::call::placing::Placing;
 use crate::device;
-use crate::place::Placing;
 use crate::terminal::progress::Progress;
 use crate::terminal::quantity;
 

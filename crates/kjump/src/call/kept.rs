@@ -4,9 +4,9 @@ use abi::device::{Load, reason};
 use anyhow::{Context, bail};
 use sys::{Device, ImageName, Refusal};
 
-use crate::cli::{LoadWords, UnloadWords};
+use crate::call::args::{LoadWords, UnloadWords};
+use crate::call::image_file::ImageFile;
 use crate::device;
-use crate::image_file::ImageFile;
 use crate::terminal::quantity;
 use crate::terminal::report::{self, Outcome};
 

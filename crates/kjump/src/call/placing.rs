@@ -4,7 +4,7 @@ use abi::device::{Range, load_flag};
 use anyhow::bail;
 use kernel_file::{Format, Mode, Program, flat};
 
-use crate::cli::PlacingWords;
+use crate::call::args::PlacingWords;
 
 /// How a file is to become an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,0 +1,124 @@
+//! The arguments of `kjump call`, `load` and `unload`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use abi::device::{Range, quiesce};
+use clap::{Args, ValueEnum, ValueHint};
+use kernel_file::Mode;
+use sys::ImageName;
+
+use crate::terminal::number::{self, FileFrom, FileTo};
+
+/// Load an image, call it and unload it; or call a kept one
+///
+/// FILE is a static ELF executable, or with --load-at a flat binary. Each ARG is a number. With --name, all words are
+/// arguments. Prints what the image returned; an exception in the image is printed with the registers, and the exit
+/// status is then 3.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "kjump call [OPTIONS] FILE [ARG]...\n       kjump call [OPTIONS] --name NAME [ARG]..."
+)]
+pub(crate) struct CallWords {
+    /// The image's file (without --name), then up to six arguments
+    #[arg(value_name = "FILE|ARG", allow_negative_numbers = true, value_hint = ValueHint::FilePath)]
+    pub(crate) words: Vec<OsString>,
+    /// Call the image that is kept under this name
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["mode", "entry", "load_at", "vouch", "no_claim"])]
+    pub(crate) name: Option<ImageName>,
+    #[command(flatten)]
+    pub(crate) placing: PlacingWords,
+    /// What is put to rest around the call
+    #[arg(long, value_enum, value_name = "LEVEL", default_value_t)]
+    pub(crate) quiesce: Quiesce,
+    /// Copy a file into the image before the (first) call; repeatable
+    #[arg(long = "in", value_name = "FILE@ADDR", value_parser = number::os(number::file_to))]
+    pub(crate) inputs: Vec<FileTo>,
+    /// Copy bytes of the image into a file after the (last) call, also after an exception; repeatable. A new file is
+    /// readable by its owner only
+    #[arg(long = "out", value_name = "FILE@ADDR:LEN", value_parser = number::os(number::file_from))]
+    pub(crate) outputs: Vec<FileFrom>,
+    /// Call so many times, stopping at an exception; the image keeps its state between calls
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::at_least_one)]
+    pub(crate) repeat: u64,
+    /// Print the time spent in each phase of the call
+    #[arg(long)]
+    pub(crate) timing: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Load an image and keep it under a name, to be called with `kjump call --name`
+#[derive(Debug, Args)]
+pub(crate) struct LoadWords {
+    /// A static ELF executable, or with --load-at a flat binary
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) file: PathBuf,
+    /// Name to keep it under: 1 to 31 printable ASCII characters without spaces
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: ImageName,
+    #[command(flatten)]
+    pub(crate) placing: PlacingWords,
+}
+
+/// Unload a kept image
+#[derive(Debug, Args)]
+pub(crate) struct UnloadWords {
+    /// Name it is kept under
+    pub(crate) name: ImageName,
+}
+
+/// How a file becomes an image.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct PlacingWords {
+    /// CPU mode the image is entered in: 64-bit mode, or 32-bit protected mode without paging. An ELF file says
+    /// itself, a flat binary is entered in 64-bit mode
+    #[arg(long, value_name = "64|32", value_parser = mode)]
+    pub(crate) mode: Option<Mode>,
+    /// Address to call, in place of what the file says
+    #[arg(long, value_name = "ADDR", value_parser = number::unsigned)]
+    pub(crate) entry: Option<u64>,
+    /// The file is a flat binary, and this is the address of its first byte
+    #[arg(long, value_name = "ADDR", value_parser = number::unsigned)]
+    pub(crate) load_at: Option<u64>,
+    /// Memory beyond System RAM that the kernel does not use, by your word, so that the image may be there; repeatable
+    #[arg(long, value_name = "START-END", value_parser = number::page_range)]
+    pub(crate) vouch: Vec<Range>,
+    /// Do not ask the kernel to move away from the image's addresses
+    #[arg(long)]
+    pub(crate) no_claim: bool,
+}
+
+/// What is put to rest around a call.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Quiesce {
+    /// The least that will do
+    #[default]
+    Auto,
+    /// Interrupts of one CPU; the image's addresses must not be in use
+    None,
+    /// All CPUs; the image's addresses must not be in use
+    Stop,
+    /// Programs, devices and all CPUs but one; any address will do
+    Suspend,
+}
+
+impl Quiesce {
+    pub(crate) const fn number(self) -> u64 {
+        match self {
+            Self::Auto => quiesce::AUTO,
+            Self::None => quiesce::NONE,
+            Self::Stop => quiesce::STOP,
+            Self::Suspend => quiesce::SUSPEND,
+        }
+    }
+}
+
+fn mode(word: &str) -> Result<Mode, String> {
+    match word {
+        "64" => Ok(Mode::Long),
+        "32" => Ok(Mode::Protected),
+        _ => Err("there are 64 and 32".into()),
+    }
+}
