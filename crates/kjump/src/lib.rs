@@ -4,7 +4,6 @@
 //! read. Everything that is printed is first a value, then a text or JSON.
 #![forbid(unsafe_code)]
 
-mod boot;
 mod call;
 mod check;
 pub mod cli;
@@ -17,8 +16,6 @@ mod map;
 mod peer;
 mod status;
 mod terminal;
-mod visit;
-mod way_back;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -73,11 +70,11 @@ pub fn run(words: &[OsString]) -> ExitCode {
         Command::Call(words) => call::run(*words),
         Command::Load(words) => call::kept::load(*words),
         Command::Unload(words) => call::kept::unload(&words),
-        Command::Boot(words) => boot::run(&words),
-        Command::Return(words) => way_back::run(words),
-        Command::Switch(words) => peer::switch(&words),
-        Command::Peers(words) => peer::list(words),
-        Command::Drop(words) => peer::drop_it(&words),
+        Command::Boot(words) => peer::boot::run(&words),
+        Command::Return(words) => peer::jump_back::run(words),
+        Command::Switch(words) => peer::resident::switch(&words),
+        Command::Peers(words) => peer::resident::list(words),
+        Command::Drop(words) => peer::resident::drop_it(&words),
         Command::Status(words) => status::run(words),
         Command::Map(words) => map::run(words),
         Command::Machine(words) => save_machine(&words.command),

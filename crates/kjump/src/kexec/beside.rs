@@ -12,15 +12,16 @@ use super::jump::{self, name};
 use super::purgatory;
 use super::trouble::Trouble;
 use super::words::BesideLoad;
-use crate::boot::{self, guard_of};
 use crate::call::kept;
-use crate::cli::BootWords;
 use crate::device;
 use crate::device::suspend_failure;
-use crate::peer::account::Account;
+use crate::peer::args::BootWords;
+use crate::peer::boot;
+use crate::peer::guard::guard_of;
+use crate::peer::jump_back;
+use crate::peer::record::Account;
+use crate::peer::visit::Visit;
 use crate::terminal::report;
-use crate::visit::Visit;
-use crate::way_back;
 
 /// Below, a kernel has its memory anyway, and it is kept for this one.
 const LOW_END: u64 = 0x10_0000;
@@ -68,13 +69,13 @@ pub(super) fn load_way_back(entry: Option<u64>) -> Result<(), Trouble> {
         let text = "--load-jump-back-helper needs --entry: the number behind kexec_jump_back_entry= in /proc/cmdline";
         return Err(Trouble::Words(text.into()));
     };
-    if !way_back::is_entry(entry) {
+    if !jump_back::is_entry(entry) {
         return Err(Trouble::Words(format!("--entry={entry:#x} is no entry point of a kernel")));
     }
     let line = std::fs::read_to_string("/proc/cmdline").context("/proc/cmdline")?;
     let device = device::open()?;
     kept::forget(&device, &name()?)?;
-    way_back::load(&device, entry, guard_of(&line).is_some())?;
+    jump_back::load(&device, entry, guard_of(&line).is_some())?;
     device.keep(&name()?).map_err(anyhow::Error::from)?;
     Ok(())
 }

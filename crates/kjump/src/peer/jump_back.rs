@@ -7,12 +7,12 @@ use serde::Serialize;
 use sys::device::LoadRequest;
 use sys::{Device, ImageName};
 
-use crate::boot::guard_of;
 use crate::call::kept;
-use crate::cli::ReturnWords;
 use crate::device;
 use crate::device::call_phases::Phases;
 use crate::device::suspend_failure;
+use crate::peer::args::ReturnWords;
+use crate::peer::guard::guard_of;
 use crate::terminal::report::{self, Outcome};
 
 /// The name that the way back is kept under.

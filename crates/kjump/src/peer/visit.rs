@@ -1,17 +1,16 @@
 //! A call of another kernel: how it ended, and what is told of it.
 
-mod last_words;
-
 use abi::device::{Call, mode, quiesce, status};
 use abi::purgatory::verdict;
 use anyhow::{Context, bail};
 use serde::Serialize;
 use sys::{Device, ImageName};
 
+use super::last_words;
 use crate::call::FaultReport;
 use crate::device::call_phases::Phases;
 use crate::device::suspend_failure;
-use crate::peer::account::Account;
+use crate::peer::record::Account;
 use crate::terminal::report::{self, Outcome};
 
 /// What came of going to another kernel.

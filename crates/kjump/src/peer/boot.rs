@@ -1,8 +1,5 @@
 //! `kjump boot`: another kernel beside the running one.
 
-mod guard;
-mod view;
-
 use std::path::{Path, PathBuf};
 
 use abi::device::{Load, Range, load_flag, mode};
@@ -16,18 +13,17 @@ use plan::purgatory::Purgatory;
 use sys::device::{Destination, LoadRequest};
 use sys::{Device, ImageName};
 
-use crate::cli::BootWords;
+use super::guard::Guard;
+use super::view::Described;
 use crate::device;
 use crate::kernel::digest::{self, QUIET};
 use crate::kernel::file::KernelFile;
-use crate::peer::account::Account;
+use crate::peer::args::BootWords;
+use crate::peer::record::Account;
+use crate::peer::visit::Visit;
 use crate::terminal::progress::Progress;
 use crate::terminal::quantity;
 use crate::terminal::report::{self, Outcome};
-use crate::visit::Visit;
-use guard::Guard;
-pub(crate) use guard::guard_of;
-use view::Described;
 
 pub(crate) fn run(words: &BootWords) -> anyhow::Result<Outcome> {
     let Some(device) = load_kernel(words, QUIET)? else { return Ok(Outcome::Done) };

@@ -1,0 +1,151 @@
+//! Kernels that are resident beside the running one: `kjump switch`, `peers` and `drop`.
+
+use std::fmt::Write;
+
+use abi::device::{ImageInfo, Range};
+use anyhow::{Context, bail};
+use serde::Serialize;
+use sys::{Device, ImageName};
+
+use super::record::Account;
+use crate::call::kept;
+use crate::device;
+use crate::peer::args::{DropWords, PeersWords, SwitchWords};
+use crate::peer::visit::Visit;
+use crate::terminal::quantity;
+use crate::terminal::report::{self, Outcome};
+
+pub(crate) fn switch(words: &SwitchWords) -> anyhow::Result<Outcome> {
+    let name = &words.name;
+    let (device, account) = resident(name)?;
+    account.refuse_dead(name)?;
+    if words.deadline.is_some() && !account.guarded {
+        bail!("{name} is not guarded, so there is no deadline for it; boot it with --deadline");
+    }
+    device.attach(name).with_context(|| name.to_string())?;
+    Visit::make(&device, name, [words.value, 0, 0, 0, 0, 0], words.deadline.unwrap_or(0))?.report(words.json)
+}
+
+pub(crate) fn drop_it(words: &DropWords) -> anyhow::Result<Outcome> {
+    let (device, _) = resident(&words.name)?;
+    Account::forget(&device, &words.name);
+    kept::forget(&device, &words.name)?;
+    Ok(Outcome::Done)
+}
+
+/// The device, and what is known of the kernel, if one of that name is resident.
+fn resident(name: &ImageName) -> anyhow::Result<(Device, Account)> {
+    let Some(device) = device::open_if_loaded()? else {
+        bail!("{name}: the module is not loaded, so no kernel is resident");
+    };
+    let images = device.images()?;
+    match images.iter().find(|image| image.name == name.words()).map(Account::of) {
+        Some(Some(account)) => Ok((device, account)),
+        Some(None) => {
+            bail!("{name} is an image that `kjump boot` did not load; `kjump call --name` calls it")
+        }
+        None => bail!(
+            "{name}: no kernel of this name is resident, or it was dropped; `kjump peers` lists those there are"
+        ),
+    }
+}
+
+pub(crate) fn list(words: PeersWords) -> anyhow::Result<Outcome> {
+    let peers = match device::open_if_loaded()? {
+        Some(device) => peers(&device)?,
+        None => Vec::new(),
+    };
+    if words.json {
+        report::print_json(&peers)?;
+    } else {
+        report::print(&table(&peers))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// A resident kernel.
+#[derive(Debug, Serialize)]
+struct Peer {
+    name: String,
+    kernel: String,
+    window_start: u64,
+    window_end: u64,
+    state: &'static str,
+    death: Option<String>,
+    guarded: bool,
+    switches: u64,
+    seconds: Option<f64>,
+}
+
+fn peers(device: &Device) -> anyhow::Result<Vec<Peer>> {
+    let khz = device.info()?.tsc_khz;
+    let mut peers = Vec::new();
+    for image in device.images()? {
+        let name = ImageName::from_words(image.name);
+        if let (Some(name), Some(account)) = (name, Account::of(&image)) {
+            peers.push(Peer::new(&name, &image, account, &device.ranges(image.id)?, khz));
+        }
+    }
+    Ok(peers)
+}
+
+impl Peer {
+    fn new(name: &ImageName, image: &ImageInfo, account: Account, ranges: &[Range], khz: u64) -> Self {
+        let window = || ranges.iter().filter(|range| range.start >= 0x10_0000);
+        Self {
+            name: name.to_string(),
+            kernel: account.kernel,
+            window_start: window().map(|range| range.start).min().unwrap_or(0),
+            window_end: window().map(|range| range.end).max().unwrap_or(0),
+            state: if account.death.is_some() { "dead" } else { "resident" },
+            death: account.death,
+            guarded: account.guarded,
+            switches: image.calls,
+            seconds: quantity::ticks_in_microseconds(image.ticks_run, khz).map(|time| time / 1e6),
+        }
+    }
+}
+
+fn table(peers: &[Peer]) -> String {
+    if peers.is_empty() {
+        return "no kernel is resident beside this one\n".into();
+    }
+    let longest = |text: fn(&Peer) -> usize| peers.iter().map(text).max().unwrap_or(0);
+    let (name, kernel) = (longest(|peer| peer.name.len()).max(4), longest(|peer| peer.kernel.len()).max(6));
+    let mut text = format!(
+        "{:name$}  {:kernel$}  {:23}  {:8}  {:>8}  {:>10}\n",
+        "NAME", "KERNEL", "WINDOW", "STATE", "SWITCHES", "TIME THERE"
+    );
+    for peer in peers {
+        let window = format!("{:#x}-{:#x}", peer.window_start, peer.window_end.saturating_sub(1));
+        let time = peer.seconds.map_or("unknown".into(), |time| format!("{time:.1} s"));
+        let _ = writeln!(
+            text,
+            "{:name$}  {:kernel$}  {window:23}  {:8}  {:>8}  {time:>10}",
+            peer.name, peer.kernel, peer.state, peer.switches
+        );
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_rows_of_a_table() {
+        let account = Account { id: 1, loaded_at: 2, kernel: "6.12.95".into(), guarded: false, death: None };
+        let image = ImageInfo { calls: 3, ticks_run: 5_000_000_000, ..ImageInfo::default() };
+        let range = |start, end| Range { start, end };
+        let ranges =
+            [range(0x1000, 0x9_f000), range(0x2000_0000, 0x2800_0000), range(0x2800_0000, 0x3000_0000)];
+        let name: ImageName = "b".parse().expect("a name");
+        let peer = Peer::new(&name, &image, account, &ranges, 1_000_000);
+        assert_eq!(
+            table(&[peer]),
+            "NAME  KERNEL   WINDOW                   STATE     SWITCHES  TIME THERE\n\
+             b     6.12.95  0x20000000-0x2fffffff    resident         3       5.0 s\n"
+        );
+        assert_eq!(table(&[]), "no kernel is resident beside this one\n");
+    }
+}
