@@ -24,7 +24,6 @@ mod load;
 mod options;
 mod planning;
 mod purgatory;
-pub(crate) mod saved;
 mod slot;
 mod start;
 mod trouble;

@@ -5,16 +5,14 @@
 #![forbid(unsafe_code)]
 
 mod call;
-mod check;
 pub mod cli;
 mod device;
 pub mod dump;
 pub mod initramfs;
+mod inspect;
 mod kernel;
 pub mod kexec;
-mod map;
 mod peer;
-mod status;
 mod terminal;
 
 use std::ffi::OsString;
@@ -23,7 +21,8 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
-use cli::{Cli, Command, MachineCommand};
+use cli::{Cli, Command};
+use inspect::args::MachineCommand;
 use terminal::quantity;
 use terminal::report;
 
@@ -66,7 +65,7 @@ pub fn run(words: &[OsString]) -> ExitCode {
     };
     let outcome = match cli.command {
         Command::Check(words) if !words.words.is_empty() => return kexec::check(&words.words, words.json),
-        Command::Check(words) => check::run(&words),
+        Command::Check(words) => inspect::check::run(&words),
         Command::Call(words) => call::run(*words),
         Command::Load(words) => call::kept::load(*words),
         Command::Unload(words) => call::kept::unload(&words),
@@ -75,8 +74,8 @@ pub fn run(words: &[OsString]) -> ExitCode {
         Command::Switch(words) => peer::resident::switch(&words),
         Command::Peers(words) => peer::resident::list(words),
         Command::Drop(words) => peer::resident::drop_it(&words),
-        Command::Status(words) => status::run(words),
-        Command::Map(words) => map::run(words),
+        Command::Status(words) => inspect::status::run(words),
+        Command::Map(words) => inspect::map::run(words),
         Command::Machine(words) => save_machine(&words.command),
         Command::Initramfs(words) => initramfs::run(&words),
         Command::Dump(words) => dump::run(words.command),
@@ -88,7 +87,7 @@ pub fn run(words: &[OsString]) -> ExitCode {
 
 fn save_machine(command: &MachineCommand) -> anyhow::Result<report::Outcome> {
     let MachineCommand::Save(words) = command;
-    let count = kexec::saved::write(&words.file)?;
+    let count = inspect::saved_machine::write(&words.file)?;
     report::print(&format!("{}: {}\n", words.file.display(), quantity::count(count as u64, "path")))?;
     Ok(report::Outcome::Done)
 }

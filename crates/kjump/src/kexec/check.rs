@@ -16,11 +16,12 @@ use super::files::Files;
 use super::trouble::Trouble;
 use super::way::{self, Choice, Way};
 use super::words::{Load, Wanted};
-use super::{load, planning, saved};
-use crate::check::findings::{advised, finding, kernel, load_disabled, lockdown, memory, privilege};
-use crate::check::{Finding, Level, Verdict};
+use super::{load, planning};
+use crate::inspect::findings::{kernel, load_disabled, lockdown, memory, privilege};
+use crate::inspect::map;
+use crate::inspect::saved_machine;
+use crate::inspect::verdict::{Finding, Level, Verdict, advised, finding};
 use crate::kernel::file::Loader;
-use crate::map;
 use crate::terminal::Terminal;
 use crate::terminal::quantity;
 use crate::terminal::report;
@@ -87,7 +88,7 @@ pub(super) fn dry_run(load: &Load, wanted: Wanted) -> Result<u8, Trouble> {
 
 fn machine_of(load: &Load) -> anyhow::Result<Machine> {
     match &load.machine {
-        Some(path) => saved::read(path),
+        Some(path) => saved_machine::read(path),
         None => Ok(Machine::probe(Path::new("/"))),
     }
 }

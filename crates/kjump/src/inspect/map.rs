@@ -12,8 +12,8 @@ use anyhow::{Context, bail};
 use machine::Machine;
 use sys::{Device, ImageName};
 
-use crate::cli::MapWords;
 use crate::device;
+use crate::inspect::args::MapWords;
 use crate::terminal::Terminal;
 use crate::terminal::report::{self, Outcome};
 

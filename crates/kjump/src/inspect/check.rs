@@ -1,18 +1,16 @@
 //! `kjump check`: what this machine can do, and what stands in the way.
 
-pub(crate) mod findings;
-
-use std::fmt::Write;
 use std::path::Path;
 
-use abi::device::Info;
 use machine::Machine;
-use serde::Serialize;
 use sys::Device;
 
-use crate::cli::CheckWords;
+use crate::inspect::args::CheckWords;
+use crate::terminal::Terminal;
 use crate::terminal::report::{self, Outcome};
-use crate::terminal::{Colour, Terminal};
+
+use super::findings;
+use super::verdict::Verdict;
 
 /// What `kjump check` is about.
 const CALL: &str = "A call";
@@ -29,92 +27,10 @@ pub(crate) fn run(words: &CheckWords) -> anyhow::Result<Outcome> {
     Ok(if verdict.works() { Outcome::Done } else { Outcome::No })
 }
 
-/// How good a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum Level {
-    Ok,
-    /// A call may not work, or not in every way.
-    Warn,
-    /// A call cannot work.
-    No,
-}
-
-/// One thing that matters for calls.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub(crate) struct Finding {
-    /// What it is about; stable, for scripts.
-    pub(crate) about: &'static str,
-    pub(crate) level: Level,
-    /// What is the case.
-    pub(crate) text: String,
-    /// What can be done about it.
-    pub(crate) advice: Option<String>,
-}
-
-/// All that was found.
-pub(crate) struct Verdict {
-    /// What it is about, as in `A call`.
-    pub(crate) what: &'static str,
-    pub(crate) findings: Vec<Finding>,
-}
-
-impl Verdict {
-    /// Whether a call can work.
-    pub(crate) fn works(&self) -> bool {
-        self.findings.iter().all(|finding| finding.level != Level::No)
-    }
-
-    pub(crate) fn text(&self, terminal: Terminal) -> String {
-        let mut text = String::new();
-        for finding in &self.findings {
-            let (word, colour) = match finding.level {
-                Level::Ok => ("ok  ", Colour::Green),
-                Level::Warn => ("warn", Colour::Yellow),
-                Level::No => ("NO  ", Colour::Red),
-            };
-            let _ = writeln!(text, "{}  {:<15}{}", terminal.paint(colour, word), finding.about, finding.text);
-            if let Some(advice) = &finding.advice {
-                let _ = writeln!(text, "{:<21}-> {advice}", "");
-            }
-        }
-        let obstacles = self.findings.iter().filter(|finding| finding.level == Level::No).count();
-        let _ = match obstacles {
-            0 => writeln!(text, "\n{} can work on this machine.", self.what),
-            1 => writeln!(text, "\n{} cannot work on this machine: 1 thing stands in the way.", self.what),
-            many => {
-                writeln!(text, "\n{} cannot work on this machine: {many} things stand in the way.", self.what)
-            }
-        };
-        text
-    }
-
-    pub(crate) fn to_json<'a>(
-        &'a self,
-        machine: &'a Machine,
-        info: Option<&Info>,
-    ) -> impl Serialize + use<'a> {
-        VerdictJson {
-            works: self.works(),
-            kernel: machine.release.as_deref().ok(),
-            interface_version: info.map(|info| info.version),
-            findings: &self.findings,
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct VerdictJson<'a> {
-    works: bool,
-    kernel: Option<&'a str>,
-    interface_version: Option<u64>,
-    findings: &'a [Finding],
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use abi::device::feature;
+    use abi::device::{Info, feature};
     use sys::Error;
 
     fn verdict(machine: &str, answer: &Result<Info, Error>) -> (Verdict, Machine) {

@@ -10,7 +10,7 @@ use machine::process::Capability;
 use machine::xen::Xen;
 use sys::Error;
 
-use super::{Finding, Level};
+use super::verdict::{Finding, Level, advised, finding};
 use crate::terminal::quantity;
 
 /// Less than this leaves nothing for an image of a few MiB, its page list and its page tables.
@@ -31,19 +31,6 @@ pub(super) fn of(machine: &Machine, answer: &Result<Info, Error>) -> Vec<Finding
         encryption(machine),
     ]);
     findings
-}
-
-pub(crate) fn finding(about: &'static str, level: Level, text: impl Into<String>) -> Finding {
-    Finding { about, level, text: text.into(), advice: None }
-}
-
-pub(crate) fn advised(
-    about: &'static str,
-    level: Level,
-    text: impl Into<String>,
-    advice: impl Into<String>,
-) -> Finding {
-    Finding { advice: Some(advice.into()), ..finding(about, level, text) }
 }
 
 pub(crate) fn kernel(machine: &Machine) -> Finding {

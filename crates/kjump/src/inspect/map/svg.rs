@@ -314,7 +314,7 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::map::examples;
+    use crate::inspect::map::examples;
 
     #[test]
     fn a_picture_of_a_cloud_machine_with_three_images() {

@@ -6,8 +6,8 @@ use abi::device::{ImageInfo, Info, feature};
 use serde::Serialize;
 use sys::{Device, ImageName};
 
-use crate::cli::StatusWords;
 use crate::device;
+use crate::inspect::args::StatusWords;
 use crate::terminal::quantity;
 use crate::terminal::report::{self, Outcome};
 

@@ -26,7 +26,7 @@ pub(crate) fn write(path: &Path) -> anyhow::Result<usize> {
 }
 
 /// The machine that was written down.
-pub(super) fn read(path: &Path) -> anyhow::Result<Machine> {
+pub(crate) fn read(path: &Path) -> anyhow::Result<Machine> {
     let named = || format!("--machine {}", path.display());
     let text = std::fs::read_to_string(path).with_context(named)?;
     let saved: Saved = serde_json::from_str(&text)

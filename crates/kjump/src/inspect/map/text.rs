@@ -150,7 +150,7 @@ const fn colour(strip: &Strip) -> Colour {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::map::examples;
+    use crate::inspect::map::examples;
 
     #[test]
     fn a_picture_fits_the_width_and_marks_where_images_are() {
