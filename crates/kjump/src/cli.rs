@@ -3,9 +3,10 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum, ValueHint};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueHint};
 
 use crate::call::args::{CallWords, LoadWords, UnloadWords};
+use crate::initramfs::args::InitramfsWords;
 use crate::inspect::args::{CheckWords, MachineWords, MapWords, StatusWords};
 use crate::peer::args::{BootWords, DropWords, PeersWords, ReturnWords, SwitchWords};
 use crate::terminal::number;
@@ -56,62 +57,6 @@ pub(crate) enum Command {
     Kexec(KexecWords),
     Dump(DumpWords),
     Makedumpfile(MakedumpfileWords),
-}
-
-/// Build a small initramfs: kjump, its module, drivers, busybox and one command
-///
-/// It holds this program under all its names, kjump.ko and the drivers asked for with what they need, and a first process
-/// that loads them in order, waits for the disk asked for, and runs COMMAND. When that has succeeded, it goes back to the
-/// kernel that jumped here by `kjump return 0`, again each time it is switched to; where nobody jumped here, it powers off.
-/// When it fails, the kernel panics. Without COMMAND, it goes back as soon as all drivers are loaded. The same input
-/// makes the same bytes.
-#[derive(Debug, Args)]
-pub(crate) struct InitramfsWords {
-    /// File to write, readable by its owner only
-    #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) output: PathBuf,
-    /// Kernel it is for, as `uname -r` says it there
-    #[arg(long, value_name = "VERSION", value_parser = crate::initramfs::version)]
-    pub(crate) kernel_version: String,
-    /// A file or folder to put into it; repeatable
-    #[arg(long, value_name = "HOST:GUEST", value_parser = number::os(crate::initramfs::pair))]
-    pub(crate) add: Vec<crate::initramfs::Pair>,
-    /// A driver to load, by its module's name; repeatable. One that is built in needs no loading
-    #[arg(long, value_name = "NAME")]
-    pub(crate) driver: Vec<String>,
-    /// Wait until this disk is there, and give its device to COMMAND as $DISK
-    #[arg(long, value_name = "LABEL=L|UUID=U|/dev/NAME|first", value_parser = crate::initramfs::disk)]
-    pub(crate) disk: Option<crate::initramfs::Disk>,
-    /// How it is compressed
-    #[arg(long, value_enum, value_name = "CODEC", default_value_t)]
-    pub(crate) compress: InitramfsCodec,
-    /// The kernel's modules, with modules.dep; without it, /lib/modules/VERSION
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    pub(crate) module_dir: Option<PathBuf>,
-    /// kjump.ko for that kernel, if it is not among its modules
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) module: Option<PathBuf>,
-    /// A static busybox; Debian's package busybox-static has one
-    #[arg(long, value_name = "FILE", default_value = "/bin/busybox", value_hint = ValueHint::FilePath)]
-    pub(crate) busybox: PathBuf,
-    /// A static kjump; without it, this program
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) program: Option<PathBuf>,
-    /// The command and its arguments
-    #[arg(last = true, value_name = "COMMAND")]
-    pub(crate) command: Vec<OsString>,
-}
-
-/// How an initramfs is compressed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
-pub(crate) enum InitramfsCodec {
-    /// By zstd, which kernels since 5.9 can be built to read
-    #[default]
-    Zstd,
-    /// By gzip, which nearly all kernels read
-    Gzip,
-    /// Not at all
-    None,
 }
 
 /// Take the words of kexec-tools' kexec; also done when called by that name

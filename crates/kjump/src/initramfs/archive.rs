@@ -7,7 +7,7 @@ use cpio::newc::{self, Builder};
 use flate2::{Compression, GzBuilder};
 
 use super::entries::{Content, Entries, Entry};
-use crate::cli::InitramfsCodec;
+use crate::initramfs::args::InitramfsCodec;
 
 const FOLDER: u32 = 0o040_000;
 const FILE: u32 = 0o100_000;

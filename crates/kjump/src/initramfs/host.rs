@@ -9,10 +9,10 @@ use abi::Field;
 use anyhow::{Context, bail};
 use kernel_file::Compression;
 
-use super::Pair;
+use super::args::Pair;
 use super::entries::{Content, Entry};
 use super::modules::{Modules, uncompressed};
-use crate::cli::InitramfsWords;
+use crate::initramfs::args::InitramfsWords;
 
 /// The largest module that is decompressed; the largest of a distribution have some 20 MiB.
 const MOST: u64 = 512 << 20;

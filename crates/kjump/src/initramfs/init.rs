@@ -3,7 +3,7 @@
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
-use super::Disk;
+use super::args::Disk;
 
 /// What the first process finds in front of its orders.
 const START: &str = r#"#!/bin/busybox sh

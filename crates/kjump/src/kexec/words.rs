@@ -165,7 +165,7 @@ pub(super) struct Load {
     pub(super) debug: bool,
 }
 
-pub(super) use crate::initramfs::Pair;
+pub(super) use crate::initramfs::args::Pair;
 
 impl Kind {
     /// By the name that kexec-tools has for it.

@@ -8,7 +8,7 @@ use super::{
     Action, Arguments, BesideLoad, EntryMode, JumpLoad, Load, Purpose, Slot, Then, Trouble, Wanted, Work,
     bad_value,
 };
-use crate::initramfs::pair;
+use crate::initramfs::args::pair;
 use crate::kernel::file::Kind;
 use crate::kexec::options::{Id, Opt, Part};
 use crate::terminal::number;
