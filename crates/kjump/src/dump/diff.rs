@@ -6,7 +6,7 @@ use vmcore::{FrameSet, Image, PhysRead};
 
 use super::kinds::Kinds;
 use super::source;
-use crate::cli::DiffWords;
+use crate::dump::args::DiffWords;
 use crate::terminal::progress::Progress;
 use crate::terminal::quantity::{self, page_bytes};
 use crate::terminal::report::{self, Outcome};
@@ -57,7 +57,8 @@ fn difference(first: &Image<'_>, second: &Image<'_>) -> Difference {
             different.insert(page.number(), page.number() + 1);
         }
     }
-    let kinds = if different.count() > 0 { Kinds::of(first, super::processors()).0 } else { Vec::new() };
+    let kinds =
+        if different.count() > 0 { Kinds::of(first, super::level::processors()).0 } else { Vec::new() };
     let by_kind = kinds.into_iter().map(|(kind, set)| (kind.name(), set.within(&different).count()));
     let address = |frame: u64| Pfn::new(frame).map_or(u64::MAX, |page| page.address().get());
     Difference {

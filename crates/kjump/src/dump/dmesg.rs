@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser, ValueHint};
 use vmcore::printk::{Record, RingBuffer};
 use vmcore::{Error, Image, log_buffer};
 
-use super::goal::{Goal, Way};
+use super::sink::{Goal, Way};
 use super::source;
 use crate::terminal::report;
 use vmcore::WriteAt;

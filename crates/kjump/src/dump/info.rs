@@ -10,7 +10,7 @@ use vmcore::{Format, Image, notes};
 
 use super::kinds::Kinds;
 use super::source;
-use crate::cli::InfoWords;
+use crate::dump::args::InfoWords;
 use crate::terminal::quantity::{self, page_bytes};
 use crate::terminal::report::{self, Outcome};
 
@@ -78,7 +78,7 @@ fn codecs(status: u32) -> Vec<&'static str> {
 }
 
 fn by_kind(image: &Image<'_>) -> Vec<(&'static str, u64)> {
-    let kinds = Kinds::of(image, super::processors()).0;
+    let kinds = Kinds::of(image, super::level::processors()).0;
     kinds.into_iter().map(|(kind, set)| (kind.name(), set.count())).collect()
 }
 

@@ -16,8 +16,8 @@ use vmcore::paging::AddressSpace;
 use vmcore::write::Compression;
 use vmcore::{Image, Vmlinux, WriteAt};
 
-use super::goal::{Goal, Way};
 use super::save::{self, Form, Request};
+use super::sink::{Goal, Way};
 use super::summary::Saved;
 use super::{dmesg, source};
 use crate::terminal::report;
@@ -64,8 +64,8 @@ struct Words {
     #[arg(short = 'E', group = "codec")]
     elf: bool,
     /// Dump level, 0 to 31; of several, the next is tried when there is no room
-    #[arg(short = 'd', value_name = "DL", default_value = "0", value_parser = super::levels)]
-    level: super::Levels,
+    #[arg(short = 'd', value_name = "DL", default_value = "0", value_parser = super::level::levels)]
+    level: super::level::Levels,
     /// Write a flattened stream to standard output
     #[arg(short = 'F')]
     flattened: bool,
@@ -311,9 +311,13 @@ impl Words {
             goals,
             form: if self.elf { Form::Elf } else { Form::Kdump },
             flattened: self.flattened && !self.dry_run,
-            levels: if self.mem_usage { super::levels("31").unwrap_or_default() } else { self.level.clone() },
+            levels: if self.mem_usage {
+                super::level::levels("31").unwrap_or_default()
+            } else {
+                self.level.clone()
+            },
             compression: Compression::Alike(Effort::usual(self.codec())),
-            threads: self.num_threads.map_or_else(super::processors, |threads| threads.clamp(1, 1024)),
+            threads: self.num_threads.map_or_else(super::level::processors, |threads| threads.clamp(1, 1024)),
             memory_limit: None,
             limit: self.limit,
             replace: self.force,

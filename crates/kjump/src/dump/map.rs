@@ -7,7 +7,7 @@ use vmcore::Image;
 
 use super::kinds::{Kind, Kinds};
 use super::source;
-use crate::cli::DumpMapWords;
+use crate::dump::args::DumpMapWords;
 use crate::terminal::Terminal;
 use crate::terminal::quantity::{self, page_bytes};
 use crate::terminal::report::{self, Outcome};
@@ -46,7 +46,7 @@ pub(super) fn run(words: &DumpMapWords) -> anyhow::Result<Outcome> {
 
 impl Picture {
     fn of(image: &Image<'_>) -> Self {
-        let kinds = Kinds::of(image, super::processors());
+        let kinds = Kinds::of(image, super::level::processors());
         let frames = image.ram().count().max(1);
         // The smallest power of two that lets all memory fit; holes take no rows.
         let each = frames.div_ceil(COLUMNS * ROWS).next_power_of_two();

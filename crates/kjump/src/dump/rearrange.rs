@@ -3,7 +3,7 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::goal::{Goal, Way};
+use super::sink::{Goal, Way};
 
 /// Writes the file that a flattened stream describes.
 pub(super) fn from(stream: impl Read, path: &Path, replace: bool) -> anyhow::Result<()> {

@@ -12,9 +12,9 @@ use vmcore::write::{
 };
 use vmcore::{Error, FrameSet, Image, select};
 
-use super::Levels;
-use super::chunks;
-use super::goal::{self, Goal, Way};
+use super::level::Levels;
+use super::sink::chunks;
+use super::sink::{self, Goal, Way};
 use super::source;
 use super::summary::Saved;
 use crate::terminal::progress::Progress as Shown;
@@ -95,7 +95,7 @@ fn affordable(image: &Image<'_>, request: &Request) -> anyhow::Result<Means> {
         (_, Form::Elf | Form::Flat) => Way::Cached,
     };
     let Some(limit) = request.memory_limit else { return Ok(Means { threads: request.threads, way }) };
-    let disks = request.goals.iter().filter(|path| goal::is_disk(path)).count() as u64;
+    let disks = request.goals.iter().filter(|path| sink::is_disk(path)).count() as u64;
     let fixed = BASE + disks * chunks::MEMORY + image.ram().count().div_ceil(8) * SETS;
     let least = fixed + EACH_THREAD;
     if limit < least {
@@ -183,7 +183,7 @@ fn goal(request: &Request, path: &Path, way: Way) -> anyhow::Result<Goal> {
 
 /// Keeps a dump that there was no room for. What is most needed was written first, so it may do.
 fn keep(request: &Request, goal: Goal, path: &Path, error: anyhow::Error) -> anyhow::Error {
-    let name = if request.incomplete_by_its_name || goal::is_disk(path) {
+    let name = if request.incomplete_by_its_name || sink::is_disk(path) {
         path.to_owned()
     } else {
         let mut name = path.as_os_str().to_owned();

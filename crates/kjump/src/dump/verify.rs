@@ -9,7 +9,7 @@ use vmcore::{Image, PhysRead};
 
 use super::save::CUT_OFF;
 use super::source;
-use crate::cli::VerifyWords;
+use crate::dump::args::VerifyWords;
 use crate::terminal::progress::Progress;
 use crate::terminal::quantity;
 use crate::terminal::report::{self, Outcome};

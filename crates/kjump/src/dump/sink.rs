@@ -1,5 +1,9 @@
 //! Where a dump goes: a file that is there wholly or not at all, a disk, or standard output.
 
+pub(super) mod chunks;
+mod direct;
+mod disk;
+
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Stdout};
 use std::os::fd::AsFd;
@@ -11,9 +15,9 @@ use anyhow::{Context, anyhow, bail};
 use sys::writeback;
 use vmcore::{Flattener, WriteAt};
 
-use super::direct::Direct;
-use super::disk::Disk;
 use crate::terminal::output_file;
+use direct::Direct;
+use disk::Disk;
 
 /// A dump being written. If it is neither finished nor kept as it is, nothing is left of it.
 pub(super) struct Goal {

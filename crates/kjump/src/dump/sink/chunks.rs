@@ -30,7 +30,7 @@ const WAITING: usize = 1;
 pub(super) const BLOCK: usize = 1 << phys::PAGE_SHIFT;
 
 /// Most bytes of memory that this takes.
-pub(super) const MEMORY: u64 = ((BEGUN + 1 + WRITERS * (WAITING + 1)) * (CHUNK + BLOCK)) as u64;
+pub(in crate::dump) const MEMORY: u64 = ((BEGUN + 1 + WRITERS * (WAITING + 1)) * (CHUNK + BLOCK)) as u64;
 
 /// A file or disk that is written to.
 pub(super) struct Chunks {

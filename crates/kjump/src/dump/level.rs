@@ -1,84 +1,16 @@
-//! Memory images: `kjump dump`, and the likeness of `makedumpfile`.
-
-mod chunks;
-mod diff;
-mod direct;
-mod disk;
-pub mod dmesg;
-mod goal;
-mod info;
-mod kinds;
-pub mod makedumpfile;
-mod map;
-mod rearrange;
-mod save;
-pub(crate) mod source;
-mod summary;
-mod verify;
+//! Dump levels and codecs as they are named on a command line.
 
 use vmcore::codec::{Codec, Effort};
 use vmcore::select::Level;
 use vmcore::write::Compression;
 
-use crate::cli::{DumpCommand, SaveWords};
-use crate::terminal::report::{self, Outcome};
-use save::{Form, Request};
-
-/// Runs `kjump dump`.
-pub(crate) fn run(command: DumpCommand) -> anyhow::Result<Outcome> {
-    match command {
-        DumpCommand::Save(words) => save_image(*words),
-        DumpCommand::Info(words) => info::run(&words),
-        DumpCommand::Verify(words) => verify::run(&words),
-        DumpCommand::Map(words) => map::run(&words),
-        DumpCommand::Diff(words) => diff::run(&words),
-        DumpCommand::Dmesg(words) => dmesg::print(&words.file).map(|()| Outcome::Done),
-    }
-}
-
-fn save_image(words: SaveWords) -> anyhow::Result<Outcome> {
-    let json = words.json;
-    let to_output = words.goal.as_os_str() == "-";
-    let exact = Level::new(17).unwrap_or_default();
-    let request = Request {
-        sources: [vec![words.source], words.part].concat(),
-        vmcoreinfo: None,
-        goals: [vec![words.goal], words.split].concat(),
-        form: match (words.elf, words.flat) {
-            (true, _) => Form::Elf,
-            (_, true) => Form::Flat,
-            _ => Form::Kdump,
-        },
-        flattened: words.flattened || to_output,
-        levels: match (words.exact, words.resume_on_enospc) {
-            (true, _) => vec![exact],
-            (_, true) => with_higher(words.level),
-            _ => words.level,
-        },
-        compression: words.compress.unwrap_or(Compression::Alike(Effort::usual(Codec::Zstd))),
-        threads: words.threads.unwrap_or_else(processors),
-        memory_limit: words.memory_limit,
-        limit: None,
-        replace: true,
-        progress: true,
-        incomplete_by_its_name: false,
-    };
-    let saved = save::save(&request)?;
-    // Standard output may be the dump itself.
-    if json && !to_output {
-        report::print_json(&saved)?;
-    } else {
-        eprint!("{}", saved.text());
-    }
-    Ok(if saved.is_whole() { Outcome::Done } else { Outcome::No })
-}
-
-fn processors() -> usize {
+/// The number of CPUs this program may use.
+pub(super) fn processors() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// A codec and its level, or `auto`.
-pub(crate) fn compression(word: &str) -> Result<Compression, String> {
+pub(super) fn compression(word: &str) -> Result<Compression, String> {
     match word {
         "auto" => Ok(Compression::AsItPays(sys::clock::nanoseconds_since_boot)),
         _ => effort(word).map(Compression::Alike),
@@ -107,17 +39,17 @@ fn effort(word: &str) -> Result<Effort, String> {
 }
 
 /// Dump levels to be tried one after the other, as in `1,31`: one word of a command line.
-pub(crate) type Levels = Vec<Level>;
+pub(super) type Levels = Vec<Level>;
 
 /// See [`Levels`].
-pub(crate) fn levels(word: &str) -> Result<Levels, String> {
+pub(super) fn levels(word: &str) -> Result<Levels, String> {
     let level = |word: &str| word.parse().ok().and_then(Level::new);
     let levels: Option<Vec<_>> = word.split(',').map(level).collect();
     levels.ok_or_else(|| "dump levels are 0 to 31; several are separated by commas".to_owned())
 }
 
 /// These levels, and behind them those that exclude more than the last of them: zeros, free pages, everything that can be.
-fn with_higher(mut levels: Levels) -> Levels {
+pub(super) fn with_higher(mut levels: Levels) -> Levels {
     const HIGHER: [u8; 3] = [1, 17, 31];
     for more in HIGHER {
         let last = levels.last().copied().unwrap_or_default();
