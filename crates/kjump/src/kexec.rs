@@ -7,12 +7,13 @@
 //! kexec --load-jump-back-helper --entry=ADDR; kexec --exec         back to the kernel that booted this one
 //! ```
 //!
-//! Words are read (`getopt`, by the table in `options`) and understood (`words`); then files are read (`files`, `kernel`),
+//! Words are read (`getopt`, by the table in `options`) and understood (`args`); then files are read (`files`, `kernel`),
 //! a system call is chosen (`way`), a plan is made (`planning`) and carried out (`load`). What the kernel refuses is
 //! explained (`errno`). No option is passed over in silence: what cannot be honoured is an error. Exit statuses are
 //! kexec-tools': 0 done, 1 wrong words or nothing to run, 255 failed, 254 no memory for a crash kernel, 253 no
 //! `kexec_file_load`; `--status` 1 if something is loaded, 0 if not. An exception in a called image is 3.
 
+mod args;
 mod beside;
 mod check;
 mod command_line;
@@ -29,16 +30,15 @@ mod start;
 mod trouble;
 mod way;
 mod window;
-mod words;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use crate::terminal::report;
 
+use args::{Action, Purpose, Work};
 pub use options::command;
 use trouble::Trouble;
-use words::{Action, Purpose, Work};
 
 /// The name that an image to call is kept under.
 const NAME: &str = "kexec";
@@ -46,7 +46,7 @@ const NAME: &str = "kexec";
 /// Runs kexec with the words behind its name.
 #[must_use]
 pub fn run(words: &[OsString]) -> ExitCode {
-    match words::read(words).and_then(|action| act(&action)) {
+    match args::read(words).and_then(|action| act(&action)) {
         Ok(status) => status.into(),
         Err(trouble) => {
             report::complain(NAME, &trouble.text());

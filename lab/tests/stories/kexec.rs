@@ -139,7 +139,7 @@ fn the_next_kernel_gets_the_same_from_kexec_tools(on: &str) -> Result<()> {
 
 /// Exit classes and calls of both programs for each line of a table, on a machine where nothing is ever loaded.
 fn arguments_have_the_same_effect_as_with_kexec_tools(on: &str) -> Result<()> {
-    let table = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/kjump/src/kexec/words");
+    let table = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/kjump/src/kexec/args");
     let job = "cp /boot/small /k; cp /boot/small /l; printf initrd > /i; printf initrd > /j; printf tree > /d
         swallow vectors /table/vectors.txt kexec /reference/kexec";
     let small = Scratch::new("small", &small_kernel())?;

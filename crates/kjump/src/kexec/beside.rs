@@ -7,11 +7,11 @@ use phys::PAGE_SIZE;
 use sys::{Device, ImageName};
 
 use super::NAME;
+use super::args::BesideLoad;
 use super::command_line;
 use super::jump::{self, name};
 use super::purgatory;
 use super::trouble::Trouble;
-use super::words::BesideLoad;
 use crate::call::kept;
 use crate::device;
 use crate::device::suspend_failure;

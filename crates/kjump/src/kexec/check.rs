@@ -12,10 +12,10 @@ use machine::iomem::MemoryMap;
 use machine::kernel::Lockdown;
 use plan::LoadPlan;
 
+use super::args::{Load, Wanted};
 use super::files::Files;
 use super::trouble::Trouble;
 use super::way::{self, Choice, Way};
-use super::words::{Load, Wanted};
 use super::{load, planning};
 use crate::inspect::findings::{kernel, load_disabled, lockdown, memory, privilege};
 use crate::inspect::map;

@@ -9,10 +9,10 @@ use machine::Machine;
 use sys::{Device, ImageName};
 
 use super::NAME;
+use super::args::JumpLoad;
 use super::beside;
 use super::trouble::Trouble;
 use super::window;
-use super::words::JumpLoad;
 use crate::call::FaultReport;
 use crate::call::image_file::ImageFile;
 use crate::call::kept;

@@ -13,11 +13,11 @@ use plan::LoadPlan;
 use plan::elfcorehdr::VirtualMap;
 use sys::device::Destination;
 
+use super::args::{Load, Wanted};
 use super::errno::{self, Attempt, Call};
 use super::files::Files;
 use super::trouble::Trouble;
 use super::way::{self, Choice, Way};
-use super::words::{Load, Wanted};
 use super::{NAME, jump, planning, purgatory};
 use crate::kernel::digest;
 use crate::kernel::file::Loader;

@@ -2,7 +2,7 @@
 
 use plan::purgatory::Purgatory;
 
-use super::words::Load;
+use super::args::Load;
 use crate::kernel::digest::QUIET;
 
 /// The first serial port of a PC.

@@ -5,8 +5,8 @@ use std::io;
 use abi::kexec::{file_flag, flag};
 use anyhow::{Context, anyhow, bail};
 
+use super::args::{Slot, Wanted};
 use super::trouble::Trouble;
-use super::words::{Slot, Wanted};
 use super::{errno, jump};
 
 /// The size of the memory reserved for crash kernels.

@@ -5,8 +5,8 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
+use super::args::{Slot, Then};
 use super::trouble::Trouble;
-use super::words::{Slot, Then};
 use super::{NAME, errno, jump};
 use crate::terminal::report;
 

@@ -2,7 +2,7 @@
 
 use abi::errno::{EINVAL, ENODATA, ENOEXEC, ENOPKG, ENOSYS, EOPNOTSUPP};
 
-use super::words::{Load, Wanted};
+use super::args::{Load, Wanted};
 use crate::kernel::file::Loader;
 
 /// A system call that loads.

@@ -1,7 +1,7 @@
 use std::ffi::OsString;
 
 use super::*;
-use crate::kexec::words::{Action, read};
+use crate::kexec::args::{Action, read};
 
 /// A bzImage of 1 MiB, not signed.
 fn kernel_file() -> Vec<u8> {
