@@ -27,6 +27,8 @@ pub mod multiboot;
 mod pages;
 mod pe;
 mod segment;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod uki;
 pub mod zboot;
 

@@ -6,13 +6,13 @@
     reason = "a test that cannot go on has failed"
 )]
 
-mod bzimage;
 mod quiet;
 
 use abi::device::SlotRun;
 use abi::elf;
 use abi::setup_header::{self as header, xload_flag};
 use abi::{boot_params, e820, setup_data};
+use kernel_file::testing::bzimage;
 use kernel_file::{BzImage, Mode, Program};
 use phys::{PhysRange, RangeSet};
 use plan::elfcorehdr::NoteAt;
@@ -20,7 +20,6 @@ use plan::linux::{Home, Initrd, Kernel, Request, plan, window};
 use plan::{CpuMode, Efi, Error, LoadPlan, Machine, MemoryKind, MemoryRange, SetupData, View, Way};
 use proptest::prelude::*;
 
-use bzimage::bzimage;
 use quiet::QUIET;
 
 const MIB: u64 = 1 << 20;

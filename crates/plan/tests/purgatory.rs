@@ -6,7 +6,6 @@
     reason = "a test that cannot go on has failed"
 )]
 
-mod bzimage;
 mod quiet;
 
 use abi::purgatory::{
@@ -15,6 +14,7 @@ use abi::purgatory::{
 };
 use abi::setup_header as header;
 use kernel_file::BzImage;
+use kernel_file::testing::bzimage;
 use phys::PhysRange;
 use plan::elfcorehdr::NoteAt;
 use plan::linux::{Home, Initrd, Kernel, Request, plan};
@@ -24,7 +24,6 @@ use proptest::prelude::*;
 use purgatory::digest::{Digest, PAGE, Schedule};
 use purgatory::{Block, Damage, append_jump_back, verify};
 
-use bzimage::bzimage;
 use quiet::QUIET;
 
 const MIB: u64 = 1 << 20;

@@ -1,26 +1,16 @@
 use super::*;
+use crate::testing;
 use proptest::prelude::*;
 
 /// A kernel of a protocol, with one sector of setup code and 4 KiB of kernel.
 fn kernel(protocol: u16) -> Vec<u8> {
-    let mut file = vec![0; 0x400 + 0x1000];
+    let mut file = testing::bzimage(0x1000, 0x3_0000);
     let written = [
-        header::SETUP_SECTS.write(&mut file, 1),
         header::SYSSIZE.write(&mut file, 0x100),
-        header::BOOT_FLAG.write(&mut file, header::BOOT_FLAG_MAGIC),
-        header::END_HINT.write(&mut file, 0x6a),
-        header::HEADER.write(&mut file, header::HEADER_MAGIC),
         header::VERSION.write(&mut file, protocol),
-        header::LOADFLAGS.write(&mut file, load_flag::LOADED_HIGH),
         header::INITRD_ADDR_MAX.write(&mut file, 0x7fff_ffff),
-        header::KERNEL_ALIGNMENT.write(&mut file, 0x20_0000),
-        header::RELOCATABLE_KERNEL.write(&mut file, 1),
-        header::XLOADFLAGS.write(&mut file, xload_flag::KERNEL_64 | xload_flag::CAN_BE_LOADED_ABOVE_4G),
-        header::CMDLINE_SIZE.write(&mut file, 2047),
         header::PAYLOAD_OFFSET.write(&mut file, 0x10),
         header::PAYLOAD_LENGTH.write(&mut file, 0x20),
-        header::PREF_ADDRESS.write(&mut file, 0x100_0000),
-        header::INIT_SIZE.write(&mut file, 0x3_0000),
     ];
     assert!(written.iter().all(|&written| written));
     file
@@ -37,7 +27,7 @@ fn a_field_counts_from_the_protocol_on_that_brought_it() {
     assert_eq!(get(0x203).initrd_last, 0x7fff_ffff);
     assert_eq!((get(0x204).alignment, get(0x205).alignment), (None, Some(0x20_0000)));
     assert_eq!((get(0x205).cmdline_size, get(0x206).cmdline_size), (255, 2047));
-    assert_eq!((get(0x207).payload, get(0x208).payload), (None, Some([0; 0x20].as_slice())));
+    assert_eq!((get(0x207).payload, get(0x208).payload), (None, Some([0x90; 0x20].as_slice())));
     assert_eq!((get(0x209).preferred, get(0x20a).preferred), (0x10_0000, 0x100_0000));
     assert_eq!((get(0x209).memory, get(0x20a).memory), (0x1000, 0x3_0000));
     assert_eq!((get(0x20b).has_entry_64, get(0x20c).has_entry_64), (false, true));

@@ -1,30 +1,9 @@
 use std::ffi::OsString;
 
+use kernel_file::testing::bzimage;
+
 use super::*;
 use crate::kexec::args::{Action, read};
-
-/// A bzImage of 1 MiB, not signed.
-fn kernel_file() -> Vec<u8> {
-    use abi::setup_header::{self as header, load_flag, xload_flag};
-    let mut file = vec![0x90; 1 << 20];
-    file.get_mut(..0x400).unwrap().fill(0);
-    let written = [
-        header::SETUP_SECTS.write(&mut file, 1),
-        header::BOOT_FLAG.write(&mut file, header::BOOT_FLAG_MAGIC),
-        header::END_HINT.write(&mut file, 0x6a),
-        header::HEADER.write(&mut file, header::HEADER_MAGIC),
-        header::VERSION.write(&mut file, 0x20f),
-        header::LOADFLAGS.write(&mut file, load_flag::LOADED_HIGH),
-        header::KERNEL_ALIGNMENT.write(&mut file, 0x20_0000),
-        header::RELOCATABLE_KERNEL.write(&mut file, 1),
-        header::XLOADFLAGS.write(&mut file, xload_flag::KERNEL_64 | xload_flag::CAN_BE_LOADED_ABOVE_4G),
-        header::CMDLINE_SIZE.write(&mut file, 2047),
-        header::PREF_ADDRESS.write(&mut file, 0x100_0000),
-        header::INIT_SIZE.write(&mut file, 60 << 20),
-    ];
-    assert!(written.iter().all(|&written| written));
-    file
-}
 
 fn load(line: &str) -> (Load, Wanted) {
     let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();
@@ -40,7 +19,7 @@ fn found(machine: &str, options: &str) -> String {
 
 fn found_on(machine: &Machine, options: &str) -> String {
     let path = std::env::temp_dir().join(format!("kjump-check-{}-{}", std::process::id(), options.len()));
-    std::fs::write(&path, kernel_file()).unwrap();
+    std::fs::write(&path, bzimage((1 << 20) - 0x400, 60 << 20)).unwrap();
     let (load, wanted) = load(&format!("--check {options} --append quiet {}", path.display()));
     let findings = of_load(&load, wanted, &path, machine);
     std::fs::remove_file(&path).unwrap();
