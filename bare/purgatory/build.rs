@@ -8,9 +8,9 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Where the code starts and where it must end: `abi::purgatory`.
-const ENTRY: usize = 0x1000;
-const VARIABLES: usize = 0x8000;
+use abi::elf::{self, section_type};
+use abi::purgatory::{ENTRY, VARIABLES};
+use abi::{Field, Number};
 
 fn main() {
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo names a directory"));
@@ -63,14 +63,14 @@ fn image(elf: &[u8]) -> Vec<u8> {
     let mut image = vec![0; ENTRY];
     for section in sections(elf) {
         match section {
-            Section { kind: RELOCATIONS, size, .. } => {
-                assert_eq!(size, 0, "purgatory has {} relocations", size / 24);
+            Section { kind: section_type::RELA, bytes, .. } => {
+                assert_eq!(bytes.len(), 0, "purgatory has {} relocations", bytes.len() / 24);
             }
-            Section { kind: BYTES, address: ENTRY, offset, size } => {
-                image.extend_from_slice(&elf[offset..offset + size]);
+            Section { kind: section_type::PROGBITS, address: ENTRY, bytes } => {
+                image.extend_from_slice(bytes);
             }
-            Section { kind: BYTES, address, offset, size } if address >= VARIABLES => {
-                let zero = elf[offset..offset + size].iter().all(|&byte| byte == 0);
+            Section { kind: section_type::PROGBITS, address, bytes } if address >= VARIABLES => {
+                let zero = bytes.iter().all(|&byte| byte == 0);
                 assert!(zero, "purgatory's variables are not all zero at first");
             }
             _ => {}
@@ -80,25 +80,28 @@ fn image(elf: &[u8]) -> Vec<u8> {
     image
 }
 
-struct Section {
+struct Section<'a> {
     kind: u32,
     address: usize,
-    offset: usize,
-    size: usize,
+    bytes: &'a [u8],
 }
 
-const BYTES: u32 = 1;
-const RELOCATIONS: u32 = 4;
-
-/// The section headers of a 64-bit ELF file.
-fn sections(elf: &[u8]) -> impl Iterator<Item = Section> {
-    let word = |at: usize| usize::from_le_bytes(elf[at..at + 8].try_into().expect("eight bytes"));
-    let half = |at: usize| usize::from(u16::from_le_bytes([elf[at], elf[at + 1]]));
-    let (table, size, count) = (word(0x28), half(0x3a), half(0x3c));
-    (0..count).map(move |number| table + number * size).map(move |at| Section {
-        kind: u32::from_le_bytes(elf[at + 4..at + 8].try_into().expect("four bytes")),
-        address: word(at + 0x10),
-        offset: word(at + 0x18),
-        size: word(at + 0x20),
+/// The sections of a 64-bit ELF file that have bytes in it.
+fn sections(elf: &[u8]) -> impl Iterator<Item = Section<'_>> {
+    let (file, header) = (elf::CLASS_64.file_header, elf::CLASS_64.section_header);
+    let table = &elf[number(elf, file.section_headers)..];
+    let count = number(elf, file.section_header_count);
+    table.chunks_exact(header.size).take(count).filter_map(move |section| {
+        let (offset, size) = (number(section, header.offset), number(section, header.bytes));
+        Some(Section {
+            kind: header.kind.read(section)?,
+            address: number(section, header.address),
+            bytes: elf.get(offset..offset + size)?,
+        })
     })
+}
+
+fn number<T: Number + Into<u64>>(bytes: &[u8], field: Field<T>) -> usize {
+    let number = field.read(bytes).expect("the linker wrote a whole file").into();
+    number.try_into().expect("the file is in memory")
 }

@@ -72,6 +72,14 @@ pub mod program_type {
     pub const NOTE: u32 = 4;
 }
 
+/// Kind of section.
+pub mod section_type {
+    /// Bytes of the program.
+    pub const PROGBITS: u32 = 1;
+    /// Relocations with addends.
+    pub const RELA: u32 = 4;
+}
+
 /// Section numbers with a meaning of their own.
 pub mod section_index {
     /// No section: the symbol is defined elsewhere.
@@ -141,7 +149,7 @@ pub struct SectionHeader<A> {
     pub size: usize,
     /// Where its name starts in the section of names.
     pub name: Field<u32>,
-    /// Kind of section.
+    /// One of [`section_type`], or another kind.
     pub kind: Field<u32>,
     /// Flags.
     pub flags: Field<A>,

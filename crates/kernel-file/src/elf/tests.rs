@@ -20,32 +20,36 @@ fn load(phys: u64, bytes: &[u8], memsz: u64) -> Header {
     Header { kind: 1, virt: phys, phys, bytes: bytes.to_vec(), memsz }
 }
 
-fn put(file: &mut [u8], (start, size): Field, number: u64) {
-    file[start..start + size].copy_from_slice(&number.to_le_bytes()[..size]);
+fn put<T: Number + TryFrom<u64, Error: std::fmt::Debug>>(bytes: &mut [u8], field: Field<T>, number: u64) {
+    assert!(field.write(bytes, number.try_into().unwrap()));
 }
 
-/// An ELF file with these headers, its bytes behind them.
-fn build(class: &Class, entry: u64, headers: &[Header]) -> Vec<u8> {
-    let (number, header_bytes) = if class.size == 56 { (2, 64) } else { (1, 52) };
-    let mut file = vec![0; header_bytes];
+/// An ELF file with these headers, its bytes after them.
+fn build<A: Number + TryFrom<u64, Error: std::fmt::Debug>>(
+    (class, number, machine): (&Class<A>, u8, u16),
+    entry: u64,
+    headers: &[Header],
+) -> Vec<u8> {
+    let (layout, program) = (&class.file_header, &class.program_header);
+    let mut file = vec![0; layout.size];
     file[..4].copy_from_slice(&MAGIC);
-    put(&mut file, CLASS, number);
-    put(&mut file, DATA, 1);
-    put(&mut file, TYPE, EXECUTABLE);
-    put(&mut file, MACHINE, class.machine);
-    put(&mut file, class.entry, entry);
-    put(&mut file, class.headers_at, header_bytes as u64);
-    put(&mut file, class.header_size, class.size as u64);
-    put(&mut file, class.header_count, headers.len() as u64);
-    let mut offset = header_bytes + headers.len() * class.size;
+    put(&mut file, ident::CLASS, number.into());
+    put(&mut file, ident::DATA, 1);
+    put(&mut file, layout.kind, 2);
+    put(&mut file, layout.machine, machine.into());
+    put(&mut file, layout.entry, entry);
+    put(&mut file, layout.program_headers, layout.size as u64);
+    put(&mut file, layout.program_header_size, program.size as u64);
+    put(&mut file, layout.program_header_count, headers.len() as u64);
+    let mut offset = layout.size + headers.len() * program.size;
     for header in headers {
-        let mut bytes = vec![0; class.size];
-        put(&mut bytes, HEADER_TYPE, header.kind.into());
-        put(&mut bytes, class.offset, offset as u64);
-        put(&mut bytes, class.virt, header.virt);
-        put(&mut bytes, class.phys, header.phys);
-        put(&mut bytes, class.filesz, header.bytes.len() as u64);
-        put(&mut bytes, class.memsz, header.memsz);
+        let mut bytes = vec![0; program.size];
+        put(&mut bytes, program.kind, header.kind.into());
+        put(&mut bytes, program.offset, offset as u64);
+        put(&mut bytes, program.virt, header.virt);
+        put(&mut bytes, program.phys, header.phys);
+        put(&mut bytes, program.file_size, header.bytes.len() as u64);
+        put(&mut bytes, program.memory_size, header.memsz);
         file.extend(bytes);
         offset += header.bytes.len();
     }
@@ -55,8 +59,16 @@ fn build(class: &Class, entry: u64, headers: &[Header]) -> Vec<u8> {
     file
 }
 
+fn build_32(entry: u64, headers: &[Header]) -> Vec<u8> {
+    build((&CLASS_32, 1, 3), entry, headers)
+}
+
+fn build_entered_64(entry: u64, headers: &[Header]) -> Vec<u8> {
+    build((&CLASS_64, 2, 62), entry, headers)
+}
+
 fn build_64(headers: &[Header]) -> Vec<u8> {
-    build(&CLASS_64, 0x10_0000, headers)
+    build_entered_64(0x10_0000, headers)
 }
 
 fn shapes(program: &Program<'_>) -> Vec<(u64, u64, usize)> {
@@ -73,7 +85,7 @@ fn each_load_header_becomes_whole_pages_with_the_rest_zero() {
 
 #[test]
 fn a_32_bit_file_is_for_protected_mode() {
-    let file = build(&CLASS_32, 0x8004, &[load(0x8000, &[1; 8], 8)]);
+    let file = build_32(0x8004, &[load(0x8000, &[1; 8], 8)]);
     let program = parse(&file).unwrap();
     assert_eq!((program.entry, program.mode), (0x8004, Mode::Protected));
     assert_eq!(shapes(&program), [(0x8000, 0x1000, 8)]);
@@ -115,7 +127,7 @@ fn a_virtual_entry_point_is_translated() {
         (0x100_0020, 0x100_0020),
         (0xffff_ffff_8100_0040, 0xffff_ffff_8100_0040),
     ] {
-        assert_eq!(parse(&build(&CLASS_64, entry, std::slice::from_ref(&header))).unwrap().entry, physical);
+        assert_eq!(parse(&build_entered_64(entry, std::slice::from_ref(&header))).unwrap().entry, physical);
     }
 }
 
@@ -155,29 +167,39 @@ fn errors_name_the_load_header_and_the_numbers() {
 #[test]
 fn a_field_that_tells_of_another_kind_of_file_is_refused() {
     let whole = build_64(&[load(0x10_0000, &[1; 32], 64)]);
-    let changed = |field, number| {
+    let changed = |change: &dyn Fn(&mut [u8])| {
         let mut file = whole.clone();
-        put(&mut file, field, number);
+        change(&mut file);
         parse(&file).unwrap_err().to_string()
     };
-    assert_eq!(changed(CLASS, 3), "ELF class is 0x3; 1 (32-bit) and 2 (64-bit) exist");
-    assert_eq!(changed(DATA, 2), "ELF data encoding is 0x2; x86 is little-endian, 1");
-    assert_eq!(changed(TYPE, 1), "ELF type is 0x1; needed is 2, a static executable");
-    assert!(changed(TYPE, 3).contains("-no-pie"));
-    assert!(changed(MACHINE, 183).starts_with("ELF machine is 0xb7; "));
-    assert!(changed(CLASS_64.header_size, 32).starts_with("size of a program header is 0x20; "));
-    assert!(changed(CLASS_64.header_count, 0xffff).starts_with("number of program headers is 0xffff; "));
-    assert!(changed(CLASS_64.headers_at, u64::MAX).starts_with("the table of program headers would be 0x38"));
+    let layout = CLASS_64.file_header;
+    assert_eq!(
+        changed(&|file| put(file, ident::CLASS, 3)),
+        "ELF class is 0x3; 1 (32-bit) and 2 (64-bit) exist"
+    );
+    assert_eq!(
+        changed(&|file| put(file, ident::DATA, 2)),
+        "ELF data encoding is 0x2; x86 is little-endian, 1"
+    );
+    let half = |field: Field<u16>, number| changed(&|file| put(file, field, number));
+    assert_eq!(half(layout.kind, 1), "ELF type is 0x1; needed is 2, a static executable");
+    assert!(half(layout.kind, 3).contains("-no-pie"));
+    assert!(half(layout.machine, 183).starts_with("ELF machine is 0xb7; "));
+    assert!(half(layout.program_header_size, 32).starts_with("size of a program header is 0x20; "));
+    assert!(half(layout.program_header_count, 0xffff).starts_with("number of program headers is 0xffff; "));
+    let table = changed(&|file| put(file, layout.program_headers, u64::MAX));
+    assert!(table.starts_with("the table of program headers would be 0x38"));
 }
 
 #[test]
 fn bytes_that_two_load_headers_share_are_refused() {
     let mut file = build_64(&[load(0x10_0000, &[1; 64], 64), load(0x20_0000, &[2; 64], 64)]);
-    let (offset, filesz, memsz) = (CLASS_64.offset, CLASS_64.filesz, CLASS_64.memsz);
+    let layout = CLASS_64.program_header;
     let length = file.len() as u64;
     for header in [64, 64 + 56] {
-        for (field, number) in [(offset, 0), (filesz, length), (memsz, length)] {
-            put(&mut file, (header + field.0, field.1), number);
+        for (field, number) in [(layout.offset, 0), (layout.file_size, length), (layout.memory_size, length)]
+        {
+            put(&mut file[header..], field, number);
         }
     }
     assert_eq!(parse(&file), Err(Error::SharedBytes { bytes: 2 * length, length }));
@@ -218,8 +240,7 @@ prop_compose! {
 proptest! {
     #[test]
     fn every_byte_is_where_its_load_header_puts_it(headers in headers(), narrow: bool) {
-        let class = if narrow { &CLASS_32 } else { &CLASS_64 };
-        let file = build(class, 0x10_0000, &headers);
+        let file = if narrow { build_32(0x10_0000, &headers) } else { build_64(&headers) };
         let Ok(program) = parse(&file) else {
             prop_assert!(headers.iter().all(|header| header.memsz == 0));
             return Ok(());
