@@ -33,6 +33,8 @@ pub mod multiboot;
 mod place;
 pub mod purgatory;
 mod segment;
+#[cfg(test)]
+mod testing;
 mod view;
 
 pub use amount::Amount;

@@ -244,21 +244,18 @@ fn entered(segments: &[Segment<'_>], entry: PhysAddr) -> Result<usize, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn pages(first: u64, count: u64) -> PhysRange {
-        PhysRange::from_bytes(first << 12, count << 12).unwrap()
-    }
+    use crate::testing::frames;
 
     fn check(segments: &[(u64, u64, usize)], entry: u64, way: Way) -> Result<(), Error> {
-        let machine = Machine { ram: vec![pages(0x10, 0x40)], ..Machine::default() };
+        let machine = Machine { ram: vec![frames(0x10, 0x40)], ..Machine::default() };
         let segments = segments.iter().map(|&(first, count, bytes)| Segment {
             name: "it",
-            range: pages(first, count),
+            range: frames(first, count),
             bytes: vec![0; bytes].into(),
         });
         let draft = Draft {
             segments: segments.collect(),
-            vouched: vec![pages(0x100, 4)],
+            vouched: vec![frames(0x100, 4)],
             ..Draft::new(way, Goal::at(crate::CpuMode::Long, entry))
         };
         LoadPlan::new(draft, PhysAddr::new(entry).unwrap(), &machine).map(drop)

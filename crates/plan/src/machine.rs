@@ -95,10 +95,7 @@ fn intersection(mut a: &[PhysRange], mut b: &[PhysRange]) -> Vec<PhysRange> {
 mod tests {
     use super::*;
     use crate::MemoryKind;
-
-    fn pages(start: u64, end: u64) -> PhysRange {
-        PhysRange::from_bytes(start, end - start).unwrap()
-    }
+    use crate::testing::pages;
 
     #[test]
     fn ram_is_usable_where_kernel_and_firmware_agree() {

@@ -153,6 +153,7 @@ const fn reserved_if_ram(range: MemoryRange) -> MemoryRange {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::{frames, pages};
     use proptest::prelude::*;
 
     fn range(first: u64, last: u64, kind: MemoryKind) -> MemoryRange {
@@ -167,8 +168,7 @@ mod tests {
             range(0x10_0000, 0x7fff_ffff, MemoryKind::Ram),
             range(0x8000_0000, 0x8000_ffff, MemoryKind::AcpiTables),
         ];
-        let own = [(0x1000, 0x9_e000), (0x1000_0000, 0x1000_0000)];
-        let own = own.map(|(start, size)| PhysRange::from_bytes(start, size).unwrap());
+        let own = [pages(0x1000, 0x9_f000), pages(0x1000_0000, 0x2000_0000)];
         let told = [
             range(0, 0xfff, MemoryKind::Reserved),
             range(0x1000, 0x9_efff, MemoryKind::Ram),
@@ -193,7 +193,7 @@ mod tests {
                 next += size;
                 range(next - size, next - 1, kind)
             }).collect();
-            let own = PhysRange::from_bytes(own.0 << 12, own.1 << 12).unwrap();
+            let own = frames(own.0, own.1);
             let told = with_own_ram(&firmware, &[own]);
             prop_assert!(told.windows(2).all(|pair| pair[0].last() < pair[1].first()));
             let ram: Vec<_> = told.iter().filter(|range| range.kind() == MemoryKind::Ram).collect();

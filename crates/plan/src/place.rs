@@ -111,11 +111,8 @@ pub(crate) fn gaps(range: PhysRange, others: &[PhysRange]) -> Vec<PhysRange> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::testing::frames;
     use proptest::prelude::*;
-
-    fn pages(first: u64, count: u64) -> PhysRange {
-        PhysRange::from_bytes(first << 12, count << 12).unwrap()
-    }
 
     fn demand(size: u64, align: u64, window: (u64, u64), search: Search) -> Demand {
         Demand { name: "it", size, align, windows: vec![window], search }
@@ -123,28 +120,28 @@ mod tests {
 
     #[test]
     fn a_place_is_the_lowest_or_the_highest_that_will_do() {
-        let free = [pages(1, 9), pages(0x100, 0x100)];
+        let free = [frames(1, 9), frames(0x100, 0x100)];
         let everywhere = (0, u64::MAX);
         let low = demand(0x1800, 0x2000, everywhere, Search::BottomUp);
         let high = demand(0x1800, 0x4000, everywhere, Search::TopDown);
-        assert_eq!(place(&[low, high], &free), Ok(vec![pages(2, 2), pages(0x1fc, 2)]));
+        assert_eq!(place(&[low, high], &free), Ok(vec![frames(2, 2), frames(0x1fc, 2)]));
     }
 
     #[test]
     fn a_better_window_is_tried_first() {
-        let free = [pages(0, 16), pages(0x10_0000, 16)];
+        let free = [frames(0, 16), frames(0x10_0000, 16)];
         let below = (0, 0xffff_ffff);
         let either =
             |size| Demand { windows: vec![below, (0, u64::MAX)], ..demand(size, 1, below, Search::TopDown) };
         let places = place(&[either(0xc000), either(0x8000)], &free);
-        assert_eq!(places, Ok(vec![pages(4, 12), pages(0x10_0008, 8)]));
+        assert_eq!(places, Ok(vec![frames(4, 12), frames(0x10_0008, 8)]));
     }
 
     #[test]
     fn what_has_no_room_is_told_with_the_numbers() {
         let demand =
             Demand { name: "initrd", ..demand(52 << 20, 1, (0x10_0000, 0x37ff_ffff), Search::TopDown) };
-        let free = [pages(0, 0x100), pages(0x200, 31 << 8), pages(0x3_7000, 1 << 16)];
+        let free = [frames(0, 0x100), frames(0x200, 31 << 8), frames(0x3_7000, 1 << 16)];
         let text =
             "no room for initrd: 52 MiB, aligned 4 KiB, between 0x100000 and 0x37ffffff; largest hole 31 MiB";
         assert_eq!(place(&[demand], &free).unwrap_err().to_string(), text);
@@ -154,7 +151,7 @@ mod tests {
     fn a_demand_without_bounds_is_refused_not_wrapped() {
         for (size, align) in [(u64::MAX, 1), (1, 1 << 63), (u64::MAX - 0xfff, 1 << 63)] {
             for search in [Search::BottomUp, Search::TopDown] {
-                place(&[demand(size, align, (0x1001, u64::MAX), search)], &[pages(1, 100)]).unwrap_err();
+                place(&[demand(size, align, (0x1001, u64::MAX), search)], &[frames(1, 100)]).unwrap_err();
             }
         }
     }
@@ -172,7 +169,7 @@ mod tests {
             demands in prop::collection::vec(any_demand(), 1..6),
             holes in prop::collection::vec((0_u64..90, 1_u64..20), 1..8),
         ) {
-            let holes: Vec<_> = holes.into_iter().map(|(first, count)| pages(first, count)).collect();
+            let holes: Vec<_> = holes.into_iter().map(|(first, count)| frames(first, count)).collect();
             let Ok(places) = place(&demands, &holes) else { return Ok(()) };
             let mut sorted = holes;
             let free = RangeSet::sort(&mut sorted);
@@ -193,12 +190,12 @@ mod tests {
         fn what_one_demand_is_refused_is_nowhere(
             demand in any_demand(), holes in prop::collection::vec((0_u64..90, 1_u64..20), 1..8),
         ) {
-            let mut holes: Vec<_> = holes.into_iter().map(|(first, count)| pages(first, count)).collect();
+            let mut holes: Vec<_> = holes.into_iter().map(|(first, count)| frames(first, count)).collect();
             let found = place(std::slice::from_ref(&demand), &holes).ok().map(|places| places[0]);
             let free = RangeSet::sort(&mut holes);
             let (lowest, highest) = demand.windows[0];
             let count = demand.size.max(1).div_ceil(4096);
-            let mut fitting = (0..128).map(|first| pages(first, count)).filter(|place| {
+            let mut fitting = (0..128).map(|first| frames(first, count)).filter(|place| {
                 free.contains_range(*place) && place.start().get() >= lowest && place.end() - 1 <= highest
                     && place.start().get().is_multiple_of(demand.align)
             });

@@ -1,32 +1,21 @@
 //! Plans with purgatory, read as purgatory reads them.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::cast_possible_truncation,
-    reason = "a test that cannot go on has failed"
-)]
-
-mod quiet;
-
 use abi::purgatory::{
     COMMAND_LINE_END, COMMAND_LINE_ROOM, COPY_FROM, COPY_SIZE, COPY_TO, ENTRY, GOAL, KEY_SIZE, MODE, PAUSE,
     flag, mode, register, register_field,
 };
 use abi::setup_header as header;
-use kernel_file::BzImage;
 use kernel_file::testing::bzimage;
-use phys::PhysRange;
 use plan::elfcorehdr::NoteAt;
-use plan::linux::{Home, Initrd, Kernel, Request, plan};
+use plan::linux::{Home, Request, plan};
 use plan::purgatory::Purgatory;
-use plan::{Error, LoadPlan, Machine, MemoryKind, MemoryRange};
+use plan::{Error, LoadPlan, Machine, MemoryKind};
 use proptest::prelude::*;
 use purgatory::digest::{Digest, PAGE, Schedule};
 use purgatory::{Block, Damage, append_jump_back, verify};
 
-use quiet::QUIET;
+use crate::support::{self, MIB, QUIET, pages, range};
 
-const MIB: u64 = 1 << 20;
 const KERNEL_SIZE: usize = 70_000;
 
 /// A kernel of some pages that needs 2 MiB.
@@ -34,19 +23,14 @@ fn kernel_file() -> Vec<u8> {
     bzimage(KERNEL_SIZE, 2 << 20)
 }
 
-fn pages(start: u64, end: u64) -> PhysRange {
-    PhysRange::from_bytes(start, end - start).unwrap()
-}
-
 /// 1 GiB, of which 128 MiB are kept for a crash kernel.
 fn machine() -> Machine {
-    let told = |first, last, kind| MemoryRange::new(first, last, kind).unwrap();
     Machine {
         ram: vec![pages(0x1000, 0x9_f000), pages(MIB, 1024 * MIB)],
         firmware: vec![
-            told(0, 0x9_fbff, MemoryKind::Ram),
-            told(0x9_fc00, 0x9_ffff, MemoryKind::Reserved),
-            told(MIB, 1024 * MIB - 1, MemoryKind::Ram),
+            range(0, 0x9_fbff, MemoryKind::Ram),
+            range(0x9_fc00, 0x9_ffff, MemoryKind::Reserved),
+            range(MIB, 1024 * MIB - 1, MemoryKind::Ram),
         ],
         vmcoreinfo: Some(NoteAt { address: 0x4af_a000, size: 0x1024 }),
         cpu_notes: vec![NoteAt { address: 0x3f41_b600, size: 368 }],
@@ -60,15 +44,9 @@ const REAL: Purgatory<'static> = Purgatory { image: purgatory::IMAGE, ..QUIET };
 
 fn request<'a>(kernel: &'a [u8], initrd: &'a [u8], home: Home) -> Request<'a> {
     Request {
-        kernel: Kernel::BzImage(BzImage::parse(kernel).unwrap()),
-        initrds: vec![Initrd { name: "initrd.img", bytes: initrd }],
         command_line: b"console=ttyS0".to_vec(),
-        home,
         purgatory: REAL,
-        mode: None,
-        no_efi: false,
-        seed: None,
-        device_tree: None,
+        ..support::request(kernel, &[initrd], home)
     }
 }
 

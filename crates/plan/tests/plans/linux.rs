@@ -1,13 +1,5 @@
 //! Plans for Linux on machines that are written down here.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::cast_possible_truncation,
-    reason = "a test that cannot go on has failed"
-)]
-
-mod quiet;
-
 use abi::device::SlotRun;
 use abi::elf;
 use abi::setup_header::{self as header, xload_flag};
@@ -20,9 +12,8 @@ use plan::linux::{Home, Initrd, Kernel, Request, plan, window};
 use plan::{CpuMode, Efi, Error, LoadPlan, Machine, MemoryKind, MemoryRange, SetupData, View, Way};
 use proptest::prelude::*;
 
-use quiet::QUIET;
+use crate::support::{MIB, QUIET, memory, pages, range, request};
 
-const MIB: u64 = 1 << 20;
 const GIB: u64 = 1 << 30;
 
 /// A kernel of 10 MiB that needs 60 MiB.
@@ -32,25 +23,17 @@ fn kernel_file() -> Vec<u8> {
     file
 }
 
-fn pages(start: u64, end: u64) -> PhysRange {
-    PhysRange::from_bytes(start, end - start).unwrap()
-}
-
-fn told(first: u64, last: u64, kind: MemoryKind) -> MemoryRange {
-    MemoryRange::new(first, last, kind).unwrap()
-}
-
 /// A machine with a BIOS and 2 GiB.
 fn small_machine() -> Machine {
     Machine {
         ram: vec![pages(0x1000, 0x9_f000), pages(MIB, 0x7ffe_0000)],
         firmware: vec![
-            told(0, 0x9_fbff, MemoryKind::Ram),
-            told(0x9_fc00, 0x9_ffff, MemoryKind::Reserved),
-            told(0xf_0000, 0xf_ffff, MemoryKind::Reserved),
-            told(MIB, 0x7ffd_ffff, MemoryKind::Ram),
-            told(0x7ffe_0000, 0x7fff_ffff, MemoryKind::Reserved),
-            told(0xfffc_0000, 0xffff_ffff, MemoryKind::Reserved),
+            range(0, 0x9_fbff, MemoryKind::Ram),
+            range(0x9_fc00, 0x9_ffff, MemoryKind::Reserved),
+            range(0xf_0000, 0xf_ffff, MemoryKind::Reserved),
+            range(MIB, 0x7ffd_ffff, MemoryKind::Ram),
+            range(0x7ffe_0000, 0x7fff_ffff, MemoryKind::Reserved),
+            range(0xfffc_0000, 0xffff_ffff, MemoryKind::Reserved),
         ],
         rsdp: Some(0xf_52a0),
         screen: Some([0x5c; 64]),
@@ -62,32 +45,8 @@ fn small_machine() -> Machine {
 fn large_machine() -> Machine {
     let mut machine = small_machine();
     machine.ram.extend([pages(4 * GIB, 8 * GIB), pages(9 * GIB, 18 * GIB)]);
-    machine.firmware.push(told(4 * GIB, 18 * GIB - 1, MemoryKind::Ram));
+    machine.firmware.push(range(4 * GIB, 18 * GIB - 1, MemoryKind::Ram));
     machine
-}
-
-fn request<'a>(file: &'a [u8], initrds: &[&'a [u8]], home: Home) -> Request<'a> {
-    Request {
-        kernel: Kernel::BzImage(BzImage::parse(file).unwrap()),
-        mode: None,
-        initrds: initrds.iter().map(|bytes| Initrd { name: "initrd.img", bytes }).collect(),
-        command_line: b"console=ttyS0 quiet".to_vec(),
-        home,
-        purgatory: QUIET,
-        no_efi: false,
-        seed: None,
-        device_tree: None,
-    }
-}
-
-/// What the plan puts at an address.
-fn memory(plan: &LoadPlan<'_>, address: u64, size: usize) -> Vec<u8> {
-    let holds = |range: PhysRange| range.start().get() <= address && address + size as u64 <= range.end();
-    let segment =
-        plan.segments().iter().find(|segment| holds(segment.range)).expect("the address is in a segment");
-    let offset = (address - segment.range.start().get()) as usize;
-    let bytes = segment.bytes.get(offset..).unwrap_or(&[]);
-    (0..size).map(|index| bytes.get(index).copied().unwrap_or(0)).collect()
 }
 
 fn part(plan: &LoadPlan<'_>, name: &str) -> (u64, u64) {
@@ -253,8 +212,8 @@ fn several_initrds_follow_one_another_with_zeroes_between() {
 #[test]
 fn a_memory_map_of_more_than_128_ranges_is_told_to_the_end() {
     let mut machine = small_machine();
-    let many =
-        (0..300).map(|index| told(GIB * 8 + index * MIB, GIB * 8 + index * MIB + 0xfff, MemoryKind::AcpiNvs));
+    let many = (0..300)
+        .map(|index| range(GIB * 8 + index * MIB, GIB * 8 + index * MIB + 0xfff, MemoryKind::AcpiNvs));
     machine.firmware.extend(many);
     let file = kernel_file();
     let plan = plan(&request(&file, &[], Home::ANYWHERE), &machine).unwrap();
@@ -521,7 +480,7 @@ fn a_window_is_the_highest_that_will_do_below_4_gib() {
     assert_eq!(window(&kernel, 256 * MIB, &machine, &[]).unwrap(), pages(0x6fe0_0000, 0x7fe0_0000));
     let above = Machine {
         ram: vec![pages(MIB, 0x800_0000), pages(4 * GIB, 5 * GIB)],
-        firmware: vec![told(MIB, 0x7ff_ffff, MemoryKind::Ram), told(4 * GIB, 5 * GIB - 1, MemoryKind::Ram)],
+        firmware: vec![range(MIB, 0x7ff_ffff, MemoryKind::Ram), range(4 * GIB, 5 * GIB - 1, MemoryKind::Ram)],
         ..Machine::default()
     };
     assert_eq!(window(&kernel, 256 * MIB, &above, &[]).unwrap(), pages(5 * GIB - 256 * MIB, 5 * GIB));

@@ -1,26 +1,19 @@
 //! Plans for what is no Linux kernel: ELF files and multiboot kernels.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
-mod quiet;
-
 use kernel_file::multiboot::{Image, Multiboot};
 use kernel_file::{Mode, Program, Segment};
-use phys::PhysRange;
-use plan::{LoadPlan, Machine, MemoryKind, MemoryRange, elf, multiboot};
+use plan::{LoadPlan, Machine, MemoryKind, elf, multiboot};
 
-use quiet::QUIET;
+use crate::support::{QUIET, memory, pages, range};
 
 fn machine() -> Machine {
-    let told = |first, last, kind| MemoryRange::new(first, last, kind).unwrap();
-    let pages = |start, end: u64| PhysRange::from_bytes(start, end - start).unwrap();
     Machine {
         ram: vec![pages(0x1000, 0x9_f000), pages(0x10_0000, 0x1ffe_0000)],
         firmware: vec![
-            told(0, 0x9_fbff, MemoryKind::Ram),
-            told(0xf_0000, 0xf_ffff, MemoryKind::Reserved),
-            told(0x10_0000, 0x1ffd_ffff, MemoryKind::Ram),
-            told(0x1ffe_0000, 0x1fff_ffff, MemoryKind::AcpiTables),
+            range(0, 0x9_fbff, MemoryKind::Ram),
+            range(0xf_0000, 0xf_ffff, MemoryKind::Reserved),
+            range(0x10_0000, 0x1ffd_ffff, MemoryKind::Ram),
+            range(0x1ffe_0000, 0x1fff_ffff, MemoryKind::AcpiTables),
         ],
         ..Machine::default()
     }
@@ -36,22 +29,14 @@ fn program(mode: Mode) -> Program<'static> {
     Program { segments: vec![segment(0x10_0000, 0x8000, 0x2345)], entry: 0x10_0010, mode }
 }
 
-/// What the plan puts at an address.
-fn bytes(plan: &LoadPlan<'_>, address: u64, size: usize) -> Vec<u8> {
-    let holds = |range: PhysRange| range.start().get() <= address && address < range.end();
-    let segment = plan.segments().iter().find(|segment| holds(segment.range)).unwrap();
-    let offset = usize::try_from(address - segment.range.start().get()).unwrap();
-    segment.bytes[offset..offset + size].to_vec()
-}
-
 fn word(plan: &LoadPlan<'_>, address: u64) -> u64 {
-    u32::from_le_bytes(bytes(plan, address, 4).try_into().unwrap()).into()
+    u32::from_le_bytes(memory(plan, address, 4).try_into().unwrap()).into()
 }
 
 fn text(plan: &LoadPlan<'_>, address: u64) -> String {
     let mut text = Vec::new();
     loop {
-        match bytes(plan, address + text.len() as u64, 1)[0] {
+        match memory(plan, address + text.len() as u64, 1)[0] {
             0 => break,
             byte => text.push(byte),
         }
@@ -122,7 +107,7 @@ fn a_multiboot_1_kernel_is_told_of_memory_modules_and_its_command_line() {
     assert_eq!(field(20), 2);
     let module = |number: u64, offset| word(&plan, field(24) + number * 16 + offset);
     assert_eq!((module(0, 4) - module(0, 0), module(1, 4) - module(1, 0)), (5000, 10));
-    assert_eq!(bytes(&plan, module(1, 0), 10), [2; 10]);
+    assert_eq!(memory(&plan, module(1, 0), 10), [2; 10]);
     assert_eq!((text(&plan, module(0, 8)), text(&plan, module(1, 8))), ("/m a b".into(), "/n".into()));
     assert_eq!(field(44), 4 * 24);
     assert_eq!((word(&plan, field(48)), word(&plan, field(48) + 4 + 16)), (20, 1));
@@ -147,7 +132,7 @@ fn a_multiboot_2_kernel_is_told_the_same_in_tags() {
     assert_eq!(word(&plan, tags[2].1), 0x10_0000);
     assert_eq!(text(&plan, tags[3].1), "/boot/k words");
     let (start, end) = (word(&plan, tags[6].1), word(&plan, tags[6].1 + 4));
-    assert_eq!((bytes(&plan, start, 10), end - start), (vec![2; 10], 10));
+    assert_eq!((memory(&plan, start, 10), end - start), (vec![2; 10], 10));
     assert_eq!(text(&plan, tags[5].1 + 8), "/m a b");
 }
 

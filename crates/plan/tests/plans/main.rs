@@ -1,0 +1,12 @@
+//! Plans for machines that are written down here.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::cast_possible_truncation,
+    reason = "a test that cannot go on has failed"
+)]
+
+mod linux;
+mod others;
+mod purgatory;
+mod support;
