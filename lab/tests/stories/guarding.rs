@@ -34,37 +34,6 @@ while said=$(kjump return 0xb000); do
 done
 ";
 
-/// For A: whether its disk, its network and its CPUs work, and its clocks counted the time away.
-const FINE: &str = r#"
-before=$(md5sum /dev/vda)
-cpus=$(nproc)
-rtc() { cat /sys/class/rtc/rtc0/since_epoch; }
-clock=$(($(date +%s) - $(rtc)))
-uptime=$(($(cut -d. -f1 /proc/uptime) - $(rtc)))
-near() { [ $(($1 - $2)) -ge -2 ] && [ $(($1 - $2)) -le 2 ]; }
-fine() {
-    echo 3 > /proc/sys/vm/drop_caches
-    [ "$before" = "$(md5sum /dev/vda)" ] || echo "wrong: disk after $1"
-    [ $cpus = $(nproc) ] || echo "wrong: CPUs after $1"
-    ping -c 1 -W 9 10.0.2.2 > /dev/null || echo "wrong: network after $1"
-    near $(($(date +%s) - $(rtc))) $clock || echo "wrong: clock after $1"
-    near $(($(cut -d. -f1 /proc/uptime) - $(rtc))) $uptime || echo "wrong: uptime after $1"
-    dmesg | grep -E 'WARNING:|BUG:|Oops|nobody cared' && echo "wrong: kernel log after $1"
-    echo "fine after $1"
-}
-boot() {
-    kernel=$1 words=$2; shift 2
-    kjump boot --kernel $kernel --initrd /boot/b.cpio --memory 192M \
-        --append "console=ttyS0 quiet panic=0 no_timer_check $words" "$@"
-}
-# A copy of the kernel whose entry point has other instructions.
-damaged() {
-    cp /boot/b $1
-    sectors=$(od -An -tu1 -j497 -N1 $1)
-    printf "$2" | dd of=$1 bs=1 seek=$(((sectors + 1) * 512 + 512)) conv=notrunc 2> /dev/null
-}
-"#;
-
 fn beside(on: &str, cpus: u32, job: &str) -> Result<Ended> {
     beside_with(on, cpus, "", job)
 }
@@ -74,12 +43,14 @@ fn beside_with(on: &str, cpus: u32, words: &str, job: &str) -> Result<Ended> {
     let initrd = Scratch::archive("guarded.cpio", &small_root(other, INIT)?)?;
     let disk = Scratch::new("disk", &vec![0x5a; 1 << 20])?;
     let vm = vm(on).smp(cpus).mem(768).append(words).disk(&disk).timeout(Duration::from_secs(900));
-    vm.file(kernel_file(other), "/boot/b").file(&initrd, "/boot/b.cpio").run(&format!("{FINE}{job}"))
+    vm.file(kernel_file(other), "/boot/b")
+        .file(&initrd, "/boot/b.cpio")
+        .run(&format!(". /lib/lab.sh; remember\n{job}"))
 }
 
 fn a_guarded_kernel_takes_turns(on: &str) -> Result<()> {
     let job = "set -e
-        boot /boot/b '' --deadline 300
+        boot --deadline 300
         for value in 3 4 5; do kjump switch b $value --deadline none; done
         kjump peers
         kjump drop b
@@ -96,13 +67,13 @@ fn a_guarded_kernel_takes_turns(on: &str) -> Result<()> {
 
 fn a_kernel_that_hangs_is_taken_down(on: &str) -> Result<()> {
     let job = "
-        boot /boot/b '' --deadline 300
+        boot --deadline 300
         kjump switch b 1 --deadline 6; echo status $?
         fine hanging
         kjump peers
         kjump switch b
         kjump drop b
-        boot /boot/b '' --deadline 300 && fine 'another boot'";
+        boot --deadline 300 && fine 'another boot'";
     beside(on, 3, job)?
         .succeeded()
         .says("b was taken down at its deadline after 6")
@@ -118,7 +89,7 @@ fn a_kernel_that_hangs_is_taken_down(on: &str) -> Result<()> {
 
 fn a_guarded_kernel_can_panic_on_any_cpu(on: &str) -> Result<()> {
     let job = "
-        boot /boot/b '' --deadline 300
+        boot --deadline 300
         kjump switch b 2 --deadline none; echo status $?
         fine panic
         kjump peers";
@@ -136,10 +107,11 @@ fn a_guarded_kernel_can_panic_on_any_cpu(on: &str) -> Result<()> {
 fn a_kernel_that_never_starts_is_taken_down(on: &str) -> Result<()> {
     // ud2, then cli and a jump to itself.
     let job = r"
-        damaged /tmp/b '\017\013'; boot /tmp/b '' --deadline 300; echo status $?
+        kernel=/tmp/b
+        damaged /tmp/b '\017\013'; boot --deadline 300; echo status $?
         fine exception
         kjump drop b
-        damaged /tmp/b '\372\353\376'; boot /tmp/b '' --deadline 2; echo status $?
+        damaged /tmp/b '\372\353\376'; boot --deadline 2; echo status $?
         fine nothing";
     beside(on, 2, job)?
         .succeeded()
@@ -157,10 +129,10 @@ fn a_kernel_that_never_starts_is_taken_down(on: &str) -> Result<()> {
 
 fn a_kernel_without_the_module_is_taken_down(on: &str) -> Result<()> {
     let job = "
-        boot /boot/b rdinit=/missing --deadline 60; echo status $?
+        append=rdinit=/missing; boot --deadline 60; echo status $?
         fine 'a panic'
         kjump drop b
-        boot /boot/b hang_at_once --deadline 60; echo status $?
+        append=hang_at_once; boot --deadline 60; echo status $?
         fine hanging";
     beside(on, 3, job)?
         .succeeded()
@@ -248,7 +220,7 @@ END
 }
 
 fn a_guard_needs_a_second_cpu(on: &str) -> Result<()> {
-    let job = "boot /boot/b '' --deadline 300 || boot /boot/b '' && kjump switch b --deadline 9";
+    let job = "boot --deadline 300 || boot && kjump switch b --deadline 9";
     beside(on, 1, job)?
         .exited(1)
         .says("a second CPU (there is 1 CPU)")

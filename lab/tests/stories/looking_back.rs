@@ -29,6 +29,7 @@ fn beside(on: &str, job: &str) -> Result<Ended> {
 
 fn a_peer_sees_every_page_of_the_resting_kernel(on: &str) -> Result<()> {
     let job = "
+        . /lib/lab.sh
         pages=51200
         guest fill $pages /tmp/filled &
         ready() { until [ -e /tmp/filled ]; do sleep 0.1; done; }
@@ -37,19 +38,15 @@ fn a_peer_sees_every_page_of_the_resting_kernel(on: &str) -> Result<()> {
             echo \"$((value & 0xffffffff)) of $pages, $((value >> 32)) of them waited elsewhere\"
             [ $((value & 0xffffffff)) = $pages ] && [ $((value >> 32)) -gt 1000 ] && echo \"fill $1 is seen\"
         }
-        boot() {
-            kjump boot --kernel /boot/b --initrd /boot/b.cpio --memory 192M --window 0xa000000 \
-                --append 'console=ttyS0 quiet no_timer_check' \"$@\"
-        }
         ready
-        boot | seen 1
+        boot --window 0xa000000 | seen 1
         rm /tmp/filled
         ready
         kjump switch b | seen 2
         kjump drop b
         rm /tmp/filled
         ready
-        boot --deadline 300 | seen 3
+        boot --window 0xa000000 --deadline 300 | seen 3
         touch /tmp/filled.end
         wait";
     beside(on, job)?
@@ -74,8 +71,9 @@ fn a_peer_boots_on_a_uefi_machine(on: &str) -> Result<()> {
     let initrd = Scratch::archive("b.cpio", &small_root(on, UEFI_INIT)?)?;
     let job = "
         set -e
+        . /lib/lab.sh
         [ -d /sys/firmware/efi ]
-        kjump boot --kernel /boot/b --initrd /boot/b.cpio --memory 192M --append 'console=ttyS0 quiet no_timer_check'
+        boot
         kjump switch b
         [ -e /sys/firmware/efi/systab ]
         nproc";
