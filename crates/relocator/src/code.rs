@@ -2,11 +2,12 @@
 // UNSAFETY: the code stands between two symbols that the assembler defines; reading it as a slice needs `unsafe`.
 #![allow(unsafe_code)]
 
-use abi::control::{CODE_LIMIT, ControlTable, Fault, TABLE_OFFSET, mover, selector};
+use abi::control::{CODE_LIMIT, mover, selector};
 use abi::device::status;
 use abi::page_list::{DESTINATION, DONE, INDIRECTION, PAGE_SIZE, SOURCE};
 use core::arch::global_asm;
-use core::mem::offset_of;
+
+use crate::shared::in_control_page;
 
 /// The bytes of the code. They run at any address that is a multiple of the page size.
 pub fn code() -> &'static [u8] {
@@ -121,50 +122,40 @@ pub(crate) const EFER_LME: u32 = 1 << 8;
 /// Vectors that come with an error code: 8, 10 to 14, 17, 21, 29, 30.
 const WITH_ERROR_CODE: u32 = 1 << 8 | 0x1f << 10 | 1 << 17 | 1 << 21 | 1 << 29 | 1 << 30;
 
-/// Offset of a field of the control table in the control page.
-macro_rules! at {
-    ($field:ident) => {
-        TABLE_OFFSET + offset_of!(ControlTable, $field)
-    };
-    (fault.$field:ident) => {
-        TABLE_OFFSET + offset_of!(ControlTable, fault) + offset_of!(Fault, $field)
-    };
-}
-
 global_asm!(
     include_str!("code.S"),
     CODE_LIMIT = const CODE_LIMIT,
-    CONTROL_PAGE = const at!(control_page),
-    KERNEL_CR4 = const at!(kernel_cr4),
-    KERNEL_EFER = const at!(kernel_efer),
-    KERNEL_GS_BASE = const at!(kernel_gs_base),
-    KERNEL_RESUME = const at!(kernel_resume),
-    IDENTITY_CR3 = const at!(identity_cr3),
-    PAGE_LIST = const at!(page_list),
-    STACK = const at!(stack),
-    ENTRY = const at!(entry),
-    MODE = const at!(mode),
-    MOVER = const at!(mover),
-    ARGUMENTS = const at!(arguments),
-    VALUE = const at!(value),
-    VALUE_HIGH = const at!(value_high),
-    NEXT_ENTRY = const at!(next_entry),
-    STATUS = const at!(status),
-    GUARD = const at!(guard),
-    CLAIMED = const at!(claimed),
+    CONTROL_PAGE = const in_control_page!(control_page),
+    KERNEL_CR4 = const in_control_page!(kernel_cr4),
+    KERNEL_EFER = const in_control_page!(kernel_efer),
+    KERNEL_GS_BASE = const in_control_page!(kernel_gs_base),
+    KERNEL_RESUME = const in_control_page!(kernel_resume),
+    IDENTITY_CR3 = const in_control_page!(identity_cr3),
+    PAGE_LIST = const in_control_page!(page_list),
+    STACK = const in_control_page!(stack),
+    ENTRY = const in_control_page!(entry),
+    MODE = const in_control_page!(mode),
+    MOVER = const in_control_page!(mover),
+    ARGUMENTS = const in_control_page!(arguments),
+    VALUE = const in_control_page!(value),
+    VALUE_HIGH = const in_control_page!(value_high),
+    NEXT_ENTRY = const in_control_page!(next_entry),
+    STATUS = const in_control_page!(status),
+    GUARD = const in_control_page!(guard),
+    CLAIMED = const in_control_page!(claimed),
     GUARD_ENDED = const abi::guard::ENDED_OFFSET,
-    STAMPS = const at!(stamps),
-    GDT_POINTER = const at!(gdt_pointer) + 6,
-    IDT_POINTER = const at!(idt_pointer) + 6,
-    IDT32_POINTER = const at!(idt32_pointer) + 6,
-    TASK_TYPE = const at!(gdt) + selector::TASK as usize + 5,
-    FAULT_VECTOR = const at!(fault.vector),
-    FAULT_ERROR = const at!(fault.error_code),
-    FAULT_RIP = const at!(fault.rip),
-    FAULT_FLAGS = const at!(fault.rflags),
-    FAULT_CS = const at!(fault.cs),
-    FAULT_CR2 = const at!(fault.cr2),
-    FAULT_REGISTERS = const at!(fault.registers),
+    STAMPS = const in_control_page!(stamps),
+    GDT_POINTER = const in_control_page!(gdt_pointer) + 6,
+    IDT_POINTER = const in_control_page!(idt_pointer) + 6,
+    IDT32_POINTER = const in_control_page!(idt32_pointer) + 6,
+    TASK_TYPE = const in_control_page!(gdt) + selector::TASK as usize + 5,
+    FAULT_VECTOR = const in_control_page!(fault.vector),
+    FAULT_ERROR = const in_control_page!(fault.error_code),
+    FAULT_RIP = const in_control_page!(fault.rip),
+    FAULT_FLAGS = const in_control_page!(fault.rflags),
+    FAULT_CS = const in_control_page!(fault.cs),
+    FAULT_CR2 = const in_control_page!(fault.cr2),
+    FAULT_REGISTERS = const in_control_page!(fault.registers),
     RETURNED = const status::RETURNED,
     FAULTED = const status::FAULT,
     MODE_PROTECTED = const abi::device::mode::PROTECTED,

@@ -7,6 +7,7 @@ use abi::device::status;
 use core::mem::{offset_of, size_of};
 
 use crate::code::{STUB_32, STUB_64, code, entry_offset};
+use crate::shared::{NMI, low_half};
 
 /// The page that holds the relocator's code and its control table.
 #[repr(C, align(4096))]
@@ -124,13 +125,6 @@ fn task_state(setup: &Setup) -> TaskState {
     words[25] = low_half(size_of::<TaskState>() as u64) << 16;
     TaskState { words }
 }
-
-#[allow(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
-const fn low_half(value: u64) -> u32 {
-    value as u32
-}
-
-const NMI: usize = 2;
 
 /// 64-bit interrupt gates: Intel SDM volume 3, figure 6-8. Exceptions have interrupt stack 1, NMIs 2.
 fn gates_64(setup: &Setup) -> [[u64; 2]; VECTORS] {

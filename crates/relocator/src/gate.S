@@ -1,11 +1,16 @@
 /*
  * kjump_enter: from the kernel to the control page.
- * In: %rdi = control page, virtual; %rsi = control page, physical. System V call, interrupts off.
+ * In:  %rdi = control page, virtual; %rsi = control page, physical. A System V function, called
+ *      with interrupts off.
+ * Out: to arrive, in the control page.
  *
  * kjump_resume: from the control page to the kernel.
- * In: %r8 = control page, physical; identity map loaded.
+ * In:  %r8 = control page, physical; identity map loaded.
+ * Out: returns to the caller of kjump_enter.
  *
- * Both stand in one page of 256 bytes' alignment, so that mapping one page is enough.
+ * Both are shorter than 256 bytes and aligned to that, so they lie in one page, and the identity
+ * map needs to map that page only. SDM is the Intel 64 and IA-32 Architectures Software Developer's
+ * Manual, volume 3.
  */
         .section .text.kjump_enter, "ax"
         .balign 256
@@ -13,6 +18,7 @@
         .globl  kjump_enter
 kjump_enter:
         endbr64
+        /* The image may change every register: save what the caller may expect unchanged. */
         push    %rbx
         push    %rbp
         push    %r12
@@ -22,6 +28,10 @@ kjump_enter:
         pushfq
         cli
         cld
+        /*
+         * The control page is the one place that kjump_resume can reach before it has page tables
+         * and a stack.
+         */
         mov     %rsp, {KERNEL_RSP}(%rdi)
         mov     %cr0, %rax
         mov     %rax, {KERNEL_CR0}(%rdi)
@@ -40,11 +50,20 @@ kjump_enter:
         lea     kjump_resume(%rip), %rax
         mov     %rax, {KERNEL_RESUME}(%rdi)
         mov     %rsi, %r8
+        /* No flag of the kernel's may reach the image: AC and NT change what instructions do. */
         pushq   $0
         popfq
+        /*
+         * The identity map. This page has its virtual address in it too, so the next instruction is
+         * found. The kernel's stack is not mapped from here on, and CR4 is still the kernel's: with
+         * PCIDs on, the low bits of this CR3 are 0, and its translations are flushed. SDM 4.10.4.1.
+         */
         mov     {IDENTITY_CR3}(%rdi), %rax
         mov     %rax, %cr3
-        /* The kernel's GDT is not mapped any more, and a far return reads it. */
+        /*
+         * The kernel's GDT is not mapped any more, and a far return reads it: load the control
+         * page's first.
+         */
         lgdt    {GDT_POINTER}(%r8)
         lidt    {IDT_POINTER}(%r8)
         mov     {STACK}(%r8), %rsp
@@ -54,11 +73,19 @@ kjump_enter:
         int3
 kjump_resume:
         endbr64
+        /*
+         * The control page is not mapped at its physical address in the kernel's page tables: read
+         * everything now.
+         */
         mov     {KERNEL_RSP}(%r8), %rsp
         mov     {KERNEL_CR3}(%r8), %rcx
         mov     {KERNEL_CR4}(%r8), %rax
         mov     {KERNEL_CR0}(%r8), %rdx
-        /* WP before CET; PCID may be turned on only while the low bits of CR3 are 0. */
+        /*
+         * CR0 first: CET can be turned on only while WP is set. CR4 before CR3: PCIDs can be turned
+         * on only while the low twelve bits of CR3 are 0, as the identity map's are. SDM 2.5,
+         * 4.10.1.
+         */
         mov     %rdx, %cr0
         mov     %rax, %cr4
         mov     %rcx, %cr3
@@ -69,6 +96,7 @@ kjump_resume:
         pop     %r12
         pop     %rbp
         pop     %rbx
+        /* Returns of kernel code go through a thunk that the kernel patches against speculation. */
         jmp     __x86_return_thunk
         int3
         .size   kjump_enter, . - kjump_enter

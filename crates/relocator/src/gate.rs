@@ -1,11 +1,28 @@
-//! The way from the kernel to the control page and back: the only code of the relocator that runs where the kernel
-//! put it. Its page is mapped at the same virtual address in both sets of page tables.
+//! From the kernel to the control page and back: the only code of the relocator that runs where the kernel's loader put
+//! it. Its page is mapped at the same virtual address in the kernel's page tables and in the identity map.
+//!
+//! On entry from the kernel it relies on these facts:
+//!
+//! 1. The CPU is in 64-bit mode at privilege level 0, on the kernel's page tables, GDT, IDT and stack.
+//! 2. Interrupts are off, and no other CPU uses the memory that the page list names.
+//! 3. The control page is installed and mapped, and its identity map maps it, everything it names, and this code.
+//! 4. The control registers may have PCIDs, CET, SMEP, SMAP and write protection on; EFER and GS are the kernel's.
+//!
+//! It is responsible for:
+//!
+//! 1. Saving the callee-saved registers, the flags, CR0, CR3, CR4, EFER and the GS base.
+//! 2. Entering the control page on the identity map, with the control page's GDT, IDT and stack, and plain flags.
+//! 3. On the way out, loading CR0, CR4 and CR3 in an order that the CPU accepts, and the saved registers.
+//!
+//! EFER and the GS base are loaded by the control page before it comes back here. Everything else of the CPU's state
+//! (GDT, IDT, segments, task register, other model-specific registers, vector registers) is the caller's to restore.
 // UNSAFETY: code that changes page tables and stacks is assembly.
 #![allow(unsafe_code)]
 
-use abi::control::{ControlTable, TABLE_OFFSET, selector};
+use abi::control::selector;
 use core::arch::global_asm;
-use core::mem::offset_of;
+
+use crate::shared::in_control_page;
 
 unsafe extern "C" {
     /// Calls the image that the control page describes.
@@ -34,26 +51,19 @@ pub unsafe fn enter(page: *mut crate::ControlPage, control: u64) {
     unsafe { kjump_enter(page, control) }
 }
 
-/// Offset of a field of the control table in the control page.
-macro_rules! at {
-    ($field:ident) => {
-        TABLE_OFFSET + offset_of!(ControlTable, $field)
-    };
-}
-
 global_asm!(
     include_str!("gate.S"),
-    KERNEL_RSP = const at!(kernel_rsp),
-    KERNEL_CR0 = const at!(kernel_cr0),
-    KERNEL_CR3 = const at!(kernel_cr3),
-    KERNEL_CR4 = const at!(kernel_cr4),
-    KERNEL_EFER = const at!(kernel_efer),
-    KERNEL_GS_BASE = const at!(kernel_gs_base),
-    KERNEL_RESUME = const at!(kernel_resume),
-    IDENTITY_CR3 = const at!(identity_cr3),
-    STACK = const at!(stack),
-    GDT_POINTER = const at!(gdt_pointer) + 6,
-    IDT_POINTER = const at!(idt_pointer) + 6,
+    KERNEL_RSP = const in_control_page!(kernel_rsp),
+    KERNEL_CR0 = const in_control_page!(kernel_cr0),
+    KERNEL_CR3 = const in_control_page!(kernel_cr3),
+    KERNEL_CR4 = const in_control_page!(kernel_cr4),
+    KERNEL_EFER = const in_control_page!(kernel_efer),
+    KERNEL_GS_BASE = const in_control_page!(kernel_gs_base),
+    KERNEL_RESUME = const in_control_page!(kernel_resume),
+    IDENTITY_CR3 = const in_control_page!(identity_cr3),
+    STACK = const in_control_page!(stack),
+    GDT_POINTER = const in_control_page!(gdt_pointer) + 6,
+    IDT_POINTER = const in_control_page!(idt_pointer) + 6,
     SELECTOR_CODE_64 = const selector::CODE_64,
     EFER = const crate::code::EFER,
     GS_BASE = const crate::code::GS_BASE,

@@ -1,9 +1,13 @@
 /*
- * The guard: one CPU exchanges the pages, starts another one to run the image, and watches it. The image may do to its
- * CPUs what it likes; it ends when one of them says so in the control page, or at the deadline. Then all other CPUs are
- * taken out of whatever they do, and the guard goes back as if it had run the image itself.
+ * The guard: one CPU exchanges the pages, starts another CPU to run the image, and watches it. The
+ * image may do anything to its CPUs; it ends when one of them writes a status to the control page,
+ * or at the deadline. Then the guard stops all other CPUs and returns to the kernel as if it had
+ * run the image itself.
  *
- * Position-independent, below 4 GiB. %r8 holds the control page's physical address, %rbx that of the guard's pages.
+ * The code is position-independent and lies below 4 GiB. %r8 holds the physical address of the
+ * control page, %rbx that of the guard's pages. SDM is the Intel 64 and IA-32 Architectures
+ * Software Developer's Manual, volume 3; APM is the AMD64 Architecture Programmer's Manual, volume
+ * 2.
  */
         .section .rodata.kjump_guard, "a"
         .balign 64
@@ -16,39 +20,57 @@ kjump_guard_start:
 
 /*
  * guard: the image is in place.
- * In: 64-bit mode, identity map, interrupts off, %r8 = control.
- * Out: through kjump_leave of the control page; status 0 if the other CPU did not start.
+ * In:  64-bit mode, identity map, interrupts off, %r8 = control.
+ * Out: to kjump_leave of the control page; status 0 if the other CPU did not start.
  */
 guard:
         lea     kjump_guard_start(%rip), %rbx
+        /* The control page's stack is for the image's CPU. */
         lea     {STACK_END}(%rbx), %rsp
+        /*
+         * Own gates: exceptions of this CPU must not be taken for the image's, and interrupts may
+         * arrive later.
+         */
         lidt    {IDT_POINTER}(%rbx)
         call    ignore_interrupts
+        /*
+         * A start-up IPI makes a CPU begin in a page below 1 MiB, which belongs to the image:
+         * borrow it for that time.
+         */
         call    exchange_trampoline
         call    start_cpu
         call    exchange_trampoline
         cmpq    $0, {STARTED}(%rbx)
         je      guard_ended
 
-        /* Watch. Whoever ends the image writes the status last. */
+        /*
+         * Watch the status and the time since now. Plain reads are enough: other CPUs write the
+         * status last, and stores are seen in their order (SDM 9.2.2). pause keeps this loop from
+         * slowing a sibling thread.
+         */
         rdtsc
         shl     $32, %rdx
         or      %rdx, %rax
         mov     %rax, %r9
-1:      cmpq    $0, {STATUS}(%r8)
+.Lwatch:
+        cmpq    $0, {STATUS}(%r8)
         jne     guard_ended
         pause
+        /* A deadline of 0 never comes. */
         mov     {DEADLINE}(%rbx), %rcx
         test    %rcx, %rcx
-        jz      1b
+        jz      .Lwatch
         rdtsc
         shl     $32, %rdx
         or      %rdx, %rax
         sub     %r9, %rax
         cmp     %rcx, %rax
-        jb      1b
+        jb      .Lwatch
 
-        /* No CPU but this one may run when pages are moved, nor may one say anything after that. */
+        /*
+         * The deadline has passed. Stop the other CPUs before the status is written: one of them
+         * may just be returning, and then its status counts.
+         */
         mov     ${INIT_ALL_BUT_SELF}, %eax
         call    send
         mov     $200, %edi
@@ -59,43 +81,60 @@ guard:
 
 /*
  * guard_ended: the status is written, or the other CPU did not start.
- * In: 64-bit mode, identity map, %r8 = control. Out: through kjump_leave.
+ * In:  64-bit mode, identity map, %r8 = control. After an exception of this CPU the stack is not
+ *      the guard's.
+ * Out: to kjump_leave.
  */
 guard_ended:
         lea     kjump_guard_start(%rip), %rbx
         lea     {STACK_END}(%rbx), %rsp
+        /*
+         * An INIT stops a CPU whatever it does, and it then waits for a start-up IPI: none runs
+         * while pages are moved. Sending it twice does no harm. SDM 11.6.1.
+         */
         mov     ${INIT_ALL_BUT_SELF}, %eax
         call    send
         mov     $200, %edi
         call    wait
-        /* Only a kernel that returned has put its devices to rest. */
+        /*
+         * A kernel that returned has stopped its devices. Any other left them running, and they would
+         * write into memory that is the first kernel's again. VALUE_HIGH other than 0 is a handoff
+         * after a panic, or purgatory's verdict.
+         */
         cmpq    ${RETURNED}, {STATUS}(%r8)
-        jne     1f
+        jne     .Ldevices_run
         cmpq    $0, {VALUE_HIGH}(%r8)
-        je      2f
-1:      call    silence_devices
-2:      call    drain_interrupts
+        je      .Ldevices_rest
+.Ldevices_run:
+        call    silence_devices
+.Ldevices_rest:
+        call    drain_interrupts
         jmp     *{LEAVE}(%rbx)
 
 /*
- * ignore_interrupts: the image's logical interrupt destinations are not this CPU's. The kernel puts them back.
- * In: %rbx. Clobbers %rsi. In x2APIC mode they follow from the APIC identifier, and are this CPU's alone.
+ * ignore_interrupts: takes this CPU out of all logical interrupt destinations, which the image
+ * gives to its own CPUs. The kernel restores the register. In x2APIC mode the logical identifier is
+ * read-only and no other CPU has it, so there is nothing to do. SDM 11.6.2.2, 11.12.10.2.
+ * In: %rbx. Clobbers %rsi.
  */
 ignore_interrupts:
         mov     {APIC}(%rbx), %rsi
         test    %rsi, %rsi
-        jz      1f
+        jz      .Lx2apic_destination
         movl    $0, {APIC_LDR}(%rsi)
-1:      ret
+.Lx2apic_destination:
+        ret
 
 /*
- * start_cpu: start the other CPU at the trampoline. Intel SDM volume 3, 9.4.4.1.
- * In: %rbx. Clobbers %rax, %rcx, %rdx, %rsi, %rdi, %r9, %r10.
+ * start_cpu: starts the other CPU at the trampoline: INIT, a pause, a start-up IPI, and a second
+ * one if the CPU does not answer within 1 ms, then up to 2 s for one that starts late. SDM 9.4.4.1.
+ * In: %rbx. Out: STARTED = 1 if it runs. Clobbers %rax, %rcx, %rdx, %rsi, %rdi, %r9, %r10.
  */
 start_cpu:
         movq    $0, {STARTED}(%rbx)
         mov     ${INIT}, %eax
         call    send
+        /* The manual waits 10 ms here; only CPUs without 64-bit mode need that. */
         mov     $200, %edi
         call    wait
         call    start_up_cpu
@@ -104,6 +143,9 @@ start_cpu:
         call    start_up_cpu
         mov     $2000000, %edi
         jmp     wait_for_start
+/*
+ * A start-up IPI names the number of the page to begin in. It is not sent to a CPU that has begun.
+ */
 start_up_cpu:
         mov     {LOW_PAGE}(%rbx), %eax
         shr     $12, %eax
@@ -113,28 +155,38 @@ start_up_cpu:
         ret
 
 /*
- * send: an interrupt command, to the image's CPU where it says none.
+ * send: issues an interrupt command, to the image's CPU unless the command has a destination
+ * shorthand. SDM 11.6.1.
  * In: %rbx, %eax = the command. Clobbers %rcx, %rdx, %rsi.
  */
 send:
         mov     {CPU}(%rbx), %edx
         mov     {APIC}(%rbx), %rsi
         test    %rsi, %rsi
-        jz      1f
+        jz      .Lsend_by_x2apic
+        /*
+         * Two registers: the upper one holds the destination, and writing the lower one sends the
+         * interrupt.
+         */
         shl     $24, %edx
         mov     %edx, {APIC_ICR} + 0x10(%rsi)
         mov     %eax, {APIC_ICR}(%rsi)
         ret
-        /* What was written must be there when the command arrives: Intel SDM volume 3, 11.12.3. */
-1:      mfence
+.Lsend_by_x2apic:
+        /*
+         * Writing this register does not wait for earlier stores, which the other CPU must see. SDM
+         * 11.12.3.
+         */
+        mfence
         lfence
         mov     ${X2APIC} + {APIC_ICR} / 16, %ecx
         wrmsr
         ret
 
 /*
- * wait: some microseconds. wait_for_start: so many at most.
- * In: %rbx, %edi = microseconds. Clobbers %rax, %rdx, %r9, %r10.
+ * wait: waits for %edi microseconds. wait_for_start: the same, but returns as soon as the other CPU
+ * has started.
+ * In: %rbx, %edi = microseconds. Clobbers %rax, %rdx, %r9, %r10; wait_for_start also %rcx, %rdi.
  */
 wait:
         mov     %edi, %r10d
@@ -143,73 +195,93 @@ wait:
         shl     $32, %rdx
         or      %rdx, %rax
         mov     %rax, %r9
-1:      pause
+.Lwait_on:
+        pause
         rdtsc
         shl     $32, %rdx
         or      %rdx, %rax
         sub     %r9, %rax
         cmp     %r10, %rax
-        jb      1b
+        jb      .Lwait_on
         ret
 wait_for_start:
         mov     %edi, %ecx
-1:      cmpq    $0, {STARTED}(%rbx)
-        jne     2f
+.Lstarted_yet:
+        cmpq    $0, {STARTED}(%rbx)
+        jne     .Lstarted
         mov     $1, %edi
         call    wait
         dec     %ecx
-        jnz     1b
-2:      ret
+        jnz     .Lstarted_yet
+.Lstarted:
+        ret
 
 /*
- * exchange_trampoline: with what is in its place. Doing it again undoes it.
+ * exchange_trampoline: exchanges the trampoline with the start of the low page. A second time
+ * restores both.
  * In: %rbx. Clobbers %rax, %rcx, %rsi, %rdi.
  */
 exchange_trampoline:
         lea     trampoline(%rip), %rsi
         mov     {LOW_PAGE}(%rbx), %rdi
         mov     ${TRAMPOLINE_WORDS}, %ecx
-1:      mov     (%rsi), %rax
+.Lexchange_word:
+        mov     (%rsi), %rax
         xchg    %rax, (%rdi)
         mov     %rax, (%rsi)
         add     $8, %rsi
         add     $8, %rdi
         dec     %ecx
-        jnz     1b
+        jnz     .Lexchange_word
         ret
 
 /*
- * silence_devices: no PCI function of the first segment may write into memory or assert its interrupt line any more,
- * none behind a bridge either. Drivers put both back when they resume. PCI Local Bus 3.0, 3.2.2.3.2 and 6.2.2.
+ * silence_devices: stops every PCI function of the first segment, on all buses, from writing to
+ * memory and from asserting its interrupt line. Drivers set both bits again when they resume. PCI
+ * Local Bus 3.0, 3.2.2.3.2 and 6.2.2.
  * In: %rbx. Clobbers %rax, %rcx, %rdx, %rdi, %r9, %r10.
  */
 silence_devices:
+        /* An address for port 0xcf8: bit 31, then bus, device, function and register. */
         mov     $0x80000000, %edi
-1:      mov     %edi, %eax
+.Lfunction:
+        mov     %edi, %eax
         call    configuration
+        /* All ones in place of a vendor: there is no such function. */
         cmp     $0xffff, %ax
-        je      2f
+        je      .Lno_function
+        /*
+         * Command and status share a register. Status bits are cleared by writing ones, so zeros
+         * leave them alone.
+         */
         lea     4(%rdi), %eax
         call    configuration
-        /* Zeroes leave the status bits alone. */
         and     $0xffff & ~{BUS_MASTER}, %eax
         or      ${INTERRUPT_OFF}, %eax
         out     %eax, %dx
+        /*
+         * Only if function 0 has the multi-function bit in its header type are there functions 1 to
+         * 7.
+         */
         test    $0x700, %edi
-        jnz     3f
+        jnz     .Lnext_function
         lea     12(%rdi), %eax
         call    configuration
         bt      ${MULTI_FUNCTION}, %eax
-        jc      3f
-2:      test    $0x700, %edi
-        jnz     3f
+        jc      .Lnext_function
+.Lno_function:
+        /* Without a function 0 there are no others, but functions may be missing after it. */
+        test    $0x700, %edi
+        jnz     .Lnext_function
         or      $0x700, %edi
-3:      add     $0x100, %edi
+.Lnext_function:
+        add     $0x100, %edi
         cmp     $0x81000000, %edi
-        jne     1b
-        /* What is under way ends. */
+        jne     .Lfunction
+        /* Transfers in progress end within 1 ms. */
         mov     $1000, %edi
         jmp     wait
+/* Reads the register at address %eax, and leaves the data port in %dx for a write to it. */
 configuration:
         mov     $0xcf8, %edx
         out     %eax, %dx
@@ -218,15 +290,20 @@ configuration:
         ret
 
 /*
- * drain_interrupts: what the image's CPUs sent to all others is not for the kernel: one of it would stop this CPU.
+ * drain_interrupts: accepts and discards the interrupts that the image's CPUs sent to all others.
+ * Left pending, they would reach the kernel, and one of them would stop this CPU. SDM 11.8.4, 11.9.
  * In: %rbx, all other CPUs stopped. Clobbers %rax, %rcx, %rdx, %rsi, %rdi, %r9, %r10, %r11.
  */
 drain_interrupts:
+        /*
+         * A local APIC that is disabled by software keeps what is pending: enable it for that time.
+         */
         mov     ${APIC_SVR}, %edi
         call    read_apic
         mov     %eax, %r11d
         or      ${APIC_ENABLED}, %eax
         call    write_apic
+        /* With interrupts on, each goes to kjump_guard_interrupt, and the next one follows. */
         sti
         mov     $100, %edi
         call    wait
@@ -236,16 +313,19 @@ drain_interrupts:
         jmp     write_apic
 
 /*
- * A register of the local APIC.
- * In: %rbx, %edi = its offset, %eax = value to write. Out: %eax = value read. Clobber %rcx, %rdx, %rsi.
+ * read_apic, write_apic: a register of the local APIC. It is in memory, or in x2APIC mode (APIC =
+ * 0) a model-specific register, whose number is the offset divided by 16. SDM 11.4.1, 11.12.1.2.
+ * In: %rbx, %edi = its offset, %eax = value to write. Out: %eax = value read. Clobber %rcx, %rdx,
+ *     %rsi.
  */
 read_apic:
         mov     {APIC}(%rbx), %rsi
         test    %rsi, %rsi
-        jz      1f
+        jz      .Lread_by_x2apic
         mov     (%rsi, %rdi), %eax
         ret
-1:      mov     %edi, %ecx
+.Lread_by_x2apic:
+        mov     %edi, %ecx
         shr     $4, %ecx
         add     ${X2APIC}, %ecx
         rdmsr
@@ -253,17 +333,21 @@ read_apic:
 write_apic:
         mov     {APIC}(%rbx), %rsi
         test    %rsi, %rsi
-        jz      1f
+        jz      .Lwrite_by_x2apic
         mov     %eax, (%rsi, %rdi)
         ret
-1:      mov     %edi, %ecx
+.Lwrite_by_x2apic:
+        mov     %edi, %ecx
         shr     $4, %ecx
         add     ${X2APIC}, %ecx
         xor     %edx, %edx
         wrmsr
         ret
 
-/* An interrupt is acknowledged, no more. */
+/*
+ * kjump_guard_interrupt: acknowledges an interrupt, so that the APIC delivers the next one. SDM
+ * 11.8.5.
+ */
 kjump_guard_interrupt:
         push    %rax
         push    %rbx
@@ -283,25 +367,33 @@ kjump_guard_interrupt:
         pop     %rax
         iretq
 
-/* An image may send an NMI to all others: it is dropped. */
+/* kjump_guard_nmi: an image may send an NMI to all other CPUs: it is dropped. */
 kjump_guard_nmi:
         iretq
 
 /*
- * trampoline: what the other CPU starts with, at offset 0 of a page below 1 MiB.
- * In: real mode, %cs:0 is the page. Out: through start_32, %ebx = the guard's pages.
+ * trampoline: the first instructions of the other CPU, at offset 0 of a page below 1 MiB. SDM
+ * 10.9.1.
+ * In:  real mode, as INIT and the start-up IPI leave a CPU: %cs:0 is the page. SDM 10.1.1.
+ * Out: to start_32, %ebx = the guard's pages.
  */
         .balign 8
 trampoline:
         .code16
         cli
+        /* Offsets below are relative to the page, so data must be too. */
         mov     %cs, %ax
         mov     %ax, %ds
+        /*
+         * GDT, then PE, then a far jump, which loads a 32-bit code segment. Its target is above 64
+         * KiB: 32-bit operands.
+         */
         lgdtl   trampoline_gdt - trampoline
         movl    kjump_guard_base - trampoline, %ebx
         movl    $1, %eax
         movl    %eax, %cr0
         ljmpl   *(kjump_guard_entry_32 - trampoline)
+        /* The addresses are filled in when the pages are installed. */
         .balign 4
 trampoline_gdt:
         .word   {GDT_LIMIT}
@@ -316,16 +408,23 @@ kjump_guard_entry_32:
         .org    trampoline + 8 * {TRAMPOLINE_WORDS}
 
 /*
- * start_32: from 32-bit mode to 64-bit mode, and into the control page.
- * In: control's GDT loaded, %ebx = the guard's pages.
+ * start_32: from 32-bit to 64-bit mode, and into the control page. The order is given by SDM 10.8.5
+ * and APM 14.6.
+ * In:  32-bit mode, control's GDT loaded, %ebx = the guard's pages.
+ * Out: to kjump_begin, with STARTED = 1.
  */
         .code32
 start_32:
+        /* After INIT data segments have a limit of 64 KiB; these are flat. */
         mov     ${SELECTOR_DATA}, %eax
         mov     %eax, %ds
         mov     %eax, %es
         mov     %eax, %ss
         mov     {CONTROL_PAGE}(%ebx), %esi
+        /*
+         * PAE, and LA57 if the page tables have five levels. Nothing else of the kernel's CR4
+         * applies to this CPU.
+         */
         mov     {KERNEL_CR4}(%esi), %eax
         and     ${CR4_LA57}, %eax
         or      ${CR4_ON}, %eax
@@ -336,6 +435,7 @@ start_32:
         rdmsr
         or      ${EFER_LME}, %eax
         wrmsr
+        /* Paging on: long mode is active. CD and NW are clear, so caches are on. */
         mov     ${CR0}, %eax
         mov     %eax, %cr0
         mov     {STACK}(%esi), %esp
@@ -345,14 +445,23 @@ start_32:
         lretl
         .code64
 start_64:
+        /*
+         * The upper halves of registers are undefined after a switch to 64-bit mode: SDM volume 1,
+         * 3.4.1.1.
+         */
         mov     %ebx, %ebx
         mov     {CONTROL_PAGE}(%rbx), %r8
         mov     {STACK}(%r8), %rsp
+        /*
+         * The image finds EFER as the guard's CPU has it, with system calls and no-execute as the
+         * kernel uses them.
+         */
         mov     ${EFER}, %ecx
         mov     {KERNEL_EFER}(%r8), %eax
         mov     {KERNEL_EFER} + 4(%r8), %edx
         wrmsr
         lidt    {CONTROL_IDT_POINTER}(%r8)
+        /* The guard may take the low page back. */
         movq    $1, {STARTED}(%rbx)
         jmp     *{BEGIN}(%rbx)
 kjump_guard_end:

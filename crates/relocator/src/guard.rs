@@ -10,6 +10,7 @@ use core::mem::{offset_of, size_of};
 
 use crate::code::{self, STUB_64, entry_offset};
 use crate::control_page::gate;
+use crate::shared::{NMI, in_control_page, in_guard_pages, low_half};
 
 /// The two pages of a CPU that guards an image.
 #[repr(C, align(4096))]
@@ -82,13 +83,6 @@ impl GuardPages {
     }
 }
 
-#[allow(clippy::cast_possible_truncation, reason = "the low half is what is asked for")]
-const fn low_half(value: u64) -> u32 {
-    value as u32
-}
-
-const NMI: usize = 2;
-
 /// Exceptions end the call as those of the image do, but on the guard's stack, by which they are told apart.
 fn gate_of(vector: usize, setup: &GuardSetup) -> [u64; 2] {
     let handler = match vector {
@@ -129,42 +123,28 @@ const TRAMPOLINE_WORDS: usize = 8;
 const CR0: u32 = code::CR0_ON | 1 << 1 | 1 << 4 | 1 << 5;
 const CR4_LA57: u32 = 1 << 12;
 
-/// Offset of a field of the guard's table in its pages.
-macro_rules! at {
-    ($field:ident) => {
-        TABLE_OFFSET + offset_of!(GuardTable, $field)
-    };
-}
-
-/// Offset of a field of the control table in the control page.
-macro_rules! in_control {
-    ($field:ident) => {
-        control::TABLE_OFFSET + offset_of!(ControlTable, $field)
-    };
-}
-
 global_asm!(
     include_str!("guard.S"),
     CODE_LIMIT = const CODE_LIMIT,
     ENDED = const ENDED_OFFSET,
     STACK_END = const GATES_OFFSET,
-    CONTROL_PAGE = const at!(control_page),
-    BEGIN = const at!(begin),
-    LEAVE = const at!(leave),
-    APIC = const at!(apic),
-    CPU = const at!(cpu),
-    LOW_PAGE = const at!(low_page),
-    MICROSECOND = const at!(microsecond),
-    DEADLINE = const at!(deadline),
-    STARTED = const at!(started),
-    IDT_POINTER = const at!(idt_pointer) + 6,
-    KERNEL_CR4 = const in_control!(kernel_cr4),
-    KERNEL_EFER = const in_control!(kernel_efer),
-    IDENTITY_CR3 = const in_control!(identity_cr3),
-    STACK = const in_control!(stack),
-    STATUS = const in_control!(status),
-    VALUE_HIGH = const in_control!(value_high),
-    CONTROL_IDT_POINTER = const in_control!(idt_pointer) + 6,
+    CONTROL_PAGE = const in_guard_pages!(control_page),
+    BEGIN = const in_guard_pages!(begin),
+    LEAVE = const in_guard_pages!(leave),
+    APIC = const in_guard_pages!(apic),
+    CPU = const in_guard_pages!(cpu),
+    LOW_PAGE = const in_guard_pages!(low_page),
+    MICROSECOND = const in_guard_pages!(microsecond),
+    DEADLINE = const in_guard_pages!(deadline),
+    STARTED = const in_guard_pages!(started),
+    IDT_POINTER = const in_guard_pages!(idt_pointer) + 6,
+    KERNEL_CR4 = const in_control_page!(kernel_cr4),
+    KERNEL_EFER = const in_control_page!(kernel_efer),
+    IDENTITY_CR3 = const in_control_page!(identity_cr3),
+    STACK = const in_control_page!(stack),
+    STATUS = const in_control_page!(status),
+    VALUE_HIGH = const in_control_page!(value_high),
+    CONTROL_IDT_POINTER = const in_control_page!(idt_pointer) + 6,
     GDT_LIMIT = const size_of::<[u64; 8]>() - 1,
     RETURNED = const status::RETURNED,
     AT_DEADLINE = const status::DEADLINE,

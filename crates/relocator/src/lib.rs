@@ -35,6 +35,7 @@ mod control_page;
 #[cfg(feature = "kernel")]
 pub mod gate;
 mod guard;
+mod shared;
 
 pub use code::{Direction, code, entry_offset};
 pub use control_page::{ControlPage, Setup};
