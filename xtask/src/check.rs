@@ -5,6 +5,7 @@ pub(crate) mod dump_readers;
 pub(crate) mod dumps;
 pub(crate) mod host;
 pub(crate) mod kdump_tools;
+pub(crate) mod packages;
 pub(crate) mod peer_readers;
 pub(crate) mod step;
 pub(crate) mod stories;

@@ -6,6 +6,7 @@ mod build;
 mod check;
 mod debian;
 mod guest;
+mod package;
 mod program;
 mod task;
 mod tree;
@@ -32,6 +33,7 @@ enum Task {
     Fuzz(task::fuzz::FuzzArgs),
     Build(task::build::BuildArgs),
     Docs(task::docs::DocsArgs),
+    Package(task::package::PackageArgs),
     Fetch(task::fetch::FetchArgs),
     Material(task::material::MaterialArgs),
 }
@@ -53,6 +55,7 @@ fn main() -> ExitCode {
         Task::Fuzz(args) => code(task::fuzz::run(&args).map(|()| true)),
         Task::Build(args) => code(task::build::run(&args).map(|()| true)),
         Task::Docs(args) => code(task::docs::run(&args).map(|()| true)),
+        Task::Package(args) => code(task::package::run(&args)),
         Task::Fetch(args) => code(task::fetch::run(&args).map(|()| true)),
         Task::Material(args) => code(task::material::run(&args).map(|()| true)),
     }

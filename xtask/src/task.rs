@@ -8,5 +8,6 @@ pub(crate) mod fetch;
 pub(crate) mod fuzz;
 pub(crate) mod lab;
 pub(crate) mod material;
+pub(crate) mod package;
 pub(crate) mod test;
 pub(crate) mod vmcore;

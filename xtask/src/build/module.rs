@@ -103,7 +103,10 @@ fn build_others(kernel: &Kernel, name: &str) -> Result<PathBuf> {
 }
 
 /// The Rust half, as one object. Cargo knows when it is out of date.
-fn rust_object() -> Result<PathBuf> {
+///
+/// # Errors
+/// The compiler cannot be fetched, or the object does not build.
+pub(crate) fn rust_object() -> Result<PathBuf> {
     let compiler = compiler::get()?;
     let sysroot = sysroot::get(&compiler)?;
     let target = tree::target().join("module/rust");
@@ -174,7 +177,10 @@ fn inputs(object: &Path) -> Result<String> {
 }
 
 /// Paths of the C half, relative to `module/`.
-fn sources() -> Result<Vec<PathBuf>> {
+///
+/// # Errors
+/// `module/glue` cannot be read.
+pub(crate) fn sources() -> Result<Vec<PathBuf>> {
     let mut paths: Vec<_> = SOURCES.iter().map(PathBuf::from).collect();
     for entry in fs::read_dir(tree::root().join("module/glue"))? {
         paths.push(Path::new("glue").join(entry?.file_name()));
@@ -198,10 +204,8 @@ fn lay_out(dir: &Path, object: &Path) -> Result<()> {
     for name in sources()? {
         fs::copy(tree::root().join("module").join(&name), dir.join(&name))?;
     }
-    // Kbuild takes an object without a source as it is, if its name ends so.
     fs::copy(object, dir.join("kjump_rust.o_shipped"))?;
-    // modpost looks for how every object was made.
-    Ok(fs::write(dir.join(".kjump_rust.o.cmd"), "")?)
+    Ok(())
 }
 
 fn kbuild(kernel: &Kernel, dir: &Path) -> Result<()> {

@@ -103,9 +103,26 @@ fn build_static(package: &str, what: &[&str]) -> Result<PathBuf> {
     cargo.args(["build", "--quiet", "--release", "--target", TARGET, "--package", package]).args(what);
     cargo.arg("--target-dir").arg(&dir);
     // With --target, the flags are for the program only, not for the build scripts of what it uses.
-    cargo.env_remove("CARGO_ENCODED_RUSTFLAGS").env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
+    cargo.env_remove("RUSTFLAGS").env("CARGO_ENCODED_RUSTFLAGS", static_flags()?.join("\x1f"));
     program::run(&mut cargo)?;
     Ok(dir.join(TARGET).join("release"))
+}
+
+/// Paths of registry sources are replaced, so that every machine builds the same bytes.
+fn static_flags() -> Result<Vec<String>> {
+    let mut flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    let Some(home) = cargo_home() else { return Ok(flags) };
+    let Ok(registries) = fs::read_dir(home.join("registry/src")) else { return Ok(flags) };
+    for registry in registries {
+        flags.push(format!("--remap-path-prefix={}=/registry", registry?.path().display()));
+    }
+    flags.sort();
+    Ok(flags)
+}
+
+fn cargo_home() -> Option<PathBuf> {
+    let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
+    home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))
 }
 
 /// A file of a Debian package that is unpacked below `target/`.

@@ -8,12 +8,12 @@ use anyhow::{Context as _, Result};
 use crate::build::fuzz;
 use crate::build::module;
 use crate::check::step::{Step, Verdict};
-use crate::check::{dump_debuggers, dump_readers, kdump_tools, peer_readers};
+use crate::check::{dump_debuggers, dump_readers, kdump_tools, packages, peer_readers};
 use crate::debian::kernels;
 use crate::{program, tree};
 
 /// The quick checks first, then the module for every kernel.
-pub(crate) fn before_stories() -> Vec<Step> {
+pub(crate) fn before_stories(soak: bool) -> Vec<Step> {
     let mut steps = vec![
         Step::new("fmt", || cargo(&["fmt", "--all", "--check"])),
         Step::new("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
@@ -27,6 +27,7 @@ pub(crate) fn before_stories() -> Vec<Step> {
         kernels::with_headers()
             .map(|stock| Step::new(format!("module/{}", stock.name), || module(stock.name))),
     );
+    steps.extend(packages::steps(soak));
     steps
 }
 

@@ -66,6 +66,26 @@ pub(crate) fn for_readers() -> Result<()> {
     have(READERS)
 }
 
+const PACKAGES: &[Need] = &[program("lintian", "lintian"), program("dpkg-deb", "dpkg")];
+
+const DEBIAN_IMAGE: &[Need] = &[program("mmdebstrap", "mmdebstrap")];
+
+/// What checking Debian packages needs.
+///
+/// # Errors
+/// Something is missing and cannot be installed; the message holds the command that installs it.
+pub(crate) fn for_packages() -> Result<()> {
+    have(PACKAGES)
+}
+
+/// What making a Debian system in a directory needs.
+///
+/// # Errors
+/// Something is missing and cannot be installed; the message holds the command that installs it.
+pub(crate) fn for_debian_image() -> Result<()> {
+    have(DEBIAN_IMAGE)
+}
+
 /// What a virtual machine needs.
 ///
 /// # Errors

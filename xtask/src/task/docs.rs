@@ -26,6 +26,16 @@ const SHELLS: [(Shell, &str); 3] = [(Shell::Bash, "bash"), (Shell::Fish, "fish")
 /// The folder cannot be written to.
 pub(crate) fn run(args: &DocsArgs) -> Result<()> {
     let dir = args.dir.clone().unwrap_or_else(|| tree::target().join("docs"));
+    write(&dir)?;
+    println!("{}", dir.display());
+    Ok(())
+}
+
+/// Makes everything in a directory.
+///
+/// # Errors
+/// The directory cannot be written to.
+pub(crate) fn write(dir: &Path) -> Result<()> {
     let programs = [
         kjump::cli::command(),
         kjump::kexec::command(),
@@ -33,9 +43,8 @@ pub(crate) fn run(args: &DocsArgs) -> Result<()> {
         kjump::dump::dmesg::command(),
     ];
     for program in programs {
-        make(program, &dir).with_context(|| dir.display().to_string())?;
+        make(program, dir).with_context(|| dir.display().to_string())?;
     }
-    println!("{}", dir.display());
     Ok(())
 }
 

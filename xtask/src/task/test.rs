@@ -40,7 +40,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<bool> {
 }
 
 fn steps(filter: &str, soak: bool) -> Result<Vec<Step>> {
-    let mut steps = host::before_stories();
+    let mut steps = host::before_stories(soak);
     let after = host::after_stories(soak)?;
     // Naming the stories means building them: a check asked for by its full name need not wait for that.
     if !steps.iter().chain(&after).any(|step| step.name == filter) {

@@ -1,0 +1,29 @@
+//! `cargo xtask package`: Debian packages of the program, the module's source and the replaced commands.
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Args;
+
+use crate::package::{contents, deb};
+use crate::tree;
+
+/// Make Debian packages
+#[derive(Args)]
+pub(crate) struct PackageArgs {
+    /// Directory to make them in, instead of target/packages
+    #[arg(value_name = "DIR")]
+    dir: Option<PathBuf>,
+}
+
+/// Makes every package and prints its path.
+///
+/// # Errors
+/// A part does not build, or a package cannot be written.
+pub(crate) fn run(args: &PackageArgs) -> Result<bool> {
+    let dir = args.dir.clone().unwrap_or_else(|| tree::target().join("packages"));
+    for package in contents::packages()? {
+        println!("{}", deb::build(&package, &dir)?.display());
+    }
+    Ok(true)
+}
