@@ -5,7 +5,7 @@ mod load;
 
 use abi::Field;
 
-pub use load::{Image, load};
+pub use load::{Kernel, load};
 
 /// A version of the specification.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,9 +6,9 @@ use crate::{Amount, LoadPlan, MemoryRange, Part, Segment};
 
 impl fmt::Display for LoadPlan<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "by {}: {} segments, {}", self.way(), self.segments().len(), Amount(self.bytes()))?;
+        write!(f, "by {}: {} segments, {}", self.interface(), self.segments().len(), Amount(self.bytes()))?;
         writeln!(f, "; entered at {}", self.entry())?;
-        writeln!(f, "which leads to {}", self.goal())?;
+        writeln!(f, "which leads to {}", self.kernel_entry())?;
         section(f, "segments", self.segments(), segment)?;
         section(f, "in them", self.parts(), part)?;
         if !self.memory().is_empty() {

@@ -2,13 +2,13 @@ use phys::PhysRange;
 
 use crate::purgatory::{Extras, Purgatory};
 use crate::view::ViewPlace;
-use crate::{Error, Goal, LoadPlan, Machine, MemoryRange, Part, Segment, Way};
+use crate::{Entry, Error, Interface, LoadPlan, Machine, MemoryRange, Part, Segment};
 
 /// A load while it is put together: everything but purgatory. No part of it is checked.
 pub(crate) struct Draft<'a> {
-    pub(crate) way: Way,
+    pub(crate) interface: Interface,
     /// How the kernel is entered.
-    pub(crate) goal: Goal,
+    pub(crate) kernel_entry: Entry,
     /// The segments whose digest purgatory verifies.
     pub(crate) segments: Vec<Segment<'a>>,
     /// Other segments.
@@ -24,10 +24,10 @@ pub(crate) struct Draft<'a> {
 }
 
 impl<'a> Draft<'a> {
-    pub(crate) fn new(way: Way, goal: Goal) -> Self {
+    pub(crate) fn new(interface: Interface, kernel_entry: Entry) -> Self {
         Self {
-            way,
-            goal,
+            interface,
+            kernel_entry,
             segments: Vec::new(),
             unverified: Vec::new(),
             parts: Vec::new(),
@@ -48,7 +48,7 @@ impl<'a> Draft<'a> {
         machine: &Machine,
     ) -> Result<LoadPlan<'a>, Error> {
         let (segment, entry) =
-            purgatory.segment_and_entry(place, &self.goal, &self.extras, &self.segments)?;
+            purgatory.segment_and_entry(place, &self.kernel_entry, &self.extras, &self.segments)?;
         self.segments.push(segment);
         self.segments.append(&mut self.unverified);
         LoadPlan::new(self, entry, machine)

@@ -5,10 +5,10 @@ mod notes;
 use kernel_file::{Mode, Program};
 
 use crate::draft::Draft;
-use crate::goal::register::{RDI, RSP};
+use crate::entry::register::{RDI, RSP};
 use crate::place::FreePages;
 use crate::purgatory::{self, Purgatory};
-use crate::{Demand, Error, Goal, LoadPlan, Machine, Segment, Way};
+use crate::{Demand, Entry, Error, Interface, LoadPlan, Machine, Segment};
 use notes::Notes;
 
 /// An ELF file to load.
@@ -21,7 +21,7 @@ pub struct Request<'a> {
     /// Its command line.
     pub command_line: Vec<u8>,
     /// Lowest and highest address of a byte of what is added to it.
-    pub room: (u64, u64),
+    pub limits: (u64, u64),
     /// What leads there.
     pub purgatory: Purgatory<'a>,
 }
@@ -32,21 +32,21 @@ pub struct Request<'a> {
 /// [`Error::NoRoom`], and those of the plan.
 pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>, Error> {
     let program = &request.program;
-    let mut draft = Draft::new(Way::KexecLoad, Goal::at(program.mode.into(), program.entry));
+    let mut draft = Draft::new(Interface::KexecLoad, Entry::at(program.mode.into(), program.entry));
     draft.segments = program.segments.iter().filter_map(Segment::of_file).collect();
     let mut free = FreePages::new(&machine.usable_ram()).without(&draft.segments);
     if request.notes {
         let notes = Notes::new(&request.command_line);
-        let place = free.take(&Demand::for_32_bits(notes::NAME, notes.size(), request.room))?;
+        let place = free.take(&Demand::for_32_bits(notes::NAME, notes.size(), request.limits))?;
         let address = place.start().get();
-        draft.goal = match program.mode {
-            Mode::Long => draft.goal.with(RDI, address),
-            Mode::Protected => draft.goal.with(RSP, notes.stack(address)),
+        draft.kernel_entry = match program.mode {
+            Mode::Long => draft.kernel_entry.with(RDI, address),
+            Mode::Protected => draft.kernel_entry.with(RSP, notes.stack(address)),
         };
         draft.parts.extend(notes.parts(address));
         draft.segments.push(notes.segment(place));
         draft.command_line.clone_from(&request.command_line);
     }
-    let purgatory = free.take(&Demand::for_32_bits(purgatory::NAME, purgatory::SIZE, request.room))?;
+    let purgatory = free.take(&Demand::for_32_bits(purgatory::NAME, purgatory::SIZE, request.limits))?;
     draft.finish(&request.purgatory, purgatory, machine)
 }

@@ -1,6 +1,6 @@
 use phys::PhysRange;
 
-use crate::{Amount, Way};
+use crate::{Amount, Interface};
 
 /// Why there is no plan. Addresses are physical, sizes in bytes.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -57,12 +57,12 @@ pub enum Error {
     #[error("{name} at {range} is not all RAM: there is none at {gap:#x}")]
     NotRam { name: &'static str, range: PhysRange, gap: u64 },
     /// More segments than the way takes.
-    #[error("{count} segments, {way} takes {limit} at most")]
-    TooManySegments { count: usize, limit: usize, way: Way },
+    #[error("{count} segments, {interface} takes {limit} at most")]
+    TooManySegments { count: usize, limit: usize, interface: Interface },
     /// The kernel refuses images that are larger than half of its memory.
-    #[error("{what} takes {size}, more than half of {ram} of RAM, which {way} refuses",
+    #[error("{what} takes {size}, more than half of {ram} of RAM, which {interface} refuses",
         size = Amount(*.size), ram = Amount(*.ram))]
-    TooLarge { what: &'static str, size: u64, ram: u64, way: Way },
+    TooLarge { what: &'static str, size: u64, ram: u64, interface: Interface },
     /// Memory is too scattered to be told to another kernel.
     #[error("{count} notes and pieces of memory for an elfcorehdr, {limit} at most")]
     TooManyHeaders { count: usize, limit: usize },

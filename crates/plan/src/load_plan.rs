@@ -7,18 +7,18 @@ use phys::{PhysAddr, PhysRange, RangeSet};
 
 use crate::draft::Draft;
 use crate::view::ViewPlace;
-use crate::{Error, Goal, Machine, MemoryRange, Part, Segment, purgatory};
+use crate::{Entry, Error, Machine, MemoryRange, Part, Segment, purgatory};
 
 /// How a plan is carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Way {
+pub enum Interface {
     /// `kexec_load(2)`: the image takes the running kernel's place.
     KexecLoad,
     /// `/dev/kjump`: the image is called, and may come back.
     Device,
 }
 
-impl fmt::Display for Way {
+impl fmt::Display for Interface {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::KexecLoad => "kexec_load",
@@ -33,11 +33,11 @@ impl fmt::Display for Way {
 /// was asked for; what is entered has bytes; and the way takes it, as far as can be told beforehand.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadPlan<'a> {
-    way: Way,
+    interface: Interface,
     segments: Vec<Segment<'a>>,
     parts: Vec<Part>,
     entry: PhysAddr,
-    goal: Goal,
+    kernel_entry: Entry,
     memory: Vec<MemoryRange>,
     command_line: Vec<u8>,
     vouched: Vec<PhysRange>,
@@ -58,11 +58,11 @@ impl<'a> LoadPlan<'a> {
         check_way(&draft, machine)?;
         let purgatory = entered(&draft.segments, entry)?;
         Ok(Self {
-            way: draft.way,
+            interface: draft.interface,
             segments: draft.segments,
             parts: draft.parts,
             entry,
-            goal: draft.goal,
+            kernel_entry: draft.kernel_entry,
             memory: draft.memory,
             command_line: draft.command_line,
             vouched: draft.vouched,
@@ -74,8 +74,8 @@ impl<'a> LoadPlan<'a> {
 
     /// How it is carried out.
     #[must_use]
-    pub const fn way(&self) -> Way {
-        self.way
+    pub const fn interface(&self) -> Interface {
+        self.interface
     }
 
     /// The segments, by rising address.
@@ -98,8 +98,8 @@ impl<'a> LoadPlan<'a> {
 
     /// What is entered in the end.
     #[must_use]
-    pub const fn goal(&self) -> &Goal {
-        &self.goal
+    pub const fn kernel_entry(&self) -> &Entry {
+        &self.kernel_entry
     }
 
     /// The memory map that the kernel is told.
@@ -215,13 +215,13 @@ fn check_ram(draft: &Draft<'_>, machine: &Machine) -> Result<(), Error> {
 
 /// `sanity_check_segment_list` of `kernel/kexec_core.c`, as far as it goes beyond the checks above.
 fn check_way(draft: &Draft<'_>, machine: &Machine) -> Result<(), Error> {
-    let way = draft.way;
-    if way == Way::Device {
+    let interface = draft.interface;
+    if interface == Interface::Device {
         return Ok(());
     }
     let count = draft.segments.len();
     if count > SEGMENT_MAX {
-        return Err(Error::TooManySegments { count, limit: SEGMENT_MAX, way });
+        return Err(Error::TooManySegments { count, limit: SEGMENT_MAX, interface });
     }
     let ram = machine.ram_bytes();
     let large = draft.segments.iter().find(|segment| segment.range.bytes() > ram / 2);
@@ -229,7 +229,7 @@ fn check_way(draft: &Draft<'_>, machine: &Machine) -> Result<(), Error> {
         Some(segment) => (segment.name, segment.range.bytes()),
         None => ("the image", total(&draft.segments)),
     };
-    if size > ram / 2 { Err(Error::TooLarge { what, size, ram, way }) } else { Ok(()) }
+    if size > ram / 2 { Err(Error::TooLarge { what, size, ram, interface }) } else { Ok(()) }
 }
 
 /// The index of the segment that is entered.
@@ -246,7 +246,7 @@ mod tests {
     use super::*;
     use crate::testing::frames;
 
-    fn check(segments: &[(u64, u64, usize)], entry: u64, way: Way) -> Result<(), Error> {
+    fn check(segments: &[(u64, u64, usize)], entry: u64, interface: Interface) -> Result<(), Error> {
         let machine = Machine { ram: vec![frames(0x10, 0x40)], ..Machine::default() };
         let segments = segments.iter().map(|&(first, count, bytes)| Segment {
             name: "it",
@@ -256,21 +256,21 @@ mod tests {
         let draft = Draft {
             segments: segments.collect(),
             vouched: vec![frames(0x100, 4)],
-            ..Draft::new(way, Goal::at(crate::CpuMode::Long, entry))
+            ..Draft::new(interface, Entry::at(crate::CpuMode::Long, entry))
         };
         LoadPlan::new(draft, PhysAddr::new(entry).unwrap(), &machine).map(drop)
     }
 
     #[test]
     fn a_sound_draft_is_a_plan() {
-        check(&[(0x12, 2, 0x1001), (0x10, 2, 5)], 0x10004, Way::KexecLoad).unwrap();
-        check(&[(0x100, 4, 5)], 0x10_0000, Way::Device).unwrap();
+        check(&[(0x12, 2, 0x1001), (0x10, 2, 5)], 0x10004, Interface::KexecLoad).unwrap();
+        check(&[(0x100, 4, 5)], 0x10_0000, Interface::Device).unwrap();
     }
 
     #[test]
     fn what_a_kernel_would_refuse_is_refused_with_the_numbers() {
         let text = |segments: &[(u64, u64, usize)], entry| {
-            check(segments, entry, Way::KexecLoad).unwrap_err().to_string()
+            check(segments, entry, Interface::KexecLoad).unwrap_err().to_string()
         };
         assert_eq!(text(&[(0x10, 1, 0x1001)], 0x10000), "it: 0x1001 bytes do not fit in 0x10000-0x10fff");
         assert_eq!(text(&[(0x10, 3, 1), (0x11, 1, 1)], 0x10000), "it and it overlap in 0x11000-0x11fff");
@@ -287,6 +287,6 @@ mod tests {
         assert_eq!(text(&many, 0x10000), "17 segments, kexec_load takes 16 at most");
         let large = "it takes 132 KiB, more than half of 256 KiB of RAM, which kexec_load refuses";
         assert_eq!(text(&[(0x10, 0x21, 1)], 0x10000), large);
-        check(&[(0x10, 0x21, 1)], 0x10000, Way::Device).unwrap();
+        check(&[(0x10, 0x21, 1)], 0x10000, Interface::Device).unwrap();
     }
 }

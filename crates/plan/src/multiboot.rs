@@ -6,24 +6,26 @@ mod two;
 use std::borrow::Cow;
 
 use crate::draft::Draft;
-use crate::goal::register::{RAX, RBX};
+use crate::entry::register::{RAX, RBX};
 use crate::linux::{Initrd, initrd};
 use crate::place::FreePages;
 use crate::purgatory::{self, Purgatory};
-use crate::{CpuMode, Demand, Error, Goal, LoadPlan, Machine, MemoryKind, MemoryRange, Part, Segment, Way};
-use kernel_file::multiboot::{Image, Multiboot};
+use crate::{
+    CpuMode, Demand, Entry, Error, Interface, LoadPlan, Machine, MemoryKind, MemoryRange, Part, Segment,
+};
+use kernel_file::multiboot::{Kernel, Multiboot};
 
 /// A multiboot kernel to load.
 #[derive(Clone, Debug)]
 pub struct Request<'a> {
     /// The kernel.
-    pub image: Image<'a>,
+    pub kernel: Kernel<'a>,
     /// Its command line, the name of the file first.
     pub command_line: Vec<u8>,
     /// What it is given along.
     pub modules: Vec<Module<'a>>,
     /// Lowest and highest address of a byte of what is added to it.
-    pub room: (u64, u64),
+    pub limits: (u64, u64),
     /// What leads there.
     pub purgatory: Purgatory<'a>,
 }
@@ -31,8 +33,8 @@ pub struct Request<'a> {
 /// Something that a multiboot kernel is given along.
 #[derive(Clone, Copy, Debug)]
 pub struct Module<'a> {
-    /// The words it is named with.
-    pub words: &'a [u8],
+    /// The string that the kernel gets along with it: by custom its name and arguments.
+    pub string: &'a [u8],
     /// The file.
     pub bytes: &'a [u8],
 }
@@ -40,7 +42,7 @@ pub struct Module<'a> {
 /// The facts that the kernel is passed.
 struct BootInformation<'t> {
     command_line: &'t [u8],
-    /// Where each module starts and ends, and its words.
+    /// Where each module starts and ends, and its string.
     modules: Vec<(u64, u64, &'t [u8])>,
     memory: &'t [MemoryRange],
     /// Where the kernel is loaded, if it asks for that.
@@ -71,16 +73,16 @@ pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>
     let modules: Vec<_> =
         request.modules.iter().map(|module| Initrd { name: "module", bytes: module.bytes }).collect();
     initrd::check(&modules)?;
-    let kernel = &request.image;
-    let goal = Goal::at(CpuMode::Protected, kernel.program.entry).with(RAX, magic(kernel.version));
-    let mut draft = Draft::new(Way::KexecLoad, goal);
+    let kernel = &request.kernel;
+    let kernel_entry = Entry::at(CpuMode::Protected, kernel.program.entry).with(RAX, magic(kernel.version));
+    let mut draft = Draft::new(Interface::KexecLoad, kernel_entry);
     draft.segments = kernel.program.segments.iter().filter_map(Segment::of_file).collect();
     draft.memory.clone_from(&machine.firmware);
     draft.command_line.clone_from(&request.command_line);
     let base = draft.segments.first().map(|segment| segment.range.start().get());
     let base = base.filter(|_| kernel.is_relocatable);
     let mut free = FreePages::new(&machine.usable_ram()).without(&draft.segments);
-    let demand = |name, size| Demand::for_32_bits(name, size, request.room);
+    let demand = |name, size| Demand::for_32_bits(name, size, request.limits);
 
     let modules_demand = initrd::size(&modules).map(|size| demand("modules", size));
     let modules_at = free.take_if_any(modules_demand.as_ref())?.map_or(0, |place| place.start().get());
@@ -97,7 +99,7 @@ pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>
     let bytes = information.bytes(kernel.version, address);
     draft.parts.push(Part { name: INFORMATION, address, size: bytes.len() as u64 });
     draft.segments.push(Segment { name: INFORMATION, range: place, bytes: Cow::Owned(bytes) });
-    draft.goal = draft.goal.with(RBX, address);
+    draft.kernel_entry = draft.kernel_entry.with(RBX, address);
 
     let purgatory = free.take(&demand(purgatory::NAME, purgatory::SIZE))?;
     draft.finish(&request.purgatory, purgatory, machine)
@@ -115,7 +117,7 @@ const fn magic(version: Multiboot) -> u64 {
 fn places<'t>(first: u64, modules: &[Module<'t>], files: &[Initrd<'_>]) -> Vec<(u64, u64, &'t [u8])> {
     let offsets = initrd::offsets(files).zip(modules);
     offsets
-        .map(|(offset, module)| (first + offset, first + offset + module.bytes.len() as u64, module.words))
+        .map(|(offset, module)| (first + offset, first + offset + module.bytes.len() as u64, module.string))
         .collect()
 }
 

@@ -12,7 +12,7 @@ use abi::purgatory::{
 };
 use phys::{PhysAddr, PhysRange};
 
-use crate::{CpuMode, Error, Goal, Segment};
+use crate::{CpuMode, Entry, Error, Segment};
 
 /// The name of its segment.
 pub(crate) const NAME: &str = "purgatory";
@@ -55,11 +55,11 @@ impl<'a> Purgatory<'a> {
     pub(crate) fn segment_and_entry(
         &self,
         place: PhysRange,
-        goal: &Goal,
+        kernel_entry: &Entry,
         extras: &Extras,
         checked: &[Segment<'_>],
     ) -> Result<(Segment<'a>, PhysAddr), Error> {
-        let segment = self.segment(place, goal, extras, checked)?;
+        let segment = self.segment(place, kernel_entry, extras, checked)?;
         let entry = place.start().get() + ENTRY as u64;
         Ok((segment, PhysAddr::new(entry).ok_or(Error::EntryOutside { entry })?))
     }
@@ -67,7 +67,7 @@ impl<'a> Purgatory<'a> {
     fn segment(
         &self,
         place: PhysRange,
-        goal: &Goal,
+        kernel_entry: &Entry,
         extras: &Extras,
         checked: &[Segment<'_>],
     ) -> Result<Segment<'a>, Error> {
@@ -79,7 +79,7 @@ impl<'a> Purgatory<'a> {
         block.put(SERIAL_PORT, port.into());
         block.put(SERIAL_BAUD, baud);
         block.put(PAUSE, self.pause);
-        block.goal(goal, place);
+        block.kernel_entry(kernel_entry, place);
         block.extras(extras);
         let code = self.image.get(ENTRY..).unwrap_or_default();
         let own =
@@ -120,18 +120,18 @@ impl Block<'_> {
         debug_assert!(written, "abi asserts that every field lies in the block");
     }
 
-    fn goal(&mut self, goal: &Goal, place: PhysRange) {
-        let mode = match goal.mode {
+    fn kernel_entry(&mut self, kernel_entry: &Entry, place: PhysRange) {
+        let mode = match kernel_entry.mode {
             CpuMode::Long => mode::LONG,
             CpuMode::Protected => mode::PROTECTED,
             CpuMode::Real => mode::REAL,
         };
         self.put(MODE, mode);
-        self.put(GOAL, goal.address);
-        for (number, &value) in goal.registers.iter().enumerate() {
+        self.put(GOAL, kernel_entry.address);
+        for (number, &value) in kernel_entry.registers.iter().enumerate() {
             self.put(register_field(number), value);
         }
-        let segment = u64::from(goal.segment);
+        let segment = u64::from(kernel_entry.segment);
         self.put(SEGMENTS, segment << 16 | segment);
         self.put(LOW_PAGE, place.start().get() + LAST_PAGE as u64);
     }

@@ -9,7 +9,7 @@ use crate::{Error, Format, Mode, Program, elf};
 
 /// A multiboot kernel as it is loaded.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Image<'a> {
+pub struct Kernel<'a> {
     /// The version that it speaks.
     pub version: Multiboot,
     /// What is loaded where, and where it is entered, in 32-bit mode.
@@ -39,7 +39,7 @@ struct Wanted {
 ///
 /// # Errors
 /// [`Error::Not`] without such a header; [`Error::Unsupported`] if it needs what there is not; those of [`elf::parse`].
-pub fn load(file: &[u8], version: Multiboot) -> Result<Image<'_>, Error> {
+pub fn load(file: &[u8], version: Multiboot) -> Result<Kernel<'_>, Error> {
     let header = match version {
         Multiboot::One => search(file, REACH_1, ALIGN_1, first),
         Multiboot::Two => search(file, REACH_2, ALIGN_2, second),
@@ -57,7 +57,7 @@ pub fn load(file: &[u8], version: Multiboot) -> Result<Image<'_>, Error> {
     let entry = wanted.entry.unwrap_or(program.entry);
     // Its entry point is one of 32-bit mode, whatever the file's class.
     let program = Program { entry, mode: Mode::Protected, ..program };
-    Ok(Image { version, program, is_relocatable: wanted.is_relocatable })
+    Ok(Kernel { version, program, is_relocatable: wanted.is_relocatable })
 }
 
 /// Bits 0 to 15 of the flags are requirements: aligned modules, memory, video. The last is a wish in fact: the kernel

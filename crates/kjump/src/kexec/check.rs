@@ -170,7 +170,7 @@ fn of_ways(load: &Load, loader: Loader, choice: &Choice, files: &Files, machine:
             "{} in {} segments, entered at {}",
             quantity::bytes(plan.bytes()),
             plan.segments().len(),
-            plan.goal()
+            plan.kernel_entry()
         );
         findings.push(finding("plan", Level::Ok, text));
         let untold = load::untold(machine);

@@ -97,7 +97,7 @@ fn program<'a>(files: &'a Files, load: &Load) -> anyhow::Result<Program<'a>> {
     Ok(Program { entry: load.entry.unwrap_or(program.entry), ..program })
 }
 
-fn room(load: &Load) -> (u64, u64) {
+fn limits(load: &Load) -> (u64, u64) {
     (load.lowest.unwrap_or(0), load.highest.unwrap_or(u64::MAX))
 }
 
@@ -108,7 +108,7 @@ fn linux<'a>(
     machine: &plan::Machine,
     seed: Option<[u8; 32]>,
 ) -> anyhow::Result<LoadPlan<'a>> {
-    let (lowest, highest) = room(load);
+    let (lowest, highest) = limits(load);
     let home = match load.crash {
         true => Home::Crash { update_size: load.hotplug.then(slot::elfcorehdr_size).transpose()? },
         false => Home::Replace { lowest, highest },
@@ -145,7 +145,7 @@ fn other<'a>(
         bail!("--args-none leaves no way to tell the command line");
     }
     let purgatory = purgatory::of(load);
-    let request = plan::elf::Request { program, notes, command_line, room: room(load), purgatory };
+    let request = plan::elf::Request { program, notes, command_line, limits: limits(load), purgatory };
     Ok(plan::elf::plan(&request, machine)?)
 }
 
@@ -156,7 +156,7 @@ fn multiboot<'a>(
     load: &Load,
     machine: &plan::Machine,
 ) -> anyhow::Result<LoadPlan<'a>> {
-    let image = multiboot::load(files.kernel.kernel(), version)
+    let kernel = multiboot::load(files.kernel.kernel(), version)
         .with_context(|| files.kernel.path.display().to_string())?;
     let mut command_line = files.kernel.path.as_os_str().as_encoded_bytes().to_vec();
     if !files.command_line.is_empty() {
@@ -166,12 +166,12 @@ fn multiboot<'a>(
     let modules = files
         .modules
         .iter()
-        .map(|module| plan::multiboot::Module { words: &module.words, bytes: &module.bytes });
+        .map(|module| plan::multiboot::Module { string: &module.words, bytes: &module.bytes });
     let request = plan::multiboot::Request {
-        image,
+        kernel,
         command_line,
         modules: modules.collect(),
-        room: room(load),
+        limits: limits(load),
         purgatory: purgatory::of(load),
     };
     Ok(plan::multiboot::plan(&request, machine)?)

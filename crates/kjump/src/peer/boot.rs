@@ -49,7 +49,7 @@ pub(crate) fn load_kernel(
     let view = described.as_ref().map(Described::view);
     let machine = machine.for_plan().map_err(|unknown| anyhow::anyhow!("{unknown}"))?;
     let guard = Guard::find(words.deadline)?;
-    let home = Home::Beside { window: window(words, &kernel, &machine)?, view };
+    let home = Home::Peer { window: window(words, &kernel, &machine)?, view };
     let request = files.request(words, kernel, guard, home, purgatory);
     let mut plan = linux::plan(&request, &machine)?;
     check_payload(&kernel, &words.kernel)?;

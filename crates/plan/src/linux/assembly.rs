@@ -11,7 +11,7 @@ use crate::demand::LOW_END;
 use crate::draft::Draft;
 use crate::place::gaps;
 use crate::purgatory::Extras;
-use crate::{CpuMode, Goal, Part, Segment};
+use crate::{CpuMode, Entry, Part, Segment};
 
 /// Everything but purgatory, at its place.
 pub(super) fn assemble<'a>(
@@ -24,12 +24,12 @@ pub(super) fn assemble<'a>(
     let initrd = places.initrd.map(|place| (place.start().get(), initrd::bytes(&request.initrds)));
     let (segments, parts, kernel_at) = kernel(&request.kernel, places.kernel);
     let neighbours = Neighbours { kernel: kernel_at, initrd };
-    let placed = boot_info.at(places.boot_info, neighbours, goal(&request.kernel, mode, kernel_at));
+    let placed = boot_info.at(places.boot_info, neighbours, entry(&request.kernel, mode, kernel_at));
     let line = boot_info.command_line();
     let line_end = placed.command_line + line.text().len() as u64;
     let tail = Some((line_end, line.tail())).filter(|&(_, bytes)| bytes > 0);
 
-    let mut draft = Draft::new(request.home.way(), placed.goal);
+    let mut draft = Draft::new(request.home.interface(), placed.entry);
     draft.segments = segments;
     draft.parts = parts;
     draft.segments.push(placed.segment);
@@ -70,12 +70,12 @@ fn kernel<'a>(kernel: &Kernel<'a>, place: Option<PhysRange>) -> (Vec<Segment<'a>
 }
 
 /// How a kernel is entered that starts at this address.
-fn goal(kernel: &Kernel<'_>, mode: CpuMode, address: u64) -> Goal {
+fn entry(kernel: &Kernel<'_>, mode: CpuMode, address: u64) -> Entry {
     let offset = match (kernel, mode) {
         (Kernel::BzImage(_), CpuMode::Long) => ENTRY_64,
         _ => 0,
     };
-    Goal::at(mode, address + offset)
+    Entry::at(mode, address + offset)
 }
 
 fn add_old_memory(draft: &mut Draft<'_>, old_memory: &OldMemory) {

@@ -7,8 +7,8 @@ use super::handoff::{Handoff, HandoffFacts};
 use super::kernel::KernelTraits;
 use super::setup::Setup;
 use super::{Kernel, Request};
-use crate::goal::register::RSI;
-use crate::{CpuMode, Error, Goal, Machine, MemoryRange, Part, Segment};
+use crate::entry::register::RSI;
+use crate::{CpuMode, Entry, Error, Machine, MemoryRange, Part, Segment};
 
 /// How the kernel gets its boot parameters.
 pub(super) enum BootInfo<'r> {
@@ -36,7 +36,7 @@ pub(super) struct PlacedBootInfo {
     /// Address of the command line.
     pub(super) command_line: u64,
     /// How the kernel is entered, given the entry for its own mode.
-    pub(super) goal: Goal,
+    pub(super) entry: Entry,
 }
 
 impl<'r> BootInfo<'r> {
@@ -81,7 +81,7 @@ impl<'r> BootInfo<'r> {
     }
 
     /// `goal` is how a kernel is entered that gets `boot_params`.
-    pub(super) fn at(&self, range: PhysRange, neighbours: Neighbours, goal: Goal) -> PlacedBootInfo {
+    pub(super) fn at(&self, range: PhysRange, neighbours: Neighbours, entry: Entry) -> PlacedBootInfo {
         let address = range.start().get();
         let segment = |bytes| Segment { name: self.name(), range, bytes: Cow::Owned(bytes) };
         match self {
@@ -90,14 +90,14 @@ impl<'r> BootInfo<'r> {
                 parts: setup.parts(address).into(),
                 boot_params: None,
                 command_line: Setup::command_line_at(address),
-                goal: Setup::goal(address),
+                entry: Setup::entry(address),
             },
             Self::Handoff(handoff) => PlacedBootInfo {
                 segment: segment(handoff.bytes(address, neighbours)),
                 parts: handoff.parts(address),
                 boot_params: Some(address),
                 command_line: Handoff::command_line_at(address),
-                goal: goal.with(RSI, address),
+                entry: entry.with(RSI, address),
             },
         }
     }

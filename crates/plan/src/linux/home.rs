@@ -7,7 +7,7 @@ use crate::demand::LOW_END;
 use crate::memory_map::with_own_ram;
 use crate::place::gaps;
 use crate::view::{View, ViewPlace};
-use crate::{Error, Machine, MemoryRange, Part, Segment, Way};
+use crate::{Error, Interface, Machine, MemoryRange, Part, Segment};
 
 /// Where a kernel is to live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,7 +21,7 @@ pub enum Home {
     },
     /// Alongside the running kernel, which continues later: in a window, and in the memory below 1 MiB. A window in the
     /// running kernel's RAM is exchanged as a whole. Outside of it, the caller guarantees that the window is unused.
-    Beside {
+    Peer {
         /// The window.
         window: PhysRange,
         /// What the kernel is to see of the running one, if anything.
@@ -40,13 +40,13 @@ impl Home {
 
     /// Whether the running kernel continues when this one jumps back.
     pub(super) const fn is_peer(self) -> bool {
-        matches!(self, Self::Beside { .. })
+        matches!(self, Self::Peer { .. })
     }
 
-    pub(super) const fn way(self) -> Way {
+    pub(super) const fn interface(self) -> Interface {
         match self {
-            Self::Replace { .. } | Self::Crash { .. } => Way::KexecLoad,
-            Self::Beside { .. } => Way::Device,
+            Self::Replace { .. } | Self::Crash { .. } => Interface::KexecLoad,
+            Self::Peer { .. } => Interface::Device,
         }
     }
 }
@@ -79,7 +79,7 @@ impl Site {
     pub(super) fn new(request: &Request<'_>, machine: &Machine) -> Result<Self, Error> {
         let site = match request.home {
             Home::Replace { lowest, highest } => Self::whole_machine((lowest, highest), machine),
-            Home::Beside { window, view } => Self::window(window, view, machine)?,
+            Home::Peer { window, view } => Self::window(window, view, machine)?,
             Home::Crash { update_size } => Self::crash_memory(update_size, machine)?,
         };
         site.clear_of_executable(&request.kernel)

@@ -12,8 +12,8 @@ use kernel_file::BzImage;
 
 use super::boot_info::Neighbours;
 use super::command_line::CommandLine;
-use crate::goal::register::RSP;
-use crate::{CpuMode, Error, Goal, Part};
+use crate::entry::register::RSP;
+use crate::{CpuMode, Entry, Error, Part};
 
 /// Where heap and stack end.
 const HEAP_END: u64 = 0xe000;
@@ -53,11 +53,11 @@ impl<'k> Setup<'k> {
         address + HEAP_END
     }
 
-    pub(super) fn goal(address: u64) -> Goal {
+    pub(super) fn entry(address: u64) -> Entry {
         let segment = address >> 4;
-        let mut goal = Goal::at(CpuMode::Real, (segment + CODE_SEGMENT) << 16).with(RSP, HEAP_END);
-        goal.segment = u16::try_from(segment).unwrap_or(0);
-        goal
+        let mut entry = Entry::at(CpuMode::Real, (segment + CODE_SEGMENT) << 16).with(RSP, HEAP_END);
+        entry.segment = u16::try_from(segment).unwrap_or(0);
+        entry
     }
 
     pub(super) fn parts(&self, address: u64) -> [Part; 2] {

@@ -14,10 +14,10 @@ pub(super) fn bytes(information: &BootInformation<'_>, address: u64) -> Vec<u8> 
     let mut more = More { start: address + SIZE as u64, bytes: Vec::new() };
     let line = more.text(information.command_line);
     let loader = more.text(LOADER);
-    let words: Vec<u64> = information.modules.iter().map(|(_, _, words)| more.text(words)).collect();
+    let strings: Vec<u64> = information.modules.iter().map(|(_, _, strings)| more.text(strings)).collect();
     let modules = more.align();
-    for ((start, end, _), words) in information.modules.iter().zip(words) {
-        more.bytes.extend([*start, *end, words, 0].into_iter().flat_map(word));
+    for ((start, end, _), strings) in information.modules.iter().zip(strings) {
+        more.bytes.extend([*start, *end, strings, 0].into_iter().flat_map(word));
     }
     let map = more.align();
     for range in information.memory {

@@ -26,8 +26,8 @@ pub(super) fn bytes(information: &BootInformation<'_>) -> Vec<u8> {
     }
     tag(&mut bytes, COMMAND_LINE, &text(information.command_line));
     tag(&mut bytes, LOADER_NAME, &text(LOADER));
-    for (start, end, words) in &information.modules {
-        tag(&mut bytes, MODULE, &[word(*start).as_slice(), &word(*end), &text(words)].concat());
+    for (start, end, string) in &information.modules {
+        tag(&mut bytes, MODULE, &[word(*start).as_slice(), &word(*end), &text(string)].concat());
     }
     tag(&mut bytes, END, &[]);
     let size = word(bytes.len() as u64);

@@ -9,7 +9,7 @@ use kernel_file::{BzImage, Mode, Program};
 use phys::{PhysRange, RangeSet};
 use plan::elfcorehdr::NoteAt;
 use plan::linux::{Home, Initrd, Kernel, Request, plan, window};
-use plan::{CpuMode, Efi, Error, LoadPlan, Machine, MemoryKind, MemoryRange, SetupData, View, Way};
+use plan::{CpuMode, Efi, Error, Interface, LoadPlan, Machine, MemoryKind, MemoryRange, SetupData, View};
 use proptest::prelude::*;
 
 use crate::support::{MIB, QUIET, memory, pages, range, request};
@@ -110,13 +110,13 @@ fn a_kernel_takes_the_place_of_another() {
 fn a_peer_lives_in_a_window_of_the_running_kernels_ram() {
     let (file, initrd) = (kernel_file(), vec![1; 5 << 20]);
     let window = pages(0x2000_0000, 0x3000_0000);
-    let home = Home::Beside { window, view: Some(View { vmcoreinfo: 2500 }) };
+    let home = Home::Peer { window, view: Some(View { vmcoreinfo: 2500 }) };
     let plan = plan(&request(&file, &[&initrd], home), &small_machine()).unwrap();
     insta::assert_snapshot!(plan);
     let mut covered: Vec<_> = plan.segments().iter().map(|segment| segment.range).collect();
     let own = [pages(0x1000, 0x9_f000), window];
     assert_eq!(RangeSet::sort(&mut covered).ranges(), own, "all that the peer may write to is exchanged");
-    let [.., rsi, _] = plan.goal().registers;
+    let [.., rsi, _] = plan.kernel_entry().registers;
     assert_eq!(rsi, part(&plan, "boot_params").0);
     assert_eq!(params(&plan)[..64], [0; 64], "the picture stays with the running kernel");
 }
@@ -130,7 +130,7 @@ fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
     let cpu_note = NoteAt { address: 0x2002_3400, size: 368 };
     let machine = Machine { cpu_notes: vec![cpu_note], ..small_machine() };
     let window = pages(0x2000_0000, 0x3000_0000);
-    let home = Home::Beside { window, view: Some(View { vmcoreinfo: 2500 }) };
+    let home = Home::Peer { window, view: Some(View { vmcoreinfo: 2500 }) };
     let plan = plan(&request(&file, &[], home), &machine).unwrap();
     let view = plan.view().unwrap();
     let line = String::from_utf8(plan.command_line().to_vec()).unwrap();
@@ -186,7 +186,7 @@ fn a_peer_lives_above_4_gib_in_memory_that_nobody_uses() {
     let (file, initrd) = (kernel_file(), vec![1; 5 << 20]);
     let window = pages(8 * GIB, 8 * GIB + 256 * MIB);
     let plan =
-        plan(&request(&file, &[&initrd, &initrd], Home::Beside { window, view: None }), &large_machine())
+        plan(&request(&file, &[&initrd, &initrd], Home::Peer { window, view: None }), &large_machine())
             .unwrap();
     insta::assert_snapshot!(plan);
     let params = params(&plan);
@@ -228,7 +228,7 @@ fn what_cannot_be_planned_is_refused_with_the_numbers() {
     let text = |initrds: &[&[u8]], home, machine: &Machine| {
         plan(&request(&file, initrds, home), machine).unwrap_err().to_string()
     };
-    let window = |start, end| Home::Beside { window: pages(start, end), view: None };
+    let window = |start, end| Home::Peer { window: pages(start, end), view: None };
     let machine = small_machine();
     assert_eq!(
         text(&[], window(0x10_0000, 0x100_0000), &machine),
@@ -275,8 +275,11 @@ fn a_kernel_without_a_64_bit_entry_point_is_entered_in_32_bit_mode_and_is_no_pee
     assert!(header::INITRD_ADDR_MAX.write(&mut file, 0x3fff_ffff));
     let plan_ = plan(&request(&file, &[&[1; 5000]], Home::ANYWHERE), &large_machine()).unwrap();
     insta::assert_snapshot!(plan_);
-    assert_eq!((plan_.goal().mode, plan_.goal().address), (CpuMode::Protected, part(&plan_, "kernel").0));
-    let window = Home::Beside { window: pages(0x2000_0000, 0x3000_0000), view: None };
+    assert_eq!(
+        (plan_.kernel_entry().mode, plan_.kernel_entry().address),
+        (CpuMode::Protected, part(&plan_, "kernel").0)
+    );
+    let window = Home::Peer { window: pages(0x2000_0000, 0x3000_0000), view: None };
     let error = plan(&request(&file, &[], window), &small_machine()).unwrap_err();
     assert_eq!(error, Error::NoEntry64 { protocol: "2.15".into() });
 }
@@ -295,7 +298,7 @@ fn in_real_mode_a_kernels_own_setup_code_finds_out_what_there_is() {
     assert_eq!(word(header::CODE32_START), part(&plan, "kernel").0);
     assert_eq!((word(header::RAMDISK_IMAGE), word(header::RAMDISK_SIZE)), part(&plan, "initrd"));
     assert_eq!(memory(&plan, word(header::CMD_LINE_PTR), 20), b"console=ttyS0 quiet\0");
-    assert_eq!(plan.goal().address, (setup / 16 + 0x20) << 16);
+    assert_eq!(plan.kernel_entry().address, (setup / 16 + 0x20) << 16);
     assert!(plan.entry().get() < MIB);
 }
 
@@ -439,7 +442,7 @@ proptest! {
         let firmware = RangeSet::sort(&mut ram).ranges().iter().map(|&range| MemoryRange::of_pages(range, MemoryKind::Ram));
         let machine = Machine { firmware: firmware.collect(), ram: ram.clone(), ..Machine::default() };
         let window = pages(window.0 * MIB, (window.0 + window.1) * MIB);
-        let home = if is_peer { Home::Beside { window, view: sees.then_some(View { vmcoreinfo: 2500 }) } } else { Home::ANYWHERE };
+        let home = if is_peer { Home::Peer { window, view: sees.then_some(View { vmcoreinfo: 2500 }) } } else { Home::ANYWHERE };
         let (file, initrd) = (kernel_file(), vec![7; initrd_size]);
         let plan = plan(&request(&file, &[&initrd], home), &machine);
         prop_assume!(plan.is_ok());
@@ -468,7 +471,7 @@ proptest! {
         for part in plan.parts() {
             memory(&plan, part.address, part.size.min(4096) as usize);
         }
-        prop_assert_eq!(plan.way(), if is_peer { Way::Device } else { Way::KexecLoad });
+        prop_assert_eq!(plan.interface(), if is_peer { Interface::Device } else { Interface::KexecLoad });
     }
 }
 

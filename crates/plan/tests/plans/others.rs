@@ -1,6 +1,6 @@
 //! Plans for what is no Linux kernel: ELF files and multiboot kernels.
 
-use kernel_file::multiboot::{Image, Multiboot};
+use kernel_file::multiboot::{Kernel, Multiboot};
 use kernel_file::{Mode, Program, Segment};
 use plan::{LoadPlan, Machine, MemoryKind, elf, multiboot};
 
@@ -49,7 +49,7 @@ fn elf(mode: Mode, notes: bool) -> elf::Request<'static> {
         program: program(mode),
         notes,
         command_line: b"words".to_vec(),
-        room: (0, u64::MAX),
+        limits: (0, u64::MAX),
         purgatory: QUIET,
     }
 }
@@ -58,15 +58,15 @@ fn elf(mode: Mode, notes: bool) -> elf::Request<'static> {
 fn a_64_bit_program_may_be_told_nothing() {
     let plan = elf::plan(&elf(Mode::Long, false), &machine()).unwrap();
     let names: Vec<_> = plan.segments().iter().map(|segment| segment.name).collect();
-    assert_eq!((names, plan.goal().address), (vec!["kernel", "purgatory"], 0x10_0010));
-    assert_eq!(plan.goal().registers, [0; 8]);
+    assert_eq!((names, plan.kernel_entry().address), (vec!["kernel", "purgatory"], 0x10_0010));
+    assert_eq!(plan.kernel_entry().registers, [0; 8]);
 }
 
 #[test]
 fn a_64_bit_program_finds_its_notes_by_its_first_argument() {
     let plan = elf::plan(&elf(Mode::Long, true), &machine()).unwrap();
     insta::assert_snapshot!(plan);
-    let [.., rdi] = plan.goal().registers;
+    let [.., rdi] = plan.kernel_entry().registers;
     assert_eq!(word(&plan, rdi), 0x0e1f_b007);
 }
 
@@ -74,7 +74,7 @@ fn a_64_bit_program_finds_its_notes_by_its_first_argument() {
 fn a_32_bit_program_finds_its_notes_on_its_stack() {
     let plan = elf::plan(&elf(Mode::Protected, true), &machine()).unwrap();
     insta::assert_snapshot!(plan);
-    let stack = plan.goal().registers[4];
+    let stack = plan.kernel_entry().registers[4];
     assert_eq!(word(&plan, stack), 0, "no return address");
     assert_eq!(word(&plan, word(&plan, stack + 4)), 0x0e1f_b007);
     let plain = elf::plan(&elf(Mode::Protected, false), &machine()).unwrap();
@@ -82,12 +82,12 @@ fn a_32_bit_program_finds_its_notes_on_its_stack() {
 }
 
 fn kernel(version: Multiboot) -> multiboot::Request<'static> {
-    let module = |words, bytes| multiboot::Module { words, bytes };
+    let module = |string, bytes| multiboot::Module { string, bytes };
     multiboot::Request {
-        image: Image { version, program: program(Mode::Protected), is_relocatable: true },
+        kernel: Kernel { version, program: program(Mode::Protected), is_relocatable: true },
         command_line: b"/boot/k words".to_vec(),
         modules: vec![module(b"/m a b", &[1; 5000]), module(b"/n", &[2; 10])],
-        room: (0, u64::MAX),
+        limits: (0, u64::MAX),
         purgatory: QUIET,
     }
 }
@@ -96,9 +96,9 @@ fn kernel(version: Multiboot) -> multiboot::Request<'static> {
 fn a_multiboot_1_kernel_is_told_of_memory_modules_and_its_command_line() {
     let plan = multiboot::plan(&kernel(Multiboot::One), &machine()).unwrap();
     insta::assert_snapshot!(plan);
-    let goal = plan.goal();
-    assert_eq!((goal.registers[0], goal.address), (0x2bad_b002, 0x10_0010));
-    let information = goal.registers[3];
+    let entry = plan.kernel_entry();
+    assert_eq!((entry.registers[0], entry.address), (0x2bad_b002, 0x10_0010));
+    let information = entry.registers[3];
     let field = |offset| word(&plan, information + offset);
     assert_eq!(field(0), 1 | 1 << 2 | 1 << 3 | 1 << 6 | 1 << 9);
     assert_eq!((field(4), field(8)), (0x9_fc00 >> 10, (0x1ffe_0000 - 0x10_0000) >> 10));
@@ -118,8 +118,8 @@ fn a_multiboot_1_kernel_is_told_of_memory_modules_and_its_command_line() {
 fn a_multiboot_2_kernel_is_told_the_same_in_tags() {
     let plan = multiboot::plan(&kernel(Multiboot::Two), &machine()).unwrap();
     insta::assert_snapshot!(plan);
-    assert_eq!(plan.goal().registers[0], 0x36d7_6289);
-    let information = plan.goal().registers[3];
+    assert_eq!(plan.kernel_entry().registers[0], 0x36d7_6289);
+    let information = plan.kernel_entry().registers[3];
     assert_eq!(information % 8, 0);
     let (size, mut at) = (word(&plan, information), 8);
     let mut tags = Vec::new();
@@ -139,11 +139,11 @@ fn a_multiboot_2_kernel_is_told_the_same_in_tags() {
 #[test]
 fn what_has_no_place_is_refused() {
     let mut request = kernel(Multiboot::Two);
-    request.room = (0, 0x10_8000);
+    request.limits = (0, 0x10_8000);
     let error = multiboot::plan(&request, &machine()).unwrap_err().to_string();
     assert!(error.starts_with("no room for modules: 8 KiB"), "{error}");
-    request.image.program.segments[0].address = 0xa_0000;
-    request.room = (0, u64::MAX);
+    request.kernel.program.segments[0].address = 0xa_0000;
+    request.limits = (0, u64::MAX);
     let error = multiboot::plan(&request, &machine()).unwrap_err().to_string();
     assert!(error.contains("is not all RAM"), "{error}");
 }

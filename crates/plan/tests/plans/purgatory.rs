@@ -129,7 +129,7 @@ fn another_key_makes_another_digest() {
 #[test]
 fn a_peer_is_told_its_way_back_where_its_command_line_ends() {
     let (kernel, initrd) = (kernel_file(), vec![1]);
-    let home = Home::Beside { window: pages(256 * MIB, 320 * MIB), view: None };
+    let home = Home::Peer { window: pages(256 * MIB, 320 * MIB), view: None };
     let mut plan = plan(&request(&kernel, &initrd, home), &machine()).unwrap();
     seal(&mut plan, [0; 32]);
     let mut memory = Memory::of(&plan);

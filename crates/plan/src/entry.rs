@@ -2,7 +2,7 @@ use std::fmt;
 
 /// What the CPU enters when everything is in its place, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Goal {
+pub struct Entry {
     /// The CPU's mode there.
     pub mode: CpuMode,
     /// Where it is entered: an address; in real mode a segment times 65536 and an offset.
@@ -47,7 +47,7 @@ pub mod register {
     pub const RDI: usize = 7;
 }
 
-impl Goal {
+impl Entry {
     /// An address in a mode, with registers of zero.
     #[must_use]
     pub const fn at(mode: CpuMode, address: u64) -> Self {
@@ -64,7 +64,7 @@ impl Goal {
     }
 }
 
-impl fmt::Display for Goal {
+impl fmt::Display for Entry {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.mode {
             CpuMode::Long => write!(f, "{:#x} in 64-bit mode", self.address)?,
