@@ -67,9 +67,8 @@ fn ready(source: &Source, device: &Device) -> anyhow::Result<ImageFacts> {
         }
         Source::Kept(name) => {
             device.attach(name).with_context(|| name.to_string())?;
-            let images = device.images()?;
-            let kept = images.iter().find(|image| image.name == name.words());
-            kept.map(ImageFacts::of_list).with_context(|| format!("{name}: unloaded a moment ago"))
+            let kept = device.image_named(name)?;
+            kept.as_ref().map(ImageFacts::of_list).with_context(|| format!("{name}: unloaded a moment ago"))
         }
     }
 }

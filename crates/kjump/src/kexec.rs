@@ -8,7 +8,7 @@
 //! ```
 //!
 //! Words are read (`getopt`, by the table in `options`) and understood (`args`); then files are read (`files`, `kernel`),
-//! a system call is chosen (`way`), a plan is made (`planning`) and carried out (`load`). What the kernel refuses is
+//! a system call is chosen (`syscall`), a plan is made (`planning`) and carried out (`load`). What the kernel refuses is
 //! explained (`errno`). No option is passed over in silence: what cannot be honoured is an error. Exit statuses are
 //! kexec-tools': 0 done, 1 wrong words or nothing to run, 255 failed, 254 no memory for a crash kernel, 253 no
 //! `kexec_file_load`; `--status` 1 if something is loaded, 0 if not. An exception in a called image is 3.
@@ -21,14 +21,16 @@ mod errno;
 mod files;
 mod getopt;
 mod jump;
+mod kept;
 mod load;
 mod options;
 mod planning;
 mod purgatory;
+mod request;
 mod slot;
 mod start;
+mod syscall;
 mod trouble;
-mod way;
 mod window;
 
 use std::ffi::OsString;
@@ -36,12 +38,10 @@ use std::process::ExitCode;
 
 use crate::terminal::report;
 
-use args::{Action, Purpose, Work};
+use kept::NAME;
 pub use options::command;
+use request::{Action, Purpose, Work};
 use trouble::Trouble;
-
-/// The name that an image to call is kept under.
-const NAME: &str = "kexec";
 
 /// Runs kexec with the words behind its name.
 #[must_use]

@@ -258,6 +258,14 @@ impl Device {
         })
     }
 
+    /// The image that is kept under a name, if there is one.
+    ///
+    /// # Errors
+    /// [`Refusal`].
+    pub fn image_named(&self, name: &ImageName) -> Result<Option<ImageInfo>, Refusal> {
+        Ok(self.images()?.into_iter().find(|image| image.name == name.words()))
+    }
+
     /// The destination ranges of the image with this [`id`](ImageInfo::id), whoever loaded it.
     ///
     /// # Errors

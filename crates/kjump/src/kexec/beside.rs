@@ -1,32 +1,23 @@
 //! A kernel that lives in a window beside this one, and the way back to the one that booted this one, in the words of
 //! kexec-tools.
 
-use abi::device::{quiesce, status};
-use anyhow::{Context, bail};
+use anyhow::Context;
 use phys::PAGE_SIZE;
-use sys::{Device, ImageName};
 
-use super::NAME;
-use super::args::BesideLoad;
 use super::command_line;
-use super::jump::{self, name};
+use super::kept::name;
 use super::purgatory;
+use super::request::BesideLoad;
 use super::trouble::Trouble;
 use crate::call::kept;
 use crate::device;
-use crate::device::suspend_failure;
 use crate::peer::args::BootWords;
 use crate::peer::boot;
 use crate::peer::guard::guard_of;
 use crate::peer::jump_back;
-use crate::peer::record::Account;
-use crate::peer::visit::Visit;
-use crate::terminal::report;
 
 /// Below, a kernel has its memory anyway, and it is kept for this one.
 const LOW_END: u64 = 0x10_0000;
-/// The exit status of a kernel that did not come back by itself.
-const FAULT: u8 = 3;
 
 /// Loads a kernel; `kexec --exec` goes to it.
 pub(super) fn load(beside: &BesideLoad) -> anyhow::Result<()> {
@@ -78,28 +69,6 @@ pub(super) fn load_way_back(entry: Option<u64>) -> Result<(), Trouble> {
     jump_back::load(&device, entry, guard_of(&line).is_some())?;
     device.keep(&name()?).map_err(anyhow::Error::from)?;
     Ok(())
-}
-
-/// Calls the image of the open file if it is a kernel, or the way back to one; the exit status.
-pub(super) fn call(device: &Device, name: &ImageName) -> anyhow::Result<Option<u8>> {
-    let images = device.images()?;
-    let Some(image) = images.iter().find(|image| image.name == name.words()) else { return Ok(None) };
-    if image.pages == 0 {
-        let call = suspend_failure::explained(|| device.call([0; 6], quiesce::SUSPEND))?;
-        if call.status != status::RETURNED {
-            bail!("an exception ended the way back; the kernel that booted this one did not run");
-        }
-        return Ok(Some(0));
-    }
-    let Some(account) = Account::of(image) else { return Ok(None) };
-    account.refuse_dead(name)?;
-    let visit = Visit::make(device, name, [0; 6], 0)?;
-    if let Some((calls, value)) = visit.returned() {
-        jump::tell_return(calls, value);
-        return Ok(Some(0));
-    }
-    report::complain(NAME, visit.text().trim_end());
-    Ok(Some(FAULT))
 }
 
 #[cfg(test)]

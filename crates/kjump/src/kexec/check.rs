@@ -12,10 +12,10 @@ use machine::iomem::MemoryMap;
 use machine::kernel::Lockdown;
 use plan::LoadPlan;
 
-use super::args::{Load, Wanted};
 use super::files::Files;
+use super::request::{Load, Wanted};
+use super::syscall::{self, Choice, Syscall};
 use super::trouble::Trouble;
-use super::way::{self, Choice, Way};
 use super::{load, planning};
 use crate::inspect::findings::{kernel, load_disabled, lockdown, memory, privilege};
 use crate::inspect::map;
@@ -39,7 +39,7 @@ pub(super) fn check(load: &Load, wanted: Wanted, json: bool) -> Result<u8, Troub
         lockdown(&machine),
         memory(&machine),
     ];
-    // Whether lockdown stands in the way depends on the way.
+    // Whether lockdown stands in the way depends on the system call.
     findings.iter_mut().filter(|finding| finding.about == "lockdown" && finding.level == Level::No).for_each(
         |finding| {
             finding.level = Level::Warn;
@@ -47,8 +47,10 @@ pub(super) fn check(load: &Load, wanted: Wanted, json: bool) -> Result<u8, Troub
     );
     match &load.file {
         Some(path) => findings.extend(of_load(load, wanted, path, &machine)),
-        None => findings
-            .extend([Way::FileLoad, Way::Load].map(|way| of_way(way, &obstacles(way, load, None, &machine)))),
+        None => findings.extend(
+            [Syscall::FileLoad, Syscall::Load]
+                .map(|syscall| of_syscall(syscall, &obstacles(syscall, load, None, &machine))),
+        ),
     }
     let verdict = Verdict { what: "The load", findings };
     if json {
@@ -66,19 +68,19 @@ pub(super) fn dry_run(load: &Load, wanted: Wanted) -> Result<u8, Trouble> {
     let files = Files::read(load, path)?;
     let loader = files.kernel.loader(load.format)?;
     load::check(&files, loader)?;
-    let choice = way::choose(load, wanted, loader).map_err(Trouble::Words)?;
+    let choice = syscall::choose(load, wanted, loader).map_err(Trouble::Words)?;
     let mut text = String::new();
     for line in load::described(&files, loader, &choice) {
         let _ = writeln!(text, "{line}");
     }
-    if choice.first == Way::FileLoad {
+    if choice.first == Syscall::FileLoad {
         let _ = writeln!(
             text,
             "kexec_file_load: flags {:#x}; the kernel chooses the places itself",
             load::file_flags(load)
         );
     }
-    if choice.first == Way::Load || choice.then == Some(Way::Load) {
+    if choice.first == Syscall::Load || choice.then == Some(Syscall::Load) {
         let plan = planning::plan(&files, load, loader, load::mapped(load, &machine), NO_SEED)?;
         text.push_str(&drawn(&plan, &machine));
     }
@@ -117,7 +119,7 @@ fn of_load(load: &Load, wanted: Wanted, path: &Path, machine: &Machine) -> Vec<F
         Ok(loader) => loader,
         Err(error) => return vec![finding("file", Level::No, format!("{error:#}"))],
     };
-    let choice = match way::choose(load, wanted, loader) {
+    let choice = match syscall::choose(load, wanted, loader) {
         Ok(choice) => choice,
         Err(text) => return vec![finding("way", Level::No, text)],
     };
@@ -127,7 +129,7 @@ fn of_load(load: &Load, wanted: Wanted, path: &Path, machine: &Machine) -> Vec<F
         .map(|(text, about)| finding(about, Level::Ok, text))
         .collect();
     findings.push(signature(&files, machine));
-    findings.extend(of_ways(load, loader, &choice, &files, machine));
+    findings.extend(of_syscalls(load, loader, &choice, &files, machine));
     findings
 }
 
@@ -146,18 +148,24 @@ fn signature(files: &Files, machine: &Machine) -> Finding {
     }
 }
 
-/// A finding for each way, and the plan of `kexec_load`. One way that is free will do.
-fn of_ways(load: &Load, loader: Loader, choice: &Choice, files: &Files, machine: &Machine) -> Vec<Finding> {
+/// A finding for each system call, and the plan of `kexec_load`. One call that nothing forbids is enough.
+fn of_syscalls(
+    load: &Load,
+    loader: Loader,
+    choice: &Choice,
+    files: &Files,
+    machine: &Machine,
+) -> Vec<Finding> {
     let plan = planning::plan(files, load, loader, load::mapped(load, machine), NO_SEED);
     let mut findings = Vec::new();
     let mut is_free = false;
-    for way in [Some(choice.first), choice.then].into_iter().flatten() {
-        let mut obstacles = obstacles(way, load, Some(files), machine);
-        if let (Way::Load, Err(error)) = (way, &plan) {
+    for syscall in [Some(choice.first), choice.then].into_iter().flatten() {
+        let mut obstacles = obstacles(syscall, load, Some(files), machine);
+        if let (Syscall::Load, Err(error)) = (syscall, &plan) {
             obstacles.push(format!("{error:#}"));
         }
         is_free |= obstacles.is_empty();
-        findings.push(of_way(way, &obstacles));
+        findings.push(of_syscall(syscall, &obstacles));
     }
     if is_free {
         findings
@@ -179,31 +187,31 @@ fn of_ways(load: &Load, loader: Loader, choice: &Choice, files: &Files, machine:
     findings
 }
 
-fn of_way(way: Way, obstacles: &[String]) -> Finding {
-    let about = match way {
-        Way::FileLoad => "file_load",
-        Way::Load => "load",
+fn of_syscall(syscall: Syscall, obstacles: &[String]) -> Finding {
+    let about = match syscall {
+        Syscall::FileLoad => "file_load",
+        Syscall::Load => "load",
     };
     match obstacles {
-        [] => finding(about, Level::Ok, format!("nothing stands in the way of {}", way.name())),
+        [] => finding(about, Level::Ok, format!("nothing stands in the way of {}", syscall.name())),
         obstacles => finding(about, Level::No, obstacles.join("; ")),
     }
 }
 
 /// What stands in the way of a call beyond what forbids both.
-fn obstacles(way: Way, load: &Load, files: Option<&Files>, machine: &Machine) -> Vec<String> {
+fn obstacles(syscall: Syscall, load: &Load, files: Option<&Files>, machine: &Machine) -> Vec<String> {
     let mut obstacles = Vec::new();
-    let option = if way == Way::Load { "CONFIG_KEXEC" } else { "CONFIG_KEXEC_FILE" };
+    let option = if syscall == Syscall::Load { "CONFIG_KEXEC" } else { "CONFIG_KEXEC_FILE" };
     if machine.config.as_ref().is_ok_and(|config| config.get(option) == Setting::No) {
         obstacles.push(format!("this kernel is built without {option}"));
     }
     let locked = matches!(machine.lockdown, Ok(Lockdown::Integrity | Lockdown::Confidentiality));
     let unsigned = files.is_some_and(|files| !kernel_file::is_signed(files.kernel.kernel()));
-    match way {
-        Way::Load if locked => {
+    match syscall {
+        Syscall::Load if locked => {
             obstacles.push("the kernel is locked down, and takes signed files only".into());
         }
-        Way::FileLoad if locked && unsigned => {
+        Syscall::FileLoad if locked && unsigned => {
             obstacles.push("the kernel is locked down, and the file has no signature".into());
         }
         _ => {}
@@ -215,9 +223,9 @@ fn obstacles(way: Way, load: &Load, files: Option<&Files>, machine: &Machine) ->
     if limit.as_ref().is_ok_and(|&limit| limit == 0) {
         obstacles.push(format!("{name} is 0"));
     }
-    // The plan for the other way says it with its own words.
+    // For kexec_load, the error of the plan says so.
     let reserves_nothing = |memory: &MemoryMap| !memory.is_hidden() && memory.crash_kernel().is_empty();
-    if load.crash && way == Way::FileLoad && machine.memory.as_ref().is_ok_and(reserves_nothing) {
+    if load.crash && syscall == Syscall::FileLoad && machine.memory.as_ref().is_ok_and(reserves_nothing) {
         obstacles.push(plan::Error::NoCrashMemory.to_string());
     }
     obstacles

@@ -3,7 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use super::args::Load;
+use super::request::Load;
 
 /// The command line. `running` is this kernel's, wanted where it is to be used again; `own` is what the kernel file
 /// brings along, used where nothing is asked for.

@@ -8,8 +8,8 @@ use std::path::Path;
 use anyhow::{Context, bail};
 use sys::mapping::FileBytes;
 
-use super::args::Load;
 use super::command_line;
+use super::request::Load;
 use crate::initramfs;
 use crate::kernel::file::KernelFile;
 use crate::terminal::progress::Progress;

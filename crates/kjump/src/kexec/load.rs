@@ -1,4 +1,4 @@
-//! A kernel is read, a way chosen, a plan made, and the kernel loaded.
+//! A kernel is read, a system call chosen, a plan made, and the kernel loaded.
 
 use std::ffi::CString;
 use std::io;
@@ -13,12 +13,13 @@ use plan::LoadPlan;
 use plan::elfcorehdr::VirtualMap;
 use sys::device::Destination;
 
-use super::args::{Load, Wanted};
 use super::errno::{self, Attempt, Call};
 use super::files::Files;
+use super::kept::{self, NAME};
+use super::request::{Load, Wanted};
+use super::syscall::{self, Choice, Syscall};
 use super::trouble::Trouble;
-use super::way::{self, Choice, Way};
-use super::{NAME, jump, planning, purgatory};
+use super::{planning, purgatory};
 use crate::kernel::digest;
 use crate::kernel::file::Loader;
 use crate::kernel::kcore;
@@ -35,7 +36,7 @@ pub(super) fn load(load: &Load, wanted: Wanted) -> Result<(), Trouble> {
     let files = Files::read(load, path)?;
     let loader = files.kernel.loader(load.format)?;
     check(&files, loader)?;
-    let choice = way::choose(load, wanted, loader).map_err(Trouble::Words)?;
+    let choice = syscall::choose(load, wanted, loader).map_err(Trouble::Words)?;
     if load.debug {
         for line in described(&files, loader, &choice) {
             report::complain(NAME, &line);
@@ -44,7 +45,7 @@ pub(super) fn load(load: &Load, wanted: Wanted) -> Result<(), Trouble> {
     by_choice(&files, load, loader, &choice)?;
     if !load.crash {
         // One kernel or image is loaded at a time, as with kexec-tools.
-        jump::forget()?;
+        kept::forget()?;
     }
     Ok(())
 }
@@ -64,7 +65,7 @@ pub(super) fn check(files: &Files, loader: Loader) -> anyhow::Result<()> {
 }
 
 fn by_choice(files: &Files, load: &Load, loader: Loader, choice: &Choice) -> Result<(), Trouble> {
-    if choice.first == Way::Load {
+    if choice.first == Syscall::Load {
         return Ok(by_kexec_load(files, load, loader)?);
     }
     let error = match by_kexec_file_load(files, load)? {
@@ -80,7 +81,7 @@ fn by_choice(files: &Files, load: &Load, loader: Loader, choice: &Choice) -> Res
     };
     match choice.then {
         None if errno::is_missing(&error) => Err(Trouble::NoFileLoad),
-        Some(Way::Load) if error.raw_os_error().is_some_and(way::falls_back) => {
+        Some(Syscall::Load) if error.raw_os_error().is_some_and(syscall::falls_back) => {
             let explained = errno::explained(Call::FileLoad, &error, "", Some(&attempt));
             if load.debug {
                 report::complain(NAME, &format!("{explained}; trying kexec_load"));

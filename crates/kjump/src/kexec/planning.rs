@@ -8,8 +8,8 @@ use plan::elfcorehdr::VirtualMap;
 use plan::linux::{self, Home, Initrd, Kernel};
 use plan::{CpuMode, LoadPlan};
 
-use super::args::{Arguments, EntryMode, Load};
 use super::files::Files;
+use super::request::{Arguments, EntryMode, Load};
 use super::{purgatory, slot};
 use crate::kernel::file::{Kind, Loader};
 

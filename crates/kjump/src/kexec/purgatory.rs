@@ -2,7 +2,7 @@
 
 use plan::purgatory::Purgatory;
 
-use super::args::Load;
+use super::request::Load;
 use crate::kernel::digest::QUIET;
 
 /// The first serial port of a PC.

@@ -5,9 +5,9 @@ use std::io;
 use abi::kexec::{file_flag, flag};
 use anyhow::{Context, anyhow, bail};
 
-use super::args::{Slot, Wanted};
+use super::request::{Slot, Wanted};
 use super::trouble::Trouble;
-use super::{errno, jump};
+use super::{errno, kept};
 
 /// The size of the memory reserved for crash kernels.
 const CRASH_SIZE: &str = "/sys/kernel/kexec_crash_size";
@@ -34,14 +34,14 @@ impl Slot {
     /// Whether something is loaded there, an image that is called included.
     pub(super) fn is_loaded(self) -> anyhow::Result<bool> {
         match self {
-            Self::Normal if jump::is_kept()? => Ok(true),
+            Self::Normal if kept::is_kept()? => Ok(true),
             _ => self.has_kernel(),
         }
     }
 
     /// Takes away what is loaded there; that there is nothing is no error.
     pub(super) fn unload(self, wanted: Wanted) -> Result<(), Trouble> {
-        if self == Self::Normal && jump::forget()? && !self.has_kernel().unwrap_or(false) {
+        if self == Self::Normal && kept::forget()? && !self.has_kernel().unwrap_or(false) {
             return Ok(());
         }
         let file_flags = if self == Self::Crash { file_flag::ON_CRASH } else { 0 };

@@ -5,9 +5,10 @@ use std::process::Command;
 
 use anyhow::{Context, bail};
 
-use super::args::{Slot, Then};
+use super::errno;
+use super::kept::{self, NAME};
+use super::request::{Slot, Then};
 use super::trouble::Trouble;
-use super::{NAME, errno, jump};
 use crate::terminal::report;
 
 /// What follows unloading and loading; the exit status.
@@ -20,7 +21,7 @@ pub(super) fn follow(then: Then, debug: bool) -> Result<u8, Trouble> {
 }
 
 fn start(sync: bool, ifdown: bool, debug: bool) -> Result<u8, Trouble> {
-    if let Some(status) = jump::call()? {
+    if let Some(status) = kept::call()? {
         return Ok(status);
     }
     refuse_nothing()?;

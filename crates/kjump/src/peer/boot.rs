@@ -162,7 +162,7 @@ fn load(device: &Device, plan: &LoadPlan<'_>, words: &BootWords) -> anyhow::Resu
 
 /// Before anything is loaded, which takes long.
 fn refuse_taken(device: &Device, name: &ImageName) -> anyhow::Result<()> {
-    if device.images()?.iter().any(|image| image.name == name.words()) {
+    if device.image_named(name)?.is_some() {
         anyhow::bail!(
             "{name} is taken by a loaded image; --name names the kernel otherwise, `kjump drop {name}` gives it up"
         );

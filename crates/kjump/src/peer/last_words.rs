@@ -41,8 +41,7 @@ fn parse(bytes: &[u8; 24]) -> Option<Handoff> {
 
 /// The end of a kernel's log, as its VMCOREINFO tells where that is.
 fn found(device: &Device, name: &ImageName) -> Option<Vec<u8>> {
-    let images = device.images().ok()?;
-    let image = images.iter().find(|image| image.name == name.words())?;
+    let image = device.image_named(name).ok()??;
     let ranges = device.ranges(image.id).ok()?;
     let memory = Memory(device);
     // The first may be the running kernel's, which it shows to this one; its log is not in this one's memory.

@@ -39,9 +39,8 @@ impl Account {
 
     /// Writes down that the kernel of this name died.
     pub(crate) fn note_death(device: &Device, name: &ImageName, death: &str) {
-        let images = device.images().unwrap_or_default();
-        let image = images.iter().find(|image| image.name == name.words());
-        if let Some(account) = image.and_then(Self::of)
+        let image = device.image_named(name).ok().flatten();
+        if let Some(account) = image.as_ref().and_then(Self::of)
             && let Err(error) = (Self { death: Some(death.into()), ..account }).write(device)
         {
             report::complain("kjump", &format!("{error:#}; `kjump peers` will not tell that {name} is dead"));
@@ -92,8 +91,7 @@ impl Account {
 
     /// Removes that of the kernel of a name. A file that is left counts for nobody.
     pub(crate) fn forget(device: &Device, name: &ImageName) {
-        let images = device.images().unwrap_or_default();
-        if let Some(image) = images.iter().find(|image| image.name == name.words()) {
+        if let Ok(Some(image)) = device.image_named(name) {
             let _ = fs::remove_file(path(Path::new(FOLDER), image.id));
         }
     }

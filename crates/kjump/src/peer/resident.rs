@@ -38,8 +38,7 @@ fn resident(name: &ImageName) -> anyhow::Result<(Device, Account)> {
     let Some(device) = device::open_if_loaded()? else {
         bail!("{name}: the module is not loaded, so no kernel is resident");
     };
-    let images = device.images()?;
-    match images.iter().find(|image| image.name == name.words()).map(Account::of) {
+    match device.image_named(name)?.as_ref().map(Account::of) {
         Some(Some(account)) => Ok((device, account)),
         Some(None) => {
             bail!("{name} is an image that `kjump boot` did not load; `kjump call --name` calls it")

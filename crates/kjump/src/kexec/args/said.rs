@@ -4,13 +4,12 @@ use std::ffi::{OsStr, OsString};
 
 use abi::kexec::file_flag;
 
-use super::{
-    Action, Arguments, BesideLoad, EntryMode, JumpLoad, Load, Purpose, Slot, Then, Trouble, Wanted, Work,
-    bad_value,
-};
+use super::{Trouble, bad_value, kind_named};
 use crate::initramfs::args::pair;
-use crate::kernel::file::Kind;
 use crate::kexec::options::{Id, Opt, Part};
+use crate::kexec::request::{
+    Action, Arguments, BesideLoad, EntryMode, JumpLoad, Load, Purpose, Slot, Then, Wanted, Work,
+};
 use crate::terminal::number;
 
 /// What has been said.
@@ -162,7 +161,7 @@ impl Said {
         match option.id {
             Id::Type => {
                 let named = value.to_str().ok_or_else(|| bad_value(option, value))?;
-                load.format = Some(Kind::named(named).map_err(Trouble::Words)?);
+                load.format = Some(kind_named(named).map_err(Trouble::Words)?);
             }
             Id::CommandLine => load.command_line = Some(value.into()),
             Id::ReuseCommandLine => load.reuse = true,

@@ -1,4 +1,5 @@
 use super::*;
+use crate::kexec::request::{Load, Then};
 
 fn of(line: &str) -> String {
     let words: Vec<OsString> = line.split(' ').filter(|word| !word.is_empty()).map(OsString::from).collect();

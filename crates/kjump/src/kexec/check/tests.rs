@@ -3,7 +3,8 @@ use std::ffi::OsString;
 use kernel_file::testing::bzimage;
 
 use super::*;
-use crate::kexec::args::{Action, read};
+use crate::kexec::args::read;
+use crate::kexec::request::Action;
 
 fn load(line: &str) -> (Load, Wanted) {
     let words: Vec<OsString> = line.split(' ').map(OsString::from).collect();

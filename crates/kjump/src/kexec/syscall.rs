@@ -2,17 +2,17 @@
 
 use abi::errno::{EINVAL, ENODATA, ENOEXEC, ENOPKG, ENOSYS, EOPNOTSUPP};
 
-use super::args::{Load, Wanted};
+use super::request::{Load, Wanted};
 use crate::kernel::file::Loader;
 
 /// A system call that loads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum Syscall {
     FileLoad,
     Load,
 }
 
-impl Way {
+impl Syscall {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::FileLoad => "kexec_file_load",
@@ -24,34 +24,34 @@ impl Way {
 /// What is tried first, what is tried if the kernel refuses that, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Choice {
-    pub(super) first: Way,
-    pub(super) then: Option<Way>,
+    pub(super) first: Syscall,
+    pub(super) then: Option<Syscall>,
     pub(super) why: String,
 }
 
 /// Chooses for a load. Options that contradict what is asked for were refused before.
 pub(super) fn choose(load: &Load, wanted: Wanted, loader: Loader) -> Result<Choice, String> {
-    let only = |way, why: String| Ok(Choice { first: way, then: None, why });
+    let only = |first, why: String| Ok(Choice { first, then: None, why });
     let needs_load = load.need_load.first().or(load.need_purgatory.first());
     let is_bzimage = loader == Loader::BzImage;
     match wanted {
         Wanted::FileLoad if !is_bzimage => {
             Err("kexec_file_load takes bzImages only on x86; leave out -s, and kexec_load is used".into())
         }
-        Wanted::FileLoad => only(Way::FileLoad, "as -s asks".into()),
-        Wanted::Load => only(Way::Load, "as -c asks".into()),
+        Wanted::FileLoad => only(Syscall::FileLoad, "as -s asks".into()),
+        Wanted::Load => only(Syscall::Load, "as -c asks".into()),
         Wanted::Either => match (needs_load, load.need_file_load.first()) {
-            (Some(option), _) => only(Way::Load, format!("--{option} needs it")),
+            (Some(option), _) => only(Syscall::Load, format!("--{option} needs it")),
             (None, Some(option)) if !is_bzimage => {
                 Err(format!("--{option} needs kexec_file_load, which takes bzImages only on x86"))
             }
-            (None, Some(option)) => only(Way::FileLoad, format!("--{option} needs it")),
+            (None, Some(option)) => only(Syscall::FileLoad, format!("--{option} needs it")),
             (None, None) if !is_bzimage => {
-                only(Way::Load, "kexec_file_load takes bzImages only on x86".into())
+                only(Syscall::Load, "kexec_file_load takes bzImages only on x86".into())
             }
             (None, None) => Ok(Choice {
-                first: Way::FileLoad,
-                then: Some(Way::Load),
+                first: Syscall::FileLoad,
+                then: Some(Syscall::Load),
                 why: "kexec_load is tried if the kernel refuses".into(),
             }),
         },
@@ -69,17 +69,17 @@ mod tests {
     use super::*;
     use abi::errno::{EBUSY, EKEYREJECTED, ENOKEY, EPERM};
 
-    fn first(load: &Load, wanted: Wanted, loader: Loader) -> Result<(Way, Option<Way>), String> {
+    fn first(load: &Load, wanted: Wanted, loader: Loader) -> Result<(Syscall, Option<Syscall>), String> {
         choose(load, wanted, loader).map(|choice| (choice.first, choice.then))
     }
 
     #[test]
     fn both_are_tried_where_both_can_be() {
         let plain = Load::default();
-        let both = Ok((Way::FileLoad, Some(Way::Load)));
+        let both = Ok((Syscall::FileLoad, Some(Syscall::Load)));
         assert_eq!(first(&plain, Wanted::Either, Loader::BzImage), both);
-        assert_eq!(first(&plain, Wanted::FileLoad, Loader::BzImage), Ok((Way::FileLoad, None)));
-        assert_eq!(first(&plain, Wanted::Load, Loader::BzImage), Ok((Way::Load, None)));
+        assert_eq!(first(&plain, Wanted::FileLoad, Loader::BzImage), Ok((Syscall::FileLoad, None)));
+        assert_eq!(first(&plain, Wanted::Load, Loader::BzImage), Ok((Syscall::Load, None)));
     }
 
     #[test]
@@ -87,9 +87,9 @@ mod tests {
         let plain = Load::default();
         let load = Load { need_load: vec!["mem-max"], ..Load::default() };
         let file = Load { need_file_load: vec!["no-cma"], ..Load::default() };
-        assert_eq!(first(&plain, Wanted::Either, Loader::Elf), Ok((Way::Load, None)));
-        assert_eq!(first(&load, Wanted::Either, Loader::BzImage), Ok((Way::Load, None)));
-        assert_eq!(first(&file, Wanted::Either, Loader::BzImage), Ok((Way::FileLoad, None)));
+        assert_eq!(first(&plain, Wanted::Either, Loader::Elf), Ok((Syscall::Load, None)));
+        assert_eq!(first(&load, Wanted::Either, Loader::BzImage), Ok((Syscall::Load, None)));
+        assert_eq!(first(&file, Wanted::Either, Loader::BzImage), Ok((Syscall::FileLoad, None)));
         first(&plain, Wanted::FileLoad, Loader::Elf).unwrap_err();
         first(&file, Wanted::Either, Loader::Elf).unwrap_err();
     }
