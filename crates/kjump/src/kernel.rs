@@ -3,3 +3,4 @@
 pub(crate) mod digest;
 pub(crate) mod file;
 pub(crate) mod kcore;
+pub(crate) mod loading;

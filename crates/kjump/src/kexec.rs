@@ -8,15 +8,18 @@
 //! ```
 //!
 //! Words are read (`getopt`, by the table in `options`) and understood (`args`); then files are read (`files`, `kernel`),
-//! a system call is chosen (`syscall`), a plan is made (`planning`) and carried out (`load`). What the kernel refuses is
+//! a system call is chosen (`syscall`), a plan is made (`planning`) and carried out (`load`, `by_load`, `by_file_load`). What the kernel refuses is
 //! explained (`errno`). No option is passed over in silence: what cannot be honoured is an error. Exit statuses are
 //! kexec-tools': 0 done, 1 wrong words or nothing to run, 255 failed, 254 no memory for a crash kernel, 253 no
 //! `kexec_file_load`; `--status` 1 if something is loaded, 0 if not. An exception in a called image is 3.
 
 mod args;
 mod beside;
+mod by_file_load;
+mod by_load;
 mod check;
 mod command_line;
+mod describe;
 mod errno;
 mod files;
 mod getopt;

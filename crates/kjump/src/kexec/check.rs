@@ -16,7 +16,7 @@ use super::files::Files;
 use super::request::{Load, Wanted};
 use super::syscall::{self, Choice, Syscall};
 use super::trouble::Trouble;
-use super::{load, planning};
+use super::{by_file_load, by_load, describe, load, planning};
 use crate::inspect::findings::{kernel, load_disabled, lockdown, memory, privilege};
 use crate::inspect::map;
 use crate::inspect::saved_machine;
@@ -70,18 +70,18 @@ pub(super) fn dry_run(load: &Load, wanted: Wanted) -> Result<u8, Trouble> {
     load::check(&files, loader)?;
     let choice = syscall::choose(load, wanted, loader).map_err(Trouble::Words)?;
     let mut text = String::new();
-    for line in load::described(&files, loader, &choice) {
+    for line in describe::lines(&files, loader, &choice) {
         let _ = writeln!(text, "{line}");
     }
     if choice.first == Syscall::FileLoad {
         let _ = writeln!(
             text,
             "kexec_file_load: flags {:#x}; the kernel chooses the places itself",
-            load::file_flags(load)
+            by_file_load::flags(load)
         );
     }
     if choice.first == Syscall::Load || choice.then == Some(Syscall::Load) {
-        let plan = planning::plan(&files, load, loader, load::mapped(load, &machine), NO_SEED)?;
+        let plan = planning::plan(&files, load, loader, by_load::mapped(load, &machine), NO_SEED)?;
         text.push_str(&drawn(&plan, &machine));
     }
     report::print(&text)?;
@@ -123,7 +123,7 @@ fn of_load(load: &Load, wanted: Wanted, path: &Path, machine: &Machine) -> Vec<F
         Ok(choice) => choice,
         Err(text) => return vec![finding("way", Level::No, text)],
     };
-    let mut findings: Vec<Finding> = load::described(&files, loader, &choice)
+    let mut findings: Vec<Finding> = describe::lines(&files, loader, &choice)
         .into_iter()
         .zip(["file"].into_iter().chain(std::iter::repeat("told")))
         .map(|(text, about)| finding(about, Level::Ok, text))
@@ -156,7 +156,7 @@ fn of_syscalls(
     files: &Files,
     machine: &Machine,
 ) -> Vec<Finding> {
-    let plan = planning::plan(files, load, loader, load::mapped(load, machine), NO_SEED);
+    let plan = planning::plan(files, load, loader, by_load::mapped(load, machine), NO_SEED);
     let mut findings = Vec::new();
     let mut is_free = false;
     for syscall in [Some(choice.first), choice.then].into_iter().flatten() {
@@ -181,7 +181,7 @@ fn of_syscalls(
             plan.kernel_entry()
         );
         findings.push(finding("plan", Level::Ok, text));
-        let untold = load::untold(machine);
+        let untold = by_load::untold(machine);
         findings.extend(untold.map(|text| advised("told", Level::Warn, text, "mount sysfs at /sys")));
     }
     findings

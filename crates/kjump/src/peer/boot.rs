@@ -10,7 +10,7 @@ use phys::PhysRange;
 use plan::LoadPlan;
 use plan::linux::{self, Home, Initrd, Kernel};
 use plan::purgatory::Purgatory;
-use sys::device::{Destination, LoadRequest};
+use sys::device::LoadRequest;
 use sys::{Device, ImageName};
 
 use super::guard::Guard;
@@ -18,6 +18,7 @@ use super::view::Described;
 use crate::device;
 use crate::kernel::digest::{self, QUIET};
 use crate::kernel::file::KernelFile;
+use crate::kernel::loading;
 use crate::peer::args::BootWords;
 use crate::peer::record::Account;
 use crate::peer::visit::Visit;
@@ -143,7 +144,7 @@ fn window(words: &BootWords, kernel: &BzImage<'_>, machine: &plan::Machine) -> a
 fn load(device: &Device, plan: &LoadPlan<'_>, words: &BootWords) -> anyhow::Result<Load> {
     refuse_taken(device, &words.name)?;
     let _progress = Progress::start(format!("loading {} ({})", words.name, quantity::bytes(plan.bytes())), 1);
-    let segments: Vec<Destination<'_>> = plan.segments().iter().map(destination).collect();
+    let segments = loading::destinations(plan);
     let vouched: Vec<Range> =
         plan.vouched().iter().map(|range| Range { start: range.start().get(), end: range.end() }).collect();
     let request = LoadRequest {
@@ -168,10 +169,6 @@ fn refuse_taken(device: &Device, name: &ImageName) -> anyhow::Result<()> {
         );
     }
     Ok(())
-}
-
-fn destination<'a>(segment: &'a plan::Segment<'_>) -> Destination<'a> {
-    Destination { bytes: &segment.bytes, address: segment.range.start().get(), size: segment.range.bytes() }
 }
 
 /// The release in a kernel's version text.

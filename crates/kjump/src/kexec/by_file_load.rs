@@ -1,0 +1,76 @@
+//! Loading by `kexec_file_load`.
+
+use std::ffi::CString;
+use std::io;
+use std::os::fd::AsFd;
+
+use abi::kexec::file_flag;
+use anyhow::Context;
+
+use super::files::Files;
+use super::kept::NAME;
+use super::request::Load;
+use crate::terminal::progress::Progress;
+use crate::terminal::report;
+
+/// The outer result is about files, the inner one is what the kernel said.
+pub(super) fn load(files: &Files, load: &Load) -> anyhow::Result<io::Result<()>> {
+    let line = CString::new(files.command_line.clone()).context("the command line has a zero in it")?;
+    let flags = flags(load);
+    if load.debug {
+        report::complain(
+            NAME,
+            &format!("kexec_file_load: flags {flags:#x}, {} bytes of command line", line.count_bytes()),
+        );
+    }
+    let memory =
+        |name, parts: &[&[u8]]| sys::system::file_of(name, parts.iter().copied()).context("a file in memory");
+    let unpacked = match files.kernel.is_original() {
+        true => None,
+        false => Some(memory(c"kernel", &[files.kernel.kernel()])?),
+    };
+    let kernel = unpacked.as_ref().unwrap_or(&files.kernel.file);
+    let initrds = files.all_initrds();
+    let parts = padded(initrds.iter().map(|(_, bytes)| *bytes));
+    let joined = match (files.only_initrd(), parts.is_empty()) {
+        (None, false) => Some(memory(c"initrd", &parts)?),
+        _ => None,
+    };
+    let initrd = files.only_initrd().or(joined.as_ref());
+    let _progress = Progress::start(format!("loading {}", files.kernel.path.display()), 1);
+    Ok(sys::kexec::load_file(kernel.as_fd(), initrd.map(AsFd::as_fd), &line, flags))
+}
+
+pub(super) fn flags(load: &Load) -> u64 {
+    load.file_flags | if load.crash { file_flag::ON_CRASH } else { 0 }
+}
+
+/// Initrds one behind the other, each but the first at a page: the kernel takes zeroes between archives for padding.
+fn padded<'a>(initrds: impl Iterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
+    const PAGE: usize = 4096;
+    static ZEROES: [u8; PAGE] = [0; PAGE];
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for bytes in initrds {
+        if let Some(last) = parts.last() {
+            let gap = last.len().next_multiple_of(PAGE) - last.len();
+            parts.push(ZEROES.get(..gap).unwrap_or(&[]));
+        }
+        parts.push(bytes);
+    }
+    parts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn initrds_start_with_pages() {
+        let (a, b, c) = ([1_u8; 5], [2; 4096], [3; 1]);
+        let parts = padded([a.as_slice(), &b, &c].into_iter());
+        let whole = parts.concat();
+        assert_eq!((whole.len(), whole[4096], whole[8192]), (8193, 2, 3));
+        assert!(padded([].into_iter()).is_empty());
+        assert_eq!(padded([a.as_slice()].into_iter()), [a.as_slice()]);
+    }
+}
