@@ -1,10 +1,10 @@
-//! I/O ports, time, and the machine's end.
+//! I/O ports, waiting, and resetting the machine.
 
 use core::arch::asm;
 
 use crate::Ports;
 
-/// The CPU's own.
+/// The I/O ports of the CPU.
 pub(super) struct CpuPorts;
 
 impl Ports for CpuPorts {
@@ -15,18 +15,19 @@ impl Ports for CpuPorts {
 
     fn read(&mut self, port: u16) -> u8 {
         let byte;
-        // SAFETY: as for writing.
+        // SAFETY: as in `write`.
         unsafe { asm!("in %dx, %al", in("dx") port, out("al") byte, options(att_syntax, nomem, nostack)) }
         byte
     }
 }
 
-/// What the 8254 counts in a hundredth of a second (1193182 Hz).
+/// Ticks of the 8254 timer (1193182 Hz) in a hundredth of a second.
 const HUNDREDTH: u16 = 11_932;
-/// A timer that never ends is none; every look takes about a microsecond.
+/// Reads of the status port before the timer is taken to be missing. A read takes about a
+/// microsecond.
 const PATIENCE: u32 = 20_000;
 
-/// Waits so many seconds by the timer's third channel, the speaker's.
+/// Waits for this time by the timer's third channel, which is the speaker's.
 pub(super) fn wait(seconds: u64) {
     for _ in 0..seconds.saturating_mul(100) {
         wait_hundredth(&mut CpuPorts);
@@ -45,7 +46,7 @@ fn wait_hundredth(ports: &mut CpuPorts) {
     let _ = (0..PATIENCE).any(|_| ports.read(0x61) & 0x20 != 0);
 }
 
-/// Interrupts 8 and 0x70 on, as the BIOS has them, none masked but those of the second controller.
+/// Programs both 8259s as the BIOS does: vectors from 0x08 and from 0x70, with its interrupt masks.
 pub(super) fn restore_interrupt_controllers(ports: &mut CpuPorts) {
     for (controller, vector, cascade) in [(0x20, 0x08, 0x04), (0xa0, 0x70, 0x02)] {
         ports.write(controller, 0x11);
@@ -57,7 +58,7 @@ pub(super) fn restore_interrupt_controllers(ports: &mut CpuPorts) {
     ports.write(0xa1, 0x8f);
 }
 
-/// Resets the machine: by the chipset, by the keyboard's controller, and by an exception that nobody answers.
+/// Resets the machine: by the chipset, by the keyboard controller, and last by a triple fault.
 pub(super) fn reset() -> ! {
     let ports = &mut CpuPorts;
     for (port, byte) in [(0xcf9, 0x02), (0xcf9, 0x06), (0x64, 0xfe)] {
@@ -65,7 +66,7 @@ pub(super) fn reset() -> ! {
         wait_hundredth(ports);
     }
     let nothing = [0_u16; 5];
-    // SAFETY: the machine ends here: an exception without a table is a reset.
+    // SAFETY: nothing runs after this: an exception without an interrupt table resets the machine.
     unsafe {
         asm!("lidt ({0})", "int3", "2: hlt", "jmp 2b", in(reg) &raw const nothing, options(att_syntax, noreturn))
     }

@@ -1,5 +1,33 @@
-//! Purgatory's body: what the library decides, done to memory and I/O ports.
-// UNSAFETY: memory by its address, I/O ports, and the end of the machine.
+//! Purgatory as it runs between two kernels: the library's decisions, carried out on memory and I/O
+//! ports.
+//!
+//! On entry (`start.S`) these facts are known:
+//!
+//! 1. The CPU is in 64-bit mode at privilege level 0, and memory is mapped at its physical
+//!    addresses.
+//! 2. Interrupts are off, no other CPU runs, and devices have stopped or do not matter (after a
+//!    crash).
+//! 3. The page below the code is the block: the entry point, the mode and registers for it, and the
+//!    regions to verify. It may be damaged, as everything else in memory.
+//! 4. Purgatory's variables are zero or hold the values of an earlier entry. They and the stack
+//!    follow the code.
+//! 5. If the block has `COMES_BACK`, a kernel waits: its return address is on top of the stack on
+//!    entry.
+//!
+//! Nothing is known of the stack (without `COMES_BACK`), the GDT, the IDT, the segments or the
+//! vector registers.
+//!
+//! Purgatory is responsible for:
+//!
+//! 1. Verifying the digest of every region before anything of it is used or executed.
+//! 2. Copying what must move before the entry (the first 640 KiB of a crashed kernel), and adding
+//!    the jump-back entry to the command line if the kernel waits.
+//! 3. Entering the next kernel in the mode and with the registers of the block, the 8259s as the
+//!    BIOS has them in real mode.
+//! 4. If something is damaged: returning to the kernel that waits, with [`verdict::DAMAGED`], or
+//!    else resetting the machine after the pause that the block names. It never enters an image
+//!    that fails its digest.
+// UNSAFETY: memory by its address, I/O ports, and resetting the machine.
 #![allow(unsafe_code)]
 
 mod cpu;
@@ -9,7 +37,7 @@ use core::arch::global_asm;
 use core::panic::PanicInfo;
 
 use crate::{Block, Console, Damage, append_jump_back, verify};
-use abi::purgatory::{self as told, ENTRY, flag, mode, verdict};
+use abi::purgatory::{self as field, ENTRY, flag, mode, verdict};
 use cpu::CpuPorts;
 
 type Speaker = Console<'static, CpuPorts>;
@@ -25,11 +53,11 @@ const EFER_LME: u32 = 1 << 8;
 
 global_asm!(
     include_str!("start.S"),
-    MODE = const told::MODE.offset(),
-    GOAL = const told::GOAL.offset(),
-    REGISTERS = const told::REGISTERS,
-    SEGMENTS = const told::SEGMENTS.offset(),
-    LOW_PAGE = const told::LOW_PAGE.offset(),
+    MODE = const field::MODE.offset(),
+    GOAL = const field::GOAL.offset(),
+    REGISTERS = const field::REGISTERS,
+    SEGMENTS = const field::SEGMENTS.offset(),
+    LOW_PAGE = const field::LOW_PAGE.offset(),
     MODE_LONG = const mode::LONG,
     MODE_REAL = const mode::REAL,
     CR0_NO_VECTORS = const CR0_NO_VECTORS,
@@ -41,22 +69,24 @@ global_asm!(
     options(att_syntax)
 );
 
-/// Null, unused, 32-bit code and data, 16-bit code and data, all accessed already (Intel SDM volume 3, 3.4.5).
+/// Null, unused, 32-bit code and data, 16-bit code and data, all with the accessed bit set (Intel
+/// SDM volume 3, 3.4.5).
 const NARROW: [u64; 6] =
     [0, 0, 0x00cf_9b00_0000_ffff, 0x00cf_9300_0000_ffff, 0x0000_9b00_0000_ffff, 0x0000_9300_0000_ffff];
 
-/// Does everything but the jump. Returns 0 if the goal is to be entered, else what the kernel is to be told.
+/// Does everything but the jump. Returns 0 to enter the next kernel, or else the value to return to
+/// the waiting kernel.
 ///
 /// # Safety
-/// `block` is the start of purgatory's memory; `kernel_stack` is what the kernel came with; `descriptors` has room for those
-/// of 32-bit and real mode.
+/// `block` is the start of purgatory's memory; `kernel_stack` is the stack pointer on entry;
+/// `descriptors` has room for the descriptors of 32-bit and real mode.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn purgatory_main(
     block: *const [u8; ENTRY],
     kernel_stack: *const u64,
     descriptors: *mut [u64; 6],
 ) -> u64 {
-    // SAFETY: the caller's promise; nobody writes to the block.
+    // SAFETY: the caller's promise; the block is not written to.
     let block = Block::new(unsafe { &*block });
     let Some(block) = block else {
         cpu::reset();
@@ -67,12 +97,12 @@ unsafe extern "C" fn purgatory_main(
     }
     copy(&block);
     if block.has(flag::COMES_BACK) {
-        // SAFETY: who comes back leaves a return address on top of the stack.
-        tell_way_back(&block, unsafe { *kernel_stack });
+        // SAFETY: a kernel that waits has left its return address on top of the stack.
+        append_jump_back_entry(&block, unsafe { *kernel_stack });
     }
     // SAFETY: the caller's promise.
     unsafe { *descriptors = NARROW };
-    if block.get(told::MODE) == mode::REAL {
+    if block.get(field::MODE) == mode::REAL {
         cpu::restore_interrupt_controllers(console.ports());
     }
     0
@@ -83,9 +113,9 @@ fn console(block: &Block<'_>) -> Speaker {
     if block.has(flag::RESET_VGA) {
         console.reset_vga();
     }
-    let port = u16::try_from(block.get(told::SERIAL_PORT)).unwrap_or(0);
+    let port = u16::try_from(block.get(field::SERIAL_PORT)).unwrap_or(0);
     if block.has(flag::CONSOLE_SERIAL) && port != 0 {
-        console.use_serial(port, block.get(told::SERIAL_BAUD));
+        console.use_serial(port, block.get(field::SERIAL_BAUD));
     }
     if block.has(flag::CONSOLE_VGA) {
         console.use_screen(memory::screen());
@@ -107,7 +137,7 @@ fn check(block: &Block<'_>, console: &mut Speaker) -> Result<(), Damage> {
     Ok(())
 }
 
-/// Back to a kernel that waits; else the end of this run of the machine.
+/// Prints the damage. Returns the value for a kernel that waits; without one, resets the machine.
 fn fail(block: &Block<'_>, console: &mut Speaker, damage: &Damage) -> u64 {
     console.say("purgatory: what was loaded is damaged: ");
     match damage {
@@ -126,7 +156,7 @@ fn fail(block: &Block<'_>, console: &mut Speaker, damage: &Damage) -> u64 {
         console.say("\npurgatory: back to the kernel\n");
         return verdict::DAMAGED;
     }
-    let seconds = block.get(told::PAUSE);
+    let seconds = block.get(field::PAUSE);
     console.say("\npurgatory: reset in ");
     console.say_number(seconds);
     console.say(" s\n");
@@ -135,17 +165,17 @@ fn fail(block: &Block<'_>, console: &mut Speaker, damage: &Damage) -> u64 {
 }
 
 fn copy(block: &Block<'_>) {
-    let size = block.get(told::COPY_SIZE);
+    let size = block.get(field::COPY_SIZE);
     if size > 0 {
-        memory::copy(block.get(told::COPY_FROM), block.get(told::COPY_TO), size);
+        memory::copy(block.get(field::COPY_FROM), block.get(field::COPY_TO), size);
     }
 }
 
-fn tell_way_back(block: &Block<'_>, entry: u64) {
-    let end = block.get(told::COMMAND_LINE_END);
+fn append_jump_back_entry(block: &Block<'_>, entry: u64) {
+    let end = block.get(field::COMMAND_LINE_END);
     if end != 0 {
-        // The plan leaves room; without it the kernel just does not know the way.
-        let _ = append_jump_back(memory::bytes_mut(end, block.get(told::COMMAND_LINE_ROOM)), entry);
+        // The plan reserves the room. If it is missing, the next kernel runs but cannot return.
+        let _ = append_jump_back(memory::bytes_mut(end, block.get(field::COMMAND_LINE_ROOM)), entry);
     }
 }
 

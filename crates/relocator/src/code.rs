@@ -1,5 +1,6 @@
 //! The code that runs in the control page.
-// UNSAFETY: the code stands between two symbols that the assembler defines; reading it as a slice needs `unsafe`.
+// UNSAFETY: the code stands between two symbols that the assembler defines; reading it as a slice
+// needs `unsafe`.
 #![allow(unsafe_code)]
 
 use abi::control::{CODE_LIMIT, mover, selector};
@@ -26,7 +27,8 @@ pub mod entry_offset {
         0
     }
 
-    /// Where an image comes back to: what a peer kernel jumps to, with its own way back on top of its stack.
+    /// Where an image comes back to: what a peer kernel jumps to, with its own way back on top of
+    /// its stack.
     pub fn jump_back() -> usize {
         offset_of_symbol(&raw const kjump_back)
     }
@@ -109,7 +111,8 @@ const CR0_PG: u32 = 1 << 31;
 pub(crate) const CR4_ON: u32 = 1 << 5 | CR4_SSE;
 /// `CR4`: OSFXSR, OSXMMEXCPT: an image may use SSE.
 const CR4_SSE: u32 = 1 << 9 | 1 << 10;
-/// `CR4`: MCE, LA57, VMXE and OSXSAVE stay as the kernel has them. While there are virtual machines VMXE cannot change.
+/// `CR4`: MCE, LA57, VMXE and OSXSAVE stay as the kernel has them. While there are virtual machines
+/// VMXE cannot change.
 const CR4_KEPT: u32 = 1 << 6 | 1 << 12 | 1 << 13 | 1 << 18;
 /// `CR4`: control-flow enforcement.
 const CR4_CET_BIT: u32 = 23;

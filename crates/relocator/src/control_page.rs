@@ -29,8 +29,8 @@ pub struct Setup {
     pub identity_cr3: u64,
     /// First word of the page list.
     pub page_list: u64,
-    /// End of the stack, 16-byte aligned; below 4 GiB for 32-bit mode. Its last [`FAULT_STACKS`] bytes are for
-    /// exceptions, the image starts below them.
+    /// End of the stack, 16-byte aligned; below 4 GiB for 32-bit mode. Its last [`FAULT_STACKS`]
+    /// bytes are for exceptions, the image starts below them.
     pub stack_end: u64,
     /// What is called.
     pub entry: u64,
@@ -91,7 +91,8 @@ fn table_address(setup: &Setup) -> u64 {
     setup.control_page + TABLE_OFFSET as u64
 }
 
-/// Descriptors by selector, with the accessed bits set: nothing writes to them but `ltr`. Intel SDM volume 3, 3.4.5.
+/// Descriptors by selector, with the accessed bits set: nothing writes to them but `ltr`. Intel SDM
+/// volume 3, 3.4.5.
 fn descriptors(setup: &Setup) -> [u64; 8] {
     const FLAT: u64 = 0x00cf_0000_0000_ffff;
     let mut gdt = [0; 8];
@@ -114,7 +115,8 @@ fn descriptor_base(base: u64) -> u64 {
     (base & 0x00ff_ffff) << 16 | (base & 0xff00_0000) << 32
 }
 
-/// First and second interrupt stack: for exceptions, and for NMIs, which come while an exception is answered.
+/// First and second interrupt stack: for exceptions, and for NMIs, which come while an exception is
+/// answered.
 fn task_state(setup: &Setup) -> TaskState {
     let mut words = [0; 26];
     let stacks = [setup.stack_end, setup.stack_end - FAULT_STACKS / 2];
@@ -126,7 +128,8 @@ fn task_state(setup: &Setup) -> TaskState {
     TaskState { words }
 }
 
-/// 64-bit interrupt gates: Intel SDM volume 3, figure 6-8. Exceptions have interrupt stack 1, NMIs 2.
+/// 64-bit interrupt gates: Intel SDM volume 3, figure 6-8. Exceptions have interrupt stack 1, NMIs
+/// 2.
 fn gates_64(setup: &Setup) -> [[u64; 2]; VECTORS] {
     core::array::from_fn(|vector| {
         let (offset, stack) = match vector {

@@ -1,21 +1,28 @@
-//! From the kernel to the control page and back: the only code of the relocator that runs where the kernel's loader put
-//! it. Its page is mapped at the same virtual address in the kernel's page tables and in the identity map.
+//! From the kernel to the control page and back: the only code of the relocator that runs where the
+//! kernel's loader put it. Its page is mapped at the same virtual address in the kernel's page
+//! tables and in the identity map.
 //!
 //! On entry from the kernel it relies on these facts:
 //!
-//! 1. The CPU is in 64-bit mode at privilege level 0, on the kernel's page tables, GDT, IDT and stack.
+//! 1. The CPU is in 64-bit mode at privilege level 0, on the kernel's page tables, GDT, IDT and
+//!    stack.
 //! 2. Interrupts are off, and no other CPU uses the memory that the page list names.
-//! 3. The control page is installed and mapped, and its identity map maps it, everything it names, and this code.
-//! 4. The control registers may have PCIDs, CET, SMEP, SMAP and write protection on; EFER and GS are the kernel's.
+//! 3. The control page is installed and mapped, and its identity map maps it, everything it names,
+//!    and this code.
+//! 4. The control registers may have PCIDs, CET, SMEP, SMAP and write protection on; EFER and GS
+//!    are the kernel's.
 //!
 //! It is responsible for:
 //!
 //! 1. Saving the callee-saved registers, the flags, CR0, CR3, CR4, EFER and the GS base.
-//! 2. Entering the control page on the identity map, with the control page's GDT, IDT and stack, and plain flags.
-//! 3. On the way out, loading CR0, CR4 and CR3 in an order that the CPU accepts, and the saved registers.
+//! 2. Entering the control page on the identity map, with the control page's GDT, IDT and stack,
+//!    and plain flags.
+//! 3. On the way out, loading CR0, CR4 and CR3 in an order that the CPU accepts, and the saved
+//!    registers.
 //!
-//! EFER and the GS base are loaded by the control page before it comes back here. Everything else of the CPU's state
-//! (GDT, IDT, segments, task register, other model-specific registers, vector registers) is the caller's to restore.
+//! EFER and the GS base are loaded by the control page before it comes back here. Everything else
+//! of the CPU's state (GDT, IDT, segments, task register, other model-specific registers, vector
+//! registers) is the caller's to restore.
 // UNSAFETY: code that changes page tables and stacks is assembly.
 #![allow(unsafe_code)]
 
@@ -28,11 +35,12 @@ unsafe extern "C" {
     /// Calls the image that the control page describes.
     ///
     /// # Safety
-    /// `page` is the virtual address of an [installed](crate::ControlPage::install) control page at physical address
-    /// `control`, whose identity map maps everything it names and the page of this function at its own address.
-    /// Interrupts are off, and nothing else uses the memory that the page list names. On return only the stack, the
-    /// control registers, EFER and the callee-saved registers are as they were: GDT, IDT, segments, task register
-    /// and model-specific registers are not.
+    /// `page` is the virtual address of an [installed](crate::ControlPage::install) control page at
+    /// physical address `control`, whose identity map maps everything it names and the page of this
+    /// function at its own address. Interrupts are off, and nothing else uses the memory that the
+    /// page list names. On return only the stack, the control registers, EFER and the callee-saved
+    /// registers are as they were: GDT, IDT, segments, task register and model-specific registers
+    /// are not.
     fn kjump_enter(page: *mut crate::ControlPage, control: u64);
 }
 
@@ -44,8 +52,8 @@ pub fn address() -> u64 {
 /// Calls the image that the control page describes.
 ///
 /// # Safety
-/// As for the assembly it names: `page` is an installed control page at physical address `control`, interrupts are
-/// off, and the caller puts the rest of the CPU's state back.
+/// As for the assembly it names: `page` is an installed control page at physical address `control`,
+/// interrupts are off, and the caller puts the rest of the CPU's state back.
 pub unsafe fn enter(page: *mut crate::ControlPage, control: u64) {
     // SAFETY: the caller's promise is that of the function called.
     unsafe { kjump_enter(page, control) }

@@ -97,9 +97,9 @@ guard_ended:
         mov     $200, %edi
         call    wait
         /*
-         * A kernel that returned has stopped its devices. Any other left them running, and they would
-         * write into memory that is the first kernel's again. VALUE_HIGH other than 0 is a handoff
-         * after a panic, or purgatory's verdict.
+         * A kernel that returned has stopped its devices. Any other left them running, and they
+         * would write into memory that is the first kernel's again. VALUE_HIGH other than 0 is a
+         * handoff after a panic, or purgatory's verdict.
          */
         cmpq    ${RETURNED}, {STATUS}(%r8)
         jne     .Ldevices_run

@@ -1,5 +1,6 @@
 //! The guard's pages as a value: code, a table, and a gate for every interrupt.
-// UNSAFETY: the code stands between two symbols that the assembler defines; reading it as a slice needs `unsafe`.
+// UNSAFETY: the code stands between two symbols that the assembler defines; reading it as a slice
+// needs `unsafe`.
 #![allow(unsafe_code)]
 
 use abi::control::{self, ControlTable, selector};
@@ -83,7 +84,8 @@ impl GuardPages {
     }
 }
 
-/// Exceptions end the call as those of the image do, but on the guard's stack, by which they are told apart.
+/// Exceptions end the call as those of the image do, but on the guard's stack, by which they are
+/// told apart.
 fn gate_of(vector: usize, setup: &GuardSetup) -> [u64; 2] {
     let handler = match vector {
         NMI => setup.pages + offset(&raw const kjump_guard_nmi) as u64,

@@ -16,18 +16,18 @@
 //!
 //! An exception in the image ends it: its handler writes down where it was and goes to `leave`.
 //!
-//! A guarded image runs on another CPU. The one that came from the kernel goes from `move_pages` into the guard's pages,
-//! starts the other one there, and watches the control page; that one goes through `begin` to `enter_64`, and when the
-//! image comes back, on whatever CPU, it writes down what it has to say and waits. The guard then takes all other CPUs
-//! away and goes on at `leave`:
+//! A guarded image runs on another CPU. The one that came from the kernel goes from `move_pages`
+//! into the guard's pages, starts the other one there, and watches the control page; that one goes
+//! through `begin` to `enter_64`, and when the image comes back, on whatever CPU, it writes down
+//! what it has to say and waits. The guard then takes all other CPUs away and goes on at `leave`:
 //!
 //! ```text
 //!  guard's CPU   arrive, move_pages ─ start … watch ………………………………… stop the others ─ leave, move_pages, gate
 //!  image's CPU                           └ trampoline ─ begin ─ enter_64 … image … back ─ halt
 //! ```
 //!
-//! Nothing here decides anything. What is moved stands in the page list, what is called and how in the
-//! [`ControlTable`](abi::control::ControlTable); both were checked before.
+//! Nothing here decides anything. What is moved stands in the page list, what is called and how in
+//! the [`ControlTable`](abi::control::ControlTable); both were checked before.
 #![no_std]
 
 mod code;
