@@ -1,5 +1,7 @@
-/* dirty32(): LSTAR, EFER, debug registers, MXCSR, direction flag and registers are not what they were, and paging is
-   on, with an identity map of its own. Returns 0x600d. */
+/*
+ * dirty32(): changes LSTAR, EFER, debug registers, MXCSR, the direction flag and the general
+ * registers, and returns with paging on, on an identity map of its own. Returns 0x600d.
+ */
         .code32
         .globl  _start
 _start:
@@ -15,14 +17,16 @@ _start:
         mov     %eax, %dr0
         mov     %eax, %dr3
         ldmxcsr rounding
-        /* 4 MiB pages: entry n maps n * 4 MiB. */
+        /* 4 MiB pages: entry n maps n * 4 MiB, present, writable and large (SDM volume 3, 4.3). */
         mov     $directory, %edi
         mov     $0x83, %eax
         mov     $1024, %ecx
-1:      mov     %eax, (%edi)
+.Lentry:
+        mov     %eax, (%edi)
         add     $4, %edi
         add     $0x400000, %eax
-        loop    1b
+        loop    .Lentry
+        /* CR4.PSE makes the pages large; then the root, then CR0.PG. */
         mov     %cr4, %eax
         or      $0x10, %eax
         mov     %eax, %cr4

@@ -1,13 +1,18 @@
-/* dirty64(): GDT, IDT, segment bases, the registers of system calls, EFER, PAT, CR2, CR4, CR8, XCR0, debug registers,
-   MXCSR, the x87 control word, direction flag and registers are not what they were. Returns 0x600d. */
+/*
+ * dirty64(): changes the GDT, the IDT, segment bases, the registers of system calls, EFER, PAT,
+ * CR2, CR4, CR8, XCR0, debug registers, MXCSR, the x87 control word, the direction flag and the
+ * general registers. Returns 0x600d. A call must restore all of it.
+ */
         .globl  _start
 _start:
+        /* Empty tables: the next exception or load of a segment would reset the machine. */
         lgdt    nothing(%rip)
         lidt    nothing(%rip)
+        /* XCR0 without SSE and AVX state, if the CPU has XSAVE (SDM volume 1, 13.3). */
         mov     $1, %eax
         cpuid
         bt      $26, %ecx               /* XSAVE */
-        jnc     1f
+        jnc     .Lregisters
         mov     %cr4, %rax
         or      $1 << 18, %rax
         mov     %rax, %cr4
@@ -15,14 +20,17 @@ _start:
         mov     $1, %eax                /* x87 state only */
         xor     %edx, %edx
         xsetbv
-1:      lea     registers(%rip), %rsi
-2:      lodsl
+        /* Zero to each register of the list. */
+.Lregisters:
+        lea     registers(%rip), %rsi
+.Lregister:
+        lodsl
         mov     %eax, %ecx
         xor     %eax, %eax
         xor     %edx, %edx
         wrmsr
         cmp     $0x277, %ecx            /* the last */
-        jne     2b
+        jne     .Lregister
         mov     $0xc0000080, %ecx       /* EFER: no-execute and system calls off */
         rdmsr
         and     $~0x801, %eax
@@ -59,6 +67,7 @@ rounding:
         .long   0x7f80
         .word   0xf7f
         .balign 4
-registers:                              /* FS, GS and kernel's GS base, STAR, LSTAR, CSTAR, SYSCALL_MASK, SYSENTER, PAT */
+/* FS, GS and kernel's GS base, STAR, LSTAR, CSTAR, SYSCALL_MASK, three of SYSENTER, PAT */
+registers:
         .long   0xc0000100, 0xc0000101, 0xc0000102, 0xc0000081, 0xc0000082, 0xc0000083, 0xc0000084
         .long   0x174, 0x175, 0x176, 0x277

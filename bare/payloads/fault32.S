@@ -1,6 +1,7 @@
 /*
- * fault32(vector): 0 divide, 1 debug, 3 breakpoint, 6 invalid opcode, 13 general protection. Anything else returns 0.
- * There are no page faults without paging. Registers hold 0x1111, 0x2222 ... for whoever looks.
+ * fault32(vector): raises an exception: 0 divide, 1 debug, 3 breakpoint, 6 invalid opcode, 13
+ * general protection. Any other vector returns 0. Without paging there are no page faults.
+ * Registers hold 0x1111, 0x2222 and so on, which the report of the exception must show.
  */
         .code32
         .globl  _start
@@ -28,6 +29,7 @@ _start:
 divide: xor     %ecx, %ecx
         xor     %edx, %edx
         div     %ecx
+/* The trap flag raises a debug exception after the next instruction but one. */
 debug:  pushfl
         orl     $0x100, (%esp)
         popfl
@@ -35,6 +37,7 @@ debug:  pushfl
 breakpoint:
         int3
 opcode: ud2
+/* A selector beyond the GDT. */
 protection:
         mov     $0xffff, %eax
         mov     %eax, %ds

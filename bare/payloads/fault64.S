@@ -1,7 +1,8 @@
 /*
- * fault64(vector): 0 divide, 1 debug, 3 breakpoint, 6 invalid opcode, 8 double fault (a page fault, and no gate for it),
- * 13 general protection, 14 page fault at 0x7ffffffff000. 32 is a page fault by a stack that is not there. Anything
- * else returns 0. Registers hold 0x1111, 0x2222 ... for whoever looks.
+ * fault64(vector): raises an exception: 0 divide, 1 debug, 3 breakpoint, 6 invalid opcode, 8 double
+ * fault (a page fault without a gate), 13 general protection, 14 page fault at 0x7ffffffff000; 32
+ * is a page fault on an unmapped stack. Any other vector returns 0. Registers hold 0x1111, 0x2222
+ * and so on, which the report of the exception must show.
  */
         .globl  _start
 _start:
@@ -34,6 +35,7 @@ _start:
 divide: xor     %ecx, %ecx
         xor     %edx, %edx
         div     %ecx
+/* The trap flag raises a debug exception after the next instruction but one. */
 debug:  pushfq
         orq     $0x100, (%rsp)
         popfq
@@ -41,6 +43,10 @@ debug:  pushfq
 breakpoint:
         int3
 opcode: ud2
+/*
+ * Without gates after 8, a page fault cannot be delivered, and becomes a double fault (SDM volume
+ * 3, 6.15).
+ */
 double: sub     $16, %rsp
         sidt    (%rsp)
         movw    $9 * 16 - 1, (%rsp)     /* gates 0 to 8 */
@@ -48,6 +54,7 @@ double: sub     $16, %rsp
         jmp     page
 stack:  movabs  $0x7ffffffff000, %rsp
         push    %rax
+/* A selector beyond the GDT. */
 protection:
         mov     $0xffff, %eax
         mov     %eax, %ds

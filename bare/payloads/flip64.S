@@ -1,6 +1,6 @@
 /*
- * Turns a bit of memory over.
- * In: %rdi = physical address, %rsi = bits to turn over in the byte there. Out: %rax = the byte before.
+ * flip64(address, bits): inverts bits of the byte at a physical address. Returns the byte as it
+ * was.
  */
         .globl _start
 _start:

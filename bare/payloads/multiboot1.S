@@ -1,18 +1,18 @@
 /*
- * A multiboot 1 kernel. Says on the first serial port what it was told of itself and of its modules, and switches the
- * machine off, if that is QEMU's PC.
+ * A multiboot 1 kernel. Prints its command line and its modules, as the loader passed them, on the
+ * first serial port, and powers the machine off if that is QEMU's PC.
  *
  * In: 32-bit mode without paging, %eax = the loader's magic, %ebx = the boot information.
  */
         .code32
         .set    MAGIC, 0x1badb002
         .set    LOADER_MAGIC, 0x2badb002
-        .set    WANTED, 0x3             /* modules at pages, and how much memory there is */
+        .set    WANTED, 0x3             /* modules on page boundaries, and the size of memory */
         /* The boot information. */
         .set    FLAGS, 0
         .set    COMMAND_LINE, 16
         .set    MODULE_COUNT, 20
-        .set    MODULES, 24             /* of each: start, end, words, nothing */
+        .set    MODULES, 24             /* of each: start, end, arguments, reserved */
 
         .balign 4
 header: .long   MAGIC, WANTED, -(MAGIC + WANTED)
@@ -39,7 +39,7 @@ next:   test    %edi, %edi
         call    print
         mov     $holds, %esi
         call    print
-        mov     (%ebp), %esi            /* the module is a text with a zero behind it */
+        mov     (%ebp), %esi            /* the module is text that ends in a zero */
         call    print
         mov     $end_of_line, %esi
         call    print
@@ -49,11 +49,15 @@ next:   test    %edi, %edi
 
 wrong:  mov     $unknown, %esi
         call    print
-off:    mov     $0x604, %dx             /* ACPI: sleep type 0, which is off there, and go */
+/*
+ * ACPI's PM1a control register of QEMU's PC: sleep type 0, which is S5 there, and sleep enable
+ * (ACPI 4.8.3.2).
+ */
+off:    mov     $0x604, %dx
         mov     $0x2000, %ax
         out     %ax, (%dx)
-1:      hlt
-        jmp     1b
+.Lhalt: hlt
+        jmp     .Lhalt
 
         .include "print32.inc"
 

@@ -1,6 +1,6 @@
 /*
- * A multiboot 2 kernel. Says on the first serial port what it was told of itself and of its modules, and switches the
- * machine off, if that is QEMU's PC.
+ * A multiboot 2 kernel. Prints its command line and its modules, as the loader passed them, on the
+ * first serial port, and powers the machine off if that is QEMU's PC.
  *
  * In: 32-bit mode without paging, %eax = the loader's magic, %ebx = the boot information.
  */
@@ -10,7 +10,7 @@
 
         .balign 8
 header: .long   MAGIC, 0, header_end - header, -(MAGIC + header_end - header)
-        .word   1, 0                    /* information that is wanted: command line, modules, memory map */
+        .word   1, 0                    /* requested: command line, modules, memory map */
         .long   20, 1, 3, 6
         .balign 8
         .word   0, 0                    /* the end */
@@ -30,7 +30,7 @@ next:   mov     (%ebp), %eax
         lea     8(%ebp), %esi
         cmp     $1, %eax                /* the command line */
         je      line
-        cmp     $3, %eax                /* a module: start, end, words */
+        cmp     $3, %eax                /* a module: start, end, arguments */
         jne     skip
         push    %esi
         lea     8(%esi), %esi
@@ -38,7 +38,7 @@ next:   mov     (%ebp), %eax
         mov     $holds, %esi
         call    print
         pop     %esi
-        mov     (%esi), %esi            /* the module is a text with a zero behind it */
+        mov     (%esi), %esi            /* the module is text that ends in a zero */
         call    print
         mov     $end_of_line, %esi
         call    print
@@ -46,7 +46,7 @@ next:   mov     (%ebp), %eax
 line:   call    print
         mov     $end_of_line, %esi
         call    print
-skip:   mov     4(%ebp), %eax           /* its size; the next lies at a multiple of 8 */
+skip:   mov     4(%ebp), %eax           /* its size; the next tag is at a multiple of 8 */
         add     $7, %eax
         and     $~7, %eax
         add     %eax, %ebp
@@ -54,11 +54,15 @@ skip:   mov     4(%ebp), %eax           /* its size; the next lies at a multiple
 
 wrong:  mov     $unknown, %esi
         call    print
-off:    mov     $0x604, %dx             /* ACPI: sleep type 0, which is off there, and go */
+/*
+ * ACPI's PM1a control register of QEMU's PC: sleep type 0, which is S5 there, and sleep enable
+ * (ACPI 4.8.3.2).
+ */
+off:    mov     $0x604, %dx
         mov     $0x2000, %ax
         out     %ax, (%dx)
-1:      hlt
-        jmp     1b
+.Lhalt: hlt
+        jmp     .Lhalt
 
         .include "print32.inc"
 

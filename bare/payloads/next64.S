@@ -1,6 +1,9 @@
-/* next64(): the first call returns 1 and asks to be entered elsewhere, as upstream's callees do: by the word above the
-   return address. The second returns 2 and asks by coming back by a call, as kernels do. The third returns 3, and the
-   fourth is the first again. */
+/*
+ * next64(): each call moves the entry point of the next one. The first returns 1 and stores the
+ * entry point in the word above the return address, as callees of upstream's kexec jump do. The
+ * second returns 2 by a call instruction, as kernels do, which leaves the address after it. The
+ * third returns 3; the fourth is the first again.
+ */
         .globl  _start
 _start:
         lea     second(%rip), %rax

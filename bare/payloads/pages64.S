@@ -1,7 +1,7 @@
 /*
- * pages64(table, word): adds up all words of the pages that a table names, writes the word over each of them, and
- * returns the sum. A table is a page of its own: the address of the next table or 0, then addresses of pages, 0 behind
- * the last one. Runs at any address.
+ * pages64(table, word): adds up all 8-byte words of the pages that a table names, overwrites each
+ * with `word`, and returns the sum. A table is a page: the address of the next table or 0, then
+ * addresses of pages, ended by 0 or the end of the page. Runs at any address.
  */
         .globl  _start
 _start:
@@ -11,11 +11,12 @@ page:   mov     (%rdi, %rcx, 8), %rdx
         test    %rdx, %rdx
         jz      next
         xor     %r8d, %r8d
-1:      add     (%rdx, %r8, 8), %rax
+.Lword:
+        add     (%rdx, %r8, 8), %rax
         mov     %rsi, (%rdx, %r8, 8)
         inc     %r8d
         cmp     $512, %r8d
-        jb      1b
+        jb      .Lword
         inc     %ecx
         cmp     $512, %ecx
         jb      page

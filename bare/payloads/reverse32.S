@@ -1,4 +1,7 @@
-/* reverse32(address, length): reverses the bytes in place, and returns their sum. There is a buffer at `buffer`. */
+/*
+ * reverse32(address, length): reverses bytes in place and returns their sum. `buffer` has room for
+ * some.
+ */
         .code32
         .globl  _start
 _start:
@@ -9,22 +12,22 @@ _start:
         add     %esi, %edx
         mov     %esi, %edi
         xor     %eax, %eax
-1:      cmp     %edx, %edi
-        je      2f
+.Ladd:  cmp     %edx, %edi
+        je      .Lswap
         movzbl  (%edi), %ecx
         add     %ecx, %eax
         inc     %edi
-        jmp     1b
-2:      dec     %edx
+        jmp     .Ladd
+.Lswap: dec     %edx
         cmp     %edx, %esi
-        jae     3f
+        jae     .Ldone
         mov     (%esi), %cl
         mov     (%edx), %ch
         mov     %ch, (%esi)
         mov     %cl, (%edx)
         inc     %esi
-        jmp     2b
-3:      xor     %edx, %edx
+        jmp     .Lswap
+.Ldone: xor     %edx, %edx
         pop     %edi
         pop     %esi
         ret

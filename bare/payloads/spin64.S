@@ -1,14 +1,17 @@
-/* spin64(ticks): runs for so many ticks of the time stamp counter, and returns how many it were. */
+/*
+ * spin64(ticks): runs for at least this number of ticks of the time stamp counter, and returns the
+ * number it ran.
+ */
         .globl  _start
 _start:
         rdtsc
         shl     $32, %rdx
         lea     (%rax, %rdx), %rcx
-1:      pause
+.Lspin: pause
         rdtsc
         shl     $32, %rdx
         or      %rdx, %rax
         sub     %rcx, %rax
         cmp     %rdi, %rax
-        jb      1b
+        jb      .Lspin
         ret

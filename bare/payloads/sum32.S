@@ -1,4 +1,7 @@
-/* sum32(a, b, c, d, e, f): as sum64, of 32-bit numbers, in edx:eax. Refuses to run with paging on. */
+/*
+ * sum32(a, b, c, d, e, f): as sum64, with 32-bit arguments and the result in edx:eax; -1 if paging
+ * is on.
+ */
         .code32
         .globl  _start
 _start:
@@ -9,7 +12,7 @@ _start:
         mov     $1000, %eax
         mull    calls
         mov     $1, %ecx
-1:      push    %edx
+.Lterm: push    %edx
         push    %eax
         mov     %ecx, %eax
         mull    8(%esp, %ecx, 4)
@@ -18,7 +21,7 @@ _start:
         add     $8, %esp
         inc     %ecx
         cmp     $6, %ecx
-        jbe     1b
+        jbe     .Lterm
         ret
 paging: mov     $-1, %eax
         cltd

@@ -1,4 +1,7 @@
-/* sum64(a, b, c, d, e, f) = a + 2b + 3c + 4d + 5e + 6f + 1000 * calls. Shows arguments, result, state and SSE. */
+/*
+ * sum64(a, b, c, d, e, f) = a + 2b + 3c + 4d + 5e + 6f + 1000 * calls. Right results show that
+ * arguments, the result, memory and SSE work.
+ */
         .globl  _start
 _start:
         movdqa  ones(%rip), %xmm0

@@ -1,23 +1,28 @@
 /*
- * Goes back as a kernel's user space does that purgatory told the way: by the digits behind its command line.
- * In: %rsi = a command line of 4 characters at offset 0x100 of this page, %rdi = the value to return, %rbx = what to enter
- * next time. Bytes before 0x100 stay as they are.
+ * Returns as the user space of a kernel does to which purgatory passed the jump-back entry: by the
+ * hexadecimal digits at the end of its command line.
+ * In: %rsi = a command line of 4 characters at offset 0x100 of this page, to which purgatory
+ *     appends; %rdi = the value to return, %rbx = the entry point of the next call. Bytes before
+ *     0x100 do not change.
  */
         .globl _start
 _start:
+        /* Past "word kexec_jump_back_entry=0x". */
         add     $29, %rsi
         mov     $16, %ecx
         xor     %edx, %edx
         xor     %eax, %eax
-1:      lodsb
+.Ldigit:
+        lodsb
         sub     $'0', %al
         cmp     $9, %al
-        jbe     2f
+        jbe     .Ldecimal
         sub     $'a' - '0' - 10, %al
-2:      shl     $4, %rdx
+.Ldecimal:
+        shl     $4, %rdx
         or      %rax, %rdx
         dec     %ecx
-        jnz     1b
+        jnz     .Ldigit
         mov     %rdi, %rax
         push    %rbx
         jmp     *%rdx

@@ -1,6 +1,7 @@
 /*
- * window64(seed): fills SIZE bytes of memory with a pattern made from the seed, word n with n * seed. Returns how many
- * words were not what the call before had left there; before the first call they are zero.
+ * window64(seed): fills SIZE bytes of memory with a pattern: 8-byte word n is n * seed. Returns the
+ * number of words that differ from what the previous call left there; before the first call they
+ * are zero.
  */
         .globl  _start
 _start:
@@ -11,15 +12,15 @@ _start:
         xor     %eax, %eax
         xor     %esi, %esi              /* n * old seed */
         xor     %r9d, %r9d              /* n * new seed */
-1:      cmp     %rsi, (%r8)
-        je      2f
+.Lword: cmp     %rsi, (%r8)
+        je      .Lsame
         inc     %rax
-2:      mov     %r9, (%r8)
+.Lsame: mov     %r9, (%r8)
         add     %rdx, %rsi
         add     %rdi, %r9
         add     $8, %r8
         dec     %ecx
-        jnz     1b
+        jnz     .Lword
         ret
         .data
 seed:   .quad   0
