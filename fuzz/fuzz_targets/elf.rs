@@ -20,7 +20,9 @@ fn check(program: &Program<'_>, file: &[u8]) {
     let mut end = 0;
     let mut copied = 0;
     for segment in &program.segments {
-        assert!(segment.address.is_multiple_of(PAGE) && segment.size.is_multiple_of(PAGE) && segment.size > 0);
+        assert!(
+            segment.address.is_multiple_of(PAGE) && segment.size.is_multiple_of(PAGE) && segment.size > 0
+        );
         assert!(segment.address >= end);
         end = segment.address.checked_add(segment.size).expect("an end in the address space");
         assert!(segment.bytes.len() as u64 <= segment.size);

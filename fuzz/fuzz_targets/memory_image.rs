@@ -36,7 +36,12 @@ libfuzzer_sys::fuzz_target!(|file: &[u8]| {
     }
     let level = Level::new(31).unwrap_or_default();
     let selection = select(&image, image.present(), image.vmcoreinfo(), level, 1);
-    let settings = Settings { compression: Compression::Alike(Effort::usual(Codec::Lzo)), level, threads: 1, incomplete: false };
+    let settings = Settings {
+        compression: Compression::Alike(Effort::usual(Codec::Lzo)),
+        level,
+        threads: 1,
+        incomplete: false,
+    };
     let statistics = BTreeMap::new();
     let pages = Pages { kept: &selection.kept, first: &selection.first, part: None, statistics: &statistics };
     let _ = write_kdump(&image, &pages, &settings, &Nowhere, &Progress::default());

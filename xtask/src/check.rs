@@ -1,11 +1,14 @@
 //! The steps of `cargo xtask test`.
 
+pub(crate) mod architecture;
 pub(crate) mod dump_debuggers;
 pub(crate) mod dump_readers;
 pub(crate) mod dumps;
 pub(crate) mod host;
 pub(crate) mod kdump_tools;
+pub(crate) mod layout;
 pub(crate) mod packages;
 pub(crate) mod peer_readers;
+mod rust_source;
 pub(crate) mod step;
 pub(crate) mod stories;

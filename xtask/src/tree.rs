@@ -1,6 +1,7 @@
 //! Where things lie: the source tree and what is built or fetched under `target/`.
 
 use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -64,4 +65,33 @@ pub(crate) fn recreate(dir: &Path) -> Result<()> {
         fs::remove_dir_all(dir).with_context(|| format!("cannot remove {}", dir.display()))?;
     }
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))
+}
+
+/// The files of the tree whose names end so, relative to its root; without what is built, fetched or found by fuzzing.
+///
+/// # Errors
+/// A directory cannot be read.
+pub(crate) fn sources(extensions: &[&str]) -> Result<Vec<String>> {
+    let mut found = Vec::new();
+    collect(root(), extensions, &mut found).context("cannot list the tree")?;
+    let relative = |path: &PathBuf| path.strip_prefix(root()).unwrap_or(path).to_string_lossy().into_owned();
+    let mut found: Vec<String> = found.iter().map(relative).collect();
+    found.sort();
+    Ok(found)
+}
+
+fn collect(dir: &Path, extensions: &[&str], found: &mut Vec<PathBuf>) -> io::Result<()> {
+    const OTHERS: [&str; 3] = ["target", "corpus", "artifacts"];
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let (path, name) = (entry.path(), entry.file_name().to_string_lossy().into_owned());
+        if entry.file_type()?.is_dir() {
+            if !name.starts_with('.') && !OTHERS.contains(&name.as_str()) {
+                collect(&path, extensions, found)?;
+            }
+        } else if path.extension().is_some_and(|own| extensions.iter().any(|extension| own == *extension)) {
+            found.push(path);
+        }
+    }
+    Ok(())
 }

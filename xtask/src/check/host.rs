@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use crate::build::fuzz;
 use crate::build::module;
 use crate::check::step::{Step, Verdict};
-use crate::check::{dump_debuggers, dump_readers, kdump_tools, packages, peer_readers};
+use crate::check::{architecture, dump_debuggers, dump_readers, kdump_tools, layout, packages, peer_readers};
 use crate::debian::kernels;
 use crate::{program, tree};
 
@@ -16,6 +16,7 @@ use crate::{program, tree};
 pub(crate) fn before_stories(soak: bool) -> Vec<Step> {
     let mut steps = vec![
         Step::new("fmt", || cargo(&["fmt", "--all", "--check"])),
+        Step::new("architecture", || architecture::check().into()),
         Step::new("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
         Step::new("clippy/purgatory", clippy_of_purgatory),
         Step::new("unit", || cargo(&["test", "--workspace"])),
@@ -29,6 +30,11 @@ pub(crate) fn before_stories(soak: bool) -> Vec<Step> {
     );
     steps.extend(packages::steps(soak));
     steps
+}
+
+/// Steps that run only when they are asked for by their full names.
+pub(crate) fn by_name() -> Vec<Step> {
+    vec![Step::new("layout", || layout::check().into())]
 }
 
 /// What takes longest.

@@ -41,6 +41,7 @@ pub(crate) fn run(args: &TestArgs) -> Result<bool> {
 
 fn steps(filter: &str, soak: bool) -> Result<Vec<Step>> {
     let mut steps = host::before_stories(soak);
+    steps.extend(host::by_name().into_iter().filter(|step| step.name == filter));
     let after = host::after_stories(soak)?;
     // Naming the stories means building them: a check asked for by its full name need not wait for that.
     if !steps.iter().chain(&after).any(|step| step.name == filter) {
