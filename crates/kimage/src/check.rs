@@ -6,7 +6,7 @@ use crate::frames::{Frames, Zone};
 use crate::holding::Holding;
 use crate::ledger::Ledger;
 use crate::list::{self, DESTINATION, DONE, INDIRECTION, LINK, SOURCE};
-use crate::segment::Layout;
+use crate::segment::{Layout, Segment};
 
 /// Walks the finished page list as the relocator will and checks it against the segments, without any use of how
 /// it was built:
@@ -18,7 +18,7 @@ use crate::segment::Layout;
 /// - no support frame is a destination.
 ///
 /// Returns how many slots are their own source. O(n log s) for n pages in s segments. Reads no source page.
-pub(crate) fn check<F: Frames>(holding: &mut Holding<'_, F>) -> Result<u64, Error> {
+pub(crate) fn check<S: AsRef<[Segment]>, F: Frames>(holding: &mut Holding<S, F>) -> Result<u64, Error> {
     let head = holding.head();
     let Holding { frames, layout, ledger, held, .. } = holding;
     let mut walk = Walk {
@@ -39,8 +39,8 @@ pub(crate) fn check<F: Frames>(holding: &mut Holding<'_, F>) -> Result<u64, Erro
     result.map(|()| claimed)
 }
 
-struct Walk<'w, F> {
-    layout: &'w Layout<'w>,
+struct Walk<'w, S, F> {
+    layout: &'w Layout<S>,
     ledger: &'w Ledger,
     /// Frames that the image holds, for errors.
     held: u64,
@@ -56,7 +56,7 @@ struct Walk<'w, F> {
     claimed: u64,
 }
 
-impl<F: Frames> Walk<'_, F> {
+impl<S: AsRef<[Segment]>, F: Frames> Walk<'_, S, F> {
     fn support_frames(&mut self) -> Result<(), Error> {
         let Self { layout, ledger, frames, census, held, .. } = self;
         ledger.each(*frames, |frames, frame| {

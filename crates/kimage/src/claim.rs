@@ -12,8 +12,9 @@ use crate::error::{Error, Purpose};
 use crate::frames::{Frames, Zone};
 use crate::holding::Holding;
 use crate::list::{self, SOURCE};
+use crate::segment::Segment;
 
-impl<F: Frames> Holding<'_, F> {
+impl<S: AsRef<[Segment]>, F: Frames> Holding<S, F> {
     /// Takes 2^`order` frames that are nobody's destination. A run with destinations in it is taken apart: they are
     /// claimed, the rest is spared for later. Each such run claims a page, so there are fewer of them than pages.
     pub(crate) fn take(&mut self, order: u32, zone: Zone, purpose: Purpose) -> Result<Pfn, Error> {

@@ -5,16 +5,16 @@ use crate::error::{Error, ListFault, Purpose};
 use crate::frames::{Frames, MAX_ORDER, Zone};
 use crate::ledger::Ledger;
 use crate::list::{self, DESTINATION, DONE, INDIRECTION, LINK, SOURCE};
-use crate::segment::Layout;
+use crate::segment::{Layout, Segment};
 use crate::stack::{Spares, Stack};
 
 /// Everything an image holds, and the one place that takes frames from the allocator. Dropped, it gives all back.
 ///
 /// The page list is the slot table: where its words stand is known before a single source page is there, so a slot
 /// is found by arithmetic. The word of a slot without a source yet is 0.
-pub(crate) struct Holding<'a, F: Frames> {
+pub(crate) struct Holding<S: AsRef<[Segment]>, F: Frames> {
     pub(crate) frames: F,
-    pub(crate) layout: Layout<'a>,
+    pub(crate) layout: Layout<S>,
     pub(crate) ledger: Ledger,
     /// Whether the list stands; before that, claimed frames wait in `early`.
     pub(crate) listed: bool,
@@ -26,9 +26,9 @@ pub(crate) struct Holding<'a, F: Frames> {
     pub(crate) damaged: bool,
 }
 
-impl<'a, F: Frames> Holding<'a, F> {
+impl<S: AsRef<[Segment]>, F: Frames> Holding<S, F> {
     /// Takes the page list for these segments, without sources.
-    pub(crate) fn new(layout: Layout<'a>, frames: F) -> Result<Self, Error> {
+    pub(crate) fn new(layout: Layout<S>, frames: F) -> Result<Self, Error> {
         let mut holding = Self {
             frames,
             layout,
@@ -64,13 +64,14 @@ impl<'a, F: Frames> Holding<'a, F> {
 
     /// Gives every slot a source page, and back what was not needed.
     pub(crate) fn fill(&mut self) -> Result<(), Error> {
-        let mut position = 0;
-        for segment in self.layout.segments() {
+        let (mut index, mut position) = (0, 0);
+        while let Some(pages) = self.layout.segments().get(index).map(Segment::pages) {
             position += 1;
-            for _ in 0..segment.pages() {
+            for _ in 0..pages {
                 self.fill_slot(position)?;
                 position += 1;
             }
+            index += 1;
         }
         self.held -= self.spares.free_all(&mut self.frames);
         Ok(())
@@ -87,11 +88,6 @@ impl<'a, F: Frames> Holding<'a, F> {
             self.ledger.push(frame, &mut self.frames);
         }
         Ok(first)
-    }
-
-    /// The source page of the slot with this word.
-    pub(crate) fn source(&mut self, position: u64) -> Option<Pfn> {
-        self.place(position).and_then(|word| list::frame(*word, SOURCE))
     }
 
     /// Makes room in the ledger, before the frames to be entered exist: none is ever held without an entry.
@@ -116,12 +112,18 @@ impl<'a, F: Frames> Holding<'a, F> {
                 words[LINK] = next.map_or(0, |next| list::word(next, INDIRECTION));
             }
         }
+        let Self { layout, ledger, frames, .. } = self;
+        let mut set_word = |position, word| {
+            if let Some(place) = ledger.list_word(position, frames) {
+                *place = word;
+            }
+        };
         let mut position = 0;
-        for segment in self.layout.segments() {
-            self.set_word(position, segment.mem | DESTINATION);
+        for segment in layout.segments() {
+            set_word(position, segment.mem | DESTINATION);
             position += 1 + segment.pages();
         }
-        self.set_word(position, DONE);
+        set_word(position, DONE);
     }
 
     fn claim_early(&mut self) -> Result<(), Error> {
@@ -137,8 +139,10 @@ impl<'a, F: Frames> Holding<'a, F> {
     /// to do.
     fn fill_slot(&mut self, position: u64) -> Result<(), Error> {
         while self.lacks_source(position)? {
-            if let Some(source) = self.take_source()? {
-                self.set_word(position, list::word(source, SOURCE));
+            if let Some(source) = self.take_source()?
+                && let Some(place) = self.place(position)
+            {
+                *place = list::word(source, SOURCE);
             }
         }
         Ok(())
@@ -152,24 +156,18 @@ impl<'a, F: Frames> Holding<'a, F> {
         Err(Error::List { fault: ListFault::Chain, position, word: 0 })
     }
 
-    fn set_word(&mut self, position: u64, word: u64) {
-        if let Some(place) = self.place(position) {
-            *place = word;
-        }
-    }
-
     pub(crate) fn place(&mut self, position: u64) -> Option<&mut u64> {
-        let list_frame = self.ledger.get(list::frame_of(position), &mut self.frames)?;
-        self.frames.words(list_frame).get_mut(list::place(position))
+        self.ledger.list_word(position, &mut self.frames)
     }
 
     fn free_sources(&mut self) {
+        let Self { layout, ledger, frames, .. } = self;
         let mut position = 0;
-        for segment in self.layout.segments() {
+        for segment in layout.segments() {
             position += 1;
             for _ in 0..segment.pages() {
-                if let Some(source) = self.source(position) {
-                    self.frames.free(source);
+                if let Some(source) = ledger.source(position, frames) {
+                    frames.free(source);
                 }
                 position += 1;
             }
@@ -177,7 +175,7 @@ impl<'a, F: Frames> Holding<'a, F> {
     }
 }
 
-impl<F: Frames> Drop for Holding<'_, F> {
+impl<S: AsRef<[Segment]>, F: Frames> Drop for Holding<S, F> {
     fn drop(&mut self) {
         if self.damaged {
             return;

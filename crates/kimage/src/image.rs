@@ -11,20 +11,23 @@ use crate::segment::{Layout, Rules, Segment};
 /// Support frames are taken now; source pages come with [`Image::seal`], after everything that is picky about its
 /// addresses. Dropping an image at any point gives back every frame.
 #[must_use = "dropping an image gives its memory back"]
-pub struct Image<'a, F: Frames> {
-    holding: Holding<'a, F>,
+pub struct Image<S: AsRef<[Segment]>, F: Frames> {
+    holding: Holding<S, F>,
 }
 
-impl<'a, F: Frames> Image<'a, F> {
-    /// Checks the segments, sorts them in place and takes the memory of the page list.
+impl<S: AsMut<[Segment]> + AsRef<[Segment]>, F: Frames> Image<S, F> {
+    /// Checks the segments, sorts them in place and takes the memory of the page list. The image keeps the segments,
+    /// owned or borrowed.
     ///
     /// # Errors
     /// What is wrong with the segments, or [`Error::NoMemory`]. The allocator is as it was before.
-    pub fn new(segments: &'a mut [Segment], rules: &Rules<'_>, frames: F) -> Result<Self, Error> {
+    pub fn new(segments: S, rules: &Rules<'_>, frames: F) -> Result<Self, Error> {
         let layout = Layout::new(segments, rules)?;
         Ok(Self { holding: Holding::new(layout, frames)? })
     }
+}
 
+impl<S: AsRef<[Segment]>, F: Frames> Image<S, F> {
     /// Takes 2^`order` neighbouring frames that are nobody's destination, naturally aligned. They belong to the
     /// image; their contents are whatever was there.
     ///
@@ -39,7 +42,7 @@ impl<'a, F: Frames> Image<'a, F> {
     /// # Errors
     /// [`Error::NoMemory`]; [`Error::BadFrame`] or [`Error::List`] if something is wrong with the allocator or here.
     /// The image is gone then, and its memory given back.
-    pub fn seal(self) -> Result<SealedImage<'a, F>, Error> {
+    pub fn seal(self) -> Result<SealedImage<S, F>, Error> {
         let mut holding = self.holding;
         holding.fill()?;
         let mut image = SealedImage { head: holding.head(), holding, claimed: 0 };
@@ -55,7 +58,7 @@ impl<'a, F: Frames> Image<'a, F> {
 
     /// The segments that own pages, in rising order of destination.
     #[must_use]
-    pub fn segments(&self) -> &'a [Segment] {
+    pub fn segments(&self) -> &[Segment] {
         self.holding.layout.segments()
     }
 
@@ -89,13 +92,13 @@ impl Slot<'_> {
 /// An image whose page list is finished, checked and will not change. Its contents are the caller's to fill in,
 /// slot by slot, whole pages. Dropping it gives back every frame.
 #[must_use = "dropping an image gives its memory back"]
-pub struct SealedImage<'a, F: Frames> {
-    holding: Holding<'a, F>,
+pub struct SealedImage<S: AsRef<[Segment]>, F: Frames> {
+    holding: Holding<S, F>,
     head: u64,
     claimed: u64,
 }
 
-impl<'a, F: Frames> SealedImage<'a, F> {
+impl<S: AsRef<[Segment]>, F: Frames> SealedImage<S, F> {
     /// The first word for the relocator: the address of the first list frame, tagged as an indirection.
     #[must_use]
     pub const fn head(&self) -> u64 {
@@ -124,7 +127,7 @@ impl<'a, F: Frames> SealedImage<'a, F> {
 
     /// The segments that own pages, in rising order of destination.
     #[must_use]
-    pub fn segments(&self) -> &'a [Segment] {
+    pub fn segments(&self) -> &[Segment] {
         self.holding.layout.segments()
     }
 
@@ -137,15 +140,20 @@ impl<'a, F: Frames> SealedImage<'a, F> {
     ///
     /// # Errors
     /// What the visitor returns.
-    pub fn visit<E>(&mut self, mut each: impl FnMut(&mut F, Slot<'a>) -> Result<(), E>) -> Result<(), E> {
+    pub fn visit<'s, E>(
+        &'s mut self,
+        mut each: impl FnMut(&mut F, Slot<'s>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let Holding { layout, ledger, frames, .. } = &mut self.holding;
         let mut position = 0;
-        for segment in self.holding.layout.segments() {
+        for segment in layout.segments() {
             position += 1;
             for page in 0..segment.pages() {
-                if let (Some(destination), Some(source)) = (segment.page(page), self.holding.source(position))
+                if let (Some(destination), Some(source)) =
+                    (segment.page(page), ledger.source(position, frames))
                 {
                     let slot = Slot { destination, source, segment, offset: page << phys::PAGE_SHIFT };
-                    each(&mut self.holding.frames, slot)?;
+                    each(frames, slot)?;
                 }
                 position += 1;
             }
@@ -156,12 +164,12 @@ impl<'a, F: Frames> SealedImage<'a, F> {
     /// The source page of a destination, or `None` for a frame that is no destination. O(log s) for s segments.
     pub fn source_of(&mut self, destination: Pfn) -> Option<Pfn> {
         let position = self.holding.layout.find(destination)?;
-        self.holding.source(position)
+        self.holding.ledger.source(position, &mut self.holding.frames)
     }
 
     /// The first slot that was neither claimed nor lies in a reserved range: to exchange it takes memory away from
     /// whoever uses its destination. O(n log r) for r ranges.
-    pub fn first_unclaimed(&mut self, reserved: RangeSet<'_>) -> Option<Slot<'a>> {
+    pub fn first_unclaimed(&mut self, reserved: RangeSet<'_>) -> Option<Slot<'_>> {
         if self.claimed == self.pages() {
             return None;
         }

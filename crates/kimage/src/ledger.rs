@@ -1,6 +1,7 @@
 use phys::Pfn;
 
 use crate::frames::{Frames, link, linked};
+use crate::list::{self, SOURCE};
 use crate::tree::Tree;
 
 /// The image's account of its support frames: a growing array of frame numbers.
@@ -19,6 +20,17 @@ impl Ledger {
 
     pub(crate) fn get(&self, entry: u64, frames: &mut impl Frames) -> Option<Pfn> {
         self.tree.word(entry, frames).and_then(|word| linked(*word))
+    }
+
+    /// The word of the page list with this number, links not counted.
+    pub(crate) fn list_word<'f>(&self, position: u64, frames: &'f mut impl Frames) -> Option<&'f mut u64> {
+        let list_frame = self.get(list::frame_of(position), frames)?;
+        frames.words(list_frame).get_mut(list::place(position))
+    }
+
+    /// The source page of the slot with this word.
+    pub(crate) fn source(&self, position: u64, frames: &mut impl Frames) -> Option<Pfn> {
+        self.list_word(position, frames).and_then(|word| list::frame(*word, SOURCE))
     }
 
     /// Whether `entry` has a place already, or needs [`Ledger::attach`] first.

@@ -9,6 +9,7 @@ use phys::{PAGE_SHIFT, PAGE_SIZE, Pfn, PhysAddr, PhysRange};
 use crate::error::Error;
 use crate::frames::{Frames, Zone, place};
 use crate::image::Image;
+use crate::segment::Segment;
 
 const PRESENT: u64 = 1 << 0;
 const WRITABLE: u64 = 1 << 1;
@@ -66,7 +67,7 @@ impl Tables {
     /// # Errors
     /// [`Error::NoMemory`].
     pub fn new<F: Frames>(
-        image: &mut Image<'_, F>,
+        image: &mut Image<impl AsRef<[Segment]>, F>,
         levels: Levels,
         gigabyte_pages: bool,
         zone: Zone,
@@ -86,7 +87,11 @@ impl Tables {
     ///
     /// # Errors
     /// [`Error::NotCanonical`], [`Error::MappedElsewhere`], [`Error::NoMemory`]; part of the range may be mapped then.
-    pub fn map_identity<F: Frames>(&self, image: &mut Image<'_, F>, range: PhysRange) -> Result<(), Error> {
+    pub fn map_identity<F: Frames>(
+        &self,
+        image: &mut Image<impl AsRef<[Segment]>, F>,
+        range: PhysRange,
+    ) -> Result<(), Error> {
         self.map(image, range.start().get(), range)
     }
 
@@ -94,7 +99,12 @@ impl Tables {
     ///
     /// # Errors
     /// [`Error::UnalignedPage`], [`Error::NotCanonical`], [`Error::MappedElsewhere`], [`Error::NoMemory`].
-    pub fn map_page<F: Frames>(&self, image: &mut Image<'_, F>, virt: u64, frame: Pfn) -> Result<(), Error> {
+    pub fn map_page<F: Frames>(
+        &self,
+        image: &mut Image<impl AsRef<[Segment]>, F>,
+        virt: u64,
+        frame: Pfn,
+    ) -> Result<(), Error> {
         self.map(image, virt, PhysRange::single(frame))
     }
 
@@ -103,7 +113,12 @@ impl Tables {
     ///
     /// # Errors
     /// As for [`Tables::map_page`]; part of the range may be mapped then.
-    pub fn map<F: Frames>(&self, image: &mut Image<'_, F>, virt: u64, range: PhysRange) -> Result<(), Error> {
+    pub fn map<F: Frames>(
+        &self,
+        image: &mut Image<impl AsRef<[Segment]>, F>,
+        virt: u64,
+        range: PhysRange,
+    ) -> Result<(), Error> {
         let bytes = range.bytes();
         if !virt.is_multiple_of(PAGE_SIZE) {
             return Err(Error::UnalignedPage { virt });
@@ -143,7 +158,11 @@ impl Tables {
 
     /// Maps the largest page at the start of the piece that fits, and returns how many bytes further the next one
     /// starts. A table that exists stays: the page is one of the table's then.
-    fn map_some<F: Frames>(&self, image: &mut Image<'_, F>, piece: Piece) -> Result<u64, Error> {
+    fn map_some<F: Frames>(
+        &self,
+        image: &mut Image<impl AsRef<[Segment]>, F>,
+        piece: Piece,
+    ) -> Result<u64, Error> {
         let (mut table, mut level) = (self.root, self.levels.count());
         loop {
             level -= 1;
@@ -196,7 +215,7 @@ impl Piece {
     }
 }
 
-fn new_table<F: Frames>(image: &mut Image<'_, F>, zone: Zone) -> Result<Pfn, Error> {
+fn new_table<F: Frames>(image: &mut Image<impl AsRef<[Segment]>, F>, zone: Zone) -> Result<Pfn, Error> {
     let table = image.support(0, zone)?;
     image.frames_mut().words(table).fill(0);
     Ok(table)

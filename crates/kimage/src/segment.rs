@@ -60,33 +60,28 @@ pub struct Rules<'r> {
 ///
 /// It says where the words of the page list stand. A segment takes one word for its destination and then one for
 /// every page, so the word of a slot is its number plus the segments up to its own.
-pub(crate) struct Layout<'a> {
-    segments: &'a [Segment],
+pub(crate) struct Layout<S> {
+    /// Those that own pages come first.
+    segments: S,
+    owning: usize,
     pages: u64,
 }
 
-impl<'a> Layout<'a> {
+impl<S: AsMut<[Segment]> + AsRef<[Segment]>> Layout<S> {
     /// Checks the segments and sorts them in place.
-    pub(crate) fn new(segments: &'a mut [Segment], rules: &Rules<'_>) -> Result<Self, Error> {
-        for segment in segments.iter() {
-            check_alone(segment, rules.allowed)?;
-        }
-        phys::sort::by_key(segments, |segment| (segment.memsz == 0, segment.mem, segment.index));
-        let owning = segments.partition_point(|segment| segment.memsz != 0);
-        let segments = segments.get_mut(..owning).unwrap_or(&mut []);
-        let pages = number_slots(segments)?;
-        if pages > rules.max_pages {
-            return Err(Error::TooManyPages { pages, limit: rules.max_pages });
-        }
-        let layout = Self { segments, pages };
+    pub(crate) fn new(mut segments: S, rules: &Rules<'_>) -> Result<Self, Error> {
+        let (owning, pages) = arrange(segments.as_mut(), rules)?;
+        let layout = Self { segments, owning, pages };
         match rules.entry {
             Some(entry) if !layout.holds(entry) => Err(Error::EntryOutside { entry }),
             _ => Ok(layout),
         }
     }
+}
 
-    pub(crate) const fn segments(&self) -> &'a [Segment] {
-        self.segments
+impl<S: AsRef<[Segment]>> Layout<S> {
+    pub(crate) fn segments(&self) -> &[Segment] {
+        self.segments.as_ref().get(..self.owning).unwrap_or(&[])
     }
 
     /// The number of slots.
@@ -96,13 +91,14 @@ impl<'a> Layout<'a> {
 
     /// The number of words of the page list, without the links between its frames.
     pub(crate) const fn words(&self) -> u64 {
-        self.pages + self.segments.len() as u64 + 1
+        self.pages + self.owning as u64 + 1
     }
 
     /// The word of the frame's slot, if the frame is a destination.
     pub(crate) fn find(&self, frame: Pfn) -> Option<u64> {
-        let upto = self.segments.partition_point(|segment| segment.first_frame() <= frame.number());
-        let segment = self.segments.get(upto.checked_sub(1)?)?;
+        let segments = self.segments();
+        let upto = segments.partition_point(|segment| segment.first_frame() <= frame.number());
+        let segment = segments.get(upto.checked_sub(1)?)?;
         let offset = frame.number() - segment.first_frame();
         (offset < segment.pages()).then_some(segment.first_slot + offset + upto as u64)
     }
@@ -110,6 +106,20 @@ impl<'a> Layout<'a> {
     fn holds(&self, address: u64) -> bool {
         Pfn::new(address >> PAGE_SHIFT).is_some_and(|frame| self.find(frame).is_some())
     }
+}
+
+/// Checks and sorts the segments. Returns how many of them own pages, and their pages.
+fn arrange(segments: &mut [Segment], rules: &Rules<'_>) -> Result<(usize, u64), Error> {
+    for segment in segments.iter() {
+        check_alone(segment, rules.allowed)?;
+    }
+    phys::sort::by_key(segments, |segment| (segment.memsz == 0, segment.mem, segment.index));
+    let owning = segments.partition_point(|segment| segment.memsz != 0);
+    let pages = number_slots(segments.get_mut(..owning).unwrap_or(&mut []))?;
+    if pages > rules.max_pages {
+        return Err(Error::TooManyPages { pages, limit: rules.max_pages });
+    }
+    Ok((owning, pages))
 }
 
 /// What can be said about a segment without looking at the others.

@@ -26,7 +26,9 @@ fn world() -> (World, [Segment; 2]) {
     (world, segments)
 }
 
-fn sealed<'a>(world: &'a mut World, segments: &'a mut [Segment]) -> SealedImage<'a, &'a mut World> {
+type Sealed<'a> = SealedImage<&'a mut [Segment], &'a mut World>;
+
+fn sealed<'a>(world: &'a mut World, segments: &'a mut [Segment]) -> Sealed<'a> {
     let ram = world.ram();
     let image = Image::new(segments, &within(&ram), world).unwrap().seal().unwrap();
     assert!(image.claimed() > 50 && image.claimed() + 50 < image.pages());
@@ -131,10 +133,10 @@ fn fault(damage: impl FnOnce(&mut List<'_, '_>)) -> ListFault {
 struct List<'l, 'i> {
     frames: [Pfn; 2],
     slots: Vec<(Pfn, Pfn)>,
-    image: &'l mut SealedImage<'i, &'i mut World>,
+    image: &'l mut Sealed<'i>,
 }
 
-fn list_frames(image: &mut SealedImage<'_, &mut World>) -> [Pfn; 2] {
+fn list_frames(image: &mut Sealed<'_>) -> [Pfn; 2] {
     let first = Pfn::starting_at(address(image.head())).unwrap();
     let link = image.frames_mut().words(first)[LINK];
     assert_eq!(link & TAG_MASK, INDIRECTION);

@@ -108,7 +108,7 @@ fn destination(segment: &Segment) -> Option<phys::PhysRange> {
 }
 
 /// What the image says of its slots agrees with a look at all of them.
-fn questions(image: &mut kimage::SealedImage<'_, &mut Machine<Randomly>>) {
+fn questions(image: &mut kimage::SealedImage<&mut Vec<Segment>, &mut Machine<Randomly>>) {
     let slots = slots(image);
     assert_eq!(slots.len() as u64, image.pages());
     let foreign: Vec<_> = slots.iter().filter(|(destination, source)| destination != source).collect();

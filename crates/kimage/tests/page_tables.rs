@@ -36,7 +36,7 @@ impl Page {
     }
 }
 
-type Map<'m> = &'m dyn Fn(&Tables, &mut Image<'_, &mut World>) -> Result<(), Error>;
+type Map<'m> = &'m dyn Fn(&Tables, &mut Image<&mut [kimage::Segment; 1], &mut World>) -> Result<(), Error>;
 
 /// Builds tables with what `map` asks for, and reads them back.
 fn pages(levels: Levels, gigabyte_pages: bool, map: Map<'_>) -> Result<Vec<Page>, Error> {

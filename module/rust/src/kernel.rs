@@ -1,14 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The kernel's services, as `seam.h` declares them, made safe to use.
 
-use core::cell::UnsafeCell;
-use core::mem::{ManuallyDrop, size_of};
-use core::ops::{Deref, DerefMut};
 use core::ptr::NonNull;
 
 use abi::device::Range;
 use phys::{Pfn, PhysRange};
 
+use crate::array::Array;
 use crate::failure::Failure;
 
 unsafe extern "C" {
@@ -66,55 +64,51 @@ pub fn claim_low(range: PhysRange) -> bool {
 ///
 /// # Safety
 /// One [`claim_range`] took all of its frames, and nobody uses any of them.
-pub unsafe fn free_block(start: u64) {
+pub unsafe fn free_block(first: Pfn) {
     // SAFETY: the caller's promise.
-    unsafe { kjg_free_block(start) };
+    unsafe { kjg_free_block(first.address().get()) };
 }
 
-/// A value for one task at a time. There is one lock for all of them, so a task locks one of them at most.
-pub struct Locked<T>(UnsafeCell<T>);
-
-// SAFETY: `lock` is the only way to the value.
-unsafe impl<T> Sync for Locked<T> {}
-
-impl<T> Locked<T> {
-    /// Nobody has locked it.
-    pub const fn new(value: T) -> Self {
-        Self(UnsafeCell::new(value))
-    }
-
-    /// Waits until nobody else has it. May sleep.
-    pub fn lock(&'static self) -> Guard<T> {
-        // SAFETY: tasks only, which may sleep.
-        unsafe { kjg_lock() };
-        Guard(self)
-    }
+/// Waits for the lock of [`crate::locked`]. May sleep.
+pub fn lock() {
+    // SAFETY: called by tasks only, which may sleep.
+    unsafe { kjg_lock() };
 }
 
-/// The right to a locked value, as long as it lives.
-pub struct Guard<T: 'static>(&'static Locked<T>);
-
-impl<T> Deref for Guard<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        // SAFETY: the lock is held.
-        unsafe { &*self.0.0.get() }
-    }
+/// Releases the lock.
+///
+/// # Safety
+/// The task holds it, and no longer uses what it protects.
+pub unsafe fn unlock() {
+    // SAFETY: the caller's promise.
+    unsafe { kjg_unlock() };
 }
 
-impl<T> DerefMut for Guard<T> {
-    fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: the lock is held, and the borrow of `self` is the only one.
-        unsafe { &mut *self.0.0.get() }
-    }
+/// Allocates zeroed memory, aligned to at least 8 bytes.
+pub fn allocate(bytes: u64) -> Option<NonNull<u8>> {
+    // SAFETY: no preconditions.
+    NonNull::new(unsafe { kjg_array_alloc(bytes) })
 }
 
-impl<T> Drop for Guard<T> {
-    fn drop(&mut self) {
-        // SAFETY: the lock is held.
-        unsafe { kjg_unlock() };
-    }
+/// Frees memory.
+///
+/// # Safety
+/// It came from [`allocate`] and is not used any more.
+pub unsafe fn release(start: NonNull<u8>) {
+    // SAFETY: the caller's promise.
+    unsafe { kjg_array_free(start.as_ptr()) };
+}
+
+/// Copies from the caller's memory, user space's or the kernel's own. False if the address is bad.
+pub fn copy_in(to: &mut [u8], from: u64, user: bool) -> bool {
+    // SAFETY: writes the bytes of `to`; a bad user address is an error, a kernel caller vouches for its own.
+    unsafe { kjg_copy_in(to.as_mut_ptr(), from, to.len() as u64, user) == 0 }
+}
+
+/// Copies to the caller's memory. False if the address is bad.
+pub fn copy_out(to: u64, from: &[u8], user: bool) -> bool {
+    // SAFETY: reads the bytes of `from`; addresses as for `copy_in`.
+    unsafe { kjg_copy_out(to, from.as_ptr(), from.len() as u64, user) == 0 }
 }
 
 /// Where the kernel reaches a frame that it gave.
@@ -178,33 +172,6 @@ pub fn bug() -> ! {
     unsafe { kjg_bug() }
 }
 
-/// Memory of the caller of the module: user space, or the kernel.
-#[derive(Clone, Copy)]
-pub struct CallerMemory {
-    /// Whether addresses are user space's.
-    pub user: bool,
-}
-
-impl CallerMemory {
-    /// Copies from the caller. False if the address is bad.
-    pub fn read(self, from: u64, to: &mut [u8]) -> bool {
-        // SAFETY: writes the bytes of `to`; a bad user address is an error, a kernel caller vouches for its own.
-        unsafe { kjg_copy_in(to.as_mut_ptr(), from, to.len() as u64, self.user) == 0 }
-    }
-
-    /// Copies to the caller. False if the address is bad.
-    pub fn write(self, to: u64, from: &[u8]) -> bool {
-        // SAFETY: reads the bytes of `from`; addresses as above.
-        unsafe { kjg_copy_out(to, from.as_ptr(), from.len() as u64, self.user) == 0 }
-    }
-
-    /// Copies an array from the caller.
-    pub fn read_array<T: Plain>(self, from: u64, count: u64) -> Result<Array<T>, Failure> {
-        let mut array = Array::<T>::new(count)?;
-        if self.read(from, array.as_bytes_mut()) { Ok(array) } else { Err(Failure::bad_pointer(from)) }
-    }
-}
-
 /// The ranges of System RAM.
 pub fn ram_ranges() -> Result<Array<Range>, Failure> {
     // SAFETY: with capacity 0 the pointer is not used.
@@ -218,169 +185,5 @@ pub fn ram_ranges() -> Result<Array<Range>, Failure> {
             return Ok(ranges);
         }
         count = now;
-    }
-}
-
-/// Types of which every pattern of bits is a value.
-///
-/// # Safety
-/// All-zero memory is a value, and so is whatever a caller writes.
-pub unsafe trait Plain: Copy {}
-
-// SAFETY: made of `u64`s.
-unsafe impl Plain for Range {}
-// SAFETY: made of `u64`s.
-unsafe impl Plain for abi::device::Segment {}
-
-/// An array in the kernel's memory, sized once.
-pub struct Array<T> {
-    start: NonNull<T>,
-    length: usize,
-}
-
-impl<T: Plain> Array<T> {
-    /// `count` zeroed elements.
-    pub fn new(count: u64) -> Result<Self, Failure> {
-        let no_memory = Failure::no_memory(count.saturating_mul(size_of::<T>() as u64));
-        // SAFETY: zeroes are a value of `T`.
-        unsafe { Self::zeroed(count) }.ok_or(no_memory)
-    }
-
-    fn as_bytes_mut(&mut self) -> &mut [u8] {
-        let bytes = self.length * size_of::<T>();
-        // SAFETY: the array's own bytes; any bytes are a value of `T`.
-        unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr().cast(), bytes) }
-    }
-}
-
-impl<T: Copy> Array<T> {
-    /// An array made from another, element by element; `make` may refuse.
-    pub fn from_each<S: Copy>(
-        from: &[S],
-        no_memory: Failure,
-        mut make: impl FnMut(usize, S) -> Result<T, Failure>,
-    ) -> Result<Self, Failure> {
-        // SAFETY: every element is written below, or the array is dropped without being read.
-        let array = unsafe { Self::zeroed(from.len() as u64) }.ok_or(no_memory)?;
-        for (index, element) in from.iter().enumerate() {
-            let made = make(index, *element)?;
-            // SAFETY: `index` is below the length.
-            unsafe { array.start.as_ptr().add(index).write(made) };
-        }
-        Ok(array)
-    }
-
-    /// An array of the first `count` elements of an iterator, or of all if it has fewer.
-    pub fn from_iterator(count: usize, elements: &mut dyn Iterator<Item = T>) -> Result<Self, Failure> {
-        let no_memory = Failure::no_memory((count as u64).saturating_mul(size_of::<T>() as u64));
-        // SAFETY: the array is as long as elements are written.
-        let mut array = unsafe { Self::zeroed(count as u64) }.ok_or(no_memory)?;
-        let mut written = 0;
-        for element in elements.take(count) {
-            // SAFETY: fewer than `count` were written before.
-            unsafe { array.start.as_ptr().add(written).write(element) };
-            written += 1;
-        }
-        array.length = written;
-        Ok(array)
-    }
-
-    /// # Safety
-    /// Elements are not read before they are written, unless zeroes are a value of `T`.
-    unsafe fn zeroed(count: u64) -> Option<Self> {
-        let bytes = count.checked_mul(size_of::<T>() as u64)?;
-        let length = usize::try_from(count).ok()?;
-        if bytes == 0 {
-            return Some(Self { start: NonNull::dangling(), length });
-        }
-        // SAFETY: no preconditions; the allocator aligns to 8 at least, more than any `T` here wants.
-        let start = NonNull::new(unsafe { kjg_array_alloc(bytes) }.cast::<T>())?;
-        Some(Self { start, length })
-    }
-
-    fn truncate(&mut self, length: u64) {
-        self.length = usize::try_from(length).unwrap_or(self.length).min(self.length);
-    }
-}
-
-impl<T> Deref for Array<T> {
-    type Target = [T];
-
-    fn deref(&self) -> &[T] {
-        // SAFETY: `length` elements were made.
-        unsafe { core::slice::from_raw_parts(self.start.as_ptr(), self.length) }
-    }
-}
-
-impl<T> DerefMut for Array<T> {
-    fn deref_mut(&mut self) -> &mut [T] {
-        // SAFETY: `length` elements were made.
-        unsafe { core::slice::from_raw_parts_mut(self.start.as_ptr(), self.length) }
-    }
-}
-
-impl<T> Drop for Array<T> {
-    fn drop(&mut self) {
-        if self.start != NonNull::dangling() {
-            // SAFETY: allocated by `zeroed`.
-            unsafe { kjg_array_free(self.start.as_ptr().cast()) };
-        }
-    }
-}
-
-/// One value in the kernel's memory.
-pub struct Boxed<T>(NonNull<T>);
-
-impl<T> Boxed<T> {
-    /// The value again if there is no memory.
-    pub fn new(value: T) -> Result<Self, T> {
-        // SAFETY: no preconditions; the allocator aligns to 8 at least.
-        match NonNull::new(unsafe { kjg_array_alloc(size_of::<T>() as u64) }.cast::<T>()) {
-            Some(place) => {
-                // SAFETY: fresh memory of the right size.
-                unsafe { place.write(value) };
-                Ok(Self(place))
-            }
-            None => Err(value),
-        }
-    }
-
-    /// For the C half, which gives it back to [`Self::from_pointer`].
-    pub fn into_pointer(self) -> NonNull<T> {
-        ManuallyDrop::new(self).0
-    }
-
-    /// What [`Self::into_pointer`] gave.
-    ///
-    /// # Safety
-    /// It is given back once, and nobody else uses it.
-    pub unsafe fn from_pointer(place: NonNull<T>) -> Self {
-        Self(place)
-    }
-}
-
-impl<T> Deref for Boxed<T> {
-    type Target = T;
-
-    fn deref(&self) -> &T {
-        // SAFETY: a value was written when it was made.
-        unsafe { self.0.as_ref() }
-    }
-}
-
-impl<T> DerefMut for Boxed<T> {
-    fn deref_mut(&mut self) -> &mut T {
-        // SAFETY: as above, and it is ours alone.
-        unsafe { self.0.as_mut() }
-    }
-}
-
-impl<T> Drop for Boxed<T> {
-    fn drop(&mut self) {
-        // SAFETY: nobody uses it any more.
-        unsafe {
-            self.0.drop_in_place();
-            kjg_array_free(self.0.as_ptr().cast());
-        }
     }
 }

@@ -8,17 +8,21 @@ use core::ffi::{CStr, c_char};
 use core::ptr::NonNull;
 use kimage::paging::Levels;
 
+use crate::array::Boxed;
+use crate::caller::CallerMemory;
 use crate::failure::Failure;
 use crate::image::Loaded;
-use crate::kernel::{Boxed, CallerMemory};
 
-mod blocks;
+mod array;
+mod caller;
 mod cpu;
 mod decisions;
 mod failure;
 mod frames;
 mod image;
 mod kernel;
+mod locked;
+mod memory;
 mod ranges;
 mod trial;
 
@@ -40,7 +44,9 @@ fn refusal(xen_pv: bool, encrypted_memory: bool) -> Option<&'static CStr> {
     } else if encrypted_memory {
         Some(c"memory encryption (SME, SEV or TDX) is active, and images are not encrypted; boot with mem_encrypt=off")
     } else if cpu::has_unknown_features() {
-        Some(c"the kernel uses CPU features (CR4) whose state this version of kjump does not know how to keep")
+        Some(
+            c"the kernel uses CPU features (CR4) whose state this version of kjump does not know how to keep",
+        )
     } else {
         None
     }
@@ -114,7 +120,11 @@ extern "C" fn kjr_describe(image: &Loaded, info: &mut ImageInfo) {
 /// Destination range number `n`.
 #[unsafe(no_mangle)]
 extern "C" fn kjr_range(image: &Loaded, n: u64, range: &mut Range) -> bool {
-    image.range(n).map(|found| *range = found).is_some()
+    if let Some(found) = image.range(n) {
+        *range = found;
+        return true;
+    }
+    false
 }
 
 /// Loads the image that tries the movers; `list` is for [`kjr_trial_call`].
@@ -140,11 +150,11 @@ unsafe extern "C" fn kjr_trial_load(image: *mut Option<NonNull<Loaded>>, list: *
 /// Makes the call for attempt number `attempt` at moving pages. False after the last one.
 #[unsafe(no_mangle)]
 extern "C" fn kjr_trial_call(list: u64, attempt: usize, call: &mut Call) -> bool {
-    let next = trial::call(list, attempt);
-    if let Some(made) = next {
-        *call = made;
+    if let Some(next) = trial::call(list, attempt) {
+        *call = next;
+        return true;
     }
-    next.is_some()
+    false
 }
 
 /// Takes a trial's result into account.

@@ -8,12 +8,12 @@ use abi::control::mover;
 use abi::device::{Call, Load, mode, status};
 use abi::page_list::{DESTINATION, DONE, SOURCE};
 use core::sync::atomic::{AtomicU64, Ordering};
-use kimage::{Error, Image, Zone};
+use kimage::{Error, Zone};
 use phys::{PAGE_SIZE, Pfn};
 use relocator::{Direction, entry_offset};
 
 use crate::cpu;
-use crate::frames::KernelFrames;
+use crate::image::Image;
 
 /// Scratch pages are exchanged in pairs; enough of them not to fit the nearest cache.
 const ORDER: u32 = 6;
@@ -28,7 +28,7 @@ pub fn best() -> u64 {
 }
 
 /// Takes scratch pages for the trial and writes their page list.
-pub fn prepare(image: &mut Image<'static, KernelFrames>) -> Result<u64, Error> {
+pub fn prepare(image: &mut Image) -> Result<u64, Error> {
     let list = image.support(0, Zone::Any)?;
     let scratch = image.support(ORDER, Zone::Any)?.address().get();
     let words = kimage::Frames::words(image.frames_mut(), list);

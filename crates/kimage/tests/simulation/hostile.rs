@@ -48,7 +48,7 @@ pub(crate) fn hostile_load(bytes: &[u8]) -> Outcome {
     outcome
 }
 
-fn go_on(mut image: Image<'_, &mut Machine<Bytes<'_>>>, load: &Load) -> Outcome {
+fn go_on(mut image: Image<&mut Vec<Segment>, &mut Machine<Bytes<'_>>>, load: &Load) -> Outcome {
     let mut support = Vec::new();
     for &(order, zone) in &load.support {
         match image.support(order, zone) {
@@ -79,7 +79,7 @@ fn go_on(mut image: Image<'_, &mut Machine<Bytes<'_>>>, load: &Load) -> Outcome 
 }
 
 /// The two invariants, and that nothing else is a destination.
-fn assert_sound(image: &mut SealedImage<'_, &mut Machine<Bytes<'_>>>, support: &[Pfn]) {
+fn assert_sound(image: &mut SealedImage<impl AsRef<[Segment]>, &mut Machine<Bytes<'_>>>, support: &[Pfn]) {
     let slots = slots(image);
     let destinations: BTreeSet<Pfn> = slots.iter().map(|slot| slot.0).collect();
     let sources: BTreeSet<Pfn> = slots.iter().map(|slot| slot.1).collect();

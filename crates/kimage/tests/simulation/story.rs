@@ -16,7 +16,7 @@ pub(crate) fn segment(index: u32, first: Pfn, pages: u64) -> Segment {
 }
 
 /// Destination and source of every slot.
-pub(crate) fn slots<F: Frames>(image: &mut SealedImage<'_, F>) -> Vec<(Pfn, Pfn)> {
+pub(crate) fn slots<F: Frames>(image: &mut SealedImage<impl AsRef<[Segment]>, F>) -> Vec<(Pfn, Pfn)> {
     let mut slots = Vec::new();
     let Ok(()) = image.visit(|_, slot| {
         slots.push((slot.destination, slot.source));
@@ -26,7 +26,7 @@ pub(crate) fn slots<F: Frames>(image: &mut SealedImage<'_, F>) -> Vec<(Pfn, Pfn)
 }
 
 /// Writes contents that tell its pages apart into an image.
-pub(crate) fn fill<F: Frames>(image: &mut SealedImage<'_, F>) {
+pub(crate) fn fill<F: Frames>(image: &mut SealedImage<impl AsRef<[Segment]>, F>) {
     let Ok(()) = image.visit(|frames, slot| {
         *frames.words(slot.source) = contents(slot.destination);
         Ok::<(), Infallible>(())
@@ -40,7 +40,7 @@ fn contents(destination: Pfn) -> [u64; WORDS] {
 /// An image is filled, exchanged and exchanged back, twice. `exchange` returns how many pairs it moved. Says what
 /// went wrong, if anything did.
 pub(crate) fn story<C: Chooser>(
-    image: &mut SealedImage<'_, &mut Machine<C>>,
+    image: &mut SealedImage<impl AsRef<[Segment]>, &mut Machine<C>>,
     exchange: impl Fn(u64, &mut Machine<C>) -> u64,
 ) -> Result<(), String> {
     fill(image);
