@@ -2,9 +2,10 @@
 //! CPU state that the relocator does not keep: what an image, or another kernel, may have changed on return.
 
 use core::arch::asm;
-use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::kernel;
+mod msr;
+
+pub use msr::probe;
 
 /// Operand of `lgdt` and `lidt`.
 #[repr(C, packed)]
@@ -12,37 +13,6 @@ use crate::kernel;
 struct TablePointer {
     limit: u16,
     base: u64,
-}
-
-const FS_BASE: u32 = 0xc000_0100;
-const GS_BASE: u32 = 0xc000_0101;
-const KERNEL_GS_BASE: u32 = 0xc000_0102;
-
-/// Model-specific registers that are put back when they differ. Intel SDM volume 4; `arch/x86/include/asm/msr-index.h`.
-const KEPT_REGISTERS: [u32; 26] = [
-    // System calls: STAR, LSTAR, CSTAR, SYSCALL_MASK, SYSENTER_CS, _ESP, _EIP.
-    0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, 0x174, 0x175, 0x176,
-    // Memory types and clocks: PAT, TSC_ADJUST, TSC_AUX.
-    0x277, 0x3b, 0xc000_0103,
-    // Extended state: XSS, XFD, XFD_ERR; control-flow enforcement: U_CET, S_CET.
-    0xda0, 0x1c4, 0x1c5, 0x6a0, 0x6a2,
-    // Behaviour: MISC_ENABLE, and what the kernel keeps over a suspend (arch/x86/power/cpu.c, pm_check_save_msr):
-    // SPEC_CTRL, TSX_CTRL, TSX_FORCE_ABORT, MCU_OPT_CTRL, AMD64_LS_CFG, AMD64_DE_CFG.
-    0x1a0, 0x48, 0x122, 0x10f, 0x123, 0xc001_1020, 0xc001_1029,
-    // Performance events must not fire with another kernel's buffers: PERF_GLOBAL_CTRL, PEBS_ENABLE, DS_AREA, DEBUGCTL.
-    0x38f, 0x3f1, 0x600, 0x1d9,
-];
-
-/// Bit n: this CPU has `KEPT_REGISTERS[n]`. Asking is slow where the answer is no.
-static PRESENT: AtomicU64 = AtomicU64::new(0);
-
-/// Finds out which registers there are. To be called once, before any [`State::save`].
-pub fn probe() {
-    let mut present = 0;
-    for (bit, register) in KEPT_REGISTERS.iter().enumerate() {
-        present |= u64::from(kernel::has_register(*register)) << bit;
-    }
-    PRESENT.store(present, Ordering::Relaxed);
 }
 
 /// The registers as they were.
@@ -60,7 +30,7 @@ pub struct State {
     extended: Option<u64>,
     /// Protection keys of user pages, where they are in use.
     user_keys: Option<u32>,
-    kept: [u64; KEPT_REGISTERS.len()],
+    kept: msr::Kept,
 }
 
 const CR4_OSXSAVE: u64 = 1 << 18;
@@ -76,13 +46,13 @@ impl State {
             task: read_task(),
             local: read_local(),
             data: read_data_selectors(),
-            bases: [FS_BASE, GS_BASE, KERNEL_GS_BASE].map(read_register),
+            bases: [msr::FS_BASE, msr::GS_BASE, msr::KERNEL_GS_BASE].map(msr::read),
             cr2: read_cr2(),
             cr8: read_cr8(),
             debug: read_debug(),
             extended: (cr4 & CR4_OSXSAVE != 0).then(read_xcr0),
             user_keys: (cr4 & CR4_PKE != 0).then(read_user_keys),
-            kept: read_kept(),
+            kept: msr::Kept::save(),
         };
         write_dr7(DR7_OFF);
         state
@@ -101,12 +71,12 @@ impl State {
             write_gdt(&self.gdt);
             write_idt(&self.idt);
             write_selectors(self.data);
-            write_register(FS_BASE, self.bases[0]);
-            write_register(GS_BASE, self.bases[1]);
-            write_register(KERNEL_GS_BASE, self.bases[2]);
+            msr::write(msr::FS_BASE, self.bases[0]);
+            msr::write(msr::GS_BASE, self.bases[1]);
+            msr::write(msr::KERNEL_GS_BASE, self.bases[2]);
             self.restore_task();
             write_local(self.local);
-            self.restore_kept();
+            self.kept.restore();
             self.restore_extended();
             write_cr2(self.cr2);
             write_cr8(self.cr8);
@@ -127,24 +97,15 @@ impl State {
     }
 
     #[inline(always)]
-    unsafe fn restore_kept(&self) {
-        let present = PRESENT.load(Ordering::Relaxed);
-        for (bit, (register, value)) in KEPT_REGISTERS.iter().zip(&self.kept).enumerate() {
-            if present >> bit & 1 != 0 && read_register(*register) != *value {
-                // SAFETY: the register held this value.
-                unsafe { write_register(*register, *value) };
-            }
-        }
-    }
-
-    #[inline(always)]
     unsafe fn restore_extended(&self) {
         if let Some(value) = self.extended
             && read_xcr0() != value
         {
             let (low, high) = halves(value);
             // SAFETY: the register held this value.
-            unsafe { asm!("xsetbv", in("ecx") 0, in("eax") low, in("edx") high, options(att_syntax, nostack)) };
+            unsafe {
+                asm!("xsetbv", in("ecx") 0, in("eax") low, in("edx") high, options(att_syntax, nostack))
+            };
         }
         if let Some(keys) = self.user_keys {
             // SAFETY: the register held this value.
@@ -233,37 +194,19 @@ fn read_debug() -> [u64; 6] {
 fn read_xcr0() -> u64 {
     let (low, high): (u32, u32);
     // SAFETY: reads a register; the caller saw CR4.OSXSAVE.
-    unsafe { asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(att_syntax, nostack, nomem)) };
+    unsafe {
+        asm!("xgetbv", in("ecx") 0, out("eax") low, out("edx") high, options(att_syntax, nostack, nomem))
+    };
     u64::from(high) << 32 | u64::from(low)
 }
 
 fn read_user_keys() -> u32 {
     let keys;
     // SAFETY: reads a register; the caller saw CR4.PKE.
-    unsafe { asm!("rdpkru", in("ecx") 0, out("eax") keys, out("edx") _, options(att_syntax, nostack, nomem)) };
-    keys
-}
-
-/// Reads a model-specific register that is known to be there.
-#[inline(always)]
-fn read_register(number: u32) -> u64 {
-    let (low, high): (u32, u32);
-    // SAFETY: reads a register that is there.
     unsafe {
-        asm!("rdmsr", in("ecx") number, out("eax") low, out("edx") high, options(att_syntax, nostack, nomem));
-    }
-    u64::from(high) << 32 | u64::from(low)
-}
-
-fn read_kept() -> [u64; KEPT_REGISTERS.len()] {
-    let present = PRESENT.load(Ordering::Relaxed);
-    let mut kept = [0; KEPT_REGISTERS.len()];
-    for (bit, (register, value)) in KEPT_REGISTERS.iter().zip(&mut kept).enumerate() {
-        if present >> bit & 1 != 0 {
-            *value = read_register(*register);
-        }
-    }
-    kept
+        asm!("rdpkru", in("ecx") 0, out("eax") keys, out("edx") _, options(att_syntax, nostack, nomem))
+    };
+    keys
 }
 
 #[inline(always)]
@@ -295,13 +238,6 @@ unsafe fn write_selectors(data: [u16; 4]) {
 unsafe fn write_local(selector: u16) {
     // SAFETY: the selector was in use, and the GDT is the kernel's again.
     unsafe { asm!("lldt {0:x}", in(reg) selector, options(att_syntax, nostack)) };
-}
-
-#[inline(always)]
-unsafe fn write_register(number: u32, value: u64) {
-    let (low, high) = halves(value);
-    // SAFETY: the caller's value is one the register held.
-    unsafe { asm!("wrmsr", in("ecx") number, in("eax") low, in("edx") high, options(att_syntax, nostack)) };
 }
 
 #[inline(always)]
