@@ -232,6 +232,20 @@ impl FrameSet {
         both
     }
 
+    /// The frames of this set in `from..to`.
+    #[must_use]
+    pub fn between(&self, from: u64, to: u64) -> Self {
+        if from >= to {
+            return Self::new();
+        }
+        let (first, end) = (from / CHUNK_FRAMES, to.div_ceil(CHUNK_FRAMES));
+        let chunks = self.chunks.range(first..end).map(|(number, chunk)| (*number, chunk.clone()));
+        let mut part = Self { chunks: chunks.collect() };
+        part.remove(first * CHUNK_FRAMES, from);
+        part.remove(to, end.saturating_mul(CHUNK_FRAMES));
+        part
+    }
+
     /// Adds the frames of another set.
     pub fn unite(&mut self, other: Self) {
         for (number, theirs) in other.chunks {

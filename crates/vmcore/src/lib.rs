@@ -12,12 +12,15 @@ mod kernel;
 mod read;
 pub mod select;
 mod source;
+#[cfg(test)]
+mod test_memory;
 pub mod write;
 
 pub use error::{DecodeError, Error, Result};
 pub use format::manifest;
 pub use frames::{CHUNK_FRAMES, FrameSet};
 pub use kernel::{Vmcoreinfo, Vmlinux, btf, kallsyms, log_buffer, notes, paging, printk};
-pub use read::{Flattened, Flattener, Format, Header, Image, rearrange};
+pub use read::{Flattened, Format, Image, KdumpHeader};
 pub use select::select;
-pub use source::{PhysRead, ReadAt, WriteAt};
+pub use source::{DumpSource, Origin, PhysRead, ReadAt, WriteAt};
+pub use write::{Flattener, rearrange};

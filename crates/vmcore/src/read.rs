@@ -1,11 +1,15 @@
-//! Readers of memory images, one for each format.
+//! Readers of memory images, one for each format, and [`Image`], which is any of them.
 
-pub(crate) mod elf;
-pub(crate) mod flattened;
-pub(crate) mod image;
-pub(crate) mod kdump;
+mod body;
+mod checksums;
+mod elf;
+mod flattened;
+mod header;
+mod image;
+mod kdump;
+mod pieces;
 mod set;
 
-pub use flattened::{Flattened, Flattener, rearrange};
+pub use flattened::Flattened;
+pub use header::KdumpHeader;
 pub use image::{Format, Image};
-pub use kdump::Header;

@@ -2,12 +2,17 @@
 
 use std::io;
 
-use crate::{Error, Result};
+use crate::{Error, FrameSet, Result};
 
 /// A file to read, or whatever is like one.
 pub trait ReadAt: Sync {
     /// Its length in bytes.
     fn length(&self) -> u64;
+
+    /// How many of its bytes are stored; the others are gaps, and zeros.
+    fn stored(&self) -> u64 {
+        self.length()
+    }
 
     /// Reads bytes from `offset` on; answers with how many there were, 0 only at the end.
     ///
@@ -44,6 +49,10 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
         (**self).length()
     }
 
+    fn stored(&self) -> u64 {
+        (**self).stored()
+    }
+
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
         (**self).read_at(offset, buffer)
     }
@@ -52,6 +61,10 @@ impl<T: ReadAt + ?Sized> ReadAt for &T {
 impl<T: ReadAt + Send + ?Sized> ReadAt for Box<T> {
     fn length(&self) -> u64 {
         (**self).length()
+    }
+
+    fn stored(&self) -> u64 {
+        (**self).stored()
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
@@ -90,6 +103,31 @@ pub trait PhysRead: Sync {
     /// # Errors
     /// [`Error::Absent`] and whatever keeps a page from being read.
     fn read_phys(&self, address: u64, buffer: &mut [u8]) -> Result<()>;
+}
+
+/// A memory image that can be written as a dump.
+pub trait DumpSource: PhysRead {
+    /// The pages that are in the image.
+    fn present(&self) -> &FrameSet;
+    /// The pages that are memory of the dumped machine.
+    fn ram(&self) -> &FrameSet;
+    /// The ELF notes: registers of the CPUs, VMCOREINFO.
+    fn notes(&self) -> &[u8];
+    /// The virtual address that the image itself gives to a physical one.
+    fn virtual_address(&self, phys: u64) -> Option<u64>;
+    /// The facts that an image which is a dump hands on.
+    fn origin(&self) -> Option<Origin<'_>>;
+}
+
+/// Facts in the header of a dump that are true of each dump made from it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin<'a> {
+    /// The kernel's `struct utsname`.
+    pub utsname: &'a [u8],
+    /// Seconds since 1970 when the kernel crashed, or when the first dump was made; 0 if unknown.
+    pub seconds: u64,
+    /// The kernel's `phys_base`.
+    pub phys_base: u64,
 }
 
 /// Fills the buffer, or says what of the file is missing.

@@ -4,9 +4,11 @@
 mod crew;
 mod elf;
 mod flat;
+mod flattened;
 mod kdump;
 mod pace;
 mod pages;
+mod rearrange;
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -17,7 +19,9 @@ use crate::{Error, FrameSet, Result, WriteAt};
 
 pub use elf::write_elf;
 pub use flat::write_flat;
+pub use flattened::Flattener;
 pub use kdump::write_kdump;
+pub use rearrange::rearrange;
 
 /// How to write an image.
 #[derive(Clone, Copy, Debug)]

@@ -1,12 +1,14 @@
 //! Dumps that are compressed as it pays: whatever the effort was for each page, they read back.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use phys::PAGE_SIZE;
+use support::MemoryFile;
 use vmcore::codec::Codec;
 use vmcore::select::Level;
 use vmcore::write::{Compression, Pages, Progress, Settings, Written, write_kdump};
@@ -57,17 +59,17 @@ fn header() -> [u8; PAGE] {
     file
 }
 
-/// A file in memory that takes its time, by the clock that it moves: nanoseconds a byte.
-struct Slow<'c>(Mutex<Vec<u8>>, &'c AtomicU64, u64);
+/// A file in memory that takes its time, by the clock that it moves.
+struct Slow<'c> {
+    file: MemoryFile,
+    clock: &'c AtomicU64,
+    nanoseconds_a_byte: u64,
+}
 
 impl WriteAt for Slow<'_> {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let from = usize::try_from(offset).unwrap();
-        let mut file = self.0.lock().unwrap();
-        let length = file.len().max(from + bytes.len());
-        file.resize(length, 0);
-        file[from..from + bytes.len()].copy_from_slice(bytes);
-        self.1.fetch_add(bytes.len() as u64 * self.2, Ordering::Relaxed);
+        self.file.write_at(offset, bytes)?;
+        self.clock.fetch_add(bytes.len() as u64 * self.nanoseconds_a_byte, Ordering::Relaxed);
         Ok(())
     }
 }
@@ -82,7 +84,7 @@ fn write(out: &Slow<'_>, clock: fn() -> u64, threads: usize) -> Written {
 }
 
 fn assert_same(out: Slow<'_>) {
-    let file = out.0.into_inner().unwrap();
+    let file = out.file.bytes();
     let image = Image::open(&file[..]).unwrap();
     assert_eq!(image.present().count(), PAGES);
     for number in 0..PAGES {
@@ -100,7 +102,7 @@ fn pages_come_back_whatever_it_took_to_compress_them() {
         static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
         u64::try_from(START.get_or_init(std::time::Instant::now).elapsed().as_nanos()).unwrap()
     }
-    let out = Slow(Mutex::default(), &NEVER, 0);
+    let out = Slow { file: MemoryFile::new(), clock: &NEVER, nanoseconds_a_byte: 0 };
     // Which efforts that is depends on what else the machine does; noise is stored as it is in any case.
     let written = write(&out, real, 2);
     assert!(written.stored[&Codec::Raw] >= PAGES / 5, "{written:?}");
@@ -110,7 +112,7 @@ fn pages_come_back_whatever_it_took_to_compress_them() {
 #[test]
 fn to_where_writing_is_all_that_takes_time_they_go_smaller() {
     static NOW: AtomicU64 = AtomicU64::new(0);
-    let out = Slow(Mutex::default(), &NOW, 100);
+    let out = Slow { file: MemoryFile::new(), clock: &NOW, nanoseconds_a_byte: 100 };
     // One thread: its compressing takes no time by a clock that only writing moves.
     let written = write(&out, || NOW.load(Ordering::Relaxed), 1);
     // What it began with lasted until enough was known.

@@ -1,33 +1,19 @@
 //! An image of a few pages, through every format and codec, whole and damaged.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod support;
+
 use std::collections::BTreeMap;
-use std::io;
-use std::sync::Mutex;
 
 use phys::PAGE_SIZE;
 use proptest::prelude::*;
+use support::MemoryFile;
 use vmcore::codec::{Codec, Effort};
 use vmcore::select::Level;
 use vmcore::write::{Compression, Pages, Progress, Settings, Written, write_elf, write_kdump};
 use vmcore::{Flattener, Image, PhysRead, WriteAt, select};
 
 const PAGE: usize = 1 << phys::PAGE_SHIFT;
-
-/// A file in memory.
-#[derive(Default)]
-struct Memory(Mutex<Vec<u8>>);
-
-impl WriteAt for Memory {
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let from = usize::try_from(offset).unwrap();
-        let mut file = self.0.lock().unwrap();
-        let length = file.len().max(from + bytes.len());
-        file.resize(length, 0);
-        file[from..from + bytes.len()].copy_from_slice(bytes);
-        Ok(())
-    }
-}
 
 /// Pages of zeros, of one byte, of text and of noise, in two pieces of memory with a hole between them.
 fn pages() -> Vec<(u64, [u8; PAGE])> {
@@ -106,9 +92,9 @@ fn assert_same(file: &[u8]) {
 fn every_codec_keeps_every_page() {
     for codec in Codec::ALL {
         for level in [0, 1] {
-            let file = Memory::default();
+            let file = MemoryFile::new();
             let written = kdump(codec, level, &file);
-            let file = file.0.into_inner().unwrap();
+            let file = file.bytes();
             assert_same(&file);
             assert_eq!(written.zero_pages, if level == 1 { 84 } else { 0 });
             assert_eq!(written.length, file.len() as u64);
@@ -127,10 +113,10 @@ fn a_flattened_dump_is_read_as_it_is() {
 fn an_elf_file_has_zeros_for_pages_of_zeros() {
     let source = source();
     let image = Image::open(&source[..]).unwrap();
-    let file = Memory::default();
+    let file = MemoryFile::new();
     let written =
         write_elf(&image, image.present(), &settings(Codec::Raw, 1), &file, &Progress::default()).unwrap();
-    let file = file.0.into_inner().unwrap();
+    let file = file.bytes();
     assert_same(&file);
     assert_eq!((written.zero_pages, written.stored[&Codec::Raw]), (84, pages().len() as u64 - 84));
 }
@@ -147,17 +133,17 @@ fn without_page_structures_every_page_is_kept_and_that_is_said() {
 
 #[test]
 fn a_page_that_cannot_be_read_is_missing_and_the_dump_says_so() {
-    let file = Memory::default();
+    let file = MemoryFile::new();
     kdump(Codec::Zlib, 0, &file);
-    let mut file = file.0.into_inner().unwrap();
+    let mut file = file.bytes();
     // Nothing is left of the last pages.
     file.truncate(file.len() - 300);
     let image = Image::open(&file[..]).unwrap();
-    let again = Memory::default();
+    let again = MemoryFile::new();
     let written =
         write_kdump(&image, &all(&image), &settings(Codec::Lzo, 0), &again, &Progress::default()).unwrap();
     assert!(written.missing > 0 && written.trouble.is_some());
-    let again = again.0.into_inner().unwrap();
+    let again = again.bytes();
     assert!(Image::open(&again[..]).unwrap().header().unwrap().is_incomplete());
 }
 
@@ -189,9 +175,9 @@ proptest! {
                 flattener.finish().unwrap()
             }
             n => {
-                let file = Memory::default();
+                let file = MemoryFile::new();
                 kdump([Codec::Lzo, Codec::Snappy][n - 2], 1, &file);
-                file.0.into_inner().unwrap()
+                file.bytes()
             }
         };
         // Half of the damage is where the headers are.
@@ -203,5 +189,44 @@ proptest! {
             file.truncate(length.index(file.len()));
         }
         read_all(&file);
+    }
+}
+
+/// An ELF vmcore of a load of pages from page 4096 on, and more loads, of one page each, inside it.
+fn overlapping(pages: u64, inner: u64) -> Vec<u8> {
+    let (base, data) = (4096 * PAGE_SIZE, 16 * PAGE_SIZE);
+    let mut loads = vec![(base, pages * PAGE_SIZE, data)];
+    loads.extend((1..=inner).map(|n| (base + n * PAGE_SIZE, PAGE_SIZE, data + n * PAGE_SIZE)));
+    let mut file = vec![0; usize::try_from(data).unwrap()];
+    file[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0");
+    file[32] = 64;
+    file[54] = 56;
+    file[56..58].copy_from_slice(&u16::try_from(loads.len()).unwrap().to_le_bytes());
+    for (index, (phys, size, offset)) in loads.into_iter().enumerate() {
+        let header = &mut file[64 + index * 56..];
+        header[0] = 1;
+        for (at, value) in [(8, offset), (24, phys), (32, size), (40, size)] {
+            header[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        }
+    }
+    file.extend((0..pages).flat_map(|n| [u8::try_from(n % 251).unwrap() + 1; PAGE]));
+    file
+}
+
+#[test]
+fn pages_of_a_load_are_read_past_any_number_of_loads_inside_it() {
+    for inner in [1, 63, 64, 65, 300] {
+        let file = overlapping(400, inner);
+        let image = Image::open(&file[..]).unwrap();
+        assert_eq!(image.present().count(), 400);
+        for n in 0..400 {
+            let mut page = [0; PAGE];
+            image.read_phys((4096 + n) * PAGE_SIZE, &mut page).unwrap();
+            assert_eq!(
+                page,
+                [u8::try_from(n % 251).unwrap() + 1; PAGE],
+                "page {n} with {inner} loads inside"
+            );
+        }
     }
 }

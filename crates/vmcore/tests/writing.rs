@@ -1,48 +1,23 @@
 //! What a written dump carries beyond its pages: order, checksums, parts.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod support;
+
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use phys::PAGE_SIZE;
+use support::MemoryFile;
 use vmcore::codec::{Codec, Effort};
 use vmcore::manifest::Damage;
 use vmcore::select::Level;
 use vmcore::write::{
     Compression, Pages, Progress, Settings, Written, parts, write_elf, write_flat, write_kdump,
 };
-use vmcore::{Error, FrameSet, Image, PhysRead, ReadAt, WriteAt};
+use vmcore::{Error, FrameSet, Image, PhysRead, ReadAt};
 
 const PAGE: usize = 1 << phys::PAGE_SHIFT;
-
-/// A file in memory, with room for so many bytes.
-struct Memory(Mutex<Vec<u8>>, usize);
-
-impl Memory {
-    fn new() -> Self {
-        Self(Mutex::default(), usize::MAX)
-    }
-
-    fn bytes(self) -> Vec<u8> {
-        self.0.into_inner().unwrap()
-    }
-}
-
-impl WriteAt for Memory {
-    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        let from = usize::try_from(offset).unwrap();
-        if from + bytes.len() > self.1 {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        let mut file = self.0.lock().unwrap();
-        let length = file.len().max(from + bytes.len());
-        file.resize(length, 0);
-        file[from..from + bytes.len()].copy_from_slice(bytes);
-        Ok(())
-    }
-}
 
 fn page(n: u64) -> [u8; PAGE] {
     std::array::from_fn(|at| match n % 3 {
@@ -82,7 +57,7 @@ fn settings(threads: usize) -> Settings {
     }
 }
 
-fn write(first: &[FrameSet], threads: usize, out: &Memory) -> vmcore::Result<Written> {
+fn write(first: &[FrameSet], threads: usize, out: &MemoryFile) -> vmcore::Result<Written> {
     let source = source();
     let image = Image::open(&source[..]).unwrap();
     let statistics: BTreeMap<_, _> = [("excluded_free".to_owned(), 77)].into();
@@ -98,7 +73,7 @@ fn assert_page(image: &Image<'_>, n: u64) {
 
 #[test]
 fn a_dump_tells_how_it_came_about_and_its_checksums_are_right() {
-    let out = Memory::new();
+    let out = MemoryFile::new();
     let written = write(&[set(300, 310), set(120, 140)], 3, &out).unwrap();
     let file = out.bytes();
     assert_eq!(written.length, file.len() as u64);
@@ -113,7 +88,7 @@ fn a_dump_tells_how_it_came_about_and_its_checksums_are_right() {
 
 #[test]
 fn whatever_byte_is_changed_a_checksum_tells() {
-    let out = Memory::new();
+    let out = MemoryFile::new();
     write(&[set(300, 310)], 2, &out).unwrap();
     let good = out.bytes();
     let descriptors = 4 * PAGE;
@@ -138,10 +113,10 @@ fn whatever_byte_is_changed_a_checksum_tells() {
 
 #[test]
 fn a_dump_for_which_there_was_no_room_has_what_is_needed_first() {
-    let out = Memory::new();
+    let out = MemoryFile::new();
     write(&[set(550, 600)], 1, &out).unwrap();
     let whole = out.bytes().len();
-    let out = Memory(Mutex::default(), whole / 2);
+    let out = MemoryFile::with_room(whole / 2);
     let error = write(&[set(550, 600)], 1, &out).unwrap_err();
     assert!(matches!(error, Error::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull));
     let file = out.bytes();
@@ -163,7 +138,7 @@ fn parts_are_one_image_again() {
             let kept = image.present().within(&set(from, to));
             let part = Some((from, to, image.present()));
             let pages = Pages { kept: &kept, first: &[set(0, 200)], part, statistics: &statistics };
-            let out = Memory::new();
+            let out = MemoryFile::new();
             write_kdump(&image, &pages, &settings(2), &out, &Progress::default()).unwrap();
             out.bytes()
         })
@@ -184,7 +159,7 @@ fn parts_are_one_image_again() {
 fn plain_memory_has_each_page_at_its_address() {
     let source = source();
     let image = Image::open(&source[..]).unwrap();
-    let out = Memory::new();
+    let out = MemoryFile::new();
     let written = write_flat(&image, image.present(), &settings(2), &out, &Progress::default()).unwrap();
     let mut file = out.bytes();
     file.resize(usize::try_from(written.length).unwrap(), 0);
@@ -222,7 +197,7 @@ fn what_cannot_be_read_is_missing_and_everything_else_is_there() {
     let image = Image::open(BadDisk(source(), AtomicU64::new(0))).unwrap();
     let statistics = BTreeMap::new();
     let pages = Pages { kept: image.present(), first: &[], part: None, statistics: &statistics };
-    let [out, elf, flat] = [(); 3].map(|()| Memory::new());
+    let [out, elf, flat] = [(); 3].map(|()| MemoryFile::new());
     let (settings, progress) = (settings(2), Progress::default());
     // The file's first page is its header, and the first page of memory is page 100.
     let bad = 400..405;
@@ -260,7 +235,7 @@ fn of_a_source_that_was_cut_off_the_dump_says_so_and_has_all_that_was_there() {
     assert_eq!((image.present().count(), image.cut_off(), image.is_incomplete()), (300, 200, false));
     let statistics = BTreeMap::new();
     let pages = Pages { kept: image.present(), first: &[], part: None, statistics: &statistics };
-    let [out, elf] = [(); 2].map(|()| Memory::new());
+    let [out, elf] = [(); 2].map(|()| MemoryFile::new());
     let settings = Settings { incomplete: true, ..settings(2) };
     let progress = Progress::default();
     for written in [
@@ -284,7 +259,7 @@ fn elf_without(count: u64) -> FrameSet {
     let image = Image::open(&source[..]).unwrap();
     let kept = set(100, 600).without(&set(105, 105 + count));
     let settings = Settings { level: Level::ALL_PAGES, ..settings(2) };
-    let file = Memory::new();
+    let file = MemoryFile::new();
     let written = write_elf(&image, &kept, &settings, &file, &Progress::default()).unwrap();
     let file = file.bytes();
     let again = Image::open(&file[..]).unwrap();
@@ -307,11 +282,11 @@ fn an_elf_file_claims_no_pages_that_its_source_does_not_have() {
     let image = Image::open(&source[..]).unwrap();
     let kept = set(100, 600).without(&set(105, 110)).without(&set(101, 102));
     let pages = Pages { kept: &kept, first: &[], part: None, statistics: &BTreeMap::new() };
-    let dump = Memory::new();
+    let dump = MemoryFile::new();
     write_kdump(&image, &pages, &settings(2), &dump, &Progress::default()).unwrap();
     let dump = dump.bytes();
     let image = Image::open(&dump[..]).unwrap();
-    let file = Memory::new();
+    let file = MemoryFile::new();
     // Pages that are not kept, beside some that are not there.
     let kept = kept.without(&set(102, 104)).without(&set(300, 310));
     write_elf(&image, &kept, &settings(2), &file, &Progress::default()).unwrap();

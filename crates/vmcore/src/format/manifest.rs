@@ -18,10 +18,8 @@ use std::collections::BTreeMap;
 
 use twox_hash::XxHash3_64;
 
-use crate::format::field::{u32_at, u64_at};
-use crate::read::kdump::{BLOCK, DESCRIPTOR};
-use crate::source::read_vec;
-use crate::{ReadAt, Result};
+use crate::format::field::put;
+use crate::format::kdump::{BLOCK, descriptor};
 
 /// What a manifest starts with.
 pub const FIRST_LINE: &str = "kjump manifest 1";
@@ -29,11 +27,21 @@ pub const FIRST_LINE: &str = "kjump manifest 1";
 /// More bytes than this no manifest has.
 pub(crate) const MOST_MANIFEST: u64 = 1 << 16;
 
-/// Bytes of an entry of the table.
-pub(crate) const ENTRY: usize = 24;
+/// An entry of the table.
+pub(crate) mod entry_layout {
+    use abi::Field;
 
-/// More data than this no unit has, in bytes.
-const MOST_DATA: u64 = 16 << 20;
+    /// Where the data of the unit is in the file.
+    pub(crate) const OFFSET: Field<u64> = Field::at(0);
+    /// Bytes of the data.
+    pub(crate) const DATA_SIZE: Field<u32> = Field::at(8);
+    /// Number of pages.
+    pub(crate) const PAGES: Field<u32> = Field::at(12);
+    /// The checksum.
+    pub(crate) const SUM: Field<u64> = Field::at(16);
+    /// Bytes of an entry.
+    pub(crate) const SIZE: usize = 24;
+}
 
 /// What kjump wrote about a dump.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -109,94 +117,29 @@ impl Manifest {
 }
 
 /// The entry of a unit of pages whose data is at this place.
-pub(crate) fn entry(offset: u64, data: &[u8], pages: usize) -> [u8; ENTRY] {
-    let mut entry = [0; ENTRY];
-    let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX).to_le_bytes();
-    entry[..8].copy_from_slice(&offset.to_le_bytes());
-    entry[8..12].copy_from_slice(&small(data.len()));
-    entry[12..16].copy_from_slice(&small(pages));
-    let sum = XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot(data), &entry[..16]);
-    entry[16..].copy_from_slice(&sum.to_le_bytes());
+pub(crate) fn entry(offset: u64, data: &[u8], pages: usize) -> [u8; entry_layout::SIZE] {
+    let mut entry = [0; entry_layout::SIZE];
+    let small = |count: usize| u32::try_from(count).unwrap_or(u32::MAX);
+    put(&mut entry, entry_layout::OFFSET, offset);
+    put(&mut entry, entry_layout::DATA_SIZE, small(data.len()));
+    put(&mut entry, entry_layout::PAGES, small(pages));
+    let sum = XxHash3_64::oneshot_with_seed(XxHash3_64::oneshot(data), &entry[..entry_layout::SUM.offset()]);
+    put(&mut entry, entry_layout::SUM, sum);
     entry
 }
 
 /// The checksum of descriptors in a row, the first of which has this number.
 pub(crate) fn descriptor_sum(first: u64, descriptors: &[u8]) -> u64 {
-    let sums =
-        descriptors.chunks(DESCRIPTOR).zip(first..).map(|(one, n)| XxHash3_64::oneshot_with_seed(n, one));
+    let sums = descriptors
+        .chunks(descriptor::SIZE)
+        .zip(first..)
+        .map(|(one, n)| XxHash3_64::oneshot_with_seed(n, one));
     sums.fold(0, u64::wrapping_add)
-}
-
-/// A file to be compared with its checksums.
-pub(crate) struct Sums<'a, S> {
-    pub(crate) source: &'a S,
-    pub(crate) manifest: &'a Manifest,
-    pub(crate) descriptors_at: u64,
-    pub(crate) descriptors_size: u64,
-}
-
-impl<S: ReadAt> Sums<'_, S> {
-    pub(crate) fn check(&self, report: &mut dyn FnMut(Damage)) -> Result<()> {
-        if self.head()? != self.manifest.head {
-            report(Damage::Head);
-        }
-        if self.descriptors()? != self.manifest.descriptors {
-            report(Damage::Descriptors);
-        }
-        // What is said to be there must fit into the file before it is believed.
-        let room = self.source.length().saturating_sub(self.manifest.table) / ENTRY as u64;
-        for number in 0..self.manifest.entries.min(room) {
-            self.check_entry(self.manifest.table + number * ENTRY as u64, report)?;
-        }
-        if self.manifest.entries > room {
-            report(Damage::Entry(self.manifest.table));
-        }
-        Ok(())
-    }
-
-    fn descriptors(&self) -> Result<u64> {
-        const MANY: usize = 4096;
-        let (count, mut sum) = (self.descriptors_size / DESCRIPTOR as u64, 0_u64);
-        for first in (0..count).step_by(MANY) {
-            let size = (MANY as u64).min(count - first) * DESCRIPTOR as u64;
-            let at = self.descriptors_at + first * DESCRIPTOR as u64;
-            sum = sum.wrapping_add(descriptor_sum(first, &read_vec(self.source, "descriptors", at, size)?));
-        }
-        Ok(sum)
-    }
-
-    /// All that is before the descriptors, block by block, and the page of zeros behind the table.
-    fn head(&self) -> Result<u64> {
-        let mut seed = 0;
-        for at in (0..self.descriptors_at).step_by(BLOCK) {
-            seed = add_block(seed, &read_vec(self.source, "the head of the dump", at, BLOCK as u64)?);
-        }
-        let zeros = zero_page_at(self.manifest.table, self.manifest.entries);
-        Ok(add_block(
-            seed,
-            &read_vec(self.source, "the page of zeros", zeros, BLOCK as u64).unwrap_or_default(),
-        ))
-    }
-
-    fn check_entry(&self, at: u64, report: &mut dyn FnMut(Damage)) -> Result<()> {
-        let entry = read_vec(self.source, "a checksum", at, ENTRY as u64)?;
-        let (offset, size, count) = (u64_at(&entry, 0), u64::from(u32_at(&entry, 8)), u32_at(&entry, 12));
-        let there = offset.checked_add(size).is_some_and(|end| end <= self.source.length());
-        if !there || size > MOST_DATA {
-            report(Damage::Entry(at));
-            return Ok(());
-        }
-        let data = read_vec(self.source, "pages", offset, size)?;
-        if self::entry(offset, &data, count as usize)[..] != entry[..] {
-            report(Damage::Pages { offset, count });
-        }
-        Ok(())
-    }
 }
 
 /// Where the page of zeros is: at the next whole block behind the table.
 pub(crate) fn zero_page_at(table: u64, entries: u64) -> u64 {
-    let end = table.saturating_add(entries.saturating_mul(ENTRY as u64));
+    let end = table.saturating_add(entries.saturating_mul(entry_layout::SIZE as u64));
     end.checked_next_multiple_of(BLOCK as u64).unwrap_or(u64::MAX)
 }
 

@@ -179,8 +179,9 @@ mod tests {
     use super::*;
     use crate::kernel::btf::tests::Builder;
     use crate::kernel::kallsyms::Encoding;
-    use crate::kernel::kallsyms::tests::{END, MAP, Memory, info};
+    use crate::kernel::kallsyms::tests::{END, MAP, info};
     use crate::select::PageLayout;
+    use crate::test_memory::TestMemory;
 
     /// Types as those of 6.12.
     fn types() -> Builder {
@@ -203,10 +204,10 @@ mod tests {
         types
     }
 
-    fn memory(types: &Builder) -> Memory {
+    fn memory(types: &Builder) -> TestMemory {
         let bytes = types.bytes();
         let start = MAP + END as u64;
-        let mut memory = Memory::new(
+        let mut memory = TestMemory::with_symbols(
             &[
                 ("T_stext", MAP),
                 ("Dinit_uts_ns", MAP + 0x8100),
@@ -282,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_kernel_without_types_is_told_apart() {
-        let memory = Memory::new(&[("T_stext", MAP)], Encoding::Unsigned);
+        let memory = TestMemory::with_symbols(&[("T_stext", MAP)], Encoding::Unsigned);
         let info = info(Encoding::Unsigned);
         let space = AddressSpace::of_kernel(&info).unwrap();
         let error = Learned::new(&memory, &space, info).map(|_| ()).unwrap_err();

@@ -63,20 +63,9 @@ pub fn records(memory: &impl PhysRead, info: &Vmcoreinfo) -> Result<Vec<Record>>
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_memory::TestMemory;
 
     const START: u64 = 0xffff_ffff_8000_0000;
-
-    /// A page of tables, one of the log and what tells where it is: all at their places in a memory of 1 GiB pages.
-    struct Memory(Vec<u8>);
-
-    impl PhysRead for Memory {
-        fn read_phys(&self, address: u64, buffer: &mut [u8]) -> Result<()> {
-            let from = usize::try_from(address).unwrap_or(usize::MAX);
-            let found = from.checked_add(buffer.len()).and_then(|end| self.0.get(from..end));
-            buffer.copy_from_slice(found.ok_or(Error::Absent { pfn: address / 4096 })?);
-            Ok(())
-        }
-    }
 
     fn record(time: u64, text: &[u8]) -> Vec<u8> {
         let length = u16::try_from(16 + text.len()).unwrap().next_multiple_of(8);
@@ -89,23 +78,23 @@ mod tests {
         bytes
     }
 
-    fn memory(log: &[u8], first: u32, next: u32) -> (Memory, Vmcoreinfo) {
-        let mut bytes = vec![0; 0x5000];
-        let mut put = |at: usize, word: &[u8]| bytes[at..at + word.len()].copy_from_slice(word);
+    /// A page of tables, one of variables and one of the log, which a page of 1 GiB maps.
+    fn memory(log: &[u8], first: u32, next: u32) -> (TestMemory, Vmcoreinfo) {
+        let mut memory = TestMemory(vec![0; 0x5000]);
         // The top table, whose last entry leads to the one that maps the kernel by one page of 1 GiB.
-        put(0x1ff8, &0x2003_u64.to_le_bytes());
-        put(0x2ff0, &0x83_u64.to_le_bytes());
-        put(0x3000, &(START + 0x4000).to_le_bytes());
-        put(0x3008, &4096_u32.to_le_bytes());
-        put(0x3010, &first.to_le_bytes());
-        put(0x3018, &next.to_le_bytes());
-        put(0x4000, log);
+        memory.put(0x1ff8, &0x2003_u64.to_le_bytes());
+        memory.put(0x2ff0, &0x83_u64.to_le_bytes());
+        memory.put(0x3000, &(START + 0x4000).to_le_bytes());
+        memory.put(0x3008, &4096_u32.to_le_bytes());
+        memory.put(0x3010, &first.to_le_bytes());
+        memory.put(0x3018, &next.to_le_bytes());
+        memory.put(0x4000, log);
         let text = "SYMBOL(swapper_pg_dir)=ffffffff80001000\nNUMBER(phys_base)=0\n\
             SYMBOL(log_buf)=ffffffff80003000\nSYMBOL(log_buf_len)=ffffffff80003008\n\
             SYMBOL(log_first_idx)=ffffffff80003010\nSYMBOL(log_next_idx)=ffffffff80003018\n\
             SIZE(printk_log)=16\nOFFSET(printk_log.ts_nsec)=0\nOFFSET(printk_log.len)=8\n\
             OFFSET(printk_log.text_len)=10\n";
-        (Memory(bytes), Vmcoreinfo::parse(text.as_bytes()))
+        (memory, Vmcoreinfo::parse(text.as_bytes()))
     }
 
     #[test]

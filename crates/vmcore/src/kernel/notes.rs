@@ -1,16 +1,11 @@
 //! ELF notes: who wrote it, a type, and bytes. Layout: System V ABI, chapter 5 "Note Section"; names and contents are
 //! padded to 4 bytes in core files.
 
+use abi::elf::note::{ALIGN, CONTENT_SIZE, CORE, HEADER_SIZE, KIND, NAME_SIZE, PRSTATUS, VMCOREINFO};
 use phys::PhysRange;
 
-use crate::format::field::u32_at;
+use crate::format::field::{get, put};
 use crate::{PhysRead, Vmcoreinfo};
-
-/// The type of a note with the registers of a CPU (`NT_PRSTATUS`).
-const PRSTATUS: u32 = 1;
-
-/// The name of the note that describes the kernel.
-const VMCOREINFO: &[u8] = b"VMCOREINFO";
 
 /// One note. Offsets are within the notes it was found in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,16 +24,16 @@ pub struct Note<'a> {
 pub fn iter(bytes: &[u8]) -> impl Iterator<Item = Note<'_>> {
     let mut at = 0_usize;
     std::iter::from_fn(move || {
-        let header = bytes.get(at..at.checked_add(12)?)?;
-        let name_size = usize::try_from(u32_at(header, 0)).ok()?;
-        let size = usize::try_from(u32_at(header, 4)).ok()?;
-        let name_at = at + 12;
-        let offset = name_at.checked_add(name_size)?.checked_next_multiple_of(4)?;
+        let header = bytes.get(at..at.checked_add(HEADER_SIZE)?)?;
+        let name_size = usize::try_from(get(header, NAME_SIZE)).ok()?;
+        let size = usize::try_from(get(header, CONTENT_SIZE)).ok()?;
+        let name_at = at + HEADER_SIZE;
+        let offset = name_at.checked_add(name_size)?.checked_next_multiple_of(ALIGN)?;
         let name = bytes.get(name_at..name_at + name_size)?;
         let contents = bytes.get(offset..offset.checked_add(size)?)?;
-        at = offset.checked_add(size)?.checked_next_multiple_of(4)?;
+        at = offset.checked_add(size)?.checked_next_multiple_of(ALIGN)?;
         let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
-        Some(Note { name, kind: u32_at(header, 8), offset, contents })
+        Some(Note { name, kind: get(header, KIND), offset, contents })
     })
     // Zeros behind the last note are padding.
     .filter(|note| !note.name.is_empty())
@@ -80,12 +75,13 @@ const NOTE_SIZE: usize = 2 * PAGE;
 
 /// Whether bytes start as the note does: its header, its name, and the first of the text's keys.
 fn is_vmcoreinfo(bytes: &[u8]) -> bool {
-    /// With the zero behind it.
-    const NAME_SIZE: u32 = 11;
-    bytes.starts_with(&NAME_SIZE.to_le_bytes())
-        && bytes.get(8..12) == Some(&[0; 4])
-        && bytes.get(12..12 + VMCOREINFO.len()) == Some(VMCOREINFO)
-        && bytes.get(24..34) == Some(b"OSRELEASE=")
+    const FIRST_KEY: &[u8] = b"OSRELEASE=";
+    let Some(rest) = bytes.get(HEADER_SIZE..) else { return false };
+    let text = (VMCOREINFO.len() + 1).next_multiple_of(ALIGN);
+    get(bytes, NAME_SIZE) as usize == VMCOREINFO.len() + 1
+        && get(bytes, KIND) == 0
+        && rest.starts_with(VMCOREINFO)
+        && rest.get(text..).is_some_and(|text| text.starts_with(FIRST_KEY))
 }
 
 fn vmcoreinfo_at(memory: &impl PhysRead, address: u64) -> Option<Vmcoreinfo> {
@@ -97,7 +93,7 @@ fn vmcoreinfo_at(memory: &impl PhysRead, address: u64) -> Option<Vmcoreinfo> {
 /// How many CPUs left their registers.
 #[must_use]
 pub fn cpus(bytes: &[u8]) -> u32 {
-    let count = iter(bytes).filter(|note| note.name == b"CORE" && note.kind == PRSTATUS).count();
+    let count = iter(bytes).filter(|note| note.name == CORE && note.kind == PRSTATUS).count();
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
@@ -115,11 +111,13 @@ pub fn vmcoreinfo_note(text: &[u8]) -> Vec<u8> {
 
 fn note(name: &[u8], kind: u32, contents: &[u8]) -> Vec<u8> {
     let size = |bytes: &[u8]| u32::try_from(bytes.len()).unwrap_or(u32::MAX);
-    let mut bytes: Vec<u8> =
-        [size(name), size(contents), kind].iter().flat_map(|n| n.to_le_bytes()).collect();
+    let mut bytes = vec![0; HEADER_SIZE];
+    put(&mut bytes, NAME_SIZE, size(name));
+    put(&mut bytes, CONTENT_SIZE, size(contents));
+    put(&mut bytes, KIND, kind);
     for part in [name, contents] {
         bytes.extend(part);
-        bytes.resize(bytes.len().next_multiple_of(4), 0);
+        bytes.resize(bytes.len().next_multiple_of(ALIGN), 0);
     }
     bytes
 }
@@ -127,6 +125,7 @@ fn note(name: &[u8], kind: u32, contents: &[u8]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::test_memory::TestMemory;
 
     #[test]
     fn notes_are_found_behind_each_other() {
@@ -137,22 +136,10 @@ mod tests {
         assert_eq!(&bytes[found.offset..][..4], b"A=1\n");
     }
 
-    struct Memory(Vec<u8>);
-
-    impl PhysRead for Memory {
-        fn read_phys(&self, address: u64, buffer: &mut [u8]) -> crate::Result<()> {
-            let at = usize::try_from(address).unwrap();
-            let bytes =
-                self.0.get(at..at + buffer.len()).ok_or(crate::Error::Absent { pfn: address >> 12 })?;
-            buffer.copy_from_slice(bytes);
-            Ok(())
-        }
-    }
-
     #[test]
     fn the_note_is_found_where_a_page_starts_with_it() {
         let note = vmcoreinfo_note(b"OSRELEASE=6.1\nPAGESIZE=4096\n");
-        let mut memory = Memory(vec![0; 16 * PAGE]);
+        let mut memory = TestMemory(vec![0; 16 * PAGE]);
         memory.0[2 * PAGE + 8..][..note.len()].copy_from_slice(&note);
         memory.0[5 * PAGE..][..12].copy_from_slice(&note[..12]);
         let all = PhysRange::from_bytes(0, 16 * PAGE as u64).unwrap();

@@ -58,7 +58,7 @@ impl AddressSpace {
     ///
     /// # Errors
     /// [`Error::NotMapped`], or a table cannot be read.
-    pub fn translate(&self, memory: &impl PhysRead, virt: u64) -> Result<Place> {
+    pub fn translate(&self, memory: &(impl PhysRead + ?Sized), virt: u64) -> Result<Place> {
         let mut table = self.top;
         let mut level = self.levels;
         loop {
@@ -85,7 +85,7 @@ impl AddressSpace {
     ///
     /// # Errors
     /// [`Error::NotMapped`], or the memory cannot be read.
-    pub fn read(&self, memory: &impl PhysRead, virt: u64, buffer: &mut [u8]) -> Result<()> {
+    pub fn read(&self, memory: &(impl PhysRead + ?Sized), virt: u64, buffer: &mut [u8]) -> Result<()> {
         let mut done = 0;
         while done < buffer.len() {
             let place = self.translate(memory, virt.wrapping_add(done as u64))?;
@@ -101,7 +101,7 @@ impl AddressSpace {
     ///
     /// # Errors
     /// As [`AddressSpace::read`].
-    pub fn read_u64(&self, memory: &impl PhysRead, virt: u64) -> Result<u64> {
+    pub fn read_u64(&self, memory: &(impl PhysRead + ?Sized), virt: u64) -> Result<u64> {
         let mut bytes = [0; 8];
         self.read(memory, virt, &mut bytes)?;
         Ok(u64::from_le_bytes(bytes))

@@ -1,15 +1,18 @@
 //! A kernel's own ELF file with its symbols and BTF, as Debian's `linux-image-...-dbg` has it: what it tells of the kernel is
 //! what VMCOREINFO would, but for where the kernel was put when it was booted.
 
-use crate::format::field::{u16_at, u32_at, u64_at};
+use abi::elf::{self, FileHeader, SectionHeader, Symbol, section_index};
+
+use crate::format::field::get;
 use crate::kernel::btf::Btf;
 use crate::kernel::learned::Learned;
 use crate::{Error, Result, Vmcoreinfo};
 
 /// More symbols no kernel has.
 const MOST_SYMBOLS: usize = 1 << 23;
-const SYMBOL: usize = 24;
-const SECTION: usize = 64;
+const HEADER: FileHeader<u64> = elf::CLASS_64.file_header;
+const SECTION: SectionHeader<u64> = elf::CLASS_64.section_header;
+const SYMBOL: Symbol<u64> = elf::CLASS_64.symbol;
 
 /// What those who read memory images look up.
 const SYMBOLS: [&str; 6] = ["init_uts_ns", "_stext", "swapper_pg_dir", "init_top_pgt", "mem_section", "prb"];
@@ -40,7 +43,7 @@ impl<'a> Vmlinux<'a> {
     /// # Errors
     /// [`Error::Unrecognised`], [`Error::Vmlinux`]: a part is not there.
     pub fn parse(file: &'a [u8]) -> Result<Self> {
-        if !file.starts_with(b"\x7fELF\x02\x01") {
+        if !file.starts_with(&elf::IDENT_64[..6]) {
             return Err(Error::Unrecognised { start: file.iter().take(8).copied().collect() });
         }
         let sections = Sections::of(file).ok_or(Error::Vmlinux { lacks: "sound section headers" })?;
@@ -68,13 +71,12 @@ impl<'a> Vmlinux<'a> {
 
     /// Of several with one name the first counts.
     fn addresses(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        // Name, information, section; value, size.
-        let entries = self.symbols.chunks_exact(SYMBOL).take(MOST_SYMBOLS);
+        let entries = self.symbols.chunks_exact(SYMBOL.size).take(MOST_SYMBOLS);
         entries.filter_map(|entry| {
-            let name = self.name(u32_at(entry, 0))?;
+            let name = self.name(get(entry, SYMBOL.name))?;
             let known = SYMBOLS.iter().find(|known| known.as_bytes() == name)?;
-            // What is in no section is somewhere else.
-            (u16_at(entry, 6) != 0).then(|| (*known, u64_at(entry, 8)))
+            let is_here = get(entry, SYMBOL.section) != section_index::UNDEFINED;
+            is_here.then(|| (*known, get(entry, SYMBOL.value)))
         })
     }
 
@@ -102,32 +104,33 @@ struct Sections<'a> {
 
 impl<'a> Sections<'a> {
     fn of(file: &'a [u8]) -> Option<Self> {
-        let start = usize::try_from(u64_at(file, 40)).ok()?;
-        if usize::from(u16_at(file, 58)) != SECTION {
+        let start = usize::try_from(get(file, HEADER.section_headers)).ok()?;
+        if usize::from(get(file, HEADER.section_header_size)) != SECTION.size {
             return None;
         }
-        let size = usize::from(u16_at(file, 60)).checked_mul(SECTION)?;
+        let size = usize::from(get(file, HEADER.section_header_count)).checked_mul(SECTION.size)?;
         let headers = file.get(start..start.checked_add(size)?)?;
-        let names = headers.get(usize::from(u16_at(file, 62)).checked_mul(SECTION)?..)?.get(..SECTION)?;
+        let names = usize::from(get(file, HEADER.section_names)).checked_mul(SECTION.size)?;
+        let names = headers.get(names..)?.get(..SECTION.size)?;
         Some(Self { file, headers, names: bytes_of(file, names)? })
     }
 
     /// The bytes of a section.
     fn named(&self, name: &[u8]) -> Option<&'a [u8]> {
         let has_name = |header: &&[u8]| {
-            let at = usize::try_from(u32_at(header, 0)).ok();
+            let at = usize::try_from(get(header, SECTION.name)).ok();
             let found =
                 at.and_then(|at| self.names.get(at..)).and_then(|rest| rest.split(|byte| *byte == 0).next());
             found == Some(name)
         };
-        bytes_of(self.file, self.headers.chunks_exact(SECTION).find(has_name)?)
+        bytes_of(self.file, self.headers.chunks_exact(SECTION.size).find(has_name)?)
     }
 }
 
 fn bytes_of<'a>(file: &'a [u8], header: &[u8]) -> Option<&'a [u8]> {
-    let number = |at| usize::try_from(u64_at(header, at)).ok();
-    let start = number(24)?;
-    file.get(start..start.checked_add(number(32)?)?)
+    let number = |field| usize::try_from(get(header, field)).ok();
+    let start = number(SECTION.offset)?;
+    file.get(start..start.checked_add(number(SECTION.bytes)?)?)
 }
 
 #[cfg(test)]

@@ -1,169 +1,157 @@
-//! ELF vmcores, 64- and 32-bit: load headers give physical memory, note headers the CPUs and VMCOREINFO.
-//!
-//! Layouts: System V ABI, chapters 4 "ELF header" and 5 "Program header".
+//! ELF vmcores, 64- and 32-bit: load headers give physical memory, note headers the registers of
+//! CPUs and VMCOREINFO.
 
-use phys::{ADDRESS_END, PAGE_SIZE};
+use abi::Field;
+use abi::elf::{self, CLASS_32, CLASS_64, Class, file_type, ident, program_type};
+use phys::{ADDRESS_END, PAGE_SIZE, Pfn};
 
-use crate::format::field::{u8_at, u16_at, u32_at, u64_at};
-use crate::read::image::Body;
+use super::body::Body;
+use super::pieces::{Found, Piece, Pieces};
+use crate::format::elf::INCOMPLETE;
+use crate::format::field::get;
 use crate::source::{read_exact, read_vec};
 use crate::{Error, FrameSet, PhysRead, ReadAt, Result};
 
-/// The first bytes of every ELF file.
-pub(crate) const MAGIC: [u8; 4] = *b"\x7fELF";
-
-/// Bytes of a 64-bit ELF header.
-pub(crate) const HEADER_SIZE: usize = 64;
-/// Bytes of a 64-bit program header.
-pub(crate) const PROGRAM_HEADER_SIZE: usize = 56;
-/// The ELF type of a core file.
-pub(crate) const TYPE_CORE: u16 = 4;
-/// The ELF machine of x86-64.
-pub(crate) const MACHINE_X86_64: u16 = 62;
-/// The type of a program header with memory.
-pub(crate) const LOAD: u32 = 1;
-/// The type of a program header with notes.
-pub(crate) const NOTE: u32 = 4;
-/// In the flags of an ELF header: makedumpfile's mark of a dump that was cut short (`DUMP_ELF_INCOMPLETE`).
-pub(crate) const INCOMPLETE: u32 = 1;
-/// As the number of program headers: the true one is `sh_info` of the first section header.
-pub(crate) const MANY_HEADERS: u16 = 0xffff;
-
-/// More program headers than this are a damaged file.
+/// A file with more program headers is damaged.
 const MOST_HEADERS: u64 = 1 << 22;
-/// More bytes of notes than this are a damaged file: 8192 CPUs need 3 MiB.
+/// A file with more bytes of notes is damaged: 8192 CPUs need 3 MiB.
 const MOST_NOTES: u64 = 64 << 20;
+/// At most this many bytes of memory that is not in the file are known as memory. To remember them
+/// takes 128 MiB.
+const MOST_HOLES: u64 = 1 << 42;
 
-/// One load header. All in bytes.
+/// A load header. All in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Load {
+struct Load {
     /// Where its bytes are in the file.
-    pub(crate) offset: u64,
+    offset: u64,
     /// The virtual address it claims.
-    pub(crate) virt: u64,
+    virt: u64,
     /// The physical address of its first byte.
-    pub(crate) phys: u64,
+    phys: u64,
     /// How many bytes the file has.
-    pub(crate) filesz: u64,
+    file_size: u64,
     /// How much memory it stands for.
-    pub(crate) memsz: u64,
+    memory_size: u64,
 }
 
 /// An ELF vmcore.
-pub(crate) struct ElfCore<S> {
+pub(super) struct ElfCore<S> {
     source: S,
-    loads: Vec<Load>,
+    /// Where in the file the bytes of memory are, by physical address.
+    bytes: Pieces,
+    /// The virtual address of memory, by physical address.
+    virt: Pieces,
     notes: Vec<u8>,
     ram: FrameSet,
     present: FrameSet,
     /// How much more memory without bytes is remembered.
     holes: u64,
-    /// Bytes of memory that would be behind the end of the file.
+    /// Bytes of memory that would be after the end of the file.
     cut_off: u64,
     incomplete: bool,
 }
-
-/// Where the two classes of ELF differ.
-struct Class {
-    wide: bool,
-    headers_at: usize,
-    header_count: usize,
-    sections_at: usize,
-    header_size: usize,
-    flags_at: usize,
-}
-
-const CLASS_64: Class =
-    Class { wide: true, headers_at: 32, header_count: 56, sections_at: 40, header_size: 56, flags_at: 48 };
-const CLASS_32: Class =
-    Class { wide: false, headers_at: 28, header_count: 44, sections_at: 32, header_size: 32, flags_at: 36 };
 
 impl<S: ReadAt> ElfCore<S> {
     /// Reads the headers and notes.
     ///
     /// # Errors
-    /// The file cannot be read, is no little-endian ELF core file, or says it has what it has not.
-    pub(crate) fn open(source: S) -> Result<Self> {
-        let header = read_vec(&source, "the ELF header", 0, 52.max(source.length().min(64)))?;
-        let class = class(&header)?;
-        let headers = program_headers(&source, &header, class)?;
-        let (ram, present) = (FrameSet::new(), FrameSet::new());
+    /// The file cannot be read, is not a little-endian ELF core file, or claims to hold more than it
+    /// does.
+    pub(super) fn open(source: S) -> Result<Self> {
+        let (narrow, wide) = (CLASS_32.file_header.size as u64, CLASS_64.file_header.size as u64);
+        let header = read_vec(&source, "the ELF header", 0, narrow.max(source.length().min(wide)))?;
+        check(&header)?;
+        match get(&header, ident::CLASS) {
+            ident::CLASS_32 => Self::read(source, &header, &CLASS_32),
+            ident::CLASS_64 => Self::read(source, &header, &CLASS_64),
+            value => Err(Error::Unsupported {
+                field: "the ELF class",
+                value: value.into(),
+                wanted: "1 (32-bit) and 2 (64-bit) exist",
+            }),
+        }
+    }
+
+    fn read<A: abi::Number>(source: S, header: &[u8], class: &Class<A>) -> Result<Self> {
+        let headers = program_headers(&source, header, class)?;
         let mut core = Self {
             source,
-            loads: Vec::new(),
+            bytes: Pieces::default(),
+            virt: Pieces::default(),
             notes: Vec::new(),
-            ram,
-            present,
+            ram: FrameSet::new(),
+            present: FrameSet::new(),
             holes: MOST_HOLES,
             cut_off: 0,
-            incomplete: u32_at(&header, class.flags_at) & INCOMPLETE != 0,
+            incomplete: get(header, class.file_header.flags) & INCOMPLETE != 0,
         };
-        for header in headers.chunks_exact(class.header_size) {
-            core.take(header, class)?;
+        let mut loads = Vec::new();
+        for header in headers.chunks_exact(class.program_header.size) {
+            let load = load(header, class);
+            match get(header, class.program_header.kind) {
+                program_type::LOAD => loads.extend(core.add_memory(load)?),
+                program_type::NOTE => core.add_notes(load)?,
+                _ => {}
+            }
         }
-        core.loads.sort_by_key(|load| load.phys);
+        // The kernel's text may have a load of its own inside a larger one: its bytes count, but the
+        // larger one's virtual address.
+        loads.sort_by_key(|load| load.phys);
+        let bytes = |load: &Load| Piece { start: load.phys, size: load.file_size, at: load.offset };
+        let virt = |load: &Load| Piece { start: load.phys, size: load.memory_size, at: load.virt };
+        core.bytes = Pieces::of(&loads.iter().map(bytes).collect::<Vec<_>>());
+        core.virt = Pieces::of(&loads.iter().rev().map(virt).collect::<Vec<_>>());
         Ok(core)
     }
 
-    fn take(&mut self, header: &[u8], class: &Class) -> Result<()> {
-        let load = if class.wide { load_64(header) } else { load_32(header) };
-        match u32_at(header, 0) {
-            LOAD => self.take_load(load),
-            NOTE if load.filesz > MOST_NOTES => {
-                Err(Error::TooLarge { what: "the size of the notes", value: load.filesz, most: MOST_NOTES })
-            }
-            NOTE => {
-                self.notes.extend(read_vec(&self.source, "the notes", load.offset, load.filesz)?);
-                Ok(())
-            }
-            _ => Ok(()),
+    fn add_notes(&mut self, notes: Load) -> Result<()> {
+        let (value, most) = (notes.file_size, MOST_NOTES);
+        if value > most {
+            return Err(Error::TooLarge { what: "the size of the notes", value, most });
         }
+        self.notes.extend(read_vec(&self.source, "the notes", notes.offset, value)?);
+        Ok(())
     }
 
-    /// Bytes behind the end of the file are not there; /proc/kcore has mappings that are no memory at address -1.
-    fn take_load(&mut self, load: Load) -> Result<()> {
-        if load.phys >= ADDRESS_END || load.memsz == 0 {
-            return Ok(());
+    /// The load as far as it is memory and in the file. `/proc/kcore` has mappings that are not
+    /// memory at address -1.
+    fn add_memory(&mut self, load: Load) -> Result<Option<Load>> {
+        if load.phys >= ADDRESS_END || load.memory_size == 0 {
+            return Ok(None);
         }
-        if load.memsz > ADDRESS_END - load.phys {
+        if load.memory_size > ADDRESS_END - load.phys {
             return Err(Error::TooLarge {
                 what: "the size of a load header",
-                value: load.memsz,
+                value: load.memory_size,
                 most: ADDRESS_END,
             });
         }
         let there = self.source.length().saturating_sub(load.offset);
-        let claimed = load.filesz.min(load.memsz);
-        let load = Load { filesz: claimed.min(there), ..load };
-        self.cut_off = self.cut_off.saturating_add(claimed - load.filesz);
-        insert_bytes(&mut self.present, load.phys, load.filesz);
-        // Memory without bytes is claimed by headers alone, so what is spent on it has a bound.
-        let hole = (load.memsz - load.filesz).min(self.holes);
+        let claimed = load.file_size.min(load.memory_size);
+        let load = Load { file_size: claimed.min(there), ..load };
+        self.cut_off = self.cut_off.saturating_add(claimed - load.file_size);
+        insert_bytes(&mut self.present, load.phys, load.file_size);
+        // A header alone claims memory without bytes, so what is spent on it is limited.
+        let hole = (load.memory_size - load.file_size).min(self.holes);
         self.holes -= hole;
-        insert_bytes(&mut self.ram, load.phys, load.filesz + hole);
-        self.loads.push(load);
-        Ok(())
+        insert_bytes(&mut self.ram, load.phys, load.file_size + hole);
+        Ok(Some(load))
     }
 
-    /// The load that has the byte at this address, or the next one above: whichever reaches further.
-    fn load_at(&self, address: u64) -> Option<Load> {
-        let behind = self.loads.partition_point(|load| load.phys <= address);
-        let has = |load: &&Load| address - load.phys < load.filesz;
-        // The kernel's text may have a load of its own inside a larger one, hence the way back.
-        self.loads[..behind].iter().rev().take(LOADS_OVER_EACH_OTHER).find(has).copied()
-    }
-
-    fn next_load(&self, address: u64) -> Option<u64> {
-        let behind = self.loads.partition_point(|load| load.phys <= address);
-        self.loads[behind..].iter().find(|load| load.filesz > 0).map(|load| load.phys)
+    /// Fills the part of a page that is not in the file with zeros; returns how many bytes that is.
+    fn fill_gap(&self, at: u64, gap: u64, buffer: &mut [u8]) -> Result<usize> {
+        let absent = Error::Absent { pfn: at / PAGE_SIZE };
+        let Some(page) = Pfn::new(at / PAGE_SIZE) else { return Err(absent) };
+        if !self.present.contains(page) {
+            return Err(absent);
+        }
+        let count = gap.min(page.address().get() + PAGE_SIZE - at);
+        let count = usize::try_from(count).unwrap_or(buffer.len()).min(buffer.len());
+        buffer[..count].fill(0);
+        Ok(count)
     }
 }
-
-/// How many loads may start between an address and the load that has it.
-const LOADS_OVER_EACH_OTHER: usize = 64;
-
-/// So many bytes of memory that is not in the file are known as memory. To remember them takes 128 MiB.
-const MOST_HOLES: u64 = 1 << 42;
 
 impl<S: ReadAt> Body for ElfCore<S> {
     /// Pages of which the file has at least a byte.
@@ -187,8 +175,11 @@ impl<S: ReadAt> Body for ElfCore<S> {
         self.incomplete
     }
 
-    fn loads(&self) -> &[Load] {
-        &self.loads
+    fn virtual_address(&self, phys: u64) -> Option<u64> {
+        match self.virt.find(phys) {
+            Found::At(virt, _) => Some(virt),
+            Found::Gap(_) => None,
+        }
     }
 }
 
@@ -197,39 +188,18 @@ impl<S: ReadAt> PhysRead for ElfCore<S> {
     fn read_phys(&self, address: u64, buffer: &mut [u8]) -> Result<()> {
         let mut done = 0;
         while done < buffer.len() {
-            let at = address + done as u64;
-            let left = buffer.len() - done;
-            done += match self.load_at(at) {
-                Some(load) => {
-                    let inside = at - load.phys;
-                    let count = left.min(usize::try_from(load.filesz - inside).unwrap_or(left));
-                    read_exact(
-                        &self.source,
-                        "memory",
-                        load.offset + inside,
-                        &mut buffer[done..done + count],
-                    )?;
+            let at = address.saturating_add(done as u64);
+            let left = &mut buffer[done..];
+            done += match self.bytes.find(at) {
+                Found::At(offset, size) => {
+                    let count = usize::try_from(size).unwrap_or(left.len()).min(left.len());
+                    read_exact(&self.source, "memory", offset, &mut left[..count])?;
                     count
                 }
-                None => self.fill_gap(at, &mut buffer[done..])?,
+                Found::Gap(gap) => self.fill_gap(at, gap, left)?,
             };
         }
         Ok(())
-    }
-}
-
-impl<S: ReadAt> ElfCore<S> {
-    /// Zeros up to the next load or the end of the page.
-    fn fill_gap(&self, at: u64, buffer: &mut [u8]) -> Result<usize> {
-        let absent = Error::Absent { pfn: at / PAGE_SIZE };
-        let Some(page) = phys::Pfn::new(at / PAGE_SIZE) else { return Err(absent) };
-        if !self.present.contains(page) {
-            return Err(absent);
-        }
-        let end = (page.address().get() + PAGE_SIZE).min(self.next_load(at).unwrap_or(u64::MAX));
-        let count = usize::try_from(end - at).unwrap_or(buffer.len()).min(buffer.len());
-        buffer[..count].fill(0);
-        Ok(count)
     }
 }
 
@@ -239,31 +209,28 @@ fn insert_bytes(set: &mut FrameSet, address: u64, size: u64) {
     }
 }
 
-fn class(header: &[u8]) -> Result<&'static Class> {
-    if !header.starts_with(&MAGIC) {
+fn check(header: &[u8]) -> Result<()> {
+    if !header.starts_with(&elf::MAGIC) {
         return Err(Error::Unrecognised { start: header[..8].to_vec() });
     }
     let unsupported = |field, value, wanted| Err(Error::Unsupported { field, value, wanted });
-    if u8_at(header, 5) != 1 {
-        return unsupported("the ELF data encoding", u8_at(header, 5).into(), "little-endian, 1, is read");
-    }
-    if u16_at(header, 16) != TYPE_CORE {
-        return unsupported("the ELF type", u16_at(header, 16).into(), "a vmcore is a core file, 4");
-    }
-    match u8_at(header, 4) {
-        1 => Ok(&CLASS_32),
-        2 => Ok(&CLASS_64),
-        value => unsupported("the ELF class", value.into(), "1 (32-bit) and 2 (64-bit) exist"),
+    match (get(header, ident::DATA), get(header, CLASS_64.file_header.kind)) {
+        (ident::LITTLE_ENDIAN, file_type::CORE) => Ok(()),
+        (ident::LITTLE_ENDIAN, kind) => {
+            unsupported("the ELF type", kind.into(), "a vmcore is a core file, 4")
+        }
+        (data, _) => unsupported("the ELF data encoding", data.into(), "little-endian, 1, is read"),
     }
 }
 
-fn program_headers<S: ReadAt>(source: &S, header: &[u8], class: &Class) -> Result<Vec<u8>> {
-    let word = |at| if class.wide { u64_at(header, at) } else { u32_at(header, at).into() };
-    let mut count = u64::from(u16_at(header, class.header_count));
-    if count == MANY_HEADERS.into() {
-        let info = if class.wide { 44 } else { 28 };
-        let section = read_vec(source, "the first section header", word(class.sections_at), info as u64 + 4)?;
-        count = u32_at(&section, info).into();
+/// The table of program headers.
+fn program_headers<A: abi::Number>(source: &impl ReadAt, header: &[u8], class: &Class<A>) -> Result<Vec<u8>> {
+    let layout = &class.file_header;
+    let mut count = u64::from(get(header, layout.program_header_count));
+    if count == elf::MANY_PROGRAM_HEADERS.into() {
+        let at = get(header, layout.section_headers).into();
+        let section = read_vec(source, "the first section header", at, class.section_header.size as u64)?;
+        count = get(&section, class.section_header.info).into();
     }
     if count > MOST_HEADERS {
         return Err(Error::TooLarge {
@@ -272,15 +239,18 @@ fn program_headers<S: ReadAt>(source: &S, header: &[u8], class: &Class) -> Resul
             most: MOST_HEADERS,
         });
     }
-    read_vec(source, "the program headers", word(class.headers_at), count * class.header_size as u64)
+    let (at, size) = (get(header, layout.program_headers).into(), class.program_header.size as u64);
+    read_vec(source, "the program headers", at, count * size)
 }
 
-fn load_64(header: &[u8]) -> Load {
-    let [offset, virt, phys, filesz, memsz] = [8, 16, 24, 32, 40].map(|at| u64_at(header, at));
-    Load { offset, virt, phys, filesz, memsz }
-}
-
-fn load_32(header: &[u8]) -> Load {
-    let [offset, virt, phys, filesz, memsz] = [4, 8, 12, 16, 20].map(|at| u64::from(u32_at(header, at)));
-    Load { offset, virt, phys, filesz, memsz }
+fn load<A: abi::Number>(header: &[u8], class: &Class<A>) -> Load {
+    let number = |field: Field<A>| get(header, field).into();
+    let layout = &class.program_header;
+    Load {
+        offset: number(layout.offset),
+        virt: number(layout.virt),
+        phys: number(layout.phys),
+        file_size: number(layout.file_size),
+        memory_size: number(layout.memory_size),
+    }
 }

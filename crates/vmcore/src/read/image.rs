@@ -1,13 +1,16 @@
 //! A memory image of any format, page by page.
 
+use super::body::Body;
+use super::elf::ElfCore;
+use super::flattened::Flattened;
+use super::header::KdumpHeader;
+use super::kdump::Kdump;
+use super::set::Set;
 use crate::format::manifest::{Damage, Manifest};
-use crate::notes;
-use crate::read::elf::{self, ElfCore};
-use crate::read::flattened::{self, Flattened};
-use crate::read::kdump::{self, Kdump};
-use crate::read::set::Set;
+use crate::format::{flattened, kdump};
+use crate::kernel::notes;
 use crate::source::read_vec;
-use crate::{Error, FrameSet, Header, PhysRead, ReadAt, Result, Vmcoreinfo};
+use crate::{DumpSource, Error, FrameSet, Origin, PhysRead, ReadAt, Result, Vmcoreinfo};
 
 /// The formats that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,7 +27,7 @@ impl Format {
     /// Recognises a file by its first bytes.
     #[must_use]
     pub fn of(start: &[u8]) -> Option<Self> {
-        if start.starts_with(&elf::MAGIC) {
+        if start.starts_with(&abi::elf::MAGIC) {
             Some(Self::Elf)
         } else if start.starts_with(&kdump::MAGIC) {
             Some(Self::Kdump)
@@ -33,44 +36,6 @@ impl Format {
         } else {
             None
         }
-    }
-}
-
-/// What the formats have in common.
-pub(crate) trait Body: PhysRead {
-    /// The pages that are in the image.
-    fn present(&self) -> &FrameSet;
-    /// The pages that are memory of the dumped machine.
-    fn ram(&self) -> &FrameSet;
-    /// The ELF notes.
-    fn notes(&self) -> &[u8];
-    /// Pages that the file is said to have, and that would be behind its end.
-    fn cut_off(&self) -> u64 {
-        0
-    }
-    /// The header of a kdump-compressed dump.
-    fn header(&self) -> Option<&Header> {
-        None
-    }
-    /// Whether it says of itself that it has not all it should have.
-    fn is_incomplete(&self) -> bool {
-        self.header().is_some_and(Header::is_incomplete)
-    }
-    /// What the writer says about a dump of ours.
-    fn manifest(&self) -> Option<Manifest> {
-        None
-    }
-    /// Whether there is to be a manifest, damaged or not.
-    fn has_manifest(&self) -> bool {
-        false
-    }
-    /// Compares the file with the checksums of the manifest.
-    fn check_sums(&self, _: &Manifest, _: &mut dyn FnMut(Damage)) -> Result<()> {
-        Ok(())
-    }
-    /// Loads with virtual addresses, of an ELF vmcore.
-    fn loads(&self) -> &[elf::Load] {
-        &[]
     }
 }
 
@@ -171,7 +136,7 @@ impl<'a> Image<'a> {
 
     /// The header of a kdump-compressed dump.
     #[must_use]
-    pub fn header(&self) -> Option<&Header> {
+    pub fn header(&self) -> Option<&KdumpHeader> {
         self.body.header()
     }
 
@@ -198,8 +163,7 @@ impl<'a> Image<'a> {
     /// The virtual address that the image itself gives to a physical one.
     #[must_use]
     pub fn virtual_address(&self, phys: u64) -> Option<u64> {
-        let has = |load: &&elf::Load| phys.checked_sub(load.phys).is_some_and(|inside| inside < load.memsz);
-        self.body.loads().iter().find(has).map(|load| load.virt.wrapping_add(phys - load.phys))
+        self.body.virtual_address(phys)
     }
 
     /// What the kernel says about itself.
@@ -215,6 +179,32 @@ impl<'a> Image<'a> {
 impl PhysRead for Image<'_> {
     fn read_phys(&self, address: u64, buffer: &mut [u8]) -> Result<()> {
         self.body.read_phys(address, buffer)
+    }
+}
+
+impl DumpSource for Image<'_> {
+    fn present(&self) -> &FrameSet {
+        self.body.present()
+    }
+
+    fn ram(&self) -> &FrameSet {
+        self.body.ram()
+    }
+
+    fn notes(&self) -> &[u8] {
+        self.notes()
+    }
+
+    fn virtual_address(&self, phys: u64) -> Option<u64> {
+        self.body.virtual_address(phys)
+    }
+
+    fn origin(&self) -> Option<Origin<'_>> {
+        self.header().map(|header| Origin {
+            utsname: &header.utsname,
+            seconds: header.seconds,
+            phys_base: header.phys_base,
+        })
     }
 }
 

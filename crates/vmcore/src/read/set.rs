@@ -2,15 +2,16 @@
 
 use phys::{PAGE_SIZE, Pfn};
 
-use crate::read::image::Body;
-use crate::{Error, FrameSet, Header, PhysRead, Result};
+use super::body::Body;
+use super::header::KdumpHeader;
+use crate::{Error, FrameSet, PhysRead, Result};
 
 /// Parts that belong together.
-pub(crate) struct Set<'a> {
+pub(super) struct Set<'a> {
     parts: Vec<Box<dyn Body + Send + 'a>>,
     present: FrameSet,
     /// That of the first file, without its part.
-    header: Header,
+    header: KdumpHeader,
 }
 
 impl<'a> Set<'a> {
@@ -18,8 +19,8 @@ impl<'a> Set<'a> {
     ///
     /// # Errors
     /// There is none, one of them is no part of a split set, or of another machine's memory.
-    pub(crate) fn new(parts: Vec<Box<dyn Body + Send + 'a>>) -> Result<Self> {
-        let mut header: Option<Header> = None;
+    pub(super) fn new(parts: Vec<Box<dyn Body + Send + 'a>>) -> Result<Self> {
+        let mut header: Option<KdumpHeader> = None;
         let mut present = FrameSet::new();
         for part in &parts {
             let own = part.header().filter(|own| own.part.is_some()).ok_or(Error::NoPart)?;
@@ -51,7 +52,7 @@ impl Body for Set<'_> {
         self.parts[0].notes()
     }
 
-    fn header(&self) -> Option<&Header> {
+    fn header(&self) -> Option<&KdumpHeader> {
         Some(&self.header)
     }
 }

@@ -2,17 +2,20 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
+use abi::elf::{self, FileHeader, ProgramHeader, file_type, machine, program_type};
 use phys::{PAGE_SIZE, Pfn};
 
 use super::pages::{self, UNIT, Unit};
 use super::{Progress, Settings, Written, crew, put};
 use crate::codec::Codec;
-use crate::format::field::Fields;
-use crate::read::elf::{
-    HEADER_SIZE, INCOMPLETE, LOAD, MACHINE_X86_64, MAGIC, NOTE, PROGRAM_HEADER_SIZE, TYPE_CORE,
-};
-use crate::read::kdump::BLOCK;
-use crate::{FrameSet, Image, Result, WriteAt};
+use crate::format::elf::INCOMPLETE;
+use crate::format::field::put as put_field;
+use crate::format::field::put_bytes;
+use crate::format::kdump::BLOCK;
+use crate::{DumpSource, FrameSet, Result, WriteAt};
+
+const HEADER: FileHeader<u64> = elf::CLASS_64.file_header;
+const PROGRAM: ProgramHeader<u64> = elf::CLASS_64.program_header;
 
 /// The number of program headers is a 16-bit number, of which the highest value has another meaning, and one header is
 /// for the notes.
@@ -44,7 +47,7 @@ struct Load {
 /// The destination cannot be written. Pages that cannot be read are no error: they read as zeros, [`Written::missing`]
 /// counts them, and the file says that it is incomplete.
 pub fn write_elf(
-    image: &Image<'_>,
+    image: &dyn DumpSource,
     kept: &FrameSet,
     settings: &Settings,
     out: &impl WriteAt,
@@ -69,7 +72,7 @@ pub fn write_elf(
 
 /// The places of pages must be known first, so pages of zeros are looked for beforehand.
 fn without_zeros(
-    image: &Image<'_>,
+    image: &dyn DumpSource,
     kept: &FrameSet,
     settings: &Settings,
     progress: &Progress,
@@ -101,7 +104,7 @@ fn without_zeros(
 }
 
 /// All pages that the loads have bytes for.
-fn with_gaps(image: &Image<'_>, loads: &[Load]) -> FrameSet {
+fn with_gaps(image: &dyn DumpSource, loads: &[Load]) -> FrameSet {
     let mut filled = FrameSet::new();
     for load in loads {
         filled.insert(load.frames.start, load.frames.start + load.filled);
@@ -110,7 +113,7 @@ fn with_gaps(image: &Image<'_>, loads: &[Load]) -> FrameSet {
 }
 
 /// The loads, and where the first one's bytes are.
-fn layout(image: &Image<'_>, full: &FrameSet) -> (Vec<Load>, u64) {
+fn layout(image: &dyn DumpSource, full: &FrameSet) -> (Vec<Load>, u64) {
     let (mut gap, mut there) = (LEAST_GAP, Some(image.present()));
     let mut loads = cut(image.ram(), full, gap, there);
     while loads.len() > MOST_LOADS {
@@ -118,7 +121,7 @@ fn layout(image: &Image<'_>, full: &FrameSet) -> (Vec<Load>, u64) {
         there = None;
         loads = cut(image.ram(), full, gap, there);
     }
-    let head = HEADER_SIZE + (1 + loads.len()) * PROGRAM_HEADER_SIZE + image.notes().len();
+    let head = HEADER.size + (1 + loads.len()) * PROGRAM.size + image.notes().len();
     let data = (head as u64).next_multiple_of(PAGE_SIZE) + ASKEW;
     let mut offset = data;
     for load in &mut loads {
@@ -156,7 +159,7 @@ fn cut(ram: &FrameSet, full: &FrameSet, gap: u64, there: Option<&FrameSet>) -> V
 }
 
 fn copy(
-    image: &Image<'_>,
+    image: &dyn DumpSource,
     unit: &Unit,
     loads: &[Load],
     (buffer, written): &mut (Vec<u8>, Written),
@@ -177,44 +180,49 @@ fn copy(
     Ok(())
 }
 
-fn headers(image: &Image<'_>, loads: &[Load], incomplete: bool) -> Vec<u8> {
+fn headers(image: &dyn DumpSource, loads: &[Load], incomplete: bool) -> Vec<u8> {
     let count = 1 + loads.len();
-    let notes_at = HEADER_SIZE + count * PROGRAM_HEADER_SIZE;
-    let mut file = Fields::zeroed(HEADER_SIZE);
-    file.put(0, &MAGIC);
-    // 64-bit, little-endian, version 1.
-    file.put(4, &[2, 1, 1]);
-    file.put(16, &TYPE_CORE.to_le_bytes());
-    file.put(18, &MACHINE_X86_64.to_le_bytes());
-    file.put_u32(20, 1);
-    file.put_u64(32, HEADER_SIZE as u64);
-    file.put_u32(48, if incomplete { INCOMPLETE } else { 0 });
-    file.put(52, &short(HEADER_SIZE));
-    file.put(54, &short(PROGRAM_HEADER_SIZE));
-    file.put(56, &short(count));
+    let notes_at = HEADER.size + count * PROGRAM.size;
+    let mut all = vec![0; HEADER.size];
+    put_bytes(&mut all, 0, &elf::IDENT_64);
+    put_field(&mut all, HEADER.kind, file_type::CORE);
+    put_field(&mut all, HEADER.machine, machine::X86_64);
+    put_field(&mut all, HEADER.version, elf::VERSION);
+    put_field(&mut all, HEADER.program_headers, HEADER.size as u64);
+    put_field(&mut all, HEADER.flags, if incomplete { INCOMPLETE } else { 0 });
+    put_field(&mut all, HEADER.header_size, short(HEADER.size));
+    put_field(&mut all, HEADER.program_header_size, short(PROGRAM.size));
+    put_field(&mut all, HEADER.program_header_count, short(count));
     let notes = image.notes();
-    let mut all = file.0;
-    all.extend(program_header(NOTE, notes_at as u64, 0, 0, notes.len() as u64, notes.len() as u64));
+    let size = notes.len() as u64;
+    all.extend(program_header(program_type::NOTE, notes_at as u64, 0, 0, size, size));
     for load in loads {
         let (start, memory) = (load.frames.start * PAGE_SIZE, load.frames.end - load.frames.start);
         let virt = image.virtual_address(start).unwrap_or(start);
         let (filesz, memsz) = (load.filled * PAGE_SIZE, memory * PAGE_SIZE);
-        all.extend(program_header(LOAD, load.offset, virt, start, filesz, memsz));
+        all.extend(program_header(program_type::LOAD, load.offset, virt, start, filesz, memsz));
     }
     all.extend(notes);
     all
 }
 
 /// A size or number of the ELF header; [`MOST_LOADS`] keeps them in range.
-fn short(number: usize) -> [u8; 2] {
-    u16::try_from(number).unwrap_or(u16::MAX).to_le_bytes()
+fn short(number: usize) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
 }
 
 fn program_header(kind: u32, offset: u64, virt: u64, phys: u64, filesz: u64, memsz: u64) -> Vec<u8> {
-    let mut fields = Fields::zeroed(PROGRAM_HEADER_SIZE);
-    fields.put_u32(0, kind);
-    for (at, value) in [(8, offset), (16, virt), (24, phys), (32, filesz), (40, memsz)] {
-        fields.put_u64(at, value);
+    let mut header = vec![0; PROGRAM.size];
+    put_field(&mut header, PROGRAM.kind, kind);
+    let numbers = [
+        (PROGRAM.offset, offset),
+        (PROGRAM.virt, virt),
+        (PROGRAM.phys, phys),
+        (PROGRAM.file_size, filesz),
+        (PROGRAM.memory_size, memsz),
+    ];
+    for (field, number) in numbers {
+        put_field(&mut header, field, number);
     }
-    fields.0
+    header
 }

@@ -3,8 +3,8 @@ use phys::PAGE_SIZE;
 use super::pages::{self, UNIT, Unit};
 use super::{Progress, Settings, Written, crew, put};
 use crate::codec::Codec;
-use crate::read::kdump::BLOCK;
-use crate::{FrameSet, Image, Result, WriteAt};
+use crate::format::kdump::BLOCK;
+use crate::{DumpSource, FrameSet, Result, WriteAt};
 
 /// Writes the kept pages of an image as plain memory: each at its physical address. Pages of zeros are holes.
 ///
@@ -12,7 +12,7 @@ use crate::{FrameSet, Image, Result, WriteAt};
 /// The destination cannot be written. Pages that cannot be read are no error: they read as zeros, and
 /// [`Written::missing`] counts them.
 pub fn write_flat(
-    image: &Image<'_>,
+    image: &dyn DumpSource,
     kept: &FrameSet,
     settings: &Settings,
     out: &impl WriteAt,

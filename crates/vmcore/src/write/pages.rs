@@ -2,7 +2,7 @@
 
 use phys::PAGE_SIZE;
 
-use crate::read::kdump::BLOCK;
+use crate::format::kdump::BLOCK;
 use crate::{FrameSet, PhysRead};
 
 /// Pages of a unit, at most: 256 KiB, which a processor's own cache holds beside what they are compressed to.
@@ -69,7 +69,7 @@ pub(super) fn runs(pages: &[u64]) -> impl Iterator<Item = (usize, usize)> + '_ {
 /// Fills the buffer with all pages. Pages that cannot be read are zeros there; for each of them `missing` is told its
 /// index in the unit and why.
 pub(super) fn read(
-    memory: &impl PhysRead,
+    memory: &(impl PhysRead + ?Sized),
     pages: &[u64],
     buffer: &mut [u8],
     mut missing: impl FnMut(usize, crate::Error),

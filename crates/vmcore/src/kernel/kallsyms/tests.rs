@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::test_memory::TestMemory;
 
 /// Where the kernel's image is mapped; it lies at physical address 0.
 pub(crate) const MAP: u64 = 0xffff_ffff_8000_0000;
@@ -25,22 +26,10 @@ SYMBOL(kallsyms_offsets)=ffffffff80006000
 SYMBOL(kallsyms_names)=ffffffff80007000
 ";
 
-/// Memory of a kernel: page tables with one page of 1 GiB, and the table of symbols.
-#[derive(Clone)]
-pub(crate) struct Memory(pub(crate) Vec<u8>);
-
-impl PhysRead for Memory {
-    fn read_phys(&self, address: u64, buffer: &mut [u8]) -> Result<()> {
-        let at = usize::try_from(address).unwrap_or(usize::MAX);
-        let bytes = at.checked_add(buffer.len()).and_then(|end| self.0.get(at..end));
-        buffer.copy_from_slice(bytes.ok_or(Error::Absent { pfn: address / PAGE_SIZE })?);
-        Ok(())
-    }
-}
-
-impl Memory {
-    /// Symbols by letter, name and value.
-    pub(crate) fn new(symbols: &[(&str, u64)], encoding: Encoding) -> Self {
+impl TestMemory {
+    /// Memory of a kernel: page tables with one page of 1 GiB, and the table of symbols, given by letter,
+    /// name and value.
+    pub(crate) fn with_symbols(symbols: &[(&str, u64)], encoding: Encoding) -> Self {
         let mut memory = Self(vec![0; END]);
         memory.put(0x1ff8, &0x2003_u64.to_le_bytes());
         memory.put(0x2ff0, &0x83_u64.to_le_bytes());
@@ -56,10 +45,6 @@ impl Memory {
             memory.put(place, &offset(*value, place, encoding).to_le_bytes());
         }
         memory
-    }
-
-    pub(crate) fn put(&mut self, at: usize, bytes: &[u8]) {
-        self.0[at..at + bytes.len()].copy_from_slice(bytes);
     }
 
     /// Each byte is a token for itself, but for one that stands for more.
@@ -115,7 +100,7 @@ fn symbols() -> Vec<(&'static str, u64)> {
 #[test]
 fn symbols_are_found_however_their_places_are_told() {
     for encoding in ALL {
-        let memory = Memory::new(&symbols(), encoding);
+        let memory = TestMemory::with_symbols(&symbols(), encoding);
         let table = Kallsyms::open(&memory, &info(encoding)).unwrap();
         let found = table.find(&["mem_section", "do_nothing", "nowhere"]).unwrap();
         // Of two with one name the first counts.
@@ -131,7 +116,7 @@ fn symbols_are_found_however_their_places_are_told() {
 fn memory_of_each_cpu_has_values_that_are_no_addresses() {
     let encoding = Encoding::Signed;
     let all = [&[("Acpu_number", 0x1_c034)][..], &symbols()].concat();
-    let memory = Memory::new(&all, encoding);
+    let memory = TestMemory::with_symbols(&all, encoding);
     let found =
         Kallsyms::open(&memory, &info(encoding)).unwrap().find(&["cpu_number", "mem_section"]).unwrap();
     assert_eq!(found, [("cpu_number", 0x1_c034), ("mem_section", MAP + 0x8200)].into());
@@ -142,7 +127,7 @@ fn names_may_be_long() {
     let long = format!("t{}", "x".repeat(300));
     let too_long = format!("t{}", "y".repeat(600));
     let all = [&[(&*long, MAP + 0x40), (&*too_long, MAP + 0x50)][..], &symbols()].concat();
-    let memory = Memory::new(&all, Encoding::Unsigned);
+    let memory = TestMemory::with_symbols(&all, Encoding::Unsigned);
     let table = Kallsyms::open(&memory, &info(Encoding::Unsigned)).unwrap();
     let found = table.find(&[&long[1..], &too_long[1..], "mem_section"]).unwrap();
     assert_eq!(found, [(&long[1..], MAP + 0x40), ("mem_section", MAP + 0x8200)].into());
@@ -154,7 +139,7 @@ fn a_table_that_vmcoreinfo_does_not_agree_with_is_refused() {
     moved[2].1 += 8;
     let others = [("T_text", MAP)];
     for symbols in [&moved[..], &others] {
-        let memory = Memory::new(symbols, Encoding::Unsigned);
+        let memory = TestMemory::with_symbols(symbols, Encoding::Unsigned);
         let table = Kallsyms::open(&memory, &info(Encoding::Unsigned)).unwrap();
         assert!(matches!(table.find(&["mem_section"]), Err(Error::OtherSymbols)));
     }
@@ -162,7 +147,7 @@ fn a_table_that_vmcoreinfo_does_not_agree_with_is_refused() {
 
 #[test]
 fn more_symbols_than_any_kernel_has_are_refused() {
-    let mut memory = Memory::new(&symbols(), Encoding::Unsigned);
+    let mut memory = TestMemory::with_symbols(&symbols(), Encoding::Unsigned);
     memory.put(COUNT, &(MOST_SYMBOLS + 1).to_le_bytes());
     let refused = Kallsyms::open(&memory, &info(Encoding::Unsigned)).map(|_| ());
     assert!(matches!(refused, Err(Error::TooLarge { .. })));
@@ -170,7 +155,7 @@ fn more_symbols_than_any_kernel_has_are_refused() {
 
 #[test]
 fn names_that_lead_out_of_memory_are_an_error() {
-    let mut memory = Memory::new(&symbols(), Encoding::Unsigned);
+    let mut memory = TestMemory::with_symbols(&symbols(), Encoding::Unsigned);
     memory.put(COUNT, &MOST_SYMBOLS.to_le_bytes());
     let table = Kallsyms::open(&memory, &info(Encoding::Unsigned)).unwrap();
     assert!(matches!(table.find(&["mem_section"]), Err(Error::Absent { .. })));
@@ -179,7 +164,7 @@ fn names_that_lead_out_of_memory_are_an_error() {
 proptest! {
     #[test]
     fn damage_is_refused_or_told(changes in prop::collection::vec((0x3000..END, any::<u8>()), 1..64)) {
-        let mut memory = Memory::new(&symbols(), Encoding::Unsigned);
+        let mut memory = TestMemory::with_symbols(&symbols(), Encoding::Unsigned);
         for (at, byte) in changes {
             memory.put(at, &[byte]);
         }

@@ -10,7 +10,7 @@ fn elf(sections: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut names = vec![0];
     let mut headers = Vec::new();
     let mut add = |file: &mut Vec<u8>, name: usize, bytes: &[u8]| {
-        let mut header = [0; SECTION];
+        let mut header = [0; SECTION.size];
         header[..4].copy_from_slice(&(name as u32).to_le_bytes());
         header[24..32].copy_from_slice(&(file.len() as u64).to_le_bytes());
         header[32..40].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
@@ -27,7 +27,7 @@ fn elf(sections: &[(&str, Vec<u8>)]) -> Vec<u8> {
     file[..6].copy_from_slice(b"\x7fELF\x02\x01");
     let start = (file.len() as u64).to_le_bytes();
     file[40..48].copy_from_slice(&start);
-    file[58..60].copy_from_slice(&(SECTION as u16).to_le_bytes());
+    file[58..60].copy_from_slice(&(SECTION.size as u16).to_le_bytes());
     file[60..62].copy_from_slice(&(sections.len() as u16 + 1).to_le_bytes());
     file[62..64].copy_from_slice(&(sections.len() as u16).to_le_bytes());
     file.extend(headers);
@@ -35,7 +35,7 @@ fn elf(sections: &[(&str, Vec<u8>)]) -> Vec<u8> {
 }
 
 fn symbol(name: u32, section: u16, address: u64) -> Vec<u8> {
-    let mut entry = vec![0; SYMBOL];
+    let mut entry = vec![0; SYMBOL.size];
     entry[..4].copy_from_slice(&name.to_le_bytes());
     entry[6..8].copy_from_slice(&section.to_le_bytes());
     entry[8..16].copy_from_slice(&address.to_le_bytes());

@@ -3,8 +3,9 @@
 use super::*;
 use crate::Vmcoreinfo;
 use crate::kernel::kallsyms::Encoding;
-use crate::kernel::kallsyms::tests::{MAP, Memory};
+use crate::kernel::kallsyms::tests::MAP;
 use crate::kernel::paging::AddressSpace;
+use crate::test_memory::TestMemory;
 
 /// What all of them say, with the places of Debian's 6.1.
 const COMMON: &str = "SYMBOL(init_top_pgt)=ffffffff80001000\nNUMBER(phys_base)=0\nSIZE(page)=64\nOFFSET(page.flags)=0\n\
@@ -120,7 +121,7 @@ impl Page {
 
 impl Generation {
     fn layout(&self) -> PageLayout {
-        let memory = Memory::new(&[("T_stext", MAP)], Encoding::Unsigned);
+        let memory = TestMemory::with_symbols(&[("T_stext", MAP)], Encoding::Unsigned);
         let info = Vmcoreinfo::parse(&[COMMON, self.says].concat().into_bytes());
         PageLayout::new(&info, &AddressSpace::of_kernel(&info).unwrap(), &memory).unwrap()
     }

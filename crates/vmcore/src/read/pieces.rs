@@ -1,0 +1,96 @@
+//! Which record has a byte, where records may overlap.
+
+/// Bytes in a row: where they are in one space, and where in another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Piece {
+    /// Their first place, by which pieces are looked up.
+    pub(super) start: u64,
+    /// How many there are.
+    pub(super) size: u64,
+    /// The place of the first byte in the other space. Places there may wrap around.
+    pub(super) at: u64,
+}
+
+impl Piece {
+    const fn end(self) -> u64 {
+        self.start + self.size
+    }
+}
+
+/// Pieces without overlaps, in order.
+#[derive(Debug, Default)]
+pub(super) struct Pieces(Vec<Piece>);
+
+impl Pieces {
+    /// Cuts records where they overlap: the later one of them counts. No record may end beyond
+    /// `u64::MAX`.
+    pub(super) fn of(records: &[Piece]) -> Self {
+        let mut borders: Vec<_> = records
+            .iter()
+            .enumerate()
+            .filter(|(_, record)| record.size > 0)
+            .flat_map(|(n, record)| [(record.start, n, true), (record.end(), n, false)])
+            .collect();
+        borders.sort_unstable();
+        let mut open = std::collections::BTreeSet::new();
+        let mut pieces = Self(Vec::with_capacity(records.len()));
+        let mut from = 0;
+        for (place, number, opens) in borders {
+            if let Some(record) = open.last().map(|n: &usize| records[*n])
+                && place > from
+            {
+                pieces.add(Piece {
+                    start: from,
+                    size: place - from,
+                    at: record.at.wrapping_add(from - record.start),
+                });
+            }
+            from = place;
+            if opens {
+                open.insert(number);
+            } else {
+                open.remove(&number);
+            }
+        }
+        pieces
+    }
+
+    fn add(&mut self, piece: Piece) {
+        match self.0.last_mut() {
+            Some(last) if last.end() == piece.start && last.at.wrapping_add(last.size) == piece.at => {
+                last.size += piece.size;
+            }
+            _ => self.0.push(piece),
+        }
+    }
+
+    /// What is at a place: where it is in the other space and how many bytes follow there, or how
+    /// many bytes later the next piece starts.
+    pub(super) fn find(&self, place: u64) -> Found {
+        let next = self.0.partition_point(|piece| piece.start <= place);
+        let here = next.checked_sub(1).map(|n| self.0[n]).filter(|piece| place < piece.end());
+        match here {
+            Some(piece) => Found::At(piece.at.wrapping_add(place - piece.start), piece.end() - place),
+            None => Found::Gap(self.0.get(next).map_or(u64::MAX, |next| next.start - place)),
+        }
+    }
+
+    /// The first place after all pieces.
+    pub(super) fn end(&self) -> u64 {
+        self.0.last().map_or(0, |last| last.end())
+    }
+
+    /// How many bytes all pieces have.
+    pub(super) fn bytes(&self) -> u64 {
+        self.0.iter().map(|piece| piece.size).sum()
+    }
+}
+
+/// The answer of [`Pieces::find`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// The place in the other space, and how many bytes there are.
+    At(u64, u64),
+    /// How many bytes are in no piece.
+    Gap(u64),
+}

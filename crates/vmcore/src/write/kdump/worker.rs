@@ -1,0 +1,219 @@
+//! One thread that compresses and writes units of pages.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use phys::Pfn;
+
+use super::layout::DumpLayout;
+use crate::codec::{Codec, Effort, Encoder};
+use crate::format::field;
+use crate::format::kdump::{BLOCK, descriptor};
+use crate::format::manifest::{self, descriptor_sum, entry_layout};
+use crate::frames::Ranks;
+use crate::write::pace::{Pace, Price, Times};
+use crate::write::pages::{self, UNIT, Unit};
+use crate::write::{Settings, Written, put};
+use crate::{DumpSource, Error, FrameSet, Result, WriteAt};
+
+/// What all threads share.
+pub(super) struct Common<'a, W> {
+    pub(super) kept: &'a FrameSet,
+    pub(super) ranks: Ranks,
+    pub(super) layout: &'a DumpLayout,
+    /// Where the next data goes.
+    pub(super) end: AtomicU64,
+    pub(super) effort: Following,
+    pub(super) out: &'a W,
+}
+
+/// How all threads know how hard to compress.
+pub(super) enum Following {
+    One(Effort),
+    Pace(Box<Pace>),
+}
+
+impl Following {
+    pub(super) fn now(&self) -> Effort {
+        match self {
+            Self::One(effort) => *effort,
+            Self::Pace(pace) => pace.effort(),
+        }
+    }
+}
+
+/// One page in so many is compressed to see what compressing takes.
+const SAMPLED: usize = 8;
+
+/// What one thread has for itself.
+pub(super) struct Worker {
+    encoder: Encoder,
+    most: usize,
+    spare_zeros: bool,
+    pages: Vec<u8>,
+    data: Vec<u8>,
+    descriptors: Vec<u8>,
+    /// The checksum of all descriptors that it has written.
+    pub(super) descriptor_sum: u64,
+    pub(super) written: Written,
+}
+
+impl Worker {
+    pub(super) fn new(settings: &Settings, effort: Effort) -> Self {
+        let mut encoder = Encoder::new(effort);
+        let most = encoder.most(BLOCK);
+        Self {
+            encoder,
+            most,
+            spare_zeros: settings.level.zero_pages(),
+            pages: vec![0; UNIT * BLOCK],
+            data: vec![0; (UNIT - 1) * BLOCK + most],
+            descriptors: Vec::with_capacity(UNIT * descriptor::SIZE),
+            descriptor_sum: 0,
+            written: Written::default(),
+        }
+    }
+
+    pub(super) fn work(
+        &mut self,
+        image: &dyn DumpSource,
+        unit: &Unit,
+        common: &Common<'_, impl WriteAt>,
+    ) -> Result<()> {
+        let Following::Pace(pace) = &common.effort else {
+            let missing = self.read(image, unit);
+            let size = self.compress(unit, &missing, common.layout);
+            return self.write(unit, size, common);
+        };
+        let mut start = pace.now();
+        let missing = self.read(image, unit);
+        let reading = pace.lap(&mut start);
+        self.try_others(pace, unit);
+        self.encoder.set_effort(pace.effort());
+        start = pace.now();
+        let size = self.compress(unit, &missing, common.layout);
+        let compressing = pace.lap(&mut start);
+        self.write(unit, size, common)?;
+        pace.remember(size as u64, Times { reading, compressing, writing: pace.lap(&mut start) });
+        Ok(())
+    }
+
+    /// Compresses some of the pages as usual, harder and less hard, if it is time for that.
+    fn try_others(&mut self, pace: &Pace, unit: &Unit) {
+        let Some(trial) = pace.trial(unit.number) else { return };
+        let mut is_undisturbed = true;
+        let prices = trial.efforts().map(|effort| {
+            let price = self.price(pace, effort?, unit.pages.len());
+            is_undisturbed &= price.is_some();
+            price
+        });
+        if is_undisturbed {
+            pace.judge(trial, prices);
+        }
+    }
+
+    /// What some of the first so many pages cost by this effort; they are not kept. A page that took longer than all others
+    /// together was interrupted, and nothing is known then.
+    fn price(&mut self, pace: &Pace, effort: Effort, count: usize) -> Option<Price> {
+        self.encoder.set_effort(effort);
+        let (mut start, mut longest, mut price) = (pace.now(), 0, Price::default());
+        for page in self.pages[..count * BLOCK].chunks_exact(BLOCK).step_by(SAMPLED) {
+            if !(self.spare_zeros && pages::is_zero(page)) {
+                price.size += self.encoder.encode(page, &mut self.data).1 as u64;
+            }
+            let took = pace.lap(&mut start);
+            longest = longest.max(took);
+            price.compressing += took;
+        }
+        (longest <= price.compressing - longest).then_some(price)
+    }
+
+    fn write(&mut self, unit: &Unit, size: usize, common: &Common<'_, impl WriteAt>) -> Result<()> {
+        let data = common.end.fetch_add(size as u64, Ordering::Relaxed);
+        self.place(data);
+        let data_here = &self.data[..size];
+        if size > 0 {
+            put(common.out, data, data_here)?;
+        }
+        let entry = manifest::entry(data, data_here, unit.pages.len());
+        put(common.out, common.layout.table + unit.number * entry_layout::SIZE as u64, &entry)?;
+        self.describe(unit, common)
+    }
+
+    /// Writes descriptors, run by run of those that are neighbours in the file.
+    fn describe(&mut self, unit: &Unit, common: &Common<'_, impl WriteAt>) -> Result<()> {
+        let mut done = 0;
+        while let Some(number) = unit.pages.get(done) {
+            let rank = |index: usize| common.ranks.rank(common.kept, Pfn::new(*unit.pages.get(index)?)?);
+            let first = rank(done).ok_or(Error::Absent { pfn: *number })?;
+            let count = run(&unit.pages[done..], |index| rank(done + index), first);
+            let descriptors = &self.descriptors[done * descriptor::SIZE..(done + count) * descriptor::SIZE];
+            self.descriptor_sum = self.descriptor_sum.wrapping_add(descriptor_sum(first, descriptors));
+            put(common.out, common.layout.descriptors + first * descriptor::SIZE as u64, descriptors)?;
+            done += count;
+        }
+        Ok(())
+    }
+
+    /// Answers with the indices of the pages that could not be read.
+    fn read(&mut self, image: &dyn DumpSource, unit: &Unit) -> Vec<usize> {
+        let mut missing = Vec::new();
+        pages::read(image, &unit.pages, &mut self.pages, |index, error| {
+            missing.push(index);
+            self.written.trouble.get_or_insert_with(|| error.to_string());
+        });
+        self.written.missing += missing.len() as u64;
+        missing
+    }
+
+    /// Makes data and descriptors, with offsets that start at [`RELATIVE`]; answers with the size of the data.
+    fn compress(&mut self, unit: &Unit, missing: &[usize], layout: &DumpLayout) -> usize {
+        self.descriptors.clear();
+        let mut size = 0;
+        for index in 0..unit.pages.len() {
+            let page = &self.pages[index * BLOCK..(index + 1) * BLOCK];
+            let (offset, length, codec) = if missing.contains(&index) {
+                (0, 0, Codec::Raw)
+            } else if self.spare_zeros && pages::is_zero(page) {
+                self.written.zero_pages += 1;
+                (layout.zero_page, BLOCK, Codec::Raw)
+            } else {
+                let (codec, length) = self.encoder.encode(page, &mut self.data[size..size + self.most]);
+                *self.written.stored.entry(codec).or_default() += 1;
+                size += length;
+                (RELATIVE | (size - length) as u64, length, codec)
+            };
+            let mut descriptor = [0; descriptor::SIZE];
+            field::put(&mut descriptor, descriptor::OFFSET, offset);
+            field::put(&mut descriptor, descriptor::DATA_SIZE, u32::try_from(length).unwrap_or(0));
+            field::put(&mut descriptor, descriptor::FLAGS, codec.flag());
+            self.descriptors.extend(descriptor);
+        }
+        size
+    }
+
+    /// Turns offsets within the unit's data into offsets in the file.
+    fn place(&mut self, data: u64) {
+        for descriptor in self.descriptors.chunks_exact_mut(descriptor::SIZE) {
+            let offset = field::get(descriptor, descriptor::OFFSET);
+            if offset & RELATIVE != 0 {
+                field::put(descriptor, descriptor::OFFSET, (offset & !RELATIVE) + data);
+            }
+        }
+    }
+}
+
+/// How many pages, from the first on, have descriptors in a row. Neighbours in memory do, since both are kept.
+fn run(pages: &[u64], rank: impl Fn(usize) -> Option<u64>, first: u64) -> usize {
+    let mut count = 1;
+    while let Some(page) = pages.get(count) {
+        let follows = *page == pages[count - 1] + 1 || rank(count) == Some(first + count as u64);
+        if !follows {
+            break;
+        }
+        count += 1;
+    }
+    count
+}
+
+/// Marks an offset that counts from the start of the unit's data. No file is so long.
+const RELATIVE: u64 = 1 << 63;
