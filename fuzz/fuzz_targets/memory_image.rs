@@ -43,6 +43,7 @@ libfuzzer_sys::fuzz_target!(|file: &[u8]| {
         incomplete: false,
     };
     let statistics = BTreeMap::new();
-    let pages = Pages { kept: &selection.kept, first: &selection.first, part: None, statistics: &statistics };
+    let first = selection.vital.in_order();
+    let pages = Pages { kept: &selection.kept, first: &first, part: None, statistics: &statistics };
     let _ = write_kdump(&image, &pages, &settings, &Nowhere, &Progress::default());
 });

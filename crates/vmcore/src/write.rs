@@ -63,7 +63,7 @@ pub struct Pages<'a> {
     /// All pages that are kept.
     pub kept: &'a FrameSet,
     /// Those that readers cannot do without come first, in this order: a dump that is cut short may still be of use.
-    pub first: &'a [FrameSet],
+    pub first: &'a [&'a FrameSet],
     /// If the file is one of a split set: its frames, of which `kept` has no others, and all pages that the set keeps.
     pub part: Option<(u64, u64, &'a FrameSet)>,
     /// What is to be told in the dump about how it came about.

@@ -57,7 +57,7 @@ fn settings(threads: usize) -> Settings {
     }
 }
 
-fn write(first: &[FrameSet], threads: usize, out: &MemoryFile) -> vmcore::Result<Written> {
+fn write(first: &[&FrameSet], threads: usize, out: &MemoryFile) -> vmcore::Result<Written> {
     let source = source();
     let image = Image::open(&source[..]).unwrap();
     let statistics: BTreeMap<_, _> = [("excluded_free".to_owned(), 77)].into();
@@ -74,7 +74,7 @@ fn assert_page(image: &Image<'_>, n: u64) {
 #[test]
 fn a_dump_tells_how_it_came_about_and_its_checksums_are_right() {
     let out = MemoryFile::new();
-    let written = write(&[set(300, 310), set(120, 140)], 3, &out).unwrap();
+    let written = write(&[&set(300, 310), &set(120, 140)], 3, &out).unwrap();
     let file = out.bytes();
     assert_eq!(written.length, file.len() as u64);
     let image = Image::open(&file[..]).unwrap();
@@ -89,7 +89,7 @@ fn a_dump_tells_how_it_came_about_and_its_checksums_are_right() {
 #[test]
 fn whatever_byte_is_changed_a_checksum_tells() {
     let out = MemoryFile::new();
-    write(&[set(300, 310)], 2, &out).unwrap();
+    write(&[&set(300, 310)], 2, &out).unwrap();
     let good = out.bytes();
     let descriptors = 4 * PAGE;
     for (at, what) in [
@@ -114,10 +114,10 @@ fn whatever_byte_is_changed_a_checksum_tells() {
 #[test]
 fn a_dump_for_which_there_was_no_room_has_what_is_needed_first() {
     let out = MemoryFile::new();
-    write(&[set(550, 600)], 1, &out).unwrap();
+    write(&[&set(550, 600)], 1, &out).unwrap();
     let whole = out.bytes().len();
     let out = MemoryFile::with_room(whole / 2);
-    let error = write(&[set(550, 600)], 1, &out).unwrap_err();
+    let error = write(&[&set(550, 600)], 1, &out).unwrap_err();
     assert!(matches!(error, Error::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull));
     let file = out.bytes();
     let image = Image::open(&file[..]).unwrap();
@@ -137,7 +137,7 @@ fn parts_are_one_image_again() {
         .map(|(from, to)| {
             let kept = image.present().within(&set(from, to));
             let part = Some((from, to, image.present()));
-            let pages = Pages { kept: &kept, first: &[set(0, 200)], part, statistics: &statistics };
+            let pages = Pages { kept: &kept, first: &[&set(0, 200)], part, statistics: &statistics };
             let out = MemoryFile::new();
             write_kdump(&image, &pages, &settings(2), &out, &Progress::default()).unwrap();
             out.bytes()

@@ -1,6 +1,6 @@
 //! All pages of an image by what they are.
 
-use vmcore::select::Level;
+use vmcore::select::{Level, VitalPages};
 use vmcore::{FrameSet, Image, select};
 
 /// What pages are.
@@ -43,7 +43,7 @@ impl Kinds {
             (image.present().without(&selection.kept), selection)
         };
         let (all, selection) = excluded(31);
-        let [data, own, code, objects, structures] = selection.first;
+        let VitalPages { data, own, code, objects, structures } = selection.vital;
         let (free, _) = excluded(16);
         let (cache, _) = excluded(4);
         let cache = cache.without(&free);

@@ -128,7 +128,7 @@ fn save_at(
     for Share { path, kept, part } in shares(image, request, &selection.kept) {
         let goal = goal(request, path, means.way)?.limited(request.limit);
         let part = part.map(|(from, to)| (from, to, &selection.kept));
-        let pages = Pages { kept: &kept, first: &selection.first, part, statistics: &statistics };
+        let pages = Pages { kept: &kept, first: &selection.vital.in_order(), part, statistics: &statistics };
         match write(image, &pages, request, &settings, &goal) {
             Ok(share) => {
                 goal.finish(share.length).with_context(|| path.display().to_string())?;

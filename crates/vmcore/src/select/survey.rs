@@ -1,0 +1,193 @@
+//! The pass over all page structures, by many threads.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use phys::PAGE_SIZE;
+
+use super::classify::{Kind, Need, Verdict};
+use super::image;
+use super::{Level, PageLayout, Selection, VitalPages};
+use crate::frames::{CHUNK, Chunk};
+use crate::kernel::learned::Learned;
+use crate::kernel::paging::AddressSpace;
+use crate::{CHUNK_FRAMES, Error, FrameSet, PhysRead, Result, Vmcoreinfo};
+
+/// Page structures are read in pieces of so many.
+const BATCH: usize = 1024;
+
+pub(super) struct Survey<'a, M> {
+    memory: &'a M,
+    space: AddressSpace,
+    layout: PageLayout,
+    level: Level,
+    /// The kernel's image: data and code.
+    image: (FrameSet, FrameSet),
+}
+
+/// What a thread found out.
+#[derive(Default)]
+pub(super) struct Findings {
+    pub(super) excluded: BTreeMap<Kind, u64>,
+    pub(super) unknown: u64,
+    pub(super) trouble: Option<Error>,
+    /// Pages outside the chunk of their first one: those of 1 GiB.
+    pub(super) beyond: Vec<(Kind, u64, u64)>,
+    /// As in [`Selection::vital`].
+    pub(super) vital: VitalPages,
+    /// Pages that need not be looked at for the order: up to this frame they are as one before.
+    ordered_to: u64,
+    /// The run of frames that are needed at the same time, to be put down when it ends.
+    run: Option<(Need, u64, u64)>,
+}
+
+impl<'a, M: PhysRead> Survey<'a, M> {
+    /// Tells which keys had to be learned.
+    pub(super) fn new(memory: &'a M, info: Vmcoreinfo, level: Level, keys: &mut Vec<String>) -> Result<Self> {
+        let space = AddressSpace::of_kernel(&info)?;
+        let image = image::frames(memory, &space, &info);
+        let layout = match PageLayout::new(&info, &space, memory) {
+            Err(Error::NoKey { key }) => {
+                let learned = Learned::new(memory, &space, info);
+                let learned = learned.map_err(|why| Error::Untold { key, why: Box::new(why) })?;
+                let layout = PageLayout::new(&learned.info, &space, memory)?;
+                *keys = learned.keys;
+                layout
+            }
+            layout => layout?,
+        };
+        Ok(Self { memory, space, layout, level, image })
+    }
+
+    pub(super) fn exclude(&self, selection: &mut Selection, threads: usize) {
+        let findings = self.findings(&mut selection.kept, threads);
+        findings.into_iter().for_each(|findings| selection.add(findings));
+        let vital = &mut selection.vital;
+        let (data, code) = &self.image;
+        vital.own = vital.own.without(&vital.structures).without(code);
+        vital.data.unite(data.clone());
+        vital.code.unite(code.clone());
+    }
+
+    fn findings(&self, kept: &mut FrameSet, threads: usize) -> Vec<Findings> {
+        let chunks = Mutex::new(kept.chunks_mut());
+        let next = || chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
+        let work = || {
+            let mut findings = Findings::default();
+            let mut structures = Vec::new();
+            while let Some((number, chunk)) = next() {
+                self.exclude_in(number, chunk, &mut structures, &mut findings);
+            }
+            findings.end_run();
+            findings
+        };
+        std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            let own = work();
+            let joined = others.into_iter().map(|thread| match thread.join() {
+                Ok(findings) => findings,
+                Err(panic) => std::panic::resume_unwind(panic),
+            });
+            std::iter::once(own).chain(joined).collect()
+        })
+    }
+
+    /// All frames of a chunk, in pieces that share a section of the memory model.
+    fn exclude_in(&self, number: u64, chunk: &mut Chunk, structures: &mut Vec<u8>, findings: &mut Findings) {
+        let mut from = 0;
+        while let Some(start) = chunk.next(from) {
+            // Heads of compound pages stand at even places, so a batch never ends between a head and its first tail.
+            let start = start - start % BATCH;
+            let count = BATCH.min(CHUNK - start);
+            let first = number * CHUNK_FRAMES + start as u64;
+            match self.read_structures(first, count, structures, findings) {
+                Ok(true) => self.exclude_batch(first, start, chunk, structures, findings),
+                Ok(false) => {}
+                Err(error) => {
+                    findings.unknown +=
+                        (start..start + count).filter(|frame| chunk.has(*frame)).count() as u64;
+                    findings.trouble.get_or_insert(error);
+                }
+            }
+            from = start + count;
+        }
+    }
+
+    /// Answers with whether the frames have structures at all: firmware's memory has none.
+    fn read_structures(
+        &self,
+        first: u64,
+        count: usize,
+        structures: &mut Vec<u8>,
+        findings: &mut Findings,
+    ) -> Result<bool> {
+        let Some(address) = self.layout.structure_of(first, &self.space, self.memory)? else {
+            return Ok(false);
+        };
+        structures.resize(count * self.layout.size, 0);
+        self.space.read(self.memory, address, structures)?;
+        // The batch's structures fill whole pages, which lie in one piece unless they are the first of a machine.
+        let place = self.space.translate(self.memory, address)?;
+        let bytes = place.left.min(structures.len() as u64);
+        findings.vital.structures.insert(place.phys / PAGE_SIZE, (place.phys + bytes).div_ceil(PAGE_SIZE));
+        Ok(true)
+    }
+
+    fn exclude_batch(
+        &self,
+        first: u64,
+        start: usize,
+        chunk: &mut Chunk,
+        structures: &[u8],
+        findings: &mut Findings,
+    ) {
+        let size = self.layout.size;
+        let mut index = 0;
+        while let Some(page) = structures.get(index * size..(index + 1) * size) {
+            let tail = structures.get((index + 1) * size..(index + 2) * size);
+            let pfn = first + index as u64;
+            let mut count = 1;
+            if chunk.has(start + index) {
+                if let Verdict::Exclude(kind, order) = self.layout.judge(page, tail, pfn, self.level) {
+                    count = 1 << order;
+                    findings.exclude(kind, pfn, count, start + index, chunk);
+                } else if pfn >= findings.ordered_to {
+                    let (need, order) = self.layout.need(page, tail, pfn);
+                    findings.order(need, pfn, pfn + (1 << order));
+                }
+            }
+            index += count;
+        }
+    }
+}
+
+impl Findings {
+    /// Clears so many frames, from one whose place in the chunk is given.
+    fn exclude(&mut self, kind: Kind, pfn: u64, count: usize, at: usize, chunk: &mut Chunk) {
+        let inside = count.min(CHUNK - at);
+        *self.excluded.entry(kind).or_default() += chunk.change(at, at + inside, false);
+        if inside < count {
+            self.beyond.push((kind, pfn + inside as u64, pfn + count as u64));
+        }
+    }
+
+    /// Notes when frames are needed.
+    fn order(&mut self, need: Need, from: u64, to: u64) {
+        self.ordered_to = to;
+        match &mut self.run {
+            Some((same, _, end)) if *same == need && *end == from => *end = to,
+            _ => {
+                self.end_run();
+                self.run = Some((need, from, to));
+            }
+        }
+    }
+
+    fn end_run(&mut self) {
+        match self.run.take() {
+            Some((Need::First, from, to)) => self.vital.own.insert(from, to),
+            Some((Need::Second, from, to)) => self.vital.objects.insert(from, to),
+            Some((Need::Last, ..)) | None => {}
+        }
+    }
+}
