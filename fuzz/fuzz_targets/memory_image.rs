@@ -7,7 +7,7 @@ use std::io;
 use vmcore::codec::{Codec, Effort};
 use vmcore::select::Level;
 use vmcore::write::{Compression, Pages, Progress, Settings, write_kdump};
-use vmcore::{Image, PhysRead, WriteAt, log_buffer, select};
+use vmcore::{MemoryImage, PhysRead, WriteAt, log_buffer, select};
 
 /// More pages are not read: an image may say that it has any number.
 const MOST: usize = 200;
@@ -23,7 +23,7 @@ impl WriteAt for Nowhere {
 }
 
 libfuzzer_sys::fuzz_target!(|file: &[u8]| {
-    let Ok(image) = Image::open(file) else { return };
+    let Ok(image) = MemoryImage::open(file) else { return };
     let mut page = [0; 4096];
     for number in image.present().iter().take(MOST) {
         let _ = image.read_phys(number.address().get(), &mut page);

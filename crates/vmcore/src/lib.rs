@@ -1,6 +1,6 @@
 //! Memory images: the formats of crash dumps, which of their pages to keep, and how to write them.
 //!
-//! An [`Image`] is read from whatever is [`ReadAt`]; [`select()`] decides which of its pages are kept; [`mod@write`] lays them
+//! An [`MemoryImage`] is read from whatever is [`ReadAt`]; [`select()`] decides which of its pages are kept; [`mod@write`] lays them
 //! out and writes them to whatever is [`WriteAt`]. Nothing here opens a file or asks for the time.
 #![forbid(unsafe_code)]
 
@@ -20,7 +20,7 @@ pub use error::{DecodeError, Error, Result};
 pub use format::manifest;
 pub use frames::{CHUNK_FRAMES, FrameSet};
 pub use kernel::{Vmcoreinfo, Vmlinux, btf, kallsyms, log_buffer, notes, paging, printk};
-pub use read::{Flattened, Format, Image, KdumpHeader};
+pub use read::{Flattened, ImageFormat, KdumpHeader, MemoryImage};
 pub use select::select;
 pub use source::{DumpSource, Origin, PhysRead, ReadAt, WriteAt};
 pub use write::{Flattener, rearrange};

@@ -13,7 +13,7 @@ mod survey;
 
 use std::collections::BTreeMap;
 
-pub use classify::Kind;
+pub use classify::Exclusion;
 pub use layout::PageLayout;
 pub use level::Level;
 
@@ -27,7 +27,7 @@ pub struct Selection {
     /// The pages to keep.
     pub kept: FrameSet,
     /// How many pages were excluded as what.
-    pub excluded: BTreeMap<Kind, u64>,
+    pub excluded: BTreeMap<Exclusion, u64>,
     /// How many pages were kept because nobody knows what they are.
     pub unknown: u64,
     /// Why pages could not be told apart, all of them or the first of those in `unknown`.

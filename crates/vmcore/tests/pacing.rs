@@ -12,7 +12,7 @@ use support::MemoryFile;
 use vmcore::codec::Codec;
 use vmcore::select::Level;
 use vmcore::write::{Compression, Pages, Progress, Settings, Written, write_kdump};
-use vmcore::{Image, PhysRead, ReadAt, WriteAt};
+use vmcore::{MemoryImage, PhysRead, ReadAt, WriteAt};
 
 const PAGE: usize = 1 << phys::PAGE_SHIFT;
 const PAGES: u64 = 40_000;
@@ -75,7 +75,7 @@ impl WriteAt for Slow<'_> {
 }
 
 fn write(out: &Slow<'_>, clock: fn() -> u64, threads: usize) -> Written {
-    let image = Image::open(Source).unwrap();
+    let image = MemoryImage::open(Source).unwrap();
     let statistics = BTreeMap::new();
     let pages = Pages { kept: image.present(), first: &[], part: None, statistics: &statistics };
     let compression = Compression::AsItPays(clock);
@@ -85,7 +85,7 @@ fn write(out: &Slow<'_>, clock: fn() -> u64, threads: usize) -> Written {
 
 fn assert_same(out: Slow<'_>) {
     let file = out.file.bytes();
-    let image = Image::open(&file[..]).unwrap();
+    let image = MemoryImage::open(&file[..]).unwrap();
     assert_eq!(image.present().count(), PAGES);
     for number in 0..PAGES {
         let mut read = [1; PAGE];

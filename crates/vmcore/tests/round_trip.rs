@@ -11,7 +11,7 @@ use support::MemoryFile;
 use vmcore::codec::{Codec, Effort};
 use vmcore::select::Level;
 use vmcore::write::{Compression, Pages, Progress, Settings, Written, write_elf, write_kdump};
-use vmcore::{Flattener, Image, PhysRead, WriteAt, select};
+use vmcore::{Flattener, MemoryImage, PhysRead, WriteAt, select};
 
 const PAGE: usize = 1 << phys::PAGE_SHIFT;
 
@@ -67,18 +67,18 @@ fn settings(codec: Codec, level: u8) -> Settings {
 
 static NOTHING_TOLD: BTreeMap<String, u64> = BTreeMap::new();
 
-fn all<'a>(image: &'a Image<'_>) -> Pages<'a> {
+fn all<'a>(image: &'a MemoryImage<'_>) -> Pages<'a> {
     Pages { kept: image.present(), first: &[], part: None, statistics: &NOTHING_TOLD }
 }
 
 fn kdump(codec: Codec, level: u8, out: &impl WriteAt) -> Written {
     let source = source();
-    let image = Image::open(&source[..]).unwrap();
+    let image = MemoryImage::open(&source[..]).unwrap();
     write_kdump(&image, &all(&image), &settings(codec, level), out, &Progress::default()).unwrap()
 }
 
 fn assert_same(file: &[u8]) {
-    let image = Image::open(file).unwrap();
+    let image = MemoryImage::open(file).unwrap();
     for (number, page) in pages() {
         let mut read = [1; PAGE];
         image.read_phys(number * PAGE_SIZE, &mut read).unwrap();
@@ -112,7 +112,7 @@ fn a_flattened_dump_is_read_as_it_is() {
 #[test]
 fn an_elf_file_has_zeros_for_pages_of_zeros() {
     let source = source();
-    let image = Image::open(&source[..]).unwrap();
+    let image = MemoryImage::open(&source[..]).unwrap();
     let file = MemoryFile::new();
     let written =
         write_elf(&image, image.present(), &settings(Codec::Raw, 1), &file, &Progress::default()).unwrap();
@@ -124,7 +124,7 @@ fn an_elf_file_has_zeros_for_pages_of_zeros() {
 #[test]
 fn without_page_structures_every_page_is_kept_and_that_is_said() {
     let source = source();
-    let image = Image::open(&source[..]).unwrap();
+    let image = MemoryImage::open(&source[..]).unwrap();
     let selection = select(&image, image.present(), image.vmcoreinfo(), Level::new(31).unwrap(), 2);
     assert_eq!(selection.kept.count(), pages().len() as u64);
     assert_eq!(selection.unknown, pages().len() as u64);
@@ -138,18 +138,18 @@ fn a_page_that_cannot_be_read_is_missing_and_the_dump_says_so() {
     let mut file = file.bytes();
     // Nothing is left of the last pages.
     file.truncate(file.len() - 300);
-    let image = Image::open(&file[..]).unwrap();
+    let image = MemoryImage::open(&file[..]).unwrap();
     let again = MemoryFile::new();
     let written =
         write_kdump(&image, &all(&image), &settings(Codec::Lzo, 0), &again, &Progress::default()).unwrap();
     assert!(written.missing > 0 && written.trouble.is_some());
     let again = again.bytes();
-    assert!(Image::open(&again[..]).unwrap().header().unwrap().is_incomplete());
+    assert!(MemoryImage::open(&again[..]).unwrap().header().unwrap().is_incomplete());
 }
 
 /// Reads all that an image says it has; whatever it is, this ends.
 fn read_all(file: &[u8]) {
-    let Ok(image) = Image::open(file) else { return };
+    let Ok(image) = MemoryImage::open(file) else { return };
     let mut page = [0; PAGE];
     for number in image.present().iter().take(1000) {
         let _ = image.read_phys(number.address().get(), &mut page);
@@ -217,7 +217,7 @@ fn overlapping(pages: u64, inner: u64) -> Vec<u8> {
 fn pages_of_a_load_are_read_past_any_number_of_loads_inside_it() {
     for inner in [1, 63, 64, 65, 300] {
         let file = overlapping(400, inner);
-        let image = Image::open(&file[..]).unwrap();
+        let image = MemoryImage::open(&file[..]).unwrap();
         assert_eq!(image.present().count(), 400);
         for n in 0..400 {
             let mut page = [0; PAGE];

@@ -15,7 +15,7 @@ use vmcore::select::Level;
 use vmcore::write::{
     Compression, Pages, Progress, Settings, Written, parts, write_elf, write_flat, write_kdump,
 };
-use vmcore::{Error, FrameSet, Image, PhysRead, ReadAt};
+use vmcore::{Error, FrameSet, MemoryImage, PhysRead, ReadAt};
 
 const PAGE: usize = 1 << phys::PAGE_SHIFT;
 
@@ -59,13 +59,13 @@ fn settings(threads: usize) -> Settings {
 
 fn write(first: &[&FrameSet], threads: usize, out: &MemoryFile) -> vmcore::Result<Written> {
     let source = source();
-    let image = Image::open(&source[..]).unwrap();
+    let image = MemoryImage::open(&source[..]).unwrap();
     let statistics: BTreeMap<_, _> = [("excluded_free".to_owned(), 77)].into();
     let pages = Pages { kept: image.present(), first, part: None, statistics: &statistics };
     write_kdump(&image, &pages, &settings(threads), out, &Progress::default())
 }
 
-fn assert_page(image: &Image<'_>, n: u64) {
+fn assert_page(image: &MemoryImage<'_>, n: u64) {
     let mut read = [1; PAGE];
     image.read_phys(n * PAGE_SIZE, &mut read).unwrap();
     assert!(read == page(n), "page {n}");
@@ -77,7 +77,7 @@ fn a_dump_tells_how_it_came_about_and_its_checksums_are_right() {
     let written = write(&[&set(300, 310), &set(120, 140)], 3, &out).unwrap();
     let file = out.bytes();
     assert_eq!(written.length, file.len() as u64);
-    let image = Image::open(&file[..]).unwrap();
+    let image = MemoryImage::open(&file[..]).unwrap();
     let statistics = image.manifest().unwrap().statistics;
     assert_eq!((statistics["excluded_free"], statistics["zero_pages"]), (77, written.zero_pages));
     let mut damages = Vec::new();
@@ -101,7 +101,7 @@ fn whatever_byte_is_changed_a_checksum_tells() {
     ] {
         let mut bad = good.clone();
         bad[at] ^= 0x10;
-        let Ok(image) = Image::open(&bad[..]) else { continue };
+        let Ok(image) = MemoryImage::open(&bad[..]) else { continue };
         let mut damages = Vec::new();
         assert!(image.check_sums(|damage| damages.push(damage)).unwrap(), "{at:#x}");
         assert!(!damages.is_empty(), "{at:#x}");
@@ -120,7 +120,7 @@ fn a_dump_for_which_there_was_no_room_has_what_is_needed_first() {
     let error = write(&[&set(550, 600)], 1, &out).unwrap_err();
     assert!(matches!(error, Error::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull));
     let file = out.bytes();
-    let image = Image::open(&file[..]).unwrap();
+    let image = MemoryImage::open(&file[..]).unwrap();
     assert!(image.header().unwrap().is_incomplete());
     (550..600).for_each(|n| assert_page(&image, n));
     let mut read = [0; PAGE];
@@ -130,7 +130,7 @@ fn a_dump_for_which_there_was_no_room_has_what_is_needed_first() {
 #[test]
 fn parts_are_one_image_again() {
     let source = source();
-    let image = Image::open(&source[..]).unwrap();
+    let image = MemoryImage::open(&source[..]).unwrap();
     let statistics = BTreeMap::new();
     let files: Vec<Vec<u8>> = parts(image.present(), image.ram().end(), 3)
         .into_iter()
@@ -144,21 +144,21 @@ fn parts_are_one_image_again() {
         })
         .collect();
     for file in &files {
-        let part = Image::open(&file[..]).unwrap();
+        let part = MemoryImage::open(&file[..]).unwrap();
         assert!(part.present().count().abs_diff(500 / 3) <= 1);
         assert!(part.check_sums(|damage| panic!("{damage:?}")).unwrap());
     }
-    let whole = Image::open_set(files.iter().map(Vec::as_slice).collect()).unwrap();
+    let whole = MemoryImage::open_set(files.iter().map(Vec::as_slice).collect()).unwrap();
     assert_eq!(whole.present().count(), 500);
     assert_eq!(whole.header().unwrap().part, None);
     (100..600).for_each(|n| assert_page(&whole, n));
-    assert!(matches!(Image::open_set(vec![&source[..]]), Err(Error::NoPart)));
+    assert!(matches!(MemoryImage::open_set(vec![&source[..]]), Err(Error::NoPart)));
 }
 
 #[test]
 fn plain_memory_has_each_page_at_its_address() {
     let source = source();
-    let image = Image::open(&source[..]).unwrap();
+    let image = MemoryImage::open(&source[..]).unwrap();
     let out = MemoryFile::new();
     let written = write_flat(&image, image.present(), &settings(2), &out, &Progress::default()).unwrap();
     let mut file = out.bytes();
@@ -194,7 +194,7 @@ impl ReadAt for BadDisk {
 
 #[test]
 fn what_cannot_be_read_is_missing_and_everything_else_is_there() {
-    let image = Image::open(BadDisk(source(), AtomicU64::new(0))).unwrap();
+    let image = MemoryImage::open(BadDisk(source(), AtomicU64::new(0))).unwrap();
     let statistics = BTreeMap::new();
     let pages = Pages { kept: image.present(), first: &[], part: None, statistics: &statistics };
     let [out, elf, flat] = [(); 3].map(|()| MemoryFile::new());
@@ -210,7 +210,7 @@ fn what_cannot_be_read_is_missing_and_everything_else_is_there() {
         assert!(written.trouble.unwrap().contains("cannot read 4096 bytes"));
     }
     let (out, elf, flat) = (out.bytes(), elf.bytes(), flat.bytes());
-    let [dump, elf] = [&out, &elf].map(|file| Image::open(&file[..]).unwrap());
+    let [dump, elf] = [&out, &elf].map(|file| MemoryImage::open(&file[..]).unwrap());
     assert!(dump.header().unwrap().is_incomplete());
     for n in (100..600).filter(|n| !bad.contains(n)) {
         assert_page(&dump, n);
@@ -231,7 +231,7 @@ fn what_cannot_be_read_is_missing_and_everything_else_is_there() {
 fn of_a_source_that_was_cut_off_the_dump_says_so_and_has_all_that_was_there() {
     let mut source = source();
     source.truncate(PAGE * 301);
-    let image = Image::open(&source[..]).unwrap();
+    let image = MemoryImage::open(&source[..]).unwrap();
     assert_eq!((image.present().count(), image.cut_off(), image.is_incomplete()), (300, 200, false));
     let statistics = BTreeMap::new();
     let pages = Pages { kept: image.present(), first: &[], part: None, statistics: &statistics };
@@ -245,7 +245,7 @@ fn of_a_source_that_was_cut_off_the_dump_says_so_and_has_all_that_was_there() {
         assert_eq!(written.missing, 0);
     }
     for file in [out.bytes(), elf.bytes()] {
-        let dump = Image::open(&file[..]).unwrap();
+        let dump = MemoryImage::open(&file[..]).unwrap();
         assert!(dump.is_incomplete());
         assert_eq!(dump.cut_off(), 0);
         assert!(dump.check_sums(|damage| panic!("{damage:?}")).is_ok());
@@ -256,13 +256,13 @@ fn of_a_source_that_was_cut_off_the_dump_says_so_and_has_all_that_was_there() {
 /// The pages of an ELF file for which those from 105 on need not be kept, so many of them.
 fn elf_without(count: u64) -> FrameSet {
     let source = source();
-    let image = Image::open(&source[..]).unwrap();
+    let image = MemoryImage::open(&source[..]).unwrap();
     let kept = set(100, 600).without(&set(105, 105 + count));
     let settings = Settings { level: Level::ALL_PAGES, ..settings(2) };
     let file = MemoryFile::new();
     let written = write_elf(&image, &kept, &settings, &file, &Progress::default()).unwrap();
     let file = file.bytes();
-    let again = Image::open(&file[..]).unwrap();
+    let again = MemoryImage::open(&file[..]).unwrap();
     assert_eq!(again.ram().count(), 500);
     assert_eq!(written.stored[&Codec::Raw], again.present().count());
     again.present().iter().for_each(|frame| assert_page(&again, frame.number()));
@@ -279,19 +279,19 @@ fn an_elf_file_is_without_what_is_not_kept_if_it_is_256_pages_in_a_row() {
 #[test]
 fn an_elf_file_claims_no_pages_that_its_source_does_not_have() {
     let source = source();
-    let image = Image::open(&source[..]).unwrap();
+    let image = MemoryImage::open(&source[..]).unwrap();
     let kept = set(100, 600).without(&set(105, 110)).without(&set(101, 102));
     let pages = Pages { kept: &kept, first: &[], part: None, statistics: &BTreeMap::new() };
     let dump = MemoryFile::new();
     write_kdump(&image, &pages, &settings(2), &dump, &Progress::default()).unwrap();
     let dump = dump.bytes();
-    let image = Image::open(&dump[..]).unwrap();
+    let image = MemoryImage::open(&dump[..]).unwrap();
     let file = MemoryFile::new();
     // Pages that are not kept, beside some that are not there.
     let kept = kept.without(&set(102, 104)).without(&set(300, 310));
     write_elf(&image, &kept, &settings(2), &file, &Progress::default()).unwrap();
     let file = file.bytes();
-    let again = Image::open(&file[..]).unwrap();
+    let again = MemoryImage::open(&file[..]).unwrap();
     again.present().iter().for_each(|frame| assert_page(&again, frame.number()));
     assert!(again.present().contains(phys::Pfn::new(305).unwrap()));
     assert_eq!(again.present().without(image.present()).count(), 0);

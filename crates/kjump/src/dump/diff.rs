@@ -2,7 +2,7 @@
 
 use phys::Pfn;
 use serde::Serialize;
-use vmcore::{FrameSet, Image, PhysRead};
+use vmcore::{FrameSet, MemoryImage, PhysRead};
 
 use super::kinds::Kinds;
 use super::source;
@@ -43,14 +43,15 @@ pub(super) fn run(words: &DiffWords) -> anyhow::Result<Outcome> {
     Ok(if difference.different == 0 && difference.unreadable == 0 { Outcome::Done } else { Outcome::No })
 }
 
-fn difference(first: &Image<'_>, second: &Image<'_>) -> Difference {
+fn difference(first: &MemoryImage<'_>, second: &MemoryImage<'_>) -> Difference {
     let common = first.present().within(second.present());
     let progress = Progress::start("comparing pages".to_owned(), common.count());
     let (mut different, mut unreadable) = (FrameSet::new(), 0);
     let (mut a, mut b) = ([0; PAGE], [0; PAGE]);
     for page in common.iter() {
         progress.step();
-        let read = |image: &Image<'_>, bytes: &mut [u8]| image.read_phys(page.address().get(), bytes).is_ok();
+        let read =
+            |image: &MemoryImage<'_>, bytes: &mut [u8]| image.read_phys(page.address().get(), bytes).is_ok();
         if !read(first, &mut a) || !read(second, &mut b) {
             unreadable += 1;
         } else if a != b {

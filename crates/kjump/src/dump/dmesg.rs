@@ -7,7 +7,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser, ValueHint};
 use vmcore::printk::{Record, RingBuffer};
-use vmcore::{Error, Image, log_buffer};
+use vmcore::{Error, MemoryImage, log_buffer};
 
 use super::sink::{Goal, Way};
 use super::source;
@@ -15,7 +15,7 @@ use crate::terminal::report;
 use vmcore::WriteAt;
 
 /// The whole log of an image, and why it ends early if it does.
-pub(super) fn text(image: &Image<'_>) -> anyhow::Result<(String, Option<Error>)> {
+pub(super) fn text(image: &MemoryImage<'_>) -> anyhow::Result<(String, Option<Error>)> {
     let info = image.vmcoreinfo()?;
     let mut text = String::new();
     if info.symbol("prb").is_err() && info.symbol("log_buf").is_ok() {
@@ -52,7 +52,7 @@ fn write_record(text: &mut String, record: &Record) {
 }
 
 /// Writes the log into a file.
-pub(super) fn save(image: &Image<'_>, goal: &Path, replace: bool) -> anyhow::Result<()> {
+pub(super) fn save(image: &MemoryImage<'_>, goal: &Path, replace: bool) -> anyhow::Result<()> {
     let (text, trouble) = text(image)?;
     let goal = Goal::file(goal, Way::Cached, replace)?;
     goal.write_at(0, text.as_bytes())?;

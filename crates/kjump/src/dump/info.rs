@@ -6,7 +6,7 @@ use std::path::Path;
 
 use serde::Serialize;
 use vmcore::codec::Codec;
-use vmcore::{Format, Image, notes};
+use vmcore::{ImageFormat, MemoryImage, notes};
 
 use super::kinds::Kinds;
 use super::source;
@@ -77,14 +77,14 @@ fn codecs(status: u32) -> Vec<&'static str> {
     named.map(Codec::name).collect()
 }
 
-fn by_kind(image: &Image<'_>) -> Vec<(&'static str, u64)> {
+fn by_kind(image: &MemoryImage<'_>) -> Vec<(&'static str, u64)> {
     let kinds = Kinds::of(image, super::level::processors()).0;
     kinds.into_iter().map(|(kind, set)| (kind.name(), set.count())).collect()
 }
 
-fn format(image: &Image<'_>) -> String {
+fn format(image: &MemoryImage<'_>) -> String {
     match (image.format(), image.header()) {
-        (Format::Kdump, Some(header)) => format!("kdump-compressed, version {}", header.version),
+        (ImageFormat::Kdump, Some(header)) => format!("kdump-compressed, version {}", header.version),
         _ => "ELF vmcore".to_owned(),
     }
 }

@@ -1,7 +1,7 @@
 //! All pages of an image by what they are.
 
 use vmcore::select::{Level, VitalPages};
-use vmcore::{FrameSet, Image, select};
+use vmcore::{FrameSet, MemoryImage, select};
 
 /// What pages are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Kind {
 pub(super) struct Kinds(pub(super) Vec<(Kind, FrameSet)>);
 
 impl Kinds {
-    pub(super) fn of(image: &Image<'_>, threads: usize) -> Self {
+    pub(super) fn of(image: &MemoryImage<'_>, threads: usize) -> Self {
         let excluded = |level| {
             let level = Level::new(level).unwrap_or_default();
             let selection = select(image, image.present(), image.vmcoreinfo(), level, threads);

@@ -14,7 +14,7 @@ use sys::mapping::FileBytes;
 use vmcore::codec::{Codec, Effort};
 use vmcore::paging::AddressSpace;
 use vmcore::write::Compression;
-use vmcore::{Image, Vmlinux, WriteAt};
+use vmcore::{MemoryImage, Vmlinux, WriteAt};
 
 use super::save::{self, Form, Request};
 use super::sink::{Goal, Way};
@@ -336,7 +336,7 @@ impl Words {
         }
     }
 
-    fn image(&self, path: &Path) -> anyhow::Result<Image<'static>> {
+    fn image(&self, path: &Path) -> anyhow::Result<MemoryImage<'static>> {
         Ok(source::told(source::image(path)?, self.told()?.as_deref()))
     }
 

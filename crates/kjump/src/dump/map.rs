@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::Context;
-use vmcore::Image;
+use vmcore::MemoryImage;
 
 use super::kinds::{Kind, Kinds};
 use super::source;
@@ -45,7 +45,7 @@ pub(super) fn run(words: &DumpMapWords) -> anyhow::Result<Outcome> {
 }
 
 impl Picture {
-    fn of(image: &Image<'_>) -> Self {
+    fn of(image: &MemoryImage<'_>) -> Self {
         let kinds = Kinds::of(image, super::level::processors());
         let frames = image.ram().count().max(1);
         // The smallest power of two that lets all memory fit; holes take no rows.

@@ -10,7 +10,7 @@ use vmcore::select::{Level, Selection};
 use vmcore::write::{
     Compression, Pages, Progress, Settings, Written, parts, write_elf, write_flat, write_kdump,
 };
-use vmcore::{Error, FrameSet, Image, select};
+use vmcore::{Error, FrameSet, MemoryImage, select};
 
 use super::level::Levels;
 use super::sink::chunks;
@@ -87,7 +87,7 @@ struct Means {
 
 /// As many threads as asked for, or as there is memory for; files are written past the page cache if there is memory for that
 /// beside all threads.
-fn affordable(image: &Image<'_>, request: &Request) -> anyhow::Result<Means> {
+fn affordable(image: &MemoryImage<'_>, request: &Request) -> anyhow::Result<Means> {
     let way = match (request.flattened, request.form) {
         (true, _) => Way::Flattened,
         (_, Form::Kdump) => Way::Direct,
@@ -110,7 +110,7 @@ fn affordable(image: &Image<'_>, request: &Request) -> anyhow::Result<Means> {
 }
 
 fn save_at(
-    image: &Image<'_>,
+    image: &MemoryImage<'_>,
     request: &Request,
     level: Level,
     means: Means,
@@ -147,7 +147,7 @@ fn save_at(
 pub(super) const CUT_OFF: &str = "cut_off_pages";
 
 /// How many pages are known to be missing in the source. Of a running machine, what is behind the end is no memory.
-fn lacking(image: &Image<'_>, is_live: bool) -> u64 {
+fn lacking(image: &MemoryImage<'_>, is_live: bool) -> u64 {
     let before = image.manifest().and_then(|manifest| manifest.statistics.get(CUT_OFF).copied());
     if is_live { 0 } else { image.cut_off().saturating_add(before.unwrap_or(0)) }
 }
@@ -160,7 +160,7 @@ struct Share<'r> {
 }
 
 /// All of it into the only file, or each part of a split set into its own.
-fn shares<'r>(image: &Image<'_>, request: &'r Request, kept: &FrameSet) -> Vec<Share<'r>> {
+fn shares<'r>(image: &MemoryImage<'_>, request: &'r Request, kept: &FrameSet) -> Vec<Share<'r>> {
     if let [path] = request.goals.as_slice() {
         return vec![Share { path, kept: kept.clone(), part: None }];
     }
@@ -198,7 +198,7 @@ fn keep(request: &Request, goal: Goal, path: &Path, error: anyhow::Error) -> any
 }
 
 fn write(
-    image: &Image<'_>,
+    image: &MemoryImage<'_>,
     pages: &Pages<'_>,
     request: &Request,
     settings: &Settings,
@@ -241,7 +241,7 @@ fn is_no_room(error: &anyhow::Error) -> bool {
 
 /// What is told in the dump itself.
 fn statistics(
-    image: &Image<'_>,
+    image: &MemoryImage<'_>,
     selection: &Selection,
     is_live: bool,
     lacking: u64,
@@ -264,7 +264,7 @@ fn statistics(
 }
 
 fn saved(
-    image: &Image<'_>,
+    image: &MemoryImage<'_>,
     level: Level,
     selection: Selection,
     written: Written,

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use anyhow::Context;
 use sys::holes;
 use sys::window::{self, Window};
-use vmcore::{Image, ReadAt, Vmcoreinfo};
+use vmcore::{MemoryImage, ReadAt, Vmcoreinfo};
 
 /// A file, opened once.
 pub(crate) struct SourceFile {
@@ -126,24 +126,24 @@ pub(super) fn open(path: &Path) -> anyhow::Result<SourceFile> {
 }
 
 /// Opens a memory image.
-pub(crate) fn image(path: &Path) -> anyhow::Result<Image<'static>> {
-    Image::open(open(path)?).with_context(|| path.display().to_string())
+pub(crate) fn image(path: &Path) -> anyhow::Result<MemoryImage<'static>> {
+    MemoryImage::open(open(path)?).with_context(|| path.display().to_string())
 }
 
 /// The image with what is told of its kernel besides, if anything.
-pub(super) fn told<'a>(image: Image<'a>, vmcoreinfo: Option<&[u8]>) -> Image<'a> {
+pub(super) fn told<'a>(image: MemoryImage<'a>, vmcoreinfo: Option<&[u8]>) -> MemoryImage<'a> {
     let Some(text) = vmcoreinfo else { return image };
     let own = image.vmcoreinfo().unwrap_or_default();
     image.with_vmcoreinfo(Vmcoreinfo::parse(text).as_booted(&own).to_text().as_bytes())
 }
 
 /// Opens a memory image, or the files of a split set as one.
-pub(super) fn set(paths: &[PathBuf]) -> anyhow::Result<Image<'static>> {
+pub(super) fn set(paths: &[PathBuf]) -> anyhow::Result<MemoryImage<'static>> {
     match paths {
         [path] => image(path),
         _ => {
             let files = paths.iter().map(|path| open(path)).collect::<anyhow::Result<Vec<_>>>()?;
-            Ok(Image::open_set(files)?)
+            Ok(MemoryImage::open_set(files)?)
         }
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde::Serialize;
-use vmcore::select::Kind;
+use vmcore::select::Exclusion;
 
 use crate::terminal::quantity::{self, page_bytes};
 
@@ -100,7 +100,7 @@ impl Saved {
         let all = self.excluded.values().sum::<u64>() + self.zero_pages;
         let mut text = format!("\nOriginal pages  : {:#018x}\n", self.source_pages);
         for (name, pages) in [
-            ("  Excluded pages   ", all),
+            ("  Exclusion pages   ", all),
             ("    Pages filled with zero  ", self.zero_pages),
             ("    Non-private cache pages ", excluded("cache")),
             ("    Private cache pages     ", excluded("private cache")),
@@ -161,14 +161,14 @@ impl Saved {
 }
 
 /// What pages of a kind are called.
-pub(super) fn name(kind: Kind) -> &'static str {
+pub(super) fn name(kind: Exclusion) -> &'static str {
     match kind {
-        Kind::Zero => "zero",
-        Kind::Cache => "cache",
-        Kind::PrivateCache => "private cache",
-        Kind::User => "user",
-        Kind::Free => "free",
-        Kind::Poisoned => "poisoned",
-        Kind::Offline => "offline",
+        Exclusion::Zero => "zero",
+        Exclusion::Cache => "cache",
+        Exclusion::PrivateCache => "private cache",
+        Exclusion::User => "user",
+        Exclusion::Free => "free",
+        Exclusion::Poisoned => "poisoned",
+        Exclusion::Offline => "offline",
     }
 }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use phys::Pfn;
 use serde::Serialize;
 use vmcore::manifest::Damage;
-use vmcore::{Image, PhysRead};
+use vmcore::{MemoryImage, PhysRead};
 
 use super::save::CUT_OFF;
 use super::source;
@@ -68,7 +68,7 @@ pub(super) fn run(words: &VerifyWords) -> anyhow::Result<Outcome> {
     Ok(if verdict.is_good() { Outcome::Done } else { Outcome::No })
 }
 
-fn verdict(image: &Image<'_>, other: Option<&Image<'_>>) -> Verdict {
+fn verdict(image: &MemoryImage<'_>, other: Option<&MemoryImage<'_>>) -> Verdict {
     let statistics = image.manifest().map(|manifest| manifest.statistics).unwrap_or_default();
     let mut verdict = Verdict {
         present: image.present().count(),
@@ -102,7 +102,7 @@ impl Verdict {
         !self.incomplete && bad.iter().all(|pages| *pages == 0)
     }
 
-    fn compare(&mut self, other: &Image<'_>, page: Pfn, own: &[u8], theirs: &mut [u8]) {
+    fn compare(&mut self, other: &MemoryImage<'_>, page: Pfn, own: &[u8], theirs: &mut [u8]) {
         if !other.present().contains(page) {
             self.only_here += 1;
         } else if other.read_phys(page.address().get(), theirs).is_ok() && own == theirs {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use machine::Machine;
 use plan::elfcorehdr::{KernelImage, VirtualMap};
-use vmcore::Image;
+use vmcore::MemoryImage;
 
 use crate::dump::source;
 
@@ -14,7 +14,7 @@ const PATH: &str = "/proc/kcore";
 const IMAGE_MAP: u64 = 0xffff_ffff_8000_0000;
 
 /// Opens it, which takes root.
-pub(crate) fn open() -> anyhow::Result<Image<'static>> {
+pub(crate) fn open() -> anyhow::Result<MemoryImage<'static>> {
     source::image(Path::new(PATH))
 }
 
@@ -24,18 +24,18 @@ pub(crate) fn virtual_map(machine: &Machine) -> VirtualMap {
 }
 
 /// The same, of a `/proc/kcore` that is open.
-pub(crate) fn map_of(core: &Image<'_>, machine: &Machine) -> VirtualMap {
+pub(crate) fn map_of(core: &MemoryImage<'_>, machine: &Machine) -> VirtualMap {
     let phys = machine.memory.as_ref().ok().and_then(machine::iomem::MemoryMap::kernel_image);
     VirtualMap { direct: direct(core), image: phys.and_then(|phys| image(core, phys)) }
 }
 
 /// Where all memory is mapped.
-fn direct(core: &Image<'_>) -> Option<u64> {
+fn direct(core: &MemoryImage<'_>) -> Option<u64> {
     let first = core.present().runs().next().map(|frames| frames.start << phys::PAGE_SHIFT)?;
     Some(core.virtual_address(first)?.wrapping_sub(first))
 }
 
-fn image(core: &Image<'_>, phys: Range<u64>) -> Option<KernelImage> {
+fn image(core: &MemoryImage<'_>, phys: Range<u64>) -> Option<KernelImage> {
     let base = core.vmcoreinfo().ok()?.number("phys_base").ok()?;
     let virt = IMAGE_MAP.wrapping_add(phys.start).wrapping_sub(base.cast_unsigned());
     Some(KernelImage { phys, virt }).filter(|image| image.virt >= IMAGE_MAP)

@@ -50,7 +50,7 @@ pub struct RingBuffer<'m, M> {
     size_bits: u32,
     first: u64,
     last: u64,
-    layout: Layout,
+    layout: PrintkLayout,
 }
 
 /// Elements in a row, by virtual address.
@@ -62,7 +62,7 @@ struct Array {
 
 /// Offsets in bytes.
 #[derive(Clone, Copy, Debug)]
-struct Layout {
+struct PrintkLayout {
     state: usize,
     begin: usize,
     next: usize,
@@ -72,7 +72,7 @@ struct Layout {
     caller: usize,
 }
 
-impl Layout {
+impl PrintkLayout {
     fn new(info: &Vmcoreinfo) -> Result<Self> {
         let block = info.offset("prb_desc.text_blk_lpos")?;
         Ok(Self {
@@ -94,7 +94,7 @@ impl<'m, M: PhysRead> RingBuffer<'m, M> {
     /// The kernel is older than 5.10, its memory cannot be read where the log is, or no log can be like that.
     pub fn open(memory: &'m M, info: &Vmcoreinfo) -> Result<Self> {
         let space = AddressSpace::of_kernel(info)?;
-        let layout = Layout::new(info)?;
+        let layout = PrintkLayout::new(info)?;
         let ring = space.read_u64(memory, info.symbol("prb")?)?;
         let descriptors = ring.wrapping_add(info.offset("printk_ringbuffer.desc_ring")? as u64);
         let data = ring.wrapping_add(info.offset("printk_ringbuffer.text_data_ring")? as u64);

@@ -46,7 +46,7 @@ impl<'a> Vmlinux<'a> {
         if !file.starts_with(&elf::IDENT_64[..6]) {
             return Err(Error::Unrecognised { start: file.iter().take(8).copied().collect() });
         }
-        let sections = Sections::of(file).ok_or(Error::Vmlinux { lacks: "sound section headers" })?;
+        let sections = ElfSections::of(file).ok_or(Error::Vmlinux { lacks: "sound section headers" })?;
         let part = |name, lacks| sections.named(name).ok_or(Error::Vmlinux { lacks });
         Ok(Self {
             release: release(file).ok_or(Error::Vmlinux { lacks: "Linux's banner" })?,
@@ -96,13 +96,13 @@ fn release(file: &[u8]) -> Option<&str> {
 }
 
 /// The section headers of a file (System V ABI, ELF-64).
-struct Sections<'a> {
+struct ElfSections<'a> {
     file: &'a [u8],
     headers: &'a [u8],
     names: &'a [u8],
 }
 
-impl<'a> Sections<'a> {
+impl<'a> ElfSections<'a> {
     fn of(file: &'a [u8]) -> Option<Self> {
         let start = usize::try_from(get(file, HEADER.section_headers)).ok()?;
         if usize::from(get(file, HEADER.section_header_size)) != SECTION.size {

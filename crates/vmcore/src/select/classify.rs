@@ -6,7 +6,7 @@ use crate::format::field::{u8_at, u32_at, u64_at};
 
 /// What a page was excluded as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
+pub enum Exclusion {
     /// Nothing but zeros.
     Zero,
     /// Page cache without private data.
@@ -23,7 +23,7 @@ pub enum Kind {
     Offline,
 }
 
-impl Kind {
+impl Exclusion {
     /// All of them.
     pub const ALL: [Self; 7] =
         [Self::Zero, Self::Cache, Self::PrivateCache, Self::User, Self::Free, Self::Poisoned, Self::Offline];
@@ -33,7 +33,7 @@ impl Kind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Keep,
-    Exclude(Kind, u32),
+    Exclude(Exclusion, u32),
 }
 
 /// How soon a reader needs a page that is kept, for all that one does before it looks at anything in particular.
@@ -68,7 +68,7 @@ impl PageLayout {
             && !slab
             && let Some(order) = self.free_order(page, mapcount)
         {
-            return Verdict::Exclude(Kind::Free, order);
+            return Verdict::Exclude(Exclusion::Free, order);
         }
         let tail = tail.filter(|_| flags & self.bits.head != 0);
         let order = tail.map_or(0, |tail| self.compound_order(tail, pfn));
@@ -115,20 +115,20 @@ impl PageLayout {
         mapcount: u32,
         slab: bool,
         level: Level,
-    ) -> Option<Kind> {
+    ) -> Option<Exclusion> {
         let anonymous = u64_at(page, self.mapping) & ANONYMOUS != 0 && !slab;
         let cache = self.is_cache(flags) && !anonymous;
         let private = flags & self.bits.private != 0;
         if cache && !private && (level.cache() || level.private_cache()) {
-            Some(Kind::Cache)
+            Some(Exclusion::Cache)
         } else if cache && private && level.private_cache() {
-            Some(Kind::PrivateCache)
+            Some(Exclusion::PrivateCache)
         } else if level.user() && (anonymous || self.is_hugetlb(mapcount, tail)) {
-            Some(Kind::User)
+            Some(Exclusion::User)
         } else if flags & self.bits.hwpoison != 0 {
-            Some(Kind::Poisoned)
+            Some(Exclusion::Poisoned)
         } else if self.types.offline.is_some_and(|offline| offline.is(mapcount)) {
-            Some(Kind::Offline)
+            Some(Exclusion::Offline)
         } else {
             None
         }

@@ -25,7 +25,7 @@ pub struct PageLayout {
     pub(super) hugetlb: Hugetlb,
     /// Orders of free pages are below this.
     pub(super) orders: u64,
-    sections: Sections,
+    sections: MemorySections,
 }
 
 /// Masks of `page.flags`.
@@ -124,7 +124,7 @@ impl PageLayout {
             order: order(info)?,
             hugetlb: hugetlb(info)?,
             orders: info.length("zone.free_area")?,
-            sections: Sections::new(info, space, memory)?,
+            sections: MemorySections::new(info, space, memory)?,
         };
         layout.check()
     }
@@ -226,7 +226,7 @@ fn in_first_tail(info: &Vmcoreinfo, member: &str) -> Result<Option<usize>> {
 
 /// Memory in sections, each with its own array of page structures (`CONFIG_SPARSEMEM_EXTREME`).
 #[derive(Clone, Debug)]
-struct Sections {
+struct MemorySections {
     /// The virtual address of the array of roots.
     roots: u64,
     count: u64,
@@ -237,7 +237,7 @@ struct Sections {
     shift: u32,
 }
 
-impl Sections {
+impl MemorySections {
     fn new(info: &Vmcoreinfo, space: &AddressSpace, memory: &impl PhysRead) -> Result<Self> {
         let size = info.size("mem_section")? as u64;
         let bits = info.number("SECTION_SIZE_BITS")?;

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use phys::PAGE_SIZE;
 
-use super::classify::{Kind, Need, Verdict};
+use super::classify::{Exclusion, Need, Verdict};
 use super::image;
 use super::{Level, PageLayout, Selection, VitalPages};
 use crate::frames::{CHUNK, Chunk};
@@ -28,11 +28,11 @@ pub(super) struct Survey<'a, M> {
 /// What a thread found out.
 #[derive(Default)]
 pub(super) struct Findings {
-    pub(super) excluded: BTreeMap<Kind, u64>,
+    pub(super) excluded: BTreeMap<Exclusion, u64>,
     pub(super) unknown: u64,
     pub(super) trouble: Option<Error>,
     /// Pages outside the chunk of their first one: those of 1 GiB.
-    pub(super) beyond: Vec<(Kind, u64, u64)>,
+    pub(super) beyond: Vec<(Exclusion, u64, u64)>,
     /// As in [`Selection::vital`].
     pub(super) vital: VitalPages,
     /// Pages that need not be looked at for the order: up to this frame they are as one before.
@@ -163,7 +163,7 @@ impl<'a, M: PhysRead> Survey<'a, M> {
 
 impl Findings {
     /// Clears so many frames, from one whose place in the chunk is given.
-    fn exclude(&mut self, kind: Kind, pfn: u64, count: usize, at: usize, chunk: &mut Chunk) {
+    fn exclude(&mut self, kind: Exclusion, pfn: u64, count: usize, at: usize, chunk: &mut Chunk) {
         let inside = count.min(CHUNK - at);
         *self.excluded.entry(kind).or_default() += chunk.change(at, at + inside, false);
         if inside < count {

@@ -15,7 +15,7 @@ use crate::kernel::notes;
 use crate::{DumpSource, FrameSet, Result, Vmcoreinfo, WriteAt};
 use head::Head;
 use layout::DumpLayout;
-use worker::{Common, Following, Worker};
+use worker::{Following, Shared, Worker};
 
 /// Writes the kept pages of an image as a kdump-compressed dump of version 6.
 ///
@@ -44,7 +44,7 @@ pub fn write_kdump(
     put(out, BLOCK as u64, &head.sub_header())?;
     write_bitmaps(image, pages.bitmap(), &layout, out)?;
     put(out, layout.zero_page, &[0; BLOCK])?;
-    let common = Common {
+    let shared = Shared {
         kept: pages.kept,
         ranks: Ranks::of(pages.kept),
         layout: &layout,
@@ -55,15 +55,15 @@ pub fn write_kdump(
         },
         out,
     };
-    let hand = || Worker::new(settings, common.effort.now());
-    let work = |hand: &mut Worker, unit: &Unit| hand.work(image, unit, &common);
+    let hand = || Worker::new(settings, shared.effort.now());
+    let work = |hand: &mut Worker, unit: &Unit| hand.work(image, unit, &shared);
     let hands = crew::share(&sets, settings.threads, progress, hand, work)?;
     let (mut written, mut descriptors) = (Written::default(), 0_u64);
     for hand in hands {
         written.add(hand.written);
         descriptors = descriptors.wrapping_add(hand.descriptor_sum);
     }
-    let data_end = common.end.into_inner();
+    let data_end = shared.end.into_inner();
     written.length = data_end;
     // A dump that somebody stopped has no end.
     if progress.is_stopped() {

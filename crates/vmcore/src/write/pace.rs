@@ -41,7 +41,7 @@ const WORTH_TRYING: f64 = 1.0 / 32.0;
 pub(super) struct Pace {
     clock: fn() -> u64,
     step: AtomicUsize,
-    known: Mutex<Known>,
+    known: Mutex<Knowledge>,
 }
 
 /// What some pages took, in nanoseconds.
@@ -75,7 +75,7 @@ impl Trial {
 
 impl Pace {
     pub(super) fn new(clock: fn() -> u64) -> Self {
-        let known = Known { next: EVERY, every: EVERY, ..Known::default() };
+        let known = Knowledge { next: EVERY, every: EVERY, ..Knowledge::default() };
         Self { clock, step: AtomicUsize::new(FIRST), known: Mutex::new(known) }
     }
 
@@ -93,7 +93,7 @@ impl Pace {
         now.saturating_sub(std::mem::replace(start, now))
     }
 
-    fn known(&self) -> MutexGuard<'_, Known> {
+    fn known(&self) -> MutexGuard<'_, Knowledge> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -127,8 +127,8 @@ impl Pace {
 
 /// What is known of the effort that is followed, and of the destination.
 #[derive(Debug, Default)]
-struct Known {
-    done: Done,
+struct Knowledge {
+    done: Work,
     /// What the effort below, this one and the one above made of the same pages.
     prices: [Option<Cost>; 3],
     trials: u32,
@@ -137,10 +137,10 @@ struct Known {
     every: u64,
     overlap: Overlap,
     /// What the effort did that was left last, until it is compared with this one.
-    before: Option<Done>,
+    before: Option<Work>,
 }
 
-impl Known {
+impl Knowledge {
     fn remember(&mut self, bytes: u64, times: Times) {
         let done = &mut self.done;
         done.reading += times.reading as f64;
@@ -203,14 +203,14 @@ impl Known {
 
 /// What was done by an effort of late, by all threads: nanoseconds and bytes.
 #[derive(Clone, Copy, Debug, Default)]
-struct Done {
+struct Work {
     reading: f64,
     compressing: f64,
     writing: f64,
     bytes: f64,
 }
 
-impl Done {
+impl Work {
     fn half(&self) -> Self {
         Self {
             reading: self.reading / 2.0,
@@ -283,7 +283,7 @@ impl Overlap {
         (self.squares > 0.0).then(|| (self.products / self.squares).clamp(0.0, 1.0))
     }
 
-    fn compare(&mut self, before: &Done, after: &Done) {
+    fn compare(&mut self, before: &Work, after: &Work) {
         let longer = ratio(after.own(), after.bytes) - ratio(before.own(), before.bytes);
         let spared = ratio(before.writing, before.bytes) - ratio(after.writing, after.bytes);
         // What was found earlier, of other pages, counts half.

@@ -139,7 +139,7 @@ fn in_each(check: impl Fn(&Generation)) {
 fn free_pages_are_excluded_by_their_order_and_impossible_orders_are_kept() {
     in_each(|kernel| {
         let free = |order| Page::new(0, kernel.buddy).of_order(order);
-        assert_eq!(kernel.judged(&free(3), 16), Verdict::Exclude(Kind::Free, 3), "{}", kernel.name);
+        assert_eq!(kernel.judged(&free(3), 16), Verdict::Exclude(Exclusion::Free, 3), "{}", kernel.name);
         assert_eq!(kernel.judged(&free(3), 15), Verdict::Keep, "{}", kernel.name);
         assert_eq!(kernel.judged(&free(11), 31), Verdict::Keep, "{}", kernel.name);
         assert_eq!(kernel.judged(&free(1 << 32), 31), Verdict::Keep, "{}", kernel.name);
@@ -150,7 +150,8 @@ fn free_pages_are_excluded_by_their_order_and_impossible_orders_are_kept() {
 fn page_cache_is_excluded_by_what_hangs_on_it() {
     in_each(|kernel| {
         let kind = |flags, level| kernel.judged(&Page::new(flags, NO_TYPE).mapped(0x1000), level);
-        let (cache, private) = (Verdict::Exclude(Kind::Cache, 0), Verdict::Exclude(Kind::PrivateCache, 0));
+        let (cache, private) =
+            (Verdict::Exclude(Exclusion::Cache, 0), Verdict::Exclude(Exclusion::PrivateCache, 0));
         for (flags, levels) in [
             (LRU, [cache, cache, Verdict::Keep]),
             (LRU | PRIVATE, [Verdict::Keep, private, Verdict::Keep]),
@@ -167,7 +168,7 @@ fn page_cache_is_excluded_by_what_hangs_on_it() {
 fn memory_of_processes_is_told_from_objects_of_the_kernel() {
     in_each(|kernel| {
         let anonymous = Page::new(LRU | SWAP_BACKED, NO_TYPE).mapped(0x1001);
-        assert_eq!(kernel.judged(&anonymous, 8), Verdict::Exclude(Kind::User, 0), "{}", kernel.name);
+        assert_eq!(kernel.judged(&anonymous, 8), Verdict::Exclude(Exclusion::User, 0), "{}", kernel.name);
         assert_eq!(kernel.judged(&anonymous, 23), Verdict::Keep, "{}", kernel.name);
         let (flags, mapcount) = kernel.slab;
         assert_eq!(
@@ -186,8 +187,8 @@ fn a_huge_page_is_excluded_whole_where_its_order_can_be() {
         (kernel.tail)(&mut tail);
         let judged =
             |pfn, level| kernel.layout().judge(&head.0, Some(&tail.0), pfn, Level::new(level).unwrap());
-        assert_eq!(judged(1024, 8), Verdict::Exclude(Kind::User, 9), "{}", kernel.name);
-        assert_eq!(judged(1025, 8), Verdict::Exclude(Kind::User, 0), "{}", kernel.name);
+        assert_eq!(judged(1024, 8), Verdict::Exclude(Exclusion::User, 9), "{}", kernel.name);
+        assert_eq!(judged(1025, 8), Verdict::Exclude(Exclusion::User, 0), "{}", kernel.name);
         assert_eq!(judged(1024, 16), Verdict::Keep, "{}", kernel.name);
     });
 }
@@ -196,9 +197,9 @@ fn a_huge_page_is_excluded_whole_where_its_order_can_be() {
 fn broken_and_lent_pages_are_excluded_at_every_level() {
     in_each(|kernel| {
         let poisoned = kernel.judged(&Page::new(POISONED, NO_TYPE), 2);
-        assert_eq!(poisoned, Verdict::Exclude(Kind::Poisoned, 0), "{}", kernel.name);
+        assert_eq!(poisoned, Verdict::Exclude(Exclusion::Poisoned, 0), "{}", kernel.name);
         let offline = kernel.judged(&Page::new(0, kernel.offline), 2);
-        assert_eq!(offline, Verdict::Exclude(Kind::Offline, 0), "{}", kernel.name);
+        assert_eq!(offline, Verdict::Exclude(Exclusion::Offline, 0), "{}", kernel.name);
     });
 }
 
@@ -206,7 +207,7 @@ fn broken_and_lent_pages_are_excluded_at_every_level() {
 fn memory_that_a_hypervisor_has_not_given_yet_is_free() {
     let [.., newest] = &GENERATIONS;
     let unaccepted = Page::new(0, 0xf8ff_ffff);
-    assert_eq!(newest.judged(&unaccepted, 16), Verdict::Exclude(Kind::Free, UNACCEPTED_ORDER));
+    assert_eq!(newest.judged(&unaccepted, 16), Verdict::Exclude(Exclusion::Free, UNACCEPTED_ORDER));
     assert_eq!(newest.judged(&unaccepted, 8), Verdict::Keep);
 }
 

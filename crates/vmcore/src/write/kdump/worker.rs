@@ -16,7 +16,7 @@ use crate::write::{Settings, Written, put};
 use crate::{DumpSource, Error, FrameSet, Result, WriteAt};
 
 /// What all threads share.
-pub(super) struct Common<'a, W> {
+pub(super) struct Shared<'a, W> {
     pub(super) kept: &'a FrameSet,
     pub(super) ranks: Ranks,
     pub(super) layout: &'a DumpLayout,
@@ -77,12 +77,12 @@ impl Worker {
         &mut self,
         image: &dyn DumpSource,
         unit: &Unit,
-        common: &Common<'_, impl WriteAt>,
+        shared: &Shared<'_, impl WriteAt>,
     ) -> Result<()> {
-        let Following::Pace(pace) = &common.effort else {
+        let Following::Pace(pace) = &shared.effort else {
             let missing = self.read(image, unit);
-            let size = self.compress(unit, &missing, common.layout);
-            return self.write(unit, size, common);
+            let size = self.compress(unit, &missing, shared.layout);
+            return self.write(unit, size, shared);
         };
         let mut start = pace.now();
         let missing = self.read(image, unit);
@@ -90,9 +90,9 @@ impl Worker {
         self.try_others(pace, unit);
         self.encoder.set_effort(pace.effort());
         start = pace.now();
-        let size = self.compress(unit, &missing, common.layout);
+        let size = self.compress(unit, &missing, shared.layout);
         let compressing = pace.lap(&mut start);
-        self.write(unit, size, common)?;
+        self.write(unit, size, shared)?;
         pace.remember(size as u64, Times { reading, compressing, writing: pace.lap(&mut start) });
         Ok(())
     }
@@ -127,28 +127,28 @@ impl Worker {
         (longest <= price.compressing - longest).then_some(price)
     }
 
-    fn write(&mut self, unit: &Unit, size: usize, common: &Common<'_, impl WriteAt>) -> Result<()> {
-        let data = common.end.fetch_add(size as u64, Ordering::Relaxed);
+    fn write(&mut self, unit: &Unit, size: usize, shared: &Shared<'_, impl WriteAt>) -> Result<()> {
+        let data = shared.end.fetch_add(size as u64, Ordering::Relaxed);
         self.place(data);
         let data_here = &self.data[..size];
         if size > 0 {
-            put(common.out, data, data_here)?;
+            put(shared.out, data, data_here)?;
         }
         let entry = manifest::entry(data, data_here, unit.pages.len());
-        put(common.out, common.layout.table + unit.number * entry_layout::SIZE as u64, &entry)?;
-        self.describe(unit, common)
+        put(shared.out, shared.layout.table + unit.number * entry_layout::SIZE as u64, &entry)?;
+        self.describe(unit, shared)
     }
 
     /// Writes descriptors, run by run of those that are neighbours in the file.
-    fn describe(&mut self, unit: &Unit, common: &Common<'_, impl WriteAt>) -> Result<()> {
+    fn describe(&mut self, unit: &Unit, shared: &Shared<'_, impl WriteAt>) -> Result<()> {
         let mut done = 0;
         while let Some(number) = unit.pages.get(done) {
-            let rank = |index: usize| common.ranks.rank(common.kept, Pfn::new(*unit.pages.get(index)?)?);
+            let rank = |index: usize| shared.ranks.rank(shared.kept, Pfn::new(*unit.pages.get(index)?)?);
             let first = rank(done).ok_or(Error::Absent { pfn: *number })?;
             let count = run(&unit.pages[done..], |index| rank(done + index), first);
             let descriptors = &self.descriptors[done * descriptor::SIZE..(done + count) * descriptor::SIZE];
             self.descriptor_sum = self.descriptor_sum.wrapping_add(descriptor_sum(first, descriptors));
-            put(common.out, common.layout.descriptors + first * descriptor::SIZE as u64, descriptors)?;
+            put(shared.out, shared.layout.descriptors + first * descriptor::SIZE as u64, descriptors)?;
             done += count;
         }
         Ok(())

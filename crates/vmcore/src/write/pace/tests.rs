@@ -160,10 +160,10 @@ fn nothing_changes_before_something_is_known() {
 const LESS: Cost = Cost { compressing: 100.0, size: 1000.0 };
 const HARDER: Cost = Cost { compressing: 300.0, size: 600.0 };
 
-fn known(compressing: f64, writing: f64, overlap: Option<f64>) -> Known {
-    let done = Done { reading: 0.0, compressing, writing, bytes: 0.0 };
+fn known(compressing: f64, writing: f64, overlap: Option<f64>) -> Knowledge {
+    let done = Work { reading: 0.0, compressing, writing, bytes: 0.0 };
     let overlap = overlap.map(|part| Overlap { squares: 1.0, products: part, age: 0.0 });
-    Known { done, overlap: overlap.unwrap_or_default(), ..Known::default() }
+    Knowledge { done, overlap: overlap.unwrap_or_default(), ..Knowledge::default() }
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn what_is_no_smaller_is_not_worth_the_time() {
 
 #[test]
 fn no_number_is_too_large() {
-    let mut known = Known::default();
+    let mut known = Knowledge::default();
     let most = Price { compressing: u64::MAX, size: u64::MAX };
     let times = Times { reading: u64::MAX, compressing: u64::MAX, writing: u64::MAX };
     for (price, times) in [(most, times), (Price::default(), Times::default())] {

@@ -14,7 +14,7 @@ use crate::{DumpSource, Error, FrameSet, Origin, PhysRead, ReadAt, Result, Vmcor
 
 /// The formats that can be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
+pub enum ImageFormat {
     /// An ELF core file.
     Elf,
     /// A kdump-compressed dump.
@@ -23,7 +23,7 @@ pub enum Format {
     Flattened,
 }
 
-impl Format {
+impl ImageFormat {
     /// Recognises a file by its first bytes.
     #[must_use]
     pub fn of(start: &[u8]) -> Option<Self> {
@@ -40,21 +40,21 @@ impl Format {
 }
 
 /// A memory image. It can be read from many threads at once.
-pub struct Image<'a> {
+pub struct MemoryImage<'a> {
     body: Box<dyn Body + Send + 'a>,
-    format: Format,
+    format: ImageFormat,
     flattened: bool,
     /// In place of the image's own.
     notes: Option<Vec<u8>>,
 }
 
-impl<'a> Image<'a> {
+impl<'a> MemoryImage<'a> {
     /// Recognises the format, and reads everything but the pages.
     ///
     /// # Errors
     /// The file cannot be read, is no memory image, or says it has what it has not.
     pub fn open<S: ReadAt + Send + 'a>(source: S) -> Result<Self> {
-        if format_of(&source)? == Format::Flattened {
+        if format_of(&source)? == ImageFormat::Flattened {
             let image = Self::open_plain(Flattened::open(source)?)?;
             return Ok(Self { flattened: true, ..image });
         }
@@ -69,22 +69,22 @@ impl<'a> Image<'a> {
         let parts = sources.into_iter().map(Self::open).collect::<Result<Vec<_>>>()?;
         let flattened = parts.iter().any(Self::is_flattened);
         let body = Set::new(parts.into_iter().map(|part| part.body).collect())?;
-        Ok(Self { body: Box::new(body), format: Format::Kdump, flattened, notes: None })
+        Ok(Self { body: Box::new(body), format: ImageFormat::Kdump, flattened, notes: None })
     }
 
     /// A stream within a stream is nothing that anybody writes: it is no ELF file either, and refused as that.
     fn open_plain<S: ReadAt + Send + 'a>(source: S) -> Result<Self> {
         let format = format_of(&source)?;
         let body: Box<dyn Body + Send + 'a> = match format {
-            Format::Kdump => Box::new(Kdump::open(source)?),
-            Format::Elf | Format::Flattened => Box::new(ElfCore::open(source)?),
+            ImageFormat::Kdump => Box::new(Kdump::open(source)?),
+            ImageFormat::Elf | ImageFormat::Flattened => Box::new(ElfCore::open(source)?),
         };
         Ok(Self { body, format, flattened: false, notes: None })
     }
 
     /// The format; of a flattened stream, that of the file it describes.
     #[must_use]
-    pub fn format(&self) -> Format {
+    pub fn format(&self) -> ImageFormat {
         self.format
     }
 
@@ -176,13 +176,13 @@ impl<'a> Image<'a> {
     }
 }
 
-impl PhysRead for Image<'_> {
+impl PhysRead for MemoryImage<'_> {
     fn read_phys(&self, address: u64, buffer: &mut [u8]) -> Result<()> {
         self.body.read_phys(address, buffer)
     }
 }
 
-impl DumpSource for Image<'_> {
+impl DumpSource for MemoryImage<'_> {
     fn present(&self) -> &FrameSet {
         self.body.present()
     }
@@ -208,7 +208,7 @@ impl DumpSource for Image<'_> {
     }
 }
 
-fn format_of<S: ReadAt>(source: &S) -> Result<Format> {
+fn format_of<S: ReadAt>(source: &S) -> Result<ImageFormat> {
     let start = read_vec(source, "the first bytes", 0, source.length().min(16))?;
-    Format::of(&start).ok_or(Error::Unrecognised { start })
+    ImageFormat::of(&start).ok_or(Error::Unrecognised { start })
 }
