@@ -1,6 +1,7 @@
 use std::fmt;
 
-/// A number of bytes, for people: in the largest unit that leaves at least one, with a digit behind the point if needed.
+/// A number of bytes for people: in the largest unit of which there is at least one, with one
+/// decimal if it is not zero.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Amount(pub u64);
 
@@ -23,7 +24,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_amount_has_the_largest_unit_that_leaves_one() {
+    fn an_amount_has_the_largest_unit_that_is_not_below_one() {
         let texts = [0, 1023, 1024, 1536, 52 << 20, u64::MAX].map(|bytes| Amount(bytes).to_string());
         assert_eq!(texts, ["0 B", "1023 B", "1 KiB", "1.5 KiB", "52 MiB", "16777215.9 TiB"]);
     }

@@ -1,34 +1,35 @@
-/// Something that must have a place: whole pages, in one piece.
+/// A part of the load that needs a place: whole pages, in one piece.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Demand {
-    /// What it is, for messages.
+    /// Its name in messages.
     pub name: &'static str,
-    /// Bytes; whole pages are taken for them.
+    /// Bytes; rounded up to whole pages.
     pub size: u64,
-    /// Alignment of its first byte: a power of two. A page is the least that is given.
+    /// Alignment of its first byte: a power of two, at least a page.
     pub align: u64,
-    /// Where it may be, the better first: lowest address of its first byte, highest of its last.
+    /// Where it may be, in order of preference: the lowest address of its first byte, the highest
+    /// of its last.
     pub windows: Vec<(u64, u64)>,
-    /// Which of the places in a window is taken.
+    /// Which of the places in a window to take.
     pub search: Search,
 }
 
-/// From which end a place is looked for.
+/// From which end of a window to search.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Search {
-    /// The lowest place that will do.
+    /// Take the lowest place.
     BottomUp,
-    /// The highest.
+    /// Take the highest place.
     TopDown,
 }
 
-/// The end of the memory that a kernel starts its other CPUs from, and that holds data of the firmware's.
+/// End of the low memory, in which a kernel starts its other CPUs and firmware keeps data.
 pub(crate) const LOW_END: u64 = 0x10_0000;
-/// The last byte that 32-bit code reaches, and that an older kernel's first page tables map.
+/// The last byte that 32-bit code can address, and that the first page tables of older kernels map.
 pub(crate) const LAST_BELOW_4G: u64 = 0xffff_ffff;
 
 impl Demand {
-    /// Data for a 32-bit kernel: as high as it reaches, and nothing below 1 MiB, within these limits.
+    /// Data for a 32-bit kernel: as high as possible below 4 GiB, above 1 MiB, within these limits.
     pub(crate) fn for_32_bits(name: &'static str, size: u64, (lowest, highest): (u64, u64)) -> Self {
         let window = (lowest.max(LOW_END), highest.min(LAST_BELOW_4G));
         Self { name, size, align: 1, windows: vec![window], search: Search::TopDown }

@@ -1,4 +1,4 @@
-//! A plan as people read it, and as tests compare it.
+//! A plan as text, for people and for tests to compare.
 
 use std::fmt;
 
@@ -8,15 +8,15 @@ impl fmt::Display for LoadPlan<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "by {}: {} segments, {}", self.interface(), self.segments().len(), Amount(self.bytes()))?;
         writeln!(f, "; entered at {}", self.entry())?;
-        writeln!(f, "which leads to {}", self.kernel_entry())?;
+        writeln!(f, "kernel entry: {}", self.kernel_entry())?;
         section(f, "segments", self.segments(), segment)?;
-        section(f, "in them", self.parts(), part)?;
+        section(f, "contents", self.parts(), part)?;
         if !self.memory().is_empty() {
-            section(f, "the kernel is told", self.memory(), memory)?;
+            section(f, "memory map", self.memory(), memory)?;
         }
         writeln!(f, "command line:\n  {}", String::from_utf8_lossy(self.command_line()))?;
         for range in self.vouched() {
-            writeln!(f, "not used by anyone, by the caller's word:\n  {range}")?;
+            writeln!(f, "unused, as guaranteed by the caller:\n  {range}")?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use crate::purgatory::{Extras, Purgatory};
 use crate::view::ViewPlace;
 use crate::{Entry, Error, Interface, LoadPlan, Machine, MemoryRange, Part, Segment};
 
-/// A load while it is put together: everything but purgatory. No part of it is checked.
+/// A load under construction: everything but purgatory, nothing checked yet.
 pub(crate) struct Draft<'a> {
     pub(crate) interface: Interface,
     /// How the kernel is entered.
@@ -14,7 +14,7 @@ pub(crate) struct Draft<'a> {
     /// Other segments.
     pub(crate) unverified: Vec<Segment<'a>>,
     pub(crate) parts: Vec<Part>,
-    /// What purgatory does besides.
+    /// Additional work of purgatory.
     pub(crate) extras: Extras,
     pub(crate) memory: Vec<MemoryRange>,
     pub(crate) command_line: Vec<u8>,
@@ -40,7 +40,7 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Adds purgatory at its place, and checks the whole.
+    /// Adds purgatory at its place, and checks the result.
     pub(crate) fn finish(
         mut self,
         purgatory: &Purgatory<'a>,

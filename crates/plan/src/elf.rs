@@ -1,4 +1,5 @@
-//! ELF files that are no Linux kernels: each at the addresses it names, entered in the mode it is made for.
+//! ELF files that are not Linux kernels: each is loaded at its own addresses and entered in the
+//! mode it was built for.
 
 mod notes;
 
@@ -16,13 +17,13 @@ use notes::Notes;
 pub struct Request<'a> {
     /// The file.
     pub program: Program<'a>,
-    /// Whether it is told its command line in ELF boot notes, or nothing.
+    /// Whether it gets its command line in ELF boot notes, or nothing.
     pub notes: bool,
     /// Its command line.
     pub command_line: Vec<u8>,
-    /// Lowest and highest address of a byte of what is added to it.
+    /// Lowest and highest address of what is added to it, both included.
     pub limits: (u64, u64),
-    /// What leads there.
+    /// The code that enters it.
     pub purgatory: Purgatory<'a>,
 }
 

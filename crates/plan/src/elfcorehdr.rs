@@ -1,13 +1,14 @@
-//! The elfcorehdr: what a kernel is told of the memory that another left, so that its `/proc/vmcore` has it.
+//! The elfcorehdr, which describes the memory of one kernel to another, for its `/proc/vmcore`.
 //!
 //! ```text
-//! in place            what the resting kernel calls its memory
-//!   └─ with changes   some of it waits elsewhere, some is nobody's   ─► stretches ─┐
-//! notes               VMCOREINFO, the CPUs' registers: where they are             ─┴─► ELF header, program headers
+//! in place            the memory of the resting kernel
+//!   └─ with changes   some of it is moved, some is gone      ─► stretches ─┐
+//! notes               where VMCOREINFO and CPU registers are ──────────────┴─► ELF header, program headers
 //! ```
 //!
-//! A stretch says which bytes of the resting kernel's memory are where while the other runs. The size of the header
-//! follows from the number of notes and stretches, so that it can have a place before any address is known.
+//! A stretch describes consecutive bytes of the resting kernel's memory, and where they are while
+//! the other kernel runs. The size of the header depends only on the numbers of notes and
+//! stretches, so that it can be placed first.
 
 mod render;
 mod resting;
@@ -17,13 +18,13 @@ use std::ops::Range;
 pub use render::{MOST_HEADERS, header_count, render, size};
 pub use resting::{Change, RestingMemory, Stretch};
 
-/// Where the resting kernel has its memory at virtual addresses: some readers look for it in the headers, and cannot read
-/// the page tables without.
+/// The virtual addresses of the resting kernel's memory. Some readers take them from the program
+/// headers, and need them to read the page tables.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct VirtualMap {
-    /// Virtual address at which all memory is mapped (`PAGE_OFFSET`).
+    /// Virtual address of the direct map of all memory (`PAGE_OFFSET`).
     pub direct: Option<u64>,
-    /// The kernel's code and data, which are mapped a second time.
+    /// The second mapping of the kernel's code and data.
     pub image: Option<KernelImage>,
 }
 
@@ -36,11 +37,11 @@ pub struct KernelImage {
     pub virt: u64,
 }
 
-/// A note, or several behind each other, as they are in memory: an ELF note with its header.
+/// One or more consecutive ELF notes in memory, with their headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NoteAt {
     /// Physical address of the first byte.
     pub address: u64,
-    /// Bytes there is room for; behind the last note are zeroes.
+    /// Bytes reserved for them; zeros follow the last note.
     pub size: u64,
 }

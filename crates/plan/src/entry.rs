@@ -1,26 +1,27 @@
 use std::fmt;
 
-/// What the CPU enters when everything is in its place, and how.
+/// How the loaded kernel is entered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The CPU's mode there.
+    /// CPU mode.
     pub mode: CpuMode,
-    /// Where it is entered: an address; in real mode a segment times 65536 and an offset.
+    /// Address of the first instruction; in real mode segment << 16 | offset.
     pub address: u64,
-    /// The registers by [`register`]. A stack pointer of 0 stands for a stack of whoever enters it.
+    /// General registers, indexed by [`register`]. With a stack pointer of 0, it gets purgatory's
+    /// stack.
     pub registers: [u64; 8],
-    /// In real mode, the value of the data and stack segments.
+    /// In real mode, the value of the data and stack segment registers.
     pub segment: u16,
 }
 
 /// A mode of the CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CpuMode {
-    /// 64-bit mode with paging, memory mapped where it is.
+    /// 64-bit mode with identity-mapped memory.
     Long,
     /// 32-bit mode without paging.
     Protected,
-    /// 16-bit mode, with the BIOS's interrupt table.
+    /// 16-bit real mode with the BIOS's interrupt table.
     Real,
 }
 
@@ -33,7 +34,7 @@ impl From<kernel_file::Mode> for CpuMode {
     }
 }
 
-/// Registers by their numbers in machine code.
+/// Register numbers as in instruction encodings.
 pub mod register {
     /// `rax`
     pub const RAX: usize = 0;
@@ -48,13 +49,13 @@ pub mod register {
 }
 
 impl Entry {
-    /// An address in a mode, with registers of zero.
+    /// An address in a mode, with all registers zero.
     #[must_use]
     pub const fn at(mode: CpuMode, address: u64) -> Self {
         Self { mode, address, registers: [0; 8], segment: 0 }
     }
 
-    /// With this number in a register.
+    /// Sets a register.
     #[must_use]
     pub fn with(mut self, register: usize, number: u64) -> Self {
         if let Some(place) = self.registers.get_mut(register) {

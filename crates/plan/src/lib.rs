@@ -1,20 +1,20 @@
-//! From a request and a machine to everything that is loaded, as a value: a [`LoadPlan`].
+//! Turns a request and a machine into a [`LoadPlan`]: everything that is loaded, as a value.
 //!
 //! ```text
 //! Request ─┐
 //!          ├─► demands ──► place ──────────► render ─► LoadPlan::new ─► LoadPlan
-//! Machine ─┘   what must    all addresses    bytes      checks what      printed, compared,
-//!              exist        at once                     a kernel checks  or carried out
+//! Machine ─┘   sizes and    all addresses    bytes      checks what      printed, compared,
+//!              limits       at once                     a kernel checks  or carried out
 //! ```
 //!
-//! No step looks back: sizes come first, addresses are given once, bytes are made when every address is known. Nothing
-//! here reads a file, a clock or randomness, and the same request on the same machine is always the same plan, on
-//! whatever host it is made.
+//! No step looks back: sizes come first, addresses are assigned once, bytes are made when all
+//! addresses are known. Nothing here reads a file, a clock or randomness: the same request on the
+//! same machine gives the same plan on every host.
 //!
-//! What is planned: Linux for x86 by each of its entry points ([`linux`]), to take the place of the running kernel or to
-//! live beside it in a window of physical memory; other ELF files ([`elf`]); multiboot kernels ([`multiboot`]).
-//! What leads there from the running kernel is [`purgatory`]. Memory that one kernel shows of another is described by an
-//! [`elfcorehdr`].
+//! Supported are Linux for x86 by each of its entry points ([`linux`]), in place of the running
+//! kernel or alongside it in a window of physical memory; other ELF files ([`elf`]); and multiboot
+//! kernels ([`multiboot`]). [`purgatory`] runs in between. An [`elfcorehdr`] describes the memory
+//! of one kernel to another.
 #![forbid(unsafe_code)]
 
 mod amount;

@@ -1,15 +1,17 @@
-//! Linux for x86 by its 64-bit, 32-bit or real-mode entry point (`Documentation/arch/x86/boot.rst`).
+//! Linux for x86 by its 64-bit, 32-bit or real-mode entry point
+//! (`Documentation/arch/x86/boot.rst`).
 //!
 //! ```text
 //! Request ─► mode ─┐
-//! Home ────► Site ─┴─► BootInfo ─► Demands ─► Places ─► assemble ─► LoadPlan
-//!            where it   what it     sizes      addresses  bytes
-//!            may live   is passed
+//! Home ────► Site ─┴─► BootInfo ──► Demands ─► Places ───► assemble ─► LoadPlan
+//!            its       parameters   sizes      addresses   bytes
+//!            memory
 //! ```
 //!
-//! What needs a place: the kernel with the memory it uses before it reads the memory map; its boot information, which is
-//! the `handoff` with `boot_params`, command line and setup_data, or in real mode the kernel's own `setup` code; the
-//! initrds, one after the other; and purgatory, which enters the kernel in its mode.
+//! The parts that need a place: the kernel with the memory it uses before it reads the memory map;
+//! its boot information, which is the `handoff` with `boot_params`, command line and setup_data, or
+//! in real mode the kernel's own `setup` code; the initrds, one after the other; and purgatory,
+//! which enters the kernel in its mode.
 
 mod assembly;
 mod boot_info;
@@ -45,15 +47,15 @@ pub struct Request<'a> {
     pub kernel: Kernel<'a>,
     /// How a bzImage is entered; `None` for the best mode that it supports.
     pub mode: Option<CpuMode>,
-    /// What it unpacks as its first file system, in this order.
+    /// The archives of its initial file system, in this order.
     pub initrds: Vec<Initrd<'a>>,
     /// Its command line, without a terminating zero.
     pub command_line: Vec<u8>,
     /// Where it is to live.
     pub home: Home,
-    /// What enters it.
+    /// The code that enters it.
     pub purgatory: Purgatory<'a>,
-    /// Do not pass it EFI's tables and memory map.
+    /// Do not pass it EFI tables and memory map.
     pub no_efi: bool,
     /// A seed for its random number generator.
     pub seed: Option<[u8; 32]>,
@@ -61,7 +63,7 @@ pub struct Request<'a> {
     pub device_tree: Option<Vec<u8>>,
 }
 
-/// Plans a kernel's load.
+/// Plans the load of a kernel.
 ///
 /// # Errors
 /// Every [`Error`].

@@ -9,12 +9,12 @@ use crate::draft::Draft;
 use crate::view::ViewPlace;
 use crate::{Entry, Error, Machine, MemoryRange, Part, Segment, purgatory};
 
-/// How a plan is carried out.
+/// The kernel interface that carries out a plan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interface {
     /// `kexec_load(2)`: the image takes the running kernel's place.
     KexecLoad,
-    /// `/dev/kjump`: the image is called, and may come back.
+    /// `/dev/kjump`: the image is called, and may return.
     Device,
 }
 
@@ -29,8 +29,9 @@ impl fmt::Display for Interface {
 
 /// Everything that is loaded, and how it is entered.
 ///
-/// That there is one means: the segments rise, share no page, hold their bytes and lie in RAM, or in the window that
-/// was asked for; what is entered has bytes; and the way takes it, as far as can be told beforehand.
+/// Every plan holds these invariants: segments are sorted, share no page, are large enough for
+/// their bytes, and lie in RAM or in the requested window; the entry point is in loaded bytes; and
+/// the interface accepts it, as far as that can be known in advance.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LoadPlan<'a> {
     interface: Interface,
@@ -48,14 +49,14 @@ pub struct LoadPlan<'a> {
 }
 
 impl<'a> LoadPlan<'a> {
-    /// The only door: a draft that is sound on this machine, and is entered there.
+    /// The only constructor: checks a draft against the machine.
     pub(crate) fn new(mut draft: Draft<'a>, entry: PhysAddr, machine: &Machine) -> Result<Self, Error> {
         draft.segments.sort_by_key(|segment| segment.range.first());
         draft.parts.sort_by_key(|part| part.address);
         check_bytes(&draft.segments)?;
         check_overlap(&draft.segments)?;
         check_ram(&draft, machine)?;
-        check_way(&draft, machine)?;
+        check_interface(&draft, machine)?;
         let purgatory = entered(&draft.segments, entry)?;
         Ok(Self {
             interface: draft.interface,
@@ -72,56 +73,56 @@ impl<'a> LoadPlan<'a> {
         })
     }
 
-    /// How it is carried out.
+    /// The interface that carries it out.
     #[must_use]
     pub const fn interface(&self) -> Interface {
         self.interface
     }
 
-    /// The segments, by rising address.
+    /// The segments, sorted by address.
     #[must_use]
     pub fn segments(&self) -> &[Segment<'a>] {
         &self.segments
     }
 
-    /// What stands where in the segments, by rising address.
+    /// The parts of segments, sorted by address.
     #[must_use]
     pub fn parts(&self) -> &[Part] {
         &self.parts
     }
 
-    /// Where it is entered, in 64-bit mode: purgatory's first instruction.
+    /// The address of purgatory's first instruction, which is entered in 64-bit mode.
     #[must_use]
     pub const fn entry(&self) -> PhysAddr {
         self.entry
     }
 
-    /// What is entered in the end.
+    /// How purgatory enters the kernel.
     #[must_use]
     pub const fn kernel_entry(&self) -> &Entry {
         &self.kernel_entry
     }
 
-    /// The memory map that the kernel is told.
+    /// The memory map that the kernel gets.
     #[must_use]
     pub fn memory(&self) -> &[MemoryRange] {
         &self.memory
     }
 
-    /// The kernel's command line, without the zero behind it.
+    /// The kernel's command line, without the terminating zero.
     #[must_use]
     pub fn command_line(&self) -> &[u8] {
         &self.command_line
     }
 
-    /// Memory beyond System RAM that the request vouches for, and the plan uses.
+    /// Memory outside System RAM that the caller guarantees is unused, and the plan uses.
     #[must_use]
     pub fn vouched(&self) -> &[PhysRange] {
         &self.vouched
     }
 
-    /// Where what the kernel is told of the running one's memory has its place, to be written there when the image is
-    /// loaded.
+    /// The place for the description of the running kernel's memory, which is written when the
+    /// image is loaded.
     #[must_use]
     pub const fn view(&self) -> Option<ViewPlace> {
         self.view
@@ -133,8 +134,8 @@ impl<'a> LoadPlan<'a> {
         self.find(self.boot_params?, boot_params::SIZE as u64)
     }
 
-    /// Gives purgatory a key and the digest over all it checks, which `digest` makes of what purgatory is told and of the
-    /// bytes of every region.
+    /// Gives purgatory a key and the digest that it verifies. `digest` computes it from the
+    /// parameters of purgatory and the bytes of every region.
     pub fn seal(
         &mut self,
         key: &[u8; KEY_SIZE],
@@ -145,11 +146,11 @@ impl<'a> LoadPlan<'a> {
             let block = self.segments.get(self.purgatory).map(|segment| &*segment.bytes).unwrap_or_default();
             let regions = purgatory::regions(block);
             let end = REGIONS + regions.len() * region::SIZE;
-            let told = [block.get(..DIGEST), block.get(REGIONS..end)].map(Option::unwrap_or_default);
+            let parameters = [block.get(..DIGEST), block.get(REGIONS..end)].map(Option::unwrap_or_default);
             let covered: Vec<&[u8]> =
                 regions.iter().filter_map(|&(start, size)| self.find(start, size)).collect();
             debug_assert_eq!(covered.len(), regions.len(), "a region is part of a segment");
-            digest(told, &covered)
+            digest(parameters, &covered)
         };
         self.write_into_purgatory(DIGEST, &digest);
     }
@@ -162,7 +163,7 @@ impl<'a> LoadPlan<'a> {
         }
     }
 
-    /// The bytes that will be at an address.
+    /// The bytes loaded at an address.
     fn find(&self, start: u64, size: u64) -> Option<&[u8]> {
         let size = usize::try_from(size).ok()?;
         self.segments.iter().find_map(|segment| {
@@ -171,7 +172,7 @@ impl<'a> LoadPlan<'a> {
         })
     }
 
-    /// Bytes of all destinations.
+    /// The sum of all segments' sizes in bytes.
     #[must_use]
     pub fn bytes(&self) -> u64 {
         total(&self.segments)
@@ -213,8 +214,8 @@ fn check_ram(draft: &Draft<'_>, machine: &Machine) -> Result<(), Error> {
     Ok(())
 }
 
-/// `sanity_check_segment_list` of `kernel/kexec_core.c`, as far as it goes beyond the checks above.
-fn check_way(draft: &Draft<'_>, machine: &Machine) -> Result<(), Error> {
+/// The checks of `sanity_check_segment_list`, `kernel/kexec_core.c`, beyond those above.
+fn check_interface(draft: &Draft<'_>, machine: &Machine) -> Result<(), Error> {
     let interface = draft.interface;
     if interface == Interface::Device {
         return Ok(());
@@ -262,30 +263,27 @@ mod tests {
     }
 
     #[test]
-    fn a_sound_draft_is_a_plan() {
+    fn a_valid_draft_becomes_a_plan() {
         check(&[(0x12, 2, 0x1001), (0x10, 2, 5)], 0x10004, Interface::KexecLoad).unwrap();
         check(&[(0x100, 4, 5)], 0x10_0000, Interface::Device).unwrap();
     }
 
     #[test]
-    fn what_a_kernel_would_refuse_is_refused_with_the_numbers() {
+    fn drafts_that_a_kernel_would_reject_are_rejected_with_the_numbers() {
         let text = |segments: &[(u64, u64, usize)], entry| {
             check(segments, entry, Interface::KexecLoad).unwrap_err().to_string()
         };
         assert_eq!(text(&[(0x10, 1, 0x1001)], 0x10000), "it: 0x1001 bytes do not fit in 0x10000-0x10fff");
         assert_eq!(text(&[(0x10, 3, 1), (0x11, 1, 1)], 0x10000), "it and it overlap in 0x11000-0x11fff");
+        assert_eq!(text(&[(0xf, 2, 1)], 0xf000), "it at 0xf000-0x10fff is not all RAM: 0xf000 is not");
+        assert_eq!(text(&[(0x4f, 2, 1)], 0x4f000), "it at 0x4f000-0x50fff is not all RAM: 0x50000 is not");
         assert_eq!(
-            text(&[(0xf, 2, 1)], 0xf000),
-            "it at 0xf000-0x10fff is not all RAM: there is none at 0xf000"
+            text(&[(0x10, 2, 8)], 0x10008),
+            "the entry point 0x10008 is not in the bytes of any segment"
         );
-        assert_eq!(
-            text(&[(0x4f, 2, 1)], 0x4f000),
-            "it at 0x4f000-0x50fff is not all RAM: there is none at 0x50000"
-        );
-        assert_eq!(text(&[(0x10, 2, 8)], 0x10008), "the entry point 0x10008 lies in no segment with bytes");
         let many: Vec<_> = (0x10..0x21).map(|first| (first, 1, 1)).collect();
-        assert_eq!(text(&many, 0x10000), "17 segments, kexec_load takes 16 at most");
-        let large = "it takes 132 KiB, more than half of 256 KiB of RAM, which kexec_load refuses";
+        assert_eq!(text(&many, 0x10000), "17 segments, kexec_load accepts at most 16");
+        let large = "it takes 132 KiB, more than half of 256 KiB of RAM, which kexec_load rejects";
         assert_eq!(text(&[(0x10, 0x21, 1)], 0x10000), large);
         check(&[(0x10, 0x21, 1)], 0x10000, Interface::Device).unwrap();
     }

@@ -5,69 +5,70 @@ use phys::{PhysRange, RangeSet};
 use crate::MemoryRange;
 use crate::elfcorehdr::{NoteAt, VirtualMap};
 
-/// What a plan needs to know of the machine. A value: it can be saved, and a plan be made of it elsewhere.
+/// The facts about a machine that plans depend on. A value: it can be saved, and plans made from it
+/// elsewhere.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Machine {
     /// The whole pages that the running kernel uses as RAM, in any order.
     pub ram: Vec<PhysRange>,
-    /// What the firmware said of memory when the machine was switched on, in any order.
+    /// The firmware's memory map at boot, in any order.
     pub firmware: Vec<MemoryRange>,
-    /// Address of the ACPI root pointer, where it is known. Without it a kernel searches the BIOS's memory, where it
-    /// is not if the machine was booted by UEFI.
+    /// Address of the ACPI root pointer, if known. Without it, a kernel searches the BIOS's memory,
+    /// which does not contain it on a machine that booted by UEFI.
     pub rsdp: Option<u64>,
-    /// `screen_info` as the running kernel was given it: where its picture is.
+    /// The running kernel's `screen_info` at boot: where the framebuffer is.
     pub screen: Option<[u8; SCREEN_INFO_SIZE]>,
-    /// Where the running kernel describes itself (VMCOREINFO).
+    /// The note in which the running kernel describes itself (VMCOREINFO).
     pub vmcoreinfo: Option<NoteAt>,
-    /// Where the running kernel writes the registers of its CPUs when it crashes, one after the other.
+    /// The notes in which the running kernel saves the registers of its CPUs when it crashes.
     pub cpu_notes: Vec<NoteAt>,
-    /// Where the running kernel has its memory at virtual addresses, as far as it is known.
+    /// The virtual addresses of the running kernel's memory, as far as they are known.
     pub virtual_map: VirtualMap,
-    /// The pages that the running kernel keeps for a crash kernel; part of its RAM.
+    /// The pages that the running kernel reserves for a crash kernel; part of its RAM.
     pub crash: Vec<PhysRange>,
-    /// `boot_params` as the running kernel was given it, if it is known.
+    /// The running kernel's `boot_params` at boot, if known.
     pub boot_params: Option<Vec<u8>>,
-    /// EFI, if the running kernel uses it and all that a next one must be told is known.
+    /// EFI, if the running kernel uses it and everything that the next one needs is known.
     pub efi: Option<Efi>,
     /// The running kernel's setup_data.
     pub setup_data: Vec<SetupData>,
 }
 
-/// What a kernel that is started by kexec must be told of EFI: the firmware lets its memory be mapped once only, so that
-/// every kernel has to map it where the first one did.
+/// The facts about EFI for a kernel started by kexec: the firmware accepts a virtual mapping only
+/// once, so that every kernel must map it where the first one did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Efi {
-    /// Address of the vendor's name.
+    /// Address of the firmware vendor's name.
     pub vendor: u64,
-    /// Virtual address of the runtime services' table.
+    /// Virtual address of the runtime services table.
     pub runtime: u64,
-    /// Address of the table of tables.
+    /// Address of the configuration table.
     pub tables: u64,
     /// Address of the SMBIOS tables, 0 if it is not known.
     pub smbios: u64,
-    /// The memory descriptors of the runtime services, each as EFI lays it out.
+    /// The memory descriptors of the runtime services, in EFI's layout.
     pub map: Vec<[u8; efi::DESCRIPTOR_SIZE]>,
 }
 
-/// A fact of `Documentation/arch/x86/boot.rst`'s `setup_data`.
+/// An entry of the `setup_data` list (`Documentation/arch/x86/boot.rst`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SetupData {
     /// One of [`abi::setup_data::kind`].
     pub kind: u32,
-    /// What it says.
+    /// Its contents.
     pub bytes: Vec<u8>,
 }
 
 impl Machine {
-    /// The pages that are RAM by the word of both the running kernel and the firmware, in rising order.
+    /// The pages that both the running kernel and the firmware report as RAM, in rising order.
     ///
-    /// A next kernel is told the firmware's map, so it must not be loaded elsewhere.
+    /// The next kernel gets the firmware's map, so it must not be loaded elsewhere.
     #[must_use]
     pub fn usable_ram(&self) -> Vec<PhysRange> {
-        let told = self.firmware.iter().filter(|range| range.kind() == crate::MemoryKind::Ram);
-        let mut told: Vec<PhysRange> = told.filter_map(|range| range.pages()).collect();
+        let reported = self.firmware.iter().filter(|range| range.kind() == crate::MemoryKind::Ram);
+        let mut reported: Vec<PhysRange> = reported.filter_map(|range| range.pages()).collect();
         let mut used = self.ram.clone();
-        intersection(RangeSet::sort(&mut told).ranges(), RangeSet::sort(&mut used).ranges())
+        intersection(RangeSet::sort(&mut reported).ranges(), RangeSet::sort(&mut used).ranges())
     }
 
     /// Bytes of RAM that the running kernel uses.
@@ -77,7 +78,7 @@ impl Machine {
     }
 }
 
-/// What two lists in rising order have in common. O(n).
+/// The intersection of two lists in rising order. O(n).
 fn intersection(mut a: &[PhysRange], mut b: &[PhysRange]) -> Vec<PhysRange> {
     let mut common = Vec::new();
     while let ([first_a, rest_a @ ..], [first_b, rest_b @ ..]) = (a, b) {
@@ -99,14 +100,14 @@ mod tests {
 
     #[test]
     fn ram_is_usable_where_kernel_and_firmware_agree() {
-        let told = |first, last, kind| MemoryRange::new(first, last, kind).unwrap();
+        let range = |first, last, kind| MemoryRange::new(first, last, kind).unwrap();
         let machine = Machine {
             ram: vec![pages(0x10_0000, 0x80_0000), pages(0x1000, 0x9_f000)],
             firmware: vec![
-                told(0x10_0000, 0x1f_ffff, MemoryKind::Ram),
-                told(0x20_0000, 0x20_ffff, MemoryKind::Reserved),
-                told(0x21_0000, 0xff_ffff, MemoryKind::Ram),
-                told(0, 0x9_fbff, MemoryKind::Ram),
+                range(0x10_0000, 0x1f_ffff, MemoryKind::Ram),
+                range(0x20_0000, 0x20_ffff, MemoryKind::Reserved),
+                range(0x21_0000, 0xff_ffff, MemoryKind::Ram),
+                range(0, 0x9_fbff, MemoryKind::Ram),
             ],
             ..Machine::default()
         };

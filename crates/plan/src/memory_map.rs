@@ -3,12 +3,12 @@ use std::fmt;
 use abi::e820::kind;
 use phys::PhysRange;
 
-/// What a range of memory is, as firmware tells a kernel.
+/// The kind of a memory range, as firmware reports it to a kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemoryKind {
     /// Free for the kernel.
     Ram,
-    /// Not to be touched.
+    /// Not to be used.
     Reserved,
     /// ACPI tables.
     AcpiTables,
@@ -18,15 +18,15 @@ pub enum MemoryKind {
     Unusable,
     /// Persistent memory.
     Persistent,
-    /// Persistent memory as told before ACPI 6.
+    /// Persistent memory as reported before ACPI 6.
     PersistentLegacy,
     /// For a special purpose.
     SoftReserved,
 }
 
 impl MemoryKind {
-    /// The kind by the name that the kernel has for it in `/sys/firmware/memmap` (`e820_type_to_string`,
-    /// `arch/x86/kernel/e820.c`). What has another name is reserved: nobody may touch it.
+    /// The kind by its name in `/sys/firmware/memmap` (`e820_type_to_string`,
+    /// `arch/x86/kernel/e820.c`). Other names count as reserved, and are not used.
     #[must_use]
     pub fn named(name: &str) -> Self {
         match name {
@@ -72,7 +72,7 @@ impl fmt::Display for MemoryKind {
     }
 }
 
-/// A range of a memory map. Its ends are bytes: firmware need not speak of pages.
+/// A range of a memory map. Firmware's ranges need not start and end at pages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryRange {
     first: u64,
@@ -81,7 +81,8 @@ pub struct MemoryRange {
 }
 
 impl MemoryRange {
-    /// From the first byte to the last, or `None` if that is backwards or all of 64 bits.
+    /// From the first byte to the last, or `None` if they are in the wrong order or cover the whole
+    /// address space.
     #[must_use]
     pub const fn new(first: u64, last: u64, kind: MemoryKind) -> Option<Self> {
         if first > last || last - first == u64::MAX { None } else { Some(Self { first, last, kind }) }
@@ -105,7 +106,7 @@ impl MemoryRange {
         self.last
     }
 
-    /// What it is.
+    /// Its kind.
     #[must_use]
     pub const fn kind(self) -> MemoryKind {
         self.kind
@@ -117,13 +118,13 @@ impl MemoryRange {
         self.last - self.first + 1
     }
 
-    /// The whole pages in it, if there is one.
+    /// The whole pages in it, if there are any.
     #[must_use]
     pub fn pages(self) -> Option<PhysRange> {
         PhysRange::within_bytes(self.first, self.size()).ok()
     }
 
-    /// What is left of it without some pages.
+    /// The rest of it without these pages.
     fn without(self, pages: PhysRange) -> impl Iterator<Item = Self> {
         let (start, end) = (pages.start().get(), pages.end());
         let below = (self.first < start).then(|| Self { last: self.last.min(start - 1), ..self });
@@ -132,7 +133,8 @@ impl MemoryRange {
     }
 }
 
-/// What a kernel is told that lives beside another: these pages are RAM, and what else was RAM is reserved.
+/// The memory map of a kernel that lives alongside another: these pages are RAM, and all other RAM
+/// is reserved.
 pub(crate) fn with_own_ram(firmware: &[MemoryRange], own: &[PhysRange]) -> Vec<MemoryRange> {
     let mut map: Vec<MemoryRange> = firmware.iter().copied().map(reserved_if_ram).collect();
     for &pages in own {
@@ -161,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_is_told_of_its_own_pages_only() {
+    fn a_peers_memory_map_has_only_its_own_pages_as_ram() {
         let firmware = [
             range(0, 0x9_fbff, MemoryKind::Ram),
             range(0xf_0000, 0xf_ffff, MemoryKind::Reserved),
@@ -169,7 +171,7 @@ mod tests {
             range(0x8000_0000, 0x8000_ffff, MemoryKind::AcpiTables),
         ];
         let own = [pages(0x1000, 0x9_f000), pages(0x1000_0000, 0x2000_0000)];
-        let told = [
+        let map = [
             range(0, 0xfff, MemoryKind::Reserved),
             range(0x1000, 0x9_efff, MemoryKind::Ram),
             range(0x9_f000, 0x9_fbff, MemoryKind::Reserved),
@@ -179,12 +181,12 @@ mod tests {
             range(0x2000_0000, 0x7fff_ffff, MemoryKind::Reserved),
             range(0x8000_0000, 0x8000_ffff, MemoryKind::AcpiTables),
         ];
-        assert_eq!(with_own_ram(&firmware, &own), told);
+        assert_eq!(with_own_ram(&firmware, &own), map);
     }
 
     proptest! {
         #[test]
-        fn every_byte_of_the_firmware_map_is_told_once(
+        fn every_byte_of_the_firmware_map_is_reported_once(
             sizes in prop::collection::vec((1_u64..0x9000, any::<bool>()), 1..12), own in (0_u64..40, 1_u64..20),
         ) {
             let mut next = 0;
@@ -194,14 +196,14 @@ mod tests {
                 range(next - size, next - 1, kind)
             }).collect();
             let own = frames(own.0, own.1);
-            let told = with_own_ram(&firmware, &[own]);
-            prop_assert!(told.windows(2).all(|pair| pair[0].last() < pair[1].first()));
-            let ram: Vec<_> = told.iter().filter(|range| range.kind() == MemoryKind::Ram).collect();
+            let map = with_own_ram(&firmware, &[own]);
+            prop_assert!(map.windows(2).all(|pair| pair[0].last() < pair[1].first()));
+            let ram: Vec<_> = map.iter().filter(|range| range.kind() == MemoryKind::Ram).collect();
             prop_assert_eq!(ram, [&MemoryRange::of_pages(own, MemoryKind::Ram)]);
             let common: u64 = firmware.iter().map(|range| {
                 (range.last() + 1).min(own.end()).saturating_sub(range.first().max(own.start().get()))
             }).sum();
-            let total: u64 = told.iter().map(|range| range.size()).sum();
+            let total: u64 = map.iter().map(|range| range.size()).sum();
             prop_assert_eq!(total, next - common + own.bytes());
         }
     }

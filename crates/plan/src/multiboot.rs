@@ -22,18 +22,18 @@ pub struct Request<'a> {
     pub kernel: Kernel<'a>,
     /// Its command line, the name of the file first.
     pub command_line: Vec<u8>,
-    /// What it is given along.
+    /// Files that are loaded with it.
     pub modules: Vec<Module<'a>>,
-    /// Lowest and highest address of a byte of what is added to it.
+    /// Lowest and highest address of what is added to it, both included.
     pub limits: (u64, u64),
-    /// What leads there.
+    /// The code that enters it.
     pub purgatory: Purgatory<'a>,
 }
 
-/// Something that a multiboot kernel is given along.
+/// A file that is loaded with a multiboot kernel.
 #[derive(Clone, Copy, Debug)]
 pub struct Module<'a> {
-    /// The string that the kernel gets along with it: by custom its name and arguments.
+    /// The string that the kernel gets with it, by convention name and arguments.
     pub string: &'a [u8],
     /// The file.
     pub bytes: &'a [u8],
@@ -45,12 +45,12 @@ struct BootInformation<'t> {
     /// Where each module starts and ends, and its string.
     modules: Vec<(u64, u64, &'t [u8])>,
     memory: &'t [MemoryRange],
-    /// Where the kernel is loaded, if it asks for that.
+    /// Load address, for a relocatable kernel.
     base: Option<u64>,
 }
 
 impl BootInformation<'_> {
-    /// Its bytes at this address, on which their number does not depend.
+    /// Its bytes at this address. Their number does not depend on the address.
     fn bytes(&self, version: Multiboot, address: u64) -> Vec<u8> {
         match version {
             Multiboot::One => one::bytes(self, address),
@@ -105,7 +105,7 @@ pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>
     draft.finish(&request.purgatory, purgatory, machine)
 }
 
-/// What a kernel finds in `eax`.
+/// The value in `eax`.
 const fn magic(version: Multiboot) -> u64 {
     match version {
         Multiboot::One => 0x2bad_b002,
@@ -121,12 +121,12 @@ fn places<'t>(first: u64, modules: &[Module<'t>], files: &[Initrd<'_>]) -> Vec<(
         .collect()
 }
 
-/// KiB of memory from 0 on, and from 1 MiB on.
+/// KiB of contiguous memory from 0, and from 1 MiB.
 fn lower_and_upper(memory: &[MemoryRange]) -> (u32, u32) {
     const MIB: u64 = 1 << 20;
     let kib = |bytes: u64| u32::try_from(bytes >> 10).unwrap_or(u32::MAX);
     let ram = || memory.iter().filter(|range| range.kind() == MemoryKind::Ram);
-    // The kernel's first page need not be told.
+    // The first page may be missing in the map.
     let lower = ram().filter(|range| range.first() <= 0x1_0000).map(|range| range.last() + 1).max();
     let upper = ram()
         .filter(|range| range.first() <= MIB && range.last() > MIB)
@@ -135,7 +135,8 @@ fn lower_and_upper(memory: &[MemoryRange]) -> (u32, u32) {
     (kib(lower.unwrap_or(0).min(MIB)), kib(upper.unwrap_or(0)))
 }
 
-/// A memory type's number: 1 free, 3 ACPI tables, 4 ACPI storage, 5 broken, 2 all else.
+/// Number of a memory kind: 1 RAM, 3 ACPI tables, 4 ACPI non-volatile storage, 5 unusable, 2 any
+/// other.
 const fn kind(range: MemoryRange) -> u32 {
     match range.kind() {
         MemoryKind::Ram => 1,

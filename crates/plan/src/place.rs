@@ -2,21 +2,20 @@ use phys::{PAGE_SIZE, PhysRange, RangeSet};
 
 use crate::{Demand, Error, Search, Segment};
 
-/// A place for every demand, in the order of the demands: within free pages, none overlapping another. The same
-/// demands and free pages, in whatever order the latter are, get the same places.
+/// Finds places in free pages for all demands, in their order, without overlap. The result does not
+/// depend on the order of the free ranges.
 ///
-/// Each demand is served from what those before it left, so the hardest to please come first.
-/// O(n log n + d·n) for n free ranges and d demands.
+/// Each demand is served from the pages that earlier ones left, so the hardest to place should come
+/// first. O(n log n + d·n) for n free ranges and d demands.
 ///
 /// # Errors
-/// [`Error::NoRoom`] for the first demand that no place is left for, with the last of its windows.
+/// [`Error::NoRoom`] for the first demand without a place, with the last of its windows.
 pub fn place(demands: &[Demand], free: &[PhysRange]) -> Result<Vec<PhysRange>, Error> {
     let mut free = FreePages::new(free);
     demands.iter().map(|demand| free.take(demand)).collect()
 }
 
-/// Free pages, from which places are taken one after the other: the hardest to please come first. The same demands and
-/// pages, in whatever order the latter are, get the same places.
+/// Free pages, from which places are taken one after the other.
 pub(crate) struct FreePages(Vec<PhysRange>);
 
 impl FreePages {
@@ -25,13 +24,13 @@ impl FreePages {
         Self(RangeSet::sort(&mut free).ranges().to_vec())
     }
 
-    /// The pages that these segments leave; they rise and do not touch.
+    /// The free pages outside of these segments, which are sorted and do not overlap.
     pub(crate) fn without(self, segments: &[Segment<'_>]) -> Self {
         let taken: Vec<_> = segments.iter().map(|segment| segment.range).collect();
         Self(self.0.iter().flat_map(|&hole| gaps(hole, &taken)).collect())
     }
 
-    /// A place for this demand.
+    /// Takes a place for this demand.
     ///
     /// # Errors
     /// [`Error::NoRoom`], with the last of its windows.
@@ -41,7 +40,7 @@ impl FreePages {
         Ok(place)
     }
 
-    /// A place if there is a demand.
+    /// Takes a place if there is a demand.
     pub(crate) fn take_if_any(&mut self, demand: Option<&Demand>) -> Result<Option<PhysRange>, Error> {
         demand.map(|demand| self.take(demand)).transpose()
     }
@@ -57,7 +56,7 @@ fn find(demand: &Demand, free: &[PhysRange]) -> Option<PhysRange> {
     })
 }
 
-/// The place for a demand in a hole, as far as it lies in the window.
+/// The place for a demand in the part of a hole inside the window.
 fn fit(demand: &Demand, hole: PhysRange, (lowest, highest): (u64, u64)) -> Option<PhysRange> {
     let align = demand.align.max(PAGE_SIZE);
     let size = demand.size.max(1).checked_next_multiple_of(PAGE_SIZE)?;
@@ -96,7 +95,7 @@ fn no_room(demand: &Demand, free: &[PhysRange]) -> Error {
     }
 }
 
-/// What of a range no other range has; the others rise and do not touch.
+/// The parts of a range outside of all others, which are sorted and do not overlap.
 pub(crate) fn gaps(range: PhysRange, others: &[PhysRange]) -> Vec<PhysRange> {
     let mut gaps = Vec::new();
     let mut free = range.start().get();
@@ -119,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_place_is_the_lowest_or_the_highest_that_will_do() {
+    fn a_place_is_the_lowest_or_the_highest_that_fits() {
         let free = [frames(1, 9), frames(0x100, 0x100)];
         let everywhere = (0, u64::MAX);
         let low = demand(0x1800, 0x2000, everywhere, Search::BottomUp);
@@ -138,7 +137,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_room_is_told_with_the_numbers() {
+    fn an_error_names_the_demand_with_the_numbers() {
         let demand =
             Demand { name: "initrd", ..demand(52 << 20, 1, (0x10_0000, 0x37ff_ffff), Search::TopDown) };
         let free = [frames(0, 0x100), frames(0x200, 31 << 8), frames(0x3_7000, 1 << 16)];
@@ -148,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_demand_without_bounds_is_refused_not_wrapped() {
+    fn huge_demands_are_rejected_without_overflow() {
         for (size, align) in [(u64::MAX, 1), (1, 1 << 63), (u64::MAX - 0xfff, 1 << 63)] {
             for search in [Search::BottomUp, Search::TopDown] {
                 place(&[demand(size, align, (0x1001, u64::MAX), search)], &[frames(1, 100)]).unwrap_err();
@@ -187,7 +186,7 @@ mod tests {
         }
 
         #[test]
-        fn what_one_demand_is_refused_is_nowhere(
+        fn a_demand_is_rejected_only_if_no_place_fits(
             demand in any_demand(), holes in prop::collection::vec((0_u64..90, 1_u64..20), 1..8),
         ) {
             let mut holes: Vec<_> = holes.into_iter().map(|(first, count)| frames(first, count)).collect();

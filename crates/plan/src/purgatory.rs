@@ -1,6 +1,6 @@
-//! What runs between the running kernel and the one that is loaded, with what it is told. The layout is
-//! [`abi::purgatory`]'s; the code is handed in. It lies below 4 GiB for a goal in 32-bit mode, below 1 MiB for one in real
-//! mode.
+//! Purgatory, which runs between the running kernel and the loaded one, and its parameters. Their
+//! layout is [`abi::purgatory`]; the caller provides the code. It is placed below 4 GiB for an
+//! entry in 32-bit mode, below 1 MiB for real mode.
 
 use std::borrow::Cow;
 
@@ -14,41 +14,41 @@ use phys::{PhysAddr, PhysRange};
 
 use crate::{CpuMode, Entry, Error, Segment};
 
-/// The name of its segment.
+/// Name of its segment.
 pub(crate) const NAME: &str = "purgatory";
 /// Bytes of its memory.
 pub(crate) const SIZE: u64 = MEMORY as u64;
 
-/// Purgatory, and how it is to do its work.
+/// Purgatory and its options.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Purgatory<'a> {
-    /// Its memory from the first byte on, as far as it is not zero.
+    /// The contents of its memory, up to the last byte that is not zero.
     pub image: &'a [u8],
-    /// Whether it checks the digest over all that is loaded.
+    /// Whether it verifies the digest of everything that is loaded.
     pub check: bool,
-    /// The port and the speed in baud of the serial port for its messages; 0 baud leaves the port as it is.
+    /// I/O port and speed of the serial port for its messages; 0 baud keeps the current speed.
     pub serial: Option<(u16, u64)>,
-    /// Whether its messages go to the screen.
+    /// Whether it prints messages on the VGA screen.
     pub vga: bool,
     /// Whether the screen is put into text mode first.
     pub reset_vga: bool,
-    /// Seconds from a message that all is lost to the machine's reset.
+    /// Seconds between a fatal message and the reset of the machine.
     pub pause: u64,
 }
 
-/// What purgatory does besides checking and handing over.
+/// Additional work of purgatory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extras {
-    /// Address behind a command line, and bytes of room there: whoever entered purgatory comes back, and the kernel is
-    /// told where to go for that.
+    /// Address of the end of the command line, and bytes reserved there: the jump-back entry is
+    /// appended for a kernel that returns.
     pub(crate) jump_back: Option<(u64, u64)>,
-    /// Memory that is copied before: from, to, bytes.
+    /// A copy of memory to make first: from, to, bytes.
     pub(crate) copy: Option<(u64, u64, u64)>,
 }
 
 impl<'a> Purgatory<'a> {
-    /// Its segment in a place, and where it is entered. It checks these others and then hands over. The digest is not in it
-    /// yet: [`LoadPlan::seal`](crate::LoadPlan::seal).
+    /// Its segment at a place, and the address of its entry point. It verifies the other segments,
+    /// then enters the kernel. [`LoadPlan::seal`](crate::LoadPlan::seal) adds the digest later.
     ///
     /// # Errors
     /// [`Error::TooManyRegions`].
@@ -111,7 +111,7 @@ impl<'a> Purgatory<'a> {
     }
 }
 
-/// The block while it is written.
+/// The parameter block under construction.
 struct Block<'b>(&'b mut [u8]);
 
 impl Block<'_> {
@@ -162,7 +162,7 @@ impl Block<'_> {
     }
 }
 
-/// The regions of a block: where each starts, and how many bytes the digest is over.
+/// The regions in a block: start address and bytes covered by the digest.
 pub(crate) fn regions(block: &[u8]) -> Vec<(u64, u64)> {
     let count = REGION_COUNT.read(block).unwrap_or(0).min(REGIONS_MAX as u64);
     let table = block.get(REGIONS..ENTRY).unwrap_or_default().chunks_exact(region::SIZE);

@@ -2,10 +2,10 @@ use std::borrow::Cow;
 
 use phys::PhysRange;
 
-/// Bytes and the pages they are to be in.
+/// Bytes and the pages that they are loaded into.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment<'a> {
-    /// What it is.
+    /// Its name in messages.
     pub name: &'static str,
     /// The destination.
     pub range: PhysRange,
@@ -14,19 +14,19 @@ pub struct Segment<'a> {
 }
 
 impl<'a> Segment<'a> {
-    /// A segment of the file as one of the plan; one that is beyond all addresses is none, and refused as no RAM.
+    /// A segment of a file. `None` if it lies outside the physical address space.
     pub(crate) fn of_file(segment: &kernel_file::Segment<'a>) -> Option<Self> {
         let range = PhysRange::from_bytes(segment.address, segment.size).ok()?;
         Some(Self { name: "kernel", range, bytes: segment.bytes.clone() })
     }
 }
 
-/// A part of a segment that someone may want to find.
+/// A named part of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Part {
-    /// What it is.
+    /// Its name.
     pub name: &'static str,
-    /// Where its first byte is.
+    /// Address of its first byte.
     pub address: u64,
     /// Bytes.
     pub size: u64,

@@ -1,12 +1,13 @@
-//! What a peer is told of the running kernel's memory, so that its `/proc/vmcore` has it: the last pages of its window,
-//! which it does not take for RAM, since it reads them as another kernel's.
+//! The description of the running kernel's memory for a peer's `/proc/vmcore`. It is in the last
+//! pages of the window, which are not RAM for the peer.
 //!
 //! ```text
-//! +0     VMCOREINFO note, zeroes behind
-//! page   elfcorehdr, as far as there are pieces of memory
+//! +0          VMCOREINFO note, padded with zeros to whole pages
+//! next page   elfcorehdr
 //! ```
 //!
-//! The CPU's note stays in the running kernel's own memory, where those look for it who know the kernel.
+//! The CPU's note stays in the running kernel's memory, where tools that know the kernel look for
+//! it.
 
 use std::borrow::Cow;
 
@@ -16,36 +17,37 @@ use phys::{PAGE_SIZE, PhysRange};
 use crate::elfcorehdr::{self, Change, MOST_HEADERS, NoteAt, RestingMemory, header_count};
 use crate::{Error, Machine, Part, Segment};
 
-/// That a peer is to see the running kernel's memory.
+/// Lets a peer see the running kernel's memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct View {
-    /// Bytes of the note in which the running kernel describes itself (VMCOREINFO); 0 if there is none.
+    /// Bytes of the note in which the running kernel describes itself (VMCOREINFO); 0 if there is
+    /// none.
     pub vmcoreinfo: u64,
 }
 
-/// Where it is told. The bytes are known when the peer is loaded.
+/// The place of the description. Its bytes are made when the peer is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ViewPlace {
     pages: PhysRange,
     vmcoreinfo: u64,
 }
 
-/// A note's header without a name ends the notes.
+/// Bytes of the empty note header that ends the notes.
 const END_NOTE: u64 = 12;
-/// VMCOREINFO's and the CPU's.
+/// Notes: VMCOREINFO and the CPU's.
 const NOTES: usize = 2;
-/// One piece of memory for so many pages of the window, that many more. Where free memory is scattered, so are the pages
-/// that wait outside of the window.
-const PAGES_PER_PIECE: u64 = 16;
-const MORE_PIECES: u64 = 512;
+/// Memory ranges reserved in the elfcorehdr: one for this many pages of the window, and some more.
+/// The more fragmented memory is, the more ranges hold the pages that are moved out of the window.
+const PAGES_PER_RANGE: u64 = 16;
+const MORE_RANGES: u64 = 512;
 
 impl ViewPlace {
     /// At the end of a window.
     pub(crate) fn new(view: View, window: PhysRange) -> Result<Self, Error> {
-        let pieces = window.pages() / PAGES_PER_PIECE + MORE_PIECES;
-        let pieces = usize::try_from(pieces).unwrap_or(MOST_HEADERS).min(MOST_HEADERS - NOTES);
+        let ranges = window.pages() / PAGES_PER_RANGE + MORE_RANGES;
+        let ranges = usize::try_from(ranges).unwrap_or(MOST_HEADERS).min(MOST_HEADERS - NOTES);
         let size = notes_size(view.vmcoreinfo)
-            .saturating_add(elfcorehdr::size(NOTES, pieces).next_multiple_of(PAGE_SIZE));
+            .saturating_add(elfcorehdr::size(NOTES, ranges).next_multiple_of(PAGE_SIZE));
         let place = |size| PhysRange::from_bytes(window.end().checked_sub(size)?, size).ok();
         let inside = place(size).filter(|pages| pages.start() > window.start());
         match inside {
@@ -61,12 +63,12 @@ impl ViewPlace {
         }
     }
 
-    /// What the peer does not take for RAM.
+    /// The pages that are not RAM for the peer.
     pub(crate) const fn pages(&self) -> PhysRange {
         self.pages
     }
 
-    /// Room for the VMCOREINFO note, if there is one.
+    /// The memory reserved for the VMCOREINFO note, if there is one.
     #[must_use]
     pub const fn vmcoreinfo(&self) -> Option<NoteAt> {
         match self.vmcoreinfo {
@@ -75,24 +77,26 @@ impl ViewPlace {
         }
     }
 
-    /// Where the elfcorehdr starts.
+    /// Address of the elfcorehdr.
     #[must_use]
     pub fn header(&self) -> u64 {
         self.pages.start().get() + notes_size(self.vmcoreinfo)
     }
 
-    /// What the peer's command line says of it.
+    /// The peer's command-line parameter.
     pub(crate) fn parameter(&self) -> String {
         format!(" elfcorehdr={:#x}", self.header())
     }
 
-    /// The elfcorehdr for an image whose pages wait there.
+    /// The elfcorehdr for an image with these slots.
     ///
-    /// What the image displaced is where its pages waited, and what the image has for itself was nobody's. The pages
-    /// where those wait are told as they are: whoever puts all of this memory back has both sides of each exchange.
+    /// Memory that the image displaces is in the sources of its slots while the peer runs;
+    /// destinations that are their own source did not belong to the running kernel. Sources are
+    /// described where they are, so that a tool that restores this memory has both sides of each
+    /// exchange.
     ///
     /// # Errors
-    /// [`Error::TooManyHeaders`] if there is not room for all pieces of memory.
+    /// [`Error::TooManyHeaders`] if the reserved memory is too small for all ranges.
     pub fn elfcorehdr(&self, machine: &Machine, slots: &[SlotRun]) -> Result<Vec<u8>, Error> {
         let memory =
             RestingMemory::in_place(machine.ram.iter().map(|range| range.start().get()..range.end()));
@@ -109,7 +113,7 @@ impl ViewPlace {
         Err(Error::TooManyHeaders { count: notes.len() + header_count(&memory, &machine.virtual_map), limit })
     }
 
-    /// Its segment; the bytes are written when the peer is loaded.
+    /// Its segment. The bytes are written when the peer is loaded.
     pub(crate) const fn segment(&self) -> Segment<'static> {
         let (name, bytes) = ("view of the running kernel", Cow::Borrowed([].as_slice()));
         Segment { name, range: self.pages, bytes }
@@ -124,7 +128,7 @@ impl ViewPlace {
     }
 }
 
-/// Where a note is while the peer runs, if it is in one piece.
+/// The address of a note while the peer runs, if it is contiguous.
 fn moved(note: &NoteAt, memory: &RestingMemory) -> Option<NoteAt> {
     let more = note.size.checked_sub(1)?;
     let (first, last) = (memory.find(note.address)?, memory.find(note.address.checked_add(more)?)?);
@@ -140,7 +144,7 @@ const fn note_room(size: u64) -> u64 {
     size.saturating_add(END_NOTE).saturating_add(3) / 4 * 4
 }
 
-/// Whole pages for the note.
+/// Bytes of the pages for the note.
 const fn notes_size(vmcoreinfo: u64) -> u64 {
     match vmcoreinfo {
         0 => 0,

@@ -50,7 +50,7 @@ fn a_kernel_is_started_by_kexec_load(on: &str) -> Result<()> {
         .says(&release_of_last(on))
         .says("console=ttyS0 no_timer_check told\n")
         .says("a secret")
-        .says("which leads to 0x1000200 in 64-bit mode");
+        .says("kernel entry: 0x1000200 in 64-bit mode");
     Ok(())
 }
 
@@ -235,7 +235,7 @@ fn kexec_explains_every_refusal(on: &str) -> Result<()> {
         .says("Cannot open /nonexistent")
         .says("Could not open initrd file /nonexistent")
         .says("Could not open initrd file /tmp/empty: the file is empty")
-        .says("the command line has 3000 bytes, the kernel takes 2047 at most")
+        .says("the command line has 3000 bytes, the kernel accepts at most 2047")
         .says("no room for initrd")
         .says("kexec_file_load takes bzImages only")
         .says("3\n--- -l /boot/next\n")

@@ -1,5 +1,5 @@
-//! ELF boot notes, as Eric Biederman's proposal (`draft-biederman-elf-boot`) lays them out: a header, then notes without
-//! names.
+//! ELF boot notes as in Eric Biederman's proposal (`draft-biederman-elf-boot`): a header, then
+//! notes without names.
 
 use std::borrow::Cow;
 
@@ -13,12 +13,12 @@ const RECORDS: u16 = 3;
 const LOADER_NAME: u32 = 2;
 const LOADER_VERSION: u32 = 3;
 const COMMAND_LINE: u32 = 4;
-/// Room for the stack of code that finds the notes' address on it.
+/// Bytes of the stack, on which 32-bit code finds the address of the notes.
 const STACK: u64 = 4096;
 /// Bytes from the stack pointer to the end of the stack.
 const ARGUMENTS: u64 = 16;
 
-/// The name of their segment.
+/// Name of their segment.
 pub(super) const NAME: &str = "boot notes";
 
 /// Boot notes, and the stack after them.
@@ -36,7 +36,7 @@ impl Notes {
         (self.bytes.len() as u64).next_multiple_of(16) + STACK
     }
 
-    /// The offset of the arguments on the stack: return address 0, and the address of the notes.
+    /// Offset of the arguments on the stack: return address 0, then the address of the notes.
     const fn arguments(&self) -> u64 {
         self.size() - ARGUMENTS
     }
@@ -84,7 +84,7 @@ fn set(bytes: &mut [u8], header: &[u8]) {
     }
 }
 
-/// A note with a text, its zero included.
+/// Appends a note with a text and its terminating zero.
 fn note(bytes: &mut Vec<u8>, kind: u32, text: &[u8]) {
     let size = u32::try_from(text.len() + 1).unwrap_or(u32::MAX);
     bytes.extend([0, size, kind].iter().flat_map(|word: &u32| word.to_le_bytes()));
@@ -93,7 +93,7 @@ fn note(bytes: &mut Vec<u8>, kind: u32, text: &[u8]) {
     bytes.resize(bytes.len().next_multiple_of(4), 0);
 }
 
-/// RFC 1071.
+/// The checksum of RFC 1071.
 fn checksum(bytes: &[u8]) -> u16 {
     let words = bytes.chunks(2).map(|pair| match *pair {
         [low, high] => u64::from(u16::from_le_bytes([low, high])),
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_words_of_all_notes_sum_up_to_ones() {
+    fn the_16_bit_words_of_all_notes_sum_up_to_ones() {
         for line in [b"".as_slice(), b"x", b"console=ttyS0 quiet"] {
             let bytes = bytes(line);
             assert_eq!(checksum(&bytes), 0);
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_32_bit_stack_has_the_address_of_the_notes_for_an_argument() {
+    fn a_32_bit_stack_holds_the_address_of_the_notes_as_an_argument() {
         let line = b"words";
         let notes = Notes::new(line);
         let range = PhysRange::around_bytes(0x20_0000, notes.size()).unwrap();

@@ -6,19 +6,20 @@ use crate::Error;
 const HEADER: FileHeader<u64> = elf::CLASS_64.file_header;
 const PROGRAM: ProgramHeader<u64> = elf::CLASS_64.program_header;
 
-/// Most notes and stretches together: the kernel reads no number of program headers that takes more than 16 bits.
+/// Limit of notes and stretches together: the kernel reads the number of program headers from 16
+/// bits only.
 pub const MOST_HEADERS: usize = elf::MANY_PROGRAM_HEADERS as usize - 1;
 
-/// The virtual address of what has none that is known.
+/// The virtual address in a program header if it is unknown.
 const NO_ADDRESS: u64 = u64::MAX;
 
-/// Bytes of an elfcorehdr of so many notes and stretches.
+/// Bytes of an elfcorehdr with these numbers of notes and stretches.
 #[must_use]
 pub const fn size(notes: usize, stretches: usize) -> u64 {
     (HEADER.size + (notes + stretches) * PROGRAM.size) as u64
 }
 
-/// How many stretches this memory is told in, those of the kernel's image a second time.
+/// Number of load headers that describe this memory; the kernel's image is described twice.
 #[must_use]
 pub fn header_count(memory: &RestingMemory, map: &VirtualMap) -> usize {
     memory.stretches().len() + image(memory, map).count()
@@ -65,12 +66,12 @@ fn elf_header(count: usize) -> [u8; HEADER.size] {
     bytes
 }
 
-/// The kernel takes the bytes from the offset, and finds the notes' end by itself.
+/// The kernel reads the notes at the offset, and finds their end itself.
 fn note(note: &NoteAt) -> [u8; PROGRAM.size] {
     program_header(program_type::NOTE, note.address, 0, note.address, note.size)
 }
 
-/// `offset` is the virtual address of physical address 0, as it were.
+/// `offset` is the difference between virtual and physical addresses.
 fn load(stretch: Stretch, offset: Option<u64>) -> [u8; PROGRAM.size] {
     let virt = offset.map_or(NO_ADDRESS, |offset| offset.wrapping_add(stretch.start));
     program_header(program_type::LOAD, stretch.at, virt, stretch.start, stretch.size)
@@ -121,11 +122,11 @@ mod tests {
     }
 
     #[test]
-    fn more_headers_than_the_kernel_reads_are_refused() {
+    fn more_headers_than_the_kernel_reads_are_rejected() {
         let memory =
             |count: u64| RestingMemory::in_place((0..count).map(|page| page * 8192..page * 8192 + 4096));
         assert_eq!(render(&[], &memory(65534), &VirtualMap::default()).unwrap().len() as u64, size(0, 65534));
-        let text = "65535 notes and pieces of memory for an elfcorehdr, 65534 at most";
+        let text = "65535 notes and memory ranges for an elfcorehdr, at most 65534 are possible";
         assert_eq!(render(&[], &memory(65535), &VirtualMap::default()).unwrap_err().to_string(), text);
     }
 }

@@ -1,9 +1,10 @@
 use std::ops::Range;
 
-/// Neighbouring bytes of the resting kernel's memory, and where they are while the other kernel runs.
+/// Consecutive bytes of the resting kernel's memory, and where they are while the other kernel
+/// runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stretch {
-    /// Physical address of the first byte, as the resting kernel has it.
+    /// Physical address of the first byte while the resting kernel runs.
     pub start: u64,
     /// Bytes; at least one.
     pub size: u64,
@@ -16,7 +17,7 @@ impl Stretch {
         self.start + self.size
     }
 
-    /// The part of it that starts and ends there.
+    /// The part of it between two addresses.
     const fn part(self, start: u64, end: u64) -> Option<Self> {
         if start >= end {
             return None;
@@ -25,7 +26,7 @@ impl Stretch {
     }
 }
 
-/// Something that is not in place.
+/// A range of memory that is not in place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     range: Range<u64>,
@@ -33,43 +34,44 @@ pub struct Change {
 }
 
 impl Change {
-    /// These bytes of memory wait at another address.
+    /// These bytes are kept at another address.
     #[must_use]
     pub const fn moved(range: Range<u64>, to: u64) -> Self {
         Self { range, to: Some(to) }
     }
 
-    /// These bytes of memory are nobody's.
+    /// These bytes do not belong to the resting kernel.
     #[must_use]
     pub const fn gone(range: Range<u64>) -> Self {
         Self { range, to: None }
     }
 }
 
-/// The memory of a kernel that rests, and where each byte of it is: stretches by rising address, none overlapping.
+/// The memory of a resting kernel, and where each byte of it is: stretches in rising order that do
+/// not overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RestingMemory {
     stretches: Vec<Stretch>,
 }
 
 impl RestingMemory {
-    /// All bytes of these ranges are where they were. The ranges come in any order; what several have counts once.
+    /// All bytes of these ranges, each in its place. The ranges may come in any order and overlap.
     #[must_use]
     pub fn in_place(ranges: impl IntoIterator<Item = Range<u64>>) -> Self {
         let mut ranges: Vec<_> = ranges.into_iter().filter(|range| !range.is_empty()).collect();
         ranges.sort_by_key(|range| range.start);
         let mut memory = Self::default();
-        let mut told = 0;
+        let mut end = 0;
         for range in ranges {
-            let start = range.start.max(told);
-            told = told.max(range.end);
+            let start = range.start.max(end);
+            end = end.max(range.end);
             memory.extend(Stretch { start, size: 0, at: start }.part(start, range.end));
         }
         memory
     }
 
-    /// The same memory, some of it changed. Changes come in any order; where two overlap, the one that starts first
-    /// counts. What they say of other than this memory says nothing. O(n log n).
+    /// The same memory after these changes. They may come in any order; where two overlap, the one
+    /// that starts first counts. Parts of a change outside of this memory are ignored. O(n log n).
     #[must_use]
     pub fn with(self, changes: &[Change]) -> Self {
         let mut changes: Vec<_> = changes.iter().filter(|change| !change.range.is_empty()).collect();
@@ -110,7 +112,7 @@ impl RestingMemory {
         self.stretches.iter().filter_map(part)
     }
 
-    /// The stretches: as few as can say it.
+    /// The stretches; adjacent ones are joined.
     #[must_use]
     pub fn stretches(&self) -> &[Stretch] {
         &self.stretches
@@ -119,8 +121,8 @@ impl RestingMemory {
     /// Where a byte of this memory is.
     #[must_use]
     pub fn find(&self, address: u64) -> Option<u64> {
-        let behind = self.stretches.partition_point(|stretch| stretch.start <= address);
-        let stretch = self.stretches.get(behind.checked_sub(1)?)?;
+        let after = self.stretches.partition_point(|stretch| stretch.start <= address);
+        let stretch = self.stretches.get(after.checked_sub(1)?)?;
         (address < stretch.end()).then(|| stretch.at.wrapping_add(address - stretch.start))
     }
 
@@ -130,7 +132,7 @@ impl RestingMemory {
         self.stretches.iter().map(|stretch| stretch.size).sum()
     }
 
-    /// Adds the next stretch, joined to the one before it where that says the same.
+    /// Adds the next stretch, joined to the previous one if it continues that.
     fn extend(&mut self, next: Option<Stretch>) {
         let Some(next) = next else { return };
         match self.stretches.last_mut() {
@@ -171,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_that_wait_as_neighbours_are_one_stretch() {
+    fn neighbours_that_are_moved_together_are_one_stretch() {
         let moved = |page: u64, to: u64| Change::moved(page << 12..(page + 1) << 12, to << 12);
         let memory = RestingMemory::in_place(std::iter::once(0..0x8000)).with(&[
             moved(3, 0x21),

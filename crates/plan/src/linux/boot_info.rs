@@ -18,7 +18,7 @@ pub(super) enum BootInfo<'r> {
     Handoff(Handoff),
 }
 
-/// Where other parts of the load are.
+/// Other parts of the load that it refers to.
 #[derive(Clone, Copy)]
 pub(super) struct Neighbours {
     /// Address of the kernel.
@@ -35,7 +35,7 @@ pub(super) struct PlacedBootInfo {
     pub(super) boot_params: Option<u64>,
     /// Address of the command line.
     pub(super) command_line: u64,
-    /// How the kernel is entered, given the entry for its own mode.
+    /// How the kernel is entered.
     pub(super) entry: Entry,
 }
 
@@ -80,7 +80,7 @@ impl<'r> BootInfo<'r> {
         }
     }
 
-    /// `goal` is how a kernel is entered that gets `boot_params`.
+    /// `entry` is how a kernel is entered that gets `boot_params`.
     pub(super) fn at(&self, range: PhysRange, neighbours: Neighbours, entry: Entry) -> PlacedBootInfo {
         let address = range.start().get();
         let segment = |bytes| Segment { name: self.name(), range, bytes: Cow::Owned(bytes) };

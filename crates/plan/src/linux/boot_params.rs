@@ -7,12 +7,12 @@ use super::handoff::HandoffFacts;
 use super::kernel::KernelTraits;
 use crate::MemoryRange;
 
-/// The protocol that brought `hardware_subarch`.
+/// The protocol that added `hardware_subarch`.
 const WITH_SUBARCH: Protocol = Protocol { major: 2, minor: 7 };
-/// The protocol that brought `acpi_rsdp_addr`.
+/// The protocol that added `acpi_rsdp_addr`.
 const WITH_RSDP: Protocol = Protocol { major: 2, minor: 14 };
 
-/// The page that a kernel is handed: its own setup header, and zero where nothing is set.
+/// The kernel's `boot_params`: its own setup header, and zero where nothing is set.
 #[derive(Clone)]
 pub(super) struct BootParams {
     bytes: Box<[u8; SIZE]>,
@@ -20,7 +20,7 @@ pub(super) struct BootParams {
 }
 
 impl BootParams {
-    /// All but the addresses of what is loaded.
+    /// Sets everything but addresses in the load.
     pub(super) fn new(kernel: &KernelTraits<'_>, facts: &HandoffFacts<'_>) -> Self {
         let mut params = Self { bytes: Box::new([0; SIZE]), protocol: kernel.protocol };
         let place =
@@ -49,8 +49,8 @@ impl BootParams {
         &*self.bytes
     }
 
-    /// What of the running kernel's own holds for the next one too: the kind of machine, secure boot, EFI's tables, the
-    /// disks that the BIOS knows, the blob of Confidential Computing.
+    /// Copies what stays true for the next kernel from the running one's: hardware subarchitecture,
+    /// secure boot, EFI tables, the BIOS's disks, the Confidential Computing blob.
     fn copy_from(&mut self, previous: &[u8]) {
         if self.protocol >= WITH_SUBARCH {
             self.copy(previous, header::HARDWARE_SUBARCH);
@@ -69,7 +69,7 @@ impl BootParams {
         self.copy_bytes(previous, boot_params::EDDBUF..SIZE);
     }
 
-    /// Where EFI's memory descriptors are.
+    /// The address and size of EFI's memory descriptors.
     pub(super) fn set_efi_map(&mut self, address: u64, size: u64) {
         self.set_halves(efi_info::MEMMAP, efi_info::MEMMAP_HI, address);
         self.set(efi_info::MEMMAP_SIZE, u32::try_from(size).unwrap_or(0));
@@ -77,7 +77,7 @@ impl BootParams {
         self.set(efi_info::MEMDESC_VERSION, efi::DESCRIPTOR_VERSION);
     }
 
-    /// Passes nothing on of EFI.
+    /// Passes on nothing of EFI.
     fn clear_efi(&mut self) {
         let end = boot_params::EFI_INFO + boot_params::EFI_INFO_SIZE;
         self.bytes.get_mut(boot_params::EFI_INFO..end).unwrap_or(&mut []).fill(0);
@@ -95,7 +95,7 @@ impl BootParams {
         }
     }
 
-    /// The 64-bit entry point needs no word of it; what reads it knows addresses below 4 GiB only.
+    /// The 64-bit entry point does not need it, and others are below 4 GiB.
     pub(super) fn set_kernel(&mut self, address: u64) {
         self.set(header::CODE32_START, u32::try_from(address).unwrap_or(0));
     }
@@ -125,12 +125,12 @@ impl BootParams {
         }
     }
 
-    /// As many entries of the memory map as there is room for.
+    /// The first entries of the memory map, up to the size of the table.
     fn set_memory(&mut self, memory: &[MemoryRange]) {
-        let here = memory.get(..E820_ENTRIES_MAX).unwrap_or(memory);
-        self.set(boot_params::E820_ENTRIES, u8::try_from(here.len()).unwrap_or(u8::MAX));
+        let first = memory.get(..E820_ENTRIES_MAX).unwrap_or(memory);
+        self.set(boot_params::E820_ENTRIES, u8::try_from(first.len()).unwrap_or(u8::MAX));
         let table = self.bytes.get_mut(E820_TABLE..).unwrap_or(&mut []);
-        for (place, &range) in table.chunks_exact_mut(e820::SIZE).zip(here) {
+        for (place, &range) in table.chunks_exact_mut(e820::SIZE).zip(first) {
             place.copy_from_slice(&e820_entry(range));
         }
     }

@@ -2,10 +2,11 @@ use super::Request;
 use super::home::{OldMemory, Site};
 use crate::Error;
 
-/// What purgatory appends to a peer's command line, for its user space: the address is known only when it runs.
+/// What purgatory appends to a peer's command line, for its user space: the address is known only
+/// when purgatory runs.
 const JUMP_BACK: &[u8] = b" kexec_jump_back_entry=0x0123456789abcdef";
 
-/// A command line that its kernel accepts.
+/// A command line that the kernel accepts.
 pub(super) struct CommandLine {
     text: Vec<u8>,
     tail: u64,
@@ -35,7 +36,7 @@ impl CommandLine {
         &self.text
     }
 
-    /// Bytes that purgatory may write after the text.
+    /// Bytes reserved after the text for what purgatory appends.
     pub(super) const fn tail(&self) -> u64 {
         self.tail
     }

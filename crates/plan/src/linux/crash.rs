@@ -1,9 +1,9 @@
-//! A kernel that takes over when the running one crashes: what it keeps of the other's memory.
+//! A kernel that takes over when the running one crashes.
 //!
 //! ```text
-//! crash kernel's memory, as the running kernel reserved it
-//!   ...    the kernel, its initrd and all it is told, as anywhere
-//!   kept   elfcorehdr, then the copy of the first 640 KiB, which the kernel needs for itself: no RAM to it
+//! memory that the running kernel reserved for the crash kernel
+//!   RAM         the kernel, its initrd and handoff, as in any load
+//!   dump area   elfcorehdr, then a copy of the first 640 KiB, which the crash kernel itself uses
 //! ```
 
 use std::borrow::Cow;
@@ -14,10 +14,10 @@ use crate::elfcorehdr::{self, Change, NoteAt, RestingMemory};
 use crate::place::{FreePages, gaps};
 use crate::{Demand, Error, Machine, Part, Search, Segment};
 
-/// What a PC keeps for software below 1 MiB: starting other CPUs needs it.
+/// The memory below 1 MiB that a PC has for software: a kernel starts its other CPUs there.
 const LOW: u64 = 0xa_0000;
 
-/// What a crash kernel needs for a dump of the running one, and does not use as RAM.
+/// The part of crash memory that serves the dump, and is not RAM for the crash kernel.
 pub(super) struct DumpArea {
     elfcorehdr: Vec<u8>,
     /// The pages of the elfcorehdr and, after them, the copy of low memory.
@@ -29,7 +29,7 @@ pub(super) struct DumpArea {
 }
 
 impl DumpArea {
-    /// Finds a place for it at the top of the crash kernel's memory.
+    /// Places it at the top of the crash kernel's memory.
     pub(super) fn new(machine: &Machine, update_size: Option<u64>) -> Result<Self, Error> {
         let main = main_range(machine)?;
         let notes: Vec<NoteAt> = machine.cpu_notes.iter().copied().chain(machine.vmcoreinfo).collect();
@@ -54,17 +54,17 @@ impl DumpArea {
         self.range
     }
 
-    /// What purgatory copies: from, to, bytes.
+    /// The copy that purgatory makes: from, to, bytes.
     pub(super) const fn copy(&self) -> (u64, u64, u64) {
         (0, self.header.end(), LOW)
     }
 
-    /// What the kernel's command line says of it, as kexec-tools writes it.
+    /// The kernel's command-line parameter, in the form of kexec-tools.
     pub(super) fn parameter(&self) -> String {
         format!(" elfcorehdr={}K", self.header.start().get() / 1024)
     }
 
-    /// The elfcorehdr, and whether purgatory may check it.
+    /// The elfcorehdr's segment, and whether its bytes stay as they are.
     pub(super) fn segment(&self) -> (Segment<'static>, bool) {
         let bytes = Cow::Owned(self.elfcorehdr.clone());
         (Segment { name: "elfcorehdr", range: self.header, bytes }, !self.is_updated)
@@ -75,16 +75,17 @@ impl DumpArea {
     }
 }
 
-/// Where a crash kernel is loaded: the highest of what is reserved. What lies below 4 GiB then is for devices.
+/// Where a crash kernel is loaded: the highest of the reserved ranges. Another one below 4 GiB is
+/// for devices.
 pub(super) fn main_range(machine: &Machine) -> Result<PhysRange, Error> {
     machine.crash.iter().copied().max_by_key(|range| range.start()).ok_or(Error::NoCrashMemory)
 }
 
-/// The crash kernel's RAM: what is reserved, but for what is kept.
-pub(super) fn own_ram(machine: &Machine, kept: PhysRange) -> Vec<PhysRange> {
+/// The crash kernel's RAM: the reserved memory without the dump area.
+pub(super) fn own_ram(machine: &Machine, dump_area: PhysRange) -> Vec<PhysRange> {
     let mut ranges = machine.crash.clone();
-    let kept = [kept];
-    RangeSet::sort(&mut ranges).ranges().iter().flat_map(|&range| gaps(range, &kept)).collect()
+    let taken = [dump_area];
+    RangeSet::sort(&mut ranges).ranges().iter().flat_map(|&range| gaps(range, &taken)).collect()
 }
 
 /// The running kernel's memory as the crash kernel finds it.

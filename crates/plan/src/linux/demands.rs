@@ -8,9 +8,9 @@ use crate::demand::{LAST_BELOW_4G, LOW_END};
 use crate::place::FreePages;
 use crate::{CpuMode, Demand, Error, Search, purgatory};
 
-/// What needs a place in the site.
+/// The parts of a load that need a place.
 pub(super) struct Demands {
-    /// A bzImage's kernel; an executable brings its addresses along.
+    /// The kernel of a bzImage; an executable has fixed addresses.
     kernel: Option<Demand>,
     boot_info: Demand,
     purgatory: Demand,
@@ -18,7 +18,7 @@ pub(super) struct Demands {
     is_real_mode: bool,
 }
 
-/// Where each of them is.
+/// The places that they get.
 pub(super) struct Places {
     pub(super) kernel: Option<PhysRange>,
     pub(super) boot_info: PhysRange,
@@ -26,7 +26,7 @@ pub(super) struct Places {
     pub(super) initrd: Option<PhysRange>,
 }
 
-/// Everywhere.
+/// No limits.
 const ALL: (u64, u64) = (0, u64::MAX);
 
 impl Demands {
@@ -50,7 +50,8 @@ impl Demands {
         }
     }
 
-    /// The kernel first: it is the largest and has the least choice. In real mode, what must be low is harder to place.
+    /// Kernel first: it is the largest and has the least choice. In real mode, the parts in low
+    /// memory have even less.
     pub(super) fn place(&self, free: &[PhysRange]) -> Result<Places, Error> {
         let mut free = FreePages::new(free);
         let (boot_info, purgatory, kernel);
@@ -78,22 +79,22 @@ fn kernel(request: &Request<'_>, limits: &Limits) -> Option<Demand> {
     Some(limits.demand("kernel", kernel.memory, align, Search::BottomUp, window))
 }
 
-/// Where real mode reaches. The first 64 KiB hold data of BIOSes and old kernels.
+/// A part that real mode must reach. The first 64 KiB hold data of BIOSes and old kernels.
 fn low(name: &'static str, size: u64) -> Demand {
     let windows = vec![(0x1_0000, LOW_END - 1)];
     Demand { name, size, align: 1, windows, search: Search::BottomUp }
 }
 
-/// What bounds every place.
+/// Limits of all places.
 struct Limits {
     /// Lowest and highest address in the site.
     site: (u64, u64),
-    /// Whether the kernel can be entered and find its data above 4 GiB.
+    /// Whether the kernel and its data may be above 4 GiB.
     above_4g: bool,
 }
 
 impl Limits {
-    /// Below 4 GiB if possible, which works for more kernels; above if the kernel can.
+    /// Prefers places below 4 GiB, which need less of the kernel.
     fn demand(
         &self,
         name: &'static str,

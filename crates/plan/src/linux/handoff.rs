@@ -1,4 +1,4 @@
-//! What a kernel is passed, in one segment:
+//! Everything that a kernel is passed, in one segment:
 //!
 //! ```text
 //! +0       boot_params, a page
@@ -19,7 +19,7 @@ use crate::Part;
 use blob::Blob;
 pub(super) use facts::HandoffFacts;
 
-/// A handoff, but for the addresses in it.
+/// A handoff without the addresses in it.
 pub(super) struct Handoff {
     params: BootParams,
     command_line: CommandLine,
@@ -69,7 +69,7 @@ impl Handoff {
             let next = if blob.is_setup_data() { chain.next().unwrap_or(0) } else { 0 };
             bytes.extend(blob.bytes(next));
         }
-        // The command line's zeros, if nothing follows.
+        // Zeros after the command line, if no blob follows.
         bytes.resize(usize::try_from(self.size()).unwrap_or(bytes.len()), 0);
         bytes
     }

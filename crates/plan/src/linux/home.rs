@@ -12,33 +12,35 @@ use crate::{Error, Interface, Machine, MemoryRange, Part, Segment};
 /// Where a kernel is to live.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Home {
-    /// In the running kernel's place. Nothing is loaded below or above these addresses, both included.
+    /// In place of the running kernel. Everything is loaded between these addresses, both included.
     Replace {
         /// Lowest address of a byte.
         lowest: u64,
         /// Highest address of a byte.
         highest: u64,
     },
-    /// Alongside the running kernel, which continues later: in a window, and in the memory below 1 MiB. A window in the
-    /// running kernel's RAM is exchanged as a whole. Outside of it, the caller guarantees that the window is unused.
+    /// Alongside the running kernel, in a window and in the memory below 1 MiB. A window in the
+    /// running kernel's RAM is exchanged as a whole. For one outside, the caller guarantees that it
+    /// is unused.
     Peer {
         /// The window.
         window: PhysRange,
-        /// What the kernel is to see of the running one, if anything.
+        /// Whether and how the kernel sees the running one's memory.
         view: Option<View>,
     },
-    /// In the memory that the running kernel keeps for it, until that one crashes.
+    /// In the memory that the running kernel reserves for it, until the running kernel crashes.
     Crash {
-        /// Bytes of an elfcorehdr that the running kernel updates when CPUs or memory come and go, if it does.
+        /// Bytes of the elfcorehdr, if the running kernel updates it when CPUs or memory come and
+        /// go.
         update_size: Option<u64>,
     },
 }
 
 impl Home {
-    /// In the running kernel's place, anywhere.
+    /// In place of the running kernel, at any address.
     pub const ANYWHERE: Self = Self::Replace { lowest: 0, highest: u64::MAX };
 
-    /// Whether the running kernel continues when this one jumps back.
+    /// Whether the running kernel continues later.
     pub(super) const fn is_peer(self) -> bool {
         matches!(self, Self::Peer { .. })
     }
@@ -51,23 +53,23 @@ impl Home {
     }
 }
 
-/// What a home amounts to on one machine.
+/// A home on a given machine.
 pub(super) struct Site {
     /// Where the load may be placed.
     pub(super) free: Vec<PhysRange>,
-    /// Lowest and highest address of what is loaded.
+    /// Lowest and highest address of the load, both included.
     pub(super) limits: (u64, u64),
     /// The memory map that the kernel gets.
     pub(super) memory: Vec<MemoryRange>,
-    /// Pages that the two kernels exchange, whether anything is loaded there or not.
+    /// Pages that the two kernels exchange, even if nothing is loaded there.
     pub(super) exchanged: Vec<PhysRange>,
-    /// Pages outside of the running kernel's RAM.
+    /// A window outside of the running kernel's RAM.
     pub(super) vouched: Option<PhysRange>,
-    /// How the kernel finds the running one's memory, if it is to.
+    /// How the kernel finds the running one's memory, if it may see it.
     pub(super) old_memory: Option<OldMemory>,
 }
 
-/// An elfcorehdr that leads the loaded kernel to the running one's memory.
+/// An elfcorehdr that describes the running kernel's memory.
 pub(super) enum OldMemory {
     /// A crash kernel's.
     Dump(DumpArea),
@@ -115,7 +117,7 @@ impl Site {
         })
     }
 
-    /// What is reserved, which with low memory is all the RAM that a crash kernel has.
+    /// A crash kernel uses the memory reserved for it, and low memory.
     fn crash_memory(update_size: Option<u64>, machine: &Machine) -> Result<Self, Error> {
         let area = DumpArea::new(machine, update_size)?;
         let main = crash::main_range(machine)?;
@@ -131,7 +133,7 @@ impl Site {
         })
     }
 
-    /// Nothing else is placed where an executable kernel belongs.
+    /// Keeps other parts out of the fixed places of an executable kernel.
     fn clear_of_executable(mut self, kernel: &Kernel<'_>) -> Result<Self, Error> {
         let Kernel::Executable(program) = kernel else { return Ok(self) };
         let (lowest, highest) = self.limits;
@@ -173,7 +175,7 @@ impl OldMemory {
         }
     }
 
-    /// Its segment, and whether the bytes stay as they are, so that purgatory can check them.
+    /// Its segment, and whether the bytes stay as they are, so that purgatory can verify them.
     pub(super) fn segment(&self) -> (Segment<'static>, bool) {
         match self {
             Self::Dump(area) => area.segment(),
@@ -182,7 +184,7 @@ impl OldMemory {
     }
 }
 
-/// RAM below 1 MiB.
+/// The RAM below 1 MiB.
 fn low_memory(machine: &Machine) -> Result<Vec<PhysRange>, Error> {
     let ram = machine.usable_ram().into_iter();
     let low: Vec<_> = ram.filter(|range| range.end() <= LOW_END).collect();

@@ -4,16 +4,16 @@ use phys::{PAGE_SIZE, PhysRange};
 
 use crate::{Error, Segment};
 
-/// An archive, or several of them, that the kernel unpacks.
+/// A file with one or more archives of the initial file system.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Initrd<'a> {
-    /// What it is called, for messages.
+    /// Its name in messages.
     pub name: &'a str,
     /// The file.
     pub bytes: &'a [u8],
 }
 
-/// So many initrds are loaded from where they are; more are copied into one.
+/// Up to this number, initrds are loaded from where they are; more are copied into one segment.
 const APART: usize = 8;
 
 pub(crate) fn check(initrds: &[Initrd<'_>]) -> Result<(), Error> {
@@ -23,8 +23,8 @@ pub(crate) fn check(initrds: &[Initrd<'_>]) -> Result<(), Error> {
     }
 }
 
-/// Where each starts, counted from the first: at a page. The kernel takes zeroes between archives for padding
-/// (`unpack_to_rootfs`, `init/initramfs.c`).
+/// The offset of each from the first, a multiple of the page size. The kernel skips zeros between
+/// archives (`unpack_to_rootfs`, `init/initramfs.c`).
 pub(crate) fn offsets(initrds: &[Initrd<'_>]) -> impl Iterator<Item = u64> {
     initrds.iter().scan(0_u64, |next, initrd| {
         let offset = *next;
@@ -33,17 +33,17 @@ pub(crate) fn offsets(initrds: &[Initrd<'_>]) -> impl Iterator<Item = u64> {
     })
 }
 
-/// A file's size as whole pages.
+/// The size of a file in whole pages.
 const fn pages(initrd: &Initrd<'_>) -> u64 {
     (initrd.bytes.len() as u64).next_multiple_of(PAGE_SIZE)
 }
 
-/// Bytes from the first's start to the last's end.
+/// Bytes from the start of the first to the end of the last.
 pub(crate) fn bytes(initrds: &[Initrd<'_>]) -> u64 {
     offsets(initrds).zip(initrds).last().map_or(0, |(offset, last)| offset + last.bytes.len() as u64)
 }
 
-/// Bytes that are demanded, if there is an initrd.
+/// Bytes of the place that they need, if there are any.
 pub(crate) fn size(initrds: &[Initrd<'_>]) -> Option<u64> {
     (!initrds.is_empty()).then(|| bytes(initrds))
 }

@@ -9,11 +9,11 @@ use kernel_file::{BzImage, Program};
 pub enum Kernel<'a> {
     /// A bzImage.
     BzImage(BzImage<'a>),
-    /// The kernel itself, as an executable: vmlinux. It is entered in the mode that it is made for.
+    /// A vmlinux. It is entered in the mode that it was built for.
     Executable(Program<'a>),
 }
 
-/// What a kernel supports and expects, as far as the plan depends on it.
+/// The traits of a kernel that a plan depends on.
 pub(super) struct KernelTraits<'a> {
     pub(super) protocol: Protocol,
     pub(super) header: Cow<'a, [u8]>,
@@ -23,9 +23,9 @@ pub(super) struct KernelTraits<'a> {
     pub(super) efi_kexec: bool,
 }
 
-/// Most bytes of a command line of an executable kernel, which does not say so itself (`COMMAND_LINE_SIZE` of x86).
+/// Limit of the command line of a vmlinux, which does not contain it (`COMMAND_LINE_SIZE` of x86).
 const CMDLINE_SIZE: u32 = 2047;
-/// The protocol that an executable kernel is spoken to by: the newest.
+/// The boot protocol for a vmlinux: the newest.
 const NEWEST: Protocol = Protocol { major: 2, minor: 15 };
 
 impl<'a> KernelTraits<'a> {

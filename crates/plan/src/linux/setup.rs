@@ -1,10 +1,10 @@
-//! A bzImage's own setup code, which runs in real mode and finds out for itself what a kernel must know: boot.rst, "Loading
-//! The Rest of The Kernel" and "Running the Kernel".
+//! A bzImage's own setup code, which runs in real mode and gets the boot parameters from the BIOS:
+//! boot.rst, "Loading The Rest of The Kernel" and "Running the Kernel".
 //!
 //! ```text
 //! +0       boot sector, setup header, setup code
 //! then     its heap and its stack
-//! +0xe000  command line with a zero behind it
+//! +0xe000  command line with a terminating zero
 //! ```
 
 use abi::setup_header::{self as header, load_flag, loader, vid_mode};
@@ -15,16 +15,16 @@ use super::command_line::CommandLine;
 use crate::entry::register::RSP;
 use crate::{CpuMode, Entry, Error, Part};
 
-/// Where heap and stack end.
+/// Offset of the end of heap and stack.
 const HEAP_END: u64 = 0xe000;
-/// Heap and stack that setup code needs at least.
+/// Minimum bytes of heap and stack for setup code.
 const HEAP: u64 = 0x1000;
-/// What the field of the heap's end is less.
+/// `heap_end_ptr` is less than the end of the heap by this many bytes.
 const HEAP_END_LESS: u64 = 0x200;
-/// The segment of the code, counted from that of the data.
+/// The code segment, relative to the data segment.
 const CODE_SEGMENT: u64 = 0x20;
 
-/// The setup code of a kernel, and the command line that it gets.
+/// The setup code of a kernel, and its command line.
 pub(super) struct Setup<'k> {
     kernel: &'k BzImage<'k>,
     command_line: CommandLine,

@@ -5,13 +5,13 @@ use crate::place::FreePages;
 use crate::{Demand, Error, Machine, MemoryKind, Search};
 use kernel_file::BzImage;
 
-/// What a window starts with a multiple of: a large page, as a kernel maps memory by them.
+/// Alignment of a window: a large page, by which a kernel maps memory.
 const ALIGNMENT: u64 = 2 << 20;
 
-/// A window of this size in the running kernel's own RAM, where this kernel can live. Below 4 GiB it is where it covers
-/// least of the pinned ranges, whose pages the running kernel cannot move elsewhere, and which must be exchanged therefore
-/// each time it is entered and left; of several such places the highest. Without a place there, the highest above, if the
-/// kernel can be there.
+/// Chooses a window of this size in the running kernel's RAM. Below 4 GiB, it is the highest of the
+/// places that cover least of the pinned ranges: the running kernel cannot move those pages, so
+/// they are exchanged whenever the peer is entered or left. Without a place below 4 GiB, it is the
+/// highest above, if the kernel supports that.
 ///
 /// # Errors
 /// [`Error::NoRoom`].
@@ -32,12 +32,12 @@ pub fn window(
     Ok(clearest_below(highest, lowest, &usable, pinned))
 }
 
-/// The place of this one's size that covers least of what is pinned, from the given one downwards.
+/// Of the given place and those of its size below, the one that covers least of the pinned ranges.
 fn clearest_below(highest: PhysRange, lowest: u64, usable: &[PhysRange], pinned: &[PhysRange]) -> PhysRange {
     let covered = |window: &PhysRange| -> u64 {
         pinned.iter().filter_map(|range| range.intersection(*window)).map(PhysRange::bytes).sum()
     };
-    // Above 4 GiB nobody asked what is pinned.
+    // Pinned ranges are only known below 4 GiB.
     if highest.end() > LAST_BELOW_4G + 1 {
         return highest;
     }
@@ -50,11 +50,11 @@ fn clearest_below(highest: PhysRange, lowest: u64, usable: &[PhysRange], pinned:
     places.filter(within).min_by_key(covered).unwrap_or(highest)
 }
 
-/// Whether a window that will do is RAM of the running kernel.
+/// Whether a valid window is RAM of the running kernel.
 pub(super) fn check_window(window: PhysRange, machine: &Machine) -> Result<bool, Error> {
     let bad = |what: &str| Err(Error::BadWindow { window, what: what.into() });
     if window.start().get() < LOW_END {
-        return bad("the memory below 1 MiB, which a peer has anyway");
+        return bad("the memory below 1 MiB, which every peer has");
     }
     let other = machine.firmware.iter().find(|range| {
         range.kind() != MemoryKind::Ram
@@ -63,18 +63,18 @@ pub(super) fn check_window(window: PhysRange, machine: &Machine) -> Result<bool,
     });
     if let Some(range) = other {
         let (first, last) = (range.first(), range.last());
-        return bad(&format!("{first:#x}-{last:#x}, which the firmware says is {}", range.kind()));
+        return bad(&format!("{first:#x}-{last:#x}, which the firmware reports as {}", range.kind()));
     }
-    let told = machine.firmware.iter().filter(|range| range.kind() == MemoryKind::Ram);
-    let mut told: Vec<_> = told.filter_map(|range| range.pages()).collect();
-    if !RangeSet::sort(&mut told).contains_range(window) {
-        return bad("what the firmware does not say is RAM");
+    let ram = machine.firmware.iter().filter(|range| range.kind() == MemoryKind::Ram);
+    let mut ram: Vec<_> = ram.filter_map(|range| range.pages()).collect();
+    if !RangeSet::sort(&mut ram).contains_range(window) {
+        return bad("memory that the firmware does not report as RAM");
     }
     let mut ram = machine.ram.clone();
     let ram = RangeSet::sort(&mut ram);
     let touches = ram.ranges().iter().any(|range| range.intersection(window).is_some());
     match (touches, ram.contains_range(window)) {
-        (true, false) => bad("the end of the running kernel's RAM; it must be all in it or all outside"),
+        (true, false) => bad("the end of the running kernel's RAM; it must lie inside or outside as a whole"),
         (is_ram, _) => Ok(is_ram),
     }
 }

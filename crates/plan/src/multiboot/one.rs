@@ -1,9 +1,9 @@
-//! The boot information of version 1: 88 bytes, then what they point to.
+//! The boot information of version 1: 88 bytes, then the data that they point to.
 
 use super::{BootInformation, LOADER, kind, lower_and_upper, word};
 
 const SIZE: usize = 88;
-/// Flags: memory sizes, command line, modules, memory map, loader's name.
+/// Flags of present fields: memory sizes, command line, modules, memory map, name of the loader.
 const MEMORY: u32 = 1 << 0;
 const COMMAND_LINE: u32 = 1 << 2;
 const MODULES: u32 = 1 << 3;
@@ -51,14 +51,14 @@ pub(super) fn bytes(information: &BootInformation<'_>, address: u64) -> Vec<u8> 
     bytes
 }
 
-/// What stands behind the 88 bytes.
+/// The data after the 88 bytes.
 struct More {
     start: u64,
     bytes: Vec<u8>,
 }
 
 impl More {
-    /// Adds a text with a zero behind it; its address.
+    /// Adds a zero-terminated text, and returns its address.
     fn text(&mut self, text: &[u8]) -> u64 {
         let address = self.start + self.bytes.len() as u64;
         self.bytes.extend_from_slice(text);
@@ -66,7 +66,7 @@ impl More {
         address
     }
 
-    /// The next address that is a multiple of 8.
+    /// Pads to a multiple of 8, and returns the address.
     fn align(&mut self) -> u64 {
         self.bytes.resize(self.bytes.len().next_multiple_of(8), 0);
         self.start + self.bytes.len() as u64

@@ -1,4 +1,4 @@
-//! Plans for Linux on machines that are written down here.
+//! Plans for Linux.
 
 use abi::device::SlotRun;
 use abi::elf;
@@ -41,7 +41,7 @@ fn small_machine() -> Machine {
     }
 }
 
-/// A machine with 16 GiB, of which 1 GiB at 8 GiB is kept from the running kernel (`memmap=1G$8G`).
+/// A machine with 16 GiB, of which the running kernel does not use 1 GiB at 8 GiB (`memmap=1G$8G`).
 fn large_machine() -> Machine {
     let mut machine = small_machine();
     machine.ram.extend([pages(4 * GIB, 8 * GIB), pages(9 * GIB, 18 * GIB)]);
@@ -62,8 +62,8 @@ fn wide(params: &[u8], low: abi::Field<u32>, high: abi::Field<u32>) -> u64 {
     u64::from(low.read(params).unwrap()) | u64::from(high.read(params).unwrap()) << 32
 }
 
-/// The memory map as the kernel reads it: table, then what the setup_data has.
-fn memory_told(plan: &LoadPlan<'_>) -> Vec<(u64, u64, u32)> {
+/// The memory map as the kernel reads it: the table, then the setup_data.
+fn memory_map(plan: &LoadPlan<'_>) -> Vec<(u64, u64, u32)> {
     let params = params(plan);
     let count = boot_params::E820_ENTRIES.read(&params).unwrap().into();
     let table = params[boot_params::E820_TABLE..].chunks(e820::SIZE).take(count).map(<[u8]>::to_vec);
@@ -103,7 +103,7 @@ fn a_kernel_takes_the_place_of_another() {
     assert!(memory(&plan, initrd_at, 5 << 20) == initrd);
     let command_line = wide(&params, header::CMD_LINE_PTR, boot_params::EXT_CMD_LINE_PTR);
     assert_eq!(memory(&plan, command_line, 20), b"console=ttyS0 quiet\0");
-    assert_eq!(memory_told(&plan).len(), 6);
+    assert_eq!(memory_map(&plan).len(), 6);
 }
 
 #[test]
@@ -118,14 +118,14 @@ fn a_peer_lives_in_a_window_of_the_running_kernels_ram() {
     assert_eq!(RangeSet::sort(&mut covered).ranges(), own, "all that the peer may write to is exchanged");
     let [.., rsi, _] = plan.kernel_entry().registers;
     assert_eq!(rsi, part(&plan, "boot_params").0);
-    assert_eq!(params(&plan)[..64], [0; 64], "the picture stays with the running kernel");
+    assert_eq!(params(&plan)[..64], [0; 64], "the screen stays with the running kernel");
 }
 
-/// The segment that a peer does not take for RAM.
+/// The segment that is not RAM for a peer.
 const VIEW: &str = "view of the running kernel";
 
 #[test]
-fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
+fn a_peer_sees_the_running_kernels_memory_at_its_present_place() {
     let file = kernel_file();
     let cpu_note = NoteAt { address: 0x2002_3400, size: 368 };
     let machine = Machine { cpu_notes: vec![cpu_note], ..small_machine() };
@@ -136,8 +136,8 @@ fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
     let line = String::from_utf8(plan.command_line().to_vec()).unwrap();
     assert!(line.ends_with(&format!(" elfcorehdr={:#x}", view.header())), "{line}");
     let is_ram = |address: u64| {
-        let told = memory_told(&plan);
-        told.iter()
+        let map = memory_map(&plan);
+        map.iter()
             .any(|&(first, size, kind)| kind == e820::kind::RAM && first <= address && address < first + size)
     };
     assert_eq!(
@@ -157,14 +157,14 @@ fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
     let field = |number: usize, field: abi::Field<u64>| {
         field.read(&header[elf::CLASS_64.file_header.size + number * program_header.size..]).unwrap()
     };
-    let told: Vec<_> = (0..count)
+    let headers: Vec<_> = (0..count)
         .map(|number| {
             [program_header.phys, program_header.offset, program_header.file_size].map(|it| field(number, it))
         })
         .collect();
     let note = |note: NoteAt| [note.address, note.address, note.size];
     assert_eq!(
-        told,
+        headers,
         [
             note(NoteAt { address: 0x5002_1400, ..cpu_note }),
             note(view.vmcoreinfo().unwrap()),
@@ -178,11 +178,11 @@ fn a_peer_sees_the_running_kernels_memory_where_it_waits() {
     let scattered: Vec<_> =
         (0..0x8000).map(|page| run((0x2_0000 + page) << 12, (0x6_0000 - 2 * page) << 12, 1)).collect();
     let text = view.elfcorehdr(&machine, &scattered).unwrap_err().to_string();
-    assert!(text.starts_with("32773 notes and pieces of memory for an elfcorehdr, 46"), "{text}");
+    assert!(text.starts_with("32773 notes and memory ranges for an elfcorehdr, at most 46"), "{text}");
 }
 
 #[test]
-fn a_peer_lives_above_4_gib_in_memory_that_nobody_uses() {
+fn a_peer_lives_above_4_gib_in_unused_memory() {
     let (file, initrd) = (kernel_file(), vec![1; 5 << 20]);
     let window = pages(8 * GIB, 8 * GIB + 256 * MIB);
     let plan =
@@ -198,7 +198,7 @@ fn a_peer_lives_above_4_gib_in_memory_that_nobody_uses() {
 }
 
 #[test]
-fn several_initrds_follow_one_another_with_zeroes_between() {
+fn several_initrds_follow_one_another_with_zeros_between() {
     let file = kernel_file();
     let initrds: [&[u8]; 3] = [&[1; 5000], &[2; 4096], &[3; 1]];
     let plan = plan(&request(&file, &initrds, Home::ANYWHERE), &small_machine()).unwrap();
@@ -210,7 +210,7 @@ fn several_initrds_follow_one_another_with_zeroes_between() {
 }
 
 #[test]
-fn a_memory_map_of_more_than_128_ranges_is_told_to_the_end() {
+fn a_memory_map_of_more_than_128_ranges_is_passed_completely() {
     let mut machine = small_machine();
     let many = (0..300)
         .map(|index| range(GIB * 8 + index * MIB, GIB * 8 + index * MIB + 0xfff, MemoryKind::AcpiNvs));
@@ -219,11 +219,11 @@ fn a_memory_map_of_more_than_128_ranges_is_told_to_the_end() {
     let plan = plan(&request(&file, &[], Home::ANYWHERE), &machine).unwrap();
     let expected: Vec<_> =
         machine.firmware.iter().map(|range| (range.first(), range.size(), range.kind().number())).collect();
-    assert_eq!(memory_told(&plan), expected);
+    assert_eq!(memory_map(&plan), expected);
 }
 
 #[test]
-fn what_cannot_be_planned_is_refused_with_the_numbers() {
+fn impossible_requests_are_rejected_with_the_numbers() {
     let (file, initrd) = (kernel_file(), vec![1; 40 << 20]);
     let text = |initrds: &[&[u8]], home, machine: &Machine| {
         plan(&request(&file, initrds, home), machine).unwrap_err().to_string()
@@ -240,23 +240,23 @@ fn what_cannot_be_planned_is_refused_with_the_numbers() {
     );
     assert_eq!(
         text(&[], window(0x7000_0000, 0x8000_0000), &machine),
-        "window 0x70000000-0x7fffffff overlaps 0x7ffe0000-0x7fffffff, which the firmware says is reserved"
+        "window 0x70000000-0x7fffffff overlaps 0x7ffe0000-0x7fffffff, which the firmware reports as reserved"
     );
     assert_eq!(
         text(&[], window(0x9000_0000, 0xa000_0000), &machine),
-        "window 0x90000000-0x9fffffff overlaps what the firmware does not say is RAM"
+        "window 0x90000000-0x9fffffff overlaps memory that the firmware does not report as RAM"
     );
     assert_eq!(
         text(&[], window(8 * GIB - MIB, 9 * GIB), &large_machine()),
-        "window 0x1fff00000-0x23fffffff overlaps the end of the running kernel's RAM; it must be all in it or all outside"
+        "window 0x1fff00000-0x23fffffff overlaps the end of the running kernel's RAM; it must lie inside or outside as a whole"
     );
     assert_eq!(text(&[&[]], Home::ANYWHERE, &machine), "initrd initrd.img is empty");
-    let nothing = "the machine tells no firmware memory map, which the next kernel needs";
+    let nothing = "no firmware memory map found; the next kernel needs one";
     assert_eq!(text(&[], Home::ANYWHERE, &Machine::default()), nothing);
 }
 
 #[test]
-fn a_command_line_that_the_kernel_would_cut_is_refused() {
+fn a_command_line_that_the_kernel_would_truncate_is_rejected() {
     let file = kernel_file();
     let mut request = request(&file, &[], Home::ANYWHERE);
     request.command_line = vec![b'x'; 2047];
@@ -269,7 +269,7 @@ fn a_command_line_that_the_kernel_would_cut_is_refused() {
 }
 
 #[test]
-fn a_kernel_without_a_64_bit_entry_point_is_entered_in_32_bit_mode_and_is_no_peer() {
+fn a_kernel_without_a_64_bit_entry_point_is_entered_in_32_bit_mode_and_cannot_be_a_peer() {
     let mut file = kernel_file();
     assert!(header::XLOADFLAGS.write(&mut file, 0));
     assert!(header::INITRD_ADDR_MAX.write(&mut file, 0x3fff_ffff));
@@ -285,7 +285,7 @@ fn a_kernel_without_a_64_bit_entry_point_is_entered_in_32_bit_mode_and_is_no_pee
 }
 
 #[test]
-fn in_real_mode_a_kernels_own_setup_code_finds_out_what_there_is() {
+fn in_real_mode_a_kernels_own_setup_code_runs() {
     let file = kernel_file();
     let mut request = request(&file, &[&[1; 5000]], Home::ANYWHERE);
     request.mode = Some(CpuMode::Real);
@@ -302,7 +302,7 @@ fn in_real_mode_a_kernels_own_setup_code_finds_out_what_there_is() {
     assert!(plan.entry().get() < MIB);
 }
 
-/// A machine that EFI booted, with facts of the running kernel's in a chain.
+/// A machine that booted by EFI, with setup_data of the running kernel.
 fn efi_machine() -> Machine {
     let mut before = vec![0; boot_params::SIZE];
     before[boot_params::EDDBUF] = 0x80;
@@ -323,7 +323,7 @@ fn efi_machine() -> Machine {
     }
 }
 
-/// The chain of setup_data as a kernel walks it.
+/// The list of setup_data as a kernel walks it.
 fn chain(plan: &LoadPlan<'_>) -> Vec<(u32, Vec<u8>)> {
     let mut next = header::SETUP_DATA.read(&params(plan)).unwrap();
     let mut found = Vec::new();
@@ -338,7 +338,7 @@ fn chain(plan: &LoadPlan<'_>) -> Vec<(u32, Vec<u8>)> {
 }
 
 #[test]
-fn a_kernel_is_told_of_efi_and_of_what_outlives_the_one_before() {
+fn a_kernel_gets_efi_and_the_setup_data_that_stays_true() {
     use setup_data::kind;
     let mut file = kernel_file();
     let flags = xload_flag::KERNEL_64 | xload_flag::CAN_BE_LOADED_ABOVE_4G | xload_flag::EFI_KEXEC;
@@ -346,16 +346,16 @@ fn a_kernel_is_told_of_efi_and_of_what_outlives_the_one_before() {
     let mut request = request(&file, &[], Home::ANYWHERE);
     request.seed = Some([9; 32]);
     request.device_tree = Some(vec![6; 33]);
-    let told = plan(&request, &efi_machine()).unwrap();
-    let chained = chain(&told);
+    let planned = plan(&request, &efi_machine()).unwrap();
+    let chained = chain(&planned);
     let kinds: Vec<u32> = chained.iter().map(|(kind, _)| *kind).collect();
     assert_eq!(kinds, [kind::EFI, kind::RNG_SEED, kind::DTB, kind::CC_BLOB, kind::PCI]);
     assert_eq!(chained[0].1[..32], [1_u64, 2, 3, 4].map(u64::to_le_bytes).concat());
     assert_eq!((&chained[1].1, &chained[4].1), (&vec![9; 32], &vec![4; 50]));
-    let params_ = params(&told);
+    let params_ = params(&planned);
     let map = wide(&params_, boot_params::efi_info::MEMMAP, boot_params::efi_info::MEMMAP_HI);
     assert_eq!(boot_params::efi_info::MEMMAP_SIZE.read(&params_), Some(80));
-    assert_eq!(memory(&told, map, 80), [[7; 40], [8; 40]].concat());
+    assert_eq!(memory(&planned, map, 80), [[7; 40], [8; 40]].concat());
     assert_eq!(boot_params::efi_info::SYSTAB.read(&params_), Some(0x7f00_0018));
     assert_eq!((params_[boot_params::EDDBUF], boot_params::EDDBUF_ENTRIES.read(&params_)), (0x80, Some(1)));
     request.no_efi = true;
@@ -366,14 +366,14 @@ fn a_kernel_is_told_of_efi_and_of_what_outlives_the_one_before() {
 }
 
 #[test]
-fn a_kernel_that_cannot_use_efi_after_kexec_is_not_told_of_it() {
+fn a_kernel_that_cannot_use_efi_after_kexec_does_not_get_it() {
     let file = kernel_file();
-    let told = plan(&request(&file, &[], Home::ANYWHERE), &efi_machine()).unwrap();
-    assert!(chain(&told).iter().all(|(kind, _)| *kind != setup_data::kind::EFI));
+    let planned = plan(&request(&file, &[], Home::ANYWHERE), &efi_machine()).unwrap();
+    assert!(chain(&planned).iter().all(|(kind, _)| *kind != setup_data::kind::EFI));
 }
 
 #[test]
-fn an_executable_kernel_is_loaded_where_it_says_and_nothing_else_is() {
+fn an_executable_kernel_is_loaded_at_its_own_addresses() {
     let segment = |address, size, bytes: usize| kernel_file::Segment {
         name: "load header".into(),
         address,
@@ -418,7 +418,7 @@ fn a_kernel_that_cannot_be_above_4_gib_is_not_put_there() {
 }
 
 #[test]
-fn a_window_shuns_what_the_running_kernel_cannot_move() {
+fn a_window_avoids_pages_that_the_running_kernel_cannot_move() {
     let file = kernel_file();
     let kernel = BzImage::parse(&file).unwrap();
     let found = |pinned: &[PhysRange]| window(&kernel, 256 * MIB, &small_machine(), pinned).unwrap();
@@ -457,16 +457,16 @@ proptest! {
         for segment in plan.segments() {
             prop_assert!(allowed_set.contains_range(segment.range), "{}", segment.range);
         }
-        let told_ram: Vec<_> =
-            memory_told(&plan).into_iter().filter(|entry| entry.2 == e820::kind::RAM).collect();
+        let ram: Vec<_> =
+            memory_map(&plan).into_iter().filter(|entry| entry.2 == e820::kind::RAM).collect();
         for segment in plan.segments().iter().filter(|segment| segment.name != VIEW) {
             let (start, end) = (segment.range.start().get(), segment.range.end());
-            prop_assert!(told_ram.iter().any(|&(first, size, _)| first <= start && end <= first + size));
+            prop_assert!(ram.iter().any(|&(first, size, _)| first <= start && end <= first + size));
         }
         if is_peer {
             let mut covered: Vec<_> = plan.segments().iter().map(|segment| segment.range).collect();
             let covered = RangeSet::sort(&mut covered);
-            prop_assert!(told_ram.iter().all(|&(first, size, _)| covered.contains_range(pages(first, first + size))));
+            prop_assert!(ram.iter().all(|&(first, size, _)| covered.contains_range(pages(first, first + size))));
         }
         for part in plan.parts() {
             memory(&plan, part.address, part.size.min(4096) as usize);
@@ -476,7 +476,7 @@ proptest! {
 }
 
 #[test]
-fn a_window_is_the_highest_that_will_do_below_4_gib() {
+fn a_window_is_the_highest_that_fits_below_4_gib() {
     let file = kernel_file();
     let kernel = BzImage::parse(&file).unwrap();
     let machine = small_machine();

@@ -1,4 +1,4 @@
-//! Plans for machines that are written down here.
+//! Plans for machines that are described here.
 
 #![allow(
     clippy::unwrap_used,

@@ -1,4 +1,4 @@
-//! Plans for what is no Linux kernel: ELF files and multiboot kernels.
+//! Plans for other ELF files and for multiboot kernels.
 
 use kernel_file::multiboot::{Kernel, Multiboot};
 use kernel_file::{Mode, Program, Segment};
@@ -55,7 +55,7 @@ fn elf(mode: Mode, notes: bool) -> elf::Request<'static> {
 }
 
 #[test]
-fn a_64_bit_program_may_be_told_nothing() {
+fn a_64_bit_program_may_get_no_notes() {
     let plan = elf::plan(&elf(Mode::Long, false), &machine()).unwrap();
     let names: Vec<_> = plan.segments().iter().map(|segment| segment.name).collect();
     assert_eq!((names, plan.kernel_entry().address), (vec!["kernel", "purgatory"], 0x10_0010));
@@ -93,7 +93,7 @@ fn kernel(version: Multiboot) -> multiboot::Request<'static> {
 }
 
 #[test]
-fn a_multiboot_1_kernel_is_told_of_memory_modules_and_its_command_line() {
+fn a_multiboot_1_kernel_gets_memory_map_modules_and_command_line() {
     let plan = multiboot::plan(&kernel(Multiboot::One), &machine()).unwrap();
     insta::assert_snapshot!(plan);
     let entry = plan.kernel_entry();
@@ -115,7 +115,7 @@ fn a_multiboot_1_kernel_is_told_of_memory_modules_and_its_command_line() {
 }
 
 #[test]
-fn a_multiboot_2_kernel_is_told_the_same_in_tags() {
+fn a_multiboot_2_kernel_gets_the_same_in_tags() {
     let plan = multiboot::plan(&kernel(Multiboot::Two), &machine()).unwrap();
     insta::assert_snapshot!(plan);
     assert_eq!(plan.kernel_entry().registers[0], 0x36d7_6289);
@@ -137,7 +137,7 @@ fn a_multiboot_2_kernel_is_told_the_same_in_tags() {
 }
 
 #[test]
-fn what_has_no_place_is_refused() {
+fn a_load_without_room_is_rejected() {
     let mut request = kernel(Multiboot::Two);
     request.limits = (0, 0x10_8000);
     let error = multiboot::plan(&request, &machine()).unwrap_err().to_string();

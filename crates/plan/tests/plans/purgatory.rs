@@ -1,4 +1,4 @@
-//! Plans with purgatory, read as purgatory reads them.
+//! Plans as purgatory reads them.
 
 use abi::purgatory::{
     COMMAND_LINE_END, COMMAND_LINE_ROOM, COPY_FROM, COPY_SIZE, COPY_TO, ENTRY, GOAL, KEY_SIZE, MODE, PAUSE,
@@ -23,7 +23,7 @@ fn kernel_file() -> Vec<u8> {
     bzimage(KERNEL_SIZE, 2 << 20)
 }
 
-/// 1 GiB, of which 128 MiB are kept for a crash kernel.
+/// 1 GiB, of which 128 MiB are reserved for a crash kernel.
 fn machine() -> Machine {
     Machine {
         ram: vec![pages(0x1000, 0x9_f000), pages(MIB, 1024 * MIB)],
@@ -39,7 +39,7 @@ fn machine() -> Machine {
     }
 }
 
-/// With the code that runs.
+/// The real code.
 const REAL: Purgatory<'static> = Purgatory { image: purgatory::IMAGE, ..QUIET };
 
 fn request<'a>(kernel: &'a [u8], initrd: &'a [u8], home: Home) -> Request<'a> {
@@ -50,12 +50,12 @@ fn request<'a>(kernel: &'a [u8], initrd: &'a [u8], home: Home) -> Request<'a> {
     }
 }
 
-/// As a tool does it.
+/// Seals a plan as kexec does.
 fn seal(plan: &mut LoadPlan<'_>, key: [u8; KEY_SIZE]) {
-    plan.seal(&key, |told, regions| {
+    plan.seal(&key, |parameters, regions| {
         let schedule = Schedule::new(&key);
         let mut digest = Digest::new();
-        told.into_iter().for_each(|part| digest.describe(part));
+        parameters.into_iter().for_each(|part| digest.describe(part));
         for page in regions.iter().flat_map(|bytes| bytes.chunks(PAGE)) {
             digest.tags(&[schedule.tag(page)]);
         }
@@ -63,7 +63,7 @@ fn seal(plan: &mut LoadPlan<'_>, key: [u8; KEY_SIZE]) {
     });
 }
 
-/// What a plan puts into memory, segment by segment.
+/// The memory that a plan loads, segment by segment.
 struct Memory(Vec<(u64, Vec<u8>)>);
 
 impl Memory {
@@ -94,7 +94,7 @@ impl Memory {
 }
 
 #[test]
-fn purgatory_finds_what_was_planned_and_is_told_where_to_go() {
+fn purgatory_finds_the_planned_load_and_its_entry_point() {
     let (kernel, initrd) = (kernel_file(), vec![0x5a; 12_345]);
     let mut plan = plan(&request(&kernel, &initrd, Home::ANYWHERE), &machine()).unwrap();
     seal(&mut plan, [3; 32]);
@@ -109,7 +109,7 @@ fn purgatory_finds_what_was_planned_and_is_told_where_to_go() {
     assert_eq!(header::HEADER.read(memory.at(params, 4096)), Some(header::HEADER_MAGIC));
     let covered: u64 = block.regions().map(|region| region.bytes).sum();
     assert!(covered > KERNEL_SIZE as u64 + 12_345);
-    // Its own page and variables are all that is neither checked nor zero.
+    // Only purgatory's parameters and variables are neither verified nor zero.
     let all: u64 = block.regions().map(|region| region.bytes + region.zeroes).sum();
     assert_eq!(plan.bytes() - all, 0x1000 + 0x8000);
 }
@@ -127,7 +127,7 @@ fn another_key_makes_another_digest() {
 }
 
 #[test]
-fn a_peer_is_told_its_way_back_where_its_command_line_ends() {
+fn a_peer_gets_the_jump_back_entry_at_the_end_of_its_command_line() {
     let (kernel, initrd) = (kernel_file(), vec![1]);
     let home = Home::Peer { window: pages(256 * MIB, 320 * MIB), view: None };
     let mut plan = plan(&request(&kernel, &initrd, home), &machine()).unwrap();
@@ -156,8 +156,8 @@ fn a_crash_kernel_is_planned_in_its_memory_alone() {
     let bytes = memory.block(&plan);
     let block = Block::new(&bytes).unwrap();
     let copy = (block.get(COPY_FROM), block.get(COPY_TO), block.get(COPY_SIZE));
-    let told = String::from_utf8(plan.command_line().to_vec()).unwrap();
-    let header: u64 = told.split_once("elfcorehdr=").unwrap().1.trim_end_matches('K').parse().unwrap();
+    let line = String::from_utf8(plan.command_line().to_vec()).unwrap();
+    let header: u64 = line.split_once("elfcorehdr=").unwrap().1.trim_end_matches('K').parse().unwrap();
     assert_eq!(copy, (0, header * 1024 + 4096, 640 * 1024));
     assert_eq!(&memory.at(header * 1024, 4096)[..4], b"\x7fELF");
     let kept = pages(header * 1024, header * 1024 + 4096 + 640 * 1024);
@@ -166,7 +166,7 @@ fn a_crash_kernel_is_planned_in_its_memory_alone() {
 }
 
 #[test]
-fn a_crash_kernels_plan_is_told() {
+fn a_crash_kernels_plan() {
     let (kernel, initrd) = (kernel_file(), vec![0x5a; 12_345]);
     let request =
         Request { purgatory: QUIET, ..request(&kernel, &initrd, Home::Crash { update_size: None }) };
@@ -174,7 +174,7 @@ fn a_crash_kernels_plan_is_told() {
 }
 
 #[test]
-fn an_elfcorehdr_that_is_written_anew_has_its_room_and_is_not_checked() {
+fn an_elfcorehdr_that_is_updated_has_its_size_and_is_not_verified() {
     let (kernel, initrd) = (kernel_file(), vec![1]);
     let home = Home::Crash { update_size: Some(0x5001) };
     let mut plan = plan(&request(&kernel, &initrd, home), &machine()).unwrap();
@@ -188,7 +188,7 @@ fn an_elfcorehdr_that_is_written_anew_has_its_room_and_is_not_checked() {
 }
 
 #[test]
-fn without_memory_for_it_there_is_no_crash_kernel() {
+fn without_reserved_memory_there_is_no_crash_kernel() {
     let (kernel, initrd) = (kernel_file(), vec![1]);
     let crash = Home::Crash { update_size: None };
     let none = Machine { crash: Vec::new(), ..machine() };
@@ -200,7 +200,7 @@ fn without_memory_for_it_there_is_no_crash_kernel() {
 
 proptest! {
     #[test]
-    fn any_changed_bit_of_what_is_loaded_is_found(place: prop::sample::Index, bit in 0..8_u8) {
+    fn any_changed_bit_of_the_load_is_found(place: prop::sample::Index, bit in 0..8_u8) {
         let (kernel, initrd) = (kernel_file(), vec![0x5a; 12_345]);
         let mut plan = plan(&request(&kernel, &initrd, Home::ANYWHERE), &machine()).unwrap();
         seal(&mut plan, [9; 32]);

@@ -8,8 +8,8 @@ pub(crate) const MIB: u64 = 1 << 20;
 
 static CODE: [u8; 0x3000] = [0x90; 0x3000];
 
-/// A purgatory for plans that are compared as text: its code has a size that does not depend on the compiler. It checks,
-/// and prints nothing.
+/// A purgatory for plans that are compared as text: its code has a size that does not depend on the
+/// compiler. It checks, and prints nothing.
 pub(crate) const QUIET: Purgatory<'static> =
     Purgatory { image: &CODE, check: true, serial: None, vga: false, reset_vga: false, pause: 10 };
 

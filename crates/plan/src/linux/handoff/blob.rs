@@ -9,14 +9,14 @@ use crate::{Efi, MemoryRange, SetupData};
 /// Bytes that `boot_params` or another blob points to.
 pub(super) struct Blob {
     pub(super) name: &'static str,
-    /// Where it starts in the handoff.
+    /// Offset in the handoff.
     pub(super) offset: u64,
-    /// Its kind, if it is a setup_data.
+    /// The kind of a setup_data.
     kind: Option<u32>,
     data: Vec<u8>,
 }
 
-/// Alignment of each.
+/// Alignment of a blob.
 const ALIGN: u64 = 16;
 
 impl Blob {
@@ -37,7 +37,7 @@ impl Blob {
         header + self.data.len() as u64
     }
 
-    /// Its bytes, with the address of the next setup_data or 0.
+    /// Its bytes, with the address of the next setup_data, or 0.
     pub(super) fn bytes(&self, next: u64) -> Vec<u8> {
         let Some(kind) = self.kind else { return self.data.clone() };
         let mut bytes = vec![0; setup_data::HEADER_SIZE];
@@ -81,7 +81,7 @@ fn efi_setup(efi: &Efi) -> Blob {
         && efi::setup::RUNTIME.write(&mut data, efi.runtime)
         && efi::setup::TABLES.write(&mut data, efi.tables)
         && efi::setup::SMBIOS.write(&mut data, efi.smbios);
-    debug_assert!(written, "abi asserts that every field lies in it");
+    debug_assert!(written, "abi asserts that every field lies in the structure");
     Blob::new("EFI tables", Some(kind::EFI), data)
 }
 

@@ -7,12 +7,13 @@ use crate::linux::Request;
 use crate::linux::kernel::KernelTraits;
 use crate::{Efi, Machine, MemoryRange, SetupData};
 
-/// What a kernel is passed besides its command line and its initrd. None of it depends on an address in the load.
+/// The facts that a kernel is passed besides its command line and its initrd. None depends on an
+/// address in the load.
 pub(in crate::linux) struct HandoffFacts<'m> {
     pub(in crate::linux) memory: &'m [MemoryRange],
     pub(in crate::linux) rsdp: Option<u64>,
     pub(in crate::linux) screen: Option<&'m [u8; SCREEN_INFO_SIZE]>,
-    /// The running kernel's `boot_params`, of which some fields are passed on.
+    /// The running kernel's `boot_params`; some fields are passed on.
     pub(in crate::linux) previous: Option<&'m [u8]>,
     pub(in crate::linux) efi: Option<&'m Efi>,
     pub(super) setup_data: Vec<Cow<'m, SetupData>>,
@@ -47,8 +48,8 @@ impl<'m> HandoffFacts<'m> {
     }
 }
 
-/// Whether the running kernel's setup_data holds for the next one. The memory map and EFI's tables are made anew; the
-/// random seed is used up; the buffer that IMA's points to is freed when it has been read.
+/// Whether setup_data of the running kernel stays true for the next one. Memory map and EFI tables
+/// are made anew, the random seed is used up, and the buffer that IMA's points to has been freed.
 const fn outlives_its_kernel(data: u32) -> bool {
     matches!(data, kind::PCI | kind::APPLE_PROPERTIES | kind::JAILHOUSE | kind::CC_BLOB)
 }
