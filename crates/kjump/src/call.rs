@@ -16,7 +16,7 @@ use std::time::Instant;
 use anyhow::Context;
 use sys::Device;
 
-use crate::call::args::CallWords;
+use crate::call::args::CallArgs;
 use crate::device;
 use crate::device::suspend_failure::Watch;
 use crate::terminal::Terminal;
@@ -32,8 +32,8 @@ use timing::Sample;
 
 pub(crate) use record::ImageFacts;
 
-pub(crate) fn run(words: CallWords) -> anyhow::Result<Outcome> {
-    let request = CallRequest::resolve(words)?;
+pub(crate) fn run(args: CallArgs) -> anyhow::Result<Outcome> {
+    let request = CallRequest::resolve(args)?;
     let device = device::open()?;
     let image = ready(&request.source, &device)?;
     for input in &request.inputs {

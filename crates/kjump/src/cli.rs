@@ -1,14 +1,13 @@
 //! The table of kjump's commands and options: help, manual pages and completions are made of it.
 
-use std::ffi::OsString;
-
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::call::args::{CallWords, LoadWords, UnloadWords};
-use crate::dump::args::{DumpWords, MakedumpfileWords};
-use crate::initramfs::args::InitramfsWords;
-use crate::inspect::args::{CheckWords, MachineWords, MapWords, StatusWords};
-use crate::peer::args::{BootWords, DropWords, PeersWords, ReturnWords, SwitchWords};
+use crate::call::args::{CallArgs, LoadArgs, UnloadArgs};
+use crate::dump::args::{DumpArgs, MakedumpfileArgs};
+use crate::initramfs::args::InitramfsArgs;
+use crate::inspect::args::{CheckArgs, MachineArgs, MapArgs, StatusArgs};
+use crate::kexec::args::KexecArgs;
+use crate::peer::args::{BootArgs, DropArgs, PeersArgs, ReturnArgs, SwitchArgs};
 
 const EXIT_STATUS: &str = "\
 Exit status:
@@ -40,31 +39,22 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    Check(CheckWords),
-    Call(Box<CallWords>),
-    Load(Box<LoadWords>),
-    Unload(UnloadWords),
-    Boot(Box<BootWords>),
-    Return(ReturnWords),
-    Switch(SwitchWords),
-    Peers(PeersWords),
-    Drop(DropWords),
-    Status(StatusWords),
-    Map(MapWords),
-    Machine(MachineWords),
-    Initramfs(Box<InitramfsWords>),
-    Kexec(KexecWords),
-    Dump(DumpWords),
-    Makedumpfile(MakedumpfileWords),
-}
-
-/// Take the words of kexec-tools' kexec; also done when called by that name
-#[derive(Debug, Args)]
-#[command(disable_help_flag = true)]
-pub(crate) struct KexecWords {
-    /// See `kjump kexec --help`
-    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) words: Vec<OsString>,
+    Check(CheckArgs),
+    Call(Box<CallArgs>),
+    Load(Box<LoadArgs>),
+    Unload(UnloadArgs),
+    Boot(Box<BootArgs>),
+    Return(ReturnArgs),
+    Switch(SwitchArgs),
+    Peers(PeersArgs),
+    Drop(DropArgs),
+    Status(StatusArgs),
+    Map(MapArgs),
+    Machine(MachineArgs),
+    Initramfs(Box<InitramfsArgs>),
+    Kexec(KexecArgs),
+    Dump(DumpArgs),
+    Makedumpfile(MakedumpfileArgs),
 }
 
 #[cfg(test)]
@@ -83,11 +73,11 @@ mod tests {
 
     #[test]
     fn options_and_arguments_may_be_mixed() {
-        let Command::Call(words) = parse("kjump call --mode 32 image 1 --timing -5 0x10").unwrap() else {
+        let Command::Call(args) = parse("kjump call --mode 32 image 1 --timing -5 0x10").unwrap() else {
             panic!("no call");
         };
-        assert_eq!(words.words, ["image", "1", "-5", "0x10"]);
-        assert_eq!((words.placing.mode, words.timing, words.repeat), (Some(Mode::Protected), true, 1));
+        assert_eq!(args.operands, ["image", "1", "-5", "0x10"]);
+        assert_eq!((args.placing.mode, args.timing, args.repeat), (Some(Mode::Protected), true, 1));
     }
 
     #[test]

@@ -20,44 +20,44 @@ use vmcore::select::Level;
 use vmcore::write::Compression;
 
 use crate::terminal::report::{self, Outcome};
-use args::{DumpCommand, SaveWords};
+use args::{DumpCommand, SaveArgs};
 use level::{processors, with_higher};
 use save::{Form, Request};
 
 /// Runs `kjump dump`.
 pub(crate) fn run(command: DumpCommand) -> anyhow::Result<Outcome> {
     match command {
-        DumpCommand::Save(words) => save_image(*words),
-        DumpCommand::Info(words) => info::run(&words),
-        DumpCommand::Verify(words) => verify::run(&words),
-        DumpCommand::Map(words) => map::run(&words),
-        DumpCommand::Diff(words) => diff::run(&words),
-        DumpCommand::Dmesg(words) => dmesg::print(&words.file).map(|()| Outcome::Done),
+        DumpCommand::Save(args) => save_image(*args),
+        DumpCommand::Info(args) => info::run(&args),
+        DumpCommand::Verify(args) => verify::run(&args),
+        DumpCommand::Map(args) => map::run(&args),
+        DumpCommand::Diff(args) => diff::run(&args),
+        DumpCommand::Dmesg(args) => dmesg::print(&args.file).map(|()| Outcome::Done),
     }
 }
 
-fn save_image(words: SaveWords) -> anyhow::Result<Outcome> {
-    let json = words.json;
-    let to_output = words.goal.as_os_str() == "-";
+fn save_image(args: SaveArgs) -> anyhow::Result<Outcome> {
+    let json = args.json;
+    let to_output = args.goal.as_os_str() == "-";
     let exact = Level::new(17).unwrap_or_default();
     let request = Request {
-        sources: [vec![words.source], words.part].concat(),
+        sources: [vec![args.source], args.part].concat(),
         vmcoreinfo: None,
-        goals: [vec![words.goal], words.split].concat(),
-        form: match (words.elf, words.flat) {
+        goals: [vec![args.goal], args.split].concat(),
+        form: match (args.elf, args.flat) {
             (true, _) => Form::Elf,
             (_, true) => Form::Flat,
             _ => Form::Kdump,
         },
-        flattened: words.flattened || to_output,
-        levels: match (words.exact, words.resume_on_enospc) {
+        flattened: args.flattened || to_output,
+        levels: match (args.exact, args.resume_on_enospc) {
             (true, _) => vec![exact],
-            (_, true) => with_higher(words.level),
-            _ => words.level,
+            (_, true) => with_higher(args.level),
+            _ => args.level,
         },
-        compression: words.compress.unwrap_or(Compression::Alike(Effort::usual(Codec::Zstd))),
-        threads: words.threads.unwrap_or_else(processors),
-        memory_limit: words.memory_limit,
+        compression: args.compress.unwrap_or(Compression::Alike(Effort::usual(Codec::Zstd))),
+        threads: args.threads.unwrap_or_else(processors),
+        memory_limit: args.memory_limit,
         limit: None,
         replace: true,
         progress: true,

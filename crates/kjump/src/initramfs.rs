@@ -15,20 +15,20 @@ use crate::terminal::output_file;
 use crate::terminal::quantity;
 use crate::terminal::report::{self, Outcome};
 
-use args::{Disk, InitramfsWords, Pair};
+use args::{Disk, InitramfsArgs, Pair};
 use entries::{Content, Entries};
 use host::Parts;
 
 /// The other names the program answers to.
 const NAMES: [&str; 2] = ["kexec", "makedumpfile"];
 
-pub(crate) fn run(words: &InitramfsWords) -> anyhow::Result<Outcome> {
-    let parts = Parts::read(words)?;
-    let entries = plan(parts, &words.kernel_version, words.disk.as_ref(), &words.command)?;
-    let bytes = archive::compress(archive::pack(&entries)?, words.compress)?;
-    output_file::write_bytes(&words.output, &bytes)?;
-    let (path, size) = (words.output.display(), quantity::bytes(bytes.len() as u64));
-    report::print(&format!("{path}: {size}, for {}\n", words.kernel_version))?;
+pub(crate) fn run(args: &InitramfsArgs) -> anyhow::Result<Outcome> {
+    let parts = Parts::read(args)?;
+    let entries = plan(parts, &args.kernel_version, args.disk.as_ref(), &args.command)?;
+    let bytes = archive::compress(archive::pack(&entries)?, args.compress)?;
+    output_file::write_bytes(&args.output, &bytes)?;
+    let (path, size) = (args.output.display(), quantity::bytes(bytes.len() as u64));
+    report::print(&format!("{path}: {size}, for {}\n", args.kernel_version))?;
     Ok(Outcome::Done)
 }
 

@@ -13,7 +13,7 @@
 //! kexec-tools': 0 done, 1 wrong words or nothing to run, 255 failed, 254 no memory for a crash kernel, 253 no
 //! `kexec_file_load`; `--status` 1 if something is loaded, 0 if not. An exception in a called image is 3.
 
-mod args;
+pub(crate) mod args;
 mod beside;
 mod by_file_load;
 mod by_load;

@@ -42,53 +42,55 @@ pub enum Program {
 impl Program {
     /// The program that a command line calls.
     #[must_use]
-    pub fn called(words: Vec<OsString>) -> Self {
+    pub fn called(args: Vec<OsString>) -> Self {
         let is =
             |word: &OsString, wanted: &str| Path::new(word).file_name().is_some_and(|name| name == wanted);
-        match words.as_slice() {
+        match args.as_slice() {
             [name, rest @ ..] if is(name, "kexec") => Self::Kexec(rest.to_vec()),
             [_, first, rest @ ..] if first == "kexec" => Self::Kexec(rest.to_vec()),
             [name, rest @ ..] if is(name, "vmcore-dmesg") => Self::VmcoreDmesg(rest.to_vec()),
             [name, rest @ ..] if is(name, "makedumpfile") => Self::Makedumpfile(rest.to_vec()),
             [_, first, rest @ ..] if first == "makedumpfile" => Self::Makedumpfile(rest.to_vec()),
-            _ => Self::Kjump(words),
+            _ => Self::Kjump(args),
         }
     }
 }
 
 /// Runs kjump with its command line, its name first.
 #[must_use]
-pub fn run(words: &[OsString]) -> ExitCode {
-    let cli = match Cli::try_parse_from(words) {
+pub fn run(args: &[OsString]) -> ExitCode {
+    let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return report::usage(&error),
     };
     let outcome = match cli.command {
-        Command::Check(words) if !words.words.is_empty() => return kexec::check(&words.words, words.json),
-        Command::Check(words) => inspect::check::run(&words),
-        Command::Call(words) => call::run(*words),
-        Command::Load(words) => call::kept::load(*words),
-        Command::Unload(words) => call::kept::unload(&words),
-        Command::Boot(words) => peer::boot::run(&words),
-        Command::Return(words) => peer::jump_back::run(words),
-        Command::Switch(words) => peer::resident::switch(&words),
-        Command::Peers(words) => peer::resident::list(words),
-        Command::Drop(words) => peer::resident::drop_it(&words),
-        Command::Status(words) => inspect::status::run(words),
-        Command::Map(words) => inspect::map::run(words),
-        Command::Machine(words) => save_machine(&words.command),
-        Command::Initramfs(words) => initramfs::run(&words),
-        Command::Dump(words) => dump::run(words.command),
-        Command::Makedumpfile(words) => return dump::makedumpfile::run(&words.words),
-        Command::Kexec(words) => return kexec::run(&words.words),
+        Command::Check(args) if !args.arguments.is_empty() => {
+            return kexec::check(&args.arguments, args.json);
+        }
+        Command::Check(args) => inspect::check::run(&args),
+        Command::Call(args) => call::run(*args),
+        Command::Load(args) => call::kept::load(*args),
+        Command::Unload(args) => call::kept::unload(&args),
+        Command::Boot(args) => peer::boot::run(&args),
+        Command::Return(args) => peer::jump_back::run(args),
+        Command::Switch(args) => peer::resident::switch(&args),
+        Command::Peers(args) => peer::resident::list(args),
+        Command::Drop(args) => peer::resident::drop_it(&args),
+        Command::Status(args) => inspect::status::run(args),
+        Command::Map(args) => inspect::map::run(args),
+        Command::Machine(args) => save_machine(&args.command),
+        Command::Initramfs(args) => initramfs::run(&args),
+        Command::Dump(args) => dump::run(args.command),
+        Command::Makedumpfile(args) => return dump::makedumpfile::run(&args.arguments),
+        Command::Kexec(args) => return kexec::run(&args.arguments),
     };
     report::exit("kjump", outcome)
 }
 
 fn save_machine(command: &MachineCommand) -> anyhow::Result<report::Outcome> {
-    let MachineCommand::Save(words) = command;
-    let count = inspect::saved_machine::write(&words.file)?;
-    report::print(&format!("{}: {}\n", words.file.display(), quantity::count(count as u64, "path")))?;
+    let MachineCommand::Save(args) = command;
+    let count = inspect::saved_machine::write(&args.file)?;
+    report::print(&format!("{}: {}\n", args.file.display(), quantity::count(count as u64, "path")))?;
     Ok(report::Outcome::Done)
 }
 
@@ -96,21 +98,21 @@ fn save_machine(command: &MachineCommand) -> anyhow::Result<report::Outcome> {
 mod tests {
     use super::*;
 
-    fn words(line: &str) -> Vec<OsString> {
+    fn args(line: &str) -> Vec<OsString> {
         line.split(' ').map(OsString::from).collect()
     }
 
     #[test]
     fn the_name_or_the_first_word_says_which_program_it_is() {
         for line in ["kexec -e", "/usr/sbin/kexec -e", "kjump kexec -e", "./kjump kexec -e"] {
-            assert_eq!(Program::called(words(line)), Program::Kexec(words("-e")), "{line}");
+            assert_eq!(Program::called(args(line)), Program::Kexec(args("-e")), "{line}");
         }
         for line in ["makedumpfile -l", "/usr/sbin/makedumpfile -l", "kjump makedumpfile -l"] {
-            assert_eq!(Program::called(words(line)), Program::Makedumpfile(words("-l")), "{line}");
+            assert_eq!(Program::called(args(line)), Program::Makedumpfile(args("-l")), "{line}");
         }
-        assert_eq!(Program::called(words("/sbin/vmcore-dmesg f")), Program::VmcoreDmesg(words("f")));
+        assert_eq!(Program::called(args("/sbin/vmcore-dmesg f")), Program::VmcoreDmesg(args("f")));
         for line in ["kjump", "kjump status", "kjump call kexec", "kexec-test -e"] {
-            assert_eq!(Program::called(words(line)), Program::Kjump(words(line)), "{line}");
+            assert_eq!(Program::called(args(line)), Program::Kjump(args(line)), "{line}");
         }
         assert_eq!(Program::called(Vec::new()), Program::Kjump(Vec::new()));
     }

@@ -7,9 +7,9 @@ use kjump::Program;
 
 fn main() -> ExitCode {
     match Program::called(std::env::args_os().collect()) {
-        Program::Kjump(words) => kjump::run(&words),
-        Program::Kexec(words) => kjump::kexec::run(&words),
-        Program::Makedumpfile(words) => kjump::dump::makedumpfile::run(&words),
-        Program::VmcoreDmesg(words) => kjump::dump::dmesg::run(&words),
+        Program::Kjump(args) => kjump::run(&args),
+        Program::Kexec(args) => kjump::kexec::run(&args),
+        Program::Makedumpfile(args) => kjump::dump::makedumpfile::run(&args),
+        Program::VmcoreDmesg(args) => kjump::dump::dmesg::run(&args),
     }
 }

@@ -19,15 +19,15 @@ use crate::terminal::number::{self, FileFrom, FileTo};
 #[command(
     override_usage = "kjump call [OPTIONS] FILE [ARG]...\n       kjump call [OPTIONS] --name NAME [ARG]..."
 )]
-pub(crate) struct CallWords {
+pub(crate) struct CallArgs {
     /// The image's file (without --name), then up to six arguments
     #[arg(value_name = "FILE|ARG", allow_negative_numbers = true, value_hint = ValueHint::FilePath)]
-    pub(crate) words: Vec<OsString>,
+    pub(crate) operands: Vec<OsString>,
     /// Call the image that is kept under this name
     #[arg(long, value_name = "NAME", conflicts_with_all = ["mode", "entry", "load_at", "vouch", "no_claim"])]
     pub(crate) name: Option<ImageName>,
     #[command(flatten)]
-    pub(crate) placing: PlacingWords,
+    pub(crate) placing: PlacingArgs,
     /// What is put to rest around the call
     #[arg(long, value_enum, value_name = "LEVEL", default_value_t)]
     pub(crate) quiesce: Quiesce,
@@ -51,7 +51,7 @@ pub(crate) struct CallWords {
 
 /// Load an image and keep it under a name, to be called with `kjump call --name`
 #[derive(Debug, Args)]
-pub(crate) struct LoadWords {
+pub(crate) struct LoadArgs {
     /// A static ELF executable, or with --load-at a flat binary
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
@@ -59,19 +59,19 @@ pub(crate) struct LoadWords {
     #[arg(long, value_name = "NAME")]
     pub(crate) name: ImageName,
     #[command(flatten)]
-    pub(crate) placing: PlacingWords,
+    pub(crate) placing: PlacingArgs,
 }
 
 /// Unload a kept image
 #[derive(Debug, Args)]
-pub(crate) struct UnloadWords {
+pub(crate) struct UnloadArgs {
     /// Name it is kept under
     pub(crate) name: ImageName,
 }
 
 /// How a file becomes an image.
 #[derive(Clone, Debug, Default, Args)]
-pub(crate) struct PlacingWords {
+pub(crate) struct PlacingArgs {
     /// CPU mode the image is entered in: 64-bit mode, or 32-bit protected mode without paging. An ELF file says
     /// itself, a flat binary is entered in 64-bit mode
     #[arg(long, value_name = "64|32", value_parser = mode)]

@@ -4,27 +4,27 @@ use abi::device::{Load, reason};
 use anyhow::{Context, bail};
 use sys::{Device, ImageName, Refusal};
 
-use crate::call::args::{LoadWords, UnloadWords};
+use crate::call::args::{LoadArgs, UnloadArgs};
 use crate::call::image_file::ImageFile;
 use crate::device;
 use crate::terminal::quantity;
 use crate::terminal::report::{self, Outcome};
 
-pub(crate) fn load(words: LoadWords) -> anyhow::Result<Outcome> {
-    let file = ImageFile::read(&words.file, words.placing.into())?;
+pub(crate) fn load(args: LoadArgs) -> anyhow::Result<Outcome> {
+    let file = ImageFile::read(&args.file, args.placing.into())?;
     let program = file.program()?;
     let device = device::open()?;
     let loaded = file.load(&program, &device)?;
-    device.keep(&words.name).with_context(|| format!("keeping it as {}", words.name))?;
-    report::print(&format!("{}: {}\n", words.name, describe(&loaded)))?;
+    device.keep(&args.name).with_context(|| format!("keeping it as {}", args.name))?;
+    report::print(&format!("{}: {}\n", args.name, describe(&loaded)))?;
     Ok(Outcome::Done)
 }
 
-pub(crate) fn unload(words: &UnloadWords) -> anyhow::Result<Outcome> {
+pub(crate) fn unload(args: &UnloadArgs) -> anyhow::Result<Outcome> {
     let device =
-        device::open_if_loaded()?.with_context(|| format!("{}: the module is not loaded", words.name))?;
-    if !forget(&device, &words.name)? {
-        bail!("{}: no image is kept under this name; `kjump status` lists the images", words.name);
+        device::open_if_loaded()?.with_context(|| format!("{}: the module is not loaded", args.name))?;
+    if !forget(&device, &args.name)? {
+        bail!("{}: no image is kept under this name; `kjump status` lists the images", args.name);
     }
     Ok(Outcome::Done)
 }

@@ -4,7 +4,7 @@ use abi::device::{Range, load_flag};
 use anyhow::bail;
 use kernel_file::{Format, Mode, Program, flat};
 
-use crate::call::args::PlacingWords;
+use crate::call::args::PlacingArgs;
 
 /// How a file is to become an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,9 +42,9 @@ impl Placing {
     }
 }
 
-impl From<PlacingWords> for Placing {
-    fn from(words: PlacingWords) -> Self {
-        let PlacingWords { mode, entry, load_at, vouch, no_claim } = words;
+impl From<PlacingArgs> for Placing {
+    fn from(args: PlacingArgs) -> Self {
+        let PlacingArgs { mode, entry, load_at, vouch, no_claim } = args;
         Self { mode, entry, load_at, vouched: vouch, claim: !no_claim }
     }
 }
@@ -76,7 +76,7 @@ mod tests {
 
     #[test]
     fn claiming_is_a_flag() {
-        assert_eq!(Placing::from(PlacingWords::default()).flags(), load_flag::CLAIM);
-        assert_eq!(Placing::from(PlacingWords { no_claim: true, ..PlacingWords::default() }).flags(), 0);
+        assert_eq!(Placing::from(PlacingArgs::default()).flags(), load_flag::CLAIM);
+        assert_eq!(Placing::from(PlacingArgs { no_claim: true, ..PlacingArgs::default() }).flags(), 0);
     }
 }

@@ -6,11 +6,11 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use sys::ImageName;
 
-use crate::call::args::{CallWords, Quiesce};
+use crate::call::args::{CallArgs, Quiesce};
 use crate::call::image_file::ImageFile;
 use crate::call::placing::Placing;
 use crate::terminal::number::{self, FileFrom, FileTo};
-use crate::terminal::report::BadWords;
+use crate::terminal::report::UsageError;
 
 /// Everything that a call needs.
 #[derive(Debug)]
@@ -42,45 +42,45 @@ pub(super) struct Input {
 }
 
 impl CallRequest {
-    pub(super) fn resolve(words: CallWords) -> anyhow::Result<Self> {
-        let (source, argument_words) = match (words.name, words.words.as_slice()) {
+    pub(super) fn resolve(args: CallArgs) -> anyhow::Result<Self> {
+        let (source, words) = match (args.name, args.operands.as_slice()) {
             (Some(name), arguments) => (Source::Kept(name), arguments),
             (None, [file, arguments @ ..]) => {
                 // Claimed pages are moved for nothing if the system is suspended anyway.
-                let claim = !words.placing.no_claim && words.quiesce != Quiesce::Suspend;
-                let placing = Placing { claim, ..words.placing.into() };
+                let claim = !args.placing.no_claim && args.quiesce != Quiesce::Suspend;
+                let placing = Placing { claim, ..args.placing.into() };
                 (Source::File(ImageFile::read(Path::new(file), placing)?), arguments)
             }
             (None, []) => {
                 return Err(
-                    BadWords("nothing to call: name a file, or with --name a kept image".into()).into()
+                    UsageError("nothing to call: name a file, or with --name a kept image".into()).into()
                 );
             }
         };
         Ok(Self {
             source,
-            arguments: arguments(argument_words)?,
-            quiesce: words.quiesce.number(),
-            inputs: words.inputs.into_iter().map(read).collect::<Result<_, _>>()?,
-            outputs: words.outputs,
-            repeat: words.repeat,
-            timing: words.timing,
-            json: words.json,
+            arguments: arguments(words)?,
+            quiesce: args.quiesce.number(),
+            inputs: args.inputs.into_iter().map(read).collect::<Result<_, _>>()?,
+            outputs: args.outputs,
+            repeat: args.repeat,
+            timing: args.timing,
+            json: args.json,
         })
     }
 }
 
 /// At most six numbers; what is not named is 0.
-fn arguments(words: &[OsString]) -> Result<[u64; 6], BadWords> {
+fn arguments(words: &[OsString]) -> Result<[u64; 6], UsageError> {
     let mut arguments = [0; 6];
     if words.len() > arguments.len() {
         let text = format!("{} arguments, and an image takes {} at most", words.len(), arguments.len());
-        return Err(BadWords(text));
+        return Err(UsageError(text));
     }
     for ((place, word), number) in arguments.iter_mut().zip(words).zip(1..) {
         let value =
             word.to_str().ok_or_else(|| format!("{word:?} is no number")).and_then(number::either_sign);
-        *place = value.map_err(|text| BadWords(format!("argument {number}: {text}")))?;
+        *place = value.map_err(|text| UsageError(format!("argument {number}: {text}")))?;
     }
     Ok(arguments)
 }
@@ -98,7 +98,7 @@ mod tests {
 
     fn resolve(line: &str) -> anyhow::Result<CallRequest> {
         match Cli::try_parse_from(line.split(' ')).unwrap().command {
-            Command::Call(words) => CallRequest::resolve(*words),
+            Command::Call(args) => CallRequest::resolve(*args),
             _ => panic!("no call"),
         }
     }

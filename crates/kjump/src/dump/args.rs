@@ -10,19 +10,19 @@ use crate::terminal::number;
 
 /// Save memory images, describe and check them
 #[derive(Debug, Args)]
-pub(crate) struct DumpWords {
+pub(crate) struct DumpArgs {
     #[command(subcommand)]
     pub(crate) command: DumpCommand,
 }
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum DumpCommand {
-    Save(Box<SaveWords>),
-    Info(InfoWords),
-    Verify(VerifyWords),
-    Map(DumpMapWords),
-    Diff(DiffWords),
-    Dmesg(DmesgWords),
+    Save(Box<SaveArgs>),
+    Info(InfoArgs),
+    Verify(VerifyArgs),
+    Map(DumpMapArgs),
+    Diff(DiffArgs),
+    Dmesg(DmesgArgs),
 }
 
 /// Save a memory image without the pages that need not be kept
@@ -38,7 +38,7 @@ pub(crate) enum DumpCommand {
 /// FILE may be a disk or a partition, such as /dev/sda2, that is not in use: the dump is then written past the page cache from
 /// its first byte on, over whatever is there, and is read from there as from a file.
 #[derive(Debug, Args)]
-pub(crate) struct SaveWords {
+pub(crate) struct SaveArgs {
     /// The image to read
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) source: PathBuf,
@@ -86,7 +86,7 @@ pub(crate) struct SaveWords {
 
 /// Tell what a memory image is
 #[derive(Debug, Args)]
-pub(crate) struct InfoWords {
+pub(crate) struct InfoArgs {
     /// The image
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
@@ -103,7 +103,7 @@ pub(crate) struct InfoWords {
 /// A cell of the picture is what most of it is: the kernel's own memory, objects of its allocator, structures of pages,
 /// page cache, memory of processes, or free.
 #[derive(Debug, Args)]
-pub(crate) struct DumpMapWords {
+pub(crate) struct DumpMapArgs {
     /// The image
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
@@ -116,7 +116,7 @@ pub(crate) struct DumpMapWords {
 ///
 /// The exit status is 1 if a page that both have differs or cannot be read.
 #[derive(Debug, Args)]
-pub(crate) struct DiffWords {
+pub(crate) struct DiffArgs {
     /// One image
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) first: PathBuf,
@@ -130,7 +130,7 @@ pub(crate) struct DiffWords {
 
 /// Print the kernel's log out of a memory image; also done when called by the name vmcore-dmesg
 #[derive(Debug, Args)]
-pub(crate) struct DmesgWords {
+pub(crate) struct DmesgArgs {
     /// The image
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
@@ -141,7 +141,7 @@ pub(crate) struct DmesgWords {
 /// A dump that kjump wrote is compared with its checksums too. The exit status is 1 if a page is missing or damaged, or if the
 /// image is marked as incomplete.
 #[derive(Debug, Args)]
-pub(crate) struct VerifyWords {
+pub(crate) struct VerifyArgs {
     /// The image
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
@@ -156,10 +156,10 @@ pub(crate) struct VerifyWords {
 /// Take the words of makedumpfile; also done when called by that name
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
-pub(crate) struct MakedumpfileWords {
+pub(crate) struct MakedumpfileArgs {
     /// See `kjump makedumpfile --help`
     #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) words: Vec<OsString>,
+    pub(crate) arguments: Vec<OsString>,
 }
 
 /// At most so many that a table of them is no burden.

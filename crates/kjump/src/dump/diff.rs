@@ -6,7 +6,7 @@ use vmcore::{FrameSet, MemoryImage, PhysRead};
 
 use super::kinds::Kinds;
 use super::source;
-use crate::dump::args::DiffWords;
+use crate::dump::args::DiffArgs;
 use crate::terminal::progress::Progress;
 use crate::terminal::quantity::{self, page_bytes};
 use crate::terminal::report::{self, Outcome};
@@ -32,10 +32,10 @@ struct Difference {
 const MOST_SHOWN: usize = 20;
 
 /// Compares two images; the answer is no if they differ where both have a page.
-pub(super) fn run(words: &DiffWords) -> anyhow::Result<Outcome> {
-    let (first, second) = (source::image(&words.first)?, source::image(&words.second)?);
+pub(super) fn run(args: &DiffArgs) -> anyhow::Result<Outcome> {
+    let (first, second) = (source::image(&args.first)?, source::image(&args.second)?);
     let difference = difference(&first, &second);
-    if words.json {
+    if args.json {
         report::print_json(&difference)?;
     } else {
         report::print(&text(&difference))?;

@@ -62,10 +62,10 @@ pub(super) fn save(image: &MemoryImage<'_>, goal: &Path, replace: bool) -> anyho
 
 /// Runs vmcore-dmesg with the words behind its name: prints the log of the image that is the only one.
 #[must_use]
-pub fn run(words: &[OsString]) -> ExitCode {
+pub fn run(args: &[OsString]) -> ExitCode {
     let name = [OsString::from(NAME)];
-    match Words::try_parse_from(name.iter().chain(words)) {
-        Ok(words) => report::exit(NAME, print(&words.file).map(|()| report::Outcome::Done)),
+    match VmcoreDmesgArgs::try_parse_from(name.iter().chain(args)) {
+        Ok(args) => report::exit(NAME, print(&args.file).map(|()| report::Outcome::Done)),
         Err(error) => {
             // Where nothing can be printed, there is nobody to be told so.
             let _ = error.print();
@@ -79,7 +79,7 @@ const NAME: &str = "vmcore-dmesg";
 /// Print the kernel's log out of a memory image
 #[derive(Debug, Parser)]
 #[command(name = NAME, version)]
-struct Words {
+struct VmcoreDmesgArgs {
     /// The image, as /proc/vmcore
     #[arg(value_hint = ValueHint::FilePath)]
     file: PathBuf,
@@ -88,7 +88,7 @@ struct Words {
 /// The table of options: help, manual page and completions are made of it.
 #[must_use]
 pub fn command() -> clap::Command {
-    Words::command()
+    VmcoreDmesgArgs::command()
 }
 
 /// Prints the log of an image.

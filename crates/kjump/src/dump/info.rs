@@ -10,7 +10,7 @@ use vmcore::{ImageFormat, MemoryImage, notes};
 
 use super::kinds::Kinds;
 use super::source;
-use crate::dump::args::InfoWords;
+use crate::dump::args::InfoArgs;
 use crate::terminal::quantity::{self, page_bytes};
 use crate::terminal::report::{self, Outcome};
 
@@ -38,9 +38,9 @@ struct Info {
 }
 
 /// Prints what the image is.
-pub(super) fn run(words: &InfoWords) -> anyhow::Result<Outcome> {
-    let info = info(&words.file, words.kinds)?;
-    if words.json {
+pub(super) fn run(args: &InfoArgs) -> anyhow::Result<Outcome> {
+    let info = info(&args.file, args.kinds)?;
+    if args.json {
         report::print_json(&info)?;
     } else {
         report::print(&text(&info))?;

@@ -47,7 +47,7 @@ const REFUSED: &str = "Known and refused";
         makedumpfile --mem-usage /proc/kcore\n       \
         makedumpfile -g VMCOREINFO -x VMLINUX"
 )]
-struct Words {
+struct Options {
     /// Compress each page with zlib
     #[arg(short = 'c', group = "codec")]
     zlib: bool,
@@ -151,7 +151,7 @@ struct Words {
     files: Vec<PathBuf>,
 }
 
-/// Words that are known, and whose work is not done here.
+/// Options that are known and not supported.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = REFUSED)]
 struct Later {
@@ -180,14 +180,14 @@ struct Later {
 /// The table of options: help and completions are made of it.
 #[must_use]
 pub fn command() -> clap::Command {
-    Words::command()
+    Options::command()
 }
 
 /// Runs makedumpfile with the words behind its name.
 #[must_use]
-pub fn run(words: &[OsString]) -> ExitCode {
+pub fn run(args: &[OsString]) -> ExitCode {
     let name = [OsString::from(NAME)];
-    let matches = match command().try_get_matches_from(name.iter().chain(words)) {
+    let matches = match command().try_get_matches_from(name.iter().chain(args)) {
         Ok(matches) => matches,
         Err(error) => return refuse(&error),
     };
@@ -195,18 +195,18 @@ pub fn run(words: &[OsString]) -> ExitCode {
         report::complain(NAME, &format!("{word} is not done here"));
         return failed(true);
     }
-    let words = match <Words as clap::FromArgMatches>::from_arg_matches(&matches) {
-        Ok(words) => words,
+    let args = match <Options as clap::FromArgMatches>::from_arg_matches(&matches) {
+        Ok(args) => args,
         Err(error) => return refuse(&error),
     };
-    let speak = words.message_level & 2 != 0;
-    match words.act() {
+    let speak = args.message_level & 2 != 0;
+    match args.act() {
         Ok(whole) => {
-            words.say(if whole { "makedumpfile Completed." } else { "makedumpfile Failed." });
+            args.say(if whole { "makedumpfile Completed." } else { "makedumpfile Failed." });
             ExitCode::from(u8::from(!whole))
         }
         Err(error) => {
-            if words.message_level & 4 != 0 {
+            if args.message_level & 4 != 0 {
                 report::complain(NAME, &format!("{error:#}"));
             }
             failed(speak)
@@ -263,7 +263,7 @@ fn hexadecimal(word: &str) -> Result<u64, String> {
         .map_err(|_| "an address has hexadecimal digits".into())
 }
 
-impl Words {
+impl Options {
     /// Answers with whether every page was understood and read.
     fn act(&self) -> anyhow::Result<bool> {
         if self.check_params {
@@ -455,18 +455,18 @@ mod tests {
 
     #[test]
     fn what_is_not_done_here_is_refused_by_name() {
-        for (words, name) in [
+        for (args, name) in [
             ("-X -d 31 a b", "-X"),
             ("-e -l a b", "-e"),
             ("--eppic=macro a b", "--eppic"),
             ("--config=rules a b", "--config"),
         ] {
-            assert_eq!(refused_of(&format!("makedumpfile {words}")).as_deref(), Some(name), "{words}");
+            assert_eq!(refused_of(&format!("makedumpfile {args}")).as_deref(), Some(name), "{args}");
         }
-        for words in
+        for args in
             ["-l -d 31 a b", "-F -c a", "-R a", "--num-threads 2 --message-level 7 -z -d 1,31 a b", "-E a b"]
         {
-            assert_eq!(refused_of(&format!("makedumpfile {words}")), None, "{words}");
+            assert_eq!(refused_of(&format!("makedumpfile {args}")), None, "{args}");
         }
     }
 }

@@ -7,7 +7,7 @@ use vmcore::MemoryImage;
 
 use super::kinds::{Kind, Kinds};
 use super::source;
-use crate::dump::args::DumpMapWords;
+use crate::dump::args::DumpMapArgs;
 use crate::terminal::Terminal;
 use crate::terminal::quantity::{self, page_bytes};
 use crate::terminal::report::{self, Outcome};
@@ -32,10 +32,10 @@ struct Picture {
 }
 
 /// Draws an image.
-pub(super) fn run(words: &DumpMapWords) -> anyhow::Result<Outcome> {
-    let image = source::image(&words.file)?;
+pub(super) fn run(args: &DumpMapArgs) -> anyhow::Result<Outcome> {
+    let image = source::image(&args.file)?;
     let picture = Picture::of(&image);
-    match &words.svg {
+    match &args.svg {
         Some(path) => {
             std::fs::write(path, picture.svg()).with_context(|| path.display().to_string())?;
         }

@@ -9,7 +9,7 @@ use vmcore::{MemoryImage, PhysRead};
 
 use super::save::CUT_OFF;
 use super::source;
-use crate::dump::args::VerifyWords;
+use crate::dump::args::VerifyArgs;
 use crate::terminal::progress::Progress;
 use crate::terminal::quantity;
 use crate::terminal::report::{self, Outcome};
@@ -49,9 +49,9 @@ const PAGE: usize = 1 << phys::PAGE_SHIFT;
 const MOST_SHOWN: usize = 10;
 
 /// Reads every page.
-pub(super) fn run(words: &VerifyWords) -> anyhow::Result<Outcome> {
-    let image = source::image(&words.file)?;
-    let other = words.against.as_deref().map(source::image).transpose()?;
+pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Outcome> {
+    let image = source::image(&args.file)?;
+    let other = args.against.as_deref().map(source::image).transpose()?;
     let mut verdict = verdict(&image, other.as_ref());
     let has_checksums = image.check_sums(|damage| {
         verdict.damages += 1;
@@ -60,7 +60,7 @@ pub(super) fn run(words: &VerifyWords) -> anyhow::Result<Outcome> {
         }
     })?;
     verdict.has_checksums = has_checksums;
-    if words.json {
+    if args.json {
         report::print_json(&verdict)?;
     } else {
         report::print(&text(&verdict, other.is_some()))?;

@@ -16,7 +16,7 @@ use crate::terminal::number;
 /// When it fails, the kernel panics. Without COMMAND, it goes back as soon as all drivers are loaded. The same input
 /// makes the same bytes.
 #[derive(Debug, Args)]
-pub(crate) struct InitramfsWords {
+pub(crate) struct InitramfsArgs {
     /// File to write, readable by its owner only
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,

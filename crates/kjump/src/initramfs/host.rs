@@ -12,7 +12,7 @@ use kernel_file::Compression;
 use super::args::Pair;
 use super::entries::{Content, Entry};
 use super::modules::{Modules, uncompressed};
-use crate::initramfs::args::InitramfsWords;
+use crate::initramfs::args::InitramfsArgs;
 
 /// The largest module that is decompressed; the largest of a distribution have some 20 MiB.
 const MOST: u64 = 512 << 20;
@@ -34,15 +34,14 @@ pub(super) struct Module {
 }
 
 impl Parts {
-    pub(super) fn read(words: &InitramfsWords) -> anyhow::Result<Self> {
+    pub(super) fn read(args: &InitramfsArgs) -> anyhow::Result<Self> {
         let own = PathBuf::from("/proc/self/exe");
-        let program =
-            static_program(words.program.as_ref().unwrap_or(&own), "--program names another kjump")?;
+        let program = static_program(args.program.as_ref().unwrap_or(&own), "--program names another kjump")?;
         let busybox = static_program(
-            &words.busybox,
+            &args.busybox,
             "Debian's package busybox-static has one; --busybox names another",
         )?;
-        Ok(Self { program, busybox, modules: modules(words)?, added: added(&words.add)? })
+        Ok(Self { program, busybox, modules: modules(args)?, added: added(&args.add)? })
     }
 }
 
@@ -85,18 +84,18 @@ fn has_interpreter(program: &[u8]) -> Option<bool> {
 }
 
 /// The drivers asked for with all they need, then kjump.ko.
-fn modules(words: &InitramfsWords) -> anyhow::Result<Vec<Module>> {
-    let version = words.kernel_version.as_str();
-    let folder = words.module_dir.clone().unwrap_or_else(|| Path::new("/lib/modules").join(version));
+fn modules(args: &InitramfsArgs) -> anyhow::Result<Vec<Module>> {
+    let version = args.kernel_version.as_str();
+    let folder = args.module_dir.clone().unwrap_or_else(|| Path::new("/lib/modules").join(version));
     let known = read_lists(&folder)?;
-    if words.module.is_none() && !known.has("kjump") {
+    if args.module.is_none() && !known.has("kjump") {
         bail!(
             "{} has no kjump.ko: install it there and run depmod, or name it by --module",
             folder.display()
         );
     }
-    let drivers = words.driver.iter().map(String::as_str).filter(|name| *name != "kjump");
-    let own = words.module.is_none().then_some("kjump");
+    let drivers = args.driver.iter().map(String::as_str).filter(|name| *name != "kjump");
+    let own = args.module.is_none().then_some("kjump");
     let order = known.in_order(drivers.chain(own)).with_context(|| folder.display().to_string())?;
     let mut found = Vec::new();
     for path in order {
@@ -104,7 +103,7 @@ fn modules(words: &InitramfsWords) -> anyhow::Result<Vec<Module>> {
         let needs = known.needs(path).map(|need| uncompressed(need).to_owned()).collect();
         found.push(Module { path: uncompressed(path).to_owned(), needs, bytes });
     }
-    if let Some(file) = &words.module {
+    if let Some(file) = &args.module {
         found.push(Module {
             path: "extra/kjump.ko".into(),
             needs: Vec::new(),

@@ -5,7 +5,7 @@ use std::path::Path;
 use machine::Machine;
 use sys::Device;
 
-use crate::inspect::args::CheckWords;
+use crate::inspect::args::CheckArgs;
 use crate::terminal::Terminal;
 use crate::terminal::report::{self, Outcome};
 
@@ -15,11 +15,11 @@ use super::verdict::Verdict;
 /// What `kjump check` is about.
 const CALL: &str = "A call";
 
-pub(crate) fn run(words: &CheckWords) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
     let machine = Machine::probe(Path::new("/"));
     let answer = Device::open().and_then(|device| Ok(device.info()?));
     let verdict = Verdict { what: CALL, findings: findings::of(&machine, &answer) };
-    if words.json {
+    if args.json {
         report::print_json(&verdict.to_json(&machine, answer.as_ref().ok()))?;
     } else {
         report::print(&verdict.text(Terminal::of_stdout()))?;

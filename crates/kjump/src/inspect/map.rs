@@ -13,14 +13,14 @@ use machine::Machine;
 use sys::{Device, ImageName};
 
 use crate::device;
-use crate::inspect::args::MapWords;
+use crate::inspect::args::MapArgs;
 use crate::terminal::Terminal;
 use crate::terminal::report::{self, Outcome};
 
 use displaced::Displaced;
 use strips::{Strip, strips};
 
-pub(crate) fn run(words: MapWords) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: MapArgs) -> anyhow::Result<Outcome> {
     let machine = Machine::probe(Path::new("/"));
     let memory = machine.memory?;
     if memory.is_hidden() {
@@ -28,7 +28,7 @@ pub(crate) fn run(words: MapWords) -> anyhow::Result<Outcome> {
     }
     let images = device::open_if_loaded()?.map_or_else(|| Ok(Vec::new()), |device| placed_images(&device))?;
     let picture = Picture::new(&memory, images, machine.release.ok());
-    match words.svg {
+    match args.svg {
         Some(path) => {
             std::fs::write(&path, svg::draw(&picture)).with_context(|| path.display().to_string())?;
         }

@@ -7,16 +7,16 @@ use serde::Serialize;
 use sys::{Device, ImageName};
 
 use crate::device;
-use crate::inspect::args::StatusWords;
+use crate::inspect::args::StatusArgs;
 use crate::terminal::quantity;
 use crate::terminal::report::{self, Outcome};
 
-pub(crate) fn run(words: StatusWords) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: StatusArgs) -> anyhow::Result<Outcome> {
     let status = match device::open_if_loaded()? {
         Some(device) => Some(Status::ask(&device)?),
         None => None,
     };
-    match (&status, words.json) {
+    match (&status, args.json) {
         (status, true) => {
             report::print_json(&StatusJson { loaded: status.is_some(), status: status.as_ref() })?;
         }

@@ -4,12 +4,23 @@ mod said;
 
 use std::ffi::{OsStr, OsString};
 
+use clap::Args;
+
 use super::getopt::{Item, items};
 use super::options::{Id, Opt};
 use super::request::Action;
 use super::trouble::Trouble;
 use crate::kernel::file::Kind;
 use said::Said;
+
+/// Take the words of kexec-tools' kexec; also done when called by that name
+#[derive(Debug, Args)]
+#[command(disable_help_flag = true)]
+pub(crate) struct KexecArgs {
+    /// See `kjump kexec --help`
+    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<OsString>,
+}
 
 /// What these words ask for.
 pub(super) fn read(words: &[OsString]) -> Result<Action, Trouble> {

@@ -11,7 +11,7 @@ use super::request::BesideLoad;
 use super::trouble::Trouble;
 use crate::call::kept;
 use crate::device;
-use crate::peer::args::BootWords;
+use crate::peer::args::BootArgs;
 use crate::peer::boot;
 use crate::peer::guard::guard_of;
 use crate::peer::jump_back;
@@ -26,7 +26,7 @@ pub(super) fn load(beside: &BesideLoad) -> anyhow::Result<()> {
     let (start, size) = pages(first, last);
     let running = std::fs::read("/proc/cmdline").ok();
     let line = command_line::of(load, running.as_deref(), None);
-    let words = BootWords {
+    let words = BootArgs {
         kernel: load.file.clone().context("no file to load is named")?,
         initrd: load.initrds.clone(),
         append: String::from_utf8(line).context("the command line is no text")?,

@@ -14,7 +14,7 @@ use crate::terminal::number;
 /// is 4, or 5 if it was taken down at its deadline, or 3 if an exception ended it before it could handle its own. A
 /// kernel that returned stays in memory, and `kjump switch` goes to it again.
 #[derive(Debug, Args)]
-pub(crate) struct BootWords {
+pub(crate) struct BootArgs {
     /// The kernel: a bzImage or a unified kernel image, compressed or not
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) kernel: PathBuf,
@@ -57,7 +57,7 @@ pub(crate) struct BootWords {
 ///
 /// Ends when this kernel is switched to again, and prints the value that it was given then.
 #[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct ReturnWords {
+pub(crate) struct ReturnArgs {
     /// A number for the other kernel
     #[arg(value_name = "VALUE", default_value = "0", allow_negative_numbers = true, value_parser = number::either_sign)]
     pub(crate) value: u64,
@@ -73,7 +73,7 @@ pub(crate) struct ReturnWords {
 ///
 /// The exit status is that of `kjump boot`.
 #[derive(Debug, Args)]
-pub(crate) struct SwitchWords {
+pub(crate) struct SwitchArgs {
     /// The kernel's name
     pub(crate) name: ImageName,
     /// A number for it
@@ -89,7 +89,7 @@ pub(crate) struct SwitchWords {
 
 /// List the kernels that are resident beside the running one
 #[derive(Clone, Copy, Debug, Args)]
-pub(crate) struct PeersWords {
+pub(crate) struct PeersArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -97,7 +97,7 @@ pub(crate) struct PeersWords {
 
 /// Give up a kernel that is resident beside the running one
 #[derive(Debug, Args)]
-pub(crate) struct DropWords {
+pub(crate) struct DropArgs {
     /// The kernel's name
     pub(crate) name: ImageName,
 }

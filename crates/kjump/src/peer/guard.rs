@@ -37,7 +37,7 @@ impl Guard {
 
     /// What the kernel that is booted is told. An INIT sent to the CPU that the machine started with, as is to start a
     /// CPU, would start the machine anew; kernels from 6.9 on see for themselves which that is.
-    pub(super) fn words(self) -> String {
+    pub(super) fn parameters(self) -> String {
         match self {
             Self::None => String::new(),
             Self::OfThisKernel(cpu) => format!(" disable_cpu_apicid={cpu}"),
@@ -72,7 +72,7 @@ mod tests {
     fn a_guarded_kernel_knows_its_guard_by_the_last_word() {
         assert_eq!(guard_of("quiet kexec_jump_back_guard=1 kexec_jump_back_guard=16\n"), Some(16));
         assert_eq!(guard_of("kexec_jump_back_guard=x"), None);
-        assert_eq!(guard_of(Guard::OfTheOther(3).words().as_str()), Some(3));
-        assert_eq!(guard_of(Guard::OfThisKernel(3).words().as_str()), None);
+        assert_eq!(guard_of(Guard::OfTheOther(3).parameters().as_str()), Some(3));
+        assert_eq!(guard_of(Guard::OfThisKernel(3).parameters().as_str()), None);
     }
 }

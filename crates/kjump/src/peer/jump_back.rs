@@ -11,7 +11,7 @@ use crate::call::kept;
 use crate::device;
 use crate::device::call_phases::Phases;
 use crate::device::suspend_failure;
-use crate::peer::args::ReturnWords;
+use crate::peer::args::ReturnArgs;
 use crate::peer::guard::guard_of;
 use crate::terminal::report::{self, Outcome};
 
@@ -20,19 +20,19 @@ const NAME: &str = "return";
 /// What a kernel that was booted to return finds in its command line.
 const JUMP_BACK: &str = "kexec_jump_back_entry=0x";
 
-pub(crate) fn run(words: ReturnWords) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: ReturnArgs) -> anyhow::Result<Outcome> {
     let device = device::open()?;
     prepare(&device)?;
-    if words.prepare {
+    if args.prepare {
         return Ok(Outcome::Done);
     }
-    let call = suspend_failure::explained(|| device.call([words.value, 0, 0, 0, 0, 0], quiesce::SUSPEND))?;
+    let call = suspend_failure::explained(|| device.call([args.value, 0, 0, 0, 0, 0], quiesce::SUSPEND))?;
     if call.status != status::RETURNED {
         bail!("an exception ended the way back; the kernel that booted this one did not run");
     }
     let phases_microseconds = Phases::of(&call.ticks, device.info()?.tsc_khz);
     let back = Back { value: call.value, returns: call.calls, phases_microseconds };
-    if words.json {
+    if args.json {
         report::print_json(&back)?;
     } else {
         report::print(&format!("back with {:#x}\n", back.value))?;

@@ -10,26 +10,26 @@ use sys::{Device, ImageName};
 use super::record::Account;
 use crate::call::kept;
 use crate::device;
-use crate::peer::args::{DropWords, PeersWords, SwitchWords};
+use crate::peer::args::{DropArgs, PeersArgs, SwitchArgs};
 use crate::peer::visit::Visit;
 use crate::terminal::quantity;
 use crate::terminal::report::{self, Outcome};
 
-pub(crate) fn switch(words: &SwitchWords) -> anyhow::Result<Outcome> {
-    let name = &words.name;
+pub(crate) fn switch(args: &SwitchArgs) -> anyhow::Result<Outcome> {
+    let name = &args.name;
     let (device, account) = resident(name)?;
     account.refuse_dead(name)?;
-    if words.deadline.is_some() && !account.guarded {
+    if args.deadline.is_some() && !account.guarded {
         bail!("{name} is not guarded, so there is no deadline for it; boot it with --deadline");
     }
     device.attach(name).with_context(|| name.to_string())?;
-    Visit::make(&device, name, [words.value, 0, 0, 0, 0, 0], words.deadline.unwrap_or(0))?.report(words.json)
+    Visit::make(&device, name, [args.value, 0, 0, 0, 0, 0], args.deadline.unwrap_or(0))?.report(args.json)
 }
 
-pub(crate) fn drop_it(words: &DropWords) -> anyhow::Result<Outcome> {
-    let (device, _) = resident(&words.name)?;
-    Account::forget(&device, &words.name);
-    kept::forget(&device, &words.name)?;
+pub(crate) fn drop_it(args: &DropArgs) -> anyhow::Result<Outcome> {
+    let (device, _) = resident(&args.name)?;
+    Account::forget(&device, &args.name);
+    kept::forget(&device, &args.name)?;
     Ok(Outcome::Done)
 }
 
@@ -49,12 +49,12 @@ fn resident(name: &ImageName) -> anyhow::Result<(Device, Account)> {
     }
 }
 
-pub(crate) fn list(words: PeersWords) -> anyhow::Result<Outcome> {
+pub(crate) fn list(args: PeersArgs) -> anyhow::Result<Outcome> {
     let peers = match device::open_if_loaded()? {
         Some(device) => peers(&device)?,
         None => Vec::new(),
     };
-    if words.json {
+    if args.json {
         report::print_json(&peers)?;
     } else {
         report::print(&table(&peers))?;

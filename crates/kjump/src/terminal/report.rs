@@ -38,7 +38,7 @@ pub(crate) fn exit(program: &str, outcome: anyhow::Result<Outcome>) -> ExitCode 
         Err(error) if is_closed_pipe(&error) => Outcome::Done.status().into(),
         Err(error) => {
             complain(program, &format!("{error:#}"));
-            if error.is::<BadWords>() { USAGE.into() } else { Outcome::No.status().into() }
+            if error.is::<UsageError>() { USAGE.into() } else { Outcome::No.status().into() }
         }
     }
 }
@@ -48,15 +48,15 @@ const USAGE: u8 = 2;
 
 /// The command line is wrong in a way that the parser of arguments does not see.
 #[derive(Debug)]
-pub(crate) struct BadWords(pub(crate) String);
+pub(crate) struct UsageError(pub(crate) String);
 
-impl fmt::Display for BadWords {
+impl fmt::Display for UsageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for BadWords {}
+impl std::error::Error for UsageError {}
 
 /// Prints an error, or the help that was asked for, of the parser of arguments.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {

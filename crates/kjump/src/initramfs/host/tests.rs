@@ -36,7 +36,7 @@ impl Host {
         fs::write(path, bytes).unwrap();
     }
 
-    fn words(&self, more: &str) -> InitramfsWords {
+    fn args(&self, more: &str) -> InitramfsArgs {
         let host = self.0.display();
         let mut line = format!(
             "kjump initramfs -o {host}/out --kernel-version {VERSION} --module-dir {host}/modules {} ",
@@ -48,13 +48,13 @@ impl Host {
         let others: String = others.map(|name| format!("--{name} {host}/{name} ")).collect();
         line = format!("{options} {others} -- {command}");
         match Cli::try_parse_from(line.split_whitespace()).unwrap().command {
-            Command::Initramfs(words) => *words,
+            Command::Initramfs(args) => *args,
             _ => panic!("no initramfs"),
         }
     }
 
     fn read(&self, more: &str) -> Result<Parts, String> {
-        Parts::read(&self.words(more))
+        Parts::read(&self.args(more))
             .map_err(|error| format!("{error:#}").replace(&self.0.display().to_string(), "HOST"))
     }
 
@@ -98,9 +98,9 @@ fn the_same_input_makes_the_same_bytes() {
     host.write("more/a/b", b"first");
     std::os::unix::fs::symlink("..", host.0.join("more/up")).unwrap();
     let pack = || {
-        let words = host.words("--driver net --add HOST/more:/etc/more --disk first -- echo");
-        let parts = Parts::read(&words).unwrap();
-        let entries = plan(parts, VERSION, words.disk.as_ref(), &words.command).unwrap();
+        let args = host.args("--driver net --add HOST/more:/etc/more --disk first -- echo");
+        let parts = Parts::read(&args).unwrap();
+        let entries = plan(parts, VERSION, args.disk.as_ref(), &args.command).unwrap();
         let names: Vec<_> = entries.iter().map(|(name, _)| name.to_owned()).collect();
         (names, archive::pack(&entries).unwrap())
     };
