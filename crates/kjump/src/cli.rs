@@ -1,6 +1,6 @@
 //! The table of kjump's commands and options: help, manual pages and completions are made of it.
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::call::args::{CallArgs, LoadArgs, UnloadArgs};
 use crate::dump::args::{DumpArgs, MakedumpfileArgs};

@@ -8,21 +8,19 @@ mod kinds;
 mod level;
 pub mod makedumpfile;
 mod map;
+mod means;
 mod rearrange;
+mod request;
 mod save;
 mod sink;
 pub(crate) mod source;
+mod statistics;
 mod summary;
 mod verify;
 
-use vmcore::codec::{Codec, Effort};
-use vmcore::select::Level;
-use vmcore::write::Compression;
-
 use crate::terminal::report::{self, Outcome};
 use args::{DumpCommand, SaveArgs};
-use level::{processors, with_higher};
-use save::{Form, Request};
+use request::Request;
 
 /// Runs `kjump dump`.
 pub(crate) fn run(command: DumpCommand) -> anyhow::Result<Outcome> {
@@ -38,34 +36,10 @@ pub(crate) fn run(command: DumpCommand) -> anyhow::Result<Outcome> {
 
 fn save_image(args: SaveArgs) -> anyhow::Result<Outcome> {
     let json = args.json;
-    let to_output = args.goal.as_os_str() == "-";
-    let exact = Level::new(17).unwrap_or_default();
-    let request = Request {
-        sources: [vec![args.source], args.part].concat(),
-        vmcoreinfo: None,
-        goals: [vec![args.goal], args.split].concat(),
-        form: match (args.elf, args.flat) {
-            (true, _) => Form::Elf,
-            (_, true) => Form::Flat,
-            _ => Form::Kdump,
-        },
-        flattened: args.flattened || to_output,
-        levels: match (args.exact, args.resume_on_enospc) {
-            (true, _) => vec![exact],
-            (_, true) => with_higher(args.level),
-            _ => args.level,
-        },
-        compression: args.compress.unwrap_or(Compression::Alike(Effort::usual(Codec::Zstd))),
-        threads: args.threads.unwrap_or_else(processors),
-        memory_limit: args.memory_limit,
-        limit: None,
-        replace: true,
-        progress: true,
-        incomplete_by_its_name: false,
-    };
+    let request = Request::from(args);
     let saved = save::save(&request)?;
     // Standard output may be the dump itself.
-    if json && !to_output {
+    if json && !request.is_to_stdout() {
         report::print_json(&saved)?;
     } else {
         eprint!("{}", saved.text());

@@ -44,7 +44,7 @@ pub(crate) struct SaveArgs {
     pub(crate) source: PathBuf,
     /// The file to write, or - for a flattened stream to standard output. It gets its name when it is whole
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) goal: PathBuf,
+    pub(crate) output: PathBuf,
     /// One more file of a split set that SOURCE is of; repeatable
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) part: Vec<PathBuf>,

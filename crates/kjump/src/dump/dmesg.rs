@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser, ValueHint};
 use vmcore::printk::{Record, RingBuffer};
 use vmcore::{Error, MemoryImage, log_buffer};
 
-use super::sink::{Goal, Way};
+use super::sink::{Sink, WriteMode};
 use super::source;
 use crate::terminal::report;
 use vmcore::WriteAt;
@@ -52,11 +52,11 @@ fn write_record(text: &mut String, record: &Record) {
 }
 
 /// Writes the log into a file.
-pub(super) fn save(image: &MemoryImage<'_>, goal: &Path, replace: bool) -> anyhow::Result<()> {
+pub(super) fn save(image: &MemoryImage<'_>, output: &Path, replace: bool) -> anyhow::Result<()> {
     let (text, trouble) = text(image)?;
-    let goal = Goal::file(goal, Way::Cached, replace)?;
-    goal.write_at(0, text.as_bytes())?;
-    goal.finish(text.len() as u64)?;
+    let sink = Sink::file(output, WriteMode::Cached, replace)?;
+    sink.write_at(0, text.as_bytes())?;
+    sink.finish(text.len() as u64)?;
     trouble.map_or(Ok(()), |error| Err(error.into()))
 }
 

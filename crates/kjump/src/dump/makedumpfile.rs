@@ -16,8 +16,9 @@ use vmcore::paging::AddressSpace;
 use vmcore::write::Compression;
 use vmcore::{MemoryImage, Vmlinux, WriteAt};
 
-use super::save::{self, Form, Request};
-use super::sink::{Goal, Way};
+use super::request::{OutputFormat, Request};
+use super::save;
+use super::sink::{Sink, WriteMode};
 use super::summary::Saved;
 use super::{dmesg, source};
 use crate::terminal::report;
@@ -273,15 +274,15 @@ impl Options {
             return self.rearrange().map(|()| true);
         }
         if self.dump_dmesg {
-            let [source, goal] = self.files.as_slice() else {
+            let [source, output] = self.files.as_slice() else {
                 anyhow::bail!("two files are wanted: VMCORE and LOGFILE");
             };
-            dmesg::save(&self.image(source)?, goal, self.force)?;
-            self.say(&format!("\nThe dmesg log is saved to {}.\n", goal.display()));
+            dmesg::save(&self.image(source)?, output, self.force)?;
+            self.say(&format!("\nThe dmesg log is saved to {}.\n", output.display()));
             return Ok(true);
         }
-        if let Some(goal) = &self.generate {
-            return self.generate(goal).map(|()| true);
+        if let Some(output) = &self.generate {
+            return self.generate(output).map(|()| true);
         }
         if let Some(address) = self.vtop {
             return self.translate(address).map(|()| true);
@@ -304,12 +305,12 @@ impl Options {
     }
 
     fn request(&self) -> anyhow::Result<Request> {
-        let (sources, goals) = self.sources_and_goals()?;
+        let (sources, outputs) = self.sources_and_outputs()?;
         Ok(Request {
             sources,
             vmcoreinfo: self.told()?,
-            goals,
-            form: if self.elf { Form::Elf } else { Form::Kdump },
+            outputs,
+            format: if self.elf { OutputFormat::Elf } else { OutputFormat::Kdump },
             flattened: self.flattened && !self.dry_run,
             levels: if self.mem_usage {
                 super::level::levels("31").unwrap_or_default()
@@ -340,33 +341,33 @@ impl Options {
         Ok(source::told(source::image(path)?, self.told()?.as_deref()))
     }
 
-    fn generate(&self, goal: &Path) -> anyhow::Result<()> {
+    fn generate(&self, output: &Path) -> anyhow::Result<()> {
         let vmlinux = self.vmlinux.as_deref().context("-g wants -x VMLINUX")?;
         let text = vmcoreinfo_of(vmlinux)?;
-        let file = Goal::file(goal, Way::Cached, self.force)?;
+        let file = Sink::file(output, WriteMode::Cached, self.force)?;
         file.write_at(0, text.as_bytes())?;
         file.finish(text.len() as u64)?;
-        self.say(&format!("\nThe vmcoreinfo is saved to {}.\n", goal.display()));
+        self.say(&format!("\nThe vmcoreinfo is saved to {}.\n", output.display()));
         Ok(())
     }
 
-    fn sources_and_goals(&self) -> anyhow::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
+    fn sources_and_outputs(&self) -> anyhow::Result<(Vec<PathBuf>, Vec<PathBuf>)> {
         let nowhere = || vec![PathBuf::from("/dev/null")];
         match self.files.as_slice() {
             [source] if self.mem_usage => Ok((vec![source.clone()], nowhere())),
             _ if self.mem_usage => anyhow::bail!("one file is wanted: /proc/kcore"),
-            [parts @ .., goal] if self.reassemble && parts.len() > 1 => {
-                Ok((parts.to_vec(), vec![goal.clone()]))
+            [parts @ .., output] if self.reassemble && parts.len() > 1 => {
+                Ok((parts.to_vec(), vec![output.clone()]))
             }
             _ if self.reassemble => anyhow::bail!("two files and more are wanted, and DUMPFILE"),
-            [source, goals @ ..] if self.split && goals.len() > 1 => {
-                Ok((vec![source.clone()], goals.to_vec()))
+            [source, outputs @ ..] if self.split && outputs.len() > 1 => {
+                Ok((vec![source.clone()], outputs.to_vec()))
             }
             _ if self.split => anyhow::bail!("VMCORE is wanted, and two files and more"),
             [source] | [source, _] if self.dry_run => Ok((vec![source.clone()], nowhere())),
             [source] if self.flattened => Ok((vec![source.clone()], vec!["-".into()])),
             _ if self.flattened => anyhow::bail!("one file is wanted: VMCORE"),
-            [source, goal] => Ok((vec![source.clone()], vec![goal.clone()])),
+            [source, output] => Ok((vec![source.clone()], vec![output.clone()])),
             _ => anyhow::bail!("two files are wanted: VMCORE and DUMPFILE"),
         }
     }
@@ -433,9 +434,9 @@ impl Options {
     }
 
     fn rearrange(&self) -> anyhow::Result<()> {
-        let [goal] = self.files.as_slice() else { anyhow::bail!("one file is wanted: DUMPFILE") };
-        super::rearrange::from(std::io::stdin().lock(), goal, self.force)?;
-        self.say(&format!("\nThe dumpfile is saved to {}.\n", goal.display()));
+        let [output] = self.files.as_slice() else { anyhow::bail!("one file is wanted: DUMPFILE") };
+        super::rearrange::from(std::io::stdin().lock(), output, self.force)?;
+        self.say(&format!("\nThe dumpfile is saved to {}.\n", output.display()));
         Ok(())
     }
 }

@@ -3,11 +3,11 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::sink::{Goal, Way};
+use super::sink::{Sink, WriteMode};
 
 /// Writes the file that a flattened stream describes.
 pub(super) fn from(stream: impl Read, path: &Path, replace: bool) -> anyhow::Result<()> {
-    let goal = Goal::file(path, Way::Cached, replace)?;
-    let length = vmcore::rearrange(stream, &goal)?;
-    goal.finish(length)
+    let sink = Sink::file(path, WriteMode::Cached, replace)?;
+    let length = vmcore::rearrange(stream, &sink)?;
+    sink.finish(length)
 }

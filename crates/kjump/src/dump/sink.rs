@@ -3,12 +3,13 @@
 pub(super) mod chunks;
 mod direct;
 mod disk;
+mod new_name;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom, Stdout};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, anyhow, bail};
@@ -18,10 +19,11 @@ use vmcore::{Flattener, WriteAt};
 use crate::terminal::output_file;
 use direct::Direct;
 use disk::Disk;
+use new_name::NewName;
 
 /// A dump being written. If it is neither finished nor kept as it is, nothing is left of it.
-pub(super) struct Goal {
-    sink: Sink,
+pub(super) struct Sink {
+    output: Output,
     /// None for what is no regular file.
     name: Option<NewName>,
     /// Where the room ends, in bytes.
@@ -36,7 +38,7 @@ const PUSH: u64 = 4 << 20;
 
 /// How a dump is put into a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Way {
+pub(super) enum WriteMode {
     /// Through the page cache. What is never written is a hole.
     Cached,
     /// Past the page cache, where the file system can do that. Nothing is a hole.
@@ -45,21 +47,21 @@ pub(super) enum Way {
     Flattened,
 }
 
-enum Sink {
+enum Output {
     File(File),
     Direct(Direct),
     Disk(Disk),
     FlatFile(Flattener<File>),
-    FlatOutput(Flattener<Stdout>),
+    FlatStdout(Flattener<Stdout>),
 }
 
-impl Goal {
+impl Sink {
     /// Starts a file. It holds memory: nobody but its owner may read it. What is no regular file is written to as it is.
-    pub(super) fn file(path: &Path, way: Way, replace: bool) -> anyhow::Result<Self> {
+    pub(super) fn file(path: &Path, mode: WriteMode, replace: bool) -> anyhow::Result<Self> {
         let (file, name) = match std::fs::metadata(path) {
             Ok(present) if present.is_dir() => bail!("{}: this is a folder", path.display()),
             Ok(present) if present.file_type().is_block_device() => {
-                return Self::disk(path, way).with_context(|| path.display().to_string());
+                return Self::disk(path, mode).with_context(|| path.display().to_string());
             }
             Ok(present) if !present.is_file() => (OpenOptions::new().write(true).open(path), None),
             Ok(_) if !replace => bail!("{}: this file exists; -f replaces it", path.display()),
@@ -77,36 +79,36 @@ impl Goal {
                 return Err(error).context(path.display().to_string());
             }
         };
-        let sink = match (way, &name) {
-            (Way::Flattened, _) => Sink::FlatFile(Flattener::new(file)?),
-            (Way::Direct, Some(name)) => {
-                Sink::new(&name.new, file).with_context(|| path.display().to_string())?
+        let output = match (mode, &name) {
+            (WriteMode::Flattened, _) => Output::FlatFile(Flattener::new(file)?),
+            (WriteMode::Direct, Some(name)) => {
+                Output::new(&name.new, file).with_context(|| path.display().to_string())?
             }
-            _ => Sink::File(file),
+            _ => Output::File(file),
         };
-        Ok(Self { sink, name, limit: u64::MAX, pushed: AtomicU64::new(0) })
+        Ok(Self { output, name, limit: u64::MAX, pushed: AtomicU64::new(0) })
     }
 
     /// Starts to write to a disk.
-    fn disk(path: &Path, way: Way) -> anyhow::Result<Self> {
+    fn disk(path: &Path, mode: WriteMode) -> anyhow::Result<Self> {
         let mut file = sys::disk::open_alone(path).map_err(|error| match error.kind() {
             io::ErrorKind::ResourceBusy => anyhow!("this disk is in use, as those are that are mounted"),
             _ => error.into(),
         })?;
         let length = file.seek(SeekFrom::End(0))?;
-        let sink = if way == Way::Flattened {
+        let output = if mode == WriteMode::Flattened {
             file.rewind()?;
-            Sink::FlatFile(Flattener::new(file)?)
+            Output::FlatFile(Flattener::new(file)?)
         } else {
-            Sink::Disk(Disk::open(path, &file, length)?)
+            Output::Disk(Disk::open(path, &file, length)?)
         };
-        Ok(Self { sink, name: None, limit: u64::MAX, pushed: AtomicU64::new(0) })
+        Ok(Self { output, name: None, limit: u64::MAX, pushed: AtomicU64::new(0) })
     }
 
     /// Starts a flattened stream to standard output.
-    pub(super) fn output() -> anyhow::Result<Self> {
-        let sink = Sink::FlatOutput(Flattener::new(io::stdout()).map_err(|error| of_output(&error))?);
-        Ok(Self { sink, name: None, limit: u64::MAX, pushed: AtomicU64::new(0) })
+    pub(super) fn stdout() -> anyhow::Result<Self> {
+        let output = Output::FlatStdout(Flattener::new(io::stdout()).map_err(|error| of_output(&error))?);
+        Ok(Self { output, name: None, limit: u64::MAX, pushed: AtomicU64::new(0) })
     }
 
     /// Lets the room end here.
@@ -122,15 +124,15 @@ impl Goal {
 
     /// Ends a dump of so many bytes: it is on disk, and then it gets its name.
     pub(super) fn finish(self, length: u64) -> anyhow::Result<()> {
-        let file = match self.sink {
-            Sink::File(file) => file,
-            Sink::Disk(disk) => return Ok(disk.finish(length)?),
-            Sink::Direct(direct) => {
+        let file = match self.output {
+            Output::File(file) => file,
+            Output::Disk(disk) => return Ok(disk.finish(length)?),
+            Output::Direct(direct) => {
                 direct.finish(length)?;
                 return self.name.map_or(Ok(()), NewName::publish);
             }
-            Sink::FlatFile(stream) => stream.finish()?,
-            Sink::FlatOutput(stream) => {
+            Output::FlatFile(stream) => stream.finish()?,
+            Output::FlatStdout(stream) => {
                 return stream.finish().and_then(settle).map_err(|error| of_output(&error));
             }
         };
@@ -146,43 +148,43 @@ impl Goal {
     /// Keeps what there is of a dump for which there was no room, under this name if it is a file's; answers with whether
     /// there is something.
     pub(super) fn keep(self, path: &Path) -> anyhow::Result<bool> {
-        if let Sink::Disk(disk) = self.sink {
+        if let Output::Disk(disk) = self.output {
             return Ok(disk.keep().map(|()| true)?);
         }
         let Some(mut name) = self.name else { return Ok(false) };
         name.path = path.to_owned();
-        match self.sink {
-            Sink::File(file) => file.sync_all()?,
-            Sink::Direct(direct) => direct.keep()?,
+        match self.output {
+            Output::File(file) => file.sync_all()?,
+            Output::Direct(direct) => direct.keep()?,
             _ => return Ok(false),
         }
         name.publish().map(|()| true)
     }
 }
 
-impl WriteAt for Goal {
+impl WriteAt for Sink {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         if offset.saturating_add(bytes.len() as u64) > self.limit {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        match &self.sink {
-            Sink::File(file) => {
+        match &self.output {
+            Output::File(file) => {
                 file.write_all_at(bytes, offset)?;
                 self.push(file, bytes.len())
             }
-            Sink::Direct(direct) => direct.write_at(offset, bytes),
-            Sink::Disk(disk) => disk.write_at(offset, bytes),
-            Sink::FlatFile(stream) => stream.write_at(offset, bytes),
-            Sink::FlatOutput(stream) => stream.write_at(offset, bytes),
+            Output::Direct(direct) => direct.write_at(offset, bytes),
+            Output::Disk(disk) => disk.write_at(offset, bytes),
+            Output::FlatFile(stream) => stream.write_at(offset, bytes),
+            Output::FlatStdout(stream) => stream.write_at(offset, bytes),
         }
     }
 
     fn is_stream(&self) -> bool {
-        matches!(self.sink, Sink::FlatFile(_) | Sink::FlatOutput(_))
+        matches!(self.output, Output::FlatFile(_) | Output::FlatStdout(_))
     }
 }
 
-impl Sink {
+impl Output {
     /// A new file of that name, past the page cache if its file system can do that.
     fn new(path: &Path, file: File) -> io::Result<Self> {
         Ok(Direct::start(path, &file)?.map_or(Self::File(file), Self::Direct))
@@ -207,32 +209,14 @@ pub(super) fn is_disk(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|present| present.file_type().is_block_device())
 }
 
-/// The name of a file while it is written, and the one it gets.
-struct NewName {
-    new: PathBuf,
-    path: PathBuf,
-}
-
-impl NewName {
-    fn publish(self) -> anyhow::Result<()> {
-        std::fs::rename(&self.new, &self.path).with_context(|| self.path.display().to_string())
-    }
-}
-
-impl Drop for NewName {
-    fn drop(&mut self) {
-        // Published, it is not there any more; else the error that is on its way is the one that tells.
-        let _ = std::fs::remove_file(&self.new);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
+    use std::path::PathBuf;
 
     fn folder(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("kjump-goal-{name}-{}", std::process::id()));
+        let folder = std::env::temp_dir().join(format!("kjump-sink-{name}-{}", std::process::id()));
         std::fs::create_dir_all(&folder).unwrap();
         folder
     }
@@ -241,10 +225,10 @@ mod tests {
     fn a_dump_has_its_name_only_when_it_is_whole() {
         let folder = folder("whole");
         let path = folder.join("dump");
-        let goal = Goal::file(&path, Way::Cached, false).unwrap();
-        goal.write_at(3, b"abc").unwrap();
+        let sink = Sink::file(&path, WriteMode::Cached, false).unwrap();
+        sink.write_at(3, b"abc").unwrap();
         assert!(!path.exists());
-        goal.finish(10).unwrap();
+        sink.finish(10).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"\0\0\0abc\0\0\0\0");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
         std::fs::remove_dir_all(folder).unwrap();
@@ -255,8 +239,8 @@ mod tests {
         let folder = folder("left");
         let path = folder.join("dump");
         std::fs::write(&path, "old").unwrap();
-        assert!(Goal::file(&path, Way::Cached, false).is_err());
-        drop(Goal::file(&path, Way::Flattened, true).unwrap());
+        assert!(Sink::file(&path, WriteMode::Cached, false).is_err());
+        drop(Sink::file(&path, WriteMode::Flattened, true).unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
         std::fs::remove_dir_all(folder).unwrap();
@@ -265,9 +249,9 @@ mod tests {
     #[test]
     fn what_has_no_disk_need_not_be_on_one() {
         for path in ["/dev/null", "/dev/zero"] {
-            let goal = Goal::file(Path::new(path), Way::Cached, false).unwrap();
-            goal.write_at(3, b"abc").unwrap();
-            goal.finish(6).unwrap();
+            let sink = Sink::file(Path::new(path), WriteMode::Cached, false).unwrap();
+            sink.write_at(3, b"abc").unwrap();
+            sink.finish(6).unwrap();
         }
         settle(io::pipe().unwrap().1).unwrap();
         settle(File::open("/proc/self/stat").unwrap()).unwrap();
@@ -277,10 +261,10 @@ mod tests {
     fn what_there_was_room_for_is_kept_under_another_name() {
         let folder = folder("room");
         let path = folder.join("dump");
-        let goal = Goal::file(&path, Way::Cached, false).unwrap().limited(Some(4));
-        goal.write_at(0, b"abcd").unwrap();
-        assert_eq!(goal.write_at(4, b"e").unwrap_err().kind(), io::ErrorKind::StorageFull);
-        assert!(goal.keep(&folder.join("part")).unwrap());
+        let sink = Sink::file(&path, WriteMode::Cached, false).unwrap().limited(Some(4));
+        sink.write_at(0, b"abcd").unwrap();
+        assert_eq!(sink.write_at(4, b"e").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        assert!(sink.keep(&folder.join("part")).unwrap());
         assert!(!path.exists());
         assert_eq!(std::fs::read(folder.join("part")).unwrap(), b"abcd");
         std::fs::remove_dir_all(folder).unwrap();

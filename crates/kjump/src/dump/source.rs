@@ -16,11 +16,11 @@ use vmcore::{MemoryImage, ReadAt, Vmcoreinfo};
 pub(crate) struct SourceFile {
     file: File,
     length: u64,
-    way: Way,
+    mode: ReadMode,
 }
 
 /// How a file is read best.
-enum Way {
+enum ReadMode {
     Plainly,
     /// Reading /proc/vmcore maps and unmaps each page anew in the kernel; large mappings are thirty times as fast. Those
     /// that were used last, the newest one last.
@@ -43,14 +43,14 @@ impl SourceFile {
             0 => file.seek(SeekFrom::End(0))?,
             length => length,
         };
-        let way = if window::is_of_the_kernel(&file) {
-            Way::ByWindows(Mutex::default())
+        let mode = if window::is_of_the_kernel(&file) {
+            ReadMode::ByWindows(Mutex::default())
         } else if metadata.is_file() && metadata.blocks() < length / 512 {
-            Way::AroundHoles(Mutex::new(0..0))
+            ReadMode::AroundHoles(Mutex::new(0..0))
         } else {
-            Way::Plainly
+            ReadMode::Plainly
         };
-        Ok(Self { file, length, way })
+        Ok(Self { file, length, mode })
     }
 
     /// The window with this offset, mapped if it is not there yet; `None` if it cannot be mapped, as parts of /proc/kcore.
@@ -97,14 +97,14 @@ impl ReadAt for SourceFile {
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
-        match &self.way {
-            Way::ByWindows(windows) if offset < self.length => {
+        match &self.mode {
+            ReadMode::ByWindows(windows) if offset < self.length => {
                 if let Some(window) = self.window(windows, offset / WINDOW) {
                     let inside = usize::try_from(offset % WINDOW).unwrap_or(usize::MAX);
                     return Ok(window.copy(inside, buffer));
                 }
             }
-            Way::AroundHoles(hole) if self.is_hole(hole, offset, buffer.len()) => {
+            ReadMode::AroundHoles(hole) if self.is_hole(hole, offset, buffer.len()) => {
                 buffer.fill(0);
                 return Ok(buffer.len());
             }

@@ -41,12 +41,6 @@ impl Saved {
         self.missing_pages == 0 && self.why_unknown.is_none() && !self.incomplete
     }
 
-    /// The same of a source that ends before so many of its pages.
-    pub(super) fn without(self, cut_off: u64) -> Self {
-        let why = (cut_off > 0).then(|| "the source ends before them, it was cut off".to_owned());
-        Self { missing_pages: self.missing_pages + cut_off, why_missing: self.why_missing.or(why), ..self }
-    }
-
     /// What is to be known, and the table behind it.
     pub(super) fn text(&self) -> String {
         self.warnings() + &self.table()

@@ -7,8 +7,8 @@ use serde::Serialize;
 use vmcore::manifest::Damage;
 use vmcore::{MemoryImage, PhysRead};
 
-use super::save::CUT_OFF;
 use super::source;
+use super::statistics::CUT_OFF;
 use crate::dump::args::VerifyArgs;
 use crate::terminal::progress::Progress;
 use crate::terminal::quantity;
