@@ -1,4 +1,5 @@
-//! The "newc" cpio archive that Linux unpacks as its first root file system (Documentation/driver-api/early-userspace/buffer-format.rst).
+//! The "newc" cpio archive that Linux unpacks as its first root file system
+//! (Documentation/driver-api/early-userspace/buffer-format.rst).
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,10 +14,11 @@ const REGULAR: u32 = 0o100_000;
 const LINK: u32 = 0o120_000;
 const CHARACTER_DEVICE: u32 = 0o020_000;
 
-/// A root file system to be. Names are absolute paths of the guest; the last word on a name counts.
+/// The content of a root file system. Names are absolute paths of the guest; a later entry replaces
+/// an earlier one.
 #[derive(Debug, Default)]
 pub struct Tree {
-    // Sorted by name, so that every directory comes before what is in it.
+    // Sorted by name, so that every directory comes before its entries.
     nodes: BTreeMap<String, Node>,
 }
 
@@ -30,12 +32,12 @@ enum Node {
 }
 
 impl Tree {
-    /// Adds a directory and those above it.
+    /// Adds a directory and its parents.
     pub fn directory(&mut self, name: &str, mode: u32) {
         self.put(name, Node::Directory { mode });
     }
 
-    /// Adds a file of these bytes.
+    /// Adds a file with these bytes.
     pub fn bytes(&mut self, name: &str, mode: u32, bytes: impl Into<Vec<u8>>) {
         self.put(name, Node::Bytes { bytes: bytes.into(), mode });
     }
@@ -50,7 +52,8 @@ impl Tree {
         self.put(name, Node::Device { major, minor });
     }
 
-    /// Adds a file of the host with its permissions, or a whole directory of it. Its bytes are read when the archive is written.
+    /// Adds a file of the host with its permissions, or a whole directory. The bytes are read when
+    /// the archive is written.
     ///
     /// # Errors
     /// The file cannot be read, or is larger than an archive can hold.
@@ -91,7 +94,7 @@ impl Tree {
     /// Writes the archive.
     ///
     /// # Errors
-    /// The archive cannot be written, or a file of the host cannot be read any more.
+    /// The archive cannot be written, or a file of the host can no longer be read.
     pub fn write(&self, path: &Path) -> Result<()> {
         let file = File::create(path).map_err(Error::file("create", path))?;
         let mut out = io::BufWriter::with_capacity(1 << 20, file);
@@ -145,7 +148,8 @@ fn content(out: &mut impl Write, described: &Header<'_>, bytes: &[u8]) -> io::Re
     pad(out, bytes.len())
 }
 
-/// 110 bytes of magic and 13 numbers in hexadecimal, then the name; both together padded to 4 bytes.
+/// 110 bytes of magic and 13 numbers in hexadecimal, then the name; both together padded to 4
+/// bytes.
 fn header(out: &mut impl Write, header: &Header<'_>) -> io::Result<()> {
     let Header { inode, mode, links, size, device: (major, minor), name } = header;
     let (owner, time, name_size, check) = (0, 0, name.len() + 1, 0);

@@ -1,6 +1,7 @@
-//! Which of a kernel's modules a guest needs, in the order they are loaded in.
+//! The modules of a kernel that a guest needs, in loading order.
 //!
-//! Debian's packages carry no `modules.dep`: it is made when they are installed. What it would say is in the modules.
+//! Debian's packages contain no `modules.dep`, which is made at installation. The modules contain
+//! the same facts.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,7 +12,7 @@ use object::{Object as _, ObjectSection as _};
 
 use crate::{Error, Kernel, Result};
 
-/// A kernel module, ready to be loaded.
+/// A kernel module, ready to load.
 #[derive(Debug)]
 pub(crate) struct Driver {
     /// Its name as the kernel spells it.
@@ -44,11 +45,12 @@ impl<'a> Drivers<'a> {
         })
     }
 
-    /// These drivers and what they need, each after what it needs. Built-in drivers need no loading.
+    /// These drivers and their dependencies, each after its own dependencies. Built-in drivers are
+    /// left out.
     ///
     /// # Errors
-    /// There is no such driver, or a module cannot be read.
-    pub(crate) fn with_needs(&self, names: &[String]) -> Result<Vec<Driver>> {
+    /// The kernel has no such driver, or a module cannot be read.
+    pub(crate) fn with_dependencies(&self, names: &[String]) -> Result<Vec<Driver>> {
         let mut found = Vec::new();
         for name in names {
             self.add(name, &mut found)?;
@@ -88,7 +90,8 @@ impl<'a> Drivers<'a> {
     }
 }
 
-/// The lines of `modules.dep` for these drivers, as depmod writes them: a module, then everything it needs.
+/// The lines of `modules.dep` for these drivers, as depmod writes them: a module, then all its
+/// dependencies.
 pub(crate) fn dependency_file(drivers: &[Driver]) -> String {
     let by_name: BTreeMap<_, _> = drivers.iter().map(|driver| (driver.name.as_str(), driver)).collect();
     drivers.iter().fold(String::new(), |mut text, driver| {
@@ -102,7 +105,7 @@ pub(crate) fn dependency_file(drivers: &[Driver]) -> String {
     })
 }
 
-/// What is needed last comes first, so that loading from the end of the line works.
+/// Dependencies come in reverse loading order: modprobe loads from the end of the line.
 fn collect_needs<'a>(driver: &Driver, by_name: &BTreeMap<&str, &'a Driver>, below: &mut Vec<&'a str>) {
     for need in driver.needs.iter().filter_map(|need| by_name.get(need.as_str())) {
         below.retain(|file| *file != need.file);
@@ -123,7 +126,7 @@ fn find(dir: &Path, files: &mut BTreeMap<String, PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// `kernel/drivers/char/virtio-rng.ko.xz` is called `virtio_rng`.
+/// The name of `kernel/drivers/char/virtio-rng.ko.xz` is `virtio_rng`.
 fn name_of(path: &Path) -> Option<String> {
     let file = path.file_name()?.to_str()?;
     Some(spelled(file.strip_suffix(".ko").or_else(|| file.strip_suffix(".ko.xz"))?))
@@ -187,7 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_module_is_refused() {
+    fn a_file_that_is_not_a_module_is_refused() {
         assert!(needs(b"#!/bin/sh").is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! What can go wrong with the lab itself, as opposed to with the command that runs in it.
+//! Failures of the lab itself, as opposed to failures of the command that runs in it.
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,11 +9,11 @@ pub enum Error {
     /// A file of the host could not be used.
     #[error("cannot {action} {}", path.display())]
     File {
-        /// What was tried: read, write, create.
+        /// The action: read, write, create.
         action: &'static str,
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
     /// A description that the lab itself writes does not parse.
@@ -21,7 +21,7 @@ pub enum Error {
     Json {
         /// The description.
         path: PathBuf,
-        /// Where it is wrong.
+        /// The error and its place.
         source: serde_json::Error,
     },
     /// A kernel module's file could not be understood.
@@ -29,10 +29,10 @@ pub enum Error {
     Module {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault found.
         reason: String,
     },
-    /// A driver was asked for that the kernel does not have.
+    /// The kernel does not have a requested driver.
     #[error("kernel {release} has no driver {name}, neither built in nor as a module")]
     NoDriver {
         /// The kernel's release.
@@ -43,15 +43,15 @@ pub enum Error {
     /// A file is too large for an initramfs.
     #[error("{guest}: {size} bytes do not fit an initramfs, whose files end at 4 GiB")]
     TooLarge {
-        /// Its name in the guest.
+        /// The file's path in the guest.
         guest: String,
-        /// Its size.
+        /// Its size in bytes.
         size: u64,
     },
     /// `HOST:GUEST` was expected.
     #[error("{given:?} is not HOST:GUEST with an absolute path of the guest")]
     NotAPair {
-        /// What was given.
+        /// The text given.
         given: String,
     },
     /// QEMU could not be started.
@@ -59,17 +59,17 @@ pub enum Error {
     Spawn {
         /// The program.
         program: String,
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
-    /// The machine ended before the command did.
-    #[error("the guest ended before its command did: {why}\n{tail}")]
+    /// The machine ended before the command.
+    #[error("the guest ended before its command: {why}\n{tail}")]
     GuestEnded {
-        /// Panic, reset, or QEMU's own complaint.
+        /// A panic, a reset, or QEMU's own error.
         why: String,
         /// The end of the serial log.
         tail: String,
-        /// The whole of it: what a story looks for may stand far before the end.
+        /// The whole serial log: the text that a story looks for may be far from the end.
         log: String,
     },
     /// The command took too long.
@@ -79,13 +79,13 @@ pub enum Error {
         seconds: u64,
         /// The end of the serial log.
         tail: String,
-        /// The whole of it.
+        /// The whole serial log.
         log: String,
     },
     /// Bytes from the guest were lost or changed.
     #[error("the line from the guest is damaged: {reason}\n{tail}")]
     Line {
-        /// What did not fit.
+        /// The inconsistency found.
         reason: String,
         /// The end of the serial log.
         tail: String,
@@ -93,7 +93,7 @@ pub enum Error {
     /// The guest's output could not be passed on.
     #[error("cannot write the guest's output")]
     Output {
-        /// Why not.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -102,7 +102,7 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    /// Names the file an input/output error belongs to.
+    /// Adds the file to an input/output error.
     pub(crate) fn file(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::File { action, path, source }

@@ -1,4 +1,4 @@
-//! The guest's root file system: busybox, the product, the drivers, the agent and its orders.
+//! The guest's root file system: busybox, the product, the drivers, the agent and its instructions.
 
 use std::path::Path;
 use std::process::Command;
@@ -8,21 +8,21 @@ use crate::drivers::{self, Driver, Drivers};
 use crate::vm::Vm;
 use crate::{Error, Job, Kernel, Product, Result};
 
-/// What the virtual machine's own devices need.
+/// The drivers of the virtual machine's own devices.
 const DRIVERS: [&str; 3] = ["virtio_pci", "virtio_blk", "virtio_net"];
-/// What further devices a user of the lab may plug in, where the kernel has the driver.
+/// Drivers of devices that a user of the lab may add, where the kernel has them.
 const MORE_DRIVERS: [&str; 5] = ["ahci", "sd_mod", "nvme", "e1000e", "xhci_pci"];
-/// Below the folder of a kernel's modules.
+/// The path of our module below the directory of a kernel's modules.
 const OWN_MODULE: &str = "extra/kjump.ko";
 /// The other names the program answers to.
 const NAMES: [&str; 3] = ["kexec", "makedumpfile", "vmcore-dmesg"];
 
-/// Where a guest finds the kernel that is to follow its own.
+/// The path in a guest of the kernel that follows the first.
 pub const NEXT_KERNEL: &str = "/boot/next";
-/// Where a guest finds the root file system of the kernel that is to follow its own.
+/// The path in a guest of the root file system of the kernel that follows the first.
 pub const NEXT_INITRD: &str = "/boot/next.cpio";
 
-/// The root file system, with that of the next kernel in it if one is to follow.
+/// Writes the root file system, with that of the next kernel in it if there is a successor.
 pub(crate) fn write(vm: &Vm, job: &Job, file: &Path) -> Result<()> {
     let mut tree = build(vm, job)?;
     if let Some(next) = &vm.successor {
@@ -31,7 +31,7 @@ pub(crate) fn write(vm: &Vm, job: &Job, file: &Path) -> Result<()> {
         let bytes = std::fs::read(&archive).map_err(Error::file("read", &archive))?;
         tree.bytes(NEXT_INITRD, 0o600, bytes);
         std::fs::remove_file(&archive).map_err(Error::file("remove", &archive))?;
-        tree.host_file(NEXT_KERNEL, &vm.kernel_that_follows().image())?;
+        tree.host_file(NEXT_KERNEL, &vm.successor_kernel().image())?;
     }
     tree.write(file)
 }
@@ -48,7 +48,7 @@ fn build(vm: &Vm, job: &Job) -> Result<Tree> {
         peer(&mut tree, vm, kernel, product)?;
     }
     product(&mut tree, vm)?;
-    job.put_into(&mut tree);
+    job.add_to(&mut tree);
     tree.bytes("/lab/disks", 0o600, vm.disks.len().to_string());
     for (host, guest) in &vm.files {
         tree.host_file(guest, host)?;
@@ -62,12 +62,12 @@ fn base(tree: &mut Tree) {
     }
     tree.directory("/root", 0o700);
     tree.directory("/tmp", 0o1777);
-    // The first process gets the console as its standard output before anybody mounts /dev.
+    // The kernel opens the console for the first process before /dev is mounted.
     tree.device("/dev/console", 5, 1);
     tree.bytes("/etc/passwd", 0o644, "root:x:0:0:root:/root:/bin/sh\n");
     tree.bytes("/etc/group", 0o644, "root:x:0:\n");
     tree.bytes("/etc/hosts", 0o644, "127.0.0.1 localhost\n");
-    // QEMU's user network answers names here.
+    // The name server of QEMU's user network.
     tree.bytes("/etc/resolv.conf", 0o644, "nameserver 10.0.2.3\n");
     tree.link("/etc/mtab", "/proc/mounts");
     tree.bytes("/lib/lab.sh", 0o644, include_str!("lab.sh"));
@@ -87,12 +87,12 @@ fn drivers_of(kernel: &Kernel, more: &[String]) -> Result<Vec<Driver>> {
     let there = MORE_DRIVERS.iter().filter(|name| all.has(name));
     let wanted: Vec<String> =
         DRIVERS.iter().chain(there).map(|name| (*name).to_owned()).chain(more.iter().cloned()).collect();
-    all.with_needs(&wanted)
+    all.with_dependencies(&wanted)
 }
 
-/// The drivers, and what was built for the kernel, where modprobe looks for them.
+/// The drivers and the modules built for the kernel, where modprobe finds them.
 fn modules(tree: &mut Tree, kernel: &Kernel, product: &Product, drivers: &[Driver]) -> Result<()> {
-    let root = folder(kernel);
+    let root = module_directory(kernel);
     for driver in drivers {
         tree.bytes(&format!("{root}/{}", driver.file), 0o644, driver.bytes.as_slice());
     }
@@ -116,18 +116,18 @@ fn modules(tree: &mut Tree, kernel: &Kernel, product: &Product, drivers: &[Drive
     Ok(())
 }
 
-fn folder(kernel: &Kernel) -> String {
+fn module_directory(kernel: &Kernel) -> String {
     format!("/lib/modules/{}", kernel.release)
 }
 
-/// The list that the agent loads modules by.
+/// The list of modules that the agent loads.
 fn loading_order(vm: &Vm, drivers: &[Driver]) -> String {
     let own = (vm.load_module && vm.product.module.is_some()).then_some(OWN_MODULE);
     let files = drivers.iter().map(|driver| driver.file.as_str()).chain(own);
-    files.map(|file| format!("{}/{file}\n", folder(&vm.kernel))).collect()
+    files.map(|file| format!("{}/{file}\n", module_directory(&vm.kernel))).collect()
 }
 
-/// A kernel to boot beside the running one, as if its packages were installed.
+/// A kernel to boot from the running one, as if its packages were installed.
 fn peer(tree: &mut Tree, vm: &Vm, kernel: &Kernel, product: &Product) -> Result<()> {
     tree.directory("/boot", 0o755);
     tree.host_file(&format!("/boot/vmlinuz-{}", kernel.release), &kernel.image())?;

@@ -1,4 +1,4 @@
-//! A stock kernel, unpacked.
+//! An unpacked stock kernel.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,9 +12,9 @@ const DESCRIPTION: &str = "kernel.json";
 /// A stock kernel unpacked into a directory laid out as the root of a Debian system.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel {
-    /// What the lab calls it: `6.1`.
+    /// Its name in the lab: `6.1`.
     pub name: String,
-    /// What the kernel calls itself: `6.1.0-56-cloud-amd64`.
+    /// Its release (`uname -r`): `6.1.0-56-cloud-amd64`.
     pub release: String,
     /// The version of its package: `6.1.192-2`.
     pub version: String,
@@ -29,10 +29,10 @@ struct Description {
 }
 
 impl Kernel {
-    /// Reads what [`Kernel::describe`] wrote.
+    /// Reads a description that [`Kernel::describe`] wrote.
     ///
     /// # Errors
-    /// The directory holds no described kernel.
+    /// The directory has no description of a kernel.
     pub fn open(dir: &Path) -> Result<Self> {
         let path = dir.join(DESCRIPTION);
         let text = fs::read(&path).map_err(Error::file("read", &path))?;
@@ -41,20 +41,20 @@ impl Kernel {
         Ok(Self { name: found.name, release: found.release, version: found.version, dir: dir.to_owned() })
     }
 
-    /// Writes down which kernel a directory holds.
+    /// Writes the description of the kernel in a directory.
     ///
     /// # Errors
     /// The description cannot be written.
     pub fn describe(dir: &Path, name: &str, release: &str, version: &str) -> Result<()> {
         let path = dir.join(DESCRIPTION);
-        let told =
+        let description =
             Description { name: name.to_owned(), release: release.to_owned(), version: version.to_owned() };
-        let text =
-            serde_json::to_vec_pretty(&told).map_err(|source| Error::Json { path: path.clone(), source })?;
+        let text = serde_json::to_vec_pretty(&description)
+            .map_err(|source| Error::Json { path: path.clone(), source })?;
         fs::write(&path, text).map_err(Error::file("write", &path))
     }
 
-    /// The directory everything below lies in.
+    /// The directory that contains all its files.
     pub fn dir(&self) -> &Path {
         &self.dir
     }
@@ -79,7 +79,7 @@ impl Kernel {
         self.dir.join("usr/src").join(format!("linux-headers-{}", self.release))
     }
 
-    /// In `/boot`, or where newer packages have it.
+    /// A file in `/boot`, or in the directory where newer packages have it.
     fn boot(&self, part: &str) -> PathBuf {
         let here = self.dir.join("boot").join(format!("{part}-{}", self.release));
         if here.exists() { here } else { self.modules().join(part) }

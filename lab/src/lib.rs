@@ -1,11 +1,11 @@
 //! Boots stock distribution kernels under QEMU and runs commands in them.
 //!
-//! A [`Vm`] is described, then run with one command as root; what comes back is an
-//! [`Outcome`]. Everything a guest
-//! gets lies in an initramfs made for that run ([`cpio`]): busybox, the built product, the drivers of the virtual
-//! machine, and the agent, which is the guest's first process and talks to the host in frames ([`wire`]).
+//! A [`Vm`] is described, then run with one command as root; the result is an [`Outcome`].
+//! Everything in a guest comes from an initramfs made for the run ([`cpio`]): busybox, the built
+//! product, the drivers of the virtual machine, and the agent, which is the guest's first process
+//! and sends output to the host in frames ([`wire`]).
 //!
-//! The lab drives built programs and knows nothing of their insides.
+//! The lab runs built programs and uses none of the workspace's other crates.
 #![forbid(unsafe_code)]
 
 pub mod cpio;

@@ -1,4 +1,4 @@
-//! The directory a run leaves behind, and what its serial log says.
+//! The directory of a run, and the evaluation of its serial log.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::{Error, Result};
 
-/// What a kernel says when it has booted.
+/// The message of a kernel that has booted.
 const FIRST_PROCESS: &str = "Run /init as init process";
-/// How much of a log an error message shows.
+/// Lines of a log that an error message shows.
 const TAIL_LINES: usize = 40;
 
 /// One run's directory: `serial.log`, `qemu.log`, and the initramfs while it is needed.
@@ -17,10 +17,10 @@ pub(crate) struct RunDir {
 }
 
 impl RunDir {
-    /// Creates a directory nobody else has.
+    /// Creates a new directory.
     pub(crate) fn create(runs: &Path, kernel: &str) -> Result<Self> {
         fs::create_dir_all(runs).map_err(Error::file("create", runs))?;
-        forget_old(runs);
+        remove_old(runs);
         let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
         let mut turn = 0;
         loop {
@@ -45,12 +45,12 @@ impl RunDir {
         self.dir.join("initramfs.cpio")
     }
 
-    /// All that the serial log holds.
+    /// The whole serial log.
     pub(crate) fn log(&self) -> String {
         text(&self.serial())
     }
 
-    /// The end of the serial log, and what QEMU itself had to say.
+    /// The end of the serial log, and the messages of QEMU itself.
     pub(crate) fn tail(&self) -> String {
         let complaints = text(&self.qemu());
         let serial = self.log();
@@ -59,20 +59,20 @@ impl RunDir {
         let qemu = if complaints.is_empty() {
             String::new()
         } else {
-            format!("\nQEMU said: {}", complaints.trim_end())
+            format!("\nQEMU printed: {}", complaints.trim_end())
         };
         format!("--- the end of {}:\n{last}{qemu}", self.serial().display())
     }
 
-    /// Why a machine stopped, as far as its log tells.
-    pub(crate) fn cause_of_death(&self) -> String {
+    /// Why a machine stopped, by its log.
+    pub(crate) fn reason_of_end(&self) -> String {
         let serial = self.log();
         let panic = serial.lines().rev().find_map(|line| line.split_once("Kernel panic - "));
         match panic {
             Some((_, why)) => format!("kernel panic, {why}"),
             None if serial.contains("reboot: Power down") => "it powered off".to_owned(),
             None if serial.contains("reboot: Restarting system") => "it rebooted".to_owned(),
-            None if serial.is_empty() => "QEMU ended before the kernel said anything".to_owned(),
+            None if serial.is_empty() => "QEMU ended before the kernel printed anything".to_owned(),
             None => "reset without a panic (a triple fault, or a reset by firmware)".to_owned(),
         }
     }
@@ -80,27 +80,28 @@ impl RunDir {
 
 impl Drop for RunDir {
     fn drop(&mut self) {
-        // Tens of megabytes that say nothing once the machine is gone; it may be gone already.
+        // Tens of megabytes of no further use. It may be missing, if it was never written.
         let _ = fs::remove_file(self.initramfs());
     }
 }
 
-/// Logs nobody has looked at for a week will not be looked at.
-fn forget_old(runs: &Path) {
+/// Removes logs that are older than a week.
+fn remove_old(runs: &Path) {
     const WEEK: Duration = Duration::from_secs(7 * 24 * 3600);
     for entry in fs::read_dir(runs).into_iter().flatten().flatten() {
         let modified = entry.metadata().and_then(|metadata| metadata.modified());
         let old = modified.is_ok_and(|time| time.elapsed().is_ok_and(|age| age > WEEK));
         if old && entry.path().join("serial.log").exists() {
-            // Another lab may be doing the same.
+            // Another process may remove it at the same time.
             let _ = fs::remove_dir_all(entry.path());
         }
     }
 }
 
-/// The lines of a kernel log that tell of a fault the kernel survived, but for the one that stock kernels have of their
-/// own: see `is_early_reseed`. Until the machine's first kernel starts its first process, nothing of ours has run: what it
-/// complains of there is that a busy host keeps it waiting.
+/// The lines of a kernel log that report a fault which the kernel survived, except one of stock
+/// kernels themselves: see `is_early_reseed`. Lines before the first kernel starts its first
+/// process do not count: kjump has not run then, and they come from a busy host that keeps the
+/// kernel waiting.
 #[must_use]
 pub fn complaints(serial: &str) -> Vec<&str> {
     const SIGNS: [&str; 8] = [
@@ -118,7 +119,8 @@ pub fn complaints(serial: &str) -> Vec<&str> {
     lines.filter(|line| SIGNS.iter().any(|sign| line.contains(sign))).collect()
 }
 
-/// The log in parts: each report from `cut here` to `end trace` is one, and what lies between them.
+/// The log in parts: each report from `cut here` to `end trace` is one, and so is each stretch
+/// between them.
 fn reports(serial: &str) -> Vec<Vec<&str>> {
     let mut parts = vec![Vec::new()];
     for line in serial.lines() {
@@ -135,9 +137,9 @@ fn reports(serial: &str) -> Vec<Vec<&str>> {
     parts
 }
 
-/// In the first two minutes after boot the kernel's random numbers are seeded anew every few seconds. Who wants one while
-/// the clocks are suspended, as ACPI's allocations do then, makes the kernel warn that it reads them. Its own suspend
-/// does that too; no harm comes of it.
+/// In the first two minutes after boot the kernel reseeds its random numbers every few seconds, for
+/// which it reads the clock. If one is requested while the clocks are suspended, as by ACPI's
+/// allocations, the kernel warns. This is harmless, and an ordinary suspend to RAM does it too.
 fn is_early_reseed(report: &[&str]) -> bool {
     let count = |sign: &str| report.iter().filter(|line| line.contains(sign)).count();
     let trace = report.iter().skip_while(|line| !line.contains("Call Trace:")).skip(1);
@@ -152,7 +154,7 @@ fn is_early_reseed(report: &[&str]) -> bool {
             .all(|sign| count(sign) == 0)
 }
 
-/// A log as text, whatever bytes are in it.
+/// A log as text, with invalid UTF-8 replaced.
 pub(crate) fn text(path: &Path) -> String {
     String::from_utf8_lossy(&fs::read(path).unwrap_or_default()).into_owned()
 }
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_differs_from_it_is_a_complaint() {
+    fn any_difference_from_it_is_a_complaint() {
         for (what, instead) in [
             ("crng_make_state", "timespec64_add"),
             (" crng_make_state", " ? crng_make_state"),
@@ -211,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_beside_it_is_a_complaint() {
+    fn other_reports_next_to_it_are_complaints() {
         let log = format!("[5.0] rcu: INFO: stall\n{RESEED}[7.0] BUG: bad page state\n");
         assert_eq!(complaints(&log), ["[5.0] rcu: INFO: stall", "[7.0] BUG: bad page state"]);
     }

@@ -1,37 +1,37 @@
-//! What came of a run.
+//! The outcome of a run, and checks of it.
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::log;
 
-/// Who hears what the guest says, while it says it.
+/// Receives the output of a guest as it arrives.
 pub trait Listener {
     /// Bytes of the command's standard output.
     ///
     /// # Errors
-    /// They cannot be passed on; the run ends.
+    /// The bytes cannot be passed on; the run ends.
     fn out(&mut self, bytes: &[u8]) -> io::Result<()>;
 
     /// Bytes of the command's standard error.
     ///
     /// # Errors
-    /// They cannot be passed on; the run ends.
+    /// The bytes cannot be passed on; the run ends.
     fn err(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// Something the lab itself has to say.
+    /// A message of the lab itself.
     fn note(&mut self, text: &str);
 }
 
-/// Notes what the guest says for an [`Outcome`].
+/// Records the output for an [`Outcome`].
 #[derive(Debug, Default)]
-pub(crate) struct Memory {
+pub(crate) struct Recorder {
     pub(crate) out: Vec<u8>,
     pub(crate) err: Vec<u8>,
     pub(crate) notes: Vec<String>,
 }
 
-impl Listener for Memory {
+impl Listener for Recorder {
     fn out(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.extend(bytes);
         Ok(())
@@ -47,16 +47,16 @@ impl Listener for Memory {
     }
 }
 
-/// A command that ran to its end in a guest, well or not: its exit status is still to be judged.
+/// A command that ran to its end in a guest. Its exit status has not been checked yet.
 #[derive(Clone, Debug)]
-#[must_use = "whether the command succeeded is known only to who asks"]
+#[must_use = "the exit status has not been checked"]
 pub struct Ended(pub(crate) Outcome);
 
 impl Ended {
     /// Checks that the exit status was 0.
     ///
     /// # Panics
-    /// It was not.
+    /// The status is another.
     #[track_caller]
     pub fn succeeded(self) -> Outcome {
         self.exited(0)
@@ -65,33 +65,33 @@ impl Ended {
     /// Checks the exit status.
     ///
     /// # Panics
-    /// It was another.
+    /// The status is another.
     #[track_caller]
     pub fn exited(self, status: u8) -> Outcome {
-        assert!(!self.0.alone, "the next kernel never spoke\n{}", self.0.all());
+        assert!(!self.0.alone, "the next kernel did not start\n{}", self.0.all());
         assert_eq!(self.0.status, status, "wrong exit status\n{}", self.0.all());
         self.0
     }
 
-    /// Leaves the judgement to the caller.
+    /// The outcome, whatever the status: for callers that judge it themselves.
     #[must_use]
-    pub fn somehow(self) -> Outcome {
+    pub fn into_outcome(self) -> Outcome {
         self.0
     }
 }
 
-/// What a command said and how it ended. The checks panic with everything that was said, as assertions do.
+/// The output and the exit status of a command. The checks panic with all output, as assertions do.
 #[derive(Clone, Debug)]
 pub struct Outcome {
     /// The command's exit status; 128 and the signal's number if a signal ended it.
     pub status: u8,
-    /// Whether another kernel was to follow, and none spoke: the rest is the first one's.
+    /// Whether another kernel was to follow and none did: status and output are the first kernel's.
     pub alone: bool,
-    /// Its standard output, if it was to be remembered.
+    /// Its standard output, if it was recorded.
     pub out: Vec<u8>,
-    /// Its standard error, likewise.
+    /// Its standard error, if it was recorded.
     pub err: Vec<u8>,
-    /// What the lab had to say, likewise.
+    /// The messages of the lab, if they were recorded.
     pub notes: Vec<String>,
     /// The kernel's log.
     pub log: PathBuf,
@@ -115,20 +115,22 @@ impl Outcome {
     /// # Panics
     /// It is in neither.
     #[track_caller]
-    pub fn says(self, text: &str) -> Self {
-        let said = [&self.out, &self.err].iter().any(|bytes| String::from_utf8_lossy(bytes).contains(text));
-        assert!(said, "{text:?} was not said\n{}", self.all());
+    pub fn prints(self, text: &str) -> Self {
+        let printed =
+            [&self.out, &self.err].iter().any(|bytes| String::from_utf8_lossy(bytes).contains(text));
+        assert!(printed, "{text:?} was not printed\n{}", self.all());
         self
     }
 
-    /// Checks that the text is in neither.
+    /// Checks that the text is neither in the standard output nor in the standard error.
     ///
     /// # Panics
-    /// It is.
+    /// It is in one of them.
     #[track_caller]
-    pub fn never_says(self, text: &str) -> Self {
-        let said = [&self.out, &self.err].iter().any(|bytes| String::from_utf8_lossy(bytes).contains(text));
-        assert!(!said, "{text:?} was said\n{}", self.all());
+    pub fn never_prints(self, text: &str) -> Self {
+        let printed =
+            [&self.out, &self.err].iter().any(|bytes| String::from_utf8_lossy(bytes).contains(text));
+        assert!(!printed, "{text:?} was printed\n{}", self.all());
         self
     }
 
@@ -137,7 +139,7 @@ impl Outcome {
     /// # Panics
     /// It did not.
     #[track_caller]
-    pub fn kernel_says(self, text: &str) -> Self {
+    pub fn kernel_logs(self, text: &str) -> Self {
         assert!(self.kernel_log().contains(text), "the kernel did not log {text:?}\n{}", self.all());
         self
     }
@@ -147,10 +149,10 @@ impl Outcome {
     /// # Panics
     /// It did.
     #[track_caller]
-    pub fn kernel_is_content(self) -> Self {
+    pub fn kernel_log_is_clean(self) -> Self {
         let log = self.kernel_log();
         let complaints = log::complaints(&log);
-        assert!(complaints.is_empty(), "the kernel complains:\n{}\n{}", complaints.join("\n"), self.all());
+        assert!(complaints.is_empty(), "the kernel logged:\n{}\n{}", complaints.join("\n"), self.all());
         self
     }
 

@@ -8,34 +8,35 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use crate::log::RunDir;
-use crate::outcome::{Ended, Listener, Memory, Outcome};
+use crate::outcome::{Ended, Listener, Outcome, Recorder};
 use crate::vm::{Machine, Vm};
 use crate::wire::{Decoder, Kind};
 use crate::{Error, Job, Result, initramfs};
 
-/// How long a guest may take to power off after its command has ended.
-const FAREWELL: Duration = Duration::from_secs(20);
+/// The time in which a guest powers off after its command has ended.
+const POWER_OFF_LIMIT: Duration = Duration::from_secs(20);
 
 impl Vm {
-    /// Starts the machine, runs a line of shell in it, and remembers what it says.
+    /// Starts the machine, runs a line of shell in it, and records the output.
     ///
     /// # Errors
-    /// The lab failed: the machine did not start, panicked, or took too long. That the command failed is no error.
+    /// The lab failed: the machine did not start, panicked, or took too long. A failing command is
+    /// not an error.
     pub fn run(&self, line: &str) -> Result<Ended> {
         self.run_job(&Job::shell(line))
     }
 
-    /// Starts the machine, does a job in it, and remembers what it says.
+    /// Starts the machine, runs a job in it, and records the output.
     ///
     /// # Errors
     /// As for [`Vm::run`].
     pub fn run_job(&self, job: &Job) -> Result<Ended> {
-        let mut memory = Memory::default();
-        let Ended(outcome) = self.stream(job, &mut memory)?;
-        Ok(Ended(Outcome { out: memory.out, err: memory.err, notes: memory.notes, ..outcome }))
+        let mut recorder = Recorder::default();
+        let Ended(outcome) = self.stream(job, &mut recorder)?;
+        Ok(Ended(Outcome { out: recorder.out, err: recorder.err, notes: recorder.notes, ..outcome }))
     }
 
-    /// Starts the machine, does a job in it, and passes on what it says as it comes.
+    /// Starts the machine, runs a job in it, and passes on the output as it arrives.
     ///
     /// # Errors
     /// As for [`Vm::run`], and when the listener fails.
@@ -52,11 +53,7 @@ impl Vm {
         let status = match running.converse(&mut decoder, listener, deadline)? {
             Ending::Exit(status) => status,
             Ending::Closed => {
-                return Err(Error::GuestEnded {
-                    why: dir.cause_of_death(),
-                    tail: dir.tail(),
-                    log: dir.log(),
-                });
+                return Err(Error::GuestEnded { why: dir.reason_of_end(), tail: dir.tail(), log: dir.log() });
             }
             Ending::Late => {
                 return Err(Error::Timeout {
@@ -67,12 +64,12 @@ impl Vm {
             }
             Ending::Damaged(reason) => return Err(Error::Line { reason, tail: dir.tail() }),
         };
-        if !running.ends_within(FAREWELL) {
+        if !running.ends_within(POWER_OFF_LIMIT) {
             listener.note("the guest did not power off; QEMU was killed");
         }
         Ok(Ended(Outcome {
             status,
-            alone: decoder.waits(),
+            alone: decoder.awaits_successor(),
             out: Vec::new(),
             err: Vec::new(),
             notes: Vec::new(),
@@ -82,17 +79,17 @@ impl Vm {
 }
 
 fn command(vm: &Vm, dir: &RunDir) -> Command {
-    let mut qemu = dying_with_us("qemu-system-x86_64");
+    let mut qemu = killed_with_us("qemu-system-x86_64");
     let machine = match vm.machine {
         Machine::Pc => "pc",
         Machine::Q35 => "q35",
     };
-    qemu.args(["-accel", &vm.accelerator, "-machine", machine, "-cpu", &processor(vm)]);
-    qemu.args(["-smp", &vm.processors.to_string(), "-m", &vm.mebibytes.to_string()]);
+    qemu.args(["-accel", &vm.accelerator, "-machine", machine, "-cpu", &cpu(vm)]);
+    qemu.args(["-smp", &vm.cpus.to_string(), "-m", &vm.mebibytes.to_string()]);
     if vm.uefi {
         qemu.arg("-bios").arg(&vm.kit.uefi);
     }
-    // A panicking or triple-faulting guest ends QEMU at once.
+    // QEMU ends when the guest panics or triple-faults.
     qemu.args(["-nodefaults", "-display", "none", "-no-reboot"]);
     qemu.arg("-kernel").arg(vm.kernel.image()).arg("-initrd").arg(dir.initramfs());
     qemu.args(["-append", &kernel_arguments(vm)]);
@@ -113,15 +110,15 @@ fn command(vm: &Vm, dir: &RunDir) -> Command {
     qemu
 }
 
-/// QEMU 7.2 emulates cmpxchg16b wrongly: it damages the flags, and 6.12 oopses at random. Kernels do without it unless
-/// the processor was described with it on purpose.
-fn processor(vm: &Vm) -> String {
-    let emulated = vm.accelerator.starts_with("tcg") && !vm.processor.contains("cx16");
-    format!("{}{}", vm.processor, if emulated { ",-cx16" } else { "" })
+/// QEMU 7.2 emulates cmpxchg16b wrongly: it damages the flags, and 6.12 oopses at random. Emulated
+/// CPUs do not have it unless the description names it.
+fn cpu(vm: &Vm) -> String {
+    let emulated = vm.accelerator.starts_with("tcg") && !vm.cpu.contains("cx16");
+    format!("{}{}", vm.cpu, if emulated { ",-cx16" } else { "" })
 }
 
-/// Whatever ends this process, even a signal nobody can catch, ends the machine too.
-fn dying_with_us(program: &str) -> Command {
+/// The machine is killed when this process ends, even by SIGKILL.
+fn killed_with_us(program: &str) -> Command {
     let setpriv = Path::new("/usr/bin/setpriv");
     if setpriv.exists() {
         let mut command = Command::new(setpriv);
@@ -133,12 +130,13 @@ fn dying_with_us(program: &str) -> Command {
 }
 
 fn kernel_arguments(vm: &Vm) -> String {
-    // A kernel panics if it misses ticks of the timer for a moment, which an emulator on a busy machine may owe it.
+    // Without no_timer_check a kernel panics if it misses timer ticks at boot, as it does in an
+    // emulator on a busy host.
     let own = ["console=ttyS0", "panic=-1", "no_timer_check"].into_iter();
     own.chain(vm.append.iter().map(String::as_str)).collect::<Vec<_>>().join(" ")
 }
 
-/// In QEMU's lists of options a comma in a value is written twice.
+/// In QEMU's option lists a comma within a value is doubled.
 fn escaped(path: &Path) -> String {
     path.to_string_lossy().replace(',', ",,")
 }
@@ -150,23 +148,23 @@ enum Ending {
     Damaged(String),
 }
 
-/// A QEMU that is killed when it is no longer wanted.
+/// A QEMU process, which is killed when this value is dropped.
 struct Running {
     child: Child,
     line: Receiver<Vec<u8>>,
-    // QEMU reads the end of its input as the end of the guest's serial line.
+    // If QEMU's input ended, it would close the guest's serial line.
     _input: Option<ChildStdin>,
 }
 
 impl Running {
     fn start(command: &mut Command, dir: &RunDir) -> Result<Self> {
-        let complaints = File::create(dir.qemu()).map_err(Error::file("create", &dir.qemu()))?;
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(complaints);
+        let errors = File::create(dir.qemu()).map_err(Error::file("create", &dir.qemu()))?;
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
         let program = command.get_program().to_string_lossy().into_owned();
         let mut child = command.spawn().map_err(|source| Error::Spawn { program, source })?;
         let (sender, line) = mpsc::channel();
         if let Some(stdout) = child.stdout.take() {
-            // The line must always be read at once: a full pipe would stop the guest's serial port.
+            // Read at all times: a full pipe would stop the guest's serial port.
             std::thread::spawn(move || forward(stdout, &sender));
         }
         Ok(Self { _input: child.stdin.take(), child, line })
@@ -187,7 +185,7 @@ impl Running {
             match decoder.take(&bytes) {
                 Err(reason) => return Ok(Ending::Damaged(reason)),
                 Ok(frames) => {
-                    if let Some(status) = hear(&frames, listener)? {
+                    if let Some(status) = pass_on(&frames, listener)? {
                         return Ok(Ending::Exit(status));
                     }
                 }
@@ -198,7 +196,7 @@ impl Running {
     fn ends_within(&mut self, time: Duration) -> bool {
         let end = Instant::now() + time;
         loop {
-            // What still comes is of no interest, but it must not fill the pipe.
+            // The remaining output is dropped, but it must not fill the pipe.
             while self.line.try_recv().is_ok() {}
             if matches!(self.child.try_wait(), Ok(Some(_))) {
                 return true;
@@ -213,7 +211,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -228,8 +226,8 @@ fn forward(mut from: impl Read, to: &mpsc::Sender<Vec<u8>>) {
     }
 }
 
-/// Passes frames on; answers with the exit status once it is there.
-fn hear(frames: &[(Kind, Vec<u8>)], listener: &mut dyn Listener) -> Result<Option<u8>> {
+/// Passes frames to the listener. Returns the exit status when it has arrived.
+fn pass_on(frames: &[(Kind, Vec<u8>)], listener: &mut dyn Listener) -> Result<Option<u8>> {
     for (kind, bytes) in frames {
         let passed = match kind {
             Kind::Hello => Ok(()),

@@ -1,4 +1,5 @@
-//! What stories run on: machines with the kernels and programs that `cargo xtask test vm` has fetched and built.
+//! What stories run on: machines with the kernels and programs that `cargo xtask test vm` has
+//! fetched and built.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -49,8 +50,8 @@ pub fn kernels_of(on: &str) -> impl Iterator<Item = &str> {
     on.split('+')
 }
 
-/// A machine with a kernel of this name and everything that was built for it. Of several names the first is the running
-/// kernel's; the others can be booted from it ([`Vm::beside`]).
+/// A machine with a kernel of this name and everything that was built for it. Of several names the
+/// first is the running kernel's; the others can be booted from it ([`Vm::with_peer`]).
 ///
 /// # Panics
 /// Outside a story, or when the kernel is not among those the story was declared for.
@@ -63,7 +64,7 @@ pub fn vm(on: &str) -> Vm {
     });
     let (running, product) = kernels.next().expect("a story names its kernel");
     kernels.fold(Vm::new(running, product, inventory.kit.clone()), |vm, (kernel, product)| {
-        vm.beside(kernel, product)
+        vm.with_peer(kernel, product)
     })
 }
 
@@ -120,8 +121,8 @@ const MOUNTS: &str = "/bin/busybox mount -t proc none /proc
 /bin/busybox mount -t devtmpfs none /dev
 ";
 
-/// A root file system with busybox, the program, the module for this kernel, `/hang.ko`, which hangs it, and this shell
-/// script as `/init`, which starts with /proc, /sys and /dev mounted.
+/// A root file system with busybox, the program, the module for this kernel, `/hang.ko`, which
+/// hangs it, and this shell script as `/init`, which starts with /proc, /sys and /dev mounted.
 ///
 /// # Errors
 /// A part of it cannot be read.

@@ -1,9 +1,10 @@
 //! Tests that run in virtual machines, written as stories of a few lines.
 //!
-//! A story is a function that is passed the name of a kernel, starts machines by [`stage::vm`](crate::stage::vm), and
-//! panics or returns an error if a check fails. [`stories!`](crate::stories) lists the stories of a chapter.
-//! `cargo xtask test vm` fetches kernels, builds the product and runs every story. A plain `cargo test` has neither and
-//! skips the stories.
+//! A story is a function that is passed the name of a kernel, starts machines by
+//! [`stage::vm`](crate::stage::vm), and panics or returns an error if a check fails.
+//! [`stories!`](crate::stories) lists the stories of a chapter. `cargo xtask test vm` fetches
+//! kernels, builds the product and runs every story. A plain `cargo test` has neither and skips the
+//! stories.
 
 use std::collections::BTreeSet;
 use std::env;
@@ -19,8 +20,8 @@ pub const FULL: &[&str] = &["6.1-full", "6.12-full"];
 /// Pairs of kernels: the running one, and one that is booted from it.
 pub const PAIRS: &[&str] = &["6.1+6.1", "6.12+6.12", "6.1+6.12", "6.12+6.1"];
 
-/// The stories of a chapter: `KERNELS => FUNCTION`, or `KERNELS, long => FUNCTION` for a story that takes minutes. The
-/// name of a story is the name of its function.
+/// The stories of a chapter: `KERNELS => FUNCTION`, or `KERNELS, long => FUNCTION` for a story that
+/// takes minutes. The name of a story is the name of its function.
 #[macro_export]
 macro_rules! stories {
     ($($kernels:expr $(, $long:ident)? => $name:ident),+ $(,)?) => {

@@ -1,13 +1,14 @@
-//! A virtual machine, described.
+//! The description of a virtual machine.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::{Error, Job, Kernel, Kit, Product, Result};
 
-/// One thread of the host for all processors. With a thread each, QEMU before 8.1 loses a race when one processor patches
-/// code that another is just translating, and a kernel dies of a stray breakpoint; and where the host has fewer
-/// processors to spare than the guest, a suspend takes six times as long, because processors wait for each other spinning.
+/// One thread of the host for all CPUs. With one thread each, QEMU before 8.1 has a race between a
+/// CPU that patches code and another that is translating it, and kernels die of a stray breakpoint.
+/// Where the host has fewer idle CPUs than the guest has, a suspend also takes six times as long,
+/// because CPUs spin while they wait for each other.
 const ACCELERATOR: &str = "tcg,thread=single";
 
 /// The chipset.
@@ -20,8 +21,9 @@ pub enum Machine {
     Q35,
 }
 
-/// A virtual machine: described by its methods, started by [`Vm::run`] or [`Vm::stream`]. It always has a virtio network
-/// card; root's command runs when all drivers are loaded and all disks are there.
+/// A virtual machine: described by its methods, started by [`Vm::run`] or [`Vm::stream`]. It always
+/// has a virtio network card. The command runs as root, after all drivers are loaded and all disks
+/// have appeared.
 #[derive(Clone, Debug)]
 #[must_use]
 pub struct Vm {
@@ -29,13 +31,13 @@ pub struct Vm {
     pub(crate) product: Product,
     pub(crate) peers: Vec<(Kernel, Product)>,
     pub(crate) kit: Kit,
-    pub(crate) processors: u32,
+    pub(crate) cpus: u32,
     pub(crate) mebibytes: u32,
     pub(crate) disks: Vec<PathBuf>,
     pub(crate) append: Vec<String>,
     pub(crate) files: Vec<(PathBuf, String)>,
     pub(crate) timeout: Duration,
-    pub(crate) processor: String,
+    pub(crate) cpu: String,
     pub(crate) accelerator: String,
     pub(crate) machine: Machine,
     pub(crate) uefi: bool,
@@ -46,20 +48,20 @@ pub struct Vm {
 }
 
 impl Vm {
-    /// One processor, 512 MiB, 300 s, no disk.
+    /// One CPU, 512 MiB of memory, a limit of 300 s, no disk.
     pub fn new(kernel: Kernel, product: Product, kit: Kit) -> Self {
         Self {
             kernel,
             product,
             peers: Vec::new(),
             kit,
-            processors: 1,
+            cpus: 1,
             mebibytes: 512,
             disks: Vec::new(),
             append: Vec::new(),
             files: Vec::new(),
             timeout: Duration::from_secs(300),
-            processor: "max".to_owned(),
+            cpu: "max".to_owned(),
             accelerator: ACCELERATOR.to_owned(),
             machine: Machine::default(),
             uefi: false,
@@ -70,16 +72,16 @@ impl Vm {
         }
     }
 
-    /// One more kernel, to be booted beside the running one: `/boot/vmlinuz-RELEASE`, and its drivers and the module in
-    /// `/lib/modules/RELEASE`, for `kjump initramfs`.
-    pub fn beside(mut self, kernel: Kernel, product: Product) -> Self {
+    /// Adds a kernel to boot from the running one: `/boot/vmlinuz-RELEASE`, and its drivers and the
+    /// module in `/lib/modules/RELEASE`, for `kjump initramfs`.
+    pub fn with_peer(mut self, kernel: Kernel, product: Product) -> Self {
         self.peers.push((kernel, product));
         self
     }
 
-    /// The number of processors.
-    pub fn smp(mut self, processors: u32) -> Self {
-        self.processors = processors;
+    /// The number of CPUs.
+    pub fn smp(mut self, cpus: u32) -> Self {
+        self.cpus = cpus;
         self
     }
 
@@ -89,19 +91,19 @@ impl Vm {
         self
     }
 
-    /// One more virtio disk: a raw file of the host, `/dev/vda` and so on.
+    /// Adds a virtio disk with the content of a raw file of the host: `/dev/vda` and so on.
     pub fn disk(mut self, file: impl Into<PathBuf>) -> Self {
         self.disks.push(file.into());
         self
     }
 
-    /// More words for the kernel's command line.
-    pub fn append(mut self, words: impl Into<String>) -> Self {
-        self.append.push(words.into());
+    /// Adds arguments to the kernel's command line.
+    pub fn append(mut self, arguments: impl Into<String>) -> Self {
+        self.append.push(arguments.into());
         self
     }
 
-    /// A file or directory of the host at a path of the guest.
+    /// Copies a file or directory of the host to a path of the guest.
     pub fn file(mut self, host: impl Into<PathBuf>, guest: impl Into<String>) -> Self {
         self.files.push((host.into(), guest.into()));
         self
@@ -110,26 +112,26 @@ impl Vm {
     /// The same, written `HOST:GUEST`.
     ///
     /// # Errors
-    /// It is not written like that.
+    /// The text has another form.
     pub fn pair(self, given: &str) -> Result<Self> {
         let (host, guest) = pair(given)?;
         Ok(self.file(host, guest))
     }
 
-    /// How long the run may take, from the start of the machine.
+    /// The time limit of the run, from the start of the machine.
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
         self
     }
 
-    /// The processor as QEMU calls it, with its features. Where QEMU emulates it, it goes without cmpxchg16b, which QEMU
-    /// gets wrong, unless `cx16` is among the features named.
-    pub fn cpu(mut self, processor: impl Into<String>) -> Self {
-        self.processor = processor.into();
+    /// The CPU model, as QEMU names it, with its features. An emulated CPU has no cmpxchg16b, which
+    /// QEMU emulates wrongly, unless the features name `cx16`.
+    pub fn cpu(mut self, cpu: impl Into<String>) -> Self {
+        self.cpu = cpu.into();
         self
     }
 
-    /// How QEMU runs the processors, in its own words: `kvm`, or `tcg,thread=multi`.
+    /// The accelerator, as QEMU names it: `kvm`, or `tcg,thread=multi`.
     pub fn accel(mut self, accelerator: impl Into<String>) -> Self {
         self.accelerator = accelerator.into();
         self
@@ -141,7 +143,7 @@ impl Vm {
         self
     }
 
-    /// Boots the kernel by UEFI, in place of a BIOS.
+    /// Boots the kernel by UEFI instead of a BIOS.
     pub fn uefi(mut self) -> Self {
         self.uefi = true;
         self
@@ -153,34 +155,36 @@ impl Vm {
         self
     }
 
-    /// One more driver to load, by its module's name.
+    /// Adds a driver to load, by the name of its module.
     pub fn driver(mut self, name: impl Into<String>) -> Self {
         self.drivers.push(name.into());
         self
     }
 
-    /// One more argument for QEMU.
+    /// Adds an argument for QEMU.
     pub fn qemu(mut self, argument: impl Into<String>) -> Self {
         self.arguments.push(argument.into());
         self
     }
 
-    /// Another kernel is to follow the first, by kexec or in a crash: the last of those [beside](Self::beside) it, or else
-    /// the same, and a root file system with this job are in the guest, as [`NEXT_KERNEL`](crate::NEXT_KERNEL) and [`NEXT_INITRD`](crate::NEXT_INITRD), and it is
-    /// the exit status of that job that counts. The first kernel's job ends when the next one speaks.
+    /// Has another kernel follow the first, by kexec or after a crash: the last one added by
+    /// [`with_peer`](Self::with_peer), or else the same one. The guest gets it and a root file
+    /// system with this job as [`NEXT_KERNEL`](crate::NEXT_KERNEL) and
+    /// [`NEXT_INITRD`](crate::NEXT_INITRD). The first kernel's job ends when the agent of the next
+    /// kernel begins to send, and the exit status is that of this job.
     pub fn successor(mut self, job: Job) -> Self {
         self.successor = Some(job);
         self
     }
 
-    /// The machine as the next kernel finds it: the program, the drivers of the machine, and nothing else.
+    /// The machine for the next kernel: the program and the drivers of the machine only.
     pub(crate) fn as_successor(&self) -> Self {
         let product = Product { kjump: self.product.kjump.clone(), ..Product::default() };
-        let kernel = self.kernel_that_follows().clone();
+        let kernel = self.successor_kernel().clone();
         Self { kernel, product, peers: Vec::new(), files: Vec::new(), successor: None, ..self.clone() }
     }
 
-    pub(crate) fn kernel_that_follows(&self) -> &Kernel {
+    pub(crate) fn successor_kernel(&self) -> &Kernel {
         self.peers.last().map_or(&self.kernel, |(kernel, _)| kernel)
     }
 }

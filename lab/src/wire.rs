@@ -1,11 +1,11 @@
-//! What the guest's agent says to the host over the second serial port.
+//! The protocol of the guest's agent on the second serial port.
 //!
-//! The line carries frames, so that what the command prints can neither end the conversation nor be mistaken for its
-//! exit status, and so that a lost byte is noticed:
+//! Output is sent in frames, so that nothing that the command prints is mistaken for its exit
+//! status, and so that a lost byte is detected:
 //!
 //! ```text
 //! offset 0     1     2        6        8            8+n      12+n
-//!        0xA5  kind  number   n        n bytes      CRC-32 of all before
+//!        0xA5  kind  number   n        n bytes      CRC-32 of the frame up to here
 //! ```
 //!
 //! Numbers are little-endian; frames are numbered from 0, which is the number of the first `Hello`.
@@ -14,7 +14,8 @@ const MARK: u8 = 0xA5;
 const HEAD: usize = 8;
 const CHECK: usize = 4;
 
-/// So many bytes that make no frame are damage, whoever speaks.
+/// Bytes without a valid frame after which the line counts as damaged, even while a successor is
+/// awaited.
 const PATIENCE: usize = 1 << 16;
 
 /// The most bytes one frame carries.
@@ -29,9 +30,9 @@ pub enum Kind {
     Out,
     /// Standard error of the command.
     Err,
-    /// Something the agent has to say itself.
+    /// A message of the agent itself.
     Note,
-    /// The command's exit status, one byte; nothing follows.
+    /// The command's exit status, one byte; the last frame.
     Exit,
 }
 
@@ -45,7 +46,7 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// The next frame, of at most [`MOST`] bytes: what is beyond is left out.
+    /// The next frame. It carries at most [`MOST`] bytes; the rest is dropped.
     pub fn frame(&mut self, kind: Kind, bytes: &[u8]) -> Vec<u8> {
         let bytes = &bytes[..bytes.len().min(MOST)];
         let letter = KINDS.iter().find(|(_, of)| *of == kind).map_or(0, |(letter, _)| *letter);
@@ -59,7 +60,7 @@ impl Encoder {
     }
 }
 
-/// Takes frames apart.
+/// Decodes frames.
 #[derive(Debug, Default)]
 pub struct Decoder {
     pending: Vec<u8>,
@@ -68,10 +69,10 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// Takes bytes as they arrive, and answers with the frames that are now complete.
+    /// Adds bytes as they arrive. Returns the frames that are now complete.
     ///
     /// # Errors
-    /// Bytes were lost, added or changed on the way; the text says where.
+    /// Bytes were lost, added or changed on the way; the text names the frame.
     pub fn take(&mut self, bytes: &[u8]) -> Result<Vec<(Kind, Vec<u8>)>, String> {
         self.pending.extend(bytes);
         if self.next == 0 {
@@ -81,28 +82,29 @@ impl Decoder {
         loop {
             match self.first() {
                 Ok(Some(frame)) => frames.push(frame),
-                _ if self.gives_way() => {}
+                _ if self.successor_begins() => {}
                 Ok(None) => return Ok(frames),
-                // The rest of the frame that never came may be the start of another agent's first.
+                // A frame that was cut off may be followed by the first frame of another agent.
                 Err(_) if self.successor && self.pending.len() < PATIENCE => return Ok(frames),
                 Err(damage) => return Err(damage),
             }
         }
     }
 
-    /// Another agent may begin to speak, in the middle of the first one's frame at worst.
+    /// From now on another agent may begin to send, even in the middle of a frame of the first one.
     pub fn expect_successor(&mut self) {
         self.successor = true;
     }
 
-    /// Whether another agent was expected and has not spoken.
+    /// Whether another agent is expected and has not begun to send.
     #[must_use]
-    pub fn waits(&self) -> bool {
+    pub fn awaits_successor(&self) -> bool {
         self.successor
     }
 
-    /// A first `Hello` is always the same bytes: from there on another agent speaks.
-    fn gives_way(&mut self) -> bool {
+    /// Looks for the first `Hello` of another agent, which always has the same bytes, and starts
+    /// anew there.
+    fn successor_begins(&mut self) -> bool {
         if !self.successor || self.next == 0 {
             return false;
         }
@@ -114,7 +116,7 @@ impl Decoder {
         true
     }
 
-    /// The firmware and the serial driver may touch the port before the agent owns it.
+    /// Skips bytes that the firmware and the serial driver write before the agent owns the port.
     fn skip_noise(&mut self) {
         let start = self.pending.iter().position(|byte| *byte == MARK).unwrap_or(self.pending.len());
         self.pending.drain(..start);
@@ -150,7 +152,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn frames_arrive_however_the_line_cuts_them() {
+    fn frames_are_decoded_wherever_reads_cut_them() {
         let mut encoder = Encoder::default();
         let sent = [(Kind::Hello, vec![]), (Kind::Out, (0..=255).collect()), (Kind::Exit, vec![7])];
         let line: Vec<u8> = sent.iter().flat_map(|(kind, bytes)| encoder.frame(*kind, bytes)).collect();
@@ -162,14 +164,14 @@ mod tests {
     }
 
     #[test]
-    fn noise_before_the_first_frame_is_no_damage() {
+    fn noise_before_the_first_frame_is_skipped() {
         let mut line = vec![0, 0xff, b'\n'];
         line.extend(Encoder::default().frame(Kind::Hello, b""));
         assert_eq!(Decoder::default().take(&line).unwrap(), [(Kind::Hello, vec![])]);
     }
 
     #[test]
-    fn a_lost_byte_anywhere_is_noticed() {
+    fn a_lost_byte_is_detected_anywhere() {
         let mut encoder = Encoder::default();
         let hello = encoder.frame(Kind::Hello, b"");
         let mut line = encoder.frame(Kind::Out, b"0123456789");
@@ -186,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn another_agent_speaks_in_the_middle_of_a_frame() {
+    fn another_agent_may_begin_in_the_middle_of_a_frame() {
         let mut first = Encoder::default();
         let mut line = first.frame(Kind::Hello, b"");
         line.extend(first.frame(Kind::Out, b"before"));
@@ -201,13 +203,13 @@ mod tests {
             let hello = || (Kind::Hello, vec![]);
             let said = (Kind::Out, b"before".to_vec());
             assert_eq!(got, [hello(), said, hello(), (Kind::Exit, vec![3])]);
-            assert!(!decoder.waits());
+            assert!(!decoder.awaits_successor());
         }
         assert!(Decoder::default().take(&line).is_err());
     }
 
     #[test]
-    fn a_lost_frame_is_noticed() {
+    fn a_lost_frame_is_detected() {
         let mut encoder = Encoder::default();
         let mut line = encoder.frame(Kind::Hello, b"");
         encoder.frame(Kind::Out, b"lost");

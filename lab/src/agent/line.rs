@@ -1,4 +1,4 @@
-//! The line to the host: the second serial port, as it is, without anybody's idea of lines or echoes.
+//! The line to the host: the second serial port in raw mode.
 
 use std::fs::File;
 use std::io::{self, Write as _};
@@ -6,10 +6,10 @@ use std::io::{self, Write as _};
 use lab::wire::{Encoder, Kind};
 use rustix::termios::{self, OptionalActions};
 
-/// The host's end is QEMU's standard output.
+/// QEMU connects it to its standard output.
 const PORT: &str = "/dev/ttyS1";
 
-/// The line, and the number of the next frame on it.
+/// The port and the number of the next frame.
 pub(crate) struct Line {
     port: File,
     encoder: Encoder,
@@ -25,12 +25,12 @@ impl Line {
         Ok(Self { port, encoder: Encoder::default() })
     }
 
-    pub(crate) fn say(&mut self, kind: Kind, bytes: &[u8]) -> io::Result<()> {
+    pub(crate) fn send(&mut self, kind: Kind, bytes: &[u8]) -> io::Result<()> {
         let frame = self.encoder.frame(kind, bytes);
         self.port.write_all(&frame)
     }
 
-    /// Waits until everything said is on its way.
+    /// Waits until everything has been transmitted.
     pub(crate) fn drain(&self) -> io::Result<()> {
         Ok(termios::tcdrain(&self.port)?)
     }

@@ -1,5 +1,5 @@
-//! The first process of a guest: brings the machine up, runs one command, tells the host what it says and how it ended,
-//! and powers off. The host's orders lie in `/lab`.
+//! The first process of a guest: sets up the machine, runs one command, sends its output and exit
+//! status to the host, and powers off. The host's instructions are in `/lab`.
 #![forbid(unsafe_code)]
 
 mod command;
@@ -14,10 +14,11 @@ use line::Line;
 
 fn main() -> ExitCode {
     if std::process::id() != 1 {
-        eprintln!("lab-agent is the first process of a guest of the lab, and nothing else");
+        eprintln!("lab-agent runs only as the first process of a guest");
         return ExitCode::FAILURE;
     }
-    // The first process must not end: the kernel would panic. That, though, is what the host understands.
+    // If the first process ends, the kernel panics, and the host takes the panic for the failure
+    // that it is.
     match work() {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -30,13 +31,13 @@ fn main() -> ExitCode {
 fn work() -> io::Result<()> {
     setup::mount_everything()?;
     let mut line = Line::open()?;
-    line.say(Kind::Hello, b"")?;
+    line.send(Kind::Hello, b"")?;
     for trouble in setup::prepare() {
-        line.say(Kind::Note, trouble.as_bytes())?;
+        line.send(Kind::Note, trouble.as_bytes())?;
     }
     let status = command::run(&mut line)?;
     rustix::fs::sync();
-    line.say(Kind::Exit, &[status])?;
+    line.send(Kind::Exit, &[status])?;
     line.drain()?;
     Ok(rustix::system::reboot(rustix::system::RebootCommand::PowerOff)?)
 }

@@ -1,4 +1,4 @@
-//! Bringing the machine up: file systems, drivers, network, disks.
+//! Setting up the machine: file systems, drivers, network, disks.
 
 use std::ffi::CStr;
 use std::fs::{self, File};
@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::mount::{MountFlags, mount};
 use rustix::system::finit_module;
 
-/// Each with its type, and whether a guest can do without.
+/// Mount points, file system types, and whether a guest can do without.
 const FILE_SYSTEMS: [(&str, &str, bool); 6] = [
     ("/proc", "proc", false),
     ("/sys", "sysfs", false),
@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) fn mount_everything() -> io::Result<()> {
     for (place, kind, optional) in FILE_SYSTEMS {
         let mounted = mount(kind, place, kind, MountFlags::empty(), None::<&CStr>);
-        // Lockdown forbids debugfs, and nobody needs it then.
+        // Lockdown forbids debugfs; no story under lockdown needs it.
         if !optional {
             mounted?;
         }
@@ -35,7 +35,8 @@ pub(crate) fn mount_everything() -> io::Result<()> {
     Ok(())
 }
 
-/// Loads drivers and waits for what they find. Answers with what went wrong: the command may be the one to judge it.
+/// Loads drivers and waits for their devices. Returns the problems, which are reported and
+/// otherwise left to the command.
 pub(crate) fn prepare() -> Vec<String> {
     let mut troubles = load_modules();
     troubles.extend(network());
@@ -52,7 +53,7 @@ fn load(file: &str) -> io::Result<()> {
     Ok(finit_module(File::open(file)?, c"", 0)?)
 }
 
-/// The addresses of QEMU's user network.
+/// Configures the addresses of QEMU's user network.
 fn network() -> Option<String> {
     let mut lines = vec!["ip link set lo up"];
     if Path::new("/sys/class/net/eth0").exists() {

@@ -1,4 +1,4 @@
-//! Calls give right results in every mode and at every level, and leave the machine as it was.
+//! Calls return right results in every mode and at every level, and leave the machine as it was.
 
 use lab::stage::vm;
 use lab::story::Story;
@@ -25,7 +25,7 @@ fn results_state_and_buffers_are_right_at_every_level(on: &str) -> Result<()> {
             kjump call --repeat 3 /lib/kjump/payloads/sum64 1 2 3 4 5 6 | grep -w 3091",
         )?
         .succeeded()
-        .kernel_is_content();
+        .kernel_log_is_clean();
     Ok(())
 }
 
@@ -35,12 +35,12 @@ fn reserved_memory_is_called_in_place(on: &str) -> Result<()> {
         .append("memmap=64M$0x10000000")
         .run("guest vouched 0x10000000 0x14000000 none stop auto suspend")?
         .succeeded()
-        .kernel_is_content();
+        .kernel_log_is_clean();
     Ok(())
 }
 
 fn exceptions_are_reported_with_address_and_registers(on: &str) -> Result<()> {
-    vm(on).smp(2).run("guest faults none stop auto suspend")?.succeeded().kernel_is_content();
+    vm(on).smp(2).run("guest faults none stop auto suspend")?.succeeded().kernel_log_is_clean();
     Ok(())
 }
 
@@ -59,10 +59,10 @@ fn images_that_clobber_registers_leave_the_cpu_as_it_was(on: &str) -> Result<()>
             [ $(nproc) = 2 ]",
         )?
         .succeeded()
-        .says("a signal came")
-        .says("an exception became a signal")
-        .says("a timer ran out")
-        .kernel_is_content();
+        .prints("a signal came")
+        .prints("an exception became a signal")
+        .prints("a timer ran out")
+        .kernel_log_is_clean();
     Ok(())
 }
 
@@ -70,9 +70,9 @@ fn a_module_calls_an_image_like_a_function(on: &str) -> Result<()> {
     vm(on)
         .run("modprobe kjump_sample && ! rmmod kjump && rmmod kjump_sample && rmmod kjump")?
         .succeeded()
-        .kernel_says("1000 + 2 * 7 = 1014")
-        .kernel_says("2000 + 2 * 7 = 2014")
-        .kernel_says("the code counted 2 calls")
-        .kernel_is_content();
+        .kernel_logs("1000 + 2 * 7 = 1014")
+        .kernel_logs("2000 + 2 * 7 = 2014")
+        .kernel_logs("the code counted 2 calls")
+        .kernel_log_is_clean();
     Ok(())
 }

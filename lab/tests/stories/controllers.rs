@@ -1,13 +1,14 @@
-//! A machine with one of each kind of controller that a PC of today has.
+//! A machine with one controller of each kind in a current PC.
 
 use std::path::PathBuf;
 
 use lab::{Machine, Scratch, Vm};
 
-/// What drives them.
+/// Their drivers.
 pub(crate) const DRIVERS: [&str; 5] = ["ahci", "sd_mod", "nvme", "e1000e", "xhci_pci"];
 
-/// The first disk is `/dev/sda` on AHCI, the second `/dev/nvme0n1`; the network card has no line.
+/// The first disk is `/dev/sda` on AHCI, the second `/dev/nvme0n1`; the network card is not
+/// connected.
 pub(crate) fn with_controllers(vm: Vm, disks: &[Scratch; 2]) -> Vm {
     let mut vm = vm.machine(Machine::Q35);
     for (disk, device) in disks.iter().zip(["ide-hd", "nvme,serial=x"]) {

@@ -1,4 +1,4 @@
-//! A kernel crashes, and another that was loaded for that takes over.
+//! A kernel crashes, and the crash kernel takes over.
 
 use lab::stage::vm;
 use lab::story::{EVERY, Story};
@@ -15,26 +15,26 @@ pub(crate) const STORIES: &[Story] = stories! {
     &["6.1"] => a_crash_kernel_is_unloaded,
 };
 
-/// What the first kernel says before it ends is found in its memory by the one that follows.
-const SAYS: &str = "the kernel before says";
+/// The first kernel logs this line before it crashes; the crash kernel finds it in memory.
+const MARK: &str = "the first kernel logged";
 
 fn crashing(on: &str) -> Vm {
     vm(on).smp(2).mem(640).append("crashkernel=192M nokaslr")
 }
 
-/// Loads in one way, says something and crashes; the crash kernel reads it.
+/// Loads a crash kernel, logs a line and crashes; the crash kernel finds the line.
 fn crash(on: &str, load: &str) -> Result<()> {
     crash_after(on, load, "true")
 }
 
-/// The same, with something that happens between loading and crashing.
+/// The same, with commands between loading and crashing.
 fn crash_after(on: &str, load: &str, then: &str) -> Result<()> {
     let find = format!(
         "set -e
         kjump dump info /proc/vmcore
         id=$(sed 's/.*id=\\([^ ]*\\).*/\\1/' /proc/cmdline)
-        head -c 100m /proc/vmcore | tr '\\0' '\\n' | grep -q \"{SAYS} $id\"
-        echo found what it said
+        head -c 100m /proc/vmcore | tr '\\0' '\\n' | grep -q \"{MARK} $id\"
+        echo found the line
         nproc"
     );
     let job = format!(
@@ -44,11 +44,11 @@ fn crash_after(on: &str, load: &str, then: &str) -> Result<()> {
             --command-line=\"console=ttyS0 panic=-1 nr_cpus=1 reset_devices no_timer_check id=$id\"
         [ $(cat /sys/kernel/kexec_crash_loaded) = 1 ]
         {then}
-        echo \"{SAYS} $id\" > /dev/kmsg
+        echo \"{MARK} $id\" > /dev/kmsg
         echo c > /proc/sysrq-trigger"
     );
     let outcome = crashing(on).successor(Job::shell(find)).run(&job)?.succeeded();
-    outcome.says("found what it said").says("CPUs").kernel_says("sysrq triggered crash");
+    outcome.prints("found the line").prints("CPUs").kernel_logs("sysrq triggered crash");
     Ok(())
 }
 
@@ -60,7 +60,8 @@ fn a_crash_kernel_loaded_by_kexec_file_load_starts(on: &str) -> Result<()> {
     crash(on, "kexec -s -p")
 }
 
-/// The running kernel writes the list of processors anew: into the room it asked for, and past the digest.
+/// The running kernel updates the list of CPUs: within the room that it asked for, which the digest
+/// leaves out.
 fn a_crash_kernel_starts_after_a_cpu_went_offline(on: &str) -> Result<()> {
     crash_after(
         on,
@@ -74,7 +75,8 @@ fn excluded_pages_match_the_counts_of_other_kernels(on: &str) -> Result<()> {
     excluded_pages_match_the_counts_of_the_kernel(on)
 }
 
-/// The kernel's own sums, said before it crashes, are those of the pages that are left out, by its page structures.
+/// The kernel's own counts, logged before it crashes, match the pages that are excluded by its page
+/// structures.
 fn excluded_pages_match_the_counts_of_the_kernel(on: &str) -> Result<()> {
     let job = format!(
         "set -e
@@ -86,16 +88,16 @@ fn excluded_pages_match_the_counts_of_the_kernel(on: &str) -> Result<()> {
         rm /tmp/file
         head -c 30000000 /dev/urandom > /tmp/other
         sum() {{ awk -v names=\" $1 \" '{{ sub(\":\", \"\", $1); if (index(names, \" \" $1 \" \")) sum += $2 }} END {{ print sum / 4 }}' /proc/meminfo; }}
-        echo \"{SAYS} free $(sum MemFree) cache $(sum 'Cached Buffers') user $(sum AnonPages)\" > /dev/kmsg
+        echo \"{MARK} free $(sum MemFree) cache $(sum 'Cached Buffers') user $(sum AnonPages)\" > /dev/kmsg
         echo c > /proc/sysrq-trigger"
     );
     let compare = format!(
         "set -e
-        kjump dump save -d 31 --json /proc/vmcore /tmp/dump > /tmp/told
+        kjump dump save -d 31 --json /proc/vmcore /tmp/dump > /tmp/report
         kjump dump verify /tmp/dump
-        number() {{ awk -F: -v key=\"\\\"$1\\\"\" '$1 ~ key {{ found = $2 }} END {{ print found + 0 }}' /tmp/told; }}
-        near() {{ echo \"$1: $2 by the kernel, $3 left out\"; [ $(($2 - $3)) -lt 2000 ] && [ $(($3 - $2)) -lt 2000 ]; }}
-        set -- $(kjump dump dmesg /proc/vmcore | sed -n 's/.*{SAYS} //p')
+        number() {{ awk -F: -v key=\"\\\"$1\\\"\" '$1 ~ key {{ found = $2 }} END {{ print found + 0 }}' /tmp/report; }}
+        near() {{ echo \"$1: $2 by the kernel, $3 excluded\"; [ $(($2 - $3)) -lt 2000 ] && [ $(($3 - $2)) -lt 2000 ]; }}
+        set -- $(kjump dump dmesg /proc/vmcore | sed -n 's/.*{MARK} //p')
         near $1 $2 $(number free)
         near $3 $4 $(($(number cache) + $(number 'private cache')))
         near $5 $6 $(number user)
@@ -105,11 +107,11 @@ fn excluded_pages_match_the_counts_of_the_kernel(on: &str) -> Result<()> {
     // Most other stories have five levels of page tables.
     let four_levels = on == "6.12";
     let vm = if four_levels { crashing(on).cpu("max,la57=off") } else { crashing(on) };
-    vm.successor(Job::shell(compare)).run(&job)?.succeeded().says("they agree");
+    vm.successor(Job::shell(compare)).run(&job)?.succeeded().prints("they agree");
     Ok(())
 }
 
-/// One bit of what was loaded, in the memory that is kept for it, is turned over.
+/// One bit of the loaded kernel is inverted in reserved memory.
 fn a_damaged_crash_kernel_is_not_entered(on: &str) -> Result<()> {
     let job = "set -e
         kexec -c -p --console-serial --purgatory-panic=1 /boot/next --initrd=/boot/next.cpio --command-line=x
@@ -120,7 +122,7 @@ fn a_damaged_crash_kernel_is_not_entered(on: &str) -> Result<()> {
     match ended {
         Err(Error::GuestEnded { log, .. }) => {
             for text in ["purgatory: what was loaded is damaged: its digest was", "purgatory: reset in 1 s"] {
-                assert!(log.contains(text), "{text:?} was not said: {log}");
+                assert!(log.contains(text), "{text:?} was not logged: {log}");
             }
             Ok(())
         }
@@ -132,9 +134,9 @@ fn purgatory_enters_the_image_or_returns(on: &str) -> Result<()> {
     vm(on)
         .run("guest between 20")?
         .succeeded()
-        .says("20 calls gave 0x5eed")
-        .says("20 calls gave 0x64616d6167656421")
-        .kernel_is_content();
+        .prints("20 calls gave 0x5eed")
+        .prints("20 calls gave 0x64616d6167656421")
+        .kernel_log_is_clean();
     Ok(())
 }
 
@@ -152,8 +154,8 @@ fn a_crash_kernel_is_unloaded(on: &str) -> Result<()> {
         .file(lab::stage::kernel_file(on), "/boot/next")
         .run(job)?
         .succeeded()
-        .says("1\n0\n201326592\n")
-        .says("--hotplug needs a kernel of 6.6 or newer")
-        .kernel_is_content();
+        .prints("1\n0\n201326592\n")
+        .prints("--hotplug needs a kernel of 6.6 or newer")
+        .kernel_log_is_clean();
     Ok(())
 }

@@ -3,7 +3,7 @@
 use lab::story::{EVERY, Story};
 use lab::{Result, stories};
 
-use crate::switching::beside;
+use crate::switching::with_second_kernel;
 
 pub(crate) const STORIES: &[Story] = stories! {
     EVERY => a_failed_suspend_names_its_cause,
@@ -18,8 +18,8 @@ fn a_failed_suspend_names_its_cause(on: &str) -> Result<()> {
         for step in notifier freeze prepare suspend late noirq cpu core; do
             modprobe kjump_refuse step=$step || exit 1
             [ $step != freeze ] || echo 2000 > /sys/power/pm_freeze_timeout
-            said=$(kjump switch b 7 2>&1) && { echo wrong: went through $step; exit 1; }
-            echo \"at $step: $said\"
+            error=$(kjump switch b 7 2>&1) && { echo wrong: went through $step; exit 1; }
+            echo \"at $step: $error\"
             works $step
             kjump call --quiesce suspend /lib/kjump/payloads/sum64 > /dev/null 2>&1 && { echo wrong: called; exit 1; }
             rmmod kjump_refuse || exit 1
@@ -28,8 +28,9 @@ fn a_failed_suspend_names_its_cause(on: &str) -> Result<()> {
             works \"$step and a return\"
         done
         kjump peers";
-    let mut outcome = beside(on, job)?.succeeded().never_says("wrong").says("resident         9");
-    for (step, said) in [
+    let mut outcome =
+        with_second_kernel(on, job)?.succeeded().never_prints("wrong").prints("resident         9");
+    for (step, error) in [
         ("notifier", "b: no task and no device refuses to rest"),
         ("freeze", "b: a task cannot be frozen: the system did not suspend"),
         ("prepare", "b: a device is not ready to rest: the system did not suspend"),
@@ -42,7 +43,7 @@ fn a_failed_suspend_names_its_cause(on: &str) -> Result<()> {
         ),
         ("core", "b: no task and no device refuses to rest"),
     ] {
-        outcome = outcome.says(&format!("at {step}: kjump: {said}"));
+        outcome = outcome.prints(&format!("at {step}: kjump: {error}"));
     }
     Ok(())
 }
@@ -59,12 +60,13 @@ fn a_suspend_in_test_mode_calls_nothing(on: &str) -> Result<()> {
         echo none > /sys/power/pm_test
         kjump switch b 7
         works 'test mode'";
-    let mut outcome = beside(on, job)?.succeeded().never_says("wrong").says("b returned 0x8 after");
+    let mut outcome =
+        with_second_kernel(on, job)?.succeeded().never_prints("wrong").prints("b returned 0x8 after");
     for level in ["freezer", "devices", "platform", "processors", "core"] {
-        let said = format!("b: /sys/power/pm_test is `{level}`, so each suspend is only tried that far");
-        outcome = outcome.says(&said);
+        let error = format!("b: /sys/power/pm_test is `{level}`, so each suspend is only tried that far");
+        outcome = outcome.prints(&error);
     }
-    outcome.kernel_is_content();
+    outcome.kernel_log_is_clean();
     Ok(())
 }
 
@@ -76,12 +78,12 @@ fn a_kernel_without_a_driver_says_so_and_returns(on: &str) -> Result<()> {
         echo \"status $?\"
         works status
         kjump peers";
-    beside(on, job)?
+    with_second_kernel(on, job)?
         .succeeded()
-        .never_says("wrong")
-        .says("no disk at all within 30 s")
-        .says("status 4")
-        .says("dead");
+        .never_prints("wrong")
+        .prints("no disk at all within 30 s")
+        .prints("status 4")
+        .prints("dead");
     Ok(())
 }
 
@@ -95,11 +97,11 @@ fn a_kernel_that_cannot_be_recorded_is_not_loaded(on: &str) -> Result<()> {
         kjump status
         rm /run/kjump
         boot";
-    beside(on, job)?
+    with_second_kernel(on, job)?
         .succeeded()
-        .says("kjump: /run/kjump/peer-")
-        .says("kexec: --mem-min=0x10000000 --mem-max=0x1bffffff (192 MiB): /run/kjump/peer-")
-        .says("b returned 0xb000 after")
-        .kernel_is_content();
+        .prints("kjump: /run/kjump/peer-")
+        .prints("kexec: --mem-min=0x10000000 --mem-max=0x1bffffff (192 MiB): /run/kjump/peer-")
+        .prints("b returned 0xb000 after")
+        .kernel_log_is_clean();
     Ok(())
 }

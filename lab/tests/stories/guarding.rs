@@ -1,4 +1,4 @@
-//! A second kernel runs under guard: whatever becomes of it, the first one goes on.
+//! A second kernel runs under guard: however it ends, the first one continues.
 
 use std::time::Duration;
 
@@ -19,13 +19,14 @@ pub(crate) const STORIES: &[Story] = stories! {
     &["6.1"] => a_guard_needs_a_second_cpu,
 };
 
-/// What a kernel does is up to its command line before it is ready to return, and then to the value it is given.
+/// The command line and then the values passed to it decide whether this kernel hangs, panics or
+/// returns.
 const INIT: &str = "
 case $(/bin/busybox cat /proc/cmdline) in *hang_at_once*) /bin/busybox insmod /hang.ko ;; esac
 /bin/busybox insmod /kjump.ko
 kjump return --prepare
-while said=$(kjump return 0xb000); do
-    case ${said##* } in
+while value=$(kjump return 0xb000); do
+    case ${value##* } in
         0x1) /bin/busybox insmod /hang.ko ;;
         0x2)
             echo 'b ends here' > /dev/kmsg
@@ -34,11 +35,11 @@ while said=$(kjump return 0xb000); do
 done
 ";
 
-fn beside(on: &str, cpus: u32, job: &str) -> Result<Ended> {
-    beside_with(on, cpus, "", job)
+fn with_second_kernel(on: &str, cpus: u32, job: &str) -> Result<Ended> {
+    with_second_kernel_and(on, cpus, "", job)
 }
 
-fn beside_with(on: &str, cpus: u32, words: &str, job: &str) -> Result<Ended> {
+fn with_second_kernel_and(on: &str, cpus: u32, words: &str, job: &str) -> Result<Ended> {
     let other = kernels_of(on).last().unwrap_or(on);
     let initrd = Scratch::archive("guarded.cpio", &small_root(other, INIT)?)?;
     let disk = Scratch::new("disk", &vec![0x5a; 1 << 20])?;
@@ -55,13 +56,13 @@ fn a_guarded_kernel_takes_turns(on: &str) -> Result<()> {
         kjump peers
         kjump drop b
         fine turns";
-    beside(on, 2, job)?
+    with_second_kernel(on, 2, job)?
         .succeeded()
-        .says("b returned 0xb000 after")
-        .says("resident         4")
-        .says("fine after turns")
-        .never_says("wrong")
-        .kernel_is_content();
+        .prints("b returned 0xb000 after")
+        .prints("resident         4")
+        .prints("fine after turns")
+        .never_prints("wrong")
+        .kernel_log_is_clean();
     Ok(())
 }
 
@@ -74,16 +75,16 @@ fn a_kernel_that_hangs_is_taken_down(on: &str) -> Result<()> {
         kjump switch b
         kjump drop b
         boot --deadline 300 && fine 'another boot'";
-    beside(on, 3, job)?
+    with_second_kernel(on, 3, job)?
         .succeeded()
-        .says("b was taken down at its deadline after 6")
-        .says("all 2 CPUs hang from here on")
-        .says("status 5")
-        .says("fine after hanging")
-        .says("b is dead: it was taken down at its deadline")
-        .says("fine after another boot")
-        .never_says("wrong")
-        .kernel_is_content();
+        .prints("b was taken down at its deadline after 6")
+        .prints("all 2 CPUs hang from here on")
+        .prints("status 5")
+        .prints("fine after hanging")
+        .prints("b is dead: it was taken down at its deadline")
+        .prints("fine after another boot")
+        .never_prints("wrong")
+        .kernel_log_is_clean();
     Ok(())
 }
 
@@ -93,19 +94,19 @@ fn a_guarded_kernel_can_panic_on_any_cpu(on: &str) -> Result<()> {
         kjump switch b 2 --deadline none; echo status $?
         fine panic
         kjump peers";
-    beside(on, 3, job)?
+    with_second_kernel(on, 3, job)?
         .succeeded()
-        .says("b panicked after")
-        .says("b ends here")
-        .says("status 4")
-        .says("dead")
-        .says("fine after panic")
-        .never_says("wrong");
+        .prints("b panicked after")
+        .prints("b ends here")
+        .prints("status 4")
+        .prints("dead")
+        .prints("fine after panic")
+        .never_prints("wrong");
     Ok(())
 }
 
 fn a_kernel_that_never_starts_is_taken_down(on: &str) -> Result<()> {
-    // ud2, then cli and a jump to itself.
+    // ud2; then cli and a jump to itself.
     let job = r"
         kernel=/tmp/b
         damaged /tmp/b '\017\013'; boot --deadline 300; echo status $?
@@ -113,17 +114,17 @@ fn a_kernel_that_never_starts_is_taken_down(on: &str) -> Result<()> {
         kjump drop b
         damaged /tmp/b '\372\353\376'; boot --deadline 2; echo status $?
         fine nothing";
-    beside(on, 2, job)?
+    with_second_kernel(on, 2, job)?
         .succeeded()
-        .says("b is dead: an exception ended it")
-        .says("invalid opcode")
-        .says("status 3")
-        .says("fine after exception")
-        .says("status 5")
-        .says("it may have said nothing yet")
-        .says("fine after nothing")
-        .never_says("wrong")
-        .kernel_is_content();
+        .prints("b is dead: an exception ended it")
+        .prints("invalid opcode")
+        .prints("status 3")
+        .prints("fine after exception")
+        .prints("status 5")
+        .prints("it may have said nothing yet")
+        .prints("fine after nothing")
+        .never_prints("wrong")
+        .kernel_log_is_clean();
     Ok(())
 }
 
@@ -134,18 +135,19 @@ fn a_kernel_without_the_module_is_taken_down(on: &str) -> Result<()> {
         kjump drop b
         append=hang_at_once; boot --deadline 60; echo status $?
         fine hanging";
-    beside(on, 3, job)?
+    with_second_kernel(on, 3, job)?
         .succeeded()
-        .says("Kernel panic - not syncing")
-        .says("status 5")
-        .says("fine after a panic")
-        .says("all 2 CPUs hang from here on")
-        .says("fine after hanging")
-        .never_says("wrong");
+        .prints("Kernel panic - not syncing")
+        .prints("status 5")
+        .prints("fine after a panic")
+        .prints("all 2 CPUs hang from here on")
+        .prints("fine after hanging")
+        .never_prints("wrong");
     Ok(())
 }
 
-/// The other kernel hangs while its disk has requests to answer, by an interrupt line instead of messages.
+/// The other kernel hangs while its disk, which uses an interrupt line instead of MSI, has requests
+/// in progress.
 fn a_take_down_frees_the_interrupt_line(on: &str) -> Result<()> {
     let job = "
         cat > /tmp/hang <<'END'
@@ -164,19 +166,19 @@ END
         kjump switch b --deadline 10
         fine hanging
         grep virtio /proc/interrupts";
-    beside_with(on, 3, "pci=nomsi", job)?
+    with_second_kernel_and(on, 3, "pci=nomsi", job)?
         .succeeded()
-        .says("b returned 0x1 after")
-        .says("all 2 CPUs hang from here on")
-        .says("IO-APIC")
-        .says("fine after hanging")
-        .never_says("wrong")
-        .kernel_is_content()
-        .kernel_says("pci=nomsi");
+        .prints("b returned 0x1 after")
+        .prints("all 2 CPUs hang from here on")
+        .prints("IO-APIC")
+        .prints("fine after hanging")
+        .never_prints("wrong")
+        .kernel_log_is_clean()
+        .kernel_logs("pci=nomsi");
     Ok(())
 }
 
-/// All kinds of devices, of which the other kernel reads two when it hangs.
+/// All kinds of controllers; the other kernel reads from two of them when it hangs.
 fn busy_controllers_work_after_a_take_down(on: &str) -> Result<()> {
     let root = Scratch::archive("guarded.cpio", &small_root(on, INIT)?)?;
     let disk = |byte: u8| Scratch::new(&format!("disk{byte}"), &vec![byte; 8 << 20]);
@@ -212,20 +214,20 @@ END
         .file(&root, "/boot/b.cpio")
         .run(job)?
         .succeeded()
-        .says("all 2 CPUs hang from here on")
-        .says("as before, 2")
-        .never_says("wrong")
-        .kernel_is_content();
+        .prints("all 2 CPUs hang from here on")
+        .prints("as before, 2")
+        .never_prints("wrong")
+        .kernel_log_is_clean();
     Ok(())
 }
 
 fn a_guard_needs_a_second_cpu(on: &str) -> Result<()> {
     let job = "boot --deadline 300 || boot && kjump switch b --deadline 9";
-    beside(on, 1, job)?
+    with_second_kernel(on, 1, job)?
         .exited(1)
-        .says("a second CPU (there is 1 CPU)")
-        .says("b returned 0xb000 after")
-        .says("b is not guarded")
-        .kernel_is_content();
+        .prints("a second CPU (there is 1 CPU)")
+        .prints("b returned 0xb000 after")
+        .prints("b is not guarded")
+        .kernel_log_is_clean();
     Ok(())
 }

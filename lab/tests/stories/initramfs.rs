@@ -1,4 +1,4 @@
-//! An initramfs that kjump makes boots the kernel it was made for.
+//! An initramfs made by kjump boots its kernel.
 
 use lab::stage::vm;
 use lab::story::Story;
@@ -9,7 +9,7 @@ pub(crate) const STORIES: &[Story] = stories! {
     &["6.1"] => a_failing_command_ends_in_a_panic,
 };
 
-/// Makes an initramfs in a guest, twice the same, and brings it back.
+/// Makes an initramfs twice in a guest, compares both, and returns one.
 fn made(on: &str, options: &str, command: &str) -> Result<Scratch> {
     let line = format!(
         "set -e
@@ -22,12 +22,12 @@ fn made(on: &str, options: &str, command: &str) -> Result<Scratch> {
     Scratch::new("initramfs", &outcome.out)
 }
 
-/// Boots it in place of the lab's own; answers with why the machine ended, and all that it said.
+/// Boots it instead of the lab's own. Returns why the machine ended, and its log.
 fn end_of(on: &str, initramfs: &Scratch, disk: &Scratch) -> Result<(String, String)> {
     let file: std::path::PathBuf = initramfs.into();
     match vm(on).disk(disk).qemu("-initrd").qemu(file.to_string_lossy()).run("true") {
         Err(Error::GuestEnded { why, log, .. }) => Ok((why, log)),
-        other => panic!("not the guest that was to be booted: {other:?}"),
+        other => panic!("another guest booted: {other:?}"),
     }
 }
 
@@ -40,10 +40,10 @@ fn an_initramfs_loads_its_drivers_and_runs_its_command(on: &str) -> Result<()> {
     let (why, log) = end_of(on, &initramfs, &disk)?;
     assert_eq!(why, "it powered off", "{log}");
     assert!(log.contains("no kernel jumped here to go back to"), "{log}");
-    let said = String::from_utf8_lossy(&disk.bytes()?[..512]).into_owned();
-    assert!(said.starts_with("[it's $HOME] Module "), "{said:?}");
+    let written = String::from_utf8_lossy(&disk.bytes()?[..512]).into_owned();
+    assert!(written.starts_with("[it's $HOME] Module "), "{written:?}");
     for name in ["virtio_pci", "virtio_ring", "virtio_blk", "virtio_net", "kjump"] {
-        assert!(said.contains(&format!(" {name} ")), "{name} is not loaded: {said:?}");
+        assert!(written.contains(&format!(" {name} ")), "{name} is not loaded: {written:?}");
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Kernels that are loaded by `kexec` and started in place of the running one.
+//! Kernels that `kexec` loads and starts in place of the running one.
 
 use lab::stage::{REFERENCE, kernel_file, kexec_tools, release_of_last, vm};
 use lab::story::Story;
@@ -19,13 +19,13 @@ pub(crate) const STORIES: &[Story] = stories! {
     &["6.1"] => kexec_without_permission_explains_the_refusal,
 };
 
-/// What the next kernel tells of itself.
-const TELL: &str = "uname -r; cat /proc/cmdline; dmesg | grep -c BIOS-e820; cat /added/*; true";
-pub(crate) const OPTIONS: &str = "--initrd /boot/next.cpio --append 'console=ttyS0 no_timer_check told'";
+/// The next kernel reports its release, its command line, its memory map and added files.
+const REPORT: &str = "uname -r; cat /proc/cmdline; dmesg | grep -c BIOS-e820; cat /added/*; true";
+pub(crate) const OPTIONS: &str = "--initrd /boot/next.cpio --append 'console=ttyS0 no_timer_check marked'";
 
-/// Runs a script that loads the next kernel, starts that, and hears what it tells of itself.
+/// Runs a script that loads the next kernel, starts that kernel, and returns its report.
 fn follow(on: &str, load: &str) -> Result<Ended> {
-    vm(on).smp(2).mem(1024).successor(Job::shell(TELL)).run(&format!("{load} || exit 9; kexec -e; exit 8"))
+    vm(on).smp(2).mem(1024).successor(Job::shell(REPORT)).run(&format!("{load} || exit 9; kexec -e; exit 8"))
 }
 
 fn a_kernel_is_started_by_kexec_file_load(on: &str) -> Result<()> {
@@ -34,10 +34,10 @@ fn a_kernel_is_started_by_kexec_file_load(on: &str) -> Result<()> {
     );
     follow(on, &load)?
         .succeeded()
-        .says(&release_of_last(on))
-        .says("console=ttyS0 no_timer_check told\n")
-        .says("a secret")
-        .says("by kexec_file_load");
+        .prints(&release_of_last(on))
+        .prints("console=ttyS0 no_timer_check marked\n")
+        .prints("a secret")
+        .prints("by kexec_file_load");
     Ok(())
 }
 
@@ -47,29 +47,35 @@ fn a_kernel_is_started_by_kexec_load(on: &str) -> Result<()> {
     );
     follow(on, &load)?
         .succeeded()
-        .says(&release_of_last(on))
-        .says("console=ttyS0 no_timer_check told\n")
-        .says("a secret")
-        .says("kernel entry: 0x1000200 in 64-bit mode");
+        .prints(&release_of_last(on))
+        .prints("console=ttyS0 no_timer_check marked\n")
+        .prints("a secret")
+        .prints("kernel entry: 0x1000200 in 64-bit mode");
     Ok(())
 }
 
 fn a_kernel_is_entered_in_real_mode(on: &str) -> Result<()> {
     let outcome = follow(on, &format!("kexec -l -d --real-mode {OPTIONS} /boot/next"))?.succeeded();
-    outcome.says("in real mode").says(&release_of_last(on)).says("console=ttyS0 no_timer_check told\n");
+    outcome
+        .prints("in real mode")
+        .prints(&release_of_last(on))
+        .prints("console=ttyS0 no_timer_check marked\n");
     Ok(())
 }
 
 fn a_kernel_is_entered_in_32_bit_mode(on: &str) -> Result<()> {
     let outcome = follow(on, &format!("kexec -l -d --entry-32bit {OPTIONS} /boot/next"))?.succeeded();
-    outcome.says("in 32-bit mode").says(&release_of_last(on)).says("console=ttyS0 no_timer_check told\n");
+    outcome
+        .prints("in 32-bit mode")
+        .prints(&release_of_last(on))
+        .prints("console=ttyS0 no_timer_check marked\n");
     Ok(())
 }
 
 fn an_elf_kernel_is_started(on: &str) -> Result<()> {
     let load = format!("guest unpacked /boot/next /tmp/vmlinux && kexec -l -d {OPTIONS} /tmp/vmlinux");
     let outcome = follow(on, &load)?.succeeded();
-    outcome.says("ELF").says(&release_of_last(on)).says("console=ttyS0 no_timer_check told\n");
+    outcome.prints("ELF").prints(&release_of_last(on)).prints("console=ttyS0 no_timer_check marked\n");
     Ok(())
 }
 
@@ -77,7 +83,7 @@ fn a_unified_kernel_image_is_started(on: &str) -> Result<()> {
     let kernel = std::fs::read(kernel_file(on)).map_err(|source| Error::Output { source })?;
     let sections: [(&[u8], &[u8]); 4] = [
         (b".osrel", b"PRETTY_NAME=\"The next\"\n"),
-        (b".cmdline", b"console=ttyS0 no_timer_check told by the image\n"),
+        (b".cmdline", b"console=ttyS0 no_timer_check from the image\n"),
         (b".uname", release_of_last(on).leak().as_bytes()),
         (b".linux", &kernel),
     ];
@@ -85,18 +91,18 @@ fn a_unified_kernel_image_is_started(on: &str) -> Result<()> {
     let load = "kexec -l -c -d --initrd /boot/next.cpio /boot/uki.efi";
     let outcome = vm(on)
         .mem(1024)
-        .successor(Job::shell(TELL))
+        .successor(Job::shell(REPORT))
         .file(&image, "/boot/uki.efi")
         .run(&format!("{load} || exit 9; [ -z \"$(ls /tmp)\" ] || exit 7; kexec -e; exit 8"))?
         .succeeded();
-    outcome.says("The next").says(&release_of_last(on)).says("told by the image\n");
+    outcome.prints("The next").prints(&release_of_last(on)).prints("from the image\n");
     Ok(())
 }
 
-/// An EFI program with nothing but these sections.
+/// An EFI program with only these sections.
 fn efi_program(sections: &[(&[u8], &[u8])]) -> Vec<u8> {
     const HEADERS: usize = 0x1000;
-    let number = |number: usize| u32::try_from(number).expect("a number of a small file").to_le_bytes();
+    let number = |number: usize| u32::try_from(number).expect("the file is small").to_le_bytes();
     let mut file = vec![0; HEADERS];
     file[..2].copy_from_slice(b"MZ");
     file[0x3c] = 0x40;
@@ -114,7 +120,8 @@ fn efi_program(sections: &[(&[u8], &[u8])]) -> Vec<u8> {
     file
 }
 
-/// The same words for both programs on the same machine; nothing is loaded, and what would have been is compared.
+/// Runs both programs with the same arguments on the same machine. Nothing is loaded; the intended
+/// loads are compared.
 fn the_next_kernel_gets_the_same_from_kexec_tools(on: &str) -> Result<()> {
     let job = "cd /tmp; head -c 300000 /boot/next > initrd
         same() {
@@ -132,12 +139,13 @@ fn the_next_kernel_gets_the_same_from_kexec_tools(on: &str) -> Result<()> {
         .file(kexec_tools(), REFERENCE)
         .run(job)?
         .succeeded()
-        .says("facts are the same, 0 differ unintendedly")
-        .never_says("DIFFERS");
+        .prints("facts are the same, 0 differ unintendedly")
+        .never_prints("DIFFERS");
     Ok(())
 }
 
-/// Exit classes and calls of both programs for each line of a table, on a machine where nothing is ever loaded.
+/// Exit statuses and system calls of both programs for each line of a table, on a machine where
+/// nothing is loaded.
 fn arguments_have_the_same_effect_as_with_kexec_tools(on: &str) -> Result<()> {
     let table = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/kjump/src/kexec/args");
     let job = "cp /boot/small /k; cp /boot/small /l; printf initrd > /i; printf initrd > /j; printf tree > /d
@@ -154,7 +162,7 @@ fn arguments_have_the_same_effect_as_with_kexec_tools(on: &str) -> Result<()> {
     Ok(())
 }
 
-/// The least that both programs take for a bzImage.
+/// The smallest file that both programs accept as a bzImage.
 fn small_kernel() -> Vec<u8> {
     let mut file = vec![0; 0x8000];
     let mut put = |offset: usize, bytes: &[u8]| file[offset..offset + bytes.len()].copy_from_slice(bytes);
@@ -192,15 +200,15 @@ fn a_loaded_kernel_is_reported_and_unloaded(on: &str) -> Result<()> {
         .file(kernel_file(on), "/boot/next")
         .run(job)?
         .succeeded()
-        .says("crash 0")
-        .says("Nothing has been loaded!")
-        .says("nothing 1")
-        .says("image 1")
-        .says("kexec: call 1 returned 0x")
-        .says("back 0")
-        .says("crashkernel=")
-        .says("unreserved 254")
-        .kernel_is_content();
+        .prints("crash 0")
+        .prints("Nothing has been loaded!")
+        .prints("nothing 1")
+        .prints("image 1")
+        .prints("kexec: call 1 returned 0x")
+        .prints("back 0")
+        .prints("crashkernel=")
+        .prints("unreserved 254")
+        .kernel_log_is_clean();
     Ok(())
 }
 
@@ -229,23 +237,24 @@ fn kexec_explains_every_refusal(on: &str) -> Result<()> {
         .file(kernel_file(on), "/boot/next")
         .run(job)?
         .succeeded()
-        .says("/tmp/empty: the file is empty")
-        .says("/tmp/two: it begins like no format of kernel files")
-        .says("the protected-mode code would be")
-        .says("Cannot open /nonexistent")
-        .says("Could not open initrd file /nonexistent")
-        .says("Could not open initrd file /tmp/empty: the file is empty")
-        .says("the command line has 3000 bytes, the kernel accepts at most 2047")
-        .says("no room for initrd")
-        .says("kexec_file_load takes bzImages only")
-        .says("3\n--- -l /boot/next\n")
-        .says("kernel.kexec_load_disabled is 1")
-        .never_says("status 0")
-        .kernel_is_content();
+        .prints("/tmp/empty: the file is empty")
+        .prints("/tmp/two: it begins like no format of kernel files")
+        .prints("the protected-mode code would be")
+        .prints("Cannot open /nonexistent")
+        .prints("Could not open initrd file /nonexistent")
+        .prints("Could not open initrd file /tmp/empty: the file is empty")
+        .prints("the command line has 3000 bytes, the kernel accepts at most 2047")
+        .prints("no room for initrd")
+        .prints("kexec_file_load takes bzImages only")
+        .prints("3\n--- -l /boot/next\n")
+        .prints("kernel.kexec_load_disabled is 1")
+        .never_prints("status 0")
+        .kernel_log_is_clean();
     Ok(())
 }
 
-/// Without /sys the next kernel is told less, which is said; without /proc it cannot be told where memory is.
+/// Without /sys the next kernel gets less information, with a warning; without /proc it has no
+/// memory map.
 fn missing_mounts_are_reported(on: &str) -> Result<()> {
     let job = "no() { echo \"--- $*\"; kexec \"$@\"; echo status $?; }
         umount -l /sys
@@ -262,19 +271,19 @@ fn missing_mounts_are_reported(on: &str) -> Result<()> {
         .file(kernel_file(on), "/boot/next")
         .run(job)?
         .succeeded()
-        .says("there is no /sys/kernel/kexec_crash_loaded: mount sysfs at /sys")
-        .says("there is no /sys/kernel/kexec_crash_size: mount sysfs at /sys")
-        .says("status 254")
-        .says("kexec: /sys/kernel/boot_params/data does not exist, so the next kernel is not told of the screen")
-        .says("warn  told           /sys/kernel/boot_params/data does not exist")
-        .says("/proc/iomem does not exist")
-        .says("--reuse-cmdline: /proc/cmdline: No such file")
-        .never_says("status 0")
-        .kernel_is_content();
+        .prints("there is no /sys/kernel/kexec_crash_loaded: mount sysfs at /sys")
+        .prints("there is no /sys/kernel/kexec_crash_size: mount sysfs at /sys")
+        .prints("status 254")
+        .prints("kexec: /sys/kernel/boot_params/data does not exist, so the next kernel is not told of the screen")
+        .prints("warn  told           /sys/kernel/boot_params/data does not exist")
+        .prints("/proc/iomem does not exist")
+        .prints("--reuse-cmdline: /proc/cmdline: No such file")
+        .never_prints("status 0")
+        .kernel_log_is_clean();
     Ok(())
 }
 
-/// Those who are not root, or root of their own container only; then root, with words and sizes that cannot be.
+/// An ordinary user, root of a container, and root with invalid arguments and sizes.
 fn kexec_without_permission_explains_the_refusal(on: &str) -> Result<()> {
     let job =
         "no() { echo \"--- $*\"; \"$@\"; echo status $?; [ $(cat /sys/kernel/kexec_loaded) = 0 ] || exit 9; }
@@ -292,13 +301,13 @@ fn kexec_without_permission_explains_the_refusal(on: &str) -> Result<()> {
         .file(kernel_file(on), "/boot/next")
         .run(job)?
         .succeeded()
-        .says("CAP_SYS_BOOT is missing: run as root")
-        .says("CAP_SYS_BOOT counts only inside this container")
-        .says("unrecognized option '--bogus'")
-        .says("--mem-min 0x2000000 is above --mem-max 0x1000000")
-        .says("no room for initrd: 1.4 GiB")
-        .never_says("status 0")
-        .never_says("panicked")
-        .kernel_is_content();
+        .prints("CAP_SYS_BOOT is missing: run as root")
+        .prints("CAP_SYS_BOOT counts only inside this container")
+        .prints("unrecognized option '--bogus'")
+        .prints("--mem-min 0x2000000 is above --mem-max 0x1000000")
+        .prints("no room for initrd: 1.4 GiB")
+        .never_prints("status 0")
+        .never_prints("panicked")
+        .kernel_log_is_clean();
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! What everything else relies on: status, bytes and disks come through, and sleep does no harm.
+//! The properties of the lab that all stories rely on: status, output and disks, also across
+//! suspends.
 
 use lab::stage::vm;
 use lab::story::{EVERY, FULL, Story};
@@ -13,7 +14,7 @@ pub(crate) const STORIES: &[Story] = stories! {
 };
 
 fn an_exit_status_is_passed_on(on: &str) -> Result<()> {
-    vm(on).smp(2).run("nproc; exit 42")?.exited(42).says("2\n").kernel_is_content();
+    vm(on).smp(2).run("nproc; exit 42")?.exited(42).prints("2\n").kernel_log_is_clean();
     Ok(())
 }
 
@@ -22,7 +23,7 @@ fn arguments_and_bytes_are_passed_on_intact(on: &str) -> Result<()> {
     let file = Scratch::new("bytes", &bytes)?;
     let cat = Job::command(vec!["cat".into(), "/a file; with \"a\" $name".into()]);
     let outcome = vm(on).file(&file, "/a file; with \"a\" $name").run_job(&cat)?.succeeded();
-    assert!(outcome.out == bytes, "{} bytes came back of {}", outcome.out.len(), bytes.len());
+    assert!(outcome.out == bytes, "{} bytes were returned of {}", outcome.out.len(), bytes.len());
     Ok(())
 }
 
@@ -32,7 +33,7 @@ fn a_disk_keeps_what_is_written(on: &str) -> Result<()> {
         .disk(&disk)
         .run("head -c 4 /dev/vda && printf moon | dd of=/dev/vda bs=1 seek=4096")?
         .succeeded()
-        .says("ZZZZ");
+        .prints("ZZZZ");
     assert_eq!(disk.bytes()?[4094..4102], *b"ZZmoonZZ");
     Ok(())
 }
@@ -40,7 +41,7 @@ fn a_disk_keeps_what_is_written(on: &str) -> Result<()> {
 fn a_panic_is_not_taken_for_a_failing_command(on: &str) -> Result<()> {
     match vm(on).run("echo c > /proc/sysrq-trigger") {
         Err(Error::GuestEnded { why, .. }) => assert!(why.contains("sysrq triggered crash"), "{why}"),
-        other => panic!("a panic was taken for {other:?}"),
+        other => panic!("a panic was reported as {other:?}"),
     }
     Ok(())
 }
@@ -52,7 +53,7 @@ fn no_output_is_lost_across_suspends(on: &str) -> Result<()> {
         for n in $(seq 30); do echo mem > /sys/power/state || exit 1; done
         touch /tmp/stop; wait";
     let file = Scratch::new("bytes", &bytes)?;
-    let outcome = vm(on).smp(2).file(&file, "/bytes").run(sleep)?.succeeded().kernel_is_content();
+    let outcome = vm(on).smp(2).file(&file, "/bytes").run(sleep)?.succeeded().kernel_log_is_clean();
     assert_eq!(outcome.kernel_log().matches("PM: suspend exit").count(), 30);
     assert!(!outcome.out.is_empty() && outcome.out.chunks(bytes.len()).all(|copy| copy == bytes));
     Ok(())

@@ -1,4 +1,4 @@
-//! A kernel that was booted beside another sees the memory of that one, as it was left.
+//! A second kernel reads the memory of the one that booted it.
 
 use lab::stage::{instrument, kernel_file, small_root, vm};
 use lab::story::{EVERY, Story};
@@ -9,7 +9,7 @@ pub(crate) const STORIES: &[Story] = stories! {
     &["6.1"] => a_peer_boots_on_a_uefi_machine,
 };
 
-/// Looks, and returns with what it saw.
+/// Searches the memory and returns the counts.
 const INIT: &str = "
 /bin/busybox insmod /kjump.ko
 kjump return --prepare
@@ -19,8 +19,8 @@ while true; do
 done
 ";
 
-/// A machine with a second kernel to boot, which looks back.
-fn beside(on: &str, job: &str) -> Result<Ended> {
+/// A machine with a second kernel to boot, which reads the memory of the first.
+fn with_second_kernel(on: &str, job: &str) -> Result<Ended> {
     let mut root = small_root(on, INIT)?;
     root.host_file("/bin/guest", &instrument(on, "guest"))?;
     let initrd = Scratch::archive("b.cpio", &root)?;
@@ -49,16 +49,16 @@ fn a_peer_sees_every_page_of_the_resting_kernel(on: &str) -> Result<()> {
         boot --window 0xa000000 --deadline 300 | seen 3
         touch /tmp/filled.end
         wait";
-    beside(on, job)?
+    with_second_kernel(on, job)?
         .succeeded()
-        .says("fill 1 is seen")
-        .says("fill 2 is seen")
-        .says("fill 3 is seen")
-        .kernel_is_content();
+        .prints("fill 1 is seen")
+        .prints("fill 2 is seen")
+        .prints("fill 3 is seen")
+        .kernel_log_is_clean();
     Ok(())
 }
 
-/// Returns with the number of interrupts that its ACPI tables brought: without the root pointer there are none.
+/// Returns whether it found its ACPI tables: without the root pointer it has none.
 const UEFI_INIT: &str = "
 /bin/busybox insmod /kjump.ko
 kjump return --prepare
@@ -85,9 +85,9 @@ fn a_peer_boots_on_a_uefi_machine(on: &str) -> Result<()> {
         .file(&initrd, "/boot/b.cpio")
         .run(job)?
         .succeeded()
-        .says("b returned 0xac91")
-        .never_says("0xbad")
-        .says("2\n")
-        .kernel_is_content();
+        .prints("b returned 0xac91")
+        .never_prints("0xbad")
+        .prints("2\n")
+        .kernel_log_is_clean();
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! Stories that are told in virtual machines: `cargo xtask test vm`. A new chapter gets a line here.
+//! Stories that run in virtual machines: `cargo xtask test vm`. A new chapter gets a line here.
 #![forbid(unsafe_code)]
 
 mod boot_matrix;

@@ -1,4 +1,4 @@
-//! A dump goes to a disk, with a file system and without, and is read from there.
+//! A dump is written to a disk, with and without a file system, and read back.
 
 use lab::stage::vm;
 use lab::story::{EVERY, Story};
@@ -9,7 +9,8 @@ pub(crate) const STORIES: &[Story] = stories! {
     &["6.1"] => a_dump_fills_a_file_system,
 };
 
-/// Both disks have something on them that must not show through; one is too small, and then in use.
+/// Both disks have old content, which must not appear in the dump; one is too small, and later in
+/// use.
 fn a_dump_is_written_straight_to_a_disk(on: &str) -> Result<()> {
     let disk = Scratch::new("disk", &vec![0xee; 256 << 20])?;
     let small = Scratch::new("small", &vec![0xee; 3 << 20])?;
@@ -35,18 +36,18 @@ fn a_dump_is_written_straight_to_a_disk(on: &str) -> Result<()> {
     let same = " 0 different, 0 only here, 0 only there, 0 unreadable";
     assert_eq!(outcome.text().matches(same).count(), 2, "{}", outcome.text());
     outcome
-        .says("all checksums are right")
-        .says("/dev/vdb is an incomplete dump")
-        .says("/mnt/full.incomplete is an incomplete dump")
-        .says("\nfull.incomplete\n")
-        .says("INCOMPLETE")
-        .says("this disk is in use")
-        .kernel_is_content();
+        .prints("all checksums are right")
+        .prints("/dev/vdb is an incomplete dump")
+        .prints("/mnt/full.incomplete is an incomplete dump")
+        .prints("\nfull.incomplete\n")
+        .prints("INCOMPLETE")
+        .prints("this disk is in use")
+        .kernel_log_is_clean();
     Ok(())
 }
 
-/// A file of a dump is as long as needed and takes no more blocks; what there was room for is all right, though it was on its
-/// way to the disk for longer than the program knew.
+/// A dump file uses no more blocks than its size needs. When the file system is full, the part that
+/// fitted is intact, although the kernel reports the error only after later writes.
 fn a_dump_fills_a_file_system(on: &str) -> Result<()> {
     let large = Scratch::ext4("large", 512)?;
     let small = Scratch::ext4("small", 32)?;
@@ -81,10 +82,10 @@ fn a_dump_fills_a_file_system(on: &str) -> Result<()> {
     assert!(number("blocks ") * 512 < number(" bytes ") + (64 << 10), "{text}");
     assert!(number("\nthe same ") > 4000 && number("\ndifferent ") == 0, "{text}");
     outcome
-        .says("all checksums are right")
-        .says("/small/dump.incomplete is an incomplete dump")
-        .says("\ndump.incomplete\n")
-        .says("no room for dump level 17: trying 31")
-        .kernel_is_content();
+        .prints("all checksums are right")
+        .prints("/small/dump.incomplete is an incomplete dump")
+        .prints("\ndump.incomplete\n")
+        .prints("no room for dump level 17: trying 31")
+        .kernel_log_is_clean();
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Calls while the whole system is suspended: two processors, a disk, a network, and clocks are as before.
+//! Calls while the system is suspended: two CPUs, the disk, the network and the clocks are as
+//! before.
 
 use std::time::Duration;
 
@@ -13,36 +14,37 @@ pub(crate) const STORIES: &[Story] = stories! {
 };
 
 fn disk_and_network_work_after_suspended_calls(on: &str) -> Result<()> {
-    calls_beside_work(on, 50, 10, Duration::from_secs(300))
+    calls_during_work(on, 50, 10, Duration::from_secs(300))
 }
 
 fn thousands_of_calls_leave_the_machine_as_it_was(on: &str) -> Result<()> {
-    calls_beside_work(on, 10_000, 1000, Duration::from_secs(3600))
+    calls_during_work(on, 10_000, 1000, Duration::from_secs(3600))
 }
 
 fn clocks_include_the_time_of_a_call(on: &str) -> Result<()> {
-    vm(on).smp(2).run("guest away 3 && date")?.succeeded().kernel_is_content();
+    vm(on).smp(2).run("guest away 3 && date")?.succeeded().kernel_log_is_clean();
     Ok(())
 }
 
-/// Quick calls of a 64-bit and a 32-bit image, then calls asleep of one that lies in used memory, while the disk is
-/// read and written and the network answers. Half of the disk is only read.
-fn calls_beside_work(on: &str, quick: u32, asleep: u32, timeout: Duration) -> Result<()> {
+/// Quick calls of a 64-bit and a 32-bit image, then suspended calls of one that lies in used
+/// memory, while the disk is read and written and the network answers. Half of the disk is only
+/// read.
+fn calls_during_work(on: &str, quick: u32, asleep: u32, timeout: Duration) -> Result<()> {
     let bytes: Vec<u8> = (0..=250).cycle().take(HALF).chain(std::iter::repeat_n(0, HALF)).collect();
     let disk = Scratch::new("disk", &bytes)?;
     let outcome = vm(on).smp(2).disk(&disk).timeout(timeout).run(&script(quick, asleep))?.succeeded();
     work_was_done(&outcome);
-    outcome.says(&format!("{asleep} calls;")).never_says("wrong").kernel_is_content();
+    outcome.prints(&format!("{asleep} calls;")).never_prints("wrong").kernel_log_is_clean();
     let after = disk.bytes()?;
-    assert!(after[..HALF] == bytes[..HALF], "what was only read is not what it was");
-    assert!(after[HALF..].iter().all(|byte| *byte == b'x'), "what was written last is not there");
+    assert!(after[..HALF] == bytes[..HALF], "the half that is only read has changed");
+    assert!(after[HALF..].iter().all(|byte| *byte == b'x'), "the last write is missing");
     Ok(())
 }
 
 /// The first half of the disk is read, the second is written.
 const HALF: usize = 2 << 20;
 
-/// Reads and writes go to the disk itself each time.
+/// Every read and write goes to the disk itself.
 fn script(quick: u32, asleep: u32) -> String {
     format!(
         "half() {{ dd if=/dev/vda bs=1M count=2 skip=$1 2> /dev/null | md5sum; }}
@@ -52,7 +54,7 @@ fn script(quick: u32, asleep: u32) -> String {
             [ \"$(half 0)\" = \"$first\" ] || echo wrong: the disk
             fill $1; echo 3 > /proc/sys/vm/drop_caches
             [ \"$(half 2 | cut -c1-32)\" = \"$(head -c 2097152 /dev/zero | tr '\\0' $1 | md5sum | cut -c1-32)\" ] \\
-                || echo wrong: what was written
+                || echo wrong: the write
             ping -c 1 -W 9 10.0.2.2 > /dev/null || echo wrong: the network
         }}
         first=$(half 0)
@@ -69,5 +71,5 @@ fn work_was_done(outcome: &Outcome) {
     let text = outcome.text();
     let times = text.lines().find_map(|line| line.strip_suffix(" times worked"));
     let times: u32 = times.and_then(|number| number.parse().ok()).unwrap_or(0);
-    assert!(times > 1, "nothing was done beside the calls:\n{text}");
+    assert!(times > 1, "no work was done during the calls:\n{text}");
 }

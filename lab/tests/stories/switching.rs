@@ -1,4 +1,4 @@
-//! A second kernel is booted beside the running one, and they take turns.
+//! A second kernel is booted from the running one, and they take turns.
 
 use lab::stage::{kernel_file, small_root, vm};
 use lab::story::{EVERY, Story};
@@ -13,13 +13,14 @@ pub(crate) const STORIES: &[Story] = stories! {
     &["6.1"] => kjump_boot_explains_every_refusal,
 };
 
-/// Returns with one more than it was switched to with; `0xdead` makes it panic on its first CPU, `0xdeae` on its second.
+/// Returns the value that it was switched to with plus one; `0xdead` makes it panic on its first
+/// CPU, `0xdeae` on its second.
 const INIT: &str = "
 /bin/busybox insmod /kjump.ko
 kjump return --prepare
 value=0xb000
-while said=$(kjump return $value); do
-    value=$((${said##* } + 1))
+while value=$(kjump return $value); do
+    value=$((${value##* } + 1))
     cpu=$((value - 0xdead))
     if [ $cpu = 1 ] || [ $cpu = 2 ]; then
         echo 'b ends here' > /dev/kmsg
@@ -29,7 +30,7 @@ done
 ";
 
 /// Two CPUs, a disk, and the same kernel as A to boot as B.
-pub(crate) fn beside(on: &str, job: &str) -> Result<Ended> {
+pub(crate) fn with_second_kernel(on: &str, job: &str) -> Result<Ended> {
     let initrd = Scratch::archive("b.cpio", &small_root(on, INIT)?)?;
     let disk = Scratch::new("disk", &vec![0x5a; 1 << 20])?;
     vm(on)
@@ -51,18 +52,18 @@ fn kernels_take_turns_and_pass_values(on: &str) -> Result<()> {
         ! kjump switch b
         kjump peers
         fine turns";
-    beside(on, job)?
+    with_second_kernel(on, job)?
         .succeeded()
-        .says("b returned 0xb000 after")
-        .says("b returned 0x2 after")
-        .says("b returned 0x11 after")
-        .says("b returned 0xffffffffffffffff after")
-        .says("resident         4")
-        .says("no kernel of this name is resident, or it was dropped")
-        .says("no kernel is resident beside this one")
-        .says("fine after turns")
-        .never_says("wrong")
-        .kernel_is_content();
+        .prints("b returned 0xb000 after")
+        .prints("b returned 0x2 after")
+        .prints("b returned 0x11 after")
+        .prints("b returned 0xffffffffffffffff after")
+        .prints("resident         4")
+        .prints("no kernel of this name is resident, or it was dropped")
+        .prints("no kernel is resident beside this one")
+        .prints("fine after turns")
+        .never_prints("wrong")
+        .kernel_log_is_clean();
     Ok(())
 }
 
@@ -76,16 +77,16 @@ fn a_panicking_kernel_gives_back_the_machine(on: &str) -> Result<()> {
             kjump drop b
             fine $value
         done";
-    beside(on, job)?
+    with_second_kernel(on, job)?
         .succeeded()
-        .says("b panicked after")
-        .says("b ends here")
-        .says("status 4 at 0xdead")
-        .says("status 4 at 0xdeae")
-        .says("dead             2")
-        .says("fine after 0xdead")
-        .says("fine after 0xdeae")
-        .never_says("wrong");
+        .prints("b panicked after")
+        .prints("b ends here")
+        .prints("status 4 at 0xdead")
+        .prints("status 4 at 0xdeae")
+        .prints("dead             2")
+        .prints("fine after 0xdead")
+        .prints("fine after 0xdeae")
+        .never_prints("wrong");
     Ok(())
 }
 
@@ -105,22 +106,22 @@ fn kjump_boot_explains_every_refusal(on: &str) -> Result<()> {
         kjump return
         kjump boot --kernel /boot/b --dry-run --memory 128M > /dev/null
         true";
-    beside(on, job)?
+    with_second_kernel(on, job)?
         .succeeded()
-        .says("initrd /missing: No such file")
-        .says("no room for the window: 4 GiB")
-        .says("no room for kernel:")
-        .says("no room for initrd:")
-        .says("kernel /tmp/b is damaged: the ")
-        .says("no 64-bit entry point")
-        .never_says("went on")
-        .says("window 0x1000")
-        .says("this kernel was not booted to return")
-        .kernel_is_content();
+        .prints("initrd /missing: No such file")
+        .prints("no room for the window: 4 GiB")
+        .prints("no room for kernel:")
+        .prints("no room for initrd:")
+        .prints("kernel /tmp/b is damaged: the ")
+        .prints("no 64-bit entry point")
+        .never_prints("went on")
+        .prints("window 0x1000")
+        .prints("this kernel was not booted to return")
+        .kernel_log_is_clean();
     Ok(())
 }
 
-/// Goes back by the words that came with the patch that began it.
+/// Returns by the command lines of the 2008 kexec jump patches.
 const INIT_OF_2008: &str = "
 /bin/busybox insmod /kjump.ko
 ENTRY=$(/bin/busybox sed 's/.*kexec_jump_back_entry=//; s/ .*//' /proc/cmdline)
@@ -132,7 +133,8 @@ fn command_lines_of_2008_jump_to_a_kernel_and_back(on: &str) -> Result<()> {
     let mut root = small_root(on, INIT_OF_2008)?;
     root.link("/bin/kexec", "kjump");
     let initrd = Scratch::archive("rootfs", &root)?;
-    // The emulator's timer is late on a busy host, which a kernel takes for broken.
+    // no_timer_check: on a busy host the emulated timer is late, and a kernel would take it for
+    // broken.
     let job = "
         cd /boot
         gzip < rootfs > rootfs.gz
@@ -154,18 +156,18 @@ fn command_lines_of_2008_jump_to_a_kernel_and_back(on: &str) -> Result<()> {
         .file(&initrd, "/boot/rootfs")
         .run(job)?
         .succeeded()
-        .says("kexec: --mem-min=0x100000 --mem-max=0xffffff (15 MiB): no room for kernel: ")
-        .says("between 0x1000000 and 0xffffff")
-        .says("status 255")
-        .says("back for the third time")
-        .says("kexec: call 3 returned 0x")
-        .says("0x1000000-0x10ffffff")
-        .says("2\n")
-        .kernel_is_content();
+        .prints("kexec: --mem-min=0x100000 --mem-max=0xffffff (15 MiB): no room for kernel: ")
+        .prints("between 0x1000000 and 0xffffff")
+        .prints("status 255")
+        .prints("back for the third time")
+        .prints("kexec: call 3 returned 0x")
+        .prints("0x1000000-0x10ffffff")
+        .prints("2\n")
+        .kernel_log_is_clean();
     Ok(())
 }
 
-/// One bit of what was loaded is turned over.
+/// One bit of the loaded kernel is inverted.
 fn a_kernel_damaged_in_memory_is_not_entered(on: &str) -> Result<()> {
     let mut root = small_root(on, INIT_OF_2008)?;
     root.link("/bin/kexec", "kjump");
@@ -191,18 +193,18 @@ fn a_kernel_damaged_in_memory_is_not_entered(on: &str) -> Result<()> {
         .file(&initrd, "/boot/b.cpio")
         .run(job)?
         .succeeded()
-        .says("kexec was not entered: it is no longer what was loaded; load it again")
-        .says("status 255")
-        .says("again status 255")
-        .says("dead             1")
-        .says("kexec: call 2 returned 0x")
-        .kernel_says("purgatory: what was loaded is damaged: its digest was ")
-        .kernel_says("purgatory: back to the kernel")
-        .kernel_is_content();
+        .prints("kexec was not entered: it is no longer what was loaded; load it again")
+        .prints("status 255")
+        .prints("again status 255")
+        .prints("dead             1")
+        .prints("kexec: call 2 returned 0x")
+        .kernel_logs("purgatory: what was loaded is damaged: its digest was ")
+        .kernel_logs("purgatory: back to the kernel")
+        .kernel_log_is_clean();
     Ok(())
 }
 
-/// A range that A was told not to use: nothing is exchanged there but the low memory.
+/// The range is reserved, so only low memory is exchanged.
 fn a_kernel_runs_in_a_window_above_4_gib(on: &str) -> Result<()> {
     let initrd = Scratch::archive("b.cpio", &small_root(on, INIT)?)?;
     let job = "set -e
@@ -219,9 +221,9 @@ fn a_kernel_runs_in_a_window_above_4_gib(on: &str) -> Result<()> {
         .file(&initrd, "/boot/b.cpio")
         .run(job)?
         .succeeded()
-        .says("b returned 0x2 after")
-        .says("b returned 0x3 after")
-        .says("0x110000000-0x11bffffff")
-        .kernel_is_content();
+        .prints("b returned 0x2 after")
+        .prints("b returned 0x3 after")
+        .prints("0x110000000-0x11bffffff")
+        .kernel_log_is_clean();
     Ok(())
 }

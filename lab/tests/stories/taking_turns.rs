@@ -1,4 +1,5 @@
-//! Two kernels take turns beside work: disks and network of each, memory of the one that rests, and no complaint.
+//! Two kernels take turns while each uses disks and network; the memory of the resting one does not
+//! change.
 
 use std::time::Duration;
 
@@ -17,8 +18,8 @@ pub(crate) const STORIES: &[Story] = stories! {
 
 const FULL_PAIRS: &[&str] = &["6.1-full+6.1-full", "6.12-full+6.12-full"];
 
-/// What B does each time: everything is read and compared, 64 MiB of the memory of A before and after it. Answers with
-/// seven times what it was given and one, or with 0.
+/// B in each turn: reads and compares everything, and 64 MiB of A's memory before and after that.
+/// Returns seven times its value plus one, or 0 if a check failed.
 const THERE: &str = r#"
 bad() { echo "<1>wrong: $*" > /dev/kmsg; good=0; }
 resting() { dd if=/dev/mem bs=1M skip=256 count=64 2> /dev/null | md5sum; }
@@ -26,8 +27,8 @@ disks() { echo 3 > /proc/sys/vm/drop_caches; cat $disks | md5sum; }
 ip link set eth0 up; ip addr add 10.0.2.16/24 dev eth0
 first=$(disks); value=1
 while :; do
-    said=$(kjump return $value) || exit 1
-    given=$((${said##* })); good=1
+    line=$(kjump return $value) || exit 1
+    given=$((${line##* })); good=1
     before=$(resting)
     [ "$(disks)" = "$first" ] || bad there: disks
     ping -c 1 -W 9 10.0.2.2 > /dev/null || bad there: network
@@ -37,7 +38,7 @@ while :; do
 done
 "#;
 
-/// What A does each time.
+/// A in each turn.
 const HERE: &str = r#"
 disks() { echo 3 > /proc/sys/vm/drop_caches; cat $disks | md5sum; }
 [ -e /tmp/first ] || disks > /tmp/first
@@ -46,8 +47,8 @@ ping -c 1 -W 9 10.0.2.2 > /dev/null || { echo wrong: here: network; exit 1; }
 [ "$(nproc)" = 2 ] || { echo wrong: here: CPUs; exit 1; }
 "#;
 
-/// Boots the last kernel beside the first, and goes to it so often.
-fn turns(vm: Vm, on: &str, disks: &str, drivers: &[&str], turns: u32, beside: &str) -> Result<()> {
+/// Boots the last kernel from the first, and takes this number of turns.
+fn turns(vm: Vm, on: &str, disks: &str, drivers: &[&str], turns: u32, work: &str) -> Result<()> {
     let scripts = [("there.sh", THERE), ("here.sh", HERE)]
         .map(|(name, script)| Scratch::new(name, format!("disks=\"{disks}\"\n{script}").as_bytes()));
     let [there, here] = scripts;
@@ -60,7 +61,7 @@ fn turns(vm: Vm, on: &str, disks: &str, drivers: &[&str], turns: u32, beside: &s
         kjump boot --kernel /boot/vmlinuz-{release} --initrd /tmp/b.cpio --memory 256M \\
             --append 'console=ttyS0 loglevel=5 no_timer_check'
         rm /tmp/b.cpio
-        {beside}
+        {work}
         guest turns b {turns} 128 /here.sh",
         release = release_of_last(on),
     );
@@ -71,17 +72,17 @@ fn turns(vm: Vm, on: &str, disks: &str, drivers: &[&str], turns: u32, beside: &s
         .file(&here, "/here.sh")
         .run(&job)?
         .succeeded()
-        .says(&format!("{turns} turns"))
-        .never_says("wrong")
-        .kernel_is_content();
+        .prints(&format!("{turns} turns"))
+        .never_prints("wrong")
+        .kernel_log_is_clean();
     Ok(())
 }
 
 const VIRTIO: &[&str] = &["virtio_pci", "virtio_blk", "virtio_net"];
 
-fn with_virtio(on: &str, count: u32, beside: &str) -> Result<()> {
+fn with_virtio(on: &str, count: u32, work: &str) -> Result<()> {
     let disk = Scratch::new("disk", &(0..=250).cycle().take(2 << 20).collect::<Vec<u8>>())?;
-    turns(vm(on).disk(&disk), on, "/dev/vda", VIRTIO, count, beside)
+    turns(vm(on).disk(&disk), on, "/dev/vda", VIRTIO, count, work)
 }
 
 fn kernels_take_turns_and_keep_working(on: &str) -> Result<()> {
@@ -92,7 +93,7 @@ fn kernels_take_150_turns_and_keep_working(on: &str) -> Result<()> {
     with_virtio(on, 150, "")
 }
 
-/// Processors, memory and disk are kept busy all the time, and what is written is what is read.
+/// CPUs, memory and disk are busy all the time, and reads return the data written.
 fn a_busy_kernel_takes_turns(on: &str) -> Result<()> {
     let scratch = Scratch::new("scratch", &vec![0; 8 << 20])?;
     let disk = Scratch::new("disk", &vec![0x5a; 2 << 20])?;
@@ -110,7 +111,7 @@ fn all_controllers_work_in_both_kernels(on: &str) -> Result<()> {
     let disk = |byte: u8| Scratch::new(&format!("disk{byte}"), &vec![byte; 4 << 20]);
     let disks = [disk(7)?, disk(8)?];
     let vm = with_controllers(vm(on), &disks).qemu("-device").qemu("usb-tablet");
-    // The card that is connected comes first, and so is eth0.
+    // The connected card comes first, so it is eth0.
     let drivers = [&["virtio_pci", "virtio_net"], &DRIVERS[..]].concat();
     turns(vm, on, "/dev/sda /dev/nvme0n1", &drivers, 10, "")
 }

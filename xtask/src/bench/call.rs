@@ -29,7 +29,7 @@ pub(crate) fn figures(kernel: &str) -> Result<Vec<Figure>> {
 }
 
 fn measured(vm: &Vm, what: &str) -> Result<Vec<Figure>> {
-    let outcome = vm.run(&format!("call_figures {what}"))?.somehow();
+    let outcome = vm.run(&format!("call_figures {what}"))?.into_outcome();
     let said = String::from_utf8_lossy(&outcome.err).into_owned();
     ensure!(outcome.status == 0, "measuring {what}: {said}(the kernel's log is {})", outcome.log.display());
     Ok(serde_json::from_str(&outcome.text())?)

@@ -94,7 +94,7 @@ fn loads(vm: &Vm) -> Result<Found> {
         script += &format!("echo turn {turn}\n");
     }
     // The next kernel's files are in the guest of a machine that another kernel is to follow.
-    let outcome = vm.clone().successor(Job::shell("true")).run(&script)?.somehow();
+    let outcome = vm.clone().successor(Job::shell("true")).run(&script)?.into_outcome();
     let text = outcome.text();
     ensure!(
         outcome.status == 0,
@@ -119,7 +119,7 @@ fn start(vm: &Vm, variant: &Variant) -> Result<f64> {
     let script = format!("{}\n{}\nsync\n{} -e -x\n", prepare(), load_line(variant), variant.program);
     let mut watcher = Watcher::default();
     let vm = vm.clone().successor(Job::shell("true"));
-    let outcome = vm.stream(&Job::shell(script), &mut watcher)?.somehow();
+    let outcome = vm.stream(&Job::shell(script), &mut watcher)?.into_outcome();
     let lines = watcher.lines();
     ensure!(!outcome.alone, "the next kernel did not start; the log is {}", outcome.log.display());
     let find = |text: &str, after: f64| {

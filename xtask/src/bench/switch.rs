@@ -84,7 +84,7 @@ fn told(vm: &Vm, there: &str, processors: u32) -> Result<Told> {
     let job = Job::script(&here, words.into())?;
     let mut hearer = Hearer::default();
     let vm = vm.clone().mem(1024).disk(disk).file(script, "/there.sh").timeout(Duration::from_secs(600));
-    let outcome = vm.stream(&job, &mut hearer)?.somehow();
+    let outcome = vm.stream(&job, &mut hearer)?.into_outcome();
     let log = outcome.kernel_log();
     ensure!(outcome.status == 0, "{}(the kernel's log is {})", hearer.complaints, outcome.log.display());
     let marked = log.lines().filter_map(|line| line.split_once("switch-figures: ").map(|(_, json)| json));

@@ -45,7 +45,7 @@ pub(crate) fn vm(kernel: &str) -> Result<Vm> {
 pub(crate) fn beside(vm: Vm, kernel: &str) -> Result<Vm> {
     let kernel = kernels::get(kernel)?;
     let product = product_for(&kernel)?;
-    Ok(vm.beside(kernel, product))
+    Ok(vm.with_peer(kernel, product))
 }
 
 /// What the lab needs in a guest besides the product.

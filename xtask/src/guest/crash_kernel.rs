@@ -43,7 +43,7 @@ impl Crash<'_> {
         let vm = product::vm(self.kernel)?.smp(2).mem(self.mebibytes).append("crashkernel=256M").disk(&disk);
         let vm = vm.timeout(Duration::from_secs(1800)).without_module().successor(Job::shell(job));
         let vm = if self.room > 0 { vm.disk(&self.empty_disk()?) } else { vm };
-        let outcome = vm.run(&crash)?.somehow();
+        let outcome = vm.run(&crash)?.into_outcome();
         ensure!(
             outcome.status == 0 && !outcome.alone,
             "{}{}(the kernels' log is {})",

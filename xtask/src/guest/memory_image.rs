@@ -60,7 +60,7 @@ fn make(kernel: &str, dir: &Path) -> Result<()> {
     let vm = vm.driver("qemu_fw_cfg").qemu("-device").qemu("vmcoreinfo").timeout(Duration::from_secs(1800));
     let vm = vm.qemu("-qmp").qemu(format!("unix:{},server=on,wait=off", monitor.display()));
     let mut writer = Writer { monitor, image: image.clone(), heard: Vec::new(), written: false };
-    let status = vm.stream(&Job::shell(ACTIVITY), &mut writer)?.somehow().status;
+    let status = vm.stream(&Job::shell(ACTIVITY), &mut writer)?.into_outcome().status;
     ensure!(writer.written, "the guest was never ready (exit status {status}): {}", writer.said());
     fs::remove_file(disk)?;
     move_program_headers(&image)

@@ -117,7 +117,7 @@ fn tell(
     let start = Instant::now();
     match vm.clone().disk(disk).stream(job, &mut account) {
         Ok(ended) => {
-            let outcome = ended.somehow();
+            let outcome = ended.into_outcome();
             check_log(&mut account, &outcome.kernel_log());
             account.check_end(outcome.status, &sha256(disk)?);
             let seconds = start.elapsed().as_secs_f64();

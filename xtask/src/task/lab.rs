@@ -101,7 +101,7 @@ fn answer(args: LabArgs) -> Result<ExitCode> {
         return list();
     }
     let (vm, job) = (vm(&args)?, job(args)?);
-    let status = vm.stream(&job, &mut Live)?.somehow().status;
+    let status = vm.stream(&job, &mut Live)?.into_outcome().status;
     Ok(ExitCode::from(status))
 }
 

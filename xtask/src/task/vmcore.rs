@@ -48,7 +48,7 @@ pub(crate) fn run(args: &VmcoreArgs) -> Result<()> {
     disk.set_len((u64::from(args.mem) + 64) << 20)?;
     let vm = product::vm(&args.kernel)?.smp(args.smp).mem(args.mem).timeout(Duration::from_secs(600));
     let vm = vm.file(reference::KEXEC.directory()?, reference::IN_GUEST).disk(&args.to).append(RESERVED);
-    let outcome = vm.successor(Job::shell(CAPTURE)).run(&crash(args))?.somehow();
+    let outcome = vm.successor(Job::shell(CAPTURE)).run(&crash(args))?.into_outcome();
     let size = size(&outcome)?;
     disk.set_len(size)?;
     check(&args.to)?;
