@@ -23,8 +23,14 @@ impl Resource {
     /// Whether this is memory that the kernel manages.
     #[must_use]
     pub fn is_system_ram(&self) -> bool {
-        // Hot-plugged memory has the driver behind the name, as in "System RAM (kmem)".
-        self.name == "System RAM" || self.name.starts_with("System RAM (")
+        self.name == "System RAM" || self.is_driver_managed()
+    }
+
+    /// Whether this is memory that a driver detects and adds, as in `System RAM (kmem)`. The next kernel's driver adds
+    /// it again, so no kernel gets it in its memory map.
+    #[must_use]
+    pub fn is_driver_managed(&self) -> bool {
+        self.name.starts_with("System RAM (")
     }
 
     /// Size in bytes; one less for all of 64 bits.
@@ -76,17 +82,19 @@ impl MemoryMap {
     }
 }
 
-/// Parses lines like `  01000000-01e01fff : Kernel code`, two spaces a level.
+/// Parses lines like `  01000000-01e01fff : Kernel code`, two spaces a level. Other lines are skipped: the names are
+/// drivers', and may be empty or contain a line end. What lies below a skipped line moves up a level.
 ///
 /// # Errors
-/// [`Garbled`] at the first line that is none, or that lies deeper than it can.
+/// [`Garbled`] if no line of several is a resource.
 pub fn parse(text: &str) -> Result<MemoryMap, Garbled> {
     let mut resources: Vec<Resource> = Vec::new();
-    for (line, number) in text.lines().zip(1..) {
-        let deepest = resources.last().map_or(0, |outer| outer.depth.saturating_add(1));
-        let resource = parse_line(line).filter(|resource| resource.depth <= deepest);
-        let wanted = "a resource (start-end : name)";
-        resources.push(resource.ok_or(Garbled { line: number, wanted })?);
+    for resource in text.lines().filter_map(parse_line) {
+        let deepest = resources.last().map_or(0, |outer| outer.depth + 1);
+        resources.push(Resource { depth: resource.depth.min(deepest), ..resource });
+    }
+    if resources.is_empty() && !text.is_empty() {
+        return Err(Garbled { line: 1, wanted: "a resource (start-end : name)" });
     }
     Ok(MemoryMap { resources })
 }
@@ -94,11 +102,10 @@ pub fn parse(text: &str) -> Result<MemoryMap, Garbled> {
 fn parse_line(line: &str) -> Option<Resource> {
     let inner = line.trim_start_matches(' ');
     let indent = line.len() - inner.len();
-    let (range, name) = inner.split_once(" : ")?;
+    let (range, name) = inner.split_once(" :")?;
     let (first, last) = range.split_once('-')?;
     let (first, last) = (parse_address(first)?, parse_address(last)?);
-    let sound = first <= last && indent.is_multiple_of(2) && !name.is_empty();
-    sound.then(|| Resource { first, last, depth: indent / 2, name: name.into() })
+    (first <= last).then(|| Resource { first, last, depth: indent / 2, name: name.trim().into() })
 }
 
 fn parse_address(digits: &str) -> Option<u64> {
@@ -154,22 +161,35 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_no_resource_is_named_by_its_number() {
+    fn a_line_that_is_not_a_resource_is_skipped() {
         for bad in [
             "nonsense",
             "1000-2000",
             "1000 : x",
             "2000-1000 : backwards",
             "+1000-2000 : signed",
-            " 1000-2000 : half a level",
-            "    1000-2000 : two levels down",
             "10000000000000000-20000000000000000 : too wide",
-            "1000-2000 : ",
             "",
         ] {
-            let text = format!("0-fff : Reserved\n{bad}\n");
-            assert_eq!(parse(&text).unwrap_err().line, 2, "{bad}");
+            let text = format!("0-fff : Reserved\n{bad}\n100000-1fffff : System RAM\n");
+            let map = parse(&text).unwrap();
+            assert_eq!((map.resources().len(), map.system_ram().len()), (2, 1), "{bad}");
+            assert_eq!(parse(&format!("{bad}\n")).unwrap_err().line, 1, "{bad}");
         }
+    }
+
+    #[test]
+    fn an_odd_name_is_a_name() {
+        let map = parse("0-fff : \n1000-1fff : \n2000-2fff :\n3000-3fff : two\nlines\n").unwrap();
+        let names: Vec<&str> = map.resources().iter().map(|resource| resource.name.as_str()).collect();
+        assert_eq!(names, ["", "", "", "two"]);
+    }
+
+    #[test]
+    fn no_resource_lies_deeper_than_in_the_one_before() {
+        let map = parse("0-ffff : PCI Bus\nodd\n    1000-1fff : RAM\n      1000-1fff : part\n").unwrap();
+        let depths: Vec<usize> = map.resources().iter().map(|resource| resource.depth).collect();
+        assert_eq!(depths, [0, 1, 2]);
     }
 
     #[test]

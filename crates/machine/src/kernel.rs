@@ -1,4 +1,6 @@
-//! Release, lockdown, secure boot and switches of the running kernel.
+//! Release, command line, lockdown, secure boot and switches of the running kernel.
+
+use std::path::Path;
 
 use crate::root::Root;
 use crate::{Error, Fact, Garbled};
@@ -27,6 +29,18 @@ pub enum SecureBoot {
 
 pub(crate) fn release(root: &Root) -> Fact<String> {
     root.parse("/proc/sys/kernel/osrelease", parse_release)
+}
+
+/// The command line the running kernel was booted with, without the line end.
+///
+/// # Errors
+/// `/proc/cmdline` is missing, or cannot be read.
+pub fn command_line(root: &Path) -> Fact<Vec<u8>> {
+    read_command_line(&Root::new(root))
+}
+
+pub(crate) fn read_command_line(root: &Root) -> Fact<Vec<u8>> {
+    Ok(root.bytes("/proc/cmdline")?.trim_ascii_end().to_vec())
 }
 
 /// Parses a kernel release.

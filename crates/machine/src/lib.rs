@@ -12,6 +12,8 @@
 //! | [`efi`] | `/sys/firmware/efi`: what a kernel started by kexec must be told of EFI |
 //! | [`config`] | the kernel's configuration, wherever the distribution puts it |
 //! | [`kernel`] | release, command line, lockdown, secure boot, switches |
+//! | [`kexec`] | `/sys/kernel/kexec_*`: what is loaded, and the memory reserved for crash kernels |
+//! | [`network`] | the names of network interfaces; not by [`Machine::probe`] |
 //! | [`page_flags`] | what the kernel does with each page frame; not by [`Machine::probe`], since it takes time |
 //! | [`process`] | what this process may do |
 //! | [`amounts`] | `/proc/meminfo` |
@@ -33,7 +35,9 @@ mod fact;
 pub mod firmware_map;
 pub mod iomem;
 pub mod kernel;
+pub mod kexec;
 pub mod module;
+pub mod network;
 pub mod page_flags;
 pub mod planning;
 pub mod process;
@@ -54,7 +58,7 @@ pub struct Machine {
     /// The kernel's release, as in `6.1.0-35-cloud-amd64`.
     pub release: Fact<String>,
     /// The command line the kernel was booted with.
-    pub command_line: Fact<String>,
+    pub command_line: Fact<Vec<u8>>,
     /// How the kernel was configured.
     pub config: Fact<config::Config>,
     /// How far the kernel keeps root from changing it.
@@ -67,6 +71,14 @@ pub struct Machine {
     pub load_limit_reboot: Fact<i64>,
     /// `kernel.kexec_load_limit_panic` (6.3): likewise for crash kernels.
     pub load_limit_panic: Fact<i64>,
+    /// Whether a kernel is loaded to be started by `kexec -e`.
+    pub kexec_loaded: Fact<bool>,
+    /// Whether a crash kernel is loaded.
+    pub kexec_crash_loaded: Fact<bool>,
+    /// Bytes of memory reserved for crash kernels, 0 if none is.
+    pub kexec_crash_size: Fact<u64>,
+    /// Bytes that a kernel of 6.6 or newer wants for an elfcorehdr that it can rewrite.
+    pub crash_elfcorehdr_size: Fact<u64>,
     /// Whether the kernel refuses modules that are not signed.
     pub signatures_enforced: Fact<bool>,
     /// What is where in physical memory.
@@ -126,7 +138,7 @@ impl Machine {
 
     fn read(root: &Root) -> Self {
         let release = kernel::release(root);
-        let command_line = root.text("/proc/cmdline").map(|text| text.trim_end().to_owned());
+        let command_line = kernel::read_command_line(root);
         let config = config::find(root, release.as_deref().ok());
         let cpu = root.parse("/proc/cpuinfo", cpu::parse);
         Self {
@@ -135,6 +147,10 @@ impl Machine {
             load_disabled: root.parse("/proc/sys/kernel/kexec_load_disabled", kernel::parse_switch),
             load_limit_reboot: root.parse("/proc/sys/kernel/kexec_load_limit_reboot", kernel::parse_limit),
             load_limit_panic: root.parse("/proc/sys/kernel/kexec_load_limit_panic", kernel::parse_limit),
+            kexec_loaded: kexec::read_loaded(root),
+            kexec_crash_loaded: kexec::read_crash_loaded(root),
+            kexec_crash_size: kexec::read_crash_size(root),
+            crash_elfcorehdr_size: kexec::read_elfcorehdr_size(root),
             signatures_enforced: root
                 .parse("/sys/module/module/parameters/sig_enforce", kernel::parse_switch),
             memory: root.parse("/proc/iomem", iomem::parse),
@@ -149,7 +165,7 @@ impl Machine {
             encryption: encryption::find(
                 root,
                 cpu.as_ref().ok(),
-                command_line.as_deref().ok(),
+                command_line.as_deref().ok().map(String::from_utf8_lossy).as_deref(),
                 config.as_ref().ok(),
             ),
             xen: xen::find(root),

@@ -3,7 +3,7 @@
 use plan::elfcorehdr::VirtualMap;
 use plan::{MemoryKind, MemoryRange};
 
-use crate::iomem::MemoryMap;
+use crate::iomem::{MemoryMap, Resource};
 use crate::{Error, Machine};
 
 /// Why nothing can be planned for a machine.
@@ -17,26 +17,47 @@ pub enum Unknown<'a> {
     Hidden,
 }
 
-/// The memory map as the kernel shows it, for kernels that do not tell the firmware's (`CONFIG_FIRMWARE_MEMMAP`).
+/// The memory map as the kernel shows it, for kernels that do not show the firmware's (`CONFIG_FIRMWARE_MEMMAP`).
+///
+/// A resource counts wherever it lies in the tree: firmware reserves ranges inside of a PCI bus, and CXL memory lies
+/// inside of its window. One of another kind takes its range out of the resource that it lies in.
 fn kernels_map(memory: &MemoryMap) -> Vec<MemoryRange> {
-    let whole = memory.resources().iter().filter(|resource| resource.depth == 0);
-    let range = |resource: &crate::iomem::Resource| {
-        let kind = match resource.name.as_str() {
-            _ if resource.is_system_ram() => MemoryKind::Ram,
-            // A device's window is no memory, and is not told.
-            "Reserved" | "reserved" => MemoryKind::Reserved,
-            name => Some(MemoryKind::named(name)).filter(|kind| *kind != MemoryKind::Reserved)?,
-        };
-        MemoryRange::new(resource.first, resource.last, kind)
+    let mut map: Vec<MemoryRange> = Vec::new();
+    for resource in memory.resources() {
+        let Some(inner) = map_entry(resource) else { continue };
+        let at = map.partition_point(|outer| outer.first() <= inner.first()).saturating_sub(1);
+        match map.get(at).copied().filter(|outer| contains(*outer, inner)) {
+            Some(outer) if outer.kind() == inner.kind() => {}
+            Some(outer) => {
+                let part = |first, last| MemoryRange::new(first, last, outer.kind());
+                let below = inner.first().checked_sub(1).and_then(|last| part(outer.first(), last));
+                let above = inner.last().checked_add(1).and_then(|first| part(first, outer.last()));
+                map.splice(at..=at, below.into_iter().chain([inner]).chain(above));
+            }
+            None => map.push(inner),
+        }
+    }
+    map
+}
+
+fn contains(outer: MemoryRange, inner: MemoryRange) -> bool {
+    outer.first() <= inner.first() && inner.last() <= outer.last()
+}
+
+/// The resource's entry in a memory map, if it is memory: a device's window is not.
+fn map_entry(resource: &Resource) -> Option<MemoryRange> {
+    let kind = match resource.name.as_str() {
+        "Reserved" | "reserved" => MemoryKind::Reserved,
+        name => Some(MemoryKind::named(name)).filter(|kind| *kind != MemoryKind::Reserved)?,
     };
-    whole.filter_map(range).collect()
+    MemoryRange::new(resource.first, resource.last, kind)
 }
 
 impl Machine {
     /// Whether the kernel added memory that EFI knows of to what it was told, which the firmware's map does not show.
     fn adds_efi_memory(&self) -> bool {
-        let line = self.command_line.as_deref().unwrap_or("");
-        line.split_whitespace().any(|word| word == "add_efi_memmap")
+        let line = self.command_line.as_deref().unwrap_or_default();
+        line.split(u8::is_ascii_whitespace).any(|parameter| parameter == b"add_efi_memmap")
     }
 
     /// What a plan needs to know of this machine.
@@ -71,5 +92,49 @@ impl Machine {
             efi: self.efi.as_ref().ok().and_then(Option::clone),
             setup_data: self.setup_data.as_ref().map(Vec::clone).unwrap_or_default(),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(text: &str) -> Vec<(u64, u64, MemoryKind)> {
+        let memory = crate::iomem::parse(text).unwrap();
+        kernels_map(&memory).iter().map(|range| (range.first(), range.last(), range.kind())).collect()
+    }
+
+    #[test]
+    fn memory_counts_wherever_it_lies_in_the_tree() {
+        use MemoryKind::{Ram, Reserved};
+        let text = "00100000-3fffffff : System RAM\n  01000000-01ffffff : Kernel code\n\
+                    40000000-febfffff : PCI Bus 0000:00\n  b0000000-bfffffff : PCI MMCONFIG 0000 [bus 00-ff]\n    \
+                    b0000000-bfffffff : Reserved\n100000000-13fffffff : CXL Window 0\n  \
+                    100000000-13fffffff : region0\n    100000000-13fffffff : System RAM\n\
+                    140000000-17fffffff : System RAM (kmem)\n";
+        let told = [
+            (0x10_0000, 0x3fff_ffff, Ram),
+            (0xb000_0000, 0xbfff_ffff, Reserved),
+            (0x1_0000_0000, 0x1_3fff_ffff, Ram),
+        ];
+        assert_eq!(map(text), told);
+    }
+
+    #[test]
+    fn a_resource_of_another_kind_is_taken_out_of_the_one_it_lies_in() {
+        use MemoryKind::{AcpiNvs, Ram, Reserved};
+        let text = "0-ffff : System RAM\n  0-fff : Reserved\n  4000-7fff : reserved\n    4000-4fff : Reserved\n    \
+                    5000-5fff : ACPI Non-volatile Storage\n  f000-ffff : Reserved\n10000-1ffff : System RAM\n";
+        let told = [
+            (0, 0xfff, Reserved),
+            (0x1000, 0x3fff, Ram),
+            (0x4000, 0x4fff, Reserved),
+            (0x5000, 0x5fff, AcpiNvs),
+            (0x6000, 0x7fff, Reserved),
+            (0x8000, 0xefff, Ram),
+            (0xf000, 0xffff, Reserved),
+            (0x1_0000, 0x1_ffff, Ram),
+        ];
+        assert_eq!(map(text), told);
     }
 }

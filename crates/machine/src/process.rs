@@ -1,6 +1,9 @@
 //! What this process may do (`Documentation/filesystems/proc.rst`, `user_namespaces(7)`).
 
-use crate::Garbled;
+use std::path::Path;
+
+use crate::root::Root;
+use crate::{Fact, Garbled};
 
 /// A capability, by its bit in `include/uapi/linux/capability.h`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -25,6 +28,14 @@ impl Capabilities {
     pub const fn has(self, capability: Capability) -> bool {
         self.effective >> capability as u32 & 1 == 1
     }
+}
+
+/// The name of a process. The process chose it: it may hold anything.
+///
+/// # Errors
+/// There is no such process, or it cannot be read.
+pub fn name(root: &Path, process: u64) -> Fact<String> {
+    Ok(Root::new(root).text(&format!("/proc/{process}/comm"))?.trim_end().to_owned())
 }
 
 /// Parses `/proc/PID/status`.

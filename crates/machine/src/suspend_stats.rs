@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use crate::Garbled;
 use crate::root::Root;
+use crate::{Fact, Garbled};
 
 const FOLDER: &str = "/sys/power/suspend_stats";
 
@@ -84,6 +84,20 @@ fn parse_device(text: &str) -> Result<String, Garbled> {
     is_name.then(|| name.into()).ok_or(Garbled { line: 1, wanted: "the name of a device" })
 }
 
+/// The level that each suspend is only tested to, by `/sys/power/pm_test`; `None` where suspends are whole.
+///
+/// # Errors
+/// The file is missing, as in a kernel without `CONFIG_PM_DEBUG`, or cannot be read.
+pub fn test_level(root: &Path) -> Fact<Option<String>> {
+    Ok(parse_test_level(&Root::new(root).text("/sys/power/pm_test")?))
+}
+
+/// The level in force has brackets.
+fn parse_test_level(levels: &str) -> Option<String> {
+    let level = levels.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'))?;
+    (level != "none").then(|| level.to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +148,15 @@ mod tests {
         assert_eq!(before.since_then(&folder.0), Some(Cause { step: Step::Prepare, device: None }));
         folder.write("failed_freeze", "4\n");
         assert_eq!(before.since_then(&folder.0), Some(Cause { step: Step::Freeze, device: None }));
+    }
+
+    #[test]
+    fn the_level_that_suspends_are_tested_to_is_the_one_in_brackets() {
+        let levels = "none core processors platform [devices] freezer\n";
+        assert_eq!(parse_test_level(levels).as_deref(), Some("devices"));
+        assert_eq!(parse_test_level("[none] core processors platform devices freezer\n"), None);
+        assert_eq!(parse_test_level(""), None);
+        test_level(Path::new("/nowhere")).unwrap_err();
     }
 
     #[test]

@@ -4,12 +4,11 @@ use std::path::Path;
 
 use abi::device::reason;
 use anyhow::Error;
-use machine::suspend_stats::{Cause, Failures, Step};
+use machine::suspend_stats::{self, Cause, Failures, Step};
 use sys::Refusal;
 
 /// The machine's own.
 const ROOT: &str = "/";
-const PM_TEST: &str = "/sys/power/pm_test";
 
 /// Makes a call, and explains what it is refused for.
 pub(crate) fn explained<T>(call: impl FnOnce() -> Result<T, Refusal>) -> anyhow::Result<T> {
@@ -30,7 +29,9 @@ impl Watch {
     pub(crate) fn explain(&self, refusal: Refusal) -> Error {
         let cause = match refusal.diagnosis.reason {
             reason::SUSPEND_FAILED => Some(text_of(self.0.since_then(Path::new(ROOT)))),
-            reason::WOKEN_UP => only_tried(&std::fs::read_to_string(PM_TEST).unwrap_or_default()),
+            reason::WOKEN_UP => {
+                suspend_stats::test_level(Path::new(ROOT)).ok().flatten().map(|level| only_tested(&level))
+            }
             _ => None,
         };
         match cause {
@@ -56,12 +57,8 @@ fn text_of(cause: Option<Cause>) -> String {
     }
 }
 
-/// What stands in /sys/power/pm_test: the level that is on has brackets.
-fn only_tried(levels: &str) -> Option<String> {
-    let level = levels.split_whitespace().find_map(|word| word.strip_prefix('[')?.strip_suffix(']'))?;
-    (level != "none").then(|| {
-        format!("{PM_TEST} is `{level}`, so each suspend is only tried that far; write `none` to it")
-    })
+fn only_tested(level: &str) -> String {
+    format!("/sys/power/pm_test is `{level}`, so each suspend is only tried that far; write `none` to it")
 }
 
 #[cfg(test)]
@@ -70,10 +67,8 @@ mod tests {
 
     #[test]
     fn a_trial_of_suspends_is_named() {
-        let text = only_tried("none core processors platform [devices] freezer\n").expect("a level is on");
+        let text = only_tested("devices");
         assert!(text.starts_with("/sys/power/pm_test is `devices`, so"), "{text}");
-        assert_eq!(only_tried("[none] core processors platform devices freezer\n"), None);
-        assert_eq!(only_tried(""), None);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `kjump status`: what is loaded.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use abi::device::{ImageInfo, Info, feature};
 use serde::Serialize;
@@ -200,10 +201,9 @@ fn table(images: &[ImageStatus]) -> String {
 
 /// What a process is called.
 fn name_of_process(process: u64) -> Option<String> {
-    let name = std::fs::read(format!("/proc/{process}/comm")).ok()?;
+    let name = machine::process::name(Path::new("/"), process).ok()?;
     // The process chose it: it must not be able to command the terminal.
-    let printable = String::from_utf8_lossy(&name).trim_end().replace(|c: char| c.is_control(), "?");
-    Some(printable)
+    Some(name.replace(|c: char| c.is_control(), "?"))
 }
 
 #[cfg(test)]

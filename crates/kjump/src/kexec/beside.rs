@@ -1,6 +1,8 @@
 //! A kernel that lives in a window beside this one, and the way back to the one that booted this one, in the words of
 //! kexec-tools.
 
+use std::path::Path;
+
 use anyhow::Context;
 use phys::PAGE_SIZE;
 
@@ -24,7 +26,7 @@ pub(super) fn load(beside: &BesideLoad) -> anyhow::Result<()> {
     let load = &beside.load;
     let (first, last) = beside.window;
     let (start, size) = pages(first, last);
-    let running = std::fs::read("/proc/cmdline").ok();
+    let running = machine::kernel::command_line(Path::new("/")).ok();
     let line = command_line::of(load, running.as_deref(), None);
     let words = BootArgs {
         kernel: load.file.clone().context("no file to load is named")?,
@@ -63,7 +65,7 @@ pub(super) fn load_way_back(entry: Option<u64>) -> Result<(), Trouble> {
     if !jump_back::is_entry(entry) {
         return Err(Trouble::Words(format!("--entry={entry:#x} is no entry point of a kernel")));
     }
-    let line = std::fs::read_to_string("/proc/cmdline").context("/proc/cmdline")?;
+    let line = machine::kernel::command_line(Path::new("/")).map_err(anyhow::Error::from)?;
     let device = device::open()?;
     kept::forget(&device, &name()?)?;
     jump_back::load(&device, entry, guard_of(&line).is_some())?;

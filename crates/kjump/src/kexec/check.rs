@@ -6,6 +6,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use abi::device::Range;
+use anyhow::anyhow;
 use machine::Machine;
 use machine::config::Setting;
 use machine::iomem::MemoryMap;
@@ -65,7 +66,7 @@ pub(super) fn check(load: &Load, wanted: Wanted, json: bool) -> Result<u8, Troub
 pub(super) fn dry_run(load: &Load, wanted: Wanted) -> Result<u8, Trouble> {
     let machine = machine_of(load)?;
     let path = load.file.as_deref().unwrap_or(Path::new(""));
-    let files = Files::read(load, path)?;
+    let files = Files::read(load, path, || command_line_of(&machine))?;
     let loader = files.kernel.loader(load.format)?;
     load::check(&files, loader)?;
     let choice = syscall::choose(load, wanted, loader).map_err(Trouble::Words)?;
@@ -95,6 +96,10 @@ fn machine_of(load: &Load) -> anyhow::Result<Machine> {
     }
 }
 
+fn command_line_of(machine: &Machine) -> anyhow::Result<Vec<u8>> {
+    machine.command_line.as_deref().map(<[u8]>::to_vec).map_err(|error| anyhow!("{error}"))
+}
+
 /// The plan, what the kernel is told in `boot_params`, and a map of memory.
 fn drawn(plan: &LoadPlan<'_>, machine: &Machine) -> String {
     let mut text = plan.to_string();
@@ -109,7 +114,7 @@ fn drawn(plan: &LoadPlan<'_>, machine: &Machine) -> String {
 }
 
 fn of_load(load: &Load, wanted: Wanted, path: &Path, machine: &Machine) -> Vec<Finding> {
-    let files = match Files::read(load, path) {
+    let files = match Files::read(load, path, || command_line_of(machine)) {
         Ok(files) => files,
         Err(error) => return vec![finding("file", Level::No, format!("{error:#}"))],
     };

@@ -39,7 +39,12 @@ pub(super) struct Module {
 }
 
 impl Files {
-    pub(super) fn read(load: &Load, path: &Path) -> anyhow::Result<Self> {
+    /// Reads them all. `running` reads the running kernel's command line, and is only called for `--reuse-cmdline`.
+    pub(super) fn read(
+        load: &Load,
+        path: &Path,
+        running: impl FnOnce() -> anyhow::Result<Vec<u8>>,
+    ) -> anyhow::Result<Self> {
         let kernel = KernelFile::read(path)?;
         let mut initrds: Vec<Named> =
             load.initrds.iter().map(|path| initrd(path.as_path())).collect::<anyhow::Result<_>>()?;
@@ -47,7 +52,7 @@ impl Files {
             let bytes = initramfs::archive_of(&load.add).context("--initrd-add")?;
             initrds.push(Named { name: "--initrd-add".into(), bytes: FileBytes::Read(bytes), file: None });
         }
-        let running = if load.reuse { Some(running_command_line()?) } else { None };
+        let running = load.reuse.then(running).transpose().context("--reuse-cmdline")?;
         Ok(Self {
             command_line: command_line::of(load, running.as_deref(), kernel.command_line()),
             initrds,
@@ -70,11 +75,6 @@ impl Files {
             _ => None,
         }
     }
-}
-
-fn running_command_line() -> anyhow::Result<Vec<u8>> {
-    const PATH: &str = "/proc/cmdline";
-    std::fs::read(PATH).with_context(|| format!("--reuse-cmdline: {PATH}"))
 }
 
 fn read(option: &str, path: &Path) -> anyhow::Result<Vec<u8>> {

@@ -1,5 +1,7 @@
 //! A kernel is read, a system call chosen, and the kernel loaded by it.
 
+use std::path::Path;
+
 use anyhow::{Context, anyhow};
 use kernel_file::BzImage;
 
@@ -19,7 +21,7 @@ pub(super) fn load(load: &Load, wanted: Wanted) -> Result<(), Trouble> {
     if load.crash && super::slot::crash_size().is_ok_and(|size| size == 0) {
         return Err(Trouble::NoCrashMemory);
     }
-    let files = Files::read(load, path)?;
+    let files = Files::read(load, path, || Ok(machine::kernel::command_line(Path::new("/"))?))?;
     let loader = files.kernel.loader(load.format)?;
     check(&files, loader)?;
     let choice = syscall::choose(load, wanted, loader).map_err(Trouble::Words)?;

@@ -9,8 +9,8 @@ use plan::linux::{self, Home, Initrd, Kernel};
 use plan::{CpuMode, LoadPlan};
 
 use super::files::Files;
+use super::purgatory;
 use super::request::{Arguments, EntryMode, Load};
-use super::{purgatory, slot};
 use crate::kernel::file::{Kind, Loader};
 
 /// Plans a load by `kexec_load`. The seed is for the next kernel's random number generator.
@@ -23,21 +23,30 @@ pub(super) fn plan<'a>(
 ) -> anyhow::Result<LoadPlan<'a>> {
     refuse_strange(files, load, loader)?;
     let known = machine.for_plan().map_err(|unknown| anyhow!("{unknown}"))?;
+    let elfcorehdr_size = load.hotplug.then(|| elfcorehdr_size(machine)).transpose()?;
     let machine = plan::Machine { virtual_map, ..known };
     match loader {
         Loader::BzImage => {
             let kernel = Kernel::BzImage(BzImage::parse(files.kernel.kernel())?);
-            linux(kernel, files, load, &machine, seed)
+            linux(kernel, files, load, (&machine, elfcorehdr_size), seed)
         }
         Loader::Elf => {
             let program = program(files, load)?;
             match arguments(load, files) {
-                Arguments::Linux => linux(Kernel::Executable(program), files, load, &machine, seed),
+                Arguments::Linux => {
+                    linux(Kernel::Executable(program), files, load, (&machine, elfcorehdr_size), seed)
+                }
                 told => other(program, told == Arguments::Elf, files, load, &machine),
             }
         }
         Loader::Multiboot(version) => multiboot(version, files, load, &machine),
     }
+}
+
+/// The bytes that the kernel wants for an elfcorehdr that it can rewrite.
+fn elfcorehdr_size(machine: &Machine) -> anyhow::Result<u64> {
+    let advice = "--hotplug needs a kernel of 6.6 or newer with CONFIG_CRASH_HOTPLUG";
+    machine.crash_elfcorehdr_size.as_ref().copied().map_err(|error| anyhow!("{error}; {advice}"))
 }
 
 /// Options that such a file has no use for: they would be passed over.
@@ -105,12 +114,12 @@ fn linux<'a>(
     kernel: Kernel<'a>,
     files: &'a Files,
     load: &Load,
-    machine: &plan::Machine,
+    (machine, elfcorehdr_size): (&plan::Machine, Option<u64>),
     seed: Option<[u8; 32]>,
 ) -> anyhow::Result<LoadPlan<'a>> {
     let (lowest, highest) = limits(load);
     let home = match load.crash {
-        true => Home::Crash { update_size: load.hotplug.then(slot::elfcorehdr_size).transpose()? },
+        true => Home::Crash { update_size: elfcorehdr_size },
         false => Home::Replace { lowest, highest },
     };
     let mode = match (load.entry_mode, load.format) {

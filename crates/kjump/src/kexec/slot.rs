@@ -1,34 +1,25 @@
 //! The places where the running kernel keeps what kexec loaded: what is there, and taking it away.
 
 use std::io;
+use std::path::Path;
 
 use abi::kexec::{file_flag, flag};
-use anyhow::{Context, anyhow, bail};
+use anyhow::anyhow;
+use machine::kexec;
 
 use super::request::{Slot, Wanted};
 use super::trouble::Trouble;
 use super::{errno, kept};
 
-/// The size of the memory reserved for crash kernels.
-const CRASH_SIZE: &str = "/sys/kernel/kexec_crash_size";
-
 impl Slot {
-    const fn file(self) -> &'static str {
-        match self {
-            Self::Normal => "/sys/kernel/kexec_loaded",
-            Self::Crash => "/sys/kernel/kexec_crash_loaded",
-        }
-    }
-
     /// Whether the running kernel itself has something loaded there.
     pub(super) fn has_kernel(self) -> anyhow::Result<bool> {
-        let path = self.file();
-        let text = text_of(path)?;
-        match text.trim() {
-            "0" => Ok(false),
-            "1" => Ok(true),
-            other => bail!("{path} is {other:?}, neither 0 nor 1"),
-        }
+        let root = Path::new("/");
+        let loaded = match self {
+            Self::Normal => kexec::loaded(root),
+            Self::Crash => kexec::crash_loaded(root),
+        };
+        loaded.map_err(advised)
     }
 
     /// Whether something is loaded there, an image that is called included.
@@ -66,27 +57,16 @@ impl Slot {
     }
 }
 
-/// What the running kernel says in a file of `/sys`.
-fn text_of(path: &'static str) -> anyhow::Result<String> {
-    std::fs::read_to_string(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => {
-            anyhow!("there is no {path}: mount sysfs at /sys, unless this kernel is built without kexec")
-        }
-        _ => anyhow::Error::new(error).context(path),
-    })
-}
-
 /// The size of the memory reserved for crash kernels, 0 if there is none.
 pub(super) fn crash_size() -> anyhow::Result<u64> {
-    let text = text_of(CRASH_SIZE)?;
-    text.trim().parse().with_context(|| format!("{CRASH_SIZE} is {text:?}, no number"))
+    kexec::crash_size(Path::new("/")).map_err(advised)
 }
 
-/// The bytes that the running kernel wants for an elfcorehdr that it writes anew.
-pub(super) fn elfcorehdr_size() -> anyhow::Result<u64> {
-    const FILE: &str = "/sys/kernel/crash_elfcorehdr_size";
-    let text = std::fs::read_to_string(FILE)
-        .context("--hotplug needs a kernel of 6.6 or newer with CONFIG_CRASH_HOTPLUG")
-        .with_context(|| FILE.to_owned())?;
-    text.trim().parse().with_context(|| format!("{FILE} is {text:?}, no number"))
+fn advised(error: machine::Error) -> anyhow::Error {
+    match error {
+        machine::Error::Absent { path } => {
+            anyhow!("there is no {path}: mount sysfs at /sys, unless this kernel is built without kexec")
+        }
+        other => other.into(),
+    }
 }

@@ -1,6 +1,7 @@
 //! The end of the running kernel: disks written out, interfaces down, and the jump.
 
 use std::os::unix::process::CommandExt;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail};
@@ -52,15 +53,11 @@ fn refuse_nothing() -> Result<(), Trouble> {
 /// All but the loopback, shapers first: an interface may go away with the one it shapes. What does not go down is told,
 /// and does not stay in the way.
 fn take_interfaces_down(debug: bool) {
-    const FOLDER: &str = "/sys/class/net";
-    let entries = match std::fs::read_dir(FOLDER) {
-        Ok(entries) => entries,
-        Err(error) => {
-            return report::complain(NAME, &format!("network interfaces stay up: {FOLDER}: {error}"));
-        }
+    let mut names = match machine::network::interfaces(Path::new("/")) {
+        Ok(names) => names,
+        Err(error) => return report::complain(NAME, &format!("network interfaces stay up: {error}")),
     };
-    let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<String> = names.filter(|name| name != "lo").collect();
+    names.retain(|name| name != "lo");
     names.sort_by_key(|name| (!name.starts_with("shaper"), name.clone()));
     for name in names {
         match sys::interface::take_down(&name) {

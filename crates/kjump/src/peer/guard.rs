@@ -1,7 +1,9 @@
 //! The CPU that guards a kernel, which must leave that one alone.
 
+use std::path::Path;
+
 use abi::device::feature;
-use anyhow::{Context, bail};
+use anyhow::bail;
 
 use crate::device;
 use crate::terminal::quantity;
@@ -23,8 +25,7 @@ pub(super) enum Guard {
 impl Guard {
     /// Which it is, if a deadline was asked for.
     pub(super) fn find(deadline: Option<u64>) -> anyhow::Result<Self> {
-        let path = "/proc/cmdline";
-        let line = std::fs::read_to_string(path).context(path)?;
+        let line = machine::kernel::command_line(Path::new("/"))?;
         match (deadline, guard_of(&line)) {
             (None, None) => Ok(Self::None),
             (None, Some(cpu)) => Ok(Self::OfThisKernel(cpu)),
@@ -47,7 +48,8 @@ impl Guard {
 }
 
 /// The CPU that guards the kernel with this command line; the last word counts.
-pub(crate) fn guard_of(line: &str) -> Option<u64> {
+pub(crate) fn guard_of(line: &[u8]) -> Option<u64> {
+    let line = String::from_utf8_lossy(line);
     line.split_whitespace().filter_map(|word| word.strip_prefix(GUARDED)).next_back()?.parse().ok()
 }
 
@@ -70,9 +72,9 @@ mod tests {
 
     #[test]
     fn a_guarded_kernel_knows_its_guard_by_the_last_word() {
-        assert_eq!(guard_of("quiet kexec_jump_back_guard=1 kexec_jump_back_guard=16\n"), Some(16));
-        assert_eq!(guard_of("kexec_jump_back_guard=x"), None);
-        assert_eq!(guard_of(Guard::OfTheOther(3).parameters().as_str()), Some(3));
-        assert_eq!(guard_of(Guard::OfThisKernel(3).parameters().as_str()), None);
+        assert_eq!(guard_of(b"quiet kexec_jump_back_guard=1 kexec_jump_back_guard=16\n"), Some(16));
+        assert_eq!(guard_of(b"kexec_jump_back_guard=x"), None);
+        assert_eq!(guard_of(Guard::OfTheOther(3).parameters().as_bytes()), Some(3));
+        assert_eq!(guard_of(Guard::OfThisKernel(3).parameters().as_bytes()), None);
     }
 }

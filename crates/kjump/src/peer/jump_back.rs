@@ -1,5 +1,7 @@
 //! `kjump return`: to the kernel that booted this one.
 
+use std::path::Path;
+
 use abi::device::{Range, load_flag, mode, quiesce, status};
 use abi::page_list::PAGE_SIZE;
 use anyhow::{Context, bail};
@@ -54,8 +56,7 @@ fn prepare(device: &Device) -> anyhow::Result<()> {
     let name: ImageName = NAME.parse()?;
     match device.attach(&name) {
         Err(refusal) if kept::is_missing(&refusal) => {
-            let path = "/proc/cmdline";
-            let line = std::fs::read_to_string(path).context(path)?;
+            let line = machine::kernel::command_line(Path::new("/"))?;
             load(device, jump_back(&line)?, guard_of(&line).is_some())?;
             Ok(device.keep(&name)?)
         }
@@ -84,7 +85,8 @@ pub(crate) fn is_entry(address: u64) -> bool {
 }
 
 /// The entry point of the kernel that booted this one. The last counts: it is what the loader put there.
-fn jump_back(line: &str) -> anyhow::Result<u64> {
+fn jump_back(line: &[u8]) -> anyhow::Result<u64> {
+    let line = String::from_utf8_lossy(line);
     let digits = line.split_whitespace().filter_map(|word| word.strip_prefix(JUMP_BACK)).next_back();
     let digits = digits.context(
         "this kernel was not booted to return: there is no kexec_jump_back_entry= in /proc/cmdline",
@@ -101,7 +103,7 @@ mod tests {
 
     #[test]
     fn the_way_back_is_the_last_word_of_its_kind() {
-        let entry = |line| jump_back(line).map_err(|error| error.to_string());
+        let entry = |line: &str| jump_back(line.as_bytes()).map_err(|error| error.to_string());
         assert_eq!(
             entry("quiet kexec_jump_back_entry=0x1000 kexec_jump_back_entry=0x00000000417813f0\n"),
             Ok(0x4178_13f0)
