@@ -1,4 +1,4 @@
-//! Any bytes as compressed data of every kind: refused, or no more comes out than is allowed.
+//! Any bytes as compressed data of every kind: an error, or at most LIMIT bytes of output.
 #![no_main]
 
 use kernel_file::Compression;
@@ -16,7 +16,7 @@ libfuzzer_sys::fuzz_target!(|file: &[u8]| {
         Compression::Bzip2,
         Compression::Lzo,
     ];
-    // What is recognised is tried; else the first byte says what the others are.
+    // If the format is not recognised, the first byte chooses one for the rest.
     let (kind, data) = match (Compression::recognise(file), file) {
         (Some(kind), data) => (kind, data),
         (None, [first, data @ ..]) => (kinds[usize::from(*first) % kinds.len()], data),

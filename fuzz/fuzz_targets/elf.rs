@@ -1,4 +1,5 @@
-//! Any bytes as a kernel file: refused, or segments that are sound and cost no more than the file has bytes.
+//! Any bytes as a kernel file: an error, or valid segments that do not copy more than the file
+//! contains.
 #![no_main]
 
 use kernel_file::{Mode, Program};
@@ -24,10 +25,10 @@ fn check(program: &Program<'_>, file: &[u8]) {
             segment.address.is_multiple_of(PAGE) && segment.size.is_multiple_of(PAGE) && segment.size > 0
         );
         assert!(segment.address >= end);
-        end = segment.address.checked_add(segment.size).expect("an end in the address space");
+        end = segment.address.checked_add(segment.size).expect("the segment ends in the address space");
         assert!(segment.bytes.len() as u64 <= segment.size);
         copied += segment.bytes.len();
     }
-    // Each load header takes at least 32 bytes of the file, and at most two pages of padding.
+    // Each load header is at least 32 bytes of the file, and costs at most two pages of padding.
     assert!(copied <= file.len() + (file.len() / 32 + 1) * 2 * 4096);
 }

@@ -1,4 +1,4 @@
-//! Any text as `/proc/iomem`: refused, or a tree whose System RAM lies in it.
+//! Any text as `/proc/iomem`: an error, or a tree that contains the ranges of System RAM.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {

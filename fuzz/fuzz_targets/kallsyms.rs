@@ -1,4 +1,5 @@
-//! Any text as VMCOREINFO, and any bytes as the memory of its kernel: refused, or symbols where VMCOREINFO has them too.
+//! Any text as VMCOREINFO and any bytes as the memory of its kernel: an error, or symbols with the
+//! addresses that VMCOREINFO gives them.
 #![no_main]
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -6,7 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use vmcore::kallsyms::Kallsyms;
 use vmcore::{Error, PhysRead, Vmcoreinfo};
 
-/// Memory that starts anew where it ends, so that page tables lead somewhere, until this many bytes have been read.
+/// Memory that repeats itself, so that page tables lead somewhere, and the number of bytes that may
+/// still be read.
 struct Memory<'a>(&'a [u8], AtomicUsize);
 
 impl PhysRead for Memory<'_> {
@@ -29,7 +31,7 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let info = Vmcoreinfo::parse(text);
     let Ok(symbols) = Kallsyms::open(&memory, &info) else { return };
     let Ok(found) = symbols.find(&["_stext", "mem_section", "__start_BTF"]) else { return };
-    if let (Some(found), Ok(told)) = (found.get("_stext"), info.symbol("_stext")) {
-        assert_eq!(*found, told);
+    if let (Some(found), Ok(listed)) = (found.get("_stext"), info.symbol("_stext")) {
+        assert_eq!(*found, listed);
     }
 });

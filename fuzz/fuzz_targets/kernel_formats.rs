@@ -1,4 +1,4 @@
-//! Any bytes as a kernel file of every format but ELF: refused, or parts that lie in the file.
+//! Any bytes as a kernel file of every format except ELF: an error, or parts that lie in the file.
 #![no_main]
 
 use kernel_file::multiboot::Multiboot;

@@ -1,4 +1,4 @@
-//! Any text as each of the smaller files of `/proc`, `/sys` and `/boot`: no parser breaks.
+//! Any text as each of the smaller files of `/proc`, `/sys` and `/boot`: no parser panics.
 #![no_main]
 
 use machine::process::Capability;

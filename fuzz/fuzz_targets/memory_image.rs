@@ -1,4 +1,5 @@
-//! Any bytes as a memory image: refused, or all that it says it has is read, selected from and written anew.
+//! Any bytes as a memory image: an error, or an image whose pages can be read, selected and written
+//! again.
 #![no_main]
 
 use std::collections::BTreeMap;
@@ -9,9 +10,10 @@ use vmcore::select::Level;
 use vmcore::write::{Compression, Pages, Progress, Settings, write_kdump};
 use vmcore::{MemoryImage, PhysRead, WriteAt, log_buffer, select};
 
-/// More pages are not read: an image may say that it has any number.
+/// Pages to read at most: an image may claim to have any number.
 const MOST: usize = 200;
-/// Nor is a dump written of memory beyond this page, 1 TiB: it has a bit for every page there might be.
+/// No dump is written of an image that ends beyond this page (1 TiB): a dump has a bit for each
+/// page up to its end.
 const LAST: u64 = 1 << 28;
 
 struct Nowhere;

@@ -1,4 +1,5 @@
-//! Any bytes as a page in every stored form: refused, or a page; and every page comes back from every codec.
+//! Any bytes as a page in every stored form: an error, or a page. What a codec encodes, it decodes
+//! to the same page.
 #![no_main]
 
 use vmcore::codec::{Codec, Decoder, Effort, Encoder};

@@ -1,4 +1,5 @@
-//! Any bytes as VMCOREINFO and as memory behind it: what pages are is found out, or it is said why not.
+//! Any bytes as VMCOREINFO, and the rest as memory: the kinds of pages are found, or the reason why
+//! not is reported.
 #![no_main]
 
 use vmcore::select::Level;
@@ -20,15 +21,17 @@ impl PhysRead for Memory<'_> {
     }
 }
 
-/// What every kernel says, in front of what the input says: of two the later counts.
-const USUAL: &str = "SYMBOL(init_top_pgt)=ffffffff80000000\nNUMBER(phys_base)=0\nSIZE(page)=64\nOFFSET(page.flags)=0\n\
+/// The lines of every kernel, before those of the input: of two values for a key, the later one
+/// counts.
+const USUAL: &str = "SYMBOL(init_top_pgt)=ffffffff80000000\nNUMBER(phys_base)=0\n\
+    SIZE(page)=64\nOFFSET(page.flags)=0\n\
     OFFSET(page._refcount)=52\nOFFSET(page.mapping)=24\nOFFSET(page.lru)=8\nOFFSET(page._mapcount)=48\n\
     OFFSET(page.private)=40\nOFFSET(page.compound_head)=8\nOFFSET(page.compound_order)=17\n\
     OFFSET(page.compound_dtor)=16\nNUMBER(HUGETLB_PAGE_DTOR)=2\nLENGTH(zone.free_area)=11\n\
     SYMBOL(mem_section)=ffffffff80001000\nLENGTH(mem_section)=2048\nSIZE(mem_section)=16\n\
-    OFFSET(mem_section.section_mem_map)=0\nNUMBER(SECTION_SIZE_BITS)=27\nNUMBER(PG_lru)=4\nNUMBER(PG_private)=13\n\
-    NUMBER(PG_swapcache)=10\nNUMBER(PG_swapbacked)=19\nNUMBER(PG_slab)=9\nNUMBER(PG_head_mask)=65536\n\
-    NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129\n";
+    OFFSET(mem_section.section_mem_map)=0\nNUMBER(SECTION_SIZE_BITS)=27\nNUMBER(PG_lru)=4\n\
+    NUMBER(PG_private)=13\nNUMBER(PG_swapcache)=10\nNUMBER(PG_swapbacked)=19\nNUMBER(PG_slab)=9\n\
+    NUMBER(PG_head_mask)=65536\nNUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129\n";
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let (text, memory) = bytes.split_at(bytes.iter().position(|byte| *byte == 0).unwrap_or(0));

@@ -1,5 +1,5 @@
-//! A hostile segment list, hostile allowed ranges and an allocator that hands out frames in the worst order: the
-//! image is sound or refused for a reason that is so, and leaves no trace.
+//! A hostile segment list, hostile allowed ranges and an allocator that returns frames in the worst
+//! order: the image is correct, or refused for a true reason, and nothing stays claimed.
 #![no_main]
 
 #[path = "../../crates/kimage/tests/simulation/mod.rs"]

@@ -1,4 +1,4 @@
-//! Any bytes as a kernel's ELF file: refused, or it tells of the kernel it is of.
+//! Any bytes as a kernel's ELF file: an error, or the facts of a kernel.
 #![no_main]
 
 use vmcore::Vmlinux;

@@ -1,4 +1,4 @@
-//! What is built: the product, the module, the payloads.
+//! Building the product: the program, the module, the payloads; and fuzz targets.
 
 pub(crate) mod fuzz;
 pub(crate) mod module;

@@ -1,4 +1,4 @@
-//! What comes from Debian.
+//! Packages from Debian: stock kernels, a compiler, programs to compare with.
 
 pub(crate) mod apt;
 pub(crate) mod compiler;

@@ -1,4 +1,4 @@
-//! What several tasks do in guests.
+//! Jobs in guests that several tasks share.
 
 pub(crate) mod crash_kernel;
 pub(crate) mod memory_image;

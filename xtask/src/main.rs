@@ -72,12 +72,13 @@ fn code(result: anyhow::Result<bool>) -> ExitCode {
     }
 }
 
-/// Says what is wrong with the command line, or helps. What the lab exits with tells it from the guest's command.
-fn usage(said: &clap::Error) -> ExitCode {
+/// Prints what is wrong with the command line, or help. The lab has an exit status of its own for
+/// that, so that it is not taken for the status of the guest's command.
+fn usage(error: &clap::Error) -> ExitCode {
     let in_the_lab = std::env::args().nth(1).is_some_and(|task| task == "lab");
-    // Nobody is left to be told that there is nobody to be told.
-    let _ = said.print();
-    match u8::try_from(said.exit_code()) {
+    // If standard error cannot be written to, the exit status remains.
+    let _ = error.print();
+    match u8::try_from(error.exit_code()) {
         Ok(0) => ExitCode::SUCCESS,
         _ if in_the_lab => ExitCode::from(task::lab::LAB_FAILED),
         Ok(code) => ExitCode::from(code),

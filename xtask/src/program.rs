@@ -1,4 +1,4 @@
-//! Other programs: run them, and say which one failed and how.
+//! Running other programs. Errors name the command line that failed.
 
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
@@ -17,16 +17,16 @@ pub(crate) fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Runs a program for what it prints on its standard output. What it complains about becomes part of the error.
+/// Runs a program and returns its standard output. Its standard error becomes part of the error.
 ///
 /// # Errors
-/// The program cannot be started, fails, or prints something that is not text.
+/// The program cannot be started, fails, or prints something that is not UTF-8.
 pub(crate) fn read(command: &mut Command) -> Result<String> {
     let output = quiet(command)?;
-    String::from_utf8(output.stdout).with_context(|| format!("{} printed no text", line(command)))
+    String::from_utf8(output.stdout).with_context(|| format!("{}: the output is not UTF-8", line(command)))
 }
 
-/// Runs a program whose output matters to nobody unless it fails.
+/// Runs a program whose output is shown only if it fails.
 ///
 /// # Errors
 /// The program cannot be started, or fails.
@@ -34,8 +34,8 @@ pub(crate) fn quiet(command: &mut Command) -> Result<Output> {
     let output =
         command.stdin(Stdio::null()).output().with_context(|| format!("cannot run {}", line(command)))?;
     if !output.status.success() {
-        let said = String::from_utf8_lossy(&output.stderr);
-        bail!("{} failed: {}\n{}", line(command), output.status, said.trim_end());
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        bail!("{} failed: {}\n{}", line(command), output.status, complaint.trim_end());
     }
     Ok(output)
 }
@@ -43,7 +43,7 @@ pub(crate) fn quiet(command: &mut Command) -> Result<Output> {
 /// The program of this name on the search path.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
-    // Administrators' programs are not on everybody's path.
+    // Not every user's path has the directories of administration programs.
     let places = std::env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     places.map(|dir| dir.join(name)).find(|file| file.is_file())
 }
@@ -56,6 +56,6 @@ pub(crate) fn cargo() -> Command {
 }
 
 fn line(command: &Command) -> String {
-    let words = std::iter::once(command.get_program()).chain(command.get_args());
-    words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    let arguments = std::iter::once(command.get_program()).chain(command.get_args());
+    arguments.map(|argument| argument.to_string_lossy()).collect::<Vec<_>>().join(" ")
 }

@@ -1,4 +1,4 @@
-//! Where things lie: the source tree and what is built or fetched under `target/`.
+//! Places: the source tree, and directories below `target/` for everything built or fetched.
 
 use std::fs::{self, File};
 use std::io;
@@ -11,7 +11,7 @@ pub(crate) fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"))
 }
 
-/// Cargo's target directory: everything built or fetched goes below it, and nothing anywhere else.
+/// Cargo's target directory. Everything built or fetched goes below it, and nowhere else.
 pub(crate) fn target() -> PathBuf {
     match std::env::var_os("CARGO_TARGET_DIR") {
         Some(dir) => std::path::absolute(&dir).unwrap_or_else(|_| dir.into()),
@@ -19,21 +19,22 @@ pub(crate) fn target() -> PathBuf {
     }
 }
 
-/// Serialises what several tasks at once may want to fetch or build. Released when the file is dropped.
+/// A lock for something that two tasks must not fetch or build at the same time. Dropping the file
+/// releases it.
 ///
 /// # Errors
 /// The lock file cannot be created below `target/`.
-pub(crate) fn lock(what: &str) -> Result<File> {
+pub(crate) fn lock(name: &str) -> Result<File> {
     let dir = target().join("locks");
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
-    let path = dir.join(what);
+    let path = dir.join(name);
     let file = File::create(&path).with_context(|| format!("cannot create {}", path.display()))?;
     file.lock().with_context(|| format!("cannot lock {}", path.display()))?;
     Ok(file)
 }
 
-/// The directory `target/NAME`. Unless `is_complete` accepts what is there, `make` fills it first: under another name, so
-/// that an interrupted run leaves nothing that looks complete.
+/// The directory `target/NAME`. Unless `is_complete` accepts what is there, `make` fills it first:
+/// under another name, so that an interrupted run leaves nothing that looks complete.
 ///
 /// # Errors
 /// It cannot be made.
@@ -67,7 +68,8 @@ pub(crate) fn recreate(dir: &Path) -> Result<()> {
     fs::create_dir_all(dir).with_context(|| format!("cannot create {}", dir.display()))
 }
 
-/// The files of the tree whose names end so, relative to its root; without what is built, fetched or found by fuzzing.
+/// The files of the tree with one of these extensions, relative to its root, except for files that
+/// are built, fetched or found by fuzzing.
 ///
 /// # Errors
 /// A directory cannot be read.

@@ -1,4 +1,5 @@
-//! `cargo xtask bench capture`: how `/proc/vmcore` is saved where there is little room, beside Debian's makedumpfile.
+//! `cargo xtask bench capture`: saving `/proc/vmcore` in a crash kernel with little memory,
+//! compared with Debian's makedumpfile.
 
 use anyhow::{Context as _, Result};
 use lab::cpio::Tree;
@@ -8,20 +9,20 @@ use crate::debian::reference;
 use crate::guest::crash_kernel::Crash;
 use crate::guest::timed;
 
-/// How the figures are meant.
+/// The meaning of the figures.
 pub(crate) const MEANING: &str = "\
-the shortest of the runs, which take turns, and the most memory that was in use
-the crashed kernel had 2 GiB, and some of each kind of page
-a dump to a disk is done when it is on the disk";
+the shortest time of all runs, which alternate, and the largest memory use
+the crashed kernel had 2 GiB, with pages of every kind
+a dump to a disk includes the time to write it to the disk (sync)";
 
-/// What the crashed kernel has in its memory: page cache, memory of processes, free pages.
+/// Fills the crashed kernel's memory: page cache, memory of processes, free pages.
 const BUSY: &str = "
     head -c 300000000 /dev/urandom > /tmp/noise
     cat /bin/* /lib/modules/*/* > /dev/null 2>&1 || true
     (yes 'memory of a process' | head -c 400000000 | sleep 9999) &
     sleep 10";
 
-/// makedumpfile's options, ours for the same, and where the dump goes.
+/// makedumpfile's options, kjump's equivalent, and the destination.
 const CASES: [(&str, &str, &str); 5] = [
     ("-d 17 -l", "-d 17 -c lzo", "/dev/null"),
     ("-d 31 -l", "-d 31 -c lzo", "/dev/null"),
@@ -33,16 +34,16 @@ const CASES: [(&str, &str, &str); 5] = [
 /// The second disk.
 const DISK: &str = "/dev/vdb";
 
-/// Crashes a guest, and has its crash kernel measure.
+/// Crashes a guest and measures in its crash kernel.
 pub(crate) fn figures(kernel: &str, runs: usize) -> Result<Vec<Figure>> {
-    let mut peer = Tree::default();
-    peer.host_file(reference::IN_GUEST, &reference::MAKEDUMPFILE.directory()?)?;
-    let (programs, job) = (("makedumpfile", peer), measuring(runs));
+    let mut tree = Tree::default();
+    tree.host_file(reference::IN_GUEST, &reference::MAKEDUMPFILE.directory()?)?;
+    let (programs, job) = (("makedumpfile", tree), measuring(runs));
     let text = Crash { kernel, mebibytes: 2048, programs, room: 2048, before: BUSY, job: &job }.run()?.text();
-    report(&text).with_context(|| format!("what was measured makes no sense: {text}"))
+    report(&text).with_context(|| format!("cannot parse the measurements: {text}"))
 }
 
-/// Killing a program for want of memory is a failure, whichever it is.
+/// Fails if the kernel kills any program for lack of memory.
 fn measuring(runs: usize) -> String {
     let mut script = String::new();
     for _ in 0..runs {

@@ -1,4 +1,5 @@
-//! `cargo xtask bench dump`: how fast memory images are saved, beside Debian's makedumpfile on the same image.
+//! `cargo xtask bench dump`: saving memory images, compared with Debian's makedumpfile on the same
+//! image.
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};
@@ -15,17 +16,17 @@ use crate::debian::programs;
 use crate::guest::memory_image;
 use crate::{program, tree};
 
-/// How the figures are meant.
+/// The meaning of the figures.
 pub(crate) const MEANING: &str = "\
 medians; theirs: Debian's makedumpfile, theirs 2: the same with --num-threads 2, ours: kjump with two threads
-the runs of all three take turns, so that what else the machine does meets all of them
-a dump to a file is done when it is on the disk
-CPU: user and system time of all threads; memory: the most that was resident at a time";
+the runs of all three alternate, so that other load on the machine affects all of them
+a dump to a file includes the time to write it to the disk (fsync)
+CPU: user and system time of all threads; memory: largest resident set";
 
-/// A run that takes longer is ended, and its time is this.
-const MOST: Duration = Duration::from_secs(60);
+/// A run that takes longer is killed, and its time is this.
+const LONGEST: Duration = Duration::from_secs(60);
 
-/// What is measured: makedumpfile's options, and our codec for the same.
+/// A level, makedumpfile's option, and kjump's codec for the same.
 const CASES: [(&str, &str, &str); 6] = [
     ("17", "", "raw"),
     ("17", "-l", "lzo"),
@@ -35,14 +36,14 @@ const CASES: [(&str, &str, &str); 6] = [
     ("31", "-c", "zlib"),
 ];
 
-/// Saves the image of a kernel in all ways.
+/// Saves the image of a kernel in every case.
 pub(crate) fn figures(kernel: &str, runs: usize, grows: bool) -> Result<Vec<Figure>> {
     let image = memory_image::vmcore(kernel)?;
     let ours = product::static_program("kjump", "kjump")?;
     if grows {
         return scale(&ours, runs);
     }
-    // It is to be measured how images are saved, not how a disk is read.
+    // Read the image into the page cache: reading a disk is not measured.
     std::io::copy(&mut File::open(&image)?, &mut std::io::sink())?;
     let disk = tree::target().join("material").join("bench.dump");
     let mut figures = Vec::new();
@@ -59,7 +60,7 @@ pub(crate) fn figures(kernel: &str, runs: usize, grows: bool) -> Result<Vec<Figu
     Ok(figures)
 }
 
-/// One image to be saved at one level.
+/// One image, saved at one level.
 struct Bench<'a> {
     image: &'a Path,
     to: &'a Path,
@@ -79,13 +80,13 @@ impl Bench<'_> {
         }
         let [theirs, threads, ours] = [theirs, threads, ours].map(Run::median);
         let mut figure = |what: &str, value: f64, unit: &str| {
-            // They take minutes, and one that cannot be had must not take the others along.
+            // A bench takes minutes: if a later case fails, these figures are not lost.
             eprintln!("{name}: {what}: {value:.3} {unit}");
             figures.push(Figure { name: format!("{name}: {what}"), value, unit: unit.to_owned() });
         };
         for (who, run) in [("theirs", &theirs), ("theirs 2", &threads), ("ours", &ours)] {
             figure(who, run.seconds, "s");
-            figure(&format!("{who}, CPU"), run.processor_seconds, "s");
+            figure(&format!("{who}, CPU"), run.cpu_seconds, "s");
         }
         figure("times theirs", theirs.seconds / ours.seconds, "");
         figure("times theirs 2", threads.seconds / ours.seconds, "");
@@ -96,7 +97,7 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Debian 12's makedumpfile has no Zstandard; the newest has, at the level that is 1 here.
+    /// Debian 12's makedumpfile lacks Zstandard; the newest has it, at kjump's level 1.
     fn zstd(&self, name: &str, figures: &mut Vec<Figure>) -> Result<()> {
         let [mut theirs, mut same, mut usual] = [const { Vec::new() }; 3];
         for _ in 0..self.runs {
@@ -112,7 +113,7 @@ impl Bench<'_> {
             ("ours at the same level, bytes", same.bytes, "B"),
             ("times theirs", theirs.seconds / same.seconds, ""),
             ("ours", usual.seconds, "s"),
-            ("ours, CPU", usual.processor_seconds, "s"),
+            ("ours, CPU", usual.cpu_seconds, "s"),
             ("ours, bytes", usual.bytes, "B"),
             ("ours, memory", usual.mebibytes, "MiB"),
         ] {
@@ -126,19 +127,19 @@ impl Bench<'_> {
         self.by(programs::makedumpfile()?, options)
     }
 
-    /// With threads it aborts now and then, which is no time to compare with.
+    /// With threads it sometimes aborts; such a run is repeated.
     fn theirs_by_threads(&self, options: &[&str]) -> Result<Run> {
         const ATTEMPTS: usize = 5;
         let options = [options, &["--num-threads", "2"]].concat();
-        let mut answer = self.theirs(&options);
+        let mut result = self.theirs(&options);
         for _ in 1..ATTEMPTS {
-            match answer {
+            match result {
                 Err(error) => eprintln!("once more: {error:#}"),
                 Ok(run) => return Ok(run),
             }
-            answer = self.theirs(&options);
+            result = self.theirs(&options);
         }
-        answer
+        result
     }
 
     fn by(&self, mut command: Command, options: &[&str]) -> Result<Run> {
@@ -153,13 +154,13 @@ impl Bench<'_> {
     }
 }
 
-/// What one run took.
+/// Cost of one run.
 #[derive(Clone, Copy, Debug)]
 struct Run {
     seconds: f64,
-    processor_seconds: f64,
+    cpu_seconds: f64,
     mebibytes: f64,
-    /// Bytes of the file; 0 of what is none.
+    /// Size of the file; 0 if the destination is not a file.
     bytes: f64,
 }
 
@@ -171,60 +172,62 @@ impl Run {
 }
 
 fn run(command: &mut Command, to: &Path) -> Result<Run> {
-    // Nobody is to pay for what another one has left behind.
+    // A run must not pay for pages that the previous one left to be written.
     if to.is_file() {
         fs::remove_file(to)?;
         program::quiet(&mut Command::new("sync"))?;
     }
-    let before = processor_seconds_of_children()?;
+    let before = cpu_seconds_of_children()?;
     let start = Instant::now();
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).spawn()?;
     let mebibytes = watch(&mut child, start)?;
     if to.is_file() {
-        // Ours is on the disk when it has its name, theirs need not be.
+        // kjump renames a dump that is on the disk; makedumpfile does not wait for that.
         File::open(to)?.sync_all()?;
     }
     let seconds = start.elapsed().as_secs_f64();
     let status = child.wait()?;
-    let mut said = String::new();
+    let mut complaint = String::new();
     if let Some(mut stderr) = child.stderr.take() {
-        stderr.read_to_string(&mut said)?;
+        stderr.read_to_string(&mut complaint)?;
     }
-    ensure!(status.success() || start.elapsed() >= MOST, "{command:?}: {status}: {said}");
+    ensure!(status.success() || start.elapsed() >= LONGEST, "{command:?}: {status}: {complaint}");
     let metadata = fs::metadata(to)?;
     #[expect(clippy::cast_precision_loss, reason = "no dump is that long")]
     let bytes = if metadata.is_file() { metadata.len() as f64 } else { 0.0 };
-    Ok(Run { seconds, processor_seconds: processor_seconds_of_children()? - before, mebibytes, bytes })
+    Ok(Run { seconds, cpu_seconds: cpu_seconds_of_children()? - before, mebibytes, bytes })
 }
 
-/// Waits for the end, and answers with the most memory seen, in MiB.
+/// Waits for the end and returns the largest resident set in MiB.
 fn watch(child: &mut Child, start: Instant) -> Result<f64> {
-    let mut most = 0.0_f64;
+    let mut largest = 0.0_f64;
     let status = PathBuf::from(format!("/proc/{}/status", child.id()));
     while child.try_wait()?.is_none() {
         let text = fs::read_to_string(&status).unwrap_or_default();
         let kibibytes = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.split_whitespace().next());
-        most = most.max(kibibytes.and_then(|number| number.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0);
-        if start.elapsed() > MOST {
+        largest =
+            largest.max(kibibytes.and_then(|number| number.parse::<f64>().ok()).unwrap_or(0.0) / 1024.0);
+        if start.elapsed() > LONGEST {
             child.kill()?;
         }
-        // Whoever uses all processors pays for each look, and for late ones all do alike.
+        // Each sample costs a program that uses all CPUs: sample less often the longer it runs.
         std::thread::sleep(
             (start.elapsed() / 200).clamp(Duration::from_millis(1), Duration::from_millis(25)),
         );
     }
-    Ok(most)
+    Ok(largest)
 }
 
-/// User and system time of all processes that ended as ours, in hundredths of a second (proc(5), `stat`, 16 and 17).
-fn processor_seconds_of_children() -> Result<f64> {
+/// User and system time of all children that were waited for, which `stat` counts in hundredths of
+/// a second (proc(5), fields 16 and 17).
+fn cpu_seconds_of_children() -> Result<f64> {
     let stat = fs::read_to_string("/proc/self/stat")?;
-    let behind_name = stat.rsplit_once(") ").context("/proc/self/stat has no name")?.1;
-    let ticks = behind_name.split(' ').skip(13).take(2).map(|ticks| ticks.parse::<f64>().unwrap_or(0.0));
+    let after_name = stat.rsplit_once(") ").context("/proc/self/stat has no process name")?.1;
+    let ticks = after_name.split(' ').skip(13).take(2).map(|ticks| ticks.parse::<f64>().unwrap_or(0.0));
     Ok(ticks.sum::<f64>() / 100.0)
 }
 
-/// Sparse images of 4, 64 and 1024 GiB: what a byte costs must not depend on how many there are.
+/// Sparse images of 4, 64 and 1024 GiB: the cost of a byte must not depend on the size.
 fn scale(ours: &Path, runs: usize) -> Result<Vec<Figure>> {
     let image = tree::target().join("material").join("sparse");
     let mut figures = Vec::new();
@@ -250,7 +253,7 @@ fn scale(ours: &Path, runs: usize) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-/// An ELF vmcore of one load, all of it a hole but a page in each GiB.
+/// An ELF vmcore with one load header, a hole except for one page in each GiB.
 fn write_sparse(path: &Path, gibibytes: u32) -> Result<()> {
     let bytes = u64::from(gibibytes) << 30;
     let mut header = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0\x01\0\0\0".to_vec();

@@ -1,8 +1,8 @@
-//! What benches measure.
+//! The results of benches.
 
 use serde::{Deserialize, Serialize};
 
-/// One thing that was measured.
+/// One measured value.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Figure {
     pub(crate) name: String,

@@ -1,4 +1,5 @@
-//! `cargo xtask bench load`: how long `kexec` takes to load a kernel and to start it, beside kexec-tools.
+//! `cargo xtask bench load`: the time `kexec` takes to load a kernel and to start it, compared with
+//! kexec-tools.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -17,15 +18,15 @@ use crate::build::product;
 use crate::debian::reference;
 use crate::guest::timed;
 
-/// How the figures are meant.
+/// The meaning of the figures.
 pub(crate) const MEANING: &str = "\
-load: the shortest of three, of a kernel and an initrd of 300 MB in memory, in one virtual machine for both
-peak: most memory that the program had in use, pages of the files included
-start: processor time of the emulator from \"Starting new kernel\" to the next kernel's first line
-check: how much longer that takes with checks than without
-A ratio is ours by that of kexec-tools.";
+load: the shortest of three loads of a kernel and a 300 MB initrd, in one virtual machine for both programs
+peak: largest memory use of the program, including mapped pages of the files
+start: CPU time of the emulator from \"Starting new kernel\" to the next kernel's first line
+check: the additional time of a start with digest checks
+A ratio is kjump's value divided by that of kexec-tools.";
 
-/// A tool and how it is asked.
+/// A program and its options.
 #[derive(Clone, Copy)]
 struct Variant {
     tool: &'static str,
@@ -34,7 +35,7 @@ struct Variant {
 }
 
 const OURS: (&str, &str) = ("kjump", "/sbin/kexec");
-const PEER: (&str, &str) = ("kexec-tools", "/reference/kexec");
+const REFERENCE: (&str, &str) = ("kexec-tools", "/reference/kexec");
 const LOADS: [&str; 3] = ["-c", "-c -i", "-s"];
 const STARTS: [&str; 2] = ["-c", "-c -i"];
 
@@ -42,13 +43,13 @@ const fn variant((tool, program): (&'static str, &'static str), options: &'stati
     Variant { tool, program, options }
 }
 
-/// Has guests measure loads, and watches them start what is loaded.
+/// Measures loads in guests, and watches the guests start what they loaded.
 pub(crate) fn figures(kernel: &str) -> Result<Vec<Figure>> {
     let vm = product::vm(kernel)?.smp(2).mem(2560).timeout(Duration::from_secs(1800)).without_module();
     let vm = vm.file(reference::KEXEC.directory()?, reference::IN_GUEST);
     let mut found = loads(&vm)?;
     for options in STARTS {
-        for tool in [PEER, OURS] {
+        for tool in [REFERENCE, OURS] {
             let variant = variant(tool, options);
             found.insert(key("start", &variant), start(&vm, &variant)?);
         }
@@ -62,12 +63,12 @@ fn key(what: &str, variant: &Variant) -> String {
     format!("{what} {} {}", variant.options, variant.tool)
 }
 
-/// An archive of 300 MB behind the root file system of the next kernel.
+/// An archive of 300 MB appended to the root file system of the next kernel.
 fn prepare() -> String {
     format!(
         "set -e
         mkdir /tmp/ballast && cd /tmp/ballast
-        yes 'as many bytes as it takes to make a large initrd' | head -c 300000000 > ballast
+        yes 'enough bytes to make a large initrd' | head -c 300000000 > ballast
         (cat {NEXT_INITRD}; echo ballast | cpio -o -H newc 2> /dev/null) > /tmp/initrd
         rm ballast; cd /\n"
     )
@@ -82,10 +83,10 @@ fn load_line(variant: &Variant) -> String {
     )
 }
 
-/// The loads of both tools take turns in one machine.
+/// The loads of both programs alternate in one machine.
 fn loads(vm: &Vm) -> Result<Found> {
     let variants: Vec<_> =
-        LOADS.iter().flat_map(|options| [PEER, OURS].map(|tool| variant(tool, options))).collect();
+        LOADS.iter().flat_map(|options| [REFERENCE, OURS].map(|tool| variant(tool, options))).collect();
     let mut script = prepare();
     for turn in 0..3 {
         for variant in &variants {
@@ -93,7 +94,7 @@ fn loads(vm: &Vm) -> Result<Found> {
         }
         script += &format!("echo turn {turn}\n");
     }
-    // The next kernel's files are in the guest of a machine that another kernel is to follow.
+    // Only a machine with a successor has the next kernel's files in its guest.
     let outcome = vm.clone().successor(Job::shell("true")).run(&script)?.into_outcome();
     let text = outcome.text();
     ensure!(
@@ -102,10 +103,10 @@ fn loads(vm: &Vm) -> Result<Found> {
         String::from_utf8_lossy(&outcome.err),
         outcome.log.display()
     );
-    shortest(&text).with_context(|| format!("what was measured makes no sense: {text}"))
+    shortest(&text).with_context(|| format!("cannot parse the measurements: {text}"))
 }
 
-/// Of every load the shortest time in seconds and the largest peak in MiB.
+/// The shortest time of each load in seconds, and its largest peak in MiB.
 fn shortest(text: &str) -> Option<Found> {
     let runs = timed::runs(text).filter(|runs| runs.len() == 2 * LOADS.len())?;
     let figures = |(name, run): (String, timed::Timed)| {
@@ -114,7 +115,7 @@ fn shortest(text: &str) -> Option<Found> {
     Some(runs.into_iter().flat_map(figures).collect())
 }
 
-/// Loads, starts, and watches the log.
+/// Loads a kernel, starts it, and watches the log.
 fn start(vm: &Vm, variant: &Variant) -> Result<f64> {
     let script = format!("{}\n{}\nsync\n{} -e -x\n", prepare(), load_line(variant), variant.program);
     let mut watcher = Watcher::default();
@@ -126,12 +127,13 @@ fn start(vm: &Vm, variant: &Variant) -> Result<f64> {
         let mut times = lines.iter().filter(|(time, _)| *time >= after);
         times.find(|(_, line)| line.contains(text)).map(|(time, _)| *time)
     };
-    let goes = find("Starting new kernel", 0.0).context("the kernel did not say that it starts another")?;
-    let speaks = find("Linux version", goes).context("the next kernel said nothing")?;
-    Ok(speaks - goes)
+    let leaves =
+        find("Starting new kernel", 0.0).context("the kernel did not log \"Starting new kernel\"")?;
+    let arrives = find("Linux version", leaves).context("the next kernel logged nothing")?;
+    Ok(arrives - leaves)
 }
 
-/// Reads the kernel's log while it is written, and notes how long the emulator had run when each line came.
+/// Reads the kernel's log while it is written, and records the emulator's CPU time at each line.
 #[derive(Default)]
 struct Watcher {
     lines: Arc<Mutex<Vec<(f64, String)>>>,
@@ -143,7 +145,7 @@ impl Watcher {
     fn lines(&mut self) -> Vec<(f64, String)> {
         self.done.store(true, Ordering::Relaxed);
         if let Some(thread) = self.thread.take() {
-            // It only reads.
+            // The thread only reads: a panic in it loses lines, which is noticed.
             let _ = thread.join();
         }
         std::mem::take(&mut self.lines.lock().unwrap_or_else(PoisonError::into_inner))
@@ -176,10 +178,10 @@ fn watch(path: &Path, lines: &Mutex<Vec<(f64, String)>>, done: &AtomicBool) {
             log = File::open(path).ok();
         }
         if let Some(log) = &mut log {
-            // What cannot be read now is there at the next look.
+            // On an error, the next iteration reads the bytes.
             let _ = log.read_to_end(&mut fresh);
         }
-        let now = emulators_time();
+        let now = emulator_cpu_time();
         for byte in fresh {
             if byte != b'\n' {
                 line.push(byte);
@@ -193,16 +195,16 @@ fn watch(path: &Path, lines: &Mutex<Vec<(f64, String)>>, done: &AtomicBool) {
     }
 }
 
-/// Processor time in seconds of the programs that this one has started and that still run: other work of the machine
-/// does not count.
-fn emulators_time() -> f64 {
+/// CPU time in seconds of the running child processes. Other work on the machine does not count.
+fn emulator_cpu_time() -> f64 {
     /// `USER_HZ` of every x86 kernel.
     const TICKS: f64 = 100.0;
     let own = std::process::id().to_string();
     let mut ticks = 0.0;
     for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
         let text = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        // proc(5): behind the name state, parent, and from the eleventh on user and system time.
+        // proc(5): after the name come state and parent; the eleventh and twelfth are user and
+        // system time.
         let fields: Vec<&str> =
             text.rsplit_once(") ").map_or_else(Vec::new, |(_, rest)| rest.split(' ').collect());
         if fields.get(1) == Some(&own.as_str()) {
@@ -213,32 +215,32 @@ fn emulators_time() -> f64 {
     ticks / TICKS
 }
 
-/// Both tools one under the other, then their ratio.
+/// The values of both programs, and their ratio.
 fn report(found: &Found) -> Vec<Figure> {
     let get = |what: &str, tool: (&'static str, _), options| {
         found.get(&key(what, &variant(tool, options))).copied().unwrap_or(f64::NAN)
     };
     let mut figures = Vec::new();
     let mut both = |what: &str, options, unit: &str| {
-        let (peer, ours) = (get(what, PEER, options), get(what, OURS, options));
-        pair(&mut figures, &format!("{what} {options}"), (peer, ours), unit);
+        let (reference, ours) = (get(what, REFERENCE, options), get(what, OURS, options));
+        pair(&mut figures, &format!("{what} {options}"), (reference, ours), unit);
     };
     LOADS.iter().for_each(|options| both("load", options, "s"));
     LOADS.iter().for_each(|options| both("peak", options, "MiB"));
     STARTS.iter().for_each(|options| both("start", options, "s"));
     let check = |tool| get("start", tool, "-c") - get("start", tool, "-c -i");
-    pair(&mut figures, "check", (check(PEER), check(OURS)), "s");
+    pair(&mut figures, "check", (check(REFERENCE), check(OURS)), "s");
     figures.push(Figure {
         name: "load -c by load -c -i of kexec-tools".to_owned(),
-        value: get("load", OURS, "-c") / get("load", PEER, "-c -i"),
+        value: get("load", OURS, "-c") / get("load", REFERENCE, "-c -i"),
         unit: "ratio".to_owned(),
     });
     figures
 }
 
-fn pair(figures: &mut Vec<Figure>, name: &str, (peer, ours): (f64, f64), unit: &str) {
+fn pair(figures: &mut Vec<Figure>, name: &str, (reference, ours): (f64, f64), unit: &str) {
     let figure = |name: String, value, unit: &str| Figure { name, value, unit: unit.to_owned() };
-    figures.push(figure(format!("{name}: kexec-tools"), peer, unit));
+    figures.push(figure(format!("{name}: kexec-tools"), reference, unit));
     figures.push(figure(format!("{name}: kjump"), ours, unit));
-    figures.push(figure(format!("{name}: ratio"), ours / peer, "ratio"));
+    figures.push(figure(format!("{name}: ratio"), ours / reference, "ratio"));
 }

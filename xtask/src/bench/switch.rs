@@ -1,7 +1,8 @@
-//! `cargo xtask bench switch`: how long it takes to go to another kernel and back.
+//! `cargo xtask bench switch`: the time of a switch to another kernel and back.
 //!
-//! Both kernels run on the same processors, so the time stamp counter that one reads when it leaves means the same when the
-//! other arrives. Each says how long its own phases took: the running one on the lab's line, the other in the kernel log.
+//! Both kernels run on the same CPUs, so the time stamp counter that one reads when it leaves
+//! continues when the other arrives. Each reports the time of its own phases: the running one on
+//! standard output, the other in the kernel log.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -15,36 +16,37 @@ use crate::build::product;
 use crate::debian::kernels;
 use crate::tree;
 
-/// How the figures are meant.
+/// The meaning of the figures.
 pub(crate) const MEANING: &str = "\
-A is the kernel asked for, B is a kernel of the same name booted beside it; both drive the same disk and network card
-A to B: from the call in A until B's program goes on; B to A likewise (medians)
-a plain suspend: what the kernel itself takes to suspend and resume everything, without sleeping, in the same run; only
-kernels with CONFIG_PM_DEBUG can be asked to, such as 6.1-full
-a suspend call: of an image that returns at once, likewise
-there and back, by the host: from the line before `kjump switch` to its answer, B's work in between included";
+A is the kernel of --kernel, B a second instance of it; both drive the same disk and network card
+A to B: from the call in A until B's program continues; B to A likewise (medians)
+a plain suspend: suspending and resuming all devices without sleeping, by the kernel's own test, in the
+same run; this needs CONFIG_PM_DEBUG, as in 6.1-full
+a suspend call: a call with --quiesce suspend of an image that returns immediately
+there and back, by the host: from the line before `kjump switch` to its result, including B's work";
 
-/// How often A and B take turns.
+/// The number of switches from A to B.
 const TURNS: usize = 20;
 
-/// What B does: it returns again and again, and says what that took.
+/// B's program: it returns in a loop, and logs the time of its phases.
 const THERE: &str = r#"value=0
-say() { echo "<1>switch-figures: $*" > /dev/kmsg; }
-say "{\"up\": $(cut -d' ' -f1 /proc/uptime)}"
-while said=$(kjump return --json $value); do
-    say $said
+log() { echo "<1>switch-figures: $*" > /dev/kmsg; }
+log "{\"up\": $(cut -d' ' -f1 /proc/uptime)}"
+while phases=$(kjump return --json $value); do
+    log $phases
     value=$((value + 1))
 done
 "#;
 
-/// What A does. The answers to `--json` follow each other on its standard output.
+/// A's program. Its standard output is a sequence of JSON values.
 const HERE: &str = r#"
 set -e
 there=$1; turns=$2; cpus=$3
 now() { cut -d' ' -f1 /proc/uptime; }
 [ ! -e /sys/power/pm_test ] || echo "{\"plain\": [$(guest plain-suspends 10 | tr '\n' , | sed 's/,$//')]}"
 kjump call --json --repeat 10 --quiesce suspend /lib/kjump/payloads/sum64
-kjump initramfs -o /tmp/b.cpio --kernel-version $there --driver virtio_pci --driver virtio_blk --driver virtio_net \
+kjump initramfs -o /tmp/b.cpio --kernel-version $there \
+    --driver virtio_pci --driver virtio_blk --driver virtio_net \
     --disk first --add /there.sh:/there.sh -- sh /there.sh >&2
 echo "{\"before_boot\": $(now)}"
 kjump boot --json --kernel /boot/vmlinuz-$there --initrd /tmp/b.cpio --memory 256M --cpus $cpus \
@@ -57,15 +59,16 @@ done
 kjump status --json
 "#;
 
-/// Measures with one processor and with two.
+/// Measures with one CPU and with two.
 pub(crate) fn figures(kernel: &str) -> Result<Vec<Figure>> {
     let vm = product::beside(product::vm(kernel)?, kernel)?;
     let there = kernels::get(kernel)?.release;
     let mut figures = Vec::new();
-    for (processors, name) in [(1, "1 CPU"), (2, "2 CPUs")] {
-        let told = told(&vm.clone().smp(processors), &there, processors)?;
+    for (cpus, name) in [(1, "1 CPU"), (2, "2 CPUs")] {
+        let reports = measure(&vm.clone().smp(cpus), &there, cpus)?;
         figures.extend(
-            told.figures()?
+            reports
+                .figures()?
                 .into_iter()
                 .map(|figure| Figure { name: format!("{name}: {}", figure.name), ..figure }),
         );
@@ -73,38 +76,38 @@ pub(crate) fn figures(kernel: &str) -> Result<Vec<Figure>> {
     Ok(figures)
 }
 
-fn told(vm: &Vm, there: &str, processors: u32) -> Result<Told> {
+fn measure(vm: &Vm, there: &str, cpus: u32) -> Result<Reports> {
     let dir = tree::target().join("bench");
     std::fs::create_dir_all(&dir)?;
     let (script, disk, here) = (dir.join("there.sh"), dir.join("disk"), dir.join("here.sh"));
     std::fs::write(&script, THERE)?;
     std::fs::write(&here, HERE)?;
     std::fs::write(&disk, vec![0x5a; 1 << 20])?;
-    let words = [there.into(), TURNS.to_string().into(), processors.to_string().into()];
-    let job = Job::script(&here, words.into())?;
-    let mut hearer = Hearer::default();
+    let arguments = [there.into(), TURNS.to_string().into(), cpus.to_string().into()];
+    let job = Job::script(&here, arguments.into())?;
+    let mut recorder = Recorder::default();
     let vm = vm.clone().mem(1024).disk(disk).file(script, "/there.sh").timeout(Duration::from_secs(600));
-    let outcome = vm.stream(&job, &mut hearer)?.into_outcome();
+    let outcome = vm.stream(&job, &mut recorder)?.into_outcome();
     let log = outcome.kernel_log();
-    ensure!(outcome.status == 0, "{}(the kernel's log is {})", hearer.complaints, outcome.log.display());
+    ensure!(outcome.status == 0, "{}(the kernel's log is {})", recorder.errors, outcome.log.display());
     let marked = log.lines().filter_map(|line| line.split_once("switch-figures: ").map(|(_, json)| json));
     let there = marked.map(serde_json::from_str).collect::<Result<Vec<Value>, _>>().context("B's report")?;
-    let here = Deserializer::from_slice(&hearer.out)
+    let here = Deserializer::from_slice(&recorder.out)
         .into_iter()
         .collect::<Result<Vec<Value>, _>>()
         .context("A's report")?;
-    Ok(Told { here, there, turns: hearer.turns() })
+    Ok(Reports { here, there, turns: recorder.turns() })
 }
 
-/// What both kernels and the host's clock told.
-struct Told {
+/// The reports of both kernels, and times by the host's clock.
+struct Reports {
     here: Vec<Value>,
     there: Vec<Value>,
     /// Seconds of each turn by the host's clock.
     turns: Vec<f64>,
 }
 
-impl Told {
+impl Reports {
     fn figures(&self) -> Result<Vec<Figure>> {
         let turns = Turns::of(self)?;
         let (forth, back) = (turns.forth()?, turns.back()?);
@@ -126,7 +129,7 @@ impl Told {
             .collect())
     }
 
-    /// Milliseconds, if the kernel can be asked.
+    /// Milliseconds, if the kernel has the test.
     fn plain(&self) -> Result<Option<f64>> {
         let plain = numbers(&self.here, "/plain");
         let plain = plain.first().map(|plain| {
@@ -144,8 +147,8 @@ impl Told {
     }
 
     fn first_boot(&self, boot: &Value) -> [Figure; 4] {
-        let seconds = |told, place| {
-            numbers(told, place).first().and_then(|value| value.as_f64()).unwrap_or(f64::NAN) * 1e3
+        let seconds = |report, place| {
+            numbers(report, place).first().and_then(|value| value.as_f64()).unwrap_or(f64::NAN) * 1e3
         };
         let all = seconds(&self.here, "/after_boot") - seconds(&self.here, "/before_boot");
         let phases: f64 =
@@ -168,7 +171,8 @@ impl Told {
     }
 }
 
-/// The phases of all turns: B's n-th return was ended by A's n-th switch, whose end is the start of B's next return.
+/// The phases of all turns: A's n-th switch ends B's n-th return, and B's next return ends that
+/// switch.
 struct Turns<'a> {
     boot: &'a Value,
     visits: Vec<&'a Value>,
@@ -176,9 +180,9 @@ struct Turns<'a> {
 }
 
 impl<'a> Turns<'a> {
-    fn of(told: &'a Told) -> Result<Self> {
-        let mut visits = numbers(&told.here, "/phases_microseconds");
-        let returns = numbers(&told.there, "/phases_microseconds");
+    fn of(reports: &'a Reports) -> Result<Self> {
+        let mut visits = numbers(&reports.here, "/phases_microseconds");
+        let returns = numbers(&reports.there, "/phases_microseconds");
         let counted = (visits.len(), returns.len());
         ensure!(counted == (TURNS + 1, TURNS), "{} visits, {} returns", counted.0, counted.1);
         Ok(Self { boot: visits.remove(0), visits, returns })
@@ -204,14 +208,14 @@ impl<'a> Turns<'a> {
             milliseconds("A to B: B back to work", of(&self.returns, "resume")?),
             milliseconds("B to A", self.back()?),
             milliseconds("B to A: B to rest", of(&self.returns, "quiesce")?),
-            milliseconds("B to A: B's way out", of(&self.returns, "enter")?),
+            milliseconds("B to A: B leaves", of(&self.returns, "enter")?),
             milliseconds("B to A: A's pages in", of(&self.visits, "leave")?),
             milliseconds("B to A: A back to work", of(&self.visits, "resume")?),
         ])
     }
 }
 
-/// Milliseconds from the kernel that left to the one that came back.
+/// Milliseconds from one kernel's call until the other continues.
 fn way(from: &Value, to: &Value) -> f64 {
     phase(from, "quiesce") + phase(from, "enter") + phase(to, "leave") + phase(to, "resume")
 }
@@ -229,8 +233,8 @@ fn times(name: &str, value: f64) -> Figure {
     Figure { name: name.into(), value, unit: "times".into() }
 }
 
-fn numbers<'a>(told: &'a [Value], place: &str) -> Vec<&'a Value> {
-    told.iter().filter_map(|value| value.pointer(place)).collect()
+fn numbers<'a>(report: &'a [Value], place: &str) -> Vec<&'a Value> {
+    report.iter().filter_map(|value| value.pointer(place)).collect()
 }
 
 fn median(mut numbers: Vec<f64>) -> Result<f64> {
@@ -238,32 +242,37 @@ fn median(mut numbers: Vec<f64>) -> Result<f64> {
     numbers.get(numbers.len() / 2).copied().context("nothing was measured")
 }
 
-/// Keeps what A says, and when it leaves and comes back.
+/// Records A's output, and the times at which it leaves and returns.
 #[derive(Default)]
-struct Hearer {
+struct Recorder {
     out: Vec<u8>,
-    complaints: String,
+    errors: String,
     left: Vec<Instant>,
-    came: Vec<Instant>,
+    returned: Vec<Instant>,
 }
 
-impl Hearer {
+impl Recorder {
     fn turns(&self) -> Vec<f64> {
-        self.left.iter().zip(&self.came).map(|(left, came)| (*came - *left).as_secs_f64()).collect()
+        self.left
+            .iter()
+            .zip(&self.returned)
+            .map(|(left, returned)| (*returned - *left).as_secs_f64())
+            .collect()
     }
 }
 
-impl Listener for Hearer {
+impl Listener for Recorder {
     fn out(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.out.extend_from_slice(bytes);
         let text = String::from_utf8_lossy(bytes);
-        self.came.extend(text.contains("\"ending\"").then(Instant::now).filter(|_| !self.left.is_empty()));
+        self.returned
+            .extend(text.contains("\"ending\"").then(Instant::now).filter(|_| !self.left.is_empty()));
         self.left.extend(text.contains("leaving").then(Instant::now));
         Ok(())
     }
 
     fn err(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.complaints += &String::from_utf8_lossy(bytes);
+        self.errors += &String::from_utf8_lossy(bytes);
         Ok(())
     }
 

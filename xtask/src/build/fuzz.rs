@@ -1,7 +1,7 @@
 //! The targets of `fuzz/`, built for libFuzzer with the stable compiler.
 //!
-//! The folder is laid out as cargo-fuzz wants it, but neither that nor a nightly compiler is needed: the flags are a
-//! few, and the compiler takes unstable ones if told to.
+//! The directory has the layout of cargo-fuzz, but neither that nor a nightly compiler is needed:
+//! the flags are few, and `RUSTC_BOOTSTRAP` makes the compiler accept unstable ones.
 
 use std::fs;
 use std::path::PathBuf;
@@ -15,7 +15,8 @@ use crate::{program, tree};
 
 const TARGET: &str = "x86_64-unknown-linux-gnu";
 
-/// Coverage counters, comparisons for libFuzzer to learn from, and checks that a release build would leave out.
+/// Coverage counters, comparisons for libFuzzer to learn from, and checks that a release build
+/// leaves out.
 const FLAGS: [&str; 9] = [
     "--cfg=fuzzing",
     "-Cpasses=sancov-module",
@@ -31,28 +32,29 @@ const FLAGS: [&str; 9] = [
 /// The names of all targets.
 ///
 /// # Errors
-/// `fuzz/` is no package.
+/// `fuzz/` is not a package.
 pub(crate) fn targets() -> Result<Vec<String>> {
     let mut cargo = program::cargo();
     cargo.args(["metadata", "--no-deps", "--format-version=1", "--manifest-path", "fuzz/Cargo.toml"]);
     let metadata: Value = serde_json::from_str(&program::read(&mut cargo)?)?;
-    let targets = metadata["packages"][0]["targets"].as_array().context("cargo names no targets of fuzz/")?;
+    let targets =
+        metadata["packages"][0]["targets"].as_array().context("cargo metadata lists no targets of fuzz/")?;
     Ok(targets.iter().filter_map(|target| target["name"].as_str()).map(str::to_owned).collect())
 }
 
-/// Builds a target and has it look for this many seconds, in silence.
+/// Builds a target and runs it for this many seconds without output.
 ///
 /// # Errors
-/// It does not build, or an input broke it; the input is kept, and named in the message.
+/// It does not build, or an input makes it fail; the message names the file with the input.
 pub(crate) fn check(name: &str, seconds: u64) -> Result<()> {
-    program::quiet(&mut looking(name, seconds)?).map(drop)
+    program::quiet(&mut search(name, seconds)?).map(drop)
 }
 
-/// The program that looks, built first if it is out of date.
+/// A command that runs a target, built first if it is out of date.
 ///
 /// # Errors
 /// It does not build.
-pub(crate) fn looking(name: &str, seconds: u64) -> Result<Command> {
+pub(crate) fn search(name: &str, seconds: u64) -> Result<Command> {
     packages::for_fuzzing()?;
     let mut program = Command::new(build(name)?);
     let [corpus, artifacts, seeds] =
@@ -64,9 +66,9 @@ pub(crate) fn looking(name: &str, seconds: u64) -> Result<Command> {
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-artifact_prefix={}/", artifacts.display()));
     program.args(["-timeout=10", "-rss_limit_mb=2048", "-print_final_stats=1"]).arg(corpus);
-    // libdeflate has a table of one name in each of its decompressors, which is no violation in C.
+    // Each decompressor of libdeflate has a table of the same name, which C permits.
     program.env("ASAN_OPTIONS", "detect_odr_violation=0");
-    // Inputs worth starting from, kept under the name they were found by.
+    // Inputs to start from, named after what they contain.
     program.args(seeds.is_dir().then_some(seeds));
     Ok(program)
 }
@@ -78,7 +80,8 @@ fn build(name: &str) -> Result<PathBuf> {
     cargo.args(["--bin", name, "--target-dir"]).arg(&dir);
     cargo.env("RUSTC_BOOTSTRAP", "1").env_remove("RUSTFLAGS");
     cargo.env("CARGO_ENCODED_RUSTFLAGS", FLAGS.join("\x1f"));
-    // Symbols make a report readable; one codegen unit makes the coverage counters' table complete.
+    // Symbols make a report readable. One codegen unit keeps the table of coverage counters
+    // complete.
     cargo
         .env("CARGO_PROFILE_RELEASE_DEBUG", "line-tables-only")
         .env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "1");

@@ -1,4 +1,4 @@
-//! kjump.ko: the Rust object, then Kbuild, then a look at what came out.
+//! kjump.ko: the Rust object, then Kbuild, then checks of the result.
 
 mod checks;
 mod sysroot;
@@ -14,8 +14,9 @@ use crate::debian::compiler::{self, Compiler};
 use crate::debian::packages;
 use crate::{program, tree};
 
-/// How the Rust half is compiled: the kernel's code model, no vector registers, no red zone, the kernel's mitigations.
-/// `-Zplt` keeps calls off the global offset table, which the module loader does not know.
+/// How the Rust half is compiled: the kernel's code model, no vector registers, no red zone, the
+/// kernel's mitigations. `-Zplt` keeps calls off the global offset table, which the module loader
+/// does not know.
 const FLAGS: [&str; 12] = [
     "-Copt-level=2",
     "-Cpanic=abort",
@@ -31,7 +32,7 @@ const FLAGS: [&str; 12] = [
     "-Zlocation-detail=none",
 ];
 const TARGET: &str = "x86_64-unknown-none";
-/// What Kbuild sees besides the Rust object and the C files in `glue/`.
+/// Kbuild's inputs in addition to the Rust object and the C files in `glue/`.
 const SOURCES: [&str; 4] = ["Kbuild", "kjump.h", "kjump_abi.h", "seam.h"];
 /// The headers for other modules.
 const HEADERS: [&str; 2] = ["kjump.h", "kjump_abi.h"];
@@ -39,7 +40,7 @@ const HEADERS: [&str; 2] = ["kjump.h", "kjump_abi.h"];
 /// The module for a kernel, built if it is out of date, and checked.
 ///
 /// # Errors
-/// It does not build, objtool has something to say, or a check fails.
+/// It does not build, objtool prints a warning, or a check fails.
 pub(crate) fn build(kernel: &Kernel) -> Result<PathBuf> {
     packages::for_module()?;
     let _lock = tree::lock("module")?;
@@ -67,7 +68,8 @@ pub(crate) fn build_sample(kernel: &Kernel) -> Result<PathBuf> {
     Ok(build_others(kernel, "samples")?.join("kjump_sample.ko"))
 }
 
-/// The directory of the modules that tests need: one that hangs the kernel, one that refuses to suspend.
+/// The directory of the modules that tests need: one that hangs the kernel, one that refuses to
+/// suspend.
 ///
 /// # Errors
 /// As for [`build`].
@@ -75,12 +77,13 @@ pub(crate) fn build_tests(kernel: &Kernel) -> Result<PathBuf> {
     build_others(kernel, "tests")
 }
 
-/// The modules of a directory below `module/`, built against [`build`]'s symbols if they are out of date.
+/// The modules of a directory below `module/`, built against [`build`]'s symbols if they are out of
+/// date.
 fn build_others(kernel: &Kernel, name: &str) -> Result<PathBuf> {
     let module = build(kernel)?;
     let Some(built) = module.parent() else { bail!("{} has no directory", module.display()) };
     let _lock = tree::lock("module")?;
-    // Goes away whenever the module itself is built anew.
+    // This directory is removed whenever the module itself is built again.
     let dir = built.join(name);
     let sources = tree::root().join("module");
     let mut files = HEADERS.map(|header| sources.join(header)).to_vec();
@@ -128,7 +131,7 @@ pub(crate) fn rust_object() -> Result<PathBuf> {
     link(&target.join(TARGET).join("release/libkjump_module.a"), &target)
 }
 
-/// The flags are unstable ones, and the kernel's needs are why they exist.
+/// The flags are unstable; they exist for the kernel.
 fn for_kernel(command: &mut Command, compiler: &Compiler) {
     for name in ["RUSTFLAGS", "RUSTUP_TOOLCHAIN", "RUSTC_WRAPPER"] {
         command.env_remove(name);
@@ -137,8 +140,8 @@ fn for_kernel(command: &mut Command, compiler: &Compiler) {
     command.env("LD_LIBRARY_PATH", &compiler.library_path);
 }
 
-/// Takes the one object that holds the crates, link-time optimised, out of the archive, and leaves the rest of it:
-/// `memcpy` and its like come from the kernel.
+/// Takes the one object that contains the crates, link-time optimised, out of the archive. The rest
+/// of the archive is not used: `memcpy` and similar functions come from the kernel.
 fn link(archive: &Path, dir: &Path) -> Result<PathBuf> {
     let parts = dir.join("objects");
     tree::recreate(&parts)?;
@@ -169,7 +172,8 @@ fn entries() -> Result<Vec<String>> {
     Ok(before_parentheses.filter(|name| name.starts_with("kjr_")).map(str::to_owned).collect())
 }
 
-/// Everything Kbuild's result depends on but the kernel, which does not change.
+/// A digest of everything that Kbuild's result depends on, except the kernel, which does not
+/// change.
 fn inputs(object: &Path) -> Result<String> {
     let root = tree::root().join("module");
     let files: Vec<_> = sources()?.iter().map(|name| root.join(name)).chain([object.to_owned()]).collect();
@@ -209,25 +213,25 @@ fn lay_out(dir: &Path, object: &Path) -> Result<()> {
 }
 
 fn kbuild(kernel: &Kernel, dir: &Path) -> Result<()> {
-    let said = make(kernel, dir, &[])?;
+    let output = make(kernel, dir, &[])?;
     let objtool: Vec<_> =
-        said.lines().filter(|line| line.contains("objtool") || line.contains("warning")).collect();
+        output.lines().filter(|line| line.contains("objtool") || line.contains("warning")).collect();
     if !objtool.is_empty() {
-        bail!("building the module for {} is not silent:\n{}", kernel.name, objtool.join("\n"));
+        bail!("building the module for {} prints warnings:\n{}", kernel.name, objtool.join("\n"));
     }
     Ok(())
 }
 
-/// Runs Kbuild and returns all it said.
-fn make(kernel: &Kernel, dir: &Path, more: &[String]) -> Result<String> {
+/// Runs Kbuild and returns its output.
+fn make(kernel: &Kernel, dir: &Path, variables: &[String]) -> Result<String> {
     let mut make = Command::new("make");
-    make.arg("-C").arg(kernel.headers()).arg(format!("M={}", dir.display())).args(more).arg("modules");
-    // What a make or a cargo around this one passes down is not for Kbuild.
+    make.arg("-C").arg(kernel.headers()).arg(format!("M={}", dir.display())).args(variables).arg("modules");
+    // Kbuild must not see what an outer make or cargo passes down.
     for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CARGO_MAKEFLAGS"] {
         make.env_remove(name);
     }
     let output = program::quiet(&mut make)?;
-    let mut said = String::from_utf8_lossy(&output.stdout).into_owned();
-    said.push_str(&String::from_utf8_lossy(&output.stderr));
-    Ok(said)
+    let mut text = String::from_utf8_lossy(&output.stdout).into_owned();
+    text.push_str(&String::from_utf8_lossy(&output.stderr));
+    Ok(text)
 }

@@ -9,12 +9,12 @@ use anyhow::Result;
 use crate::debian::packages;
 use crate::{program, tree};
 
-/// One executable: its name is the source's, with what follows a dash for the variant.
+/// One executable. Its name is that of its source, with a dash and a variant if there are several.
 struct Payload {
     name: &'static str,
     /// Physical address of its first byte.
     address: u64,
-    /// Words for the assembler.
+    /// Symbols for the assembler.
     defines: &'static [&'static str],
 }
 
@@ -22,7 +22,7 @@ const fn payload(name: &'static str, address: u64, defines: &'static [&'static s
     Payload { name, address, defines }
 }
 
-/// What several of them include.
+/// The file that several of them include.
 const SHARED: &str = "print32.inc";
 
 const PAYLOADS: [Payload; 21] = [
@@ -49,10 +49,10 @@ const PAYLOADS: [Payload; 21] = [
     payload("window64-400", 0x40_0000, &["SIZE=0x19000000"]),
 ];
 
-/// Assembles and links them all; they are small. Returns their directory.
+/// Assembles and links all payloads that are out of date. Returns their directory.
 ///
 /// # Errors
-/// One does not assemble or link.
+/// A payload does not assemble or link.
 pub(crate) fn build() -> Result<PathBuf> {
     packages::for_module()?;
     let _lock = tree::lock("payloads")?;
@@ -73,7 +73,8 @@ impl Payload {
         if [&source, &sources.join(SHARED)].into_iter().all(|source| is_newer(&executable, source)) {
             return Ok(());
         }
-        // 32-bit code says so itself (.code32); the executable's class tells the mode it is called in.
+        // 32-bit sources contain .code32. The class of the executable determines the mode it is
+        // called in.
         let text = fs::read_to_string(&source)?;
         let (class, emulation) =
             if text.contains(".code32") { ("--32", "elf_i386") } else { ("--64", "elf_x86_64") };

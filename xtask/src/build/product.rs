@@ -1,4 +1,4 @@
-//! What is under test, built when it is out of date, and what the lab needs to run it.
+//! Everything under test, built when it is out of date, and what the lab needs to run it.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::debian::apt::{self, Suites};
 use crate::debian::{kernels, packages};
 use crate::{program, tree};
 
-/// Everything that is built for a kernel, brought up to date. A part whose sources are not there is left out.
+/// Builds everything for a kernel that is out of date. A part without sources is left out.
 ///
 /// # Errors
 /// A part does not build.
@@ -27,7 +27,7 @@ pub(crate) fn product_for(kernel: &Kernel) -> Result<Product> {
     })
 }
 
-/// A machine with this kernel and everything built for it.
+/// A virtual machine with this kernel and everything built for it.
 ///
 /// # Errors
 /// The kernel cannot be fetched, or something does not build.
@@ -38,7 +38,7 @@ pub(crate) fn vm(kernel: &str) -> Result<Vm> {
     Ok(Vm::new(kernel, product, kit()?))
 }
 
-/// The same machine with one more kernel in it, and what was built for that.
+/// The same machine with one more kernel in it, and everything built for that kernel.
 ///
 /// # Errors
 /// As for [`vm`].
@@ -48,7 +48,7 @@ pub(crate) fn beside(vm: Vm, kernel: &str) -> Result<Vm> {
     Ok(vm.with_peer(kernel, product))
 }
 
-/// What the lab needs in a guest besides the product.
+/// What the lab needs in a guest in addition to the product.
 ///
 /// # Errors
 /// The agent does not build, or busybox or UEFI firmware cannot be fetched.
@@ -60,12 +60,12 @@ pub(crate) fn kit() -> Result<Kit> {
     Ok(Kit { agent, busybox, uefi, runs: tree::target().join("lab") })
 }
 
-/// Says on standard error what a guest will have to do without.
+/// Reports on standard error what a guest will not have.
 fn name_missing(product: &Product) {
     let parts = [("kjump", &product.kjump), ("kjump.ko", &product.module), ("payloads", &product.payloads)];
     let missing: Vec<_> = parts.iter().filter(|(_, part)| part.is_none()).map(|(name, _)| *name).collect();
     if !missing.is_empty() {
-        eprintln!("lab: not built yet, so not in the guest: {}", missing.join(", "));
+        eprintln!("lab: not built, so not in the guest: {}", missing.join(", "));
     }
 }
 
@@ -79,7 +79,7 @@ fn kjump() -> Result<Option<PathBuf>> {
 /// Builds a program that runs without libraries.
 ///
 /// # Errors
-/// It does not build; cargo has said why.
+/// It does not build; cargo has printed the reason.
 pub(crate) fn static_program(package: &str, name: &str) -> Result<PathBuf> {
     Ok(build_static(package, &["--bin", name])?.join(name))
 }
@@ -125,12 +125,12 @@ fn cargo_home() -> Option<PathBuf> {
     home.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cargo")))
 }
 
-/// A file of a Debian package that is unpacked below `target/`.
-fn from_package(package: &str, folder: &str, file: &str) -> Result<PathBuf> {
-    let dir = apt::unpacked(Suites::Stable, folder, |_| Ok(vec![package.to_owned()]))?;
+/// A file of a Debian package, which is unpacked below `target/`.
+fn from_package(package: &str, directory: &str, file: &str) -> Result<PathBuf> {
+    let dir = apt::unpacked(Suites::Stable, directory, |_| Ok(vec![package.to_owned()]))?;
     let file = dir.join(file);
     if !file.exists() {
-        bail!("the package {package} has no {}", file.display());
+        bail!("the package {package} does not contain {}", file.display());
     }
     Ok(file)
 }

@@ -17,7 +17,7 @@ const UNSAFE: [&str; 2] = ["`unsafe` in", "because"];
 /// Every workspace that has crates of this tree in it.
 const MANIFESTS: [&str; 3] = ["Cargo.toml", "fuzz/Cargo.toml", "module/rust/Cargo.toml"];
 
-/// Fails if a table does not say what is so.
+/// Compares both tables with the tree.
 ///
 /// # Errors
 /// Everything in which page and tree differ.

@@ -1,4 +1,4 @@
-//! Debuggers' eyes on our dumps: crash and drgn find in each what they find in the whole memory.
+//! Our dumps, read by crash and drgn: they find the same as in the raw image.
 
 use std::fs;
 use std::io::Write as _;
@@ -14,11 +14,11 @@ use crate::debian::programs::{self, Age};
 use crate::guest::memory_image;
 use crate::program;
 
-/// What crash is asked.
-const QUESTIONS: &str =
+/// The commands for crash.
+const COMMANDS: &str =
     "sys\nbt\nps\nlog\nkmem -i\ndev\nnet\nrunq\ntimer\nforeach bt\nkmem -s\nmount\nirq\nquit\n";
 
-/// Walks through a dump by drgn: tasks, mounts, slab caches.
+/// Lists tasks, mounts and slab caches of a dump by drgn.
 const WALK: &str = r"
 import sys, drgn
 from drgn.helpers.linux.fs import for_each_mount, mount_dst, mount_fstype
@@ -35,10 +35,11 @@ for cache in for_each_slab_cache(program):
     print('cache', cache.name.string_().decode(), cache.object_size.value_())
 ";
 
-/// What crash must find in the raw image: otherwise it is no judge.
-const ANSWERS: [&str; 6] = ["PANIC", "swapper/0", "Linux version", "TOTAL MEM", "/disk", "cpu_startup_entry"];
+/// What crash must find in the raw image, for the comparison to be worth something.
+const LANDMARKS: [&str; 6] =
+    ["PANIC", "swapper/0", "Linux version", "TOTAL MEM", "/disk", "cpu_startup_entry"];
 
-/// So much of a dump there is room for.
+/// Percentages of a dump at which it is cut off.
 const PERCENTS: [u64; 3] = [30, 50, 80];
 
 /// All steps; they take minutes.
@@ -50,39 +51,41 @@ pub(crate) fn steps() -> Vec<Step> {
     steps
 }
 
-/// crash answers the same of every form of a dump as of the raw image.
+/// crash prints the same for every format of a dump as for the raw image.
 fn crash(kernel: &str) -> Result<()> {
     for age in ages(kernel) {
-        let raw = asked(kernel, *age, &memory_image::vmcore(kernel)?)?;
-        ensure!(raw.lines().count() > 500, "{age:?}: crash says little of the raw image:\n{raw}");
-        for answer in ANSWERS {
-            ensure!(raw.contains(answer), "{age:?}: crash finds no {answer:?} in the raw image:\n{raw}");
+        let raw = answers(kernel, *age, &memory_image::vmcore(kernel)?)?;
+        ensure!(raw.lines().count() > 500, "{age:?}: crash prints little about the raw image:\n{raw}");
+        for landmark in LANDMARKS {
+            ensure!(raw.contains(landmark), "{age:?}: crash finds no {landmark:?} in the raw image:\n{raw}");
         }
-        for words in [["-l", "-d", "31"], ["-z", "-d", "17"], ["-c", "-d", "31"], ["-E", "-d", "31"]] {
-            let said = asked(kernel, *age, &saved(kernel, &words, "for-crash")?)?;
+        for options in [["-l", "-d", "31"], ["-z", "-d", "17"], ["-c", "-d", "31"], ["-E", "-d", "31"]] {
+            let output = answers(kernel, *age, &saved(kernel, &options, "for-crash")?)?;
             ensure!(
-                said == raw,
-                "{words:?}, {age:?}: crash says something else; see {}",
-                place("said")?.display()
+                output == raw,
+                "{options:?}, {age:?}: crash prints something else; see {}",
+                place("output")?.display()
             );
         }
     }
     Ok(())
 }
 
-/// A dump that was cut short is opened, and its tasks are listed: what that takes was written first.
+/// crash opens a dump that was cut off and lists its tasks: the pages that this needs are written
+/// first.
 fn crash_incomplete(kernel: &str) -> Result<()> {
     for percent in PERCENTS {
         let cut = cut(kernel, percent)?;
         for age in ages(kernel) {
-            let said = asked_about(kernel, *age, &cut, &["--zero_excluded"], "ps\nquit\n")?;
-            ensure!(said.contains("swapper/0"), "at {percent} %, {age:?}: {said}");
+            let output = run_crash(kernel, *age, &cut, &["--zero_excluded"], "ps\nquit\n")?;
+            ensure!(output.contains("swapper/0"), "at {percent} %, {age:?}: {output}");
         }
     }
     Ok(())
 }
 
-/// The first so many percent of a dump. One at level 31 has little but what is needed first, so this is one of level 17.
+/// The first `percent` of a dump. It is one of level 17, because one of level 31 has few pages that
+/// are not written first.
 fn cut(kernel: &str, percent: u64) -> Result<PathBuf> {
     let length = fs::metadata(saved(kernel, &["-l", "-d", "17"], "whole")?)?.len();
     let cut = place("cut")?;
@@ -90,11 +93,11 @@ fn cut(kernel: &str, percent: u64) -> Result<PathBuf> {
     let mut command = ours()?;
     command.args(["makedumpfile", "-f", "-l", "-d", "17", "-L", &limit]);
     let status = command.arg(memory_image::vmcore(kernel)?).arg(&cut).stderr(Stdio::null()).status()?;
-    ensure!(status.code() == Some(1), "a dump that there is no room for: {status}");
+    ensure!(status.code() == Some(1), "a dump over its size limit: {status}");
     Ok(cut)
 }
 
-/// drgn finds the same in what is left as in the whole memory.
+/// drgn finds the same in a dump as in the raw image.
 fn drgn(kernel: &str) -> Result<()> {
     for age in ages(kernel) {
         let whole = walked_whole(kernel, *age)?;
@@ -102,28 +105,29 @@ fn drgn(kernel: &str) -> Result<()> {
             let count = whole.lines().filter(|line| line.starts_with(kind)).count();
             ensure!(count > 4, "{age:?}: drgn finds few of the kind {kind:?}:\n{whole}");
         }
-        for words in [["-l", "-d", "31"], ["-c", "-d", "17"], ["-z", "-d", "31"], ["-p", "-d", "31"]] {
-            let said = walked(kernel, *age, &saved(kernel, &words, "for-drgn")?)?;
-            ensure!(said == whole, "{words:?}, {age:?}: drgn finds something else:\n{said}");
+        for options in [["-l", "-d", "31"], ["-c", "-d", "17"], ["-z", "-d", "31"], ["-p", "-d", "31"]] {
+            let output = walked(kernel, *age, &saved(kernel, &options, "for-drgn")?)?;
+            ensure!(output == whole, "{options:?}, {age:?}: drgn finds something else:\n{output}");
         }
     }
     Ok(())
 }
 
-/// drgn walks through a dump that was cut short as through the whole memory.
+/// drgn finds the same in a dump that was cut off as in the raw image.
 fn drgn_incomplete(kernel: &str) -> Result<()> {
     for age in ages(kernel) {
         let whole = walked_whole(kernel, *age)?;
         for percent in PERCENTS {
-            let said = walked(kernel, *age, &cut(kernel, percent)?)?;
-            ensure!(said == whole, "at {percent} %, {age:?}: drgn finds something else:\n{said}");
+            let output = walked(kernel, *age, &cut(kernel, percent)?)?;
+            ensure!(output == whole, "at {percent} %, {age:?}: drgn finds something else:\n{output}");
         }
     }
     Ok(())
 }
 
-/// What drgn finds in the raw image. Debian 12's (0.0.22) looks for the kernel's image in the headers of ELF files, where QEMU
-/// does not tell it: it gets a dump of level 0.
+/// What drgn finds in the raw image. Debian 12's (0.0.22) reads the address of the kernel's image
+/// from the headers of an ELF file, where QEMU does not store it: it reads a dump of level 0
+/// instead.
 fn walked_whole(kernel: &str, age: Age) -> Result<String> {
     let whole = match age {
         Age::Release => saved(kernel, &["-l", "-d", "0"], "for-drgn")?,
@@ -137,27 +141,27 @@ fn walked(kernel: &str, age: Age, dump: &Path) -> Result<String> {
     program::read(programs::python(age)?.args(["-c", WALK]).arg(dump).arg(vmlinux))
 }
 
-fn asked(kernel: &str, age: Age, dump: &Path) -> Result<String> {
-    let said = asked_about(kernel, age, dump, &[], QUESTIONS)?;
-    // The dump's own name and form are not the same.
-    let lines = said.lines().filter(|line| !line.contains("DUMPFILE"));
-    let said = lines.collect::<Vec<_>>().join("\n");
-    fs::write(place("said")?, &said)?;
-    Ok(said)
+fn answers(kernel: &str, age: Age, dump: &Path) -> Result<String> {
+    let output = run_crash(kernel, age, dump, &[], COMMANDS)?;
+    // The name and the format of the dump differ.
+    let lines = output.lines().filter(|line| !line.contains("DUMPFILE"));
+    let output = lines.collect::<Vec<_>>().join("\n");
+    fs::write(place("output")?, &output)?;
+    Ok(output)
 }
 
-fn asked_about(kernel: &str, age: Age, dump: &Path, options: &[&str], questions: &str) -> Result<String> {
+fn run_crash(kernel: &str, age: Age, dump: &Path, options: &[&str], commands: &str) -> Result<String> {
     let vmlinux = programs::vmlinux(&kernels::get(kernel)?)?;
     let mut command = programs::crash(age)?;
     command.arg("-s").args(without(kernel)).args(options).arg(vmlinux).arg(dump);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
-    child.stdin.take().context("crash takes questions")?.write_all(questions.as_bytes())?;
+    child.stdin.take().context("crash reads its standard input")?.write_all(commands.as_bytes())?;
     Ok(String::from_utf8_lossy(&child.wait_with_output()?.stdout).into_owned())
 }
 
-/// What crash has to leave alone. 9.0.2 ends in the raw image of 7.2 and of 7.3 with "invalid structure member offset:
-/// module_num_gpl_syms", unless it does without modules. Of slab caches (`kmem -s`) it then says "invalid structure member
-/// offset: kmem_cache_local_node" and nothing else; it answers all other questions.
+/// What crash must not read. 9.0.2 exits on the raw image of 7.2 and of 7.3 with "invalid structure
+/// member offset: module_num_gpl_syms" unless it ignores modules. Then `kmem -s` prints only
+/// "invalid structure member offset: kmem_cache_local_node"; all other commands work.
 fn without(kernel: &str) -> &'static [&'static str] {
     if kernel.starts_with("newest") { &["--no_modules"] } else { &[] }
 }

@@ -1,4 +1,4 @@
-//! Other programs' eyes on our dumps: the same image saved by us and read by libkdumpfile and makedumpfile.
+//! Our dumps, read by libkdumpfile and makedumpfile.
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -17,7 +17,7 @@ use crate::program;
 /// The levels at which the kept pages are compared.
 const LEVELS: [&str; 8] = ["0", "1", "2", "4", "8", "16", "17", "31"];
 
-/// Starts of lines of VMCOREINFO that the kernel's types and symbols stand for.
+/// Starts of lines of VMCOREINFO that kjump can derive from the kernel's types and symbols instead.
 const LEARNED: [&str; 8] = [
     "SIZE(page)",
     "OFFSET(page.",
@@ -29,7 +29,7 @@ const LEARNED: [&str; 8] = [
     "NUMBER(PG_",
 ];
 
-/// Reads, through libkdumpfile, every page that a dump has, and compares it with the raw image. The names in its
+/// Reads every page of a dump by libkdumpfile, and compares it with the raw image. The names in its
 /// Python module changed between 0.5.1 and 0.5.5.
 const COMPARE: &str = r#"
 import kdumpfile, mmap, struct, sys
@@ -68,19 +68,21 @@ pub(crate) fn steps() -> Vec<Step> {
     steps
 }
 
-/// The pages that a dump keeps are those that makedumpfile keeps: Debian's, and for a newer kernel a newer one.
+/// A dump keeps the same pages as makedumpfile's: the one of Debian 12, and a newer one for a newer
+/// kernel.
 fn levels(kernel: &str) -> Result<()> {
     let all = LEVELS.map(|level| ("-l", level));
-    // These leave short runs of pages that need not be kept.
-    for (form, level) in all.into_iter().chain([("-E", "1"), ("-E", "17")]) {
-        let own = saved(kernel, &[form, "-d", level], "own")?;
+    // These leave short runs of pages that may be excluded.
+    for (format, level) in all.into_iter().chain([("-E", "1"), ("-E", "17")]) {
+        let own = saved(kernel, &[format, "-d", level], "own")?;
         let theirs = place("theirs")?;
         let mut command = makedumpfile_for(kernel)?;
-        command.args(["-f", "--message-level", "4", form, "-d", level]);
+        command.args(["-f", "--message-level", "4", format, "-d", level]);
         program::quiet(command.arg(memory_image::vmcore(kernel)?).arg(&theirs))?;
-        let what = format!("{kernel}, {form}, level {level}");
-        // makedumpfile 1.7.8 takes the second page of what has several for user data on 7.2 and 7.3, of slabs and of files
-        // in the page cache too: `mapping` lies where that page has counters, which are -1.
+        let what = format!("{kernel}, {format}, level {level}");
+        // makedumpfile 1.7.8 takes the second page of a compound page of 7.2 and 7.3 for user data,
+        // even in slabs and in the page cache: where it reads `mapping`, that page has counters,
+        // which are -1.
         if kernel.starts_with("newest") && ["8", "31"].contains(&level) {
             nearly_same_pages(&what, &theirs, &own)?;
         } else {
@@ -90,62 +92,66 @@ fn levels(kernel: &str) -> Result<()> {
     Ok(())
 }
 
-/// Debian's makedumpfile, and for a newer kernel a newer one.
+/// Debian 12's makedumpfile, or a newer one for a newer kernel.
 fn makedumpfile_for(kernel: &str) -> Result<Command> {
     if kernel == "6.1" { programs::makedumpfile() } else { programs::newest_makedumpfile() }
 }
 
-/// Two dumps have the same pages, and some.
+/// Two dumps have the same pages, and more than a few.
 fn same_pages(what: &str, first: &Path, second: &Path) -> Result<()> {
-    let (said, [different, unreadable, first_only, second_only]) = compared(first, second)?;
-    ensure!([different, unreadable, first_only, second_only] == [0; 4], "{what}: {said}");
+    let (report, [different, unreadable, first_only, second_only]) = compare(first, second)?;
+    ensure!([different, unreadable, first_only, second_only] == [0; 4], "{what}: {report}");
     Ok(())
 }
 
-/// The first dump has no page that the second has not, which has less than a twentieth more.
+/// The second dump has all pages of the first, and less than a twentieth more.
 fn nearly_same_pages(what: &str, first: &Path, second: &Path) -> Result<()> {
-    let (said, [different, unreadable, first_only, second_only]) = compared(first, second)?;
-    let few = second_only * 20 < said["same"].as_u64().unwrap_or(0);
-    ensure!([different, unreadable, first_only] == [0; 3] && few, "{what}: {said}");
+    let (report, [different, unreadable, first_only, second_only]) = compare(first, second)?;
+    let few = second_only * 20 < report["same"].as_u64().unwrap_or(0);
+    ensure!([different, unreadable, first_only] == [0; 3] && few, "{what}: {report}");
     Ok(())
 }
 
-/// What is said of two dumps that share some pages, and its counts.
-fn compared(first: &Path, second: &Path) -> Result<(serde_json::Value, [u64; 4])> {
+/// The report of `kjump dump diff` on two dumps, and its counts: different, unreadable, only in
+/// one. The dumps must have a thousand pages in common.
+fn compare(first: &Path, second: &Path) -> Result<(serde_json::Value, [u64; 4])> {
     let output = ours()?.args(["dump", "diff", "--json"]).arg(first).arg(second).output()?;
-    let said: serde_json::Value = serde_json::from_slice(&output.stdout)?;
-    ensure!(said["same"].as_u64() > Some(1000), "{said}");
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout)?;
+    ensure!(report["same"].as_u64() > Some(1000), "{report}");
     let counts = ["different", "unreadable", "only_in_first", "only_in_second"]
-        .map(|name| said[name].as_u64().unwrap_or(u64::MAX));
-    Ok((said, counts))
+        .map(|name| report[name].as_u64().unwrap_or(u64::MAX));
+    Ok((report, counts))
 }
 
-/// What is taken out of VMCOREINFO is found in the kernel's types and symbols: the kept pages are the same.
+/// Lines that VMCOREINFO lacks are derived from the kernel's types and symbols: the kept pages are
+/// the same.
 fn learned(kernel: &str) -> Result<()> {
-    // Page types are constants since 6.10. Before, they are macros, and without them every page is kept.
+    // Page types are constants since 6.10. In earlier kernels they are macros, and every page is
+    // kept without them.
     if kernel != "6.1" {
         return learned_of(kernel, "NUMBER(PAGE_");
     }
     learned_of(kernel, "NUMBER(HUGETLB_PAGE_DTOR)")?;
-    let (whole, said) = saved_without(kernel, &["SIZE(page)", "NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)"])?;
-    ensure!(!whole && said.contains("nobody can tell"), "without page types: {said}");
+    let (succeeded, complaint) = saved_without(kernel, &["SIZE(page)", "NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)"])?;
+    ensure!(!succeeded && complaint.contains("nobody can tell"), "without page types: {complaint}");
     Ok(())
 }
 
-/// Lines that start with `other` are taken out besides those that are always.
+/// Removes the lines that start with `other` in addition to [`LEARNED`].
 fn learned_of(kernel: &str, other: &str) -> Result<()> {
-    let told = place("told")?;
+    let informed = place("informed")?;
     let mut command = ours()?;
     command.args(["makedumpfile", "-f", "--message-level", "4", "-l", "-d", "31"]);
-    program::quiet(command.arg(memory_image::vmcore(kernel)?).arg(&told))?;
-    let (whole, said) = saved_without(kernel, &[&LEARNED[..], &[other]].concat())?;
-    let named = ["SYMBOL(mem_section)", "OFFSET(page.mapping)", other].iter().all(|key| said.contains(key));
-    ensure!(whole && named, "{kernel}: {said}");
-    same_pages(kernel, &told, &place("learned")?)
+    program::quiet(command.arg(memory_image::vmcore(kernel)?).arg(&informed))?;
+    let (succeeded, complaint) = saved_without(kernel, &[&LEARNED[..], &[other]].concat())?;
+    let named =
+        ["SYMBOL(mem_section)", "OFFSET(page.mapping)", other].iter().all(|key| complaint.contains(key));
+    ensure!(succeeded && named, "{kernel}: {complaint}");
+    same_pages(kernel, &informed, &place("learned")?)
 }
 
-/// Saves an image without what VMCOREINFO says in lines that start with these. Answers with whether all was well, and with what
-/// was said.
+/// Saves an image without the lines of VMCOREINFO that start with these. Returns whether that
+/// succeeded, and the output.
 fn saved_without(kernel: &str, starts: &[&str]) -> Result<(bool, String)> {
     let (image, lacking) = (memory_image::vmcore(kernel)?, place("lacking")?);
     fs::write(&lacking, without(&vmcoreinfo(&image)?, starts)?)?;
@@ -155,7 +161,7 @@ fn saved_without(kernel: &str, starts: &[&str]) -> Result<(bool, String)> {
     Ok((output.status.success(), String::from_utf8_lossy(&output.stderr).into_owned()))
 }
 
-/// The text of the note, which QEMU puts in front of all memory.
+/// The text of the note, which QEMU writes before the memory.
 fn vmcoreinfo(image: &Path) -> Result<String> {
     let mut start = Vec::new();
     File::open(image)?.take(1 << 20).read_to_end(&mut start)?;
@@ -165,7 +171,7 @@ fn vmcoreinfo(image: &Path) -> Result<String> {
     Ok(String::from_utf8_lossy(text).into_owned())
 }
 
-/// The lines that start with none of these, each of which some line starts with.
+/// The text without the lines that start with one of these. Each must match a line.
 fn without(text: &str, starts: &[&str]) -> Result<String> {
     for start in starts {
         ensure!(text.lines().any(|line| line.starts_with(start)), "VMCOREINFO has no {start}");
@@ -192,14 +198,15 @@ fn libkdumpfile(kernel: &str) -> Result<()> {
     Ok(())
 }
 
-/// Debian's makedumpfile filters our dumps anew, puts our parts together and our streams in order.
+/// Debian's makedumpfile filters our dumps again, joins our split dumps and rearranges our
+/// flattened ones.
 fn makedumpfile(kernel: &str) -> Result<()> {
     let image = memory_image::vmcore(kernel)?;
     let checked =
         |again: &Path| program::quiet(ours()?.args(["dump", "verify", "--against"]).arg(&image).arg(again));
-    let theirs = |words: &[&str], files: &[&Path]| {
+    let theirs = |options: &[&str], files: &[&Path]| {
         let mut command = makedumpfile_for(kernel)?;
-        program::quiet(command.args(["-f", "--message-level", "4"]).args(words).args(files))
+        program::quiet(command.args(["-f", "--message-level", "4"]).args(options).args(files))
     };
     let again = place("again")?;
     let dump = saved(kernel, &["-l", "-d", "17"], "own")?;
@@ -226,7 +233,7 @@ fn makedumpfile(kernel: &str) -> Result<()> {
     checked(&again).map(drop)
 }
 
-/// What the kernel's file tells does as well as what the kernel tells of itself: the kept pages and the log are the same.
+/// The kernel's file can replace VMCOREINFO: the kept pages and the log are the same.
 fn vmlinux(kernel: &str) -> Result<()> {
     let (image, vmlinux) = (memory_image::vmcore(kernel)?, programs::vmlinux(&kernels::get(kernel)?)?);
     let (facts, dump) = (place("facts")?, place("by-facts")?);
@@ -247,20 +254,21 @@ fn vmlinux(kernel: &str) -> Result<()> {
     Ok(())
 }
 
-/// The kernel's log is byte for byte what makedumpfile finds. The newest (1.7.8) also says who said each line, which these
-/// kernels, built without `PRINTK_CALLER`, do not.
+/// The kernel's log is byte for byte the same as makedumpfile's. The newest (1.7.8) also prints the
+/// caller of each line, which these kernels, built without `PRINTK_CALLER`, do not.
 fn dmesg(kernel: &str) -> Result<()> {
     let image = memory_image::vmcore(kernel)?;
     let (own, theirs) = (place("dmesg")?, place("dmesg.theirs")?);
     program::quiet(ours()?.args(["makedumpfile", "-f", "--dump-dmesg"]).arg(&image).arg(&own))?;
     program::quiet(makedumpfile_for(kernel)?.args(["-f", "--dump-dmesg"]).arg(&image).arg(&theirs))?;
-    let said = fs::read_to_string(&theirs)?;
-    let said = if kernel == "6.1" { said } else { without_callers(&said)? };
-    ensure!(fs::read_to_string(&own)? == said, "{} and {} differ", own.display(), theirs.display());
+    let log = fs::read_to_string(&theirs)?;
+    let log = if kernel == "6.1" { log } else { without_callers(&log)? };
+    ensure!(fs::read_to_string(&own)? == log, "{} and {} differ", own.display(), theirs.display());
     Ok(())
 }
 
-/// A log without who said each line. The further lines of a text are as far to the right as its first.
+/// A log without the caller of each line. Continuation lines have the same indentation as the first
+/// line.
 fn without_callers(log: &str) -> Result<String> {
     const TIME: usize = "[    0.000000] ".len();
     const CALLER: usize = "[      T0] ".len();
@@ -269,7 +277,7 @@ fn without_callers(log: &str) -> Result<String> {
         let (time, rest) = line.split_at_checked(TIME).context(line.to_owned())?;
         let (caller, text) = rest.split_at_checked(CALLER).context(line.to_owned())?;
         let is_caller = caller.starts_with('[') && caller.ends_with("] ") || caller.trim().is_empty();
-        ensure!(is_caller, "nobody said {line:?}");
+        ensure!(is_caller, "no caller in {line:?}");
         lines.extend([time, text, "\n"]);
     }
     Ok(lines)

@@ -22,27 +22,34 @@ pub(crate) fn on_all(name: &str, check: fn(&str) -> Result<()>) -> impl Iterator
         .map(move |kernel| Step::new(format!("dump/{name}/{kernel}"), move || check(kernel).into()))
 }
 
-/// The readers that a kernel's dumps are given to. Debian 12's know its own kernel only.
+/// The readers for a kernel's dumps. Those of Debian 12 know only its own kernel.
 pub(crate) fn ages(kernel: &str) -> &'static [Age] {
     if kernel == "6.1" { &[Age::Release, Age::Newest] } else { &[Age::Newest] }
 }
 
-/// Where dumps are made.
+/// The path for a dump of this name.
 pub(crate) fn place(name: &str) -> Result<PathBuf> {
     let dir = tree::target().join("material").join("readers");
     fs::create_dir_all(&dir)?;
     Ok(dir.join(name))
 }
 
+/// A command that runs kjump.
+///
+/// # Errors
+/// It does not build.
 pub(crate) fn ours() -> Result<Command> {
     Ok(Command::new(product::static_program("kjump", "kjump")?))
 }
 
-/// A dump of a kernel's image.
-pub(crate) fn saved(kernel: &str, words: &[&str], name: &str) -> Result<PathBuf> {
+/// Saves a kernel's image.
+///
+/// # Errors
+/// There is no image, or saving it fails.
+pub(crate) fn saved(kernel: &str, options: &[&str], name: &str) -> Result<PathBuf> {
     let dump = place(name)?;
     let mut command = ours()?;
-    command.args(["makedumpfile", "-f", "--message-level", "4"]).args(words);
+    command.args(["makedumpfile", "-f", "--message-level", "4"]).args(options);
     program::quiet(command.arg(memory_image::vmcore(kernel)?).arg(&dump))?;
     Ok(dump)
 }

@@ -1,4 +1,4 @@
-//! The checks that need no virtual machine.
+//! The steps that need no virtual machine.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,7 +12,7 @@ use crate::check::{architecture, dump_debuggers, dump_readers, kdump_tools, layo
 use crate::debian::kernels;
 use crate::{program, tree};
 
-/// The quick checks first, then the module for every kernel.
+/// The quick steps first, then the module for every kernel.
 pub(crate) fn before_stories(soak: bool) -> Vec<Step> {
     let mut steps = vec![
         Step::new("fmt", || cargo(&["fmt", "--all", "--check"])),
@@ -37,10 +37,10 @@ pub(crate) fn by_name() -> Vec<Step> {
     vec![Step::new("layout", || layout::check().into())]
 }
 
-/// What takes longest.
+/// The steps that take longest.
 ///
 /// # Errors
-/// `fuzz/` is no package.
+/// `fuzz/` is not a package.
 pub(crate) fn after_stories(soak: bool) -> Result<Vec<Step>> {
     let seconds = if soak { 300 } else { 10 };
     let targets = if tree::root().join("fuzz/Cargo.toml").exists() { fuzz::targets()? } else { Vec::new() };
@@ -55,13 +55,13 @@ pub(crate) fn after_stories(soak: bool) -> Result<Vec<Step>> {
     } else {
         Vec::new()
     };
-    // It takes longest, so it goes first.
+    // miri takes longest, so it starts first.
     let all = [Step::new("miri", miri)].into_iter().chain(fuzz);
     Ok(all.map(Step::concurrent).chain(readers).collect())
 }
 
-/// The library and `image/` as they are compiled for a machine without an operating system, in a folder of its own, since
-/// the compiler would take what it keeps of the one for the other.
+/// Lints the library and `image/` as they are compiled for a machine without an operating system.
+/// They have a target directory of their own, because cargo would mix up the two builds.
 fn clippy_of_purgatory() -> Verdict {
     let mut cargo = program::cargo();
     cargo
@@ -70,37 +70,37 @@ fn clippy_of_purgatory() -> Verdict {
     Verdict::of(cargo.args(["--", "--cfg", "purgatory_image", "-D", "warnings"]))
 }
 
-/// Builds it, has objtool look at it, and checks instructions, relocations and symbols.
+/// Builds the module, which runs objtool, and checks its instructions, relocations and symbols.
 fn module(kernel: &str) -> Verdict {
     let build = |kernel| module::build_sample(&kernel).and_then(|_| module::build_tests(&kernel));
     kernels::get(kernel).and_then(build).map(drop).into()
 }
 
-fn cargo(words: &[&str]) -> Verdict {
-    Verdict::of(program::cargo().args(words))
+fn cargo(arguments: &[&str]) -> Verdict {
+    Verdict::of(program::cargo().args(arguments))
 }
 
-/// Links between items must lead somewhere, also from private ones.
+/// Links between items must resolve, also from private items.
 fn doc() -> Verdict {
     let mut cargo = program::cargo();
     cargo.args(["doc", "--workspace", "--no-deps", "--document-private-items"]);
     Verdict::of(cargo.env("RUSTDOCFLAGS", "-Dwarnings"))
 }
 
-fn deny(what: &[&str]) -> Verdict {
+fn deny(checks: &[&str]) -> Verdict {
     match cargo_deny() {
         Ok(cargo_deny) => {
-            Verdict::of(Command::new(cargo_deny).current_dir(tree::root()).arg("check").args(what))
+            Verdict::of(Command::new(cargo_deny).current_dir(tree::root()).arg("check").args(checks))
         }
         Err(error) => Verdict::Failed(format!("{error:#}")),
     }
 }
 
-/// The advisory database lies in a git repository, which not every machine can reach.
+/// The advisory database is a git repository, which not every machine can reach.
 fn advisories() -> Verdict {
     match deny(&["advisories"]) {
-        Verdict::Failed(said) if said.contains("failed to fetch") || said.contains("unable to fetch") => {
-            Verdict::Skipped("the advisory database cannot be reached from here".to_owned())
+        Verdict::Failed(text) if text.contains("failed to fetch") || text.contains("unable to fetch") => {
+            Verdict::Skipped("the advisory database cannot be reached".to_owned())
         }
         verdict => verdict,
     }
@@ -108,7 +108,7 @@ fn advisories() -> Verdict {
 
 const CARGO_DENY: &str = "cargo-deny@0.20.2";
 
-/// The one on the search path, else our own, built once.
+/// The one on the search path, or one that is built once.
 fn cargo_deny() -> Result<PathBuf> {
     if let Some(found) = program::find("cargo-deny") {
         return Ok(found);
@@ -118,15 +118,15 @@ fn cargo_deny() -> Result<PathBuf> {
     let _lock = tree::lock("tools")?;
     if !installed.exists() {
         let mut cargo = program::cargo();
-        // Optimising it would take three times as long as it ever will run.
+        // Optimising it would take longer than all its runs.
         cargo.args(["install", "--quiet", "--locked", "--debug", CARGO_DENY, "--root"]).arg(&root);
         cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
-        program::quiet(&mut cargo).context("cargo-deny cannot be installed")?;
+        program::quiet(&mut cargo).context("cannot install cargo-deny")?;
     }
     Ok(installed)
 }
 
-/// The thinking crates that promise to be free of undefined behaviour whatever they are given.
+/// The crates without `unsafe` that the module is built from.
 const UNDER_MIRI: [&str; 3] = ["claims", "kimage", "phys"];
 
 fn miri() -> Verdict {
@@ -138,7 +138,8 @@ fn miri() -> Verdict {
     for package in UNDER_MIRI.iter().filter(|package| tree::root().join("crates").join(package).exists()) {
         miri.args(["--package", package]);
     }
-    // proptest looks for the cases that failed before, and miri takes a thousand times as long for each.
+    // proptest reads the file of failed cases, which isolation forbids. miri is a thousand times
+    // slower, so a few cases are enough.
     miri.env("MIRIFLAGS", "-Zmiri-disable-isolation").env("PROPTEST_CASES", "4");
     Verdict::of(miri.arg("--target-dir").arg(tree::target().join("miri")))
 }
@@ -157,7 +158,7 @@ fn have_miri() -> Result<()> {
     Ok(())
 }
 
-/// A program of the nightly toolchain: the environment that cargo sets for us names the stable one.
+/// A program of the nightly toolchain. The environment that cargo sets names the stable one.
 fn nightly(program: &str) -> Command {
     let mut command = Command::new(program);
     command.env("RUSTUP_TOOLCHAIN", "nightly");

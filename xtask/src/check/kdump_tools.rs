@@ -1,4 +1,4 @@
-//! Debian's kdump-tools, as they are, with our program in the place of makedumpfile: what they do in a crash kernel.
+//! Debian's kdump-tools in a crash kernel, unchanged, with kjump in the place of makedumpfile.
 
 use anyhow::{Result, ensure};
 use lab::cpio::Tree;
@@ -12,7 +12,7 @@ pub(crate) fn steps() -> Vec<Step> {
     vec![Step::new("dump/kdump-tools", || check().into())]
 }
 
-/// As docs/kdump.md has it. They fall back to copying all of memory where makedumpfile fails, which must not happen.
+/// As in docs/kdump.md. kdump-tools copy all memory if makedumpfile fails, which must not happen.
 const SAVE: &str = "set -e
     cp $(command -v kjump) /usr/bin/makedumpfile
     echo 'MAKEDUMP_ARGS=\"-z -d 31\"' >> /etc/default/kdump-tools
@@ -27,16 +27,16 @@ const SAVE: &str = "set -e
 fn check() -> Result<()> {
     let programs = ("kdump-tools", tools()?);
     let outcome = Crash { kernel: "6.1", mebibytes: 768, programs, room: 0, before: "", job: SAVE }.run()?;
-    let said = outcome.text() + &String::from_utf8_lossy(&outcome.err);
+    let output = outcome.text() + &String::from_utf8_lossy(&outcome.err);
     for text in
         ["saved vmcore in /var/crash/", "saved dmesg content in /var/crash/", "all checksums are right"]
     {
-        ensure!(said.contains(text), "{text:?} was not said: {said}");
+        ensure!(output.contains(text), "no {text:?} in: {output}");
     }
     Ok(())
 }
 
-/// The package and what it needs of a Debian system.
+/// The package, and what it needs of a Debian system.
 fn tools() -> Result<Tree> {
     let tools = programs::kdump_tools()?;
     let mut archive = Tree::default();

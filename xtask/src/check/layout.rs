@@ -57,8 +57,9 @@ fn columns(line: &str) -> usize {
     line.chars().fold(0, |column, c| if c == '\t' { column / TAB * TAB + TAB } else { column + 1 })
 }
 
-/// The first line that is not as rustfmt formats it, or that rustfmt leaves as it is. It does not report that it
-/// gave up on an expression, so it is passed the text without indentation and must restore it.
+/// The first line that is not as rustfmt formats it, or that rustfmt leaves as it is. It does not
+/// report that it gave up on an expression, so it is passed the text without indentation and must
+/// restore it.
 ///
 /// # Errors
 /// rustfmt cannot be run, or refuses the text.
@@ -69,8 +70,8 @@ fn unformatted(text: &str) -> Result<Option<String>> {
     Ok(different.map(|(number, _)| format!("{number}: not as rustfmt formats it, if it does")))
 }
 
-/// Lines that begin in a literal, a block comment, an attribute or the arguments of a macro keep their
-/// indentation: rustfmt may leave them as they are.
+/// Lines that begin in a literal, a block comment, an attribute or the arguments of a macro keep
+/// their indentation: rustfmt may leave them as they are.
 fn without_indentation(text: &str) -> String {
     let (kept, mut spoiled, mut at) = (kept_lines(text), String::new(), 0);
     for line in text.split_inclusive('\n') {
@@ -88,8 +89,8 @@ fn kept_lines(text: &str) -> Vec<Range<usize>> {
     kept.map(|(_, range)| range).chain(arguments(&rust_source::code_only(text))).collect()
 }
 
-/// The arguments of macros and attributes: from the bracket after `name!`, `macro_rules! name` or `#` to the one
-/// that closes it.
+/// The arguments of macros and attributes: from the bracket after `name!`, `macro_rules! name` or
+/// `#` to the one that closes it.
 fn arguments(code: &str) -> Vec<Range<usize>> {
     let bytes = code.as_bytes();
     let is_name = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'_';

@@ -20,7 +20,8 @@ pub(crate) fn steps(soak: bool) -> Vec<Step> {
     steps
 }
 
-/// No path and no registry of the machine that built them is in a package, and lintian finds nothing.
+/// No path and no registry of the machine that built them is in a package, and lintian finds
+/// nothing.
 fn contents_are_clean() -> Result<()> {
     packages::for_packages()?;
     let mut lintian = Command::new("lintian");
@@ -41,7 +42,8 @@ fn build() -> Result<Vec<PathBuf>> {
 }
 
 /// # Errors
-/// A file below the directory contains a path of this checkout, of the home directory, or a registry's host name.
+/// A file below the directory contains a path of this checkout, of the home directory, or a
+/// registry's host name.
 fn no_traces_of_the_builder(dir: &Path) -> Result<()> {
     let home = std::env::var("HOME").map(|home| format!("{home}/.cargo")).unwrap_or_default();
     let root = tree::root().display().to_string();

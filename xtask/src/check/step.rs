@@ -1,23 +1,23 @@
-//! One thing to check, and how that went.
+//! One step of `cargo xtask test`, and its result.
 
 use std::process::Command;
 
 use anyhow::Result;
 
-/// One thing to check.
+/// One step.
 pub(crate) struct Step {
     pub(crate) name: String,
     pub(crate) check: Box<dyn Fn() -> Verdict + Send + Sync>,
-    /// It keeps one CPU busy, and does not disturb what runs on the others.
+    /// It needs one CPU, and may run at the same time as others.
     pub(crate) is_concurrent: bool,
 }
 
-/// How a check went.
+/// The result of a step.
 pub(crate) enum Verdict {
     Passed,
-    /// And what was said.
+    /// With the output.
     Failed(String),
-    /// And why.
+    /// With the reason.
     Skipped(String),
 }
 

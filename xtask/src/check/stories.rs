@@ -1,4 +1,4 @@
-//! The stories of `lab/tests/stories`, each a step of its own for every kernel it holds on.
+//! The stories of `lab/tests/stories`, each a step of its own for every kernel that it runs on.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -14,56 +14,57 @@ use crate::check::step::{Step, Verdict};
 use crate::debian::{kernels, reference};
 use crate::{program, tree};
 
-/// The stories whose step's name contains the filter; long ones only if they are asked for.
+/// The stories whose step's name contains the filter. Long ones are skipped unless `soak`.
 ///
 /// # Errors
 /// The stories do not build.
 pub(crate) fn all(filter: &str, soak: bool) -> Result<Vec<Step>> {
     let program = build()?;
-    let told: Vec<_> = list(&program)?.into_iter().filter(|told| told.step().contains(filter)).collect();
-    let (told, long): (Vec<_>, Vec<_>) = told.into_iter().partition(|told| soak || !told.long);
-    let kernels: Vec<String> = told.iter().map(|told| told.kernel.clone()).collect();
-    let shelf = Arc::new(Shelf { program, kernels, inventory: Mutex::new(None) });
-    let steps = told.into_iter().map(|told| told.into_step(&shelf));
-    let skipped = long
-        .into_iter()
-        .map(|told| Step::new(told.step(), || Verdict::Skipped("it takes long: --soak".to_owned())));
+    let stories = list(&program)?.into_iter().filter(|story| story.step().contains(filter));
+    let (chosen, long): (Vec<_>, Vec<_>) = stories.partition(|story| soak || !story.is_long);
+    let kernels: Vec<String> = chosen.iter().map(|story| story.kernel.clone()).collect();
+    let supplies = Arc::new(Supplies { program, kernels, inventory: Mutex::new(None) });
+    let steps = chosen.into_iter().map(|story| story.into_step(&supplies));
+    let skipped = long.into_iter().map(|story| {
+        Step::new(story.step(), || Verdict::Skipped("takes minutes; run it with --soak".to_owned()))
+    });
     Ok(steps.chain(skipped).collect())
 }
 
-struct Told {
+/// A story on one kernel.
+struct Listed {
     name: String,
     kernel: String,
-    long: bool,
+    is_long: bool,
 }
 
-impl Told {
+impl Listed {
     fn step(&self) -> String {
         format!("vm/{}/{}", self.kernel, self.name)
     }
 
-    fn into_step(self, shelf: &Arc<Shelf>) -> Step {
-        let (name, shelf) = (self.step(), Arc::clone(shelf));
-        let tell = move || match shelf.inventory() {
+    fn into_step(self, supplies: &Arc<Supplies>) -> Step {
+        let (name, supplies) = (self.step(), Arc::clone(supplies));
+        let run = move || match supplies.inventory() {
             Err(error) => Verdict::Failed(format!("{error:#}")),
             Ok(inventory) => Verdict::of(
-                Command::new(&shelf.program).env(INVENTORY, inventory).args([&self.name, &self.kernel]),
+                Command::new(&supplies.program).env(INVENTORY, inventory).args([&self.name, &self.kernel]),
             ),
         };
-        // All processors of a guest are one thread of the host.
-        Step::new(name, tell).concurrent()
+        // All CPUs of a guest are one thread of the host.
+        Step::new(name, run).concurrent()
     }
 }
 
-/// What the stories need, fetched and built when the first of them is told.
-struct Shelf {
-    /// The program that tells them.
+/// Everything that the stories need, fetched and built when the first of them runs.
+struct Supplies {
+    /// The program that contains the stories.
     program: PathBuf,
     kernels: Vec<String>,
     inventory: Mutex<Option<PathBuf>>,
 }
 
-impl Shelf {
+impl Supplies {
     fn inventory(&self) -> Result<PathBuf> {
         let mut inventory = self.inventory.lock().unwrap_or_else(PoisonError::into_inner);
         if inventory.is_none() {
@@ -87,16 +88,16 @@ impl Shelf {
     }
 }
 
-impl Drop for Shelf {
+impl Drop for Supplies {
     fn drop(&mut self) {
         if let Ok(Some(path)) = self.inventory.get_mut() {
-            // Nobody reads it any more.
+            // A file that stays behind does no harm.
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
-/// Builds the program that tells the stories, and answers with its path.
+/// Builds the program that contains the stories, and returns its path.
 fn build() -> Result<PathBuf> {
     let mut cargo = program::cargo();
     cargo.args([
@@ -109,23 +110,23 @@ fn build() -> Result<PathBuf> {
         "--no-run",
         "--message-format=json",
     ]);
-    let said = program::read(&mut cargo)?;
-    let messages = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    let output = program::read(&mut cargo)?;
+    let messages = output.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
     let built = messages.filter(|message| message["target"]["name"] == "stories");
     let mut programs = built.filter_map(|message| message["executable"].as_str().map(PathBuf::from));
-    programs.next().context("cargo does not say where it put the program of stories")
+    programs.next().context("cargo does not report the path of the stories' program")
 }
 
-fn list(program: &Path) -> Result<Vec<Told>> {
+fn list(program: &Path) -> Result<Vec<Listed>> {
     let text = program::read(Command::new(program).env(INVENTORY, "none").arg("--list"))?;
-    text.lines().map(told).collect()
+    text.lines().map(listed).collect()
 }
 
-fn told(line: &str) -> Result<Told> {
+fn listed(line: &str) -> Result<Listed> {
     match line.split(' ').collect::<Vec<_>>()[..] {
         [name, kernel, length] => {
-            Ok(Told { name: name.to_owned(), kernel: kernel.to_owned(), long: length == "long" })
+            Ok(Listed { name: name.to_owned(), kernel: kernel.to_owned(), is_long: length == "long" })
         }
-        _ => bail!("a story is listed as {line:?}"),
+        _ => bail!("cannot parse a line of the list of stories: {line:?}"),
     }
 }

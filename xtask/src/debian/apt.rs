@@ -1,7 +1,8 @@
 //! Debian packages without touching the machine: a private apt configuration below `target/`.
 //!
-//! The mirror is the one the machine's own apt uses; suites, package lists and cache are private, so that neither
-//! root nor an up-to-date machine is needed, and a suite the machine does not use (backports) can be read.
+//! The mirror is the one that the machine's own apt uses. Suites, package lists and cache are
+//! private, so that neither root nor an up-to-date machine is needed, and a suite that the machine
+//! does not use (backports) can be read.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -13,30 +14,31 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{program, tree};
 
-/// The Debian release whose packages the lab uses, whatever release the machine itself runs.
+/// The Debian release whose packages the lab uses, independent of the release that the machine
+/// runs.
 pub(crate) const RELEASE: &str = "bookworm";
 
-/// The release before it.
+/// The previous release.
 const OLD: &str = "bullseye";
 
-/// The release after it.
+/// The next release.
 const NEXT: &str = "trixie";
 
-/// The release that never is one.
+/// Debian unstable.
 const UNSTABLE: &str = "sid";
 
-/// Which suites to read, of [`RELEASE`] but for the last three. The newest version in them wins.
+/// Which suites to read. The first two belong to [`RELEASE`]. The newest version in them wins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suites {
     /// The release with its updates and security fixes.
     Stable,
     /// Newer kernels rebuilt for the release.
     Backports,
-    /// What was the release before.
+    /// The previous release.
     Old,
-    /// Newer kernels rebuilt for the release after it.
+    /// Newer kernels rebuilt for the next release.
     NextBackports,
-    /// What will be a release one day.
+    /// Debian unstable.
     Unstable,
 }
 
@@ -63,10 +65,12 @@ pub(crate) fn unpacked(
 }
 
 impl Archive {
-    /// Prepares the private configuration, and reads the package lists unless they were read within the last hour.
+    /// Prepares the private configuration, and reads the package lists unless they were read within
+    /// the last hour.
     ///
     /// # Errors
-    /// The machine has no apt, or no Debian mirror in its configuration, or the mirror cannot be reached.
+    /// The machine has no apt, or no Debian mirror in its configuration, or the mirror cannot be
+    /// reached.
     pub(crate) fn open(suites: Suites) -> Result<Self> {
         let name = match suites {
             Suites::Stable => "stable",
@@ -98,7 +102,8 @@ impl Archive {
         Ok(dependency_names(&self.field(package, "Depends")?))
     }
 
-    /// These packages and everything they need that `follow` accepts, directly or not; of alternatives, the first.
+    /// These packages and everything they need that `follow` accepts, directly or not; of
+    /// alternatives, the first.
     ///
     /// # Errors
     /// No such package, or the archive cannot be read.
@@ -201,7 +206,7 @@ impl Archive {
              APT::Architecture \"amd64\";\n\
              APT::Architectures {{ \"amd64\"; }};\n\
              APT::Update::Error-Mode \"any\";\n\
-             // apt's own user need not be able to enter the directory this tree lies in.\n\
+             // apt's own user may not be able to enter the directory of this tree.\n\
              APT::Sandbox::User \"root\";\n\
              Acquire::Languages \"none\";\n\
              Acquire::Retries \"3\";\n"
@@ -218,7 +223,8 @@ struct Mirrors {
 
 impl Mirrors {
     fn of_this_machine() -> Result<Self> {
-        // Without release information apt also names what it has configured but never read.
+        // Without release information apt also lists indexes that are configured but were never
+        // read.
         let format = "$(CREATED_BY) $(COMPONENT) $(RELEASE) $(REPO_URI)";
         let mut list = Command::new("apt-get");
         let targets = program::read(list.args(["indextargets", "--no-release-info", "--format", format]))
@@ -233,10 +239,10 @@ impl Mirrors {
     fn among(targets: &str, codename: &str) -> Option<Self> {
         let main_of = |release: &str| {
             let wanted = ["Packages", "main", release];
-            let words = targets.lines().map(|line| line.split(' ').collect::<Vec<_>>());
-            words
-                .filter(|words| words.len() == 4 && words[..3] == wanted)
-                .map(|words| words[3].to_owned())
+            let fields = targets.lines().map(|line| line.split(' ').collect::<Vec<_>>());
+            fields
+                .filter(|fields| fields.len() == 4 && fields[..3] == wanted)
+                .map(|fields| fields[3].to_owned())
                 .next()
         };
         let either = |suffix: &str| {
@@ -288,8 +294,8 @@ fn dependency_names(field: &str) -> Vec<String> {
 ///     python3
 /// ```
 ///
-/// A bar marks all but the last of some alternatives, of which the first counts. A name in angle brackets is not a
-/// package; the names below it are the packages that provide it.
+/// A bar marks all but the last of some alternatives, of which the first counts. A name in angle
+/// brackets is not a package; the names below it are the packages that provide it.
 fn direct_needs(list: &str) -> BTreeMap<&str, Vec<&str>> {
     let mut found = BTreeMap::new();
     let (mut package, mut is_alternative, mut is_met) = ("", false, false);
@@ -323,7 +329,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_mirror_is_the_one_that_serves_the_release() {
+    fn the_mirror_of_the_release_is_chosen() {
         let targets = "Packages main cloud-sdk http://a/\n\
                        DEP-11 main bookworm http://b/\n\
                        Packages contrib bookworm http://c/\n\
@@ -334,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_of_another_release_lends_its_mirror() {
+    fn the_mirror_of_a_machine_with_another_release_is_used() {
         let targets = "Packages main trixie http://d/\nPackages main trixie-security http://e/\n";
         let mirrors = Mirrors::among(targets, "trixie").unwrap();
         let suites = mirrors.suites(Suites::Stable);
@@ -343,14 +349,14 @@ mod tests {
     }
 
     #[test]
-    fn a_machine_without_a_debian_mirror_has_none() {
+    fn a_machine_without_a_debian_mirror_yields_none() {
         assert_eq!(Mirrors::among("Packages main cloud-sdk http://a/\n", "bookworm"), None);
     }
 
     #[test]
     fn of_alternatives_and_of_providers_the_first_is_needed() {
-        let list = "drgn\n  PreDepends: libc6\n |Depends: gcc-12\n  Depends: gcc\n  Depends: <python3:any>\n    \
-                    python3\n    pypy\n  Depends: libdw1\n<python3:any>\nlibc6\n";
+        let list = "drgn\n  PreDepends: libc6\n |Depends: gcc-12\n  Depends: gcc\n  \
+                    Depends: <python3:any>\n    python3\n    pypy\n  Depends: libdw1\n<python3:any>\nlibc6\n";
         let needs = direct_needs(list);
         assert_eq!(needs["drgn"], ["libc6", "gcc-12", "python3", "libdw1"]);
         assert!(needs["libc6"].is_empty());

@@ -1,7 +1,8 @@
 //! Debian's own Rust compiler with the source of `core` that matches it, unpacked below `target/`.
 //!
-//! The kernel module's Rust half is compiled together with `core`, with the kernel's code model and mitigations. That
-//! takes a compiler and library source of one version, whatever toolchain the rest of the workspace is built by.
+//! The kernel module's Rust half is compiled together with `core`, with the kernel's code model and
+//! mitigations. That needs a compiler and library source of one version, independent of the
+//! toolchain that builds the rest of the workspace.
 
 use std::ffi::OsString;
 use std::fs;
@@ -13,7 +14,7 @@ use anyhow::{Context as _, Result, bail};
 use crate::debian::apt::{Archive, Suites};
 use crate::{program, tree};
 
-/// A compiler and the library source that belongs to it.
+/// A compiler and the library source of the same version.
 pub(crate) struct Compiler {
     /// The compiler; it needs [`Compiler::library_path`] to start: see [`Compiler::command`].
     pub(crate) rustc: PathBuf,
@@ -24,14 +25,14 @@ pub(crate) struct Compiler {
 }
 
 impl Compiler {
-    /// The compiler, ready to be given arguments.
+    /// A command that runs the compiler.
     pub(crate) fn command(&self) -> Command {
         let mut command = Command::new(&self.rustc);
         command.env("LD_LIBRARY_PATH", &self.library_path);
         command
     }
 
-    /// What `rustc --version` says.
+    /// The output of `rustc --version`.
     ///
     /// # Errors
     /// The compiler does not run.
@@ -44,7 +45,7 @@ impl Compiler {
             .filter_map(|entry| Some(entry.ok()?.path().join("library")))
             .find(|library| library.join("core/src/lib.rs").is_file());
         let Some(library) = library else {
-            bail!("no source of core below {}", dir.join("usr/src").display());
+            bail!("no library/core/src/lib.rs below {}", dir.join("usr/src").display());
         };
         let places = ["usr/lib/x86_64-linux-gnu", "lib/x86_64-linux-gnu"].map(|place| dir.join(place));
         let library_path = std::env::join_paths(places).context("target/ has a colon in its path")?;
@@ -52,7 +53,7 @@ impl Compiler {
     }
 }
 
-/// The compiler, fetched first if it is not there yet.
+/// The compiler, fetched first if necessary.
 ///
 /// # Errors
 /// The packages cannot be fetched, or the compiler does not run on this machine.
@@ -70,7 +71,7 @@ fn fetch(dir: &Path) -> Result<()> {
     keep_only(&compiler.library)
 }
 
-/// Every shared library the compiler needs and a machine with gcc need not have.
+/// Every shared library that the compiler needs and that a machine with gcc may lack.
 fn libraries(archive: &Archive) -> Result<Vec<String>> {
     let everywhere = ["libc6", "libgcc-s1", "libstdc++6"];
     let needs = archive.depends("libstd-rust-web-dev")?;
@@ -79,9 +80,9 @@ fn libraries(archive: &Archive) -> Result<Vec<String>> {
     archive.with_needs(&own, |name| !everywhere.contains(&name))
 }
 
-/// The source package holds the compiler too, ten times the size of the library.
+/// The source package also contains the compiler, which is ten times as large as the library.
 fn keep_only(library: &Path) -> Result<()> {
-    let source = library.parent().context("the library lies in the root directory")?;
+    let source = library.parent().context("the library has no parent directory")?;
     for entry in fs::read_dir(source)? {
         let entry = entry?;
         if entry.path() == library {

@@ -1,4 +1,5 @@
-//! Stock kernels by name, fetched and unpacked below `target/kernels/`, with headers that modules can be built against.
+//! Stock kernels by name, fetched and unpacked below `target/kernels/`, with headers to build
+//! modules against.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -10,20 +11,21 @@ pub(crate) use lab::Kernel;
 use crate::debian::apt::{Archive, Suites};
 use crate::tree;
 
-/// A kernel that the lab can get.
+/// A kernel that the lab can fetch.
 pub(crate) struct Stock {
-    /// What `--kernel` calls it.
+    /// Its name as an argument of `--kernel`.
     pub(crate) name: &'static str,
     suites: Suites,
-    /// What follows `linux-image-` in the name of the metapackage that always depends on the newest one.
+    /// The rest, after `linux-image-`, of the name of the metapackage that depends on the newest
+    /// version.
     flavour: &'static str,
-    /// What it is good for, in a few words.
+    /// A short description.
     pub(crate) about: &'static str,
-    /// Whether modules are built for it: it has headers that build on this release.
+    /// Whether modules are built for it: its headers can be used on this release.
     pub(crate) has_headers: bool,
 }
 
-/// Every kernel the lab knows. One line more is one kernel more.
+/// Every kernel that the lab knows.
 pub(crate) const STOCK: &[Stock] = &[
     Stock {
         name: "5.10",
@@ -71,15 +73,15 @@ pub(crate) const STOCK: &[Stock] = &[
         name: "newest-backport",
         suites: Suites::NextBackports,
         flavour: "cloud-amd64",
-        about: "Debian 13 backports, cloud, now and then newer than unstable; no module is built for it",
+        about: "Debian 13 backports, cloud, sometimes newer than unstable; no module is built for it",
         has_headers: false,
     },
 ];
 
-/// The kernel of this name, fetched first if it is not there yet.
+/// The kernel of this name, fetched first if necessary.
 ///
 /// # Errors
-/// No such name, or the packages cannot be fetched.
+/// No kernel has this name, or its packages cannot be fetched.
 pub(crate) fn get(name: &str) -> Result<Kernel> {
     let stock = find(name)?;
     let dir = tree::made_once(&place(stock), |dir| Kernel::open(dir).is_ok(), |dir| fetch(stock, dir))?;
@@ -101,10 +103,10 @@ pub(crate) fn fetched(stock: &Stock) -> Option<Kernel> {
     Kernel::open(&tree::target().join(place(stock))).ok()
 }
 
-/// Where a kernel came from, and what belongs to it is found.
+/// The suites that a kernel and its debugging information come from.
 ///
 /// # Errors
-/// It is none that the lab knows.
+/// The lab does not know this kernel.
 pub(crate) fn suites(kernel: &Kernel) -> Result<Suites> {
     Ok(find(&kernel.name)?.suites)
 }
@@ -114,7 +116,7 @@ fn find(name: &str) -> Result<&'static Stock> {
     STOCK
         .iter()
         .find(|stock| stock.name == name)
-        .with_context(|| format!("no kernel {name}: there are {}", names()))
+        .with_context(|| format!("no kernel {name}; known kernels: {}", names()))
 }
 
 /// Below `target/`.
@@ -126,7 +128,7 @@ fn fetch(stock: &Stock, dir: &Path) -> Result<()> {
     let archive = Archive::open(stock.suites)?;
     let release = release(&archive, stock.flavour)?;
     let version = unpack(&archive, stock, &release, dir)?;
-    // Newer packages have everything below /usr, and expect /lib to lead there.
+    // Newer packages have everything below /usr, and expect /lib to be a link to /usr/lib.
     if !dir.join("lib").exists() {
         symlink("usr/lib", dir.join("lib"))?;
     }
@@ -140,10 +142,11 @@ fn release(archive: &Archive, flavour: &str) -> Result<String> {
     let metapackage = format!("linux-image-{flavour}");
     let depends = archive.depends(&metapackage)?;
     let release = depends.iter().find_map(|name| name.strip_prefix("linux-image-"));
-    Ok(release.with_context(|| format!("{metapackage} depends on no kernel image"))?.to_owned())
+    Ok(release.with_context(|| format!("{metapackage} does not depend on a kernel image"))?.to_owned())
 }
 
-/// Unpacks the image, its modules, and all its headers if it has any; answers with the version of the image's package.
+/// Unpacks the image, its modules, and its headers if it has any. Returns the version of the
+/// image's package.
 fn unpack(archive: &Archive, stock: &Stock, release: &str, into: &Path) -> Result<String> {
     let image = format!("linux-image-{release}");
     let version = archive.version(&image)?;
@@ -157,18 +160,19 @@ fn unpack(archive: &Archive, stock: &Stock, release: &str, into: &Path) -> Resul
     Ok(version)
 }
 
-/// A package, and those that it depends on whose names begin like this.
+/// A package and those of its dependencies whose names have one of these prefixes.
 fn parts(archive: &Archive, package: String, prefixes: &[&str]) -> Result<Vec<String>> {
     let needs = archive.depends(&package)?.into_iter();
     let needs = needs.filter(|name| prefixes.iter().any(|prefix| name.starts_with(prefix)));
     Ok([package].into_iter().chain(needs).collect())
 }
 
-/// The packages expect to lie in `/`: makes every reference between them relative.
+/// The packages expect to be installed in `/`: makes every reference between them relative.
 fn make_relocatable(dir: &Path, release: &str) -> Result<()> {
     let headers = dir.join("usr/src").join(format!("linux-headers-{release}"));
     relocate_makefile(&headers.join("Makefile"))?;
-    // The BTF of 6.12's headers would make every module build ask for pahole; a module works without BTF.
+    // With the BTF of 6.12's headers every module build would need pahole; a module works without
+    // BTF.
     let btf = headers.join("vmlinux");
     if btf.exists() {
         fs::remove_file(btf)?;
@@ -176,7 +180,7 @@ fn make_relocatable(dir: &Path, release: &str) -> Result<()> {
     relocate_links(&dir.join("lib/modules").join(release))
 }
 
-/// `include /usr/src/linux-headers-X-common/Makefile`, seen from wherever the including file lies.
+/// Makes `include /usr/src/linux-headers-X-common/Makefile` relative to the including file.
 fn relocate_makefile(makefile: &Path) -> Result<()> {
     let text = fs::read_to_string(makefile).with_context(|| format!("cannot read {}", makefile.display()))?;
     let Some(common) = text.trim_end().strip_prefix("include /usr/src/").filter(|rest| !rest.contains('\n'))
@@ -190,11 +194,11 @@ fn relocate_makefile(makefile: &Path) -> Result<()> {
 fn relocate_links(modules: &Path) -> Result<()> {
     for name in ["build", "source"] {
         let link = modules.join(name);
-        let goal =
+        let target =
             fs::read_link(&link).with_context(|| format!("cannot read the link {}", link.display()))?;
-        let goal = Path::new("../../..").join(goal.strip_prefix("/").unwrap_or(&goal));
+        let target = Path::new("../../..").join(target.strip_prefix("/").unwrap_or(&target));
         fs::remove_file(&link)?;
-        symlink(goal, &link)?;
+        symlink(target, &link)?;
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! Programs of the machine that tasks need: found, installed by apt where we are root, else asked for.
+//! Programs that tasks need on this machine: found, or installed by apt as root, or named in the
+//! error.
 
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -8,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::program;
 
-/// Something a task needs on the machine, and the Debian package that brings it.
+/// A program or library that a task needs on this machine, and its Debian package.
 struct Need {
     thing: Thing,
     package: &'static str,
@@ -26,14 +27,14 @@ const fn program(name: &'static str, package: &'static str) -> Need {
 const LAB: &[Need] = &[
     program("qemu-system-x86_64", "qemu-system-x86"),
     program("gcc", "gcc"),
-    // Stories have disks with file systems.
+    // For the disks of stories.
     program("mke2fs", "e2fsprogs"),
     // The agent and kjump are static binaries.
     Need { thing: Thing::Library("libc.a"), package: "libc6-dev" },
 ];
 
 const MODULE: &[Need] = &[
-    // Both kernels' headers name this compiler.
+    // The headers of both kernels name this compiler.
     program("gcc-12", "gcc-12"),
     program("x86_64-linux-gnu-gcc-12", "gcc-12"),
     program("make", "make"),
@@ -44,24 +45,24 @@ const MODULE: &[Need] = &[
     program("objdump", "binutils"),
     program("bash", "bash"),
     program("perl", "perl"),
-    // The kernel's objtool and modpost are linked to it.
+    // The kernel's objtool and modpost are linked against it.
     Need { thing: Thing::Library("libelf.so.1"), package: "libelf1" },
 ];
 
 /// libFuzzer is C++.
 const FUZZING: &[Need] = &[program("c++", "g++")];
 
-/// Those who read dumps.
+/// Programs that read dumps.
 const READERS: &[Need] = &[
     program("crash", "crash"),
     program("drgn", "python3-drgn"),
     Need { thing: Thing::Library("libkdumpfile.so.10"), package: "python3-libkdumpfile" },
 ];
 
-/// What reads dumps besides ours.
+/// Installs the programs that read dumps.
 ///
 /// # Errors
-/// Something is missing and cannot be installed; the message holds the command that installs it.
+/// Something is missing and cannot be installed; the message contains the command that installs it.
 pub(crate) fn for_readers() -> Result<()> {
     have(READERS)
 }
@@ -73,7 +74,7 @@ const DEBIAN_IMAGE: &[Need] = &[program("mmdebstrap", "mmdebstrap")];
 /// What checking Debian packages needs.
 ///
 /// # Errors
-/// Something is missing and cannot be installed; the message holds the command that installs it.
+/// Something is missing and cannot be installed; the message contains the command that installs it.
 pub(crate) fn for_packages() -> Result<()> {
     have(PACKAGES)
 }
@@ -81,31 +82,31 @@ pub(crate) fn for_packages() -> Result<()> {
 /// What making a Debian system in a directory needs.
 ///
 /// # Errors
-/// Something is missing and cannot be installed; the message holds the command that installs it.
+/// Something is missing and cannot be installed; the message contains the command that installs it.
 pub(crate) fn for_debian_image() -> Result<()> {
     have(DEBIAN_IMAGE)
 }
 
-/// What a virtual machine needs.
+/// Installs what a virtual machine needs.
 ///
 /// # Errors
-/// Something is missing and cannot be installed; the message holds the command that installs it.
+/// Something is missing and cannot be installed; the message contains the command that installs it.
 pub(crate) fn for_lab() -> Result<()> {
     have(LAB)
 }
 
-/// What building a kernel module needs.
+/// Installs what building a kernel module needs.
 ///
 /// # Errors
-/// Something is missing and cannot be installed; the message holds the command that installs it.
+/// Something is missing and cannot be installed; the message contains the command that installs it.
 pub(crate) fn for_module() -> Result<()> {
     have(MODULE)
 }
 
-/// What building a fuzz target needs.
+/// Installs what building a fuzz target needs.
 ///
 /// # Errors
-/// Something is missing and cannot be installed; the message holds the command that installs it.
+/// Something is missing and cannot be installed; the message contains the command that installs it.
 pub(crate) fn for_fuzzing() -> Result<()> {
     have(FUZZING)
 }
@@ -116,7 +117,7 @@ fn have(needs: &[Need]) -> Result<()> {
         return Ok(());
     }
     if !is_root() {
-        // One command for all tasks, rather than one after the other.
+        // One command for all tasks, so that it need not be repeated.
         let all = missing(LAB.iter().chain(MODULE).chain(FUZZING));
         bail!(
             "packages are missing; install them with\n    sudo apt-get install --no-install-recommends {}",
@@ -153,7 +154,7 @@ fn install(packages: &[&str]) -> Result<()> {
     if apt_install(packages).is_err() {
         // The machine's package lists may be missing or old.
         program::quiet(Command::new("apt-get").arg("update"))?;
-        apt_install(packages).context("apt-get could not install what is missing")?;
+        apt_install(packages).context("apt-get cannot install the missing packages")?;
     }
     Ok(())
 }
@@ -164,7 +165,7 @@ fn apt_install(packages: &[&str]) -> Result<()> {
     program::quiet(command.env("DEBIAN_FRONTEND", "noninteractive")).map(drop)
 }
 
-/// The owner of our own /proc entry is who we run as.
+/// The owner of /proc/self is the effective user.
 fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|entry| entry.uid() == 0)
 }

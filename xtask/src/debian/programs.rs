@@ -1,4 +1,5 @@
-//! Programs of Debian's that ours are measured against and checked with: unpacked below `target/`, not installed.
+//! Debian's programs that kjump's dumps are compared and checked with, to run on this machine. Most
+//! are unpacked below `target/` and not installed.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -8,7 +9,7 @@ use anyhow::Result;
 use crate::debian::apt::{self, Suites};
 use crate::debian::{kernels, packages};
 
-/// Debian's makedumpfile with the libraries that need not be on every machine.
+/// Debian's makedumpfile, with the libraries that may be missing on a machine.
 const MAKEDUMPFILE: &[&str] = &[
     "makedumpfile",
     "libgcc-s1",
@@ -33,7 +34,7 @@ pub(crate) fn makedumpfile() -> Result<Command> {
     Ok(command)
 }
 
-/// Debian's kdump-tools, unpacked, with the shell functions that its scripts use.
+/// The directory of Debian's kdump-tools, with the shell functions that its scripts use.
 ///
 /// # Errors
 /// They cannot be fetched.
@@ -41,7 +42,8 @@ pub(crate) fn kdump_tools() -> Result<PathBuf> {
     unpacked("kdump-tools", &["kdump-tools", "sysvinit-utils"])
 }
 
-/// The newest makedumpfile that Debian has, with libraries of its age: it knows newer kernels, and Zstandard.
+/// Debian's newest makedumpfile, which knows newer kernels and Zstandard, with the libraries of its
+/// release.
 const NEWEST_MAKEDUMPFILE: &[&str] = &[
     "makedumpfile",
     "libc6",
@@ -55,7 +57,7 @@ const NEWEST_MAKEDUMPFILE: &[&str] = &[
     "libzstd1",
 ];
 
-/// A command that runs the newest makedumpfile of Debian's.
+/// A command that runs Debian's newest makedumpfile.
 ///
 /// # Errors
 /// It cannot be fetched.
@@ -67,10 +69,11 @@ pub(crate) fn newest_makedumpfile() -> Result<Command> {
     Ok(command)
 }
 
-/// Those who read dumps besides makedumpfile. The release's own know no kernel that is newer than they are.
+/// Programs other than makedumpfile that read dumps. Those of the release do not know kernels newer
+/// than themselves.
 const READERS: &[&str] = &["crash", "python3-drgn", "python3-pykdumpfile"];
 
-/// A command that runs crash: the release's own, which is installed, or the newest that Debian has.
+/// A command that runs crash: the one of the release, which is installed, or Debian's newest.
 ///
 /// # Errors
 /// It cannot be installed or fetched.
@@ -81,7 +84,7 @@ pub(crate) fn crash(age: Age) -> Result<Command> {
     }
 }
 
-/// A command that runs Python with drgn and libkdumpfile of that age.
+/// A command that runs Python with drgn and libkdumpfile of this age.
 ///
 /// # Errors
 /// It cannot be installed or fetched.
@@ -95,13 +98,13 @@ pub(crate) fn python(age: Age) -> Result<Command> {
 /// How old a reader is.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Age {
-    /// As old as the release whose packages the lab uses.
+    /// That of the release whose packages the lab uses.
     Release,
-    /// The newest that Debian has.
+    /// Debian's newest.
     Newest,
 }
 
-/// With the C library and all else that it needs, of its age.
+/// With the C library and everything else that it needs, of the same release.
 fn newest_reader(program: &str) -> Result<Command> {
     let dir = apt::unpacked(Suites::Unstable, "tools/newest-readers", |archive| {
         archive.with_needs(READERS, |_| true)
@@ -113,7 +116,8 @@ fn newest_reader(program: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// The kernel's file with debugging information, for those who read dumps by it: a large download.
+/// The kernel's file with debugging information, which debuggers need to read dumps. A large
+/// download.
 ///
 /// # Errors
 /// It cannot be fetched.

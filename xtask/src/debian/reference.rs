@@ -1,5 +1,5 @@
-//! Programs of others that ours are measured against, as Debian builds them: with their libraries, for a guest that has
-//! none.
+//! Reference programs that kjump is compared with in guests: as Debian builds them, with their
+//! libraries, since a guest has none.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,15 +10,16 @@ use anyhow::{Context as _, Result, bail};
 use crate::debian::apt::{Archive, Suites};
 use crate::{program, tree};
 
-/// Where they lie in a guest; each is a script there that starts the program with the libraries it came with.
+/// Their directory in a guest. Each program there is a script that starts it with its own
+/// libraries.
 pub(crate) const IN_GUEST: &str = "/reference";
 
-/// A program of Debian's.
+/// A program that Debian packages.
 pub(crate) struct Program {
     package: &'static str,
-    /// Below the package's root.
+    /// Path in the package.
     program: &'static str,
-    /// Likewise, and what needs no libraries.
+    /// Paths of files that need no libraries.
     others: &'static [&'static str],
 }
 
@@ -26,7 +27,7 @@ pub(crate) struct Program {
 pub(crate) const KEXEC: Program = Program {
     package: "kexec-tools",
     program: "sbin/kexec",
-    // It is started by kexec, and tells of the machine as it finds it.
+    // A kernel for kexec to start; it prints the state of the machine.
     others: &["usr/lib/x86_64-linux-gnu/kexec-tools/kexec_test.static"],
 };
 
@@ -41,7 +42,7 @@ fn name_of(path: &str) -> Result<&str> {
 }
 
 impl Program {
-    /// The directory for [`IN_GUEST`], fetched first if it is not there yet.
+    /// The directory for [`IN_GUEST`], fetched first if necessary.
     ///
     /// # Errors
     /// The packages cannot be fetched.
@@ -85,7 +86,7 @@ impl Program {
         Ok(fs::set_permissions(&script, fs::Permissions::from_mode(0o755))?)
     }
 
-    /// What the dynamic loader would map, all of it from the packages.
+    /// The libraries that the dynamic loader would map, all of them from the packages.
     fn libraries(&self, unpacked: &Path) -> Result<Vec<PathBuf>> {
         let places = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu"].map(|place| unpacked.join(place));
         let path = places.map(|place| place.display().to_string()).join(":");
@@ -97,7 +98,7 @@ impl Program {
             .filter_map(|line| Some(line.split_once("=> ")?.1.split(' ').next()?.into()))
             .collect();
         match libraries.iter().find(|library| !library.starts_with(unpacked)) {
-            Some(library) => bail!("{} needs {} of this machine", self.program, library.display()),
+            Some(library) => bail!("{} would use {} of this machine", self.program, library.display()),
             None => Ok(libraries),
         }
     }

@@ -1,4 +1,4 @@
-//! A guest that is crashed, and a crash kernel with 256 MB that does a job with programs of others.
+//! A guest that crashes, and its crash kernel, which has 256 MB and runs a job with other programs.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -10,25 +10,25 @@ use lab::{Job, NEXT_INITRD, NEXT_KERNEL, Outcome};
 use crate::build::product;
 use crate::tree;
 
-/// What is to happen.
+/// A crash and the job after it.
 pub(crate) struct Crash<'a> {
     pub(crate) kernel: &'a str,
     pub(crate) mebibytes: u32,
-    /// What is unpacked in the crash kernel's root, and what it is called.
+    /// A name, and the files to unpack in the crash kernel's root.
     pub(crate) programs: (&'a str, Tree),
-    /// Of a second disk that is empty, in mebibytes; 0 if there is none.
+    /// The size of an empty second disk in MiB; 0 for none.
     pub(crate) room: u64,
-    /// Lines of shell before the crash.
+    /// Shell commands before the crash.
     pub(crate) before: &'a str,
-    /// Lines of shell in the crash kernel.
+    /// Shell commands in the crash kernel.
     pub(crate) job: &'a str,
 }
 
 impl Crash<'_> {
-    /// What the crash kernel's job said.
+    /// Runs the guest and returns the outcome of the crash kernel's job.
     ///
     /// # Errors
-    /// The job failed, or the guest did not get that far.
+    /// The job fails, or the guest does not reach it.
     pub(crate) fn run(&self) -> Result<Outcome> {
         let (before, disk) = (self.before, self.disk()?);
         let crash = format!(
@@ -54,7 +54,7 @@ impl Crash<'_> {
         Ok(outcome)
     }
 
-    /// It takes no more of the host's disk than is written to it.
+    /// A sparse file: it takes no more of the host's disk than the guest writes.
     fn empty_disk(&self) -> Result<PathBuf> {
         let disk = tree::target().join("material").join(format!("{}.room", self.programs.0));
         let file = std::fs::File::create(&disk).with_context(|| disk.display().to_string())?;
@@ -62,12 +62,12 @@ impl Crash<'_> {
         Ok(disk)
     }
 
-    /// An archive, in place of a file system that the crash kernel would need a driver for.
+    /// An archive, because the crash kernel would need a driver for a file system.
     fn disk(&self) -> Result<PathBuf> {
         let (name, programs) = &self.programs;
-        let folder = tree::target().join("material");
-        std::fs::create_dir_all(&folder)?;
-        let disk = folder.join(format!("{name}.cpio"));
+        let dir = tree::target().join("material");
+        std::fs::create_dir_all(&dir)?;
+        let disk = dir.join(format!("{name}.cpio"));
         programs.write(&disk).with_context(|| format!("the archive of {name}"))?;
         Ok(disk)
     }

@@ -1,6 +1,7 @@
-//! Memory images to test and measure with: made by the lab once, and kept below `target/material/`.
+//! Memory images to test and measure with: made once by the lab, and kept below `target/material/`.
 //!
-//! A guest reads files into its page cache, holds memory of all kinds in many tasks, and then QEMU writes its memory down.
+//! A guest reads files into its page cache and allocates memory of all kinds in many tasks. Then
+//! QEMU writes its memory to a file.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
@@ -18,11 +19,11 @@ use crate::build::product;
 use crate::debian::{compiler, kernels};
 use crate::{program, tree};
 
-/// Memory of the guest. With firmware's hole below 4 GiB, nothing of it lies above that.
+/// Memory of the guest: little enough that none of it lies above the hole below 4 GiB.
 const MEBIBYTES: u32 = 2560;
 
-/// What the guest does: page cache of a disk, files in memory, anonymous memory of text, programs and noise, huge pages,
-/// tasks. It says READY and goes on for as long as it takes to be written down.
+/// What the guest runs: page cache of a disk, files in memory, anonymous memory with text, programs
+/// and noise, huge pages, tasks. It prints READY and continues until QEMU has written its memory.
 const ACTIVITY: &str = r#"
 mkdir -p /disk /huge /shm
 mount -t ext4 -o ro /dev/vda /disk
@@ -40,10 +41,10 @@ echo READY
 sleep 5
 "#;
 
-/// The ELF vmcore of a guest with this kernel, made first if it is not there yet.
+/// The ELF vmcore of a guest with this kernel, made first if necessary.
 ///
 /// # Errors
-/// The guest fails, or QEMU cannot write its memory down.
+/// The guest fails, or QEMU cannot write its memory.
 pub(crate) fn vmcore(kernel: &str) -> Result<PathBuf> {
     let is_complete = |dir: &Path| dir.join("vmcore").exists();
     let dir = tree::made_once(&format!("material/{kernel}"), is_complete, |dir| {
@@ -53,22 +54,23 @@ pub(crate) fn vmcore(kernel: &str) -> Result<PathBuf> {
 }
 
 fn make(kernel: &str, dir: &Path) -> Result<()> {
-    eprintln!("making a memory image of {kernel}: some minutes");
+    eprintln!("making a memory image of {kernel}; this takes minutes");
     let disk = disk(kernel, dir)?;
     let (monitor, image) = (dir.join("monitor"), dir.join("vmcore"));
     let vm = product::vm(kernel)?.mem(MEBIBYTES).smp(2).disk(&disk).without_module();
     let vm = vm.driver("qemu_fw_cfg").qemu("-device").qemu("vmcoreinfo").timeout(Duration::from_secs(1800));
     let vm = vm.qemu("-qmp").qemu(format!("unix:{},server=on,wait=off", monitor.display()));
-    let mut writer = Writer { monitor, image: image.clone(), heard: Vec::new(), written: false };
+    let mut writer = Writer { monitor, image: image.clone(), output: Vec::new(), written: false };
     let status = vm.stream(&Job::shell(ACTIVITY), &mut writer)?.into_outcome().status;
-    ensure!(writer.written, "the guest was never ready (exit status {status}): {}", writer.said());
+    ensure!(writer.written, "the guest was never ready (exit status {status}): {}", writer.text());
     fs::remove_file(disk)?;
     move_program_headers(&image)
 }
 
-/// Makes the file like a kernel's own /proc/vmcore. QEMU 7.2 puts a section header behind the file's own; makedumpfile
-/// looks for program headers there, so these go there, and the file has no sections any more. The last load is
-/// firmware below 4 GiB, which no kernel takes for its memory: it goes.
+/// Makes the file like a kernel's own /proc/vmcore. QEMU 7.2 puts a section header right after the
+/// file header, where makedumpfile expects the program headers: these move there, and the section
+/// goes. The last load header also goes: it is firmware below 4 GiB, which no kernel uses as
+/// memory.
 fn move_program_headers(image: &Path) -> Result<()> {
     const HEADER: usize = 64;
     fs::set_permissions(image, fs::Permissions::from_mode(0o600))?;
@@ -77,8 +79,8 @@ fn move_program_headers(image: &Path) -> Result<()> {
     file.read_exact_at(&mut start, 0)?;
     let word = |at: usize| usize::from(u16::from_le_bytes([start[at], start[at + 1]]));
     let (from, size, count) = (word(32), word(54) * word(56), word(56));
-    ensure!(count == 3, "{count} program headers: notes, memory and firmware are expected");
-    // Notes follow them at once.
+    ensure!(count == 3, "{count} program headers; expected 3: notes, memory and firmware");
+    // Notes follow immediately.
     ensure!(HEADER <= from && from + size <= start.len(), "program headers at {from:#x}");
     start.copy_within(from..from + size, HEADER);
     start[HEADER + size..(from + size).max(HEADER + size)].fill(0);
@@ -90,15 +92,15 @@ fn move_program_headers(image: &Path) -> Result<()> {
     Ok(file.write_all_at(&start[..from + size], 0)?)
 }
 
-/// A file system with what there is plenty of: kernel modules, headers, a compiler.
+/// A file system with large amounts of files: kernel modules, headers, a compiler.
 fn disk(kernel: &str, dir: &Path) -> Result<PathBuf> {
     let (disk, files) = (dir.join("disk"), dir.join("files"));
     fs::create_dir_all(&files)?;
     let _built = compiler::get()?;
-    for folder in [kernels::get(kernel)?.dir().to_owned(), tree::target().join("compiler")] {
-        program::quiet(Command::new("cp").arg("-aH").arg(folder).arg(&files))?;
+    for dir in [kernels::get(kernel)?.dir().to_owned(), tree::target().join("compiler")] {
+        program::quiet(Command::new("cp").arg("-aH").arg(dir).arg(&files))?;
     }
-    let mke2fs = program::find("mke2fs").context("there is no mke2fs; Debian's package e2fsprogs has it")?;
+    let mke2fs = program::find("mke2fs").context("mke2fs not found; it is in Debian's package e2fsprogs")?;
     program::quiet(
         Command::new(mke2fs).args(["-q", "-t", "ext4", "-d"]).arg(&files).arg(&disk).arg("1200M"),
     )?;
@@ -106,26 +108,26 @@ fn disk(kernel: &str, dir: &Path) -> Result<PathBuf> {
     Ok(disk)
 }
 
-/// Waits for the guest's word, and then has its memory written down.
+/// Waits for READY from the guest, and then makes QEMU write its memory.
 struct Writer {
     monitor: PathBuf,
     image: PathBuf,
-    heard: Vec<u8>,
+    output: Vec<u8>,
     written: bool,
 }
 
 impl Listener for Writer {
     fn out(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.heard.extend(bytes);
-        if !self.written && self.said().contains("READY\n") {
-            write_down(&self.monitor, &self.image)?;
+        self.output.extend(bytes);
+        if !self.written && self.text().contains("READY\n") {
+            dump_memory(&self.monitor, &self.image)?;
             self.written = true;
         }
         Ok(())
     }
 
     fn err(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.heard.extend(bytes);
+        self.output.extend(bytes);
         Ok(())
     }
 
@@ -133,13 +135,13 @@ impl Listener for Writer {
 }
 
 impl Writer {
-    fn said(&self) -> String {
-        String::from_utf8_lossy(&self.heard).into_owned()
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.output).into_owned()
     }
 }
 
-/// QEMU's dump-guest-memory, by its machine protocol.
-fn write_down(monitor: &Path, image: &Path) -> io::Result<()> {
+/// `dump-guest-memory` of QEMU's machine protocol (QMP).
+fn dump_memory(monitor: &Path, image: &Path) -> io::Result<()> {
     let mut socket = UnixStream::connect(monitor)?;
     let mut lines = BufReader::new(socket.try_clone()?).lines();
     let dump = json!({ "paging": false, "protocol": format!("file:{}", image.display()) });

@@ -1,32 +1,32 @@
-//! What busybox's `time -v` says of commands in a guest.
+//! Time and memory of commands in a guest, by busybox's `time -v`.
 
 use std::collections::BTreeMap;
 
-/// What the runs of one command took.
+/// Time and memory of one command over several runs.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Timed {
-    /// The shortest.
+    /// The shortest time.
     pub(crate) seconds: f64,
-    /// The largest, of memory that was in use.
+    /// The largest memory use.
     pub(crate) peak_mebibytes: f64,
 }
 
-/// A command of the shell that announces itself with a line `= NAME`, and whose time is told.
+/// A shell command that prints a line `= NAME` and then the time and memory of `line`.
 pub(crate) fn command(name: &str, line: &str) -> String {
     format!("echo \"= {name}\"; time -v {line} 2>&1 | grep -E 'Elapsed|Maximum|rror|annot'\n")
 }
 
-/// The runs by their names; `None` if what was said makes no sense.
+/// The commands by name; `None` if the text cannot be parsed.
 pub(crate) fn runs(text: &str) -> Option<BTreeMap<String, Timed>> {
     let mut found = BTreeMap::new();
     let (mut name, mut seconds) = ("", None);
     for line in text.lines() {
-        if let Some(told) = line.strip_prefix("= ") {
-            name = told;
+        if let Some(next) = line.strip_prefix("= ") {
+            name = next;
         } else if let Some((_, time)) = line.split_once("Elapsed (wall clock) time (h:mm:ss or m:ss): ") {
             seconds = Some(in_seconds(time)?);
         } else if let Some((_, size)) = line.split_once("Maximum resident set size (kbytes): ") {
-            // Busybox multiplies what are kilobytes already by the pages' four.
+            // Busybox multiplies by the 4 KiB of a page a number that is in KiB already.
             let run =
                 Timed { seconds: seconds.take()?, peak_mebibytes: size.trim().parse::<f64>().ok()? / 4096.0 };
             found.entry(name.to_owned()).and_modify(|known: &mut Timed| known.add(run)).or_insert(run);
@@ -42,7 +42,7 @@ impl Timed {
     }
 }
 
-/// `0m 5.30s`, as busybox has it.
+/// `0m 5.30s`, busybox's format.
 fn in_seconds(time: &str) -> Option<f64> {
     let (minutes, seconds) = time.trim().split_once("m ")?;
     Some(minutes.parse::<f64>().ok()? * 60.0 + seconds.trim_end_matches('s').parse::<f64>().ok()?)

@@ -1,4 +1,4 @@
-//! `cargo xtask bench NAME`: figures, for people or for programs.
+//! `cargo xtask bench NAME`: measurements, as text or JSON.
 
 use std::io::{self, Write as _};
 
@@ -18,13 +18,13 @@ pub(crate) struct BenchArgs {
     /// Print a JSON array of {name, value, unit}
     #[arg(long)]
     json: bool,
-    /// The kernel, for what is measured in a virtual machine
+    /// The kernel, for benches in a virtual machine
     #[arg(long, default_value = "6.1")]
     kernel: String,
-    /// How often, for what is measured by medians
+    /// The number of runs, for benches that take several
     #[arg(long, default_value_t = 5, value_name = "N")]
     runs: usize,
-    /// For dump: how the cost grows with memory, on sparse images
+    /// For dump: measure sparse images of growing size
     #[arg(long)]
     scale: bool,
 }
@@ -32,12 +32,12 @@ pub(crate) struct BenchArgs {
 struct Bench {
     name: &'static str,
     about: &'static str,
-    /// How the figures are meant, where their names do not say it.
+    /// The meaning of the figures, if their names do not explain it.
     meaning: &'static str,
     measure: fn(&BenchArgs) -> Result<Vec<Figure>>,
 }
 
-/// One line more is one bench more.
+/// The one table of benches.
 const BENCHES: &[Bench] = &[
     Bench {
         name: "kimage",
@@ -47,31 +47,31 @@ const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "call",
-        about: "calling images in a virtual machine: time, speed of the exchange",
+        about: "calls of images in a virtual machine: time, speed of the exchange",
         meaning: call::MEANING,
         measure: |args| call::figures(&args.kernel),
     },
     Bench {
         name: "dump",
-        about: "saving memory images, beside makedumpfile: time, memory, size",
+        about: "saving memory images, compared with makedumpfile: time, memory, size",
         meaning: dump::MEANING,
         measure: |args| dump::figures(&args.kernel, args.runs, args.scale),
     },
     Bench {
         name: "capture",
-        about: "saving /proc/vmcore in a crash kernel with one CPU and 256 MB, beside makedumpfile: time, memory",
+        about: "saving /proc/vmcore in a crash kernel with one CPU and 256 MB, compared with makedumpfile",
         meaning: capture::MEANING,
         measure: |args| capture::figures(&args.kernel, args.runs),
     },
     Bench {
         name: "load",
-        about: "loading and starting a kernel in a virtual machine, beside kexec-tools: time, memory",
+        about: "loading and starting a kernel in a virtual machine, compared with kexec-tools",
         meaning: load::MEANING,
         measure: |args| load::figures(&args.kernel),
     },
     Bench {
         name: "switch",
-        about: "going to another kernel and back in a virtual machine: by phase, beside a plain suspend",
+        about: "switching to another kernel and back in a virtual machine, by phase",
         meaning: switch::MEANING,
         measure: |args| switch::figures(&args.kernel),
     },
@@ -83,8 +83,8 @@ const BENCHES: &[Bench] = &[
 /// There is no such bench, or it fails.
 pub(crate) fn run(args: &BenchArgs) -> Result<()> {
     let bench = BENCHES.iter().find(|bench| bench.name == args.name);
-    let bench = bench.with_context(|| format!("no bench {}. {}", args.name, names()))?;
-    anyhow::ensure!(args.runs > 0, "--runs: at least 1");
+    let bench = bench.with_context(|| format!("no bench {}; {}", args.name, names()))?;
+    anyhow::ensure!(args.runs > 0, "--runs: must be at least 1");
     let figures = (bench.measure)(args)?;
     let mut out = io::stdout().lock();
     if args.json {
@@ -106,20 +106,20 @@ fn names() -> String {
     format!("Benches:{}", lines.collect::<String>())
 }
 
-/// Four digits, which is more than most measurements are good for.
+/// Four significant digits.
 fn rounded(value: f64) -> String {
     if value != 0.0 && value.abs() < 1000.0 { significant(value) } else { format!("{value:.0}") }
 }
 
 fn significant(value: f64) -> String {
-    let before_point = value.abs().log10().floor();
-    let decimals = (3.0 - before_point).clamp(0.0, 12.0);
+    let exponent = value.abs().log10().floor();
+    let decimals = (3.0 - exponent).clamp(0.0, 12.0);
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between 0 and 12")]
     let decimals = decimals as usize;
     format!("{value:.decimals$}")
 }
 
-/// A bench program of a crate's own, which prints its figures as JSON.
+/// The bench program of the crate, which prints its figures as JSON.
 fn kimage() -> Result<Vec<Figure>> {
     let mut cargo = program::cargo();
     cargo.args(["bench", "--quiet", "--package", "kimage", "--bench", "kimage", "--", "--json"]);

@@ -9,11 +9,11 @@ use crate::debian::kernels;
 /// Build the program, and the module for some kernels
 #[derive(Args)]
 pub(crate) struct BuildArgs {
-    /// Kernels to build the module for; all if none is named
+    /// Kernels to build the module for; all by default
     kernels: Vec<String>,
 }
 
-/// Builds, and says where everything lies.
+/// Builds everything and prints the paths.
 ///
 /// # Errors
 /// A part does not build.

@@ -1,11 +1,11 @@
-//! `cargo xtask demo`: the main job, done once on a stock kernel, and what happened.
+//! `cargo xtask demo`: calls on a stock kernel, with their results.
 //!
-//! The guest runs what stands in [`SCRIPT`]; what it prints is told and checked here as it comes, against values that are
-//! computed here.
+//! The guest runs [`SCRIPT`]. Its output is explained here as it arrives, and checked against
+//! values that are computed here.
 
-mod account;
 mod chapters;
 mod facts;
+mod report;
 mod switch;
 
 use std::fs;
@@ -20,26 +20,26 @@ use lab::{Job, Listener, Vm};
 use crate::build::product;
 use crate::debian::kernels;
 use crate::{program, tree};
-use account::Account;
 use chapters::CHAPTERS;
 use facts::Facts;
+use report::Report;
 
-/// Call images on a stock kernel in a virtual machine, and print what happened
+/// Call images on a stock kernel in a virtual machine, and show the results
 #[derive(Args)]
 pub(crate) struct DemoArgs {
     /// The kernel: see `cargo xtask lab --list`
     #[arg(long, default_value = "6.1")]
     kernel: String,
     #[command(subcommand)]
-    what: Option<What>,
+    demo: Option<Demo>,
 }
 
 #[derive(Subcommand)]
-enum What {
+enum Demo {
     Switch(SwitchArgs),
 }
 
-/// Boot a second stock kernel beside the first, and let the two take turns
+/// Boot a second stock kernel from the first, and switch between the two
 #[derive(Args)]
 struct SwitchArgs {
     /// The second kernel
@@ -47,12 +47,13 @@ struct SwitchArgs {
     beside: String,
 }
 
-/// Memory that the kernel leaves alone, so that what it holds is known: the window is 2 MiB at 256 MiB.
+/// Memory that the kernel does not use, so that its contents are known: a window of 2 MiB at 256
+/// MiB.
 const WINDOW: &str = "memmap=2M$0x10000000";
 const WINDOW_BYTES: u64 = 2 << 20;
 const DISK_BYTES: u64 = 8 << 20;
 
-/// Every part starts with a line of its own; [`CHAPTERS`] know them by these names.
+/// Every part starts with a line that names it for [`CHAPTERS`].
 const SCRIPT: &str = r#"
 cd /lib/kjump/payloads
 part() { echo "==== $1"; }
@@ -75,60 +76,58 @@ part after-faults; kjump call --json --repeat 100 sum64 1 2 3 4 5 6
 part suspend; kjump call --json --repeat 10 --quiesce suspend sum64 1 2 3 4 5 6
 part underneath; underneath 64 --json
 part kexec; kexec --load-preserve-context --args-none phy_mode && kexec -e && kexec -e; echo "exit status $?"
-part processors; nproc
+part cpus; nproc
 part readings; touch /tmp/stop; wait; sort /tmp/readings | uniq -c
 part disk-after; echo 3 > /proc/sys/vm/drop_caches; sha256sum < /dev/vda
 part end
 "#;
 
-/// Builds, boots, runs and judges. Prints as it goes; answers whether all was as it must be.
+/// Builds, boots, runs and checks, and prints as it goes. Returns whether every check passed.
 ///
 /// # Errors
-/// Something does not build, or the guest does not run to its end.
+/// A part does not build, or the guest cannot be prepared.
 pub(crate) fn run(args: &DemoArgs) -> Result<bool> {
-    match &args.what {
+    match &args.demo {
         None => calls(args),
-        Some(What::Switch(switch)) => switch::run(&args.kernel, &switch.beside),
+        Some(Demo::Switch(switch)) => switch::run(&args.kernel, &switch.beside),
     }
 }
 
 fn calls(args: &DemoArgs) -> Result<bool> {
-    println!(
-        "Building what is not up to date: kjump, its module for Debian's kernel {}, payloads.",
-        args.kernel
-    );
+    println!("Building kjump, its module for Debian's kernel {}, and the images to call.", args.kernel);
     let vm = product::vm(&args.kernel)?;
     let (window, disk) = (random_file("window", WINDOW_BYTES)?, random_file("disk", DISK_BYTES)?);
     let release = kernels::get(&args.kernel)?.release;
     let facts = Facts { release, window: sha256(&window)?, disk: sha256(&disk)?, ..Facts::default() };
-    println!("Booting the kernel as Debian ships it, in QEMU with 2 processors and a disk.");
+    println!("Booting Debian's unmodified kernel in QEMU with 2 CPUs and a disk.");
     let vm = vm.smp(2).file(&window, "/window").append(WINDOW).timeout(Duration::from_secs(170));
-    tell(&vm, &Job::shell(SCRIPT), &disk, Account::new(facts, CHAPTERS), chapters::kernel_log)
+    show(&vm, &Job::shell(SCRIPT), &disk, Report::new(facts, CHAPTERS), chapters::kernel_log)
 }
 
-/// Runs the job in the machine with this disk, and tells what came of it; answers whether all was as it must be.
-fn tell(
+/// Runs the job in the machine with this disk, and shows the results. Returns whether every check
+/// passed.
+fn show(
     vm: &Vm,
     job: &Job,
     disk: &Path,
-    mut account: Account,
-    check_log: fn(&mut Account, &str),
+    mut report: Report,
+    check_log: fn(&mut Report, &str),
 ) -> Result<bool> {
     let start = Instant::now();
-    match vm.clone().disk(disk).stream(job, &mut account) {
+    match vm.clone().disk(disk).stream(job, &mut report) {
         Ok(ended) => {
             let outcome = ended.into_outcome();
-            check_log(&mut account, &outcome.kernel_log());
-            account.check_end(outcome.status, &sha256(disk)?);
+            check_log(&mut report, &outcome.kernel_log());
+            report.check_end(outcome.status, &sha256(disk)?);
             let seconds = start.elapsed().as_secs_f64();
-            println!("\nThe machine ran for {seconds:.0} s; its kernel's log is {}", outcome.log.display());
+            println!("\nThe machine ran for {seconds:.0} s. The kernel's log is {}", outcome.log.display());
         }
-        Err(error) => account.fail("the virtual machine", &error.to_string()),
+        Err(error) => report.fail("the virtual machine", &error.to_string()),
     }
-    Ok(account.verdict())
+    Ok(report.verdict())
 }
 
-/// A file that holds what no other holds.
+/// A file of random bytes.
 fn random_file(name: &str, bytes: u64) -> Result<PathBuf> {
     let dir = tree::target().join("demo");
     fs::create_dir_all(&dir).with_context(|| format!("cannot create {}", dir.display()))?;
@@ -144,14 +143,14 @@ fn sha256(file: &Path) -> Result<String> {
     Ok(line.split(' ').next().unwrap_or_default().to_owned())
 }
 
-impl Listener for Account {
+impl Listener for Report {
     fn out(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.hear(&String::from_utf8_lossy(bytes));
+        self.receive(&String::from_utf8_lossy(bytes));
         Ok(())
     }
 
     fn err(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.complaints += &String::from_utf8_lossy(bytes);
+        self.errors += &String::from_utf8_lossy(bytes);
         Ok(())
     }
 

@@ -1,4 +1,5 @@
-//! `cargo xtask docs`: manual pages and completions, made of the programs' own tables of options.
+//! `cargo xtask docs`: manual pages and completions, generated from the programs' tables of
+//! options.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,21 +10,21 @@ use clap_complete::Shell;
 
 use crate::tree;
 
-/// Make manual pages and completions of shells
+/// Make manual pages and shell completions
 #[derive(Args)]
 pub(crate) struct DocsArgs {
-    /// Folder to make them in, instead of target/docs
+    /// Directory to write to, instead of target/docs
     #[arg(value_name = "DIR")]
     dir: Option<PathBuf>,
 }
 
-/// The shells there are completions for, and the folders that the completions are packaged from.
+/// The shells with completions, and the directories of the completions.
 const SHELLS: [(Shell, &str); 3] = [(Shell::Bash, "bash"), (Shell::Fish, "fish"), (Shell::Zsh, "zsh")];
 
-/// Makes everything, and says where it lies.
+/// Writes everything and prints the directory.
 ///
 /// # Errors
-/// The folder cannot be written to.
+/// The directory cannot be written to.
 pub(crate) fn run(args: &DocsArgs) -> Result<()> {
     let dir = args.dir.clone().unwrap_or_else(|| tree::target().join("docs"));
     write(&dir)?;
@@ -31,7 +32,7 @@ pub(crate) fn run(args: &DocsArgs) -> Result<()> {
     Ok(())
 }
 
-/// Makes everything in a directory.
+/// Writes everything to a directory.
 ///
 /// # Errors
 /// The directory cannot be written to.
@@ -50,10 +51,10 @@ pub(crate) fn write(dir: &Path) -> Result<()> {
 
 fn make(program: Command, dir: &Path) -> Result<()> {
     let name = program.get_name().to_owned();
-    for (shell, folder) in SHELLS {
-        let folder = dir.join(folder);
-        fs::create_dir_all(&folder)?;
-        clap_complete::generate_to(shell, &mut program.clone(), &name, folder)?;
+    for (shell, name_of_shell) in SHELLS {
+        let dir = dir.join(name_of_shell);
+        fs::create_dir_all(&dir)?;
+        clap_complete::generate_to(shell, &mut program.clone(), &name, dir)?;
     }
     write_pages(program, &dir.join("man"))
 }
@@ -61,7 +62,7 @@ fn make(program: Command, dir: &Path) -> Result<()> {
 /// A page for the program and one for each of its commands.
 fn write_pages(program: Command, dir: &Path) -> Result<()> {
     fs::create_dir_all(dir)?;
-    // The command `help` has nothing to say that the pages do not.
+    // The pages replace the command `help`.
     let mut program = program.disable_help_subcommand(true);
     program.build();
     write_page(&program, dir)
@@ -76,12 +77,12 @@ fn write_page(command: &Command, dir: &Path) -> Result<()> {
     command.get_subcommands().try_for_each(|command| write_page(command, dir))
 }
 
-/// Memory images are everybody's, the rest is the administrator's.
+/// Commands for memory images are for all users, the others for the administrator.
 fn section(name: &str) -> &'static str {
     if name.starts_with("kjump-dump") { "1" } else { "8" }
 }
 
-/// A page has one section for all that it refers to, its own.
+/// clap_mangen gives all references of a page the section of the page: corrects them.
 fn with_sections(page: &str) -> String {
     let line = |line: &str| match line.strip_suffix("(8)").or_else(|| line.strip_suffix("(1)")) {
         Some(name) => format!("{name}({})\n", section(&name.replace('\\', ""))),

@@ -1,18 +1,18 @@
-//! `cargo xtask fetch`: everything that comes from Debian, ahead of need.
+//! `cargo xtask fetch`: kernels and the compiler from Debian, ahead of need.
 
 use anyhow::Result;
 use clap::Args;
 
 use crate::debian::{compiler, kernels, packages};
 
-/// Fetch kernels, headers, and the compiler of the module; other tasks fetch what they need by themselves
+/// Fetch kernels, headers and the module's compiler; other tasks fetch what they need themselves
 #[derive(Args)]
 pub(crate) struct FetchArgs {
-    /// Kernels; all if none is named
+    /// Kernels; all by default
     kernels: Vec<String>,
 }
 
-/// Fetches and names what there is.
+/// Fetches everything and prints versions and paths.
 ///
 /// # Errors
 /// Something cannot be fetched, or does not run.

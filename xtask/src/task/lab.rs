@@ -1,4 +1,4 @@
-//! `cargo xtask lab`: one command in one guest.
+//! `cargo xtask lab`: run one command in a guest.
 
 use std::ffi::OsString;
 use std::io::{self, Write as _};
@@ -13,62 +13,66 @@ use lab::{Job, Listener, Machine, Vm};
 use crate::build::product;
 use crate::debian::kernels;
 
-/// What a failure of the lab itself exits with, as opposed to one of the command.
+/// The exit status for a failure of the lab itself, as opposed to one of the command.
 pub(crate) const LAB_FAILED: u8 = 125;
 
 /// Boot a stock kernel in QEMU and run a command there as root
 #[derive(Args)]
-#[command(
-    after_help = "The command's output and exit status are passed on; 125 means that the lab itself failed. \
-    A single COMMAND that is more than a program's name is a line for the shell."
-)]
+#[command(after_help = "The command's output and exit status are passed on; \
+    status 125 means that the lab itself failed. A single COMMAND argument \
+    with blanks or other special characters is run by a shell.")]
 pub(crate) struct LabArgs {
-    /// The kernel: see --list
+    /// The kernel; --list shows the names
     #[arg(long, value_name = "NAME", required_unless_present = "list")]
     kernel: Option<String>,
-    /// One more kernel, to be booted beside it: /boot/vmlinuz-* and /lib/modules/*
+    /// Another kernel for the guest to boot as a peer: /boot/vmlinuz-* and /lib/modules/*
     #[arg(long, value_name = "NAME")]
     beside: Vec<String>,
-    /// Name the kernels
+    /// List the kernels
     #[arg(long)]
     list: bool,
-    /// Processors
-    #[arg(long, default_value_t = 1, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
+    /// Number of CPUs
+    #[arg(
+        long,
+        default_value_t = 1,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=255)
+    )]
     smp: u32,
-    /// Memory
+    /// Memory in MiB
     #[arg(long, default_value_t = 512, value_name = "MIB")]
     mem: u32,
-    /// A raw file to be a virtio disk: /dev/vda and so on
+    /// A raw file as a virtio disk: /dev/vda and so on
     #[arg(long, value_name = "FILE")]
     disk: Vec<PathBuf>,
-    /// More words for the kernel's command line
+    /// More parameters for the kernel's command line
     #[arg(long, value_name = "STR", allow_hyphen_values = true)]
     append: Vec<String>,
-    /// A file or directory to be in the guest
+    /// A file or directory to copy to the guest
     #[arg(long, value_name = "HOST:GUEST")]
     file: Vec<String>,
     /// Seconds until the guest is killed
     #[arg(long, default_value_t = 120, value_name = "S")]
     timeout: u64,
-    /// The processor, as QEMU calls it, without cmpxchg16b unless cx16 is named: QEMU 7.2 gets it wrong
+    /// QEMU's CPU model; without cx16 by default, because QEMU 7.2 emulates cmpxchg16b wrongly
     #[arg(long, default_value = "max,-cx16", value_name = "MODEL")]
     cpu: String,
-    /// How QEMU runs the processors, as it calls it: kvm, or tcg,thread=multi
+    /// QEMU's accelerator: kvm, or tcg,thread=multi
     #[arg(long, value_name = "NAME")]
     accel: Option<String>,
     /// The chipset
     #[arg(long, value_enum, default_value_t = Chipset::Pc)]
     machine: Chipset,
-    /// Boot by UEFI in place of a BIOS
+    /// Boot with UEFI instead of a BIOS
     #[arg(long)]
     uefi: bool,
     /// Do not load kjump.ko
     #[arg(long)]
     no_module: bool,
-    /// One more driver to load
+    /// Another driver to load
     #[arg(long, value_name = "NAME")]
     driver: Vec<String>,
-    /// One more argument for QEMU
+    /// Another argument for QEMU
     #[arg(long, value_name = "ARG", allow_hyphen_values = true)]
     qemu: Vec<String>,
     /// A script to run, with COMMAND as its arguments
@@ -87,7 +91,7 @@ enum Chipset {
 
 /// Runs the command; its exit status is ours.
 pub(crate) fn run(args: LabArgs) -> ExitCode {
-    match answer(args) {
+    match run_in_guest(args) {
         Ok(code) => code,
         Err(error) => {
             eprintln!("lab: {error:#}");
@@ -96,7 +100,7 @@ pub(crate) fn run(args: LabArgs) -> ExitCode {
     }
 }
 
-fn answer(args: LabArgs) -> Result<ExitCode> {
+fn run_in_guest(args: LabArgs) -> Result<ExitCode> {
     if args.list {
         return list();
     }
@@ -108,11 +112,11 @@ fn answer(args: LabArgs) -> Result<ExitCode> {
 fn list() -> Result<ExitCode> {
     let mut out = io::stdout().lock();
     for stock in kernels::STOCK {
-        let what = match kernels::fetched(stock) {
+        let version = match kernels::fetched(stock) {
             Some(kernel) => format!("{} ({})", kernel.release, kernel.version),
-            None => "not fetched yet".to_owned(),
+            None => "not fetched".to_owned(),
         };
-        writeln!(out, "{:<10} {:<34} {what}", stock.name, stock.about)?;
+        writeln!(out, "{:<10} {:<34} {version}", stock.name, stock.about)?;
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -138,12 +142,12 @@ fn vm(args: &LabArgs) -> Result<Vm> {
 fn job(args: LabArgs) -> Result<Job> {
     match args.script {
         Some(script) => Ok(Job::script(&script, args.command)?),
-        None if args.command.is_empty() => bail!("what is the guest to do? -- COMMAND..., or --script FILE"),
+        None if args.command.is_empty() => bail!("nothing to run: give -- COMMAND... or --script FILE"),
         None => Ok(Job::command(args.command)),
     }
 }
 
-/// Passes on every byte as it comes.
+/// Passes on every byte as it arrives.
 struct Live;
 
 impl Listener for Live {

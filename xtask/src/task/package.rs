@@ -1,4 +1,5 @@
-//! `cargo xtask package`: Debian packages of the program, the module's source and the replaced commands.
+//! `cargo xtask package`: Debian packages of the program, the module's source and the replaced
+//! commands.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check there is, one step after the other, and a summary.
+//! `cargo xtask test`: all steps, one after the other, and a summary.
 
 use std::io::{self, Write as _};
 use std::num::NonZero;
@@ -13,28 +13,28 @@ use crate::check::host;
 use crate::check::step::{Step, Verdict};
 use crate::check::stories;
 
-/// Check everything: format, lints, tests, licences, and stories told in virtual machines
+/// Check everything: formatting, lints, tests, licences, and stories in virtual machines
 #[derive(Args)]
 pub(crate) struct TestArgs {
-    /// Only steps whose name contains this
+    /// Run only the steps whose name contains this
     filter: Option<String>,
-    /// Also what takes long
+    /// Also run the steps that take minutes
     #[arg(long)]
     soak: bool,
 }
 
-/// Runs the steps and sums up; answers whether none failed.
+/// Runs the steps and prints a summary. Returns whether no step failed.
 ///
 /// # Errors
-/// The stories do not even build, or no step has such a name.
+/// The stories do not build, or no step has such a name.
 pub(crate) fn run(args: &TestArgs) -> Result<bool> {
     let filter = args.filter.as_deref().unwrap_or_default();
     let steps = steps(filter, args.soak)?;
-    anyhow::ensure!(!steps.is_empty(), "no step has {filter:?} in its name (long ones need --soak)");
+    anyhow::ensure!(!steps.is_empty(), "no step has {filter:?} in its name (some exist only with --soak)");
     let start = Instant::now();
     let mut results = Vec::new();
     for steps in steps.chunk_by(|step, next| step.is_concurrent && next.is_concurrent) {
-        results.extend(take_all(steps)?);
+        results.extend(run_all(steps)?);
     }
     Ok(sum_up(&results, start.elapsed()))
 }
@@ -43,7 +43,7 @@ fn steps(filter: &str, soak: bool) -> Result<Vec<Step>> {
     let mut steps = host::before_stories(soak);
     steps.extend(host::by_name().into_iter().filter(|step| step.name == filter));
     let after = host::after_stories(soak)?;
-    // Naming the stories means building them: a check asked for by its full name need not wait for that.
+    // The stories must be built to list them. A step with exactly this name need not wait for that.
     if !steps.iter().chain(&after).any(|step| step.name == filter) {
         steps.extend(stories::all(filter, soak)?);
     }
@@ -52,37 +52,37 @@ fn steps(filter: &str, soak: bool) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
-/// How a step went, and how long it took.
-struct Taken<'a> {
+/// The result and the time of a step.
+struct Finished<'a> {
     name: &'a str,
     verdict: Verdict,
     time: Duration,
 }
 
-/// Takes the steps, each processor one after the other of them.
-fn take_all(steps: &[Step]) -> Result<Vec<Taken<'_>>> {
-    let (waiting, taken) = (Mutex::new(steps.iter()), Mutex::new(Vec::new()));
+/// Runs the steps, one at a time on each CPU.
+fn run_all(steps: &[Step]) -> Result<Vec<Finished<'_>>> {
+    let (waiting, finished) = (Mutex::new(steps.iter()), Mutex::new(Vec::new()));
     let next = || waiting.lock().ok().and_then(|mut waiting| waiting.next());
     let work = || -> Result<()> {
         while let Some(step) = next() {
-            let step = take(step)?;
-            taken.lock().map_err(|_| anyhow::anyhow!("a step panicked"))?.push(step);
+            let step = run_one(step)?;
+            finished.lock().map_err(|_| anyhow::anyhow!("a step panicked"))?.push(step);
         }
         Ok(())
     };
     thread::scope(|scope| {
-        let processors = thread::available_parallelism().map_or(1, NonZero::get);
-        let workers: Vec<_> = (0..processors.min(steps.len())).map(|_| scope.spawn(work)).collect();
+        let cpus = thread::available_parallelism().map_or(1, NonZero::get);
+        let workers: Vec<_> = (0..cpus.min(steps.len())).map(|_| scope.spawn(work)).collect();
         workers
             .into_iter()
             .try_for_each(|worker| worker.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
     })?;
-    taken.into_inner().map_err(|_| anyhow::anyhow!("a step panicked"))
+    finished.into_inner().map_err(|_| anyhow::anyhow!("a step panicked"))
 }
 
-fn take(step: &Step) -> Result<Taken<'_>> {
+fn run_one(step: &Step) -> Result<Finished<'_>> {
     if !step.is_concurrent {
-        // What is said before it ends belongs to it.
+        // Output that appears before the step ends belongs to it.
         write!(io::stdout(), "{:<64} ", step.name)?;
         io::stdout().flush()?;
     }
@@ -95,27 +95,29 @@ fn take(step: &Step) -> Result<Taken<'_>> {
     }
     match &verdict {
         Verdict::Passed => writeln!(out, "ok      {:>7.1} s", time.as_secs_f64())?,
-        Verdict::Failed(said) => writeln!(out, "FAILED  {:>7.1} s\n{}", time.as_secs_f64(), said.trim_end())?,
+        Verdict::Failed(output) => {
+            writeln!(out, "FAILED  {:>7.1} s\n{}", time.as_secs_f64(), output.trim_end())?;
+        }
         Verdict::Skipped(reason) => writeln!(out, "skipped: {reason}")?,
     }
-    Ok(Taken { name, verdict, time })
+    Ok(Finished { name, verdict, time })
 }
 
-fn sum_up(results: &[Taken<'_>], wall: Duration) -> bool {
+fn sum_up(results: &[Finished<'_>], wall: Duration) -> bool {
     println!();
-    for Taken { name, verdict, .. } in results {
+    for Finished { name, verdict, .. } in results {
         match verdict {
             Verdict::Passed => {}
             Verdict::Failed(_) => println!("failed:  {name}"),
             Verdict::Skipped(reason) => println!("skipped: {name}: {reason}"),
         }
     }
-    let count = |of: fn(&Verdict) -> bool| results.iter().filter(|taken| of(&taken.verdict)).count();
+    let count = |of: fn(&Verdict) -> bool| results.iter().filter(|finished| of(&finished.verdict)).count();
     let failed = count(|verdict| matches!(verdict, Verdict::Failed(_)));
     let passed = count(|verdict| matches!(verdict, Verdict::Passed));
     let skipped = count(|verdict| matches!(verdict, Verdict::Skipped(_)));
-    let time: Duration = results.iter().map(|taken| taken.time).sum();
-    println!("{:.0} s; {:.0} s, had each step waited for the last", wall.as_secs_f64(), time.as_secs_f64());
+    let time: Duration = results.iter().map(|finished| finished.time).sum();
+    println!("{:.0} s; the steps add up to {:.0} s", wall.as_secs_f64(), time.as_secs_f64());
     println!("{passed} passed, {failed} failed, {skipped} skipped");
     failed == 0
 }

@@ -1,4 +1,4 @@
-//! `cargo xtask vmcore`: a crash made to order, and what the crash kernel saw of it.
+//! `cargo xtask vmcore`: the memory of a crashed kernel, as its crash kernel sees it.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -11,39 +11,44 @@ use lab::{Job, NEXT_INITRD, NEXT_KERNEL, Outcome};
 use crate::build::product;
 use crate::debian::reference;
 
-/// Crash a stock kernel in QEMU and keep its memory as the crash kernel sees it: an ELF file
+/// Crash a stock kernel in QEMU and save its memory as the crash kernel sees it: an ELF file
 #[derive(Args)]
-#[command(after_help = "The first kernel runs COMMAND, a line for the shell, and then crashes.")]
+#[command(after_help = "The first kernel runs COMMAND in a shell, and then crashes.")]
 pub(crate) struct VmcoreArgs {
     /// The kernel: see `cargo xtask lab --list`
     #[arg(long, default_value = "6.1", value_name = "NAME")]
     kernel: String,
-    /// Processors
-    #[arg(long, default_value_t = 2, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=255))]
+    /// Number of CPUs
+    #[arg(
+        long,
+        default_value_t = 2,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..=255)
+    )]
     smp: u32,
-    /// Memory
+    /// Memory in MiB
     #[arg(long, default_value_t = 512, value_name = "MIB")]
     mem: u32,
-    /// Who loads the crash kernel: ours, or kexec-tools
+    /// The program that loads the crash kernel; `kexec` is kjump
     #[arg(long, default_value = "/reference/kexec", value_name = "PROGRAM")]
     kexec: String,
-    /// Where the file goes
+    /// The file to write
     #[arg(long, value_name = "FILE")]
     to: PathBuf,
-    /// What to do before the crash
+    /// The command to run before the crash
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
 
-/// What is kept for the crash kernel.
+/// The reservation for the crash kernel.
 const RESERVED: &str = "crashkernel=192M";
 
-/// Makes the file.
+/// Crashes the guest and writes the file.
 ///
 /// # Errors
-/// The guest did not get as far as reading `/proc/vmcore`.
+/// The guest does not get to reading `/proc/vmcore`.
 pub(crate) fn run(args: &VmcoreArgs) -> Result<()> {
-    // The file is the guest's disk: it grows only by what is written to it.
+    // The file is the guest's disk: sparse until the guest writes to it.
     let disk = File::create(&args.to).with_context(|| format!("cannot create {}", args.to.display()))?;
     disk.set_len((u64::from(args.mem) + 64) << 20)?;
     let vm = product::vm(&args.kernel)?.smp(args.smp).mem(args.mem).timeout(Duration::from_secs(600));
@@ -56,7 +61,7 @@ pub(crate) fn run(args: &VmcoreArgs) -> Result<()> {
     Ok(())
 }
 
-/// Whole mebibytes go faster; what is written behind the end is cut off.
+/// Writing whole mebibytes is faster; the file is then cut to its size.
 const CAPTURE: &str = "
     ls -l /proc/vmcore | awk '{print \"size\", $5}'
     dd if=/proc/vmcore of=/dev/vda bs=1M && sync";
@@ -74,12 +79,12 @@ fn crash(args: &VmcoreArgs) -> String {
 }
 
 fn size(outcome: &Outcome) -> Result<u64> {
-    let said = outcome.text();
-    let size = said.lines().find_map(|line| line.strip_prefix("size ")?.parse().ok());
+    let output = outcome.text();
+    let size = output.lines().find_map(|line| line.strip_prefix("size ")?.parse().ok());
     match size {
         Some(size) if outcome.status == 0 && !outcome.alone => Ok(size),
         _ => bail!(
-            "nothing was captured: {said}{}(the kernels' log is {})",
+            "/proc/vmcore was not captured: {output}{}(the kernels' log is {})",
             String::from_utf8_lossy(&outcome.err),
             outcome.log.display()
         ),
@@ -90,6 +95,6 @@ fn check(file: &Path) -> Result<()> {
     use std::io::Read as _;
     let mut magic = [0; 4];
     File::open(file)?.read_exact(&mut magic)?;
-    ensure!(&magic == b"\x7fELF", "{} is no ELF file", file.display());
+    ensure!(&magic == b"\x7fELF", "{} is not an ELF file", file.display());
     Ok(())
 }

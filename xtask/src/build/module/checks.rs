@@ -1,4 +1,5 @@
-//! What is known of a module before it is loaded: its instructions, its relocations, the symbols it wants.
+//! Checks of a module before it is loaded: its instructions, its relocations, the symbols it
+//! imports.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -14,10 +15,10 @@ use crate::{program, tree};
 const RELOCATIONS: [&str; 6] =
     ["R_X86_64_64", "R_X86_64_32", "R_X86_64_32S", "R_X86_64_PC32", "R_X86_64_PLT32", "R_X86_64_PC64"];
 
-/// Checks a built module and says how large it is.
+/// Checks a built module and prints its size.
 ///
 /// # Errors
-/// What is wrong with it.
+/// The first check that fails.
 pub(super) fn check(kernel: &Kernel, dir: &Path) -> Result<()> {
     let module = dir.join("kjump.ko");
     no_vector_registers(&module)?;
@@ -25,12 +26,13 @@ pub(super) fn check(kernel: &Kernel, dir: &Path) -> Result<()> {
     only_allowed_symbols(kernel, &module)?;
     let stripped = dir.join("kjump.stripped.ko");
     program::quiet(Command::new("strip").arg("--strip-debug").arg("-o").arg(&stripped).arg(&module))?;
-    // A guest's output owns the standard output.
+    // Standard output belongs to the guest.
     eprintln!("kjump.ko for {}: {} bytes stripped", kernel.release, fs::metadata(&stripped)?.len());
     Ok(())
 }
 
-/// The kernel's vector registers are the tasks'. The relocator moves pages by them, but as data: it runs elsewhere.
+/// Vector registers belong to user space. The relocator uses them to move pages, but is data here:
+/// it runs elsewhere.
 fn no_vector_registers(module: &Path) -> Result<()> {
     let text = program::read(Command::new("objdump").args(["-d", "--no-show-raw-insn"]).arg(module))?;
     let vector =
@@ -46,14 +48,14 @@ fn only_known_relocations(module: &Path) -> Result<()> {
     let kinds = text.split_whitespace().filter(|word| word.starts_with("R_X86_64_"));
     let unknown: BTreeSet<_> = kinds.filter(|kind| !RELOCATIONS.contains(kind)).collect();
     if !unknown.is_empty() {
-        bail!("{} has relocations the module loader does not know: {unknown:?}", module.display());
+        bail!("{} has relocations that the module loader does not know: {unknown:?}", module.display());
     }
     Ok(())
 }
 
 /// One list for all kernels, and one for each series: `module/symbols/`.
 fn only_allowed_symbols(kernel: &Kernel, module: &Path) -> Result<()> {
-    let wanted = program::read(Command::new("nm").args(["-u", "-P"]).arg(module))?;
+    let imported = program::read(Command::new("nm").args(["-u", "-P"]).arg(module))?;
     let mut allowed = BTreeSet::new();
     let series = kernel.name.split('-').next().unwrap_or(&kernel.name);
     for list in ["all", series] {
@@ -61,14 +63,14 @@ fn only_allowed_symbols(kernel: &Kernel, module: &Path) -> Result<()> {
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         allowed.extend(text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned));
     }
-    let names = wanted.lines().filter_map(|line| line.split_whitespace().next());
-    let more: Vec<_> = names.filter(|name| !allowed.contains(*name)).collect();
-    if !more.is_empty() {
+    let names = imported.lines().filter_map(|line| line.split_whitespace().next());
+    let unlisted: Vec<_> = names.filter(|name| !allowed.contains(*name)).collect();
+    if !unlisted.is_empty() {
         bail!(
-            "{} wants symbols that are not on the list for {}: {}",
+            "{} imports symbols that are not on the list for {}: {}",
             module.display(),
             kernel.name,
-            more.join(" ")
+            unlisted.join(" ")
         );
     }
     Ok(())

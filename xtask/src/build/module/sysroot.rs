@@ -1,4 +1,4 @@
-//! `core` for the kernel: compiled with the flags of the module, as the two are one object in the end.
+//! `core` for the kernel: compiled with the flags of the module, because both become one object.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -9,7 +9,7 @@ use super::{FLAGS, TARGET};
 use crate::debian::compiler::Compiler;
 use crate::{program, tree};
 
-/// The compiler wants the crate to exist; what it would provide comes from the kernel.
+/// The compiler requires this crate; the functions in it come from the kernel.
 const NO_BUILTINS: &str = "#![feature(compiler_builtins)]\n#![compiler_builtins]\n#![no_std]\n";
 
 /// The directory for `--sysroot`, compiled first if the compiler or the flags have changed.

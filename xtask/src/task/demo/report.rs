@@ -1,4 +1,4 @@
-//! What the guest prints, part by part, and what is wrong with it.
+//! The output of the guest, part by part, and the checks that failed.
 
 use std::collections::HashMap;
 use std::io::IsTerminal as _;
@@ -7,36 +7,36 @@ use serde_json::Value;
 
 use super::facts::Facts;
 
-/// What is told once the part of this name is complete.
-pub(crate) type Chapter = (&'static str, fn(&mut Account));
+/// The name of a part, and the function that shows it once it is complete.
+pub(crate) type Chapter = (&'static str, fn(&mut Report));
 
-/// What begins the line that starts a part.
+/// The prefix of a line that starts a part.
 const MARK: &str = "==== ";
 
-/// What was heard so far, and what was wrong with it.
-pub(crate) struct Account {
+/// The output until now, and the checks that failed.
+pub(crate) struct Report {
     pub(crate) facts: Facts,
     /// Standard error of the guest.
-    pub(crate) complaints: String,
+    pub(crate) errors: String,
     chapters: &'static [Chapter],
     parts: HashMap<String, String>,
-    /// The part under way, and its last line as far as it is there.
+    /// The current part, and its incomplete last line.
     name: String,
     line: String,
     failures: Vec<String>,
     colour: bool,
 }
 
-impl Account {
+impl Report {
     pub(crate) fn new(facts: Facts, chapters: &'static [Chapter]) -> Self {
         let colour = std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none();
         let (parts, failures) = (HashMap::new(), Vec::new());
-        let [complaints, name, line] = [const { String::new() }; 3];
-        Self { facts, complaints, chapters, parts, name, line, failures, colour }
+        let [errors, name, line] = [const { String::new() }; 3];
+        Self { facts, errors, chapters, parts, name, line, failures, colour }
     }
 
-    /// Takes some of what the guest prints, and tells the chapters whose last part ends with it.
-    pub(crate) fn hear(&mut self, text: &str) {
+    /// Receives output of the guest, and shows the chapters whose part is complete.
+    pub(crate) fn receive(&mut self, text: &str) {
         for piece in text.split_inclusive('\n') {
             self.line += piece;
             if self.line.ends_with('\n') {
@@ -46,13 +46,13 @@ impl Account {
         }
     }
 
-    /// What is left to check when the guest has ended.
+    /// The checks after the guest has ended.
     pub(crate) fn check_end(&mut self, status: u8, disk: &str) {
         let same = disk == self.facts.disk;
-        self.check("the file behind the disk has the SHA-256 that it had before", same, disk);
+        self.check("the disk's file on the host has the same SHA-256 as before", same, disk);
         let ended = status == 0 && self.name == "end";
-        let found = format!("exit status {status} in part {:?}; {}", self.name, self.complaints);
-        self.check("the guest did all it was asked to", ended, &found);
+        let found = format!("exit status {status} in part {:?}; {}", self.name, self.errors);
+        self.check("the guest's script ran to its end", ended, &found);
         let missing: Vec<&str> = self
             .chapters
             .iter()
@@ -60,11 +60,11 @@ impl Account {
             .filter(|part| !self.parts.contains_key(*part))
             .collect();
         if !missing.is_empty() {
-            self.fail("the guest's report is not complete", &missing.join(", "));
+            self.fail("parts are missing from the guest's output", &missing.join(", "));
         }
     }
 
-    /// The last line.
+    /// Prints the failures and the last line. Returns whether every check passed.
     pub(crate) fn verdict(&self) -> bool {
         println!();
         for failure in &self.failures {
@@ -75,7 +75,7 @@ impl Account {
         passed
     }
 
-    /// A part that was heard, without white space around it; empty if it was not.
+    /// A part, without surrounding white space; empty if it is missing.
     pub(crate) fn part(&self, name: &str) -> &str {
         self.parts.get(name).map(|part| part.trim()).unwrap_or_default()
     }
@@ -85,14 +85,14 @@ impl Account {
         self.part(name).split(' ').next().unwrap_or_default().to_owned()
     }
 
-    /// A part that is JSON.
+    /// A part that is JSON; null, and a failure, if it is not.
     pub(crate) fn json(&mut self, name: &str) -> Value {
         let part = self.part(name);
         match serde_json::from_str(part) {
             Ok(value) => value,
             Err(error) => {
-                let found = format!("{error}: {part:?}; {}", self.complaints);
-                self.fail(&format!("{name} prints no JSON"), &found);
+                let found = format!("{error}: {part:?}; {}", self.errors);
+                self.fail(&format!("{name} does not print JSON"), &found);
                 Value::Null
             }
         }
@@ -102,13 +102,13 @@ impl Account {
         println!("\n{}", self.paint(text, "1"));
     }
 
-    pub(crate) fn say(&self, text: &str) {
+    pub(crate) fn print(&self, text: &str) {
         for line in text.lines() {
             println!("    {line}");
         }
     }
 
-    /// Says what must be so, and whether it is; if not, what was found stands at the end.
+    /// Prints a check and its result. If it failed, `found` is printed at the end.
     pub(crate) fn check(&mut self, what: &str, good: bool, found: &str) {
         let mark = if good { self.paint("ok", "32") } else { self.paint("NO", "31;1") };
         println!("{mark}  {what}");
@@ -131,8 +131,8 @@ impl Account {
             Some(next) => {
                 let complete = std::mem::replace(&mut self.name, next.trim().to_owned());
                 let chapters = self.chapters.iter().filter(|(part, _)| *part == complete);
-                for (_, tell) in chapters {
-                    tell(self);
+                for (_, show) in chapters {
+                    show(self);
                 }
                 self.parts.insert(self.name.clone(), String::new());
             }
