@@ -22,29 +22,29 @@ pub fn code() -> &'static [u8] {
 pub mod entry_offset {
     use super::*;
 
-    /// Where the kernel arrives.
+    /// The entry point from the kernel.
     pub fn arrive() -> usize {
         0
     }
 
-    /// Where an image comes back to: what a peer kernel jumps to, with its own way back on top of
+    /// The return address of an image. A peer kernel jumps here, with its own entry point on top of
     /// its stack.
     pub fn jump_back() -> usize {
         offset_of_symbol(&raw const kjump_back)
     }
 
-    /// Where the CPU that runs a guarded image begins.
+    /// The entry point of the CPU that runs a guarded image.
     pub(crate) fn begin() -> usize {
         offset_of_symbol(&raw const kjump_begin)
     }
 
-    /// Where the guard goes when the image has ended.
+    /// The entry point of the guard when the image has ended.
     pub(crate) fn leave() -> usize {
         offset_of_symbol(&raw const kjump_leave)
     }
 
     /// The page mover, to be called in 64-bit mode: `rdi` the head of a page list, `rsi` one of
-    /// [`abi::control::mover`], `rdx` a [`Direction`]. Everything is to be identity-mapped.
+    /// [`abi::control::mover`], `rdx` a [`Direction`]. Everything must be identity-mapped.
     pub fn move_pages() -> usize {
         offset_of_symbol(&raw const kjump_move_pages)
     }
@@ -54,7 +54,7 @@ pub mod entry_offset {
         offset_of_symbol(&raw const kjump_stubs_64)
     }
 
-    /// The answer to an NMI in 64-bit mode: none.
+    /// The handler of NMIs in 64-bit mode, which drops them.
     pub(crate) fn nmi_64() -> usize {
         offset_of_symbol(&raw const kjump_nmi_64)
     }
@@ -64,7 +64,7 @@ pub mod entry_offset {
         offset_of_symbol(&raw const kjump_stubs_32)
     }
 
-    /// The answer to an NMI in 32-bit mode: none.
+    /// The handler of NMIs in 32-bit mode, which drops them.
     pub(crate) fn nmi_32() -> usize {
         offset_of_symbol(&raw const kjump_nmi_32)
     }
@@ -79,13 +79,13 @@ pub(crate) const STUB_64: usize = 8;
 /// Bytes from one 32-bit exception stub to the next.
 pub(crate) const STUB_32: usize = 10;
 
-/// Which way pages are moved.
+/// How pages are moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub enum Direction {
-    /// Sources overwrite their destinations: one way.
+    /// Sources overwrite their destinations.
     Copy = 0,
-    /// Sources and destinations change places: doing it again undoes it.
+    /// Sources and destinations are exchanged. A second time restores both.
     Exchange = 1,
 }
 
@@ -111,8 +111,8 @@ const CR0_PG: u32 = 1 << 31;
 pub(crate) const CR4_ON: u32 = 1 << 5 | CR4_SSE;
 /// `CR4`: OSFXSR, OSXMMEXCPT: an image may use SSE.
 const CR4_SSE: u32 = 1 << 9 | 1 << 10;
-/// `CR4`: MCE, LA57, VMXE and OSXSAVE stay as the kernel has them. While there are virtual machines
-/// VMXE cannot change.
+/// `CR4`: MCE, LA57, VMXE and OSXSAVE stay as the kernel has them. VMXE cannot change while virtual
+/// machines run, LA57 not in long mode.
 const CR4_KEPT: u32 = 1 << 6 | 1 << 12 | 1 << 13 | 1 << 18;
 /// `CR4`: control-flow enforcement.
 const CR4_CET_BIT: u32 = 23;

@@ -1,4 +1,4 @@
-//! The control page as a value: code, and a control table that fits the place it is put.
+//! The control page as a value: code, and a control table for its address.
 
 use abi::control::{
     CODE_LIMIT, ControlTable, FAULT_STACKS, Fault, TABLE_OFFSET, TaskState, VECTORS, selector,
@@ -13,14 +13,14 @@ use crate::shared::{NMI, low_half};
 #[repr(C, align(4096))]
 pub struct ControlPage {
     code: [u8; CODE_LIMIT],
-    /// What the code is told, and what it leaves behind.
+    /// The parameters of the code, and its results.
     pub table: ControlTable,
 }
 
 const _: () = assert!(offset_of!(ControlPage, table) == TABLE_OFFSET);
 const _: () = assert!(size_of::<ControlPage>() == 4096);
 
-/// What must be known to fill in a control page. Addresses are physical.
+/// The parameters of [`ControlPage::install`]. Addresses are physical.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
     /// The control page itself; below 4 GiB for 32-bit mode.
@@ -32,7 +32,7 @@ pub struct Setup {
     /// End of the stack, 16-byte aligned; below 4 GiB for 32-bit mode. Its last [`FAULT_STACKS`]
     /// bytes are for exceptions, the image starts below them.
     pub stack_end: u64,
-    /// What is called.
+    /// The entry point of the image.
     pub entry: u64,
     /// One of [`abi::device::mode`].
     pub mode: u64,
@@ -43,9 +43,9 @@ pub struct Setup {
 }
 
 impl ControlPage {
-    /// Fills in the page for the place that `setup` tells.
+    /// Fills in the page for the addresses in `setup`.
     pub fn install(&mut self, setup: &Setup) {
-        // The code is shorter than its place: `code.S` does not assemble otherwise.
+        // The code fits: otherwise `code.S` does not assemble.
         for (place, byte) in self.code.iter_mut().zip(code()) {
             *place = *byte;
         }
@@ -69,7 +69,7 @@ impl ControlPage {
         };
     }
 
-    /// Gets the page ready for the next call.
+    /// Prepares the page for the next call.
     pub fn prepare(&mut self, arguments: [u64; 6]) {
         self.table.arguments = arguments;
         self.table.value = 0;
@@ -91,8 +91,8 @@ fn table_address(setup: &Setup) -> u64 {
     setup.control_page + TABLE_OFFSET as u64
 }
 
-/// Descriptors by selector, with the accessed bits set: nothing writes to them but `ltr`. Intel SDM
-/// volume 3, 3.4.5.
+/// Descriptors by selector, with the accessed bits set, so that the CPU writes only to the one that
+/// `ltr` marks busy. Intel SDM volume 3, 3.4.5.
 fn descriptors(setup: &Setup) -> [u64; 8] {
     const FLAT: u64 = 0x00cf_0000_0000_ffff;
     let mut gdt = [0; 8];
@@ -110,13 +110,13 @@ const fn slot(selector: u16) -> usize {
     (selector / 8) as usize
 }
 
-/// The low 32 bits of a base address, as a descriptor has them.
+/// The low 32 bits of a base address, in their places in a descriptor.
 fn descriptor_base(base: u64) -> u64 {
     (base & 0x00ff_ffff) << 16 | (base & 0xff00_0000) << 32
 }
 
-/// First and second interrupt stack: for exceptions, and for NMIs, which come while an exception is
-/// answered.
+/// The first and second interrupt stack: for exceptions, and for NMIs, which may arrive while an
+/// exception is handled.
 fn task_state(setup: &Setup) -> TaskState {
     let mut words = [0; 26];
     let stacks = [setup.stack_end, setup.stack_end - FAULT_STACKS / 2];
@@ -152,7 +152,7 @@ fn gates_32(setup: &Setup) -> [u64; VECTORS] {
     })
 }
 
-/// What 32-bit and 64-bit interrupt gates have in common: present, type 14.
+/// The common part of 32-bit and 64-bit interrupt gates: present, type 14.
 pub(crate) fn gate(handler: u64, code: u16) -> u64 {
     handler & 0xffff | (code as u64) << 16 | 0x8e << 40 | (handler >> 16 & 0xffff) << 48
 }

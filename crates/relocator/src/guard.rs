@@ -17,7 +17,7 @@ use crate::shared::{NMI, in_control_page, in_guard_pages, low_half};
 #[repr(C, align(4096))]
 pub struct GuardPages {
     code: [u8; CODE_LIMIT],
-    /// What the guard is told, and what it leaves behind.
+    /// The parameters of the guard, and its results.
     pub table: GuardTable,
     stack: [u8; GATES_OFFSET - TABLE_OFFSET - size_of::<GuardTable>()],
     gates: [[u64; 2]; VECTORS],
@@ -27,7 +27,7 @@ const _: () = assert!(offset_of!(GuardPages, table) == TABLE_OFFSET);
 const _: () = assert!(offset_of!(GuardPages, gates) == GATES_OFFSET);
 const _: () = assert!(size_of::<GuardPages>() == 8192);
 
-/// What must be known to fill in the pages. Addresses are physical, and below 4 GiB.
+/// The parameters of [`GuardPages::install`]. Addresses are physical and below 4 GiB.
 #[derive(Clone, Copy, Debug)]
 pub struct GuardSetup {
     /// The guard's pages themselves.
@@ -45,9 +45,9 @@ pub struct GuardSetup {
 }
 
 impl GuardPages {
-    /// Fills in the pages for the place that `setup` tells.
+    /// Fills in the pages for the addresses in `setup`.
     pub fn install(&mut self, setup: &GuardSetup) {
-        // The code is shorter than its place: `guard.S` does not assemble otherwise.
+        // The code fits: otherwise `guard.S` does not assemble.
         for (place, byte) in self.code.iter_mut().zip(guard_code()) {
             *place = *byte;
         }
@@ -70,13 +70,13 @@ impl GuardPages {
         self.gates = core::array::from_fn(|vector| gate_of(vector, setup));
     }
 
-    /// Gets the pages ready for the next call, which may take so many ticks, or any number if 0.
+    /// Prepares the pages for the next call, with a deadline in ticks, or 0 for none.
     pub const fn prepare(&mut self, deadline: u64) {
         self.table.deadline = deadline;
         self.table.started = 0;
     }
 
-    /// Adds to four bytes of the code.
+    /// Adds a number to four bytes of the code.
     fn add(&mut self, offset: usize, number: u32) {
         if let Some(place) = self.code.get_mut(offset..).and_then(|rest| rest.first_chunk_mut()) {
             *place = u32::from_le_bytes(*place).wrapping_add(number).to_le_bytes();
@@ -84,8 +84,8 @@ impl GuardPages {
     }
 }
 
-/// Exceptions end the call as those of the image do, but on the guard's stack, by which they are
-/// told apart.
+/// Exceptions end the call as those of the image do, but they run on the guard's stack, by which
+/// `ended` recognises them.
 fn gate_of(vector: usize, setup: &GuardSetup) -> [u64; 2] {
     let handler = match vector {
         NMI => setup.pages + offset(&raw const kjump_guard_nmi) as u64,
@@ -119,7 +119,7 @@ unsafe extern "C" {
 const INIT: u32 = 0x4500;
 const START_UP: u32 = 0x4600;
 const INIT_ALL_BUT_SELF: u32 = 0xc_4500;
-/// Words of eight bytes that the trampoline takes.
+/// The size of the trampoline in words of eight bytes.
 const TRAMPOLINE_WORDS: usize = 8;
 /// Protected mode, monitored coprocessor, extension type, numeric errors, paging: caches are on.
 const CR0: u32 = code::CR0_ON | 1 << 1 | 1 << 4 | 1 << 5;
@@ -194,7 +194,7 @@ mod tests {
             stack: [0; GATES_OFFSET - TABLE_OFFSET - size_of::<GuardTable>()],
             gates: [[0; 2]; VECTORS],
         };
-        // Twice: addresses are not added to what the first time left.
+        // Twice: the second time must not add addresses to those of the first.
         pages.install(&SETUP);
         pages.install(&SETUP);
         pages
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_cpu_starts_with_leads_into_the_pages() {
+    fn the_trampoline_leads_into_the_pages() {
         let pages = installed();
         assert_eq!(number(&pages, &raw const kjump_guard_base), SETUP.pages);
         let entry = number(&pages, &raw const kjump_guard_entry_32);

@@ -1,4 +1,4 @@
-//! Which physical pages a program's memory lies in.
+//! The physical pages of a program's memory.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -11,8 +11,9 @@ use phys::{PAGE_SIZE, Pfn};
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Page(pub [u64; 512]);
 
-/// The page frames behind some pages, which all have been written to. Documentation/admin-guide/mm/pagemap.rst: a 64-bit
-/// word for each virtual page, bits 0 to 54 its frame number, bit 63 set if it is in memory.
+/// The page frames of pages, all of which have been written to.
+/// Documentation/admin-guide/mm/pagemap.rst: a 64-bit word for each virtual page; bits 0 to 54 are
+/// the frame number, bit 63 is set if the page is in memory.
 pub fn frames_of(pages: &[Page]) -> Result<Vec<Pfn>> {
     const PATH: &str = "/proc/self/pagemap";
     let map = File::open(PATH).context(PATH)?;
@@ -25,6 +26,6 @@ pub fn frames_of(pages: &[Page]) -> Result<Vec<Pfn>> {
 fn frame(word: u64) -> Result<Pfn> {
     let number = word & ((1 << 55) - 1);
     ensure!(word >> 63 == 1, "a page that was just written to is not in memory");
-    ensure!(number != 0, "the kernel does not tell which pages are whose: this needs CAP_SYS_ADMIN");
-    Pfn::new(number).context("a page frame beyond all memory")
+    ensure!(number != 0, "the kernel hides frame numbers: this needs CAP_SYS_ADMIN");
+    Pfn::new(number).context("a frame number above the address space")
 }

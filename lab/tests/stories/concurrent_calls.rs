@@ -23,7 +23,12 @@ fn several_processes_call_their_own_images(on: &str) -> Result<()> {
 }
 
 fn nothing_disturbs_a_call_in_progress(on: &str) -> Result<()> {
-    vm(on).smp(2).run("guest spinning")?.succeeded().prints("nothing got in the way").kernel_log_is_clean();
+    vm(on)
+        .smp(2)
+        .run("guest spinning")?
+        .succeeded()
+        .prints("nothing disturbed the call")
+        .kernel_log_is_clean();
     Ok(())
 }
 

@@ -1,8 +1,9 @@
-//! How fast pages are exchanged.
+//! The speed of exchanging pages.
 //!
-//! An image over live memory is exchanged with it page by page before a call, and again after it. The speed is that of
-//! one way: the bytes of pages that change places, by half the time that both ways take. Pages that the load found free
-//! lie at their place already and do not count. Beside it, a program copies as many bytes from memory to memory.
+//! An image over memory in use is exchanged with it page by page before a call, and again after it.
+//! The speed is that of one exchange: the bytes of the exchanged pages, divided by half the time of
+//! both. Pages that were free at the load are in place already and do not count. For comparison, a
+//! program copies the same number of bytes.
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -17,7 +18,7 @@ use crate::live::Live;
 use crate::spread::Spread;
 use instruments::physical::Page;
 
-/// Where the payloads start.
+/// The start address of the payloads.
 const START: u64 = 4 << 20;
 const MEBI: f64 = 1_048_576.0;
 
@@ -38,7 +39,7 @@ pub(crate) fn figures(mebibytes: u64, rounds: u32) -> Result<Vec<Figure>> {
     ])
 }
 
-/// Copies between pages that are in memory already. MiB/s.
+/// Copies between pages that are already in memory. Returns MiB/s.
 fn copies(mebibytes: u64, rounds: u32) -> Result<Vec<f64>> {
     let pages = usize::try_from((mebibytes << 20) / PAGE_SIZE)?;
     let (source, mut destination) = (vec![Page([1; 512]); pages], vec![Page([2; 512]); pages]);
@@ -52,17 +53,17 @@ fn copies(mebibytes: u64, rounds: u32) -> Result<Vec<f64>> {
     Ok(speeds)
 }
 
-/// Calls an image over live memory. MiB that are exchanged each way, and MiB/s.
+/// Calls an image over memory in use. Returns the MiB exchanged each way, and MiB/s.
 fn exchanges(mebibytes: u64, rounds: u32) -> Result<(f64, Vec<f64>)> {
     let range = PhysRange::from_bytes(START, mebibytes << 20)?;
-    // Programs get memory below 16 MiB last, and the kernel's own does not move.
+    // Programs get memory below 16 MiB last, and the kernel's memory there does not move.
     let live = (range.end() > 16 << 20).then(|| Live::fill(range)).transpose()?;
     let image = Image::load(&format!("window64-{mebibytes}"), 0)?;
     let bytes = image.load.in_use * PAGE_SIZE;
     let mut speeds = Vec::new();
     for round in 1..=rounds {
         let call = image.call([round.into(), 0, 0, 0, 0, 0], quiesce::SUSPEND)?;
-        ensure!(call.value == 0, "{} words of the image are not what it left there", call.value);
+        ensure!(call.value == 0, "{} words of the image changed between calls", call.value);
         speeds.push(speed(bytes, image.seconds(call.ticks.exchange) / 2.0));
     }
     drop(live);

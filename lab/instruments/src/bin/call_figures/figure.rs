@@ -3,7 +3,7 @@ use std::io::{self, Write as _};
 use anyhow::Result;
 use serde::Serialize;
 
-/// One thing that was measured.
+/// A measured figure.
 #[derive(Clone, Serialize)]
 pub(crate) struct Figure {
     name: String,

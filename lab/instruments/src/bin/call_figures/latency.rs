@@ -1,4 +1,4 @@
-//! How long a call takes.
+//! The duration of a call.
 
 use std::time::Instant;
 
@@ -9,7 +9,7 @@ use crate::figure::Figure;
 use crate::image::Image;
 use crate::spread::Spread;
 
-/// From the program and back to it, while the system runs on.
+/// From the program and back to it, without a suspend.
 pub(crate) fn quick(calls: u32) -> Result<Vec<Figure>> {
     let image = Image::load("sum64", load_flag::CLAIM)?;
     let mut times = Vec::new();
@@ -28,7 +28,7 @@ pub(crate) fn quick(calls: u32) -> Result<Vec<Figure>> {
     ])
 }
 
-/// By the time stamp counter: the clocks of programs stand still while the system is suspended.
+/// By the time stamp counter: the clocks of programs stop while the system is suspended.
 pub(crate) fn suspend(calls: u32) -> Result<Vec<Figure>> {
     let image = Image::load("sum64", 0)?;
     let mut all = Vec::new();
@@ -53,7 +53,7 @@ pub(crate) fn suspend(calls: u32) -> Result<Vec<Figure>> {
 
 const ARGUMENTS: [u64; 6] = [1, 2, 3, 4, 5, 6];
 
-/// What sum64 answers: 1 * 1 + 2 * 2 ... + 6 * 6, and 1000 for each call.
+/// The result of sum64: 1 * 1 + 2 * 2 ... + 6 * 6, plus 1000 for each call.
 fn check(value: u64, call: u32) -> Result<()> {
     let expected = 91 + 1000 * u64::from(call);
     ensure!(value == expected, "call {call} returned {value}, not {expected}");

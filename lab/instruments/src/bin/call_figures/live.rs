@@ -1,4 +1,4 @@
-//! Fills a range of physical memory with live pages.
+//! Fills a range of physical memory with pages in use.
 
 use std::fs;
 
@@ -7,17 +7,17 @@ use phys::PhysRange;
 
 use instruments::physical::{Page, frames_of};
 
-/// As much as the kernel maps by one entry of a page table, and gives to a program at once if it can.
+/// A huge page, which the kernel allocates in one piece if it can.
 #[repr(C, align(0x20_0000))]
 struct Chunk([Page; 512]);
 
-/// Memory in a range, as much of it as a program can get.
+/// The memory in a range that a program could allocate.
 pub(crate) struct Live {
     _chunks: Vec<Vec<Chunk>>,
 }
 
 impl Live {
-    /// Takes nearly all memory there is, and gives back what lies elsewhere.
+    /// Allocates nearly all free memory, and frees the part outside the range.
     pub(crate) fn fill(range: PhysRange) -> Result<Self> {
         const LEFT_KIBIBYTES: u64 = 64 << 10;
         let mut chunks = Vec::new();

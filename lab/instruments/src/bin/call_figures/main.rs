@@ -1,4 +1,5 @@
-//! Measures calls, for `cargo xtask bench call`: prints a JSON array of `{"name", "value", "unit"}`.
+//! Measures calls, for `cargo xtask bench call`: prints a JSON array of `{"name", "value",
+//! "unit"}`.
 #![forbid(unsafe_code)]
 
 mod exchange;
@@ -17,28 +18,28 @@ use figure::Figure;
 
 /// Measures calls of images
 #[derive(Parser)]
-struct Words {
+struct Args {
     #[command(subcommand)]
     what: What,
 }
 
 #[derive(Subcommand)]
 enum What {
-    /// How fast pages are exchanged, beside how fast a program copies memory
+    /// The speed of exchanging pages, and of copying memory in a program
     Exchange {
-        /// How many times each
+        /// Repetitions of each
         #[arg(long, default_value_t = 5)]
         rounds: u32,
-        /// Sizes of images, for which there is a payload window64-MIB
+        /// Sizes of images in MiB; each needs a payload window64-MIB
         #[arg(default_values_t = [1, 64, 400])]
         mebibytes: Vec<u64>,
     },
-    /// How long a call takes while the system runs on
+    /// The duration of a call without a suspend
     Quick {
         #[arg(long, default_value_t = 5000)]
         calls: u32,
     },
-    /// How long a call takes for which the system is suspended
+    /// The duration of a call with a suspend
     Suspend {
         #[arg(long, default_value_t = 50)]
         calls: u32,
@@ -46,7 +47,7 @@ enum What {
 }
 
 fn main() -> ExitCode {
-    match run(&Words::parse().what).and_then(|figures| figure::print(&figures)) {
+    match run(&Args::parse().what).and_then(|figures| figure::print(&figures)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("call_figures: {error:#}");

@@ -1,4 +1,4 @@
-/// Measurements of one thing, in rising order.
+/// Measurements of a figure, in ascending order.
 pub(crate) struct Spread(Vec<f64>);
 
 impl Spread {
@@ -20,7 +20,8 @@ impl Spread {
         self.quantile(1, 1)
     }
 
-    /// The measurement that such a part of all does not exceed; not a number if nothing was measured.
+    /// The measurement that the fraction `part / whole` of all does not exceed; NaN without
+    /// measurements.
     pub(crate) fn quantile(&self, part: usize, whole: usize) -> f64 {
         let last = self.0.len().saturating_sub(1);
         self.0.get(last * part / whole).copied().unwrap_or(f64::NAN)

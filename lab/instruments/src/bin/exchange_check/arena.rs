@@ -7,7 +7,7 @@ use crate::random::Random;
 pub(crate) const WORDS: usize = 512;
 pub(crate) type Page = [u64; WORDS];
 
-/// What the physical pages of a range hold.
+/// The content of the physical pages of a range.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Arena {
     range: PhysRange,
@@ -32,7 +32,7 @@ impl Arena {
     /// The page in this frame.
     ///
     /// # Panics
-    /// The frame is not in the arena: whoever made the list did it wrong.
+    /// The frame is not in the arena: the list is invalid.
     pub(crate) fn page(&mut self, frame: Pfn) -> &mut Page {
         let index = self.index(frame);
         &mut self.pages[index]

@@ -1,4 +1,4 @@
-//! Lists as kimage builds them, over an allocator that hands out the arena's frames in any order.
+//! Lists built by kimage, with an allocator that hands out the arena's frames in random order.
 
 use anyhow::{Result, anyhow};
 use kimage::{Frames, Image, Rules, Segment, Zone};
@@ -21,7 +21,8 @@ pub(crate) fn list(arena: &mut Arena, random: &mut Random) -> Result<u64> {
     Ok(sealed.head())
 }
 
-/// Up to eight segments, together at most a third of the range: the rest is for sources and page lists.
+/// Up to eight segments, together at most a third of the range: the rest is for sources and page
+/// lists.
 fn segments(range: PhysRange, random: &mut Random) -> Vec<Segment> {
     let count = 1 + random.below(8);
     let share = range.pages() / count;
@@ -34,10 +35,10 @@ fn segments(range: PhysRange, random: &mut Random) -> Vec<Segment> {
     (0..count).map(segment).collect()
 }
 
-/// Hands out frames that are free in random order; some are not free.
+/// Hands out free frames in random order; some frames are not free.
 struct Allocator<'a> {
     arena: &'a mut Arena,
-    /// Which frames are free, in a random order.
+    /// The free frames, in random order.
     free: Vec<Pfn>,
 }
 
@@ -51,7 +52,7 @@ impl<'a> Allocator<'a> {
         Self { arena, free }
     }
 
-    /// 2^`order` neighbours, naturally aligned, that are all free.
+    /// 2^`order` adjacent free frames, naturally aligned.
     fn find(&self, order: u32) -> Option<Pfn> {
         let is_start = |frame: &&Pfn| {
             frame.number().is_multiple_of(1 << order)

@@ -12,7 +12,7 @@ use crate::tally::Tally;
 use crate::window::Window;
 use crate::{build, write};
 
-/// A way to move a page.
+/// A mover of pages.
 #[derive(Clone, Copy)]
 pub(crate) struct Mover {
     number: u64,
@@ -26,7 +26,7 @@ impl Mover {
         Self { number: mover::AVX, name: "avx" },
     ];
 
-    /// Those that this CPU has, and the names of those that it has not.
+    /// The movers that this CPU supports, and the names of the others.
     pub(crate) fn of_this_cpu() -> Result<(Vec<Self>, Vec<&'static str>)> {
         let text = fs::read_to_string("/proc/cpuinfo").context("/proc/cpuinfo")?;
         let flags = text.lines().find(|line| line.starts_with("flags")).unwrap_or_default();
@@ -41,12 +41,12 @@ pub(crate) struct Check<'w> {
     pub(crate) window: &'w Window,
     pub(crate) movers: &'w [Mover],
     pub(crate) random: &'w mut Random,
-    /// Whether a byte is to be expected that is wrong.
+    /// Whether to change a byte, so that the comparison must fail.
     pub(crate) mutant: bool,
 }
 
 impl Check<'_> {
-    /// Tries so many lists of a kind for every mover and direction.
+    /// Tries this number of lists of a kind for every mover and direction.
     pub(crate) fn lists(&mut self, kind: Kind, lists: u64) -> Result<Tally> {
         let mut tally = Tally::default();
         for mover in self.movers {
@@ -72,12 +72,12 @@ impl Check<'_> {
         let mut tally = self.step(head, mover, direction, &mut arena)?;
         if kind == Kind::Kimage && direction == Direction::Exchange {
             tally.add(&self.step(head, mover, direction, &mut arena)?);
-            ensure!(arena == before, "two exchanges do not bring everything back, says the model");
+            ensure!(arena == before, "in the model, two exchanges do not restore everything");
         }
         Ok(Tally { lists: 1, ..tally })
     }
 
-    /// Moves pages of the window and of the arena, and compares.
+    /// Moves pages of the window and of the arena, and compares them.
     fn step(&mut self, head: u64, mover: u64, direction: Direction, arena: &mut Arena) -> Result<Tally> {
         self.window.call(head, mover, direction)?;
         let moved = match direction {

@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What a page list is like.
+/// The kind of a page list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Empty,
@@ -30,10 +30,10 @@ impl fmt::Display for Kind {
             Self::Empty => "empty lists",
             Self::Scattered => "scattered pages",
             Self::Runs => "runs of pages",
-            Self::OwnSources => "some their own source",
+            Self::OwnSources => "some sources in place",
             Self::Disordered => "pages named several times",
-            Self::Mixed => "some of everything",
-            Self::Kimage => "as kimage builds them",
+            Self::Mixed => "a mixture",
+            Self::Kimage => "built by kimage",
         })
     }
 }

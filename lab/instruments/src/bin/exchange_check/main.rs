@@ -1,16 +1,19 @@
-//! Runs page lists through the relocator's assembly and through the model in Rust, and compares all memory.
+//! Runs page lists through the relocator's assembly and through the model in Rust, and compares all
+//! memory.
 //!
-//! The page mover itself is the image that is called, with a page list in memory of the image as its argument:
+//! The page mover itself is the image that is called, with a page list in memory of the image as
+//! its argument:
 //!
 //! ```text
 //!   window   code page   the relocator's code; the entry point is its page mover
 //!            arena       random words; among them page lists, and the pages that these move
 //! ```
 //!
-//! A list is written into the arena and into a copy of it. The assembly moves pages of the arena, the model pages of the
-//! copy, and then every byte of the window has to be what the copy says. Windows lie in memory that is reserved from the
-//! kernel (`--vouch`, with `memmap=64M$0x10000000` on the kernel's command line, say), where each call also moves the
-//! window itself in and out, and in memory that is claimed from the kernel.
+//! A list is written into the arena and into a copy of it. The assembly moves pages of the arena,
+//! the model moves pages of the copy, and then every byte of the window must equal the copy.
+//! Windows lie in memory that is reserved from the kernel (`--vouch`, for example with
+//! `memmap=64M$0x10000000` on the kernel's command line), where each call also moves the window
+//! itself in and out, and in memory that is claimed from the kernel.
 #![forbid(unsafe_code)]
 
 mod arena;
@@ -36,23 +39,23 @@ use window::Window;
 
 /// Compares the assembly that moves pages with its model
 #[derive(Parser)]
-struct Words {
-    /// Memory that the kernel does not use, to have a window in
+struct Args {
+    /// Memory for a window that the kernel does not use
     #[arg(long, value_name = "START-END", value_parser = range)]
     vouch: Option<Range>,
-    /// What the lists are made from
+    /// Seed of the lists
     #[arg(long, default_value_t = 1)]
     seed: u64,
-    /// Lists of each kind, for each mover and direction
+    /// Number of lists of each kind, for each mover and direction
     #[arg(long, default_value_t = 3)]
     lists: u64,
-    /// Expect a wrong byte somewhere: the comparison has to fail
+    /// Change a byte, so that the comparison must fail
     #[arg(long)]
     mutant: bool,
 }
 
 fn main() -> ExitCode {
-    match run(&Words::parse()) {
+    match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("exchange_check: {error:#}");
@@ -61,22 +64,22 @@ fn main() -> ExitCode {
     }
 }
 
-/// Pages of the arena that most lists are tried in, and of that for long ones.
+/// Pages in the arena of most lists, and in the arena of long lists.
 const SMALL: u64 = 512;
 const LARGE: u64 = 3000;
 
-fn run(words: &Words) -> Result<()> {
+fn run(args: &Args) -> Result<()> {
     let (movers, missing) = Mover::of_this_cpu()?;
-    let mut random = Random::new(words.seed);
+    let mut random = Random::new(args.seed);
     let mut tally = Tally::default();
     for pages in [SMALL, LARGE] {
-        let lists = if pages == SMALL { words.lists } else { words.lists.div_ceil(10) };
-        let vouched = words.vouch.map(|range| Window::vouched(range, pages));
+        let lists = if pages == SMALL { args.lists } else { args.lists.div_ceil(10) };
+        let vouched = args.vouch.map(|range| Window::vouched(range, pages));
         for window in vouched.into_iter().chain([Window::claimed(pages)]) {
             let window = window?;
             println!("{window}");
             let mut check =
-                Check { window: &window, movers: &movers, random: &mut random, mutant: words.mutant };
+                Check { window: &window, movers: &movers, random: &mut random, mutant: args.mutant };
             for kind in Kind::ALL {
                 let of_kind = check.lists(kind, lists)?;
                 println!("  {kind:<26} {of_kind}");
@@ -85,17 +88,17 @@ fn run(words: &Words) -> Result<()> {
         }
     }
     for name in missing {
-        println!("not tried, as this CPU lacks it: {name}");
+        println!("not tried, because this CPU lacks it: {name}");
     }
     println!("the same everywhere: {tally}");
     Ok(())
 }
 
-/// `START-END`, the end not included.
+/// `START-END`; END is exclusive.
 fn range(word: &str) -> Result<Range> {
     let number = |word: &str| u64::from_str_radix(word.trim_start_matches("0x"), 16);
     match word.split_once('-') {
         Some((start, end)) => Ok(Range { start: number(start)?, end: number(end)? }),
-        None => bail!("a range is two hexadecimal numbers: START-END"),
+        None => bail!("expected two hexadecimal numbers: START-END"),
     }
 }

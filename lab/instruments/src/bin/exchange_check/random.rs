@@ -1,4 +1,4 @@
-/// Numbers that look random and are the same for the same seed: splitmix64 (Steele, Lea, Flood 2014).
+/// Pseudo-random numbers from a seed: SplitMix64 (Steele, Lea and Flood 2014).
 pub(crate) struct Random(u64);
 
 impl Random {
@@ -18,12 +18,12 @@ impl Random {
         self.word() % limit
     }
 
-    /// True once in so many times.
+    /// True with a probability of 1 in this number.
     pub(crate) const fn once_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }
 
-    /// Some entry of a list, if there is one.
+    /// A random entry of a list, unless it is empty.
     pub(crate) fn pick<T: Copy>(&mut self, list: &[T]) -> Option<T> {
         let index = self.word().checked_rem(list.len() as u64)?;
         list.get(usize::try_from(index).ok()?).copied()

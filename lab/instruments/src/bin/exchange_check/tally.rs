@@ -1,6 +1,6 @@
 use std::fmt;
 
-/// What has been compared.
+/// Counts of lists, moved pages and compared bytes.
 #[derive(Default)]
 pub(crate) struct Tally {
     pub(crate) lists: u64,

@@ -10,7 +10,7 @@ use sys::device::{Destination, LoadRequest};
 
 use crate::arena::Arena;
 
-/// A loaded image that is the page mover and an arena for it to move pages in.
+/// A loaded image: the page mover, and an arena in which it moves pages.
 pub(crate) struct Window {
     device: Device,
     code: u64,
@@ -19,24 +19,24 @@ pub(crate) struct Window {
 }
 
 impl Window {
-    /// A window at the start of memory that the kernel does not use.
+    /// A window at the start of a range that the kernel does not use.
     pub(crate) fn vouched(range: Range, arena_pages: u64) -> Result<Self> {
         let size = range.end.saturating_sub(range.start);
         let needed = (1 + arena_pages) * PAGE_SIZE;
-        ensure!(size >= needed, "a window takes {needed:#x} bytes, and {size:#x} are vouched for");
-        Self::load(range.start, arena_pages, &[range], 0)?.context("memory vouched for is in use")
+        ensure!(size >= needed, "a window needs {needed:#x} bytes, but {size:#x} are vouched for");
+        Self::load(range.start, arena_pages, &[range], 0)?.context("the vouched memory is in use")
     }
 
-    /// A window in memory that the kernel moves out of.
+    /// A window in memory that can be claimed from the kernel.
     pub(crate) fn claimed(arena_pages: u64) -> Result<Self> {
         const STEP: usize = 4 << 20;
         for start in (64 << 20..2 << 30).step_by(STEP) {
-            // What is not RAM is refused.
+            // Addresses outside RAM are refused.
             if let Ok(Some(window)) = Self::load(start, arena_pages, &[], load_flag::CLAIM) {
                 return Ok(window);
             }
         }
-        bail!("there is no memory between 64 MiB and 2 GiB that the kernel moves out of")
+        bail!("no memory between 64 MiB and 2 GiB can be claimed")
     }
 
     /// `None` if the kernel uses some of the pages.
@@ -56,7 +56,7 @@ impl Window {
         self.arena
     }
 
-    /// Bytes that a comparison compares.
+    /// The number of bytes that are compared.
     pub(crate) const fn bytes(&self) -> u64 {
         PAGE_SIZE + self.arena.bytes()
     }
@@ -94,7 +94,7 @@ impl Window {
         let offset = found.iter().zip(expected).take_while(|(found, expected)| found == expected).count();
         let page = start + offset as u64 / PAGE_SIZE * PAGE_SIZE;
         bail!(
-            "page {page:#x} differs from the model at offset {:#x}: {:#04x} in place of {:#04x}",
+            "page {page:#x} differs from the model at offset {:#x}: {:#04x} instead of {:#04x}",
             offset as u64 % PAGE_SIZE,
             found[offset],
             expected[offset]

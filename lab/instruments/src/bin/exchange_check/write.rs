@@ -1,4 +1,4 @@
-//! Lists written word by word, with more variety than any program would build.
+//! Lists written word by word, with more variety than programs build.
 
 use std::collections::BTreeSet;
 
@@ -19,7 +19,7 @@ pub(crate) fn list(arena: &mut Arena, kind: Kind, random: &mut Random) -> Result
     let most = 2 + arena.range().pages() / 128;
     let frames: Vec<Pfn> = (0..1 + random.below(most)).filter_map(|_| pool.any(random)).collect();
     let movable: Vec<Pfn> = pool.free.iter().copied().collect();
-    let mut list = Writer::new(arena, frames).context("there is no frame for a list")?;
+    let mut list = Writer::new(arena, frames).context("no free frame for a list")?;
     let pieces = if kind == Kind::Empty { 0 } else { 1 + random.below(most * 8) };
     for _ in 0..pieces {
         for word in piece(kind, &mut pool, &movable, random) {
@@ -29,7 +29,7 @@ pub(crate) fn list(arena: &mut Arena, kind: Kind, random: &mut Random) -> Result
     Ok(list.finish())
 }
 
-/// A destination and what goes there.
+/// A destination and its source pages.
 fn piece(kind: Kind, pool: &mut Pool, movable: &[Pfn], random: &mut Random) -> Vec<u64> {
     match kind {
         Kind::Empty | Kind::Kimage => Vec::new(),
@@ -44,14 +44,14 @@ fn piece(kind: Kind, pool: &mut Pool, movable: &[Pfn], random: &mut Random) -> V
     }
 }
 
-/// Neighbours that go to neighbours.
+/// A run of pages with a run of sources.
 fn run(pool: &mut Pool, random: &mut Random) -> Vec<u64> {
     let destinations = pool.run(1 + random.below(64), random);
     let sources = pool.run(destinations.len() as u64, random);
     words(&destinations, &sources)
 }
 
-/// Neighbours, some of which are in place already.
+/// A run of pages, some of which are in place already.
 fn own_sources(pool: &mut Pool, random: &mut Random) -> Vec<u64> {
     let destinations = pool.run(1 + random.below(32), random);
     let source = |own: &Pfn| if random.once_in(2) { *own } else { pool.any(random).unwrap_or(*own) };
@@ -59,7 +59,7 @@ fn own_sources(pool: &mut Pool, random: &mut Random) -> Vec<u64> {
     words(&destinations, &sources)
 }
 
-/// Pages that other words name too: what comes of it depends on the order.
+/// Pages that several words name: the result depends on the order.
 fn disordered(movable: &[Pfn], random: &mut Random) -> Vec<u64> {
     let sources: Vec<Pfn> = (0..1 + random.below(12)).filter_map(|_| random.pick(movable)).collect();
     let neighbours = |first: &Pfn| {
@@ -70,14 +70,15 @@ fn disordered(movable: &[Pfn], random: &mut Random) -> Vec<u64> {
     destination.map(|first| words(&[first], &sources)).unwrap_or_default()
 }
 
-/// The words that send the sources to the first destination and those behind it. No words if there is nothing to send.
+/// The words for the first destination and these sources, which go to it and the pages after it.
+/// Empty without sources.
 fn words(destinations: &[Pfn], sources: &[Pfn]) -> Vec<u64> {
     let (Some(first), Some(_)) = (destinations.first(), sources.first()) else { return Vec::new() };
     let sources = sources.iter().map(|frame| frame.address().get() | SOURCE);
     [first.address().get() | DESTINATION].into_iter().chain(sources).collect()
 }
 
-/// Frames of the arena that nobody has.
+/// Unused frames of the arena.
 struct Pool {
     range: PhysRange,
     free: BTreeSet<Pfn>,
@@ -88,7 +89,7 @@ impl Pool {
         self.run(1, random).first().copied()
     }
 
-    /// Takes up to so many neighbours, from a free frame somewhere.
+    /// Takes up to this number of adjacent frames, from a random free frame on.
     fn run(&mut self, length: u64, random: &mut Random) -> Vec<Pfn> {
         let place = self.range.first().checked_add(random.below(self.range.pages()));
         let behind = place.and_then(|place| self.free.range(place..).next());
@@ -98,17 +99,17 @@ impl Pool {
     }
 }
 
-/// Puts words one behind the other, in list frames that link to each other.
+/// Writes words one after the other into list frames that link to each other.
 struct Writer<'a> {
     arena: &'a mut Arena,
-    /// List frames that are empty yet.
+    /// Empty list frames.
     spare: Vec<Pfn>,
     first: Pfn,
     frame: Pfn,
     place: usize,
 }
 
-/// The last word of a list frame can only be a link or the end.
+/// The last word of a list frame must be a link or the end.
 const LAST: usize = WORDS - 1;
 
 impl<'a> Writer<'a> {
@@ -117,8 +118,8 @@ impl<'a> Writer<'a> {
         Some(Self { arena, spare, first, frame: first, place: 0 })
     }
 
-    /// Writes a word, unless the frames are full. Now and then a word without a tag, which means nothing, comes before
-    /// it, or the frame is left before it is full.
+    /// Writes a word, unless the frames are full. At random, a word without a tag, which has no
+    /// effect, precedes it, or the frame is left before it is full.
     fn push(&mut self, word: u64, random: &mut Random) {
         if random.once_in(64) && self.place < LAST {
             self.put(0);

@@ -1,4 +1,4 @@
-//! Who may load, and when.
+//! Permission to load.
 
 use std::fs;
 
@@ -11,8 +11,8 @@ use sys::{Device, Error};
 
 use crate::image::{Image, Plan, refused};
 
-/// `without-capability`: root without CAP_SYS_BOOT cannot open the device; with the device open, it can call what was
-/// loaded, and load and write nothing.
+/// `without-capability`: root without CAP_SYS_BOOT cannot open the device; through an open file it
+/// can call and read a loaded image, but neither load nor write.
 pub(crate) fn without_capability(_: &[String]) -> Result<()> {
     let image = Plan::payload("sum64")?.load()?;
     let empty = Device::open()?;
@@ -34,7 +34,7 @@ fn drop_sys_boot() -> Result<()> {
     Ok(set_capabilities(None, sets)?)
 }
 
-/// What is loaded can be called and read; nothing can be loaded or changed.
+/// A loaded image can be called and read; nothing can be loaded or written.
 fn loads_are_refused(image: &Image, empty: &Device, reason: u64) -> Result<()> {
     let calls = image.call(&[1], quiesce::NONE)?.calls;
     let address = Plan::payload("sum64")?.entry;
@@ -45,8 +45,9 @@ fn loads_are_refused(image: &Image, empty: &Device, reason: u64) -> Result<()> {
     image.gives(1 + 1000 * (calls + 1), &[1], quiesce::NONE)
 }
 
-/// `refused-by WHAT...`: loads are refused while the file that decides is covered by another one, once
-/// `kernel.kexec_load_disabled` is set, and once the kernel is locked down. What was loaded before can be called.
+/// `refused-by CAUSE...`: loads are refused while another file is mounted over the sysctl, after
+/// `kernel.kexec_load_disabled` is set, and after the kernel is locked down. Images loaded earlier
+/// can be called.
 pub(crate) fn refused_by(arguments: &[String]) -> Result<()> {
     let image = Plan::payload("sum64")?.load()?;
     let empty = Device::open()?;
@@ -60,7 +61,7 @@ pub(crate) fn refused_by(arguments: &[String]) -> Result<()> {
 
 const SWITCH: &str = "/proc/sys/kernel/kexec_load_disabled";
 
-/// Does what makes loads be refused. Answers with the reason that is to be given.
+/// Creates the cause. Returns the reason that the refusal must have.
 fn refuse_by(what: &str) -> Result<u64> {
     Ok(match what {
         "hidden" => {
@@ -76,6 +77,6 @@ fn refuse_by(what: &str) -> Result<u64> {
             fs::write("/sys/kernel/security/lockdown", "integrity")?;
             reason::LOCKED_DOWN
         }
-        other => bail!("nothing is refused by {other}"),
+        other => bail!("no cause {other}"),
     })
 }

@@ -13,8 +13,8 @@ use crate::kernel_text::KernelText;
 use crate::memory::Before;
 use crate::numbers::{Numbers, argument};
 
-/// `asleep COUNT PAYLOAD OWN`: calls an image that lies where the kernel's memory is. The image finds its own memory as
-/// it left it, the system finds everything as it was; `OWN` MiB of this program's memory are looked at too.
+/// `asleep COUNT PAYLOAD OWN`: calls an image over memory that is in use. Neither the image's
+/// memory nor the system's changes between calls, nor do `OWN` MiB of this program's memory.
 pub(crate) fn asleep(arguments: &[String]) -> Result<()> {
     let (count, own) = (argument(arguments, 0, "COUNT")?, argument(arguments, 2, "OWN")?);
     let plan = Plan::payload(arguments.get(1).context("PAYLOAD is missing")?)?.unclaimed();
@@ -36,8 +36,8 @@ pub(crate) fn asleep(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// `away SECONDS`: an image takes its time while the system is suspended. The clocks that count the time asleep count
-/// it, the monotonic clock does not.
+/// `away SECONDS`: an image runs for that time while the system is suspended. The clocks that count
+/// suspended time count it; the monotonic clock does not.
 pub(crate) fn away(arguments: &[String]) -> Result<()> {
     let seconds = argument(arguments, 0, "SECONDS")?;
     let image = Plan::payload("spin64")?.load()?;
@@ -94,7 +94,7 @@ impl Memory {
         Ok(())
     }
 
-    /// How many of its pages lie in these ranges: `Documentation/admin-guide/mm/pagemap.rst`.
+    /// The number of its pages in these ranges: `Documentation/admin-guide/mm/pagemap.rst`.
     fn covered_by(&self, ranges: &[Range]) -> Result<usize> {
         const PRESENT: u64 = 1 << 63;
         const FRAME: u64 = (1 << 55) - 1;
@@ -112,7 +112,7 @@ impl Memory {
     }
 }
 
-/// What a suspend may not change.
+/// Settings that a suspend may not change.
 fn settings() -> Result<Vec<String>> {
     let files = [
         "/sys/power/mem_sleep",
@@ -129,7 +129,8 @@ fn time(clock: ClockId) -> f64 {
     now.tv_sec as f64 + now.tv_nsec as f64 / 1e9
 }
 
-/// Seconds of three clocks, of the battery-backed one, and the time stamp counter before and after they were read.
+/// Seconds of three clocks and of the battery-backed one, and the time stamp counter before and
+/// after reading them.
 struct Clocks {
     monotonic: f64,
     boot: f64,
@@ -158,8 +159,9 @@ impl Clocks {
         Ok(())
     }
 
-    /// The time stamp counter runs on; so must the clocks that count the time asleep, and the battery-backed one, which
-    /// counts whole seconds. Answers with how far the monotonic clock came.
+    /// The time stamp counter does not stop, and neither may the clocks that count suspended time,
+    /// nor the battery-backed one, which counts whole seconds. Returns the seconds that the
+    /// monotonic clock counted.
     fn check(&self, khz: u64) -> Result<f64> {
         let now = Self::now();
         let seconds = |from: u64, to: u64| to.saturating_sub(from) as f64 / (khz as f64 * 1e3);
@@ -177,17 +179,17 @@ impl Clocks {
         let off = OFF + most * RATE;
         let within = |clock: f64, more: f64| (least - off - more..most + off + more).contains(&clock);
         for clock in [boot, real] {
-            ensure!(within(clock, 0.0), "a clock came {clock:.3} s far in {least:.3} s to {most:.3} s");
+            ensure!(within(clock, 0.0), "a clock advanced by {clock:.3} s in {least:.3} s to {most:.3} s");
         }
-        ensure!(within(battery, 1.0), "the battery's clock came {battery} s far in {least:.3} s");
+        ensure!(within(battery, 1.0), "the battery-backed clock advanced by {battery} s in {least:.3} s");
         Ok(monotonic)
     }
 }
 
-/// What may pass between readings, in seconds: a kernel that learns how long it slept from whole seconds is off by a third
-/// of one in the mean.
+/// Tolerance in seconds: a kernel that measures a suspend by a clock of whole seconds is off by a
+/// third of one on average.
 const OFF: f64 = 0.03;
-/// What the kernel's idea of the time stamp counter's rate may be wrong by.
+/// Tolerance of the kernel's rate of the time stamp counter.
 const RATE: f64 = 0.002;
 
 fn ticks() -> u64 {

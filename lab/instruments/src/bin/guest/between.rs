@@ -1,4 +1,4 @@
-//! Purgatory, called as a jump load is: what it checks, where it hands over, and how it comes back.
+//! Purgatory, called as in a jump load: its checks, entering the image, and returning.
 
 use abi::Field;
 use abi::device::quiesce;
@@ -13,14 +13,14 @@ use sys::Device;
 
 use crate::image::Plan;
 
-/// Where purgatory is put.
+/// The address of purgatory.
 const PLACE: u64 = 0x30_0000;
-/// The command line's offset in the page of the goal, and what the goal returns.
+/// The offset of the command line in the image's page, and the value that the image returns.
 const LINE: u64 = 0x100;
 const VALUE: u64 = 0x5eed;
 
-/// `between COUNT`: purgatory hands over to an image that finds its way back in the command line; and comes back by itself,
-/// with an error, if a bit of the image is not as it was.
+/// `between COUNT`: purgatory enters an image, which finds the jump-back entry in its command line
+/// and returns; if a bit of the image has changed, purgatory returns with an error.
 pub(crate) fn between(arguments: &[String]) -> Result<()> {
     let count = crate::numbers::argument(arguments, 0, "COUNT")?;
     for damage in [None, Some(0x80)] {
@@ -34,12 +34,13 @@ pub(crate) fn between(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Purgatory and its goal, of which a byte changes after the digest was made.
+/// Purgatory and an image, of which a byte changes after the digest was computed.
 fn plan(damage: Option<usize>) -> Result<Plan> {
     let mut plan = Plan::payload("wayback64")?;
-    let goal = plan.segments.first_mut().context("the goal has a segment")?;
-    let block = block(goal.0, goal.2.get(..LINE as usize).context("the goal reaches to its command line")?);
-    if let Some(byte) = damage.and_then(|offset| goal.2.get_mut(offset)) {
+    let image = plan.segments.first_mut().context("the image has a segment")?;
+    let block =
+        block(image.0, image.2.get(..LINE as usize).context("the image reaches to its command line")?);
+    if let Some(byte) = damage.and_then(|offset| image.2.get_mut(offset)) {
         *byte ^= 1;
     }
     let code = IMAGE.get(ENTRY..).context("purgatory has code")?;
@@ -48,19 +49,19 @@ fn plan(damage: Option<usize>) -> Result<Plan> {
     Ok(plan)
 }
 
-fn block(goal: u64, code: &[u8]) -> [u8; ENTRY] {
+fn block(image: u64, code: &[u8]) -> [u8; ENTRY] {
     let mut block = [0; ENTRY];
     let mut put = |field: Field<u64>, number: u64| assert!(field.write(&mut block, number));
     put(MAGIC, MAGIC_NUMBER);
     put(FLAGS, flag::CHECK | flag::COMES_BACK);
-    put(GOAL, goal);
-    put(COMMAND_LINE_END, goal + LINE + 4);
+    put(GOAL, image);
+    put(COMMAND_LINE_END, image + LINE + 4);
     put(COMMAND_LINE_ROOM, 60);
-    put(register_field(register::RSI), goal + LINE);
+    put(register_field(register::RSI), image + LINE);
     put(register_field(register::RDI), VALUE);
     put(register_field(register::RBX), PLACE + ENTRY as u64);
     put(REGION_COUNT, 1);
-    put(Field::at(REGIONS + region::START.offset()), goal);
+    put(Field::at(REGIONS + region::START.offset()), image);
     put(Field::at(REGIONS + region::BYTES.offset()), code.len() as u64);
     block[KEY..KEY + 4].copy_from_slice(b"key!");
     let digest = digest(&block, code);
@@ -70,15 +71,15 @@ fn block(goal: u64, code: &[u8]) -> [u8; ENTRY] {
 
 fn digest(block: &[u8; ENTRY], code: &[u8]) -> [u8; 32] {
     let mut digest = Digest::new();
-    if let Some(told) = Block::new(block) {
-        told.description().into_iter().for_each(|part| digest.describe(part));
-        let schedule = Schedule::new(told.key());
+    if let Some(fields) = Block::new(block) {
+        fields.description().into_iter().for_each(|part| digest.describe(part));
+        let schedule = Schedule::new(fields.key());
         code.chunks(PAGE).for_each(|page| digest.tags(&[schedule.tag(page)]));
     }
     digest.finish()
 }
 
-/// `damage NAME ADDRESS`: turns over a bit of a kept image, wherever it waits.
+/// `damage NAME ADDRESS`: inverts a bit of a kept image, in its source page.
 pub(crate) fn damage(arguments: &[String]) -> Result<()> {
     let device = Device::open()?;
     device.attach(&arguments.first().context("NAME is missing")?.parse()?)?;
@@ -88,7 +89,7 @@ pub(crate) fn damage(arguments: &[String]) -> Result<()> {
     Ok(device.write(address, &[byte[0] ^ 1])?)
 }
 
-/// `hash MIB`: how fast one CPU makes the digest, here and in purgatory.
+/// `hash MIB`: measures the digest on one CPU, in this program and in purgatory.
 pub(crate) fn hash(arguments: &[String]) -> Result<()> {
     let size = crate::numbers::argument(arguments, 0, "MIB")? << 20;
     let bytes = vec![0x5a; size as usize];
@@ -106,10 +107,7 @@ pub(crate) fn hash(arguments: &[String]) -> Result<()> {
     let image = plan.load()?;
     for _ in 0..3 {
         let call = image.call(&[], quiesce::AUTO)?;
-        ensure!(
-            [call.value, call.value_high] == [verdict::DAMAGED; 2],
-            "memory that nobody hashed has a digest"
-        );
+        ensure!([call.value, call.value_high] == [verdict::DAMAGED; 2], "purgatory accepted a wrong digest");
         println!("purgatory: {} bytes in {} ticks", size, call.ticks.run);
     }
     Ok(())

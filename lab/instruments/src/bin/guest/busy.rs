@@ -1,4 +1,4 @@
-//! Destinations that the kernel uses, that it does not have, and that it cannot reach by 32 bits.
+//! Destinations that are in use, that are reserved from the kernel, and that lie above 4 GiB.
 
 use std::fs;
 
@@ -10,15 +10,15 @@ use rustix::io::Errno;
 use crate::image::{Image, Plan, level, refused};
 use crate::numbers::argument;
 
-/// `mov %rdi,%rax; ret`: gives its argument back.
+/// `mov %rdi,%rax; ret`: returns its argument.
 const ECHO: [u8; 4] = [0x48, 0x89, 0xf8, 0xc3];
 /// The same for 32 bits: `mov 4(%esp),%eax; xor %edx,%edx; ret`.
 const ECHO_32: [u8; 7] = [0x8b, 0x44, 0x24, 0x04, 0x31, 0xd2, 0xc3];
 /// copy(to, from, length): `mov %rdx,%rcx; rep movsb; ret`.
 const COPY: [u8; 6] = [0x48, 0x89, 0xd1, 0xf3, 0xa4, 0xc3];
 
-/// `in-use`: what is in use is called while the system is suspended only, and whoever wants it otherwise hears which
-/// page is in the way.
+/// `in-use`: an image over memory in use can be called only while the system is suspended; another
+/// level is refused with the address of a page in use.
 pub(crate) fn in_use(_: &[String]) -> Result<()> {
     let plan = Plan::payload("sum64")?.unclaimed();
     let image = plan.load()?;
@@ -30,7 +30,7 @@ pub(crate) fn in_use(_: &[String]) -> Result<()> {
     kernel_text()
 }
 
-/// Other pages, claimed or not, do not matter: one page of the kernel's own text is enough.
+/// One page of the kernel's text requires a suspend, whether or not the other pages are claimed.
 fn kernel_text() -> Result<()> {
     let text = system_ram("Kernel code")?.start + (1 << 20);
     let plan = Plan::code(&ECHO, 0x30_0000, Mode::Long)?.with(text, 0x3000);
@@ -63,8 +63,9 @@ pub(crate) fn system_ram(name: &str) -> Result<Range> {
     Ok(Range { start: u64::from_str_radix(start, 16)?, end: u64::from_str_radix(last, 16)? + 1 })
 }
 
-/// `vouched START END LEVEL...`: a range that is kept from the kernel needs no claim, keeps what images leave there,
-/// and is exchanged like any memory when it is a destination. Code there need not be in a segment.
+/// `vouched START END LEVEL...`: a range that is reserved from the kernel needs no claim, keeps its
+/// content between images, and is exchanged like other memory when it is a destination. Code in it
+/// need not belong to a segment.
 pub(crate) fn vouched(arguments: &[String]) -> Result<()> {
     let (start, end) = (argument(arguments, 0, "START")?, argument(arguments, 1, "END")?);
     let there = |plan: Plan| plan.unclaimed().vouching(start, end);
@@ -80,7 +81,8 @@ pub(crate) fn vouched(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// A copying image leaves code at `start`, images come and go there, and the code is still there to be called.
+/// An image copies code to `start`; other images are loaded there and unloaded; the code can still
+/// be called.
 fn stays(there: impl Fn(Plan) -> Plan, start: u64, level: u64) -> Result<()> {
     let source = 0x30_0000 + 0x800;
     let copier = Plan::code(&COPY, 0x30_0000, Mode::Long)?;
@@ -93,7 +95,8 @@ fn stays(there: impl Fn(Plan) -> Plan, start: u64, level: u64) -> Result<()> {
     empty.load()?.gives(12345, &[12345], level)
 }
 
-/// `above ADDRESS LEVEL...`: destinations above 4 GiB, code for 64-bit images and data for 32-bit ones.
+/// `above ADDRESS LEVEL...`: destinations above 4 GiB, code for 64-bit images and data for 32-bit
+/// ones.
 pub(crate) fn above(arguments: &[String]) -> Result<()> {
     let address = argument(arguments, 0, "ADDRESS")?;
     for word in &arguments[1..] {
@@ -117,8 +120,8 @@ pub(crate) fn above(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// `wandering LEVEL...`: an image chooses where it is entered next; a bad choice is a fault of the next call, and not
-/// the end of the image.
+/// `wandering LEVEL...`: an image sets the entry point of its next call. An invalid one makes that
+/// call fault, and the image can still be called.
 pub(crate) fn wandering(arguments: &[String]) -> Result<()> {
     for word in arguments {
         let image = Plan::payload("next64")?.load()?;
@@ -127,7 +130,7 @@ pub(crate) fn wandering(arguments: &[String]) -> Result<()> {
         }
         astray(level(word)?).with_context(|| word.clone())?;
     }
-    println!("each call went on where the one before had said");
+    println!("each call used the entry point that the previous one had set");
     Ok(())
 }
 

@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result, ensure};
 use crate::image::{Image, Plan, level};
 use crate::numbers::{Numbers, argument};
 
-/// `calls COUNT LEVEL...`: a 64-bit and a 32-bit image give right results for any arguments, and keep their state from
-/// one call to the next, whatever the level.
+/// `calls COUNT LEVEL...`: a 64-bit and a 32-bit image return right results for any arguments and
+/// keep their state between calls, at every level.
 pub(crate) fn calls(arguments: &[String]) -> Result<()> {
     let count = argument(arguments, 0, "COUNT")?;
     for name in ["sum64", "sum32"] {
@@ -22,11 +22,11 @@ pub(crate) fn calls(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Every destination page was claimed, so that nothing is exchanged.
+/// Every destination page was claimed, so nothing is exchanged.
 fn all_claimed(image: &Image) -> Result<()> {
     let load = &image.load;
     ensure!(load.claimed == load.pages && load.in_use == 0, "not all pages were claimed: {load:x?}");
-    ensure!(load.first_in_use == u64::MAX, "no page is in use, but the first is named: {load:x?}");
+    ensure!(load.first_in_use == u64::MAX, "no page is in use, but an address is reported: {load:x?}");
     Ok(())
 }
 
@@ -50,7 +50,10 @@ impl Summer {
             let quiesced = if level == quiesce::AUTO { quiesce::NONE } else { level };
             ensure!(call.quiesced == quiesced, "quiesced by {} instead of {quiesced}", call.quiesced);
             let ticks = call.ticks;
-            ensure!(ticks.exchange <= ticks.enter + ticks.leave && ticks.run > 0, "odd ticks: {ticks:?}");
+            ensure!(
+                ticks.exchange <= ticks.enter + ticks.leave && ticks.run > 0,
+                "inconsistent ticks: {ticks:?}"
+            );
             times.push(ticks.quiesce + ticks.enter + ticks.run + ticks.leave + ticks.resume);
         }
         times.sort_unstable();
@@ -58,7 +61,8 @@ impl Summer {
         Ok(())
     }
 
-    /// a + 2b + 3c + 4d + 5e + 6f + 1000 times the calls; 32-bit code sees the low halves of the arguments.
+    /// a + 2b + 3c + 4d + 5e + 6f + 1000 times the calls; 32-bit code sees the low halves of the
+    /// arguments.
     fn expected(&self, arguments: [u64; 6]) -> u64 {
         let seen =
             |argument: u64| if self.mode == mode::PROTECTED { argument & 0xffff_ffff } else { argument };
@@ -67,7 +71,7 @@ impl Summer {
     }
 }
 
-/// `buffers LEVEL...`: bytes written into an image are what it works on, and what it made of them can be read.
+/// `buffers LEVEL...`: an image works on bytes written into it, and the result can be read.
 pub(crate) fn buffers(arguments: &[String]) -> Result<()> {
     for name in ["reverse64", "reverse32"] {
         let plan = Plan::payload(name)?;

@@ -1,6 +1,7 @@
-//! What of the CPU's state a program can see: its vector registers, how it rounds, a breakpoint, an exception.
-// UNSAFETY: registers are set and looked at by assembly; a breakpoint is asked for by a system call that no crate at
-// hand has, and a write that it watches must not be optimised away.
+//! The CPU state that a program can observe: vector registers, rounding mode, a breakpoint, an
+//! exception.
+// UNSAFETY: assembly sets and reads registers; the system call for a breakpoint has no safe
+// wrapper, and the writes that it counts must not be optimised away.
 #![allow(unsafe_code)]
 
 use std::arch::{asm, global_asm};
@@ -26,7 +27,7 @@ pub(crate) struct Vectors {
 }
 
 impl Vectors {
-    /// Registers without a pattern, rounding down; no upper halves where the CPU has no AVX.
+    /// Pseudo-random registers, rounding down; the upper halves are zero if the CPU has no AVX.
     pub(crate) fn new(seed: u64) -> Self {
         let mut numbers = Numbers(seed);
         let width = if has_avx() { 4 } else { 2 };
@@ -42,14 +43,15 @@ fn has_avx() -> bool {
     std::is_x86_feature_detected!("avx")
 }
 
-/// Calls the image of an open device with the vector registers set, and leaves in them what came back.
+/// Calls the image of an open device with these vector registers, and stores the registers after
+/// the call in them.
 pub(crate) fn call_with(device: &Device, call: &mut Call, vectors: &mut Vectors) -> io::Result<()> {
-    // SAFETY: CALL takes a `kjump_call`, which holds no pointer.
+    // SAFETY: CALL takes a `kjump_call`, which contains no pointer.
     let result = unsafe { ioctl_with_vectors(device.as_fd().as_raw_fd(), CALL, call, vectors, has_avx()) };
     answer(result).map(drop)
 }
 
-/// System calls answer with -errno, or with something else.
+/// System calls return -errno or a result.
 fn answer(result: i64) -> io::Result<i32> {
     match i32::try_from(result) {
         Ok(errno @ -4095..0) => Err(io::Error::from_raw_os_error(-errno)),
@@ -117,7 +119,7 @@ ioctl_with_vectors:
     options(att_syntax)
 );
 
-/// A place in memory, and the kernel's count of the writes to it, made by a breakpoint register.
+/// A word of memory, and the kernel's count of the writes to it, by a breakpoint register.
 pub(crate) struct Watched {
     place: Box<u64>,
     count: File,
@@ -156,11 +158,11 @@ impl Watched {
         Ok(Self { place, count: unsafe { File::from_raw_fd(fd) }, writes: 0 })
     }
 
-    /// Writes some more times, and compares.
+    /// Writes a few more times, and compares the count.
     pub(crate) fn check(&mut self) -> Result<()> {
         for _ in 0..10 {
             self.writes += 1;
-            // SAFETY: the place is ours.
+            // SAFETY: the word is ours.
             unsafe { (&raw mut *self.place).write_volatile(self.writes) };
         }
         let mut counted = [0; 8];
@@ -174,7 +176,7 @@ impl Watched {
 /// For this task, on any CPU.
 fn perf_event_open(event: &PerfEvent) -> i64 {
     let mut result: i64 = 298; // perf_event_open(2)
-    // SAFETY: the kernel reads the event, whose size stands in it.
+    // SAFETY: the kernel reads the event, which contains its size.
     unsafe {
         asm!("syscall", inlateout("rax") result, in("rdi") event, in("rsi") 0, in("rdx") -1_i64, in("r10") -1_i64,
             in("r8") 0, out("rcx") _, out("r11") _, options(nostack, att_syntax));
@@ -184,7 +186,7 @@ fn perf_event_open(event: &PerfEvent) -> i64 {
 
 /// `crash`: reads address 8, so that the kernel ends this program by SIGSEGV.
 pub(crate) fn crash(_: &[String]) -> Result<()> {
-    // SAFETY: nothing is mapped there, which is the point.
+    // SAFETY: the address is unmapped; the exception is intended.
     unsafe { asm!("mov 8, {0}", out(reg) _, options(att_syntax, nostack)) };
     Ok(())
 }
@@ -195,7 +197,7 @@ pub(crate) fn ticks() -> u64 {
     unsafe { std::arch::x86_64::_rdtsc() }
 }
 
-/// `machine`: how memory is mapped here.
+/// `machine`: prints the features of the page tables.
 pub(crate) fn machine(_: &[String]) -> Result<()> {
     let info = Device::open()?.info()?;
     let large = if info.features & feature::GIGABYTE_PAGES == 0 { "no pages" } else { "pages" };

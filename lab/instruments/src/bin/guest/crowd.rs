@@ -15,7 +15,7 @@ use crate::image::{Image, Plan, level, refused};
 use crate::memory::Before;
 use crate::numbers::{Numbers, argument};
 
-/// Where the images of several processes go, 64 KiB apart.
+/// The address of the first of several images, 64 KiB apart.
 const PLACES: u64 = 0x30_0000;
 
 /// This program in another process, as [`caller`].
@@ -25,8 +25,8 @@ fn start_caller(place: u64, count: u64, level: &str) -> Result<Child> {
     Ok(command.stdin(Stdio::piped()).spawn()?)
 }
 
-/// `caller PLACE COUNT LEVEL`: loads an image of its own, waits for the end of its input, and calls; expects right
-/// results, and waits while others call.
+/// `caller PLACE COUNT LEVEL`: loads its own image, waits for the end of its input, and calls the
+/// image. Expects right results, and tries again while others call.
 pub(crate) fn caller(arguments: &[String]) -> Result<()> {
     let (place, count) = (argument(arguments, 0, "PLACE")?, argument(arguments, 1, "COUNT")?);
     let level = level(arguments.get(2).context("LEVEL is missing")?)?;
@@ -44,7 +44,7 @@ pub(crate) fn caller(arguments: &[String]) -> Result<()> {
         };
         ensure!(call.value == turn + 2 * place + 1000 * turn, "turn {turn}: {call:x?}");
     }
-    println!("place {place}: {count} calls, {waited} times another's turn");
+    println!("place {place}: {count} calls, {waited} retries while others called");
     Ok(())
 }
 
@@ -63,7 +63,7 @@ pub(crate) fn several(arguments: &[String]) -> Result<()> {
     let levels = arguments[2..].iter().cycle();
     let children = (0..processes).zip(levels).map(|(place, level)| start_caller(place, count, level));
     let mut children = children.collect::<Result<Vec<_>>>()?;
-    wait_until("all images are there", || Ok(device.info()?.images == processes))?;
+    wait_until("all images are loaded", || Ok(device.info()?.images == processes))?;
     for child in &mut children {
         drop(child.stdin.take());
     }
@@ -82,7 +82,7 @@ fn wait_until(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> 
     Ok(())
 }
 
-/// `spinning`: while one image is being called, everything that would disturb it is refused, and the rest works.
+/// `spinning`: during a call, requests that would disturb it are refused, and all others work.
 pub(crate) fn spinning(_: &[String]) -> Result<()> {
     let name: ImageName = "spinner".parse()?;
     let spinner = Plan::payload("spin64")?.load()?;
@@ -91,7 +91,7 @@ pub(crate) fn spinning(_: &[String]) -> Result<()> {
     attached.attach(&name)?;
     let other = Plan::payload("sum64")?.load()?;
     let long = ticks_of_a_second() * 5;
-    // The CPU that is in the image answers to nobody.
+    // The CPU that runs the image handles no interrupts: stay off it.
     stay_on_cpu(0)?;
     thread::scope(|scope| {
         let call = scope.spawn(|| {
@@ -100,18 +100,19 @@ pub(crate) fn spinning(_: &[String]) -> Result<()> {
         });
         wait_awake(Duration::from_millis(1000));
         meanwhile(&[&spinner.device, &attached], &other, spinner.load.control_page)?;
-        ensure!(!call.is_finished(), "the call was too short to tell");
+        ensure!(!call.is_finished(), "the call was too short for this check");
         let call = call.join().ok().context("the caller panicked")??;
         ensure!(call.value >= long, "{call:x?}");
         Ok(())
     })?;
     attached.unload()?;
     other.gives(1000, &[], quiesce::NONE)?;
-    println!("nothing got in the way of a call");
+    println!("nothing disturbed the call");
     Ok(())
 }
 
-/// By the clock that the threads go by: the kernel's idea of the counter's rate may come from a busy moment.
+/// Measured by the clock of threads: the kernel may have measured the counter's rate on a busy
+/// host.
 fn ticks_of_a_second() -> u64 {
     let before = crate::cpu::ticks();
     sleep(Duration::from_millis(200));
@@ -129,7 +130,7 @@ fn meanwhile(spinners: &[&Device], other: &Image, address: u64) -> Result<()> {
     busy(own.keep(&"another".parse()?), 1)?;
     refused(own.unload(), Errno::BUSY, reason::NONE)?;
     busy(other.device.call([0; 6], quiesce::NONE), 2)?;
-    // Claiming pages asks all CPUs.
+    // Claiming pages would need an answer of every CPU.
     Plan::payload("sum32")?.unclaimed().load().context("a load meanwhile")?;
     ensure!(attached.images()?.len() == 2, "the images cannot be listed meanwhile");
     Ok(())
@@ -141,7 +142,7 @@ fn stay_on_cpu(cpu: usize) -> Result<()> {
     Ok(rustix::thread::sched_setaffinity(None, &only)?)
 }
 
-/// A timer may be one of the CPU that answers to nobody.
+/// Waits without a timer, which could belong to the CPU that runs the image.
 fn wait_awake(time: Duration) {
     let start = Instant::now();
     while start.elapsed() < time {
@@ -149,15 +150,15 @@ fn wait_awake(time: Duration) {
     }
 }
 
-/// Somebody else is at it: 1 with this image, 2 with another.
+/// Expects a refusal because of a call in progress: 1 of this image, 2 of another.
 fn busy<T: std::fmt::Debug>(result: Result<T, Refusal>, whose: u64) -> Result<()> {
     let refusal = refused(result, Errno::BUSY, reason::UNDER_WAY)?;
     ensure!(refusal.diagnosis.numbers[0] == whose, "{refusal:x?}");
     Ok(())
 }
 
-/// `kept`: what is kept outlives its file, is the same image for everybody who attaches to it, and goes when the last
-/// one lets go of it.
+/// `kept`: a kept image outlives its file, is shared by all files attached to it, and is freed when
+/// it has neither a name nor a file.
 pub(crate) fn kept(_: &[String]) -> Result<()> {
     let (name, name2): (ImageName, ImageName) = ("one".parse()?, "two".parse()?);
     let watcher = Device::open()?;
@@ -185,23 +186,23 @@ pub(crate) fn kept(_: &[String]) -> Result<()> {
     b.attach(&name)?;
     a.unload()?;
     refused(Device::open()?.attach(&name), Errno::NOENT, reason::NO_SUCH_IMAGE)?;
-    ensure!(b.call([0; 6], quiesce::AUTO)?.value == 4000, "it is gone though a file has it");
+    ensure!(b.call([0; 6], quiesce::AUTO)?.value == 4000, "the image is gone although a file is attached");
     b.keep(&name2)?;
     b.unload()?;
     refused(b.unload(), Errno::NOENT, reason::NONE)?;
     before.check(&watcher, 64)?;
-    println!("kept, shared, let go of");
+    println!("kept, shared, freed");
     Ok(())
 }
 
-/// 1: the image has a name, 2: another image has this one.
+/// Expects a refusal of a name: 1 because the image has one, 2 because another image has this one.
 fn name_taken(result: Result<(), Refusal>, whose: u64) -> Result<()> {
     let refusal = refused(result, Errno::EXIST, reason::BAD_NAME)?;
     ensure!(refusal.diagnosis.numbers[0] == whose, "{refusal:x?}");
     Ok(())
 }
 
-/// `loading SECONDS`: loads and closes images again and again.
+/// `loading SECONDS`: loads and unloads images repeatedly.
 pub(crate) fn loading(arguments: &[String]) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(argument(arguments, 0, "SECONDS")?);
     let mut loads = 0;
@@ -216,7 +217,7 @@ pub(crate) fn loading(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// `sleepless SECONDS`: calls an image again and again while something else suspends the system.
+/// `sleepless SECONDS`: calls an image repeatedly while another process suspends the system.
 pub(crate) fn sleepless(arguments: &[String]) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(argument(arguments, 0, "SECONDS")?);
     let image = Plan::payload("sum64")?.load()?;
@@ -234,13 +235,13 @@ pub(crate) fn sleepless(arguments: &[String]) -> Result<()> {
             Err(refusal) => return Err(refusal.into()),
         }
     }
-    println!("{made} calls, {refusals} refused because the system was going to sleep");
+    println!("{made} calls, {refusals} refused because of a suspend");
     ensure!(made > 10, "too few calls");
     Ok(())
 }
 
-/// `storm SECONDS SEED`: processes that load, call and close at all levels are killed at any moment; the machine and
-/// the module do not mind.
+/// `storm SECONDS SEED`: processes that load, call and unload at all levels are killed at random
+/// moments; the machine and the module keep working.
 pub(crate) fn storm(arguments: &[String]) -> Result<()> {
     let end = Instant::now() + Duration::from_secs(argument(arguments, 0, "SECONDS")?);
     let mut numbers = Numbers(argument(arguments, 1, "SEED")?);

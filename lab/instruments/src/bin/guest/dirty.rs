@@ -1,4 +1,4 @@
-//! Images that leave the CPU in disorder.
+//! Images that change the state of the CPU.
 
 use std::hint::black_box;
 
@@ -10,8 +10,8 @@ use crate::image::{Plan, level};
 use crate::numbers::argument;
 use crate::registers::Registers;
 
-/// `dirty COUNT LEVEL...`: whatever images did to the CPU, this program finds its registers, its rounding, its
-/// breakpoint and the kernel's model-specific registers as they were.
+/// `dirty COUNT LEVEL...`: after images that change the CPU's state, this program's registers,
+/// rounding mode and breakpoint and the kernel's model-specific registers are as before.
 pub(crate) fn dirty(arguments: &[String]) -> Result<()> {
     let count = argument(arguments, 0, "COUNT")?;
     stay_on_one_cpu()?;
@@ -36,7 +36,7 @@ fn stay_on_one_cpu() -> Result<()> {
 
 fn calls(name: &str, count: u64, level: u64, watched: &mut Watched) -> Result<()> {
     let plan = Plan::payload(name)?;
-    // What is in use is exchanged: the relocator must do that in the disorder it finds.
+    // Unclaimed pages are exchanged, which the relocator must do in the state that the image left.
     let image = if level == quiesce::SUSPEND { plan.unclaimed() } else { plan }.load()?;
     for seed in 0..count {
         let before = Vectors::new(seed);
@@ -51,7 +51,7 @@ fn calls(name: &str, count: u64, level: u64, watched: &mut Watched) -> Result<()
     Ok(())
 }
 
-/// Rounding to nearest, and all the bits.
+/// The rounding mode is to nearest, and precision is full.
 fn arithmetic() -> Result<()> {
     let third = black_box(1.0_f64) / black_box(3.0);
     ensure!(third.to_bits() == 0x3fd5_5555_5555_5555, "1/3 is {third:e}");

@@ -1,4 +1,4 @@
-//! Images that end in an exception.
+//! Images that raise exceptions.
 
 use abi::control::{Fault, selector};
 use abi::device::{mode, quiesce, status};
@@ -6,18 +6,18 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::image::{Image, Plan, level};
 
-/// What an exception is to look like.
+/// The expected report of an exception.
 struct Expected {
     argument: u64,
     vector: u64,
     error_code: u64,
-    /// Bytes of machine code at the address reported, this far from it.
+    /// Bytes of machine code at this distance from the reported address.
     code: &'static [u8],
     offset: i64,
     cr2: Option<u64>,
-    /// The stack pointer, if the image spoilt it.
+    /// The stack pointer, if the image changed it.
     stack: Option<u64>,
-    /// `rax rcx rdx`; the others are the same for all.
+    /// `rax rcx rdx`; the other registers are the same for all.
     registers: [u64; 3],
 }
 
@@ -26,10 +26,10 @@ const fn expected(vector: u64, offset: i64, code: &'static [u8]) -> Expected {
     Expected { argument: vector, vector, error_code: 0, code, offset, cr2: None, stack: None, registers }
 }
 
-/// An address that no image has.
+/// An address that is not mapped for any image.
 const NOWHERE: u64 = 0x7fff_ffff_f000;
 
-// Faults report the instruction itself, traps the one behind it.
+// Faults report the address of the instruction, traps that of the next one.
 const DIVIDE: Expected = Expected { registers: [0; 3], ..expected(0, 0, &[0xf7, 0xf1]) };
 const DEBUG: Expected = expected(1, -1, &[0x90]);
 const BREAKPOINT: Expected = expected(3, -1, &[0xcc]);
@@ -48,13 +48,13 @@ const STACK: Expected = Expected {
     ..expected(14, 0, &[0x50])
 };
 
-/// What `fault64` can do.
+/// The exceptions of `fault64`.
 const LONG: [Expected; 8] = [DIVIDE, DEBUG, BREAKPOINT, OPCODE, DOUBLE, PROTECTION, PAGE, STACK];
-/// What `fault32` can do.
+/// The exceptions of `fault32`.
 const PROTECTED: [Expected; 5] = [DIVIDE, DEBUG, BREAKPOINT, OPCODE, PROTECTION];
 
-/// `faults LEVEL...`: every exception comes back with its vector, error code, place and registers, and the image, its
-/// neighbour and the kernel go on.
+/// `faults LEVEL...`: every exception is reported with its vector, error code, address and
+/// registers; the image, another image and the kernel keep working.
 pub(crate) fn faults(arguments: &[String]) -> Result<()> {
     let neighbour = Plan::payload("sum64")?.load()?;
     for (name, list) in [("fault64", &LONG[..]), ("fault32", &PROTECTED[..])] {
@@ -118,10 +118,10 @@ fn registers(mode: u64, expected: &Expected, fault: &Fault) -> Result<()> {
     Ok(())
 }
 
-/// The image's own account of its faults.
+/// Checks the image's own count of faults.
 fn count(image: &Image, faults: usize) -> Result<()> {
     let images = image.device.images()?;
     let info = images.iter().find(|info| info.id == image.load.id).context("the image is not listed")?;
-    ensure!(info.faults == faults as u64, "{} faults are counted, {faults} there were", info.faults);
+    ensure!(info.faults == faults as u64, "{} faults are counted, {faults} occurred", info.faults);
     Ok(())
 }

@@ -41,15 +41,15 @@ pub(crate) fn hostile(_: &[String]) -> Result<()> {
         tester.without_image()?;
         tester.with_image()?;
     }
-    println!("{} requests, as they should be", tester.made);
+    println!("{} requests answered as expected", tester.made);
     before.check(&tester.device, 64)
 }
 
 /// The expected answer: success, or an errno with a reason.
 type Answer = Result<(), (Errno, u64)>;
 
-/// Every request with a structure, and the size of the structure in the first version and today. The diagnosis is the
-/// last field of the first version.
+/// Every request with a structure, and the size of the structure in the first version and today.
+/// The diagnosis is the last field of the first version.
 const STRUCTURES: [(u32, usize, usize); 11] = [
     (INFO, Info::FIRST_SIZE as usize, size_of::<Info>()),
     (LOAD, size_of::<Load>(), size_of::<Load>()),
@@ -64,7 +64,7 @@ const STRUCTURES: [(u32, usize, usize); 11] = [
     (NOTE, size_of::<Note>(), size_of::<Note>()),
 ];
 
-/// A destination that can be had.
+/// A valid destination.
 const GOOD: u64 = 0x30_0000;
 const END: u64 = 1 << 52;
 
@@ -80,7 +80,7 @@ impl Tester {
         self.arena.ask(&self.device, &Request { number, bytes, no_room, read_only })
     }
 
-    /// Makes a request of a structure whose diagnosis is at this offset, and compares the answer.
+    /// Makes a request with a structure whose diagnosis is at this offset, and compares the answer.
     fn expect<T: Copy>(
         &mut self,
         what: &str,
@@ -90,10 +90,10 @@ impl Tester {
         expected: Answer,
     ) -> Result<Diagnosis> {
         let (result, after) = self.ask(number, &bytes(structure), true, false);
-        let said = diagnosis(&after, offset);
-        let answer = result.map_err(|errno| (errno, said.reason));
-        ensure!(answer == expected, "{what}: {answer:?} instead of {expected:?}, {said:x?}");
-        Ok(said)
+        let found = diagnosis(&after, offset);
+        let answer = result.map_err(|errno| (errno, found.reason));
+        ensure!(answer == expected, "{what}: {answer:?} instead of {expected:?}, {found:x?}");
+        Ok(found)
     }
 
     fn without_image(&mut self) -> Result<()> {
@@ -143,10 +143,10 @@ impl Tester {
         }
         for number in [RANGES, SLOTS] {
             let entries = self.arena.buffer();
-            self.list("more room than there is", number, (entries, u64::MAX, load.id), Ok(()))?;
+            self.list("more room than is mapped", number, (entries, u64::MAX, load.id), Ok(()))?;
             self.list("no room", number, (0, 0, load.id), Ok(()))?;
         }
-        // Its value would be lost, so it is not called.
+        // The value could not be returned, so the image is not called.
         let unheard = Call { size: size_of::<Call>() as u64, quiesce: quiesce::NONE, ..Call::default() };
         let (result, _) = self.ask(CALL, &bytes(&unheard), true, true);
         ensure!(result == Err(Errno::FAULT), "a call that cannot be answered: {result:?}");

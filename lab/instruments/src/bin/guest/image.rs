@@ -1,4 +1,4 @@
-//! What is loaded, and what is checked about it.
+//! Images to load, and checks of their calls.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -9,10 +9,10 @@ use kernel_file::{Mode, Program};
 use sys::device::{Destination, LoadRequest};
 use sys::{Device, Refusal};
 
-/// Where the lab puts the payloads.
+/// The directory of the payloads.
 const PAYLOADS: &str = "/lib/kjump/payloads";
 
-/// Something to load: segments of (physical address, size, first bytes), and how.
+/// A load: segments of (physical address, size, first bytes), entry point, mode and flags.
 #[derive(Clone, Debug)]
 pub(crate) struct Plan {
     pub(crate) segments: Vec<(u64, u64, Vec<u8>)>,
@@ -30,7 +30,7 @@ impl Plan {
         Ok(Self::program(&kernel_file::parse(&file)?))
     }
 
-    /// Machine code at the start of a page, which is claimed.
+    /// Machine code at the start of a page, with the page claimed.
     pub(crate) fn code(code: &[u8], address: u64, mode: Mode) -> Result<Self> {
         Ok(Self::program(&kernel_file::flat::parse(code, address, mode)?))
     }
@@ -46,13 +46,13 @@ impl Plan {
         }
     }
 
-    /// The same without taking pages away from whoever uses them.
+    /// The same without claiming pages.
     pub(crate) fn unclaimed(mut self) -> Self {
         self.flags &= !load_flag::CLAIM;
         self
     }
 
-    /// The same somewhere else, for code that does not mind.
+    /// The same at another address, for position-independent code.
     pub(crate) fn moved_to(mut self, address: u64) -> Self {
         let from = self.segments.first().map_or(0, |(first, _, _)| *first);
         for (place, _, _) in &mut self.segments {
@@ -62,13 +62,13 @@ impl Plan {
         self
     }
 
-    /// The same with one more segment, of zeroes.
+    /// The same with one more segment, of zeros.
     pub(crate) fn with(mut self, address: u64, size: u64) -> Self {
         self.segments.push((address, size, Vec::new()));
         self
     }
 
-    /// The same with memory beyond System RAM.
+    /// The same with a vouched range outside System RAM.
     pub(crate) fn vouching(mut self, start: u64, end: u64) -> Self {
         self.vouched.push(Range { start, end });
         self
@@ -82,7 +82,7 @@ impl Plan {
         self.segments.iter().map(|(address, size, _)| address + size).max().unwrap_or(0)
     }
 
-    /// Loads it into an open file of its own.
+    /// Opens the device and loads it.
     pub(crate) fn load(&self) -> Result<Image> {
         let device = Device::open()?;
         let load = self.load_into(&device)?;
@@ -113,7 +113,7 @@ pub(crate) struct Image {
 }
 
 impl Image {
-    /// Calls it; that it returns is expected.
+    /// Calls it, and expects it to return.
     pub(crate) fn call(&self, arguments: &[u64], level: u64) -> Result<Call> {
         let mut six = [0; 6];
         for (place, argument) in six.iter_mut().zip(arguments) {
@@ -127,7 +127,7 @@ impl Image {
     /// Calls it, and expects this value.
     pub(crate) fn gives(&self, value: u64, arguments: &[u64], level: u64) -> Result<()> {
         let call = self.call(arguments, level)?;
-        ensure!(call.value == value, "{:#x} came back for {arguments:x?}, not {value:#x}", call.value);
+        ensure!(call.value == value, "returned {:#x} for {arguments:x?}, not {value:#x}", call.value);
         Ok(())
     }
 }

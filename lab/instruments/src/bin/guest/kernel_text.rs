@@ -8,14 +8,14 @@ use anyhow::{Context as _, Result, ensure};
 
 use crate::busy::system_ram;
 
-/// What they were. Nobody changes them but the kernel itself, where it turns a static branch.
+/// Their content. Only the kernel itself changes it, where it switches a static branch.
 pub(crate) struct KernelText {
     parts: [Part; 2],
 }
 
 struct Part {
     range: Range,
-    /// In `/proc/kcore`.
+    /// Offset in `/proc/kcore`.
     offset: u64,
     bytes: Vec<u8>,
 }
@@ -37,7 +37,7 @@ impl KernelText {
         Ok(Self { parts: [part(&code)?, part(&rodata)?] })
     }
 
-    /// Checks that they are the same now, but for branches that were turned.
+    /// Checks that they have not changed, except switched branches.
     pub(crate) fn check(&self) -> Result<()> {
         let core = File::open("/proc/kcore")?;
         for part in &self.parts {
@@ -47,11 +47,9 @@ impl KernelText {
                 let address = part.range.start + at as u64;
                 let [before, after] = [&part.bytes, &now].map(|bytes| surroundings(bytes, at));
                 from = end_of_branch(&part.bytes, &now, at).with_context(|| {
-                    format!(
-                        "the kernel's text is not what it was at {address:#x}: {after:x?} for {before:x?}"
-                    )
+                    format!("the kernel's text changed at {address:#x}: {after:x?}, was {before:x?}")
                 })?;
-                println!("the kernel turned a static branch at {address:#x}: {after:x?} for {before:x?}");
+                println!("the kernel switched a static branch at {address:#x}: {after:x?}, was {before:x?}");
             }
         }
         Ok(())
@@ -81,7 +79,8 @@ fn surroundings(bytes: &[u8], at: usize) -> &[u8] {
     &bytes[at.saturating_sub(4)..bytes.len().min(at + 8)]
 }
 
-/// Where the instruction ends, if it was a jump and is nothing now, or the other way round (`arch/x86/kernel/jump_label.c`).
+/// The end of the instruction, if it changed from a jump to a nop or back
+/// (`arch/x86/kernel/jump_label.c`).
 fn end_of_branch(before: &[u8], now: &[u8], at: usize) -> Option<usize> {
     const LONG: (&[u8], u8) = (&[0x0f, 0x1f, 0x44, 0x00, 0x00], 0xe9);
     const SHORT: (&[u8], u8) = (&[0x66, 0x90], 0xeb);
@@ -93,7 +92,8 @@ fn end_of_branch(before: &[u8], now: &[u8], at: usize) -> Option<usize> {
     })
 }
 
-/// Where in `/proc/kcore` the kernel's image starts: the load header of the highest addresses below the modules'.
+/// The offset of the kernel's image in `/proc/kcore`, by the load header with the highest addresses
+/// below the modules.
 fn kernel_image_offset(core: &File) -> Result<u64> {
     let mut header = [0; 4096];
     core.read_exact_at(&mut header, 0)?;

@@ -1,4 +1,4 @@
-//! Loads that come to nothing, or to an end, and leave nothing behind.
+//! Loads that fail, are killed or are unloaded, and leave nothing allocated.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::process::{Child, Command, Stdio};
@@ -14,18 +14,18 @@ use crate::image::{Plan, refused};
 use crate::memory::Before;
 use crate::numbers::argument;
 
-/// Where large images go: behind what is claimed page by page.
+/// The address of large images: above the memory that is claimed page by page.
 const LARGE: u64 = 16 << 20;
 
 const PAGE: u64 = 4096;
-/// Frames that come and go by themselves.
+/// Frames by which free memory varies on its own.
 const NOISE: u64 = 64;
 
-/// `kimage`'s reasons.
+/// The reasons of `kimage`.
 const TOO_MANY_PAGES: u64 = 7;
 const NO_MEMORY: u64 = 8;
 
-fn zeroes(size: u64, flags: u64) -> Plan {
+fn zeros(size: u64, flags: u64) -> Plan {
     Plan {
         segments: vec![(LARGE, size, Vec::new())],
         vouched: Vec::new(),
@@ -35,14 +35,14 @@ fn zeroes(size: u64, flags: u64) -> Plan {
     }
 }
 
-/// `rounds COUNT MIB`: after a few rounds of loading and closing, free memory stays what it is.
+/// `rounds COUNT MIB`: after a few rounds of loading and unloading, free memory no longer changes.
 pub(crate) fn rounds(arguments: &[String]) -> Result<()> {
     let (count, mebibytes) = (argument(arguments, 0, "COUNT")?, argument(arguments, 1, "MIB")?);
     let device = Device::open()?;
     let mut before = None;
     for round in 0..count {
         let flags = if round % 2 == 0 { 0 } else { load_flag::CLAIM };
-        let image = zeroes(mebibytes << 20, flags).load()?;
+        let image = zeros(mebibytes << 20, flags).load()?;
         ensure!(image.load.pages == mebibytes << 8, "{:x?}", image.load);
         ensure!(device.info()?.frames >= image.load.pages, "the image holds less than it needs");
         drop(image);
@@ -51,26 +51,27 @@ pub(crate) fn rounds(arguments: &[String]) -> Result<()> {
         }
     }
     println!("{count} rounds of {mebibytes} MiB");
-    // Less than one frame a round.
+    // Less than one frame per round.
     before.context("too few rounds")?.check(&device, (count - 4).saturating_sub(1))
 }
 
-/// `hold MIB`: says `loading`, loads, says `loaded`, and waits to be killed.
+/// `hold MIB`: prints `loading`, loads, prints `loaded`, and waits to be killed.
 pub(crate) fn hold(arguments: &[String]) -> Result<()> {
-    let plan = zeroes(argument(arguments, 0, "MIB")? << 20, load_flag::CLAIM);
-    let say = |word: &str| -> Result<()> {
+    let plan = zeros(argument(arguments, 0, "MIB")? << 20, load_flag::CLAIM);
+    let print_line = |word: &str| -> Result<()> {
         println!("{word}");
         Ok(std::io::stdout().flush()?)
     };
-    say("loading")?;
+    print_line("loading")?;
     let _image = plan.load()?;
-    say("loaded")?;
+    print_line("loaded")?;
     loop {
         sleep(Duration::from_secs(1));
     }
 }
 
-/// `killed COUNT MIB`: a process that is killed in the middle of a load, at ever later moments, leaves nothing behind.
+/// `killed COUNT MIB`: kills processes during a load, each a little later than the last; nothing
+/// stays allocated.
 pub(crate) fn killed(arguments: &[String]) -> Result<()> {
     let (count, mebibytes) = (argument(arguments, 0, "COUNT")?, argument(arguments, 1, "MIB")?);
     let device = Device::open()?;
@@ -83,16 +84,16 @@ pub(crate) fn killed(arguments: &[String]) -> Result<()> {
         midway += u64::from(!loaded);
     }
     println!("{midway} of {count} were killed in the middle of a load of {} ms", whole.as_millis());
-    ensure!(midway >= count / 2, "too few to tell");
+    ensure!(midway >= count / 2, "too few for this check");
     before.check(&device, 3 * count + NOISE)
 }
 
-/// Lets a process hold an image until it has loaded it, or for so long. Answers whether it was loaded, and after what
-/// time.
+/// Starts a process that loads an image, and kills it after the load or after this time. Returns
+/// whether the image was loaded, and the time it took.
 fn hold_for(mebibytes: u64, moment: Option<Duration>) -> Result<(bool, Duration)> {
     let mut child = start_holding(mebibytes)?;
     let mut lines = BufReader::new(child.stdout.take().context("no output")?).lines();
-    lines.next().context("it said nothing")??;
+    lines.next().context("the process printed nothing")??;
     let start = Instant::now();
     let mut loaded = false;
     match moment {
@@ -111,8 +112,8 @@ fn start_holding(mebibytes: u64) -> Result<Child> {
     Ok(command.args(["hold", &mebibytes.to_string()]).stdout(Stdio::piped()).spawn()?)
 }
 
-/// `too-large COUNT`: images larger than the memory there is, or than what is free of it, are refused, and what was
-/// taken for them is given back.
+/// `too-large COUNT`: images larger than all memory or than free memory are refused, and the frames
+/// allocated for them are freed.
 pub(crate) fn too_large(arguments: &[String]) -> Result<()> {
     let count = argument(arguments, 0, "COUNT")?;
     let device = Device::open()?;
@@ -121,16 +122,16 @@ pub(crate) fn too_large(arguments: &[String]) -> Result<()> {
     let before = Before::now(&device)?;
     for _ in 0..count {
         for flags in [0, load_flag::CLAIM] {
-            refused(zeroes(total + PAGE, flags).load_into(&device), Errno::NOMEM, TOO_MANY_PAGES)?;
-            let refusal = refused(zeroes(total, flags).load_into(&device), Errno::NOMEM, NO_MEMORY)?;
+            refused(zeros(total + PAGE, flags).load_into(&device), Errno::NOMEM, TOO_MANY_PAGES)?;
+            let refusal = refused(zeros(total, flags).load_into(&device), Errno::NOMEM, NO_MEMORY)?;
             let held = refusal.diagnosis.numbers[3];
-            ensure!(held > free / PAGE / 2, "it gave up when it had {held} frames");
+            ensure!(held > free / PAGE / 2, "it failed with only {held} frames");
         }
     }
     before.check(&device, 4 * count + NOISE)
 }
 
-/// A number of `/proc/meminfo`, in bytes.
+/// A field of `/proc/meminfo`, in bytes.
 fn meminfo(name: &str) -> Result<u64> {
     let text = std::fs::read_to_string("/proc/meminfo")?;
     let number =

@@ -1,13 +1,14 @@
-//! What the lab's stories do in a guest where the program `kjump` has no words for it: wrong requests, several
-//! processes at once, a look at registers and clocks.
+//! Scenes for the lab's stories that the program `kjump` has no option for: invalid requests,
+//! several processes at once, registers and clocks.
 //!
-//! `guest SCENE [ARGUMENT...]` plays one scene and says what it saw; the exit status is 0 if all was as it should be.
+//! `guest SCENE [ARGUMENT...]` runs one scene and prints its findings; the exit status is 0 if all
+//! checks passed.
 #![allow(
     clippy::cast_possible_truncation,
     clippy::manual_is_multiple_of,
     clippy::multiple_unsafe_ops_per_block,
     clippy::zombie_processes,
-    reason = "numbers are small here, children are reaped by their guard"
+    reason = "the numbers are small; children are reaped on drop"
 )]
 
 mod access;
@@ -38,7 +39,7 @@ use anyhow::{Context as _, Result};
 
 type Scene = fn(&[String]) -> Result<()>;
 
-/// Every scene there is.
+/// All scenes.
 const SCENES: &[(&str, Scene)] = &[
     ("calls", calls::calls),
     ("between", between::between),
@@ -78,20 +79,20 @@ const SCENES: &[(&str, Scene)] = &[
 ];
 
 fn main() -> ExitCode {
-    let words: Vec<String> = std::env::args().skip(1).collect();
-    match play(&words) {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("guest {}: {error:#}", words.join(" "));
+            eprintln!("guest {}: {error:#}", arguments.join(" "));
             ExitCode::FAILURE
         }
     }
 }
 
-fn play(words: &[String]) -> Result<()> {
+fn run(arguments: &[String]) -> Result<()> {
     let names = || SCENES.iter().map(|(name, _)| *name).collect::<Vec<_>>().join(", ");
-    let (name, arguments) = words.split_first().with_context(|| format!("scenes: {}", names()))?;
+    let (name, arguments) = arguments.split_first().with_context(|| format!("scenes: {}", names()))?;
     let scene = SCENES.iter().find(|(known, _)| known == name);
-    let (_, scene) = scene.with_context(|| format!("no scene {name}: there are {}", names()))?;
+    let (_, scene) = scene.with_context(|| format!("no scene {name}; scenes: {}", names()))?;
     scene(arguments)
 }

@@ -1,4 +1,4 @@
-//! How much memory is free, to the frame.
+//! The number of free page frames.
 
 use std::fs;
 use std::thread::sleep;
@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Result, ensure};
 use sys::Device;
 
-/// Free page frames: those of the zones, and those that CPUs keep for themselves.
+/// Free page frames, in the zones and in the lists of each CPU.
 pub(crate) fn free_frames() -> Result<u64> {
     let text = fs::read_to_string("/proc/zoneinfo")?;
     let count = |line: &str| {
@@ -18,14 +18,15 @@ pub(crate) fn free_frames() -> Result<u64> {
     Ok(text.lines().filter_map(count).sum())
 }
 
-/// What was free, and held by the module, before something that is to leave no trace.
+/// The frames that were free and those that the module held, before a test that must not change
+/// them.
 pub(crate) struct Before {
     frames: u64,
     images: u64,
     held: u64,
 }
 
-/// The kernel frees some things a little later.
+/// The kernel frees some memory with a delay.
 const PATIENCE: Duration = Duration::from_secs(3);
 
 impl Before {
@@ -34,7 +35,8 @@ impl Before {
         Ok(Self { frames: free_frames()?, images: info.images, held: info.frames })
     }
 
-    /// Checks that the module holds what it held, and that no more than `tolerance` frames are missing.
+    /// Checks that the module holds the same frames, and that at most `tolerance` free frames are
+    /// missing.
     pub(crate) fn check(&self, device: &Device, tolerance: u64) -> Result<()> {
         let info = device.info()?;
         let held = (info.images, info.frames);
@@ -52,7 +54,7 @@ impl Before {
         let missing = self.frames.saturating_sub(free);
         ensure!(missing <= tolerance, "{missing} frames are missing of {} that were free", self.frames);
         println!(
-            "{missing} frames of {} are missing, {} are more; {tolerance} may",
+            "{missing} frames of {} are missing, {} more than before; at most {tolerance} are allowed",
             self.frames,
             free.saturating_sub(self.frames)
         );

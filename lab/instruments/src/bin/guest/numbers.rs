@@ -1,8 +1,8 @@
-//! Numbers on the command line, and numbers without a pattern.
+//! Numbers on the command line, and pseudo-random numbers.
 
 use anyhow::{Context as _, Result};
 
-/// The number at a place of the arguments, decimal or hexadecimal with 0x.
+/// The argument at this position as a number: decimal, or hexadecimal with 0x.
 pub(crate) fn argument(arguments: &[String], place: usize, name: &str) -> Result<u64> {
     let word = arguments.get(place).with_context(|| format!("{name} is missing"))?;
     let number = match word.strip_prefix("0x") {

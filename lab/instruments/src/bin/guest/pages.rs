@@ -1,5 +1,5 @@
-//! Memory filled with pages that say what they are, and a look for them in the memory image of another kernel.
-// UNSAFETY: memory that a pipe holds in its place comes from mmap(2), and pages of it are lent to vmsplice(2).
+//! Fills memory with marked pages, and finds them in a memory image that another kernel reads.
+// UNSAFETY: the pages come from mmap(2), and vmsplice(2) pins them in a pipe.
 #![allow(unsafe_code)]
 
 use std::fs::File;
@@ -18,12 +18,12 @@ use crate::numbers::{Numbers, argument};
 
 const PAGE: usize = 4096;
 const WORDS: usize = PAGE / 8;
-/// No other page starts with this by chance.
+/// The mark at the start of a page.
 const MAGIC: u64 = 0x1f83_d9ab_fb41_bd6b;
 
 type Page = [u64; WORDS];
 
-/// What a page holds that is number `index` of a fill and lies in frame `frame`.
+/// The content of page `index` of a fill, which lies in frame `frame`.
 fn page(index: u64, frame: u64, seed: u64) -> Page {
     let mut numbers = Numbers(seed.rotate_left(32) ^ index);
     let mut page = [0; WORDS];
@@ -32,8 +32,9 @@ fn page(index: u64, frame: u64, seed: u64) -> Page {
     page
 }
 
-/// `fill PAGES FILE`: fills so much memory with pages that say what they are and where they lie, creates the file, and
-/// fills it anew with other pages whenever the file is gone, until there is a file `FILE.end`.
+/// `fill PAGES FILE`: fills memory with pages that contain their number and frame, creates the
+/// file, and fills the memory with other pages whenever the file is removed, until `FILE.end`
+/// exists.
 pub(crate) fn fill(arguments: &[String]) -> Result<()> {
     let count = argument(arguments, 0, "PAGES")?;
     let ready = Path::new(arguments.get(1).context("FILE is missing")?);
@@ -54,17 +55,17 @@ pub(crate) fn fill(arguments: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// Pages that cannot be moved elsewhere.
+/// Pages that the kernel cannot move.
 struct Pinned {
     pages: &'static mut [Page],
-    /// Pipes that they are in, which keeps the kernel from moving them.
+    /// The pipes that contain the pages and pin them.
     _pipes: Vec<(OwnedFd, OwnedFd)>,
 }
 
 impl Pinned {
     fn new(count: usize) -> Result<Self> {
         let (bytes, access) = (count * PAGE, ProtFlags::READ | ProtFlags::WRITE);
-        // SAFETY: new memory of this program alone, never given back.
+        // SAFETY: new memory, to which there is no other reference, never unmapped.
         let pages = unsafe {
             let start = mmap_anonymous(std::ptr::null_mut(), bytes, access, MapFlags::PRIVATE)?;
             std::slice::from_raw_parts_mut(start.cast::<Page>(), count)
@@ -75,7 +76,7 @@ impl Pinned {
     }
 }
 
-/// Pages that a pipe takes, at most.
+/// The capacity of a pipe in pages.
 const PIPE: usize = 256;
 
 fn pinned_by(pages: &[Page]) -> Result<(OwnedFd, OwnedFd)> {
@@ -84,25 +85,26 @@ fn pinned_by(pages: &[Page]) -> Result<(OwnedFd, OwnedFd)> {
     // SAFETY: the bytes of the pages.
     let bytes = unsafe { std::slice::from_raw_parts(pages.as_ptr().cast::<u8>(), size_of_val(pages)) };
     let slice = IoSliceRaw::from_slice(bytes);
-    // SAFETY: nobody reads the pipe, and the pages outlive it.
+    // SAFETY: the pipe is never read, and the pages outlive it.
     let taken = unsafe { vmsplice(&write, &[slice], SpliceFlags::NONBLOCK) }?;
-    ensure!(taken == size_of_val(pages), "a pipe takes {taken} bytes");
+    ensure!(taken == size_of_val(pages), "the pipe took only {taken} bytes");
     Ok((read, write))
 }
 
-/// The frames that pages lie in (`Documentation/admin-guide/mm/pagemap.rst`).
+/// The frames of pages (`Documentation/admin-guide/mm/pagemap.rst`).
 fn frames(pages: &[Page]) -> Result<Vec<u64>> {
     let mut bytes = vec![0; pages.len() * 8];
     let first = pages.as_ptr().addr() / PAGE;
     File::open("/proc/self/pagemap")?.read_exact_at(&mut bytes, first as u64 * 8)?;
     let frames: Vec<u64> =
         bytes.as_chunks().0.iter().map(|word| u64::from_le_bytes(*word) & ((1 << 55) - 1)).collect();
-    ensure!(frames.iter().all(|&frame| frame != 0), "the kernel shows no frames");
+    ensure!(frames.iter().all(|&frame| frame != 0), "the kernel hides frame numbers");
     Ok(frames)
 }
 
-/// `find VMCORE`: how many pages of the newest fill the image has where they say they lie; shifted left by 32 bits, how
-/// many there are elsewhere, where they wait. No page is damaged.
+/// `find VMCORE`: prints the number of pages of the newest fill that are in the frames they name,
+/// and shifted left by 32 bits the number of those in other frames, which are waiting in source
+/// pages. No page may be damaged.
 pub(crate) fn find(arguments: &[String]) -> Result<()> {
     let file = File::open(arguments.first().context("VMCORE is missing")?)?;
     let mut found: Vec<(u64, u64, bool)> = Vec::new();
@@ -117,18 +119,18 @@ pub(crate) fn find(arguments: &[String]) -> Result<()> {
             }
         }
     }
-    eprintln!("{} pieces of memory", loads.len());
+    eprintln!("{} load headers", loads.len());
     let newest = found.iter().map(|(seed, _, _)| *seed).max().unwrap_or(0);
     found.retain(|(seed, _, _)| *seed == newest);
     let waiting = found.iter().filter(|(_, _, in_place)| !in_place).count();
     found.retain(|(_, _, in_place)| *in_place);
     found.sort_unstable();
-    ensure!(found.windows(2).all(|pair| pair[0].1 != pair[1].1), "a page is there twice");
+    ensure!(found.windows(2).all(|pair| pair[0].1 != pair[1].1), "a page was found twice");
     writeln!(std::io::stdout(), "{:#x}", (waiting as u64) << 32 | found.len() as u64)?;
     Ok(())
 }
 
-/// Seed and number of a page of a fill, and whether it is where it says.
+/// Seed and number of a page of a fill, and whether it is in the frame it names.
 fn look(bytes: &[u8; PAGE], address: u64) -> Result<Option<(u64, u64, bool)>> {
     let word = |number: usize| {
         let bytes = bytes[number * 8..].first_chunk();
@@ -144,15 +146,16 @@ fn look(bytes: &[u8; PAGE], address: u64) -> Result<Option<(u64, u64, bool)>> {
     Ok(Some((seed, index, frame * PAGE as u64 == address)))
 }
 
-/// Where Linux maps its image (`__START_KERNEL_map`).
+/// The address at which Linux maps its image (`__START_KERNEL_map`).
 const IMAGE_MAP: u64 = 0xffff_ffff_8000_0000;
 
-/// Physical address, offset and size of what an ELF core file has of memory. The kernel's image is there a second time, by
-/// its own addresses, and with it the memory that it freed when it was initialised, which may be anybody's.
+/// Physical address, offset and size of the memory in an ELF core file. The kernel's image appears
+/// a second time, by its virtual addresses, together with its initialisation memory, which has been
+/// freed and reused: it is left out.
 fn loads(file: &File) -> Result<Vec<(u64, u64, u64)>> {
     let mut header = [0; 64];
     file.read_exact_at(&mut header, 0)?;
-    ensure!(header.starts_with(b"\x7fELF\x02"), "no ELF file of 64 bits");
+    ensure!(header.starts_with(b"\x7fELF\x02"), "not a 64-bit ELF file");
     let count = usize::from(u16::from_le_bytes([header[56], header[57]]));
     let mut headers = vec![0; count * 56];
     file.read_exact_at(&mut headers, 64)?;

@@ -1,4 +1,4 @@
-//! What a suspend costs without kjump, to measure ours by.
+//! The cost of a suspend without kjump, for comparison.
 
 use std::fs;
 
@@ -8,8 +8,9 @@ use sys::Device;
 use crate::cpu::ticks;
 use crate::numbers::argument;
 
-/// `plain-suspends COUNT`: the kernel suspends everything, down to its own clocks, and resumes at once without having
-/// slept (`Documentation/power/basic-pm-debugging.rst`). Says how many microseconds each took.
+/// `plain-suspends COUNT`: the kernel suspends everything down to its own clocks and resumes at
+/// once, without a sleep state (`Documentation/power/basic-pm-debugging.rst`). Prints the
+/// microseconds that each took.
 pub(crate) fn suspends(arguments: &[String]) -> Result<()> {
     let count = argument(arguments, 0, "COUNT")?;
     let khz = Device::open()?.info()?.tsc_khz.max(1);
@@ -22,7 +23,7 @@ pub(crate) fn suspends(arguments: &[String]) -> Result<()> {
     test.end()
 }
 
-/// A test mode of suspend, until it is ended.
+/// A test mode of suspend, which ends when the value is dropped.
 struct Test {
     delay: String,
 }
@@ -34,7 +35,7 @@ impl Test {
     fn begin(mode: &str) -> Result<Self> {
         let delay = fs::read_to_string(DELAY).context(DELAY)?;
         if !fs::read_to_string("/sys/power/state")?.split_whitespace().any(|state| state == "mem") {
-            bail!("this machine has no suspend of its own");
+            bail!("this machine has no suspend to RAM");
         }
         write(DELAY, "0")?;
         write(MODE, mode)?;

@@ -1,6 +1,6 @@
-//! Requests that are wrong in every way: any number, any bytes, any pointer.
-// UNSAFETY: the module reads and writes where a request says. All memory that requests name is an `Arena`'s, which
-// nothing else refers to, or nobody's.
+//! Raw requests: any number, any bytes, any pointer.
+// UNSAFETY: the module reads and writes at the addresses in a request. All of them are in an
+// `Arena`, to which there is no other reference, or unmapped.
 #![allow(unsafe_code)]
 
 use std::os::fd::{AsFd as _, BorrowedFd};
@@ -15,43 +15,44 @@ use sys::Device;
 
 const PAGE: usize = 4096;
 
-/// Memory for requests: a page for the request itself, and one for buffers, each before a page that is not there.
+/// Memory for requests: a page for the request itself and one for buffers, each followed by an
+/// unmapped page.
 pub(crate) struct Arena {
     base: NonNull<u8>,
 }
 
 impl Arena {
     pub(crate) fn new() -> Result<Self> {
-        // SAFETY: new memory, wherever there is room.
+        // SAFETY: new memory at an address that the kernel chooses.
         let base = unsafe {
             mmap_anonymous(null_mut(), 4 * PAGE, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)?
         };
         for hole in [1, 3] {
-            // SAFETY: the page is ours, and nothing refers to it.
+            // SAFETY: the page is ours, and there is no reference to it.
             unsafe { mprotect(base.byte_add(hole * PAGE), PAGE, MprotectFlags::empty())? };
         }
         let base = NonNull::new(base.cast()).ok_or(Errno::NOMEM)?;
         Ok(Self { base })
     }
 
-    /// The page for buffers; behind it is nothing.
+    /// The page for buffers; the page after it is unmapped.
     pub(crate) fn buffer(&self) -> u64 {
         self.base.as_ptr().expose_provenance() as u64 + 2 * PAGE as u64
     }
 
-    /// Where nothing is.
+    /// An unmapped address.
     pub(crate) fn hole(&self) -> u64 {
         self.buffer() + PAGE as u64
     }
 
-    /// Puts bytes at the start of the page for buffers, as many as it has room for.
+    /// Copies bytes to the start of the page for buffers, at most a page of them.
     pub(crate) fn put(&mut self, bytes: &[u8]) {
-        // SAFETY: the page is ours, and no request is under way.
+        // SAFETY: the page is ours, and no request is in progress.
         unsafe { self.base.as_ptr().add(2 * PAGE).copy_from(bytes.as_ptr(), bytes.len().min(PAGE)) };
     }
 
-    /// Makes a request of these bytes, which end where the page ends if there is room for no more than them. Answers
-    /// with the bytes as the module left them.
+    /// Makes a request with these bytes, which with `no_room` end at the end of the page. Returns
+    /// the bytes as the module left them.
     pub(crate) fn ask(&mut self, device: &Device, request: &Request<'_>) -> (Result<(), Errno>, Vec<u8>) {
         let length = request.bytes.len().min(PAGE);
         let place = if request.no_room { PAGE - length } else { 0 };
@@ -73,13 +74,14 @@ impl Arena {
         (result.and(restored), after)
     }
 
-    /// Makes a request at an address that is nobody's.
+    /// Makes a request at an unmapped address.
     pub(crate) fn ask_at(&self, device: &Device, number: u32, address: u64) -> Result<(), Errno> {
         self.send(device.as_fd(), number, std::ptr::with_exposed_provenance_mut(address as usize))
     }
 
     fn send(&self, device: BorrowedFd<'_>, number: u32, address: *mut u8) -> Result<(), Errno> {
-        // SAFETY: what the module may be made to write to is the arena's, or nobody's.
+        // SAFETY: every address that the module can be made to write to is in the arena or
+        // unmapped.
         unsafe { ioctl(device, Raw { number, address }) }
     }
 }
@@ -88,9 +90,9 @@ impl Arena {
 pub(crate) struct Request<'a> {
     pub(crate) number: u32,
     pub(crate) bytes: &'a [u8],
-    /// Nothing is behind the bytes.
+    /// The bytes are followed by an unmapped page.
     pub(crate) no_room: bool,
-    /// The module can read them, and not write.
+    /// The module can read the bytes but not write them.
     pub(crate) read_only: bool,
 }
 
@@ -99,7 +101,8 @@ struct Raw {
     address: *mut u8,
 }
 
-// SAFETY: the number and the pointer are passed on as they are, and whoever makes one answers for them.
+// SAFETY: the number and the pointer are passed unchanged; the caller of the ioctl is responsible
+// for them.
 unsafe impl Ioctl for Raw {
     type Output = ();
     const IS_MUTATING: bool = true;
@@ -117,9 +120,9 @@ unsafe impl Ioctl for Raw {
     }
 }
 
-/// A structure of the interface, which is nothing but 64-bit words, as bytes.
+/// A structure of the interface, which consists of 64-bit words, as bytes.
 pub(crate) fn bytes<T: Copy>(structure: &T) -> Vec<u8> {
-    // SAFETY: words without padding, borrowed for as long as they are copied.
+    // SAFETY: words without padding, borrowed while they are copied.
     unsafe { std::slice::from_raw_parts((&raw const *structure).cast::<u8>(), size_of::<T>()) }.to_vec()
 }
 

@@ -1,4 +1,4 @@
-//! The CPU's model-specific registers, as far as the kernel's msr driver shows them.
+//! The CPU's model-specific registers that the kernel's msr driver can read.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -6,16 +6,16 @@ use std::os::unix::fs::FileExt as _;
 
 use anyhow::{Context as _, Result, ensure};
 
-/// Registers worth a look. Intel SDM volume 4.
+/// The registers that are compared. Intel SDM volume 4.
 const NUMBERS: [std::ops::Range<u32>; 5] =
     [0x11..0x6d0, 0xd90..0xdb0, 0xc000_0080..0xc000_0110, 0xc001_0000..0xc001_0120, 0xc001_1000..0xc001_1030];
 
-/// What they hold, of one CPU.
+/// Their values on one CPU.
 #[derive(Debug)]
 pub(crate) struct Registers(BTreeMap<u32, u64>);
 
 impl Registers {
-    /// Reads them twice; what changes by itself is left out.
+    /// Reads them twice, and leaves out registers that change on their own.
     pub(crate) fn read(cpu: usize) -> Result<Self> {
         let path = format!("/dev/cpu/{cpu}/msr");
         let file = File::open(&path).with_context(|| format!("{path}: modprobe msr"))?;
@@ -24,7 +24,7 @@ impl Registers {
         Ok(Self(steady.collect()))
     }
 
-    /// Compares with what they hold now.
+    /// Compares them with their current values.
     pub(crate) fn check(&self, cpu: usize) -> Result<()> {
         let Self(now) = Self::read(cpu)?;
         for (number, value) in &self.0 {

@@ -1,4 +1,4 @@
-//! Two loads, fact by fact.
+//! Compares two loads fact by fact.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -7,19 +7,19 @@ use anyhow::Result;
 
 use crate::facts;
 
-/// Facts that differ on purpose, and why; `docs/differences.md` says the same to people.
+/// Facts that differ on purpose, with the reason; see `docs/differences.md`.
 const INTENDED: &[(&str, &str)] = &[
-    ("root_flags", "the kernel file's own word on the root file system stays"),
-    ("root_dev", "no kernel names its root by a number any more"),
-    ("alt_mem_k", "a kernel that reads the memory map does not read this"),
-    ("loadflags", "the kernel file's own flags stay"),
-    ("screen_info", "the picture is told as the running kernel was told it"),
-    ("eddbuf entries", "the disks are told as the running kernel was told them"),
-    ("e820 000", "the first 1 KiB is told as the firmware told it"),
-    ("secure_boot", "told as the running kernel was told it"),
+    ("root_flags", "the kernel file's own flags of the root file system are kept"),
+    ("root_dev", "kernels no longer find their root by a device number"),
+    ("alt_mem_k", "not read by a kernel that reads the memory map"),
+    ("loadflags", "the kernel file's own flags are kept"),
+    ("screen_info", "passed on from the running kernel"),
+    ("eddbuf entries", "passed on from the running kernel"),
+    ("e820 000", "the first 1 KiB is passed on from the firmware"),
+    ("secure_boot", "passed on from the running kernel"),
 ];
 
-/// Prints what differs; 1 if something differs that is not intended.
+/// Prints the differences. Returns 1 if one of them is not intended.
 pub(crate) fn compare(a: &Path, b: &Path) -> Result<u8> {
     let (first, second) = (facts::of(a)?, facts::of(b)?);
     let names: BTreeSet<&String> = first.keys().chain(second.keys()).collect();

@@ -1,4 +1,5 @@
-//! What a swallowed load would have told the next kernel, in named facts that do not depend on addresses.
+//! The facts that an intercepted load would have passed to the next kernel, by name and independent
+//! of addresses.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -11,30 +12,30 @@ use anyhow::{Context, Result};
 
 pub(crate) type Facts = BTreeMap<String, String>;
 
-/// Smaller segments are what the programs themselves bring along.
+/// Smaller segments belong to the programs themselves, such as purgatory.
 const LARGE: usize = 64 << 10;
 
 /// Memory as it would be loaded: address, size, bytes.
 struct Memory(Vec<(u64, u64, Vec<u8>)>);
 
-pub(crate) fn of(folder: &Path) -> Result<Facts> {
-    let call =
-        fs::read_to_string(folder.join("call")).with_context(|| format!("{}: no call", folder.display()))?;
+pub(crate) fn of(directory: &Path) -> Result<Facts> {
+    let call = fs::read_to_string(directory.join("call"))
+        .with_context(|| format!("{}: no call", directory.display()))?;
     let mut lines = call.lines();
     let name = lines.next().unwrap_or_default().to_owned();
     let flags = lines.next().unwrap_or_default().to_owned();
     let mut facts = Facts::from([("call".to_owned(), name.clone()), ("flags".to_owned(), flags)]);
     if name == "kexec_file_load" {
         for part in ["kernel", "initrd", "command-line"] {
-            let bytes = fs::read(folder.join(part)).unwrap_or_default();
+            let bytes = fs::read(directory.join(part)).unwrap_or_default();
             facts.insert(part.to_owned(), digest(&bytes));
         }
         return Ok(facts);
     }
-    let memory = Memory::read(folder)?;
+    let memory = Memory::read(directory)?;
     memory.large(&mut facts);
     if let Some(params) = memory.params() {
-        memory.told(&params, &mut facts);
+        memory.add_boot_params(&params, &mut facts);
     }
     Ok(facts)
 }
@@ -50,9 +51,9 @@ fn hexadecimal(bytes: &[u8]) -> String {
 }
 
 impl Memory {
-    fn read(folder: &Path) -> Result<Self> {
+    fn read(directory: &Path) -> Result<Self> {
         let mut segments = Vec::new();
-        for entry in fs::read_dir(folder)? {
+        for entry in fs::read_dir(directory)? {
             let entry = entry?;
             let name = entry.file_name().to_string_lossy().into_owned();
             let Some((address, size)) = name.split_once('-') else { continue };
@@ -72,7 +73,7 @@ impl Memory {
         (0..size).map(|place| rest.get(place).copied().unwrap_or(0)).collect()
     }
 
-    /// The bytes of what is large: the kernel and the initrds.
+    /// The bytes of the large segments: the kernel and the initrds.
     fn large(&self, facts: &mut Facts) {
         let large = self.0.iter().filter(|(_, _, bytes)| bytes.len() >= LARGE);
         for (number, bytes) in large
@@ -88,15 +89,15 @@ impl Memory {
     /// The `boot_params`: at the start of a segment, or of the page that it starts with.
     fn params(&self) -> Option<Vec<u8>> {
         self.0.iter().find_map(|(_, _, bytes)| {
-            let is_told = header::HEADER.read(bytes) == Some(header::HEADER_MAGIC)
+            let is_boot_params = header::HEADER.read(bytes) == Some(header::HEADER_MAGIC)
                 && header::TYPE_OF_LOADER
                     .read(bytes)
                     .is_some_and(|loader| loader >> 4 == header::loader::KEXEC);
-            is_told.then(|| bytes.get(..boot_params::SIZE).map(<[u8]>::to_vec)).flatten()
+            is_boot_params.then(|| bytes.get(..boot_params::SIZE).map(<[u8]>::to_vec)).flatten()
         })
     }
 
-    fn told(&self, params: &[u8], facts: &mut Facts) {
+    fn add_boot_params(&self, params: &[u8], facts: &mut Facts) {
         let mut put = |name: &str, value: String| facts.insert(name.to_owned(), value);
         let wide = |low: Field<u32>, high: Field<u32>| {
             u64::from(low.read(params).unwrap_or(0)) | u64::from(high.read(params).unwrap_or(0)) << 32
@@ -146,7 +147,7 @@ impl Memory {
                 return;
             };
             let bytes = self.at(next + setup_data::HEADER_SIZE as u64, length as usize);
-            // A random seed differs as it should.
+            // A random seed always differs.
             let value =
                 if kind == setup_data::kind::RNG_SEED { format!("{length} bytes") } else { digest(&bytes) };
             facts.insert(format!("setup_data {kind}"), value);
@@ -155,7 +156,7 @@ impl Memory {
     }
 }
 
-/// Fields of the setup header that are no addresses.
+/// Fields of the setup header that are not addresses.
 const HEADER: &[(&str, usize, usize)] = &[
     ("setup_sects", 0x1f1, 0x1f2),
     ("root_flags", 0x1f2, 0x1f4),

@@ -1,5 +1,6 @@
 //! A program under ptrace(2).
-// UNSAFETY: ptrace, fork and wait are numbers and pointers; each is given what its manual page names.
+// UNSAFETY: ptrace, fork and wait take numbers and pointers, here those that their manual pages
+// name.
 #![allow(unsafe_code, clippy::multiple_unsafe_ops_per_block)]
 
 use std::fs::{self, File};
@@ -14,19 +15,19 @@ use anyhow::{Context, Result, bail};
 
 /// How a program ended.
 pub(crate) struct Ended {
-    /// Its exit status; 128 and the signal's number if a signal ended it.
+    /// Its exit status; 128 plus the number of the signal if a signal ended it.
     pub(crate) status: u8,
-    /// The calls that were swallowed, in their order.
+    /// The intercepted calls, in order.
     pub(crate) calls: Vec<&'static str>,
-    /// What it said, if that was to be kept.
-    pub(crate) said: String,
+    /// Its output, if it was recorded.
+    pub(crate) output: String,
 }
 
-/// So long may a program take.
+/// The time limit of a program.
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(120);
 
-/// Runs a program; what it would have loaded is saved in a folder.
-pub(crate) fn run(program: &str, arguments: &[&str], folder: Option<&Path>, quiet: bool) -> Result<Ended> {
+/// Runs a program and saves its loads in a directory.
+pub(crate) fn run(program: &str, arguments: &[&str], directory: Option<&Path>, quiet: bool) -> Result<Ended> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
     let out = quiet.then(|| std::env::temp_dir().join(format!("swallow-{}", std::process::id())));
@@ -43,19 +44,19 @@ pub(crate) fn run(program: &str, arguments: &[&str], folder: Option<&Path>, quie
     }
     let child = command.spawn().with_context(|| program.to_owned())?;
     let mut tracer =
-        Tracer { pid: child.id() as i32, folder, calls: Vec::new(), execs: 0, swallowing: false };
+        Tracer { pid: child.id() as i32, directory, calls: Vec::new(), execs: 0, swallowing: false };
     let status = tracer.follow()?;
-    let said = out.map(|path| fs::read(&path).and_then(|bytes| fs::remove_file(&path).map(|()| bytes)));
-    let said = said.transpose()?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
-    Ok(Ended { status, calls: tracer.calls, said: said.unwrap_or_default() })
+    let output = out.map(|path| fs::read(&path).and_then(|bytes| fs::remove_file(&path).map(|()| bytes)));
+    let output = output.transpose()?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
+    Ok(Ended { status, calls: tracer.calls, output: output.unwrap_or_default() })
 }
 
 struct Tracer<'f> {
     pid: i32,
-    folder: Option<&'f Path>,
+    directory: Option<&'f Path>,
     calls: Vec<&'static str>,
     execs: usize,
-    /// Whether the call that is under way is not made.
+    /// Whether the current call is intercepted.
     swallowing: bool,
 }
 
@@ -63,7 +64,7 @@ impl Tracer<'_> {
     fn follow(&mut self) -> Result<u8> {
         let start = std::time::Instant::now();
         let mut is_entry = true;
-        // The first stop is the program's own start.
+        // The first stop is the exec of the program.
         if let Some(status) = self.wait()? {
             return Ok(status);
         }
@@ -104,7 +105,7 @@ impl Tracer<'_> {
         }
     }
 
-    /// Waits for a stop; the exit status if it ended instead.
+    /// Waits for a stop. Returns the exit status if the program ended instead.
     fn wait(&self) -> Result<Option<u8>> {
         let mut raw = 0;
         // SAFETY: waitpid writes one int.
@@ -115,7 +116,7 @@ impl Tracer<'_> {
     }
 
     fn ptrace(&self, request: libc::c_uint, data: usize) -> Result<()> {
-        // SAFETY: these requests take a number, which is no pointer for them.
+        // SAFETY: these requests take a number, not a pointer.
         if unsafe { libc::ptrace(request, self.pid, 0, data) } < 0 {
             bail!("ptrace: {}", std::io::Error::last_os_error());
         }
@@ -158,11 +159,11 @@ impl Tracer<'_> {
             _ => return Ok(()),
         };
         self.calls.push(name);
-        if let Some(folder) = self.folder {
-            self.save(folder, &registers)?;
+        if let Some(directory) = self.directory {
+            self.save(directory, &registers)?;
         }
         if matches!(name, "start" | "shutdown") {
-            // What would not come back does not.
+            // These calls do not return, so the program ends here.
             registers.orig_rax = libc::SYS_exit_group as u64;
             registers.rdi = 0;
         } else {
@@ -181,18 +182,18 @@ impl Tracer<'_> {
         self.set_registers(&registers)
     }
 
-    fn save(&self, folder: &Path, registers: &libc::user_regs_struct) -> Result<()> {
-        fs::create_dir_all(folder)?;
+    fn save(&self, directory: &Path, registers: &libc::user_regs_struct) -> Result<()> {
+        fs::create_dir_all(directory)?;
         let call = match registers.orig_rax as i64 {
-            libc::SYS_kexec_load => self.save_load(folder, registers)?,
-            libc::SYS_kexec_file_load => self.save_file_load(folder, registers)?,
+            libc::SYS_kexec_load => self.save_load(directory, registers)?,
+            libc::SYS_kexec_file_load => self.save_file_load(directory, registers)?,
             _ => return Ok(()),
         };
-        Ok(fs::write(folder.join("call"), call)?)
+        Ok(fs::write(directory.join("call"), call)?)
     }
 
     /// `kexec_load(entry, count, segments, flags)`.
-    fn save_load(&self, folder: &Path, registers: &libc::user_regs_struct) -> Result<String> {
+    fn save_load(&self, directory: &Path, registers: &libc::user_regs_struct) -> Result<String> {
         for number in 0..registers.rsi {
             let mut words = [0; 32];
             self.memory(registers.rdx + number * 32, &mut words)?;
@@ -202,21 +203,21 @@ impl Tracer<'_> {
             };
             let mut bytes = vec![0; word(1) as usize];
             self.memory(word(0), &mut bytes)?;
-            fs::write(folder.join(format!("{:016x}-{:x}", word(2), word(3))), bytes)?;
+            fs::write(directory.join(format!("{:016x}-{:x}", word(2), word(3))), bytes)?;
         }
         Ok(format!("kexec_load\nflags {:#x}\nentry {:#x}\n", registers.r10, registers.rdi))
     }
 
     /// `kexec_file_load(kernel, initrd, length, text, flags)`.
-    fn save_file_load(&self, folder: &Path, registers: &libc::user_regs_struct) -> Result<String> {
+    fn save_file_load(&self, directory: &Path, registers: &libc::user_regs_struct) -> Result<String> {
         let mut line = vec![0; registers.rdx as usize];
         self.memory(registers.r10, &mut line)?;
-        fs::write(folder.join("command-line"), &line)?;
+        fs::write(directory.join("command-line"), &line)?;
         for (name, file) in [("kernel", registers.rdi), ("initrd", registers.rsi)] {
             if file as i32 >= 0 {
                 let mut bytes = Vec::new();
                 File::open(format!("/proc/{}/fd/{file}", self.pid))?.read_to_end(&mut bytes)?;
-                fs::write(folder.join(name), bytes)?;
+                fs::write(directory.join(name), bytes)?;
             }
         }
         Ok(format!("kexec_file_load\nflags {:#x}\n", registers.r8))
@@ -227,7 +228,7 @@ impl Tracer<'_> {
         memory.read_exact_at(bytes, address).with_context(|| format!("{} bytes at {address:#x}", bytes.len()))
     }
 
-    /// A text with a zero behind it.
+    /// Text up to a zero byte.
     fn text(&self, address: u64, limit: usize) -> Vec<u8> {
         let mut text = Vec::new();
         let mut byte = [0];

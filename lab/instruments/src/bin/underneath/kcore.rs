@@ -1,4 +1,4 @@
-//! Physical memory as the kernel shows it.
+//! Physical memory, read through `/proc/kcore`.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt as _;
@@ -8,13 +8,13 @@ use phys::{PAGE_SIZE, Pfn};
 
 const PATH: &str = "/proc/kcore";
 
-/// `/proc/kcore`: an ELF core file whose load headers say which physical addresses stand where in it.
+/// `/proc/kcore`: an ELF core file, whose load headers map physical addresses to offsets.
 pub(crate) struct Kcore {
     file: File,
     headers: Vec<Header>,
 }
 
-/// Where a piece of physical memory stands in the file.
+/// A range of physical memory and its offset in the file.
 struct Header {
     offset: u64,
     address: u64,
@@ -28,13 +28,13 @@ impl Kcore {
         Ok(Self { file, headers })
     }
 
-    /// The bytes of some page frames, one behind the other.
+    /// The bytes of page frames, one after the other.
     pub(crate) fn read(&self, frames: &[Pfn]) -> Result<Vec<u8>> {
         let mut bytes = vec![0; frames.len() * usize::try_from(PAGE_SIZE)?];
         for (frame, page) in frames.iter().zip(bytes.chunks_exact_mut(usize::try_from(PAGE_SIZE)?)) {
             let offset = self.offset_of(frame.address().get());
             let offset =
-                offset.with_context(|| format!("{PATH} does not show {:#x}", frame.address().get()))?;
+                offset.with_context(|| format!("{PATH} does not contain {:#x}", frame.address().get()))?;
             self.file.read_exact_at(page, offset).context(PATH)?;
         }
         Ok(bytes)
@@ -48,8 +48,8 @@ impl Kcore {
     }
 }
 
-/// Reads the load headers: System V ABI, chapters 4 and 5. Memory that is not physical, the kernel's virtual mappings,
-/// has a physical address of all ones.
+/// Reads the load headers: System V ABI, chapters 4 and 5. The kernel's other virtual mappings have
+/// a physical address of all ones.
 fn headers(file: &File) -> Result<Vec<Header>> {
     const LOAD: u64 = 1;
     let at = |offset: u64, size: usize| {

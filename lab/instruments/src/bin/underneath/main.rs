@@ -1,9 +1,10 @@
-//! Calls an image in place of memory that is in use, and shows that nothing of that memory is lost.
+//! Calls an image over memory that is in use, and shows that the memory does not change.
 //!
-//! The memory is this program's own pages, filled with known words and loaded over one by one, and the kernel's code and
-//! read-only data. The image adds up and overwrites all of it, and finds its own words there, not those of program and
-//! kernel. After each call, physical memory, read through `/proc/kcore`, holds what it held before, byte for byte. Only
-//! the kernel's code is not compared, as the kernel itself changes it now and then (jump labels): that it runs has to do.
+//! The memory is this program's own pages, filled with known words, and the kernel's code and
+//! read-only data. The image adds up and overwrites all of it, and finds its own words there, not
+//! those of the program and the kernel. After each call, physical memory, read through
+//! `/proc/kcore`, has the same bytes as before. The kernel's code is not compared, because the
+//! kernel itself changes it at times (jump labels): here it is enough that it runs.
 #![forbid(unsafe_code)]
 
 mod kcore;
@@ -22,13 +23,14 @@ use sys::Device;
 use memory::{Contents, Digests, Memory};
 use overlay::Overlay;
 
-/// Calls an image in place of this program's and the kernel's memory, and checks that the memory is as before
+/// Calls an image in place of this program's and the kernel's memory, and checks that the memory is
+/// as before
 #[derive(Parser)]
-struct Words {
-    /// How much memory of this program's
+struct Args {
+    /// MiB of this program's memory
     #[arg(default_value_t = 4, value_parser = clap::value_parser!(u64).range(1..1 << 20))]
     mebibytes: u64,
-    /// Calls
+    /// Number of calls
     #[arg(long, default_value_t = 2)]
     calls: u64,
     /// Print JSON
@@ -37,7 +39,7 @@ struct Words {
 }
 
 fn main() -> ExitCode {
-    match run(&Words::parse()) {
+    match run(&Args::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("underneath: {error:#}");
@@ -46,27 +48,28 @@ fn main() -> ExitCode {
     }
 }
 
-/// What became of it.
+/// The result.
 #[derive(Serialize)]
 struct Report {
-    /// Pages of this program's, of the kernel's code and of its read-only data; all in use.
+    /// Pages of this program, of the kernel's code and of its read-only data; all in use.
     own_pages: usize,
     kernel_code_pages: usize,
     kernel_data_pages: usize,
     before: Digests,
     after: Digests,
-    /// What the calls returned, which is what the image found: its own words, then what the call before had written.
+    /// The values returned: the sums of the words that the image found, first its own, then those
+    /// of the previous call.
     values: Vec<u64>,
-    /// Of each call, by the time stamp counter.
+    /// The time of each call, by the time stamp counter.
     milliseconds: Vec<f64>,
 }
 
-fn run(words: &Words) -> Result<()> {
-    let own: Vec<Page> = (0..words.mebibytes << 8).map(|number| known_page(1, number)).collect();
+fn run(args: &Args) -> Result<()> {
+    let own: Vec<Page> = (0..args.mebibytes << 8).map(|number| known_page(1, number)).collect();
     let memory = Memory::find(&own)?;
     let before = memory.read()?;
     before.check_own(&own)?;
-    let (values, milliseconds) = calls(words.calls, &own, &memory, &before)?;
+    let (values, milliseconds) = calls(args.calls, &own, &memory, &before)?;
     memory.check_place(&own)?;
     print(
         &Report {
@@ -78,11 +81,12 @@ fn run(words: &Words) -> Result<()> {
             values,
             milliseconds,
         },
-        words.json,
+        args.json,
     )
 }
 
-/// Has an image overwrite the memory, and compares it after each call. Returns results and times.
+/// Calls an image that overwrites the memory, and compares the memory after each call. Returns
+/// values and times.
 fn calls(count: u64, own: &[Page], memory: &Memory, before: &Contents) -> Result<(Vec<u64>, Vec<f64>)> {
     let device = Device::open()?;
     let khz = device.info()?.tsc_khz;
@@ -112,7 +116,7 @@ fn print(report: &Report, json: bool) -> Result<()> {
     }
     let Report { own_pages, kernel_code_pages, kernel_data_pages, before, after, .. } = report;
     println!(
-        "{} calls of an image in place of {own_pages} pages of this program, {kernel_code_pages} of the kernel's code \
+        "{} calls of an image over {own_pages} pages of this program, {kernel_code_pages} of the kernel's code \
          and {kernel_data_pages} of its read-only data",
         report.values.len()
     );
@@ -121,7 +125,7 @@ fn print(report: &Report, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// The words of a page, for this program's pages and for the image's.
+/// The words of a page, of this program or of the image.
 fn known_page(seed: u64, number: u64) -> Page {
     let first = seed << 48 | number << 9;
     Page(std::array::from_fn(|word| (first | word as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)))

@@ -1,4 +1,4 @@
-//! The memory that the image lies over.
+//! The memory that the image covers.
 
 use std::fs;
 use std::hash::{DefaultHasher, Hasher as _};
@@ -11,7 +11,7 @@ use serde::Serialize;
 use crate::kcore::Kcore;
 use instruments::physical::{Page, frames_of};
 
-/// Where it is.
+/// Its page frames.
 pub(crate) struct Memory {
     kcore: Kcore,
     pub(crate) own: Vec<Pfn>,
@@ -19,13 +19,13 @@ pub(crate) struct Memory {
     pub(crate) kernel_data: Vec<Pfn>,
 }
 
-/// What it holds, as far as nobody else changes it.
+/// Its content, without the code that the kernel changes.
 pub(crate) struct Contents {
     own: Vec<u8>,
     kernel_data: Vec<u8>,
 }
 
-/// Numbers that other contents would hardly have.
+/// Hashes of the content.
 #[derive(Serialize)]
 pub(crate) struct Digests {
     pub(crate) own: String,
@@ -53,7 +53,7 @@ impl Memory {
         Ok(Contents { own: self.kcore.read(&self.own)?, kernel_data: self.kcore.read(&self.kernel_data)? })
     }
 
-    /// Compares every byte with what it was.
+    /// Compares every byte with its earlier value.
     pub(crate) fn compare(&self, before: &Contents) -> Result<()> {
         let after = self.read()?;
         compare(&self.own, &before.own, &after.own).context("this program's memory")?;
@@ -69,10 +69,10 @@ impl Memory {
 }
 
 impl Contents {
-    /// Checks that it is a program's own pages that were read.
+    /// Checks that the bytes read are those of the program's pages.
     pub(crate) fn check_own(&self, own: &[Page]) -> Result<()> {
         let known: Vec<u8> = own.iter().flat_map(|page| page.0).flat_map(u64::to_le_bytes).collect();
-        ensure!(self.own == known, "physical memory does not hold what this program wrote");
+        ensure!(self.own == known, "physical memory does not contain this program's words");
         Ok(())
     }
 
@@ -83,7 +83,7 @@ impl Contents {
 
 fn resource(map: &MemoryMap, name: &str) -> Result<Vec<Pfn>> {
     let found = map.resources().iter().find(|resource| resource.name == name);
-    let found = found.with_context(|| format!("/proc/iomem does not name: {name}"))?;
+    let found = found.with_context(|| format!("/proc/iomem has no {name}"))?;
     let range = PhysRange::within_bytes(found.first, found.size())?;
     Ok((0..range.pages()).filter_map(|page| range.first().checked_add(page)).collect())
 }

@@ -1,4 +1,4 @@
-//! The image that lies over memory in use.
+//! An image over memory in use.
 
 use std::fs;
 
@@ -10,21 +10,22 @@ use sys::device::{Destination, LoadRequest};
 
 use instruments::physical::Page;
 
-/// Page number 0 is code, then come the tables that name all other pages; these hold words of their own.
+/// Page 0 is code; the next pages are tables with the addresses of all others, which contain known
+/// words.
 pub(crate) struct Overlay {
     frames: Vec<Pfn>,
     pages: Vec<Vec<u8>>,
-    /// How many of the pages are code and tables.
+    /// The number of pages with code and tables.
     fixed: usize,
 }
 
-/// Addresses that a table has room for.
+/// The number of addresses in a table.
 const TABLE: usize = 511;
 
 impl Overlay {
-    /// An image of these frames, filled with what the function makes of a page's number.
+    /// An image over these frames, filled by a function of the page's number.
     pub(crate) fn new(frames: Vec<Pfn>, fill: impl Fn(u64) -> Page) -> Result<Self> {
-        // Each table names 511 pages, and takes one itself.
+        // Each table has the addresses of 511 pages, and is a page itself.
         let tables = frames.len().saturating_sub(1).div_ceil(TABLE + 1);
         let fixed = 1 + tables;
         ensure!(frames.len() > fixed, "{} pages are not enough for an image", frames.len());
@@ -39,7 +40,7 @@ impl Overlay {
         Ok(Self { frames, pages, fixed })
     }
 
-    /// Loads it, every page as a segment of its own, and asks for none to be taken from its users.
+    /// Loads it with a segment for every page, and without claiming pages.
     pub(crate) fn load(&self, device: &Device) -> Result<Load> {
         let segment = |(frame, bytes): (&Pfn, _)| {
             let address = frame.address().get();
@@ -57,21 +58,21 @@ impl Overlay {
         self.frames[1].address().get()
     }
 
-    /// Words in the pages that the tables name.
+    /// The words in the pages that the tables name.
     pub(crate) fn words(&self) -> impl Iterator<Item = u64> {
         let pages = self.pages[self.fixed..].iter();
         pages.flat_map(|page| page.as_chunks().0).map(|word| u64::from_le_bytes(*word))
     }
 }
 
-/// A payload that runs anywhere.
+/// A position-independent payload.
 fn code() -> Result<Vec<u8>> {
     const PATH: &str = "/lib/kjump/payloads/pages64";
     let file = fs::read(PATH).context(PATH)?;
     let program = kernel_file::parse(&file).context(PATH)?;
     match program.segments.as_slice() {
         [code] if code.size == PAGE_SIZE && code.address == program.entry => Ok(code.bytes.to_vec()),
-        _ => anyhow::bail!("{PATH} is more than a page of code"),
+        _ => anyhow::bail!("{PATH} has more than a page of code"),
     }
 }
 

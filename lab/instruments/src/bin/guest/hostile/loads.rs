@@ -23,7 +23,7 @@ const fn number(error: &Error) -> u64 {
     error.reason() as u64
 }
 
-/// A load, and what is expected of it.
+/// A load and the expected answer.
 pub(super) struct Attempt {
     pub(super) what: &'static str,
     pub(super) segments: Vec<Segment>,
@@ -55,7 +55,7 @@ impl Tester {
         self.attempt(&good)
     }
 
-    /// Segments and ranges lie in the arena, one behind the other.
+    /// Segments and ranges are in the arena, one after the other.
     pub(super) fn attempt(&mut self, attempt: &Attempt) -> Result<()> {
         let mut load = attempt.load;
         if load.segments == 0 {
@@ -167,18 +167,18 @@ impl Tester {
             self.with_load("mode 0", |load| load.mode = 0, bad_field),
             self.with_load("mode 16", |load| load.mode = 16, bad_field),
             self.with_load("mode 64 and more", |load| load.mode |= 1 << 32, bad_field),
-            self.with_load("entry behind", |load| load.entry = GOOD + 0x1000, outside),
+            self.with_load("entry after the end", |load| load.entry = GOOD + 0x1000, outside),
             self.with_load("entry nowhere", |load| load.entry = u64::MAX, outside),
             self.with_load(
                 "32-bit entry high",
                 |load| (load.mode, load.entry) = (mode::PROTECTED, 1 << 32),
                 entry_too_high,
             ),
-            self.with_load("all segments there can be", segments(u64::MAX), bad_field),
-            self.with_load("so many segments that their size wraps", segments(1 << 59), bad_field),
+            self.with_load("maximum segment count", segments(u64::MAX), bad_field),
+            self.with_load("segment count whose size wraps", segments(1 << 59), bad_field),
             self.with_load("many segments nowhere", segments(100_000), bad_pointer),
             self.with_load(
-                "all ranges there can be",
+                "maximum range count",
                 |load| (load.vouched, load.vouched_count) = (1, u64::MAX),
                 bad_field,
             ),
@@ -200,23 +200,23 @@ impl Tester {
         vec![
             self.with_range("vouched RAM", GOOD, GOOD + 0x1000, ram),
             self.with_range("vouched everything", 0, END, ram),
-            self.with_range("vouched all there can be", 0, u64::MAX, ram),
+            self.with_range("vouched the maximum", 0, u64::MAX, ram),
             self.with_range("vouched half pages", 0xb_0800, 0xb_1000, bad),
             self.with_range("vouched backwards", 0xb_2000, 0xb_1000, bad),
             self.with_range("vouched nothing", 0xb_2000, 0xb_2000, bad),
             self.with_range("vouched too high", END, END + 0x1000, bad),
             self.with_range("vouched video memory", 0xb_0000, 0xc_0000, Ok(())),
-            self.with_range("vouched what page tables cannot map", END - 0x1000, END, self.unmappable()),
+            self.with_range("vouched an unmappable range", END - 0x1000, END, self.unmappable()),
         ]
     }
 
-    /// What kernels with four levels of page tables cannot map, those with five can.
+    /// Kernels with five levels of page tables can map this range, those with four cannot.
     fn unmappable(&self) -> Answer {
         let five = self.device.info().is_ok_and(|info| info.paging_levels == 5);
         if five { Ok(()) } else { Err((Errno::ADDRNOTAVAIL, NOT_CANONICAL)) }
     }
 
-    /// Bytes that are nowhere, or end in the middle: the address is named.
+    /// Source bytes at unmapped addresses, or that end in one: the diagnosis has the address.
     fn bad_pointers(&mut self) -> Result<()> {
         let hole = self.arena.hole();
         for (buf, bufsz, bad) in [
@@ -238,7 +238,7 @@ impl Tester {
         Ok(())
     }
 
-    /// Where the answer cannot be written, the caller does not know that something was loaded: nothing is.
+    /// If the answer cannot be written, the caller would not know of the image: nothing is loaded.
     fn answer_that_cannot_be_given(&mut self) -> Result<()> {
         let good = self.good();
         let load = Load { segments: self.arena.buffer(), segment_count: 1, ..good.load };

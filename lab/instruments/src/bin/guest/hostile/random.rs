@@ -9,7 +9,7 @@ use crate::memory::Before;
 use crate::numbers::{Numbers, argument};
 use crate::raw::{Arena, Request, bytes};
 
-/// Values that requests are made of, besides those of the arena.
+/// Values for fields, in addition to addresses in the arena.
 const ODD: [u64; 20] = [
     0,
     1,
@@ -33,7 +33,8 @@ const ODD: [u64; 20] = [
     u64::MAX,
 ];
 
-/// `random COUNT SEED`: requests of odd values; none but calls of images, which would do as they are told.
+/// `random COUNT SEED`: all kinds of requests with odd values, except calls, which would run the
+/// image.
 pub(crate) fn random(arguments: &[String]) -> Result<()> {
     let (count, seed) = (argument(arguments, 0, "COUNT")?, argument(arguments, 1, "SEED")?);
     let mut tester = Tester { device: Device::open()?, arena: Arena::new()?, made: 0 };
@@ -41,20 +42,20 @@ pub(crate) fn random(arguments: &[String]) -> Result<()> {
     let mut numbers = Numbers(seed);
     let mut done = 0;
     for _ in 0..count {
-        done += u64::from(tester.anything(&mut numbers));
+        done += u64::from(tester.request_at_random(&mut numbers));
     }
-    println!("{count} requests, {done} of them carried out");
-    ensure!(done > 0 && done < count, "this tries one side only");
-    // A name outlives the file; there is at most one of each.
+    println!("{count} requests, {done} of them succeeded");
+    ensure!(done > 0 && done < count, "all requests had the same result");
+    // Names outlive the file; each exists at most once.
     for name in ODD {
-        tester.forget(name)?;
+        tester.unload_kept(name)?;
     }
     drop(std::mem::replace(&mut tester.device, Device::open()?));
     before.check(&tester.device, 64)
 }
 
 impl Tester {
-    fn anything(&mut self, numbers: &mut Numbers) -> bool {
+    fn request_at_random(&mut self, numbers: &mut Numbers) -> bool {
         let good = self.good();
         let pointers =
             [self.arena.buffer(), self.arena.buffer() + 4096 - 32, self.arena.hole() - 8, self.arena.hole()];
@@ -82,8 +83,8 @@ impl Tester {
         self.ask(number, &bytes, true, false).0.is_ok()
     }
 
-    /// Unloads what is kept under a name of such words, if it is one.
-    fn forget(&mut self, word: u64) -> Result<()> {
+    /// Unloads the image that is kept under the name with this word, if there is one.
+    fn unload_kept(&mut self, word: u64) -> Result<()> {
         let other = Device::open()?;
         let name = Name { size: size_of::<Name>() as u64, name: [word, 0, 0, 0], ..Name::default() };
         let request = Request { number: ATTACH, bytes: &bytes(&name), no_room: true, read_only: false };

@@ -8,7 +8,7 @@ use super::{STRUCTURES, Tester};
 use crate::raw::diagnosis;
 
 impl Tester {
-    /// Numbers that are no request's.
+    /// Numbers of no request.
     pub(super) fn numbers(&mut self) -> Result<()> {
         for number in [12, 13, 255].map(|low| 0xb9 << 8 | low).into_iter().chain([
             0,
@@ -23,7 +23,7 @@ impl Tester {
         Ok(())
     }
 
-    /// Structures that are too short, too long, of the future, half or not at all there.
+    /// Structures that are too short, too long, from a later version, or partly or wholly unmapped.
     pub(super) fn sizes(&mut self) -> Result<()> {
         for (number, first, size) in STRUCTURES {
             self.sizes_of(number, first, size)
@@ -33,7 +33,7 @@ impl Tester {
     }
 
     fn sizes_of(&mut self, number: u32, first: usize, size: usize) -> Result<()> {
-        for (told, there, last, expected) in [
+        for (claimed, given, last, expected) in [
             (0, 64, 0, Err(Errno::INVAL)),
             (8, 64, 0, Err(Errno::INVAL)),
             (first - 8, size, 0, Err(Errno::INVAL)),
@@ -45,15 +45,18 @@ impl Tester {
             (size, size - 8, 0, Err(Errno::FAULT)),
             (4096, size, 0, Err(Errno::FAULT)),
         ] {
-            let mut words = vec![0; there];
-            words[..8].copy_from_slice(&(told as u64).to_le_bytes());
-            words[there - 1] |= last;
+            let mut words = vec![0; given];
+            words[..8].copy_from_slice(&(claimed as u64).to_le_bytes());
+            words[given - 1] |= last;
             let (result, after) = self.ask(number, &words, true, false);
-            ensure!(result == expected, "{told} bytes of {there}: {result:?} instead of {expected:?}");
+            ensure!(result == expected, "{claimed} bytes of {given}: {result:?} instead of {expected:?}");
             if expected == Err(Errno::TOOBIG) && number != INFO {
-                let said = diagnosis(&after, first - size_of::<Diagnosis>());
-                let numbers = [told, first, size, 0, 0].map(|number| number as u64);
-                ensure!(said == Diagnosis { reason: reason::BAD_SIZE, numbers }, "{told} bytes: {said:x?}");
+                let found = diagnosis(&after, first - size_of::<Diagnosis>());
+                let numbers = [claimed, first, size, 0, 0].map(|number| number as u64);
+                ensure!(
+                    found == Diagnosis { reason: reason::BAD_SIZE, numbers },
+                    "{claimed} bytes: {found:x?}"
+                );
             }
         }
         for address in [0, 7, self.arena.hole(), 1 << 63, 0xffff_8880_0000_0000, u64::MAX - 7] {
@@ -64,16 +67,16 @@ impl Tester {
         self.of_other_times(number, first, size)
     }
 
-    /// Fewer bytes than the module knows, down to those of the first version, are as good as zeroes, and so are more:
-    /// the answer is the same.
+    /// A shorter structure, down to the size of the first version, and a longer one whose
+    /// additional bytes are zero have the same effect as one with zeros in these fields.
     fn of_other_times(&mut self, number: u32, first: usize, size: usize) -> Result<()> {
-        let answers = [first, size, size + 8, 4096].map(|told| {
-            let mut words = vec![0; told];
-            words[..8].copy_from_slice(&(told as u64).to_le_bytes());
+        let answers = [first, size, size + 8, 4096].map(|claimed| {
+            let mut words = vec![0; claimed];
+            words[..8].copy_from_slice(&(claimed as u64).to_le_bytes());
             let (result, after) = self.ask(number, &words, true, false);
             (result, after[8..first].to_vec())
         });
-        ensure!(answers.iter().all(|answer| *answer == answers[0]), "zeroes matter: {answers:x?}");
+        ensure!(answers.iter().all(|answer| *answer == answers[0]), "the answers differ: {answers:x?}");
         Ok(())
     }
 }

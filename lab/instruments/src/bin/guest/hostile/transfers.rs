@@ -48,9 +48,17 @@ impl Tester {
                 (0xffff_8880_0000_0000, 0x2000, 0xffff_8880_0000_0000),
             ] {
                 let bad_pointer = Err((Errno::FAULT, reason::BAD_POINTER));
-                let said =
-                    self.transfer("to nowhere", number, (GOOD + 0x5000, theirs, length), bad_pointer)?;
-                ensure!(said.numbers[0] == bad, "{bad:#x} is bad, and {:#x} was named", said.numbers[0]);
+                let found = self.transfer(
+                    "to an unmapped address",
+                    number,
+                    (GOOD + 0x5000, theirs, length),
+                    bad_pointer,
+                )?;
+                ensure!(
+                    found.numbers[0] == bad,
+                    "{bad:#x} is unmapped, but {:#x} was reported",
+                    found.numbers[0]
+                );
             }
             self.transfer("nothing", number, (GOOD, 0, 0), Ok(()))?;
         }
@@ -62,7 +70,8 @@ impl Tester {
         self.expect(what, NOTE, &note, offset_of!(Note, diagnosis), expected).map(drop)
     }
 
-    /// A note would be written there by the next call that suspends the system; none is made.
+    /// The next call that suspends the system would write the note to this address; there is no
+    /// such call.
     pub(super) fn bad_notes(&mut self) -> Result<()> {
         let bad = Err((Errno::ADDRNOTAVAIL, reason::BAD_NOTE));
         for (what, address, length) in [
@@ -71,7 +80,7 @@ impl Tester {
             ("empty", GOOD, 0),
             ("in two pages", GOOD + 0xf00, 0x101),
             ("longer than a page", GOOD, 0x1001),
-            ("as long as can be", GOOD, u64::MAX),
+            ("of maximum length", GOOD, u64::MAX),
             ("in video memory", 0xa_0000, 0x400),
             ("at the local APIC", 0xfee0_0000, 0x400),
             ("beyond all memory", 1 << 45, 0x400),
