@@ -80,7 +80,14 @@
 #define KJUMP_MOVER_SSE2 1 /* 16 */
 #define KJUMP_MOVER_AVX  2 /* 32 */
 
-/* struct kjump_load, mode */
+/*
+ * struct kjump_load, mode
+ *
+ * An image is entered with interrupts disabled. Unless the system is suspended, the task priority
+ * (CR8, the local APIC's TPR) is 15: interrupts stay pending for the kernel, even if the image
+ * enables them. An image that lowers the priority needs an interrupt descriptor table of its own,
+ * and has to acknowledge what it takes; the kernel takes what is left in service when it returns.
+ */
 #define KJUMP_MODE_LONG      64 /* paging on, identity-mapped, System V call */
 #define KJUMP_MODE_PROTECTED 32 /* paging off, flat segments, cdecl, result in edx:eax */
 
@@ -193,7 +200,7 @@ struct kjump_note {
 };
 
 struct kjump_fault {
-	__u64 vector;
+	__u64 vector; /* of an exception; from 32, of an interrupt that the image had no gate for */
 	__u64 error_code;
 	__u64 rip;
 	__u64 rflags;

@@ -91,6 +91,13 @@ u64 kjr_counter_khz(u64 kernel_khz, u64 measured);
 bool kjr_counter_kept_running(s64 wall_seconds, u64 ticks, u64 khz);
 /* The address of I/O APIC number n in the MADT. */
 bool kjr_io_apic(const void *table, size_t length, size_t n, u32 *address);
+/*
+ * Reports an interrupt that ended the image as that, not as the fault that it caused. in_service is
+ * the local APIC's in-service register, of 256 bits, when the image ended.
+ */
+void kjr_name_interrupt(struct kjump_call *call, const u32 *in_service);
+/* Whether an image took the interrupt of the timer, which ran out; `timer` is its LVT register. */
+bool kjr_timer_was_taken(u32 timer, bool pending);
 /* What to do after a panic, in this order. Without HAND_OVER the CPU that panicked returns. */
 #define KJR_PANIC_SILENCE_DEVICES (1 << 0)
 #define KJR_PANIC_PARK_CPUS	  (1 << 1)

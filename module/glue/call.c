@@ -25,16 +25,22 @@ STACK_FRAME_NON_STANDARD(kjump_enter);
 
 void kj_enter(struct kj_entry *entry)
 {
+	bool suspended = entry->call->quiesced == KJUMP_QUIESCE_SUSPEND;
+	u32 in_service[8] = {};
 	unsigned long flags;
+	u64 priority;
 	int cpu;
 
 	local_irq_save(flags);
 	cpu = smp_processor_id();
 	kernel_fpu_begin();
 	load_direct_gdt(cpu);
+	priority = kj_hold_interrupts(suspended);
 	entry->before = rdtsc_ordered();
 	kjr_enter(entry->image->rust, entry->call);
 	entry->after = rdtsc_ordered();
+	kj_release_interrupts(priority, suspended, in_service);
+	kjr_name_interrupt(entry->call, in_service);
 	load_fixmap_gdt(cpu);
 	kernel_fpu_end();
 	local_irq_restore(flags);

@@ -88,12 +88,23 @@ bool kj_clock_start(void);
 void kj_clock_compare(const struct timespec64 *before, const struct timespec64 *after, u64 ticks);
 void kj_clock_stop(void);
 
+/* ---- apic.c ---- */
+
+void kj_apic_map(void);
+void kj_apic_unmap(void);
+void kj_send_interrupt(int cpu, u32 command);
+void kj_park_other_cpus(void);
+/*
+ * Around a call, with interrupts disabled. The first returns the task priority for the second, which
+ * sets the bits of the interrupts that the image left in service.
+ */
+u64 kj_hold_interrupts(bool suspended);
+void kj_release_interrupts(u64 priority, bool suspended, u32 *in_service);
+
 /* ---- machine.c ---- */
 
 void kj_machine_map(void);
 void kj_machine_unmap(void);
-void kj_send_interrupt(int cpu, u32 command);
-void kj_park_other_cpus(void);
 void kj_forget_sent_interrupts(void);
 
 /* ---- panic.c ---- */

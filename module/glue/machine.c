@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Model-specific registers, local and I/O APICs, and the other CPUs.
+ * Model-specific registers, I/O APICs, and what is needed to guard an image.
  */
 #include <linux/acpi.h>
 #include <linux/bug.h>
 #include <linux/cpumask.h>
-#include <linux/delay.h>
 #include <linux/io.h>
 #include <asm/apic.h>
 #include <asm/cpufeature.h>
@@ -28,49 +27,6 @@ bool kjg_gigabyte_pages(void)
 void kjg_bug(void)
 {
 	BUG();
-}
-
-static void __iomem *local_apic;
-
-/*
- * Writes the interrupt command register directly, so that it also works during a panic and while
- * the kernel's APIC driver is suspended. Intel SDM volume 3, 11.6.1 and 11.12.9.
- */
-void kj_send_interrupt(int cpu, u32 command)
-{
-	u32 apic_id = per_cpu(x86_cpu_to_apicid, cpu);
-	u32 low, high, tries;
-
-	rdmsr_safe(MSR_IA32_APICBASE, &low, &high);
-	if (low & X2APIC_ENABLE) {
-		weak_wrmsr_fence();
-		wrmsr(APIC_BASE_MSR + (APIC_ICR >> 4), command, apic_id);
-		return;
-	}
-	if (!local_apic)
-		return;
-	writel(SET_XAPIC_DEST_FIELD(apic_id), local_apic + APIC_ICR2);
-	writel(command, local_apic + APIC_ICR);
-	for (tries = 0; tries < 1000 && readl(local_apic + APIC_ICR) & APIC_ICR_BUSY; tries++)
-		udelay(1);
-}
-
-/*
- * The other CPUs are offline or stopped, but still loop in this kernel's text, which the image may
- * overwrite. After an INIT they wait for a start-up IPI without executing anything. The INIT is
- * sent to each CPU of this kernel, not to all but self: another kernel may be watching this one
- * from a CPU of its own.
- */
-void kj_park_other_cpus(void)
-{
-	int cpu;
-
-	if (num_present_cpus() == 1)
-		return;
-	for_each_present_cpu(cpu)
-		if (cpu != smp_processor_id())
-			kj_send_interrupt(cpu, APIC_INT_LEVELTRIG | APIC_INT_ASSERT | APIC_DM_INIT);
-	udelay(200);
 }
 
 /*
@@ -132,15 +88,6 @@ void kj_forget_sent_interrupts(void)
 	}
 }
 
-static void map_local_apic(void)
-{
-	u32 low, high;
-
-	if (rdmsr_safe(MSR_IA32_APICBASE, &low, &high) || low & X2APIC_ENABLE)
-		return;
-	local_apic = ioremap(((u64)high << 32 | low) & PAGE_MASK, PAGE_SIZE);
-}
-
 static void map_io_apics(void)
 {
 	struct acpi_table_header *madt;
@@ -160,7 +107,6 @@ static void map_io_apics(void)
 
 void kj_machine_map(void)
 {
-	map_local_apic();
 	map_io_apics();
 }
 
@@ -168,6 +114,4 @@ void kj_machine_unmap(void)
 {
 	while (io_apic_count)
 		iounmap(io_apics[--io_apic_count]);
-	if (local_apic)
-		iounmap(local_apic);
 }

@@ -57,6 +57,7 @@ static int __init kjump_init(void)
 	kj_suspend_find_operations();
 	if (!kj_suspend_operations_found())
 		pr_info("kallsyms not available: system suspend will not work after the first suspend call\n");
+	kj_apic_map();
 	kj_machine_map();
 	kj_choose_mover();
 	error = kj_panic_register();
@@ -71,6 +72,7 @@ unregister:
 	kj_panic_unregister();
 unmap:
 	kj_machine_unmap();
+	kj_apic_unmap();
 	return error;
 }
 
@@ -79,6 +81,7 @@ static void __exit kjump_exit(void)
 	kj_device_deregister();
 	kj_panic_unregister();
 	kj_machine_unmap();
+	kj_apic_unmap();
 }
 
 module_init(kjump_init);

@@ -49,7 +49,7 @@ pub mod mover {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Fault {
-    /// Exception vector, 0 to 31.
+    /// Exception vector, 0 to 31; from 32 to 255, an interrupt that the image had no gate for.
     pub vector: u64,
     /// The error code that came with it, 0 for vectors that have none.
     pub error_code: u64,

@@ -12,6 +12,7 @@
 mod blocks;
 pub mod clock;
 pub mod guard;
+pub mod interrupt;
 pub mod madt;
 mod memory;
 pub mod name;

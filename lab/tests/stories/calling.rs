@@ -9,6 +9,7 @@ pub(crate) const STORIES: &[Story] = stories! {
     &["6.1"] => reserved_memory_is_called_in_place,
     &["6.1"] => exceptions_are_reported_with_address_and_registers,
     &["6.1"] => images_that_clobber_registers_leave_the_cpu_as_it_was,
+    &["6.1", "6.12"] => interrupts_during_a_call_reach_the_kernel,
     &["6.1"] => a_module_calls_an_image_like_a_function,
 };
 
@@ -62,6 +63,36 @@ fn images_that_clobber_registers_leave_the_cpu_as_it_was(on: &str) -> Result<()>
         .prints("a signal came")
         .prints("an exception became a signal")
         .prints("a timer ran out")
+        .kernel_log_is_clean();
+    Ok(())
+}
+
+fn interrupts_during_a_call_reach_the_kernel(on: &str) -> Result<()> {
+    vm(on)
+        .smp(2)
+        .run(
+            "# listen IMAGE MANNER: afterwards timers fire on both CPUs
+            listen() {
+                taskset $mask kjump call --quiesce $level /lib/kjump/payloads/$1 200000000 $2 > /tmp/out 2>&1
+                echo \"$1 $2 at $level on $mask: $? $(head -n 1 /tmp/out)\"
+                for each in 1 2; do
+                    timeout 20 taskset $each sleep 0.1 || { echo \"CPU $each is stuck\"; exit 1; }
+                done
+            }
+            for level in none stop; do
+                for mask in 1 2; do
+                    for image in listen64 listen32; do
+                        for manner in 0 1 2; do listen $image $manner; done
+                    done
+                    listen listen32 3
+                done
+            done | tee /tmp/calls
+            # At priority 15 nothing comes through. Without gates, the timer's interrupt ends the image.
+            [ $(grep -c ' 0 at .*: 0 returned 0 ' /tmp/calls) = 8 ] &&
+                [ $(grep -c ' 1 at .*: 3 interrupt 236 at ' /tmp/calls) = 8 ] &&
+                [ $(grep -c ' [23] at .*: 0 returned [1-9]' /tmp/calls) = 12 ]",
+        )?
+        .succeeded()
         .kernel_log_is_clean();
     Ok(())
 }

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Decisions of the C half that do not concern an image, as `seam.h` declares them. The crate `claims` makes them.
 
-use abi::device::Note;
+use abi::device::{Call, Note, status};
+use claims::interrupt::InService;
 use claims::structure::Refusal;
-use claims::{clock, madt, name, note, panic, structure};
+use claims::{clock, interrupt, madt, name, note, panic, structure};
 
 /// Whether the counter's rate has to be measured (again).
 #[unsafe(no_mangle)]
@@ -74,5 +75,23 @@ extern "C" fn kjr_common_size(size: u64, first: u64, known: u64) -> i64 {
         Ok(common) => common.cast_signed(),
         Err(Refusal::TooShort) => -EINVAL,
         Err(Refusal::TooLong) => -E2BIG,
+    }
+}
+
+/// Whether an image took the interrupt of the kernel's timer, which ran out.
+#[unsafe(no_mangle)]
+extern "C" fn kjr_timer_was_taken(timer: u32, pending: bool) -> bool {
+    interrupt::was_taken(timer, pending)
+}
+
+/// Reports an interrupt that ended the image as that, not as the fault that it caused.
+#[unsafe(no_mangle)]
+extern "C" fn kjr_name_interrupt(call: &mut Call, in_service: &InService) {
+    let fault = &mut call.fault;
+    if call.status == status::FAULT
+        && let Some(vector) = interrupt::behind_fault(fault.vector, fault.error_code, in_service)
+    {
+        fault.vector = vector;
+        fault.error_code = 0;
     }
 }

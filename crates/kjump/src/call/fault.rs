@@ -77,7 +77,7 @@ impl FaultReport {
     pub(crate) fn new(fault: &Fault, image_mode: u64) -> Self {
         let wide = image_mode != mode::PROTECTED;
         let names: &[&str] = if wide { &NAMES_64 } else { &NAMES_32 };
-        let name = vector_entry(fault.vector).0;
+        let name = if is_interrupt(fault.vector) { "interrupt" } else { vector_entry(fault.vector).0 };
         Self {
             vector: fault.vector,
             name: if name.is_empty() { "reserved exception" } else { name },
@@ -96,6 +96,9 @@ impl FaultReport {
         let (_, mnemonic) = vector_entry(self.vector);
         let mnemonic = if mnemonic.is_empty() { String::new() } else { format!("{mnemonic}, ") };
         let instruction = if self.wide { "rip" } else { "eip" };
+        if is_interrupt(self.vector) {
+            return format!("{} {} at {instruction} {:#x}", self.name, self.vector, self.rip);
+        }
         format!("{} ({mnemonic}vector {}) at {instruction} {:#x}", self.name, self.vector, self.rip)
     }
 
@@ -106,6 +109,8 @@ impl FaultReport {
             let _ = writeln!(text, "  {} at address (cr2) {:#x}", self.access(), self.cr2);
         } else if SELECTOR_VECTORS.contains(&self.vector) && self.error_code != 0 {
             let _ = writeln!(text, "  {}", self.selector());
+        } else if is_interrupt(self.vector) {
+            text.push_str("  the image enabled interrupts and has no gate for this one\n");
         }
         let flags = if self.wide { "rflags" } else { "eflags" };
         let _ = writeln!(
@@ -165,6 +170,11 @@ impl FaultReport {
     }
 }
 
+/// Whether this is the vector of an interrupt, not of an exception.
+const fn is_interrupt(vector: u64) -> bool {
+    32 <= vector && vector < 256
+}
+
 /// Names and numbers as an object of JSON.
 fn as_object<S: Serializer>(registers: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(registers.iter().copied())
@@ -198,6 +208,14 @@ mod tests {
     #[test]
     fn a_general_protection_fault_in_32_bit_mode_names_the_descriptor() {
         insta::assert_snapshot!(FaultReport::new(&fault(13, 0x42), mode::PROTECTED).text());
+    }
+
+    #[test]
+    fn an_interrupt_has_its_number_and_its_cause() {
+        let text = FaultReport::new(&fault(236, 0), mode::LONG).text();
+        let start =
+            "interrupt 236 at rip 0x100010\n  the image enabled interrupts and has no gate for this one\n";
+        assert!(text.starts_with(start), "{text}");
     }
 
     #[test]
