@@ -39,7 +39,7 @@ libfuzzer_sys::fuzz_target!(|file: &[u8]| {
     let level = Level::new(31).unwrap_or_default();
     let selection = select(&image, image.present(), image.vmcoreinfo(), level, 1);
     let settings = Settings {
-        compression: Compression::Alike(Effort::usual(Codec::Lzo)),
+        compression: Compression::Fixed(Effort::usual(Codec::Lzo)),
         level,
         threads: 1,
         incomplete: false,

@@ -1,4 +1,4 @@
-//! Page codecs of the kdump-compressed format: each page on its own, as the readers of such dumps expect it.
+//! Page codecs of the kdump-compressed format: each page is compressed on its own.
 
 mod deflate;
 mod huffman;
@@ -12,7 +12,7 @@ use deflate::Deflate;
 /// How a page is stored. The numbers are those of page descriptors and of the header's status word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Codec {
-    /// As it is.
+    /// Not compressed.
     Raw,
     /// A zlib stream.
     Zlib,
@@ -40,7 +40,7 @@ impl Codec {
         }
     }
 
-    /// What a page descriptor's flags say.
+    /// The codec that a page descriptor's flags name.
     ///
     /// # Errors
     /// [`DecodeError::Codec`].
@@ -48,7 +48,7 @@ impl Codec {
         Self::ALL.into_iter().find(|codec| codec.flag() == flags).ok_or(DecodeError::Codec { flags })
     }
 
-    /// Its name, in lower case.
+    /// The name, in lower case.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -82,7 +82,7 @@ impl Decoder {
     /// Fills the page from its stored form.
     ///
     /// # Errors
-    /// The stored form is damaged, or does not give exactly one page.
+    /// The stored form is damaged, or does not decompress to exactly one page.
     pub fn decode(&mut self, codec: Codec, stored: &[u8], page: &mut [u8]) -> Result<(), DecodeError> {
         let wanted = page.len();
         let damaged = DecodeError::Damaged { codec: codec.name() };
@@ -107,10 +107,10 @@ fn copy(stored: &[u8], page: &mut [u8]) -> usize {
     stored.len()
 }
 
-/// What to compress with, and how hard.
+/// A codec and its level.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Effort {
-    /// The codec of pages that it makes smaller; the others are stored as they are.
+    /// The codec of pages that it makes smaller; the others are stored uncompressed.
     pub codec: Codec,
     /// The codec's own scale: zlib 1 to 12, zstd -7 to 19; others have none.
     pub level: i32,
@@ -127,7 +127,7 @@ impl Effort {
 /// Compresses pages, one at a time.
 pub struct Encoder {
     effort: Effort,
-    /// For the lowest level of zlib; at the others, smaller pages are worth the time.
+    /// For the lowest level of zlib; higher levels spend more time on smaller pages.
     deflate: Deflate,
     zlib: libdeflater::Compressor,
     zstd: zstd_safe::CCtx<'static>,
@@ -140,7 +140,8 @@ impl Encoder {
     #[must_use]
     pub fn new(effort: Effort) -> Self {
         let mut zstd = zstd_safe::CCtx::create();
-        // Neither this nor setting a level in range can fail; a context without them would still make correct frames.
+        // Neither this nor setting a level in range can fail; a context without them would still
+        // make correct frames.
         let _ = zstd.set_parameter(zstd_safe::CParameter::ContentSizeFlag(true));
         let _ = zstd.set_parameter(zstd_safe::CParameter::CompressionLevel(zstd_level(effort)));
         Self {
@@ -153,7 +154,7 @@ impl Encoder {
         }
     }
 
-    /// Compresses the next pages so; levels out of range count as the nearest one.
+    /// Sets the effort for the next pages; levels out of range count as the nearest one.
     pub fn set_effort(&mut self, effort: Effort) {
         if effort == self.effort {
             return;
@@ -168,7 +169,7 @@ impl Encoder {
         self.effort = effort;
     }
 
-    /// The most bytes a page may need while it is being compressed.
+    /// The most bytes that compressing a page may need.
     #[must_use]
     pub fn most(&mut self, page: usize) -> usize {
         let zlib = self.zlib.zlib_compress_bound(page);
@@ -178,8 +179,9 @@ impl Encoder {
             .max(zstd_safe::compress_bound(page))
     }
 
-    /// Puts the stored form of a page at the start of `out`, which has room for [`Encoder::most`] bytes; answers with
-    /// its codec and length. A page that does not become smaller is stored as it is.
+    /// Puts the stored form of a page at the start of `out`, which has room for [`Encoder::most`]
+    /// bytes; returns its codec and length. A page that does not become smaller is stored
+    /// uncompressed.
     pub fn encode(&mut self, page: &[u8], out: &mut [u8]) -> (Codec, usize) {
         match self.compress(page, out) {
             Some(length) if length < page.len() => (self.effort.codec, length),
@@ -224,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn every_codec_gives_back_what_it_took() {
+    fn every_codec_gives_back_the_page() {
         for codec in Codec::ALL {
             let (mut encoder, mut decoder) = (Encoder::new(Effort::usual(codec)), Decoder::default());
             let mut out = vec![0; encoder.most(4096)];

@@ -1,12 +1,12 @@
 use std::io;
 
-/// Why an image cannot be read, selected from or written. Offsets are in the file, addresses in the dumped machine's
-/// memory, sizes in bytes.
+/// Why an image cannot be read, selected from or written. Offsets are in the file, addresses in the
+/// dumped machine's memory, sizes in bytes.
 #[derive(Debug, thiserror::Error)]
-#[expect(missing_docs, reason = "the fields are the numbers that the variants speak of")]
+#[expect(missing_docs, reason = "the fields are the numbers of the messages")]
 pub enum Error {
-    /// The first bytes are those of no known format.
-    #[error("no memory image is recognised: the file starts with {start:02x?}")]
+    /// The first bytes match no known format.
+    #[error("not a memory image: {}", beginning(start))]
     Unrecognised { start: Vec<u8> },
     /// The source could not be read.
     #[error("cannot read {size} bytes of {what} at offset {offset:#x}")]
@@ -14,10 +14,10 @@ pub enum Error {
     /// The destination could not be written.
     #[error("cannot write {size} bytes at offset {offset:#x}")]
     Write { offset: u64, size: usize, source: io::Error },
-    /// The file ends before something that it says it has.
-    #[error("{what} would be {size:#x} bytes at offset {offset:#x}, the file has {length:#x}")]
+    /// The file ends before something that its headers describe.
+    #[error("{what}: {size:#x} bytes at offset {offset:#x} exceed the file, which has {length:#x}")]
     OutOfFile { what: &'static str, offset: u64, size: u64, length: u64 },
-    /// A field says that this is another kind of file.
+    /// A field has a value of another kind of file.
     #[error("{field} is {value:#x}; {wanted}")]
     Unsupported { field: &'static str, value: u64, wanted: &'static str },
     /// A page is in no part of the image.
@@ -32,26 +32,27 @@ pub enum Error {
     /// The page tables of the dumped kernel do not map an address.
     #[error("virtual address {address:#x} is not mapped: entry {entry:#x} of level {level}")]
     NotMapped { address: u64, level: u8, entry: u64 },
-    /// VMCOREINFO lacks what is needed.
+    /// VMCOREINFO lacks a key.
     #[error("VMCOREINFO has no {key}")]
     NoKey { key: String },
-    /// VMCOREINFO says what cannot be.
-    #[error("VMCOREINFO: {key}={value} cannot be")]
+    /// VMCOREINFO has an impossible value.
+    #[error("VMCOREINFO has an invalid value: {key}={value}")]
     BadKey { key: String, value: String },
-    /// VMCOREINFO lacks what is needed, and the kernel's memory does not tell it.
-    #[error("VMCOREINFO has no {key}, and the kernel's memory does not tell: {why}")]
-    Untold { key: String, why: Box<Error> },
+    /// VMCOREINFO lacks a key, and the kernel's types and symbols do not give its value either.
+    #[error("VMCOREINFO has no {key}, and the kernel's types and symbols cannot replace it: {why}")]
+    NotLearned { key: String, why: Box<Error> },
     /// The kernel's table of symbols lacks one.
     #[error("kallsyms has no {name}")]
     NoSymbol { name: &'static str },
-    /// The kernel's table of symbols gives other addresses than VMCOREINFO, or none of those that both know.
-    #[error("kallsyms and VMCOREINFO do not agree where symbols are")]
-    OtherSymbols,
+    /// The kernel's table of symbols gives other addresses than VMCOREINFO, or has none of those in
+    /// VMCOREINFO.
+    #[error("kallsyms and VMCOREINFO disagree about the addresses of symbols")]
+    SymbolMismatch,
     /// The kernel's types cannot be read. The offset is in the types, or in the header.
     #[error("BTF cannot be read at offset {offset:#x}: {reason}")]
     Btf { offset: u64, reason: &'static str },
-    /// A kernel's ELF file tells too little.
-    #[error("this ELF file is no kernel's with all that is needed: it lacks {lacks}")]
+    /// An ELF file lacks a part that a kernel's file needs.
+    #[error("not a usable vmlinux: it lacks {lacks}")]
     Vmlinux { lacks: &'static str },
     /// The image carries no VMCOREINFO.
     #[error("the image has no VMCOREINFO note")]
@@ -59,20 +60,31 @@ pub enum Error {
     /// A flattened stream ends without its last record, or a record has an impossible size.
     #[error("the flattened stream is damaged at offset {offset:#x}: {reason}")]
     Flattened { offset: u64, reason: &'static str },
-    /// A file of a split set is wanted.
-    #[error("this is no part of a split set")]
-    NoPart,
+    /// The file is not part of a split set.
+    #[error("not part of a split set")]
+    NotAPart,
     /// Files of two split sets.
     #[error("the parts are of different memory images")]
-    OtherMachine,
-    /// Too many pages, or too high ones, for the output format.
-    #[error("{what} is {value:#x}, at most {most:#x} can be written")]
+    MixedParts,
+    /// A number is out of range.
+    #[error("{what} is {value:#x}; the limit is {most:#x}")]
     TooLarge { what: &'static str, value: u64, most: u64 },
 }
 
-/// Why bytes are no compressed page. Sizes are in bytes.
+/// The first bytes of a file, also as text if they are any.
+fn beginning(start: &[u8]) -> String {
+    if start.is_empty() {
+        return "the file is empty".to_owned();
+    }
+    let text = start.iter().take_while(|byte| byte.is_ascii_graphic() || **byte == b' ').count();
+    let text = String::from_utf8_lossy(&start[..text]);
+    let text = if text.len() < 4 { String::new() } else { format!(" ({text:?})") };
+    format!("it starts with {start:02x?}{text}")
+}
+
+/// Why bytes are not a compressed page. Sizes are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "the fields are the numbers that the variants speak of")]
+#[expect(missing_docs, reason = "the fields are the numbers of the messages")]
 pub enum DecodeError {
     /// The codec's own checks failed.
     #[error("damaged {codec} data")]
@@ -83,10 +95,10 @@ pub enum DecodeError {
     /// The flags of the page descriptor name no codec.
     #[error("the page descriptor's flags {flags:#x} name no codec")]
     Codec { flags: u32 },
-    /// A page claims more bytes than it has uncompressed.
+    /// A page's compressed form is longer than a page.
     #[error("{size} bytes stored for a page of {most}")]
     TooLong { size: u32, most: usize },
 }
 
-/// What this crate answers with.
+/// The result of this crate's functions.
 pub type Result<T, E = Error> = std::result::Result<T, E>;

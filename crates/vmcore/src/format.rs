@@ -1,4 +1,5 @@
-//! Raw layouts.
+//! Raw layouts: places of fields, sizes and constants of the file formats. Readers and writers are
+//! built on them, and not on each other.
 
 pub(crate) mod elf;
 pub(crate) mod field;

@@ -11,7 +11,7 @@ const WORDS: usize = 512;
 /// Frames in a `Chunk`: 128 MiB of memory, one section of x86-64's sparse memory model.
 pub const CHUNK_FRAMES: u64 = CHUNK as u64;
 
-/// The same, for places within a chunk.
+/// The same, as an index within a chunk.
 pub(crate) const CHUNK: usize = 64 * WORDS;
 
 /// One bit per frame, the lowest frame in the lowest bit of the first word.
@@ -31,7 +31,7 @@ impl Chunk {
         self.0[frame / 64] >> (frame % 64) & 1 == 1
     }
 
-    /// Sets or clears frames; answers with how many have changed.
+    /// Sets or clears frames; returns how many changed.
     pub(crate) fn change(&mut self, from: usize, to: usize, present: bool) -> u64 {
         let mut changed = 0;
         let mut at = from;
@@ -72,7 +72,7 @@ impl Chunk {
         self.0.iter().all(|word| *word == 0)
     }
 
-    /// The bits as the dump format has them: frame `n` is bit `n % 8` of byte `n / 8`.
+    /// The bits in the order of the dump format: frame `n` is bit `n % 8` of byte `n / 8`.
     pub(crate) fn to_bytes(&self) -> Vec<u8> {
         self.0.iter().flat_map(|word| word.to_le_bytes()).collect()
     }
@@ -88,7 +88,7 @@ impl Chunk {
     }
 }
 
-/// A set of page frames. Memory is only used where there are frames, 4 KiB for each 128 MiB.
+/// A set of page frames. It takes memory only where it has frames: 4 KiB for each 128 MiB.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct FrameSet {
     chunks: BTreeMap<u64, Box<Chunk>>,
@@ -101,7 +101,7 @@ impl FrameSet {
         Self::default()
     }
 
-    /// Adds the frames `from..to`, as numbers; what lies beyond physical memory is ignored.
+    /// Adds the frames numbered `from..to`; frames beyond physical memory are ignored.
     pub fn insert(&mut self, from: u64, to: u64) {
         let to = to.min(FRAME_END);
         let mut at = from;
@@ -118,7 +118,7 @@ impl FrameSet {
         }
     }
 
-    /// Takes the frames `from..to` out; answers with how many there were.
+    /// Removes the frames `from..to`; returns how many the set had.
     pub fn remove(&mut self, from: u64, to: u64) -> u64 {
         let mut removed = 0;
         for (number, chunk) in self.chunks.range_mut(from / CHUNK_FRAMES..to.div_ceil(CHUNK_FRAMES)) {
@@ -136,13 +136,13 @@ impl FrameSet {
         self.chunks.get(&number).is_some_and(|chunk| chunk.has(at))
     }
 
-    /// How many frames there are.
+    /// Number of frames.
     #[must_use]
     pub fn count(&self) -> u64 {
         self.chunks.values().map(|chunk| chunk.count()).sum()
     }
 
-    /// The number behind the highest frame; 0 when there is none.
+    /// The number of the frame after the highest one; 0 if the set is empty.
     #[must_use]
     pub fn end(&self) -> u64 {
         let last = self.chunks.iter().rev().find(|(_, chunk)| !chunk.is_empty());
@@ -163,7 +163,7 @@ impl FrameSet {
         found.and_then(Pfn::new)
     }
 
-    /// Replaces `frames` by at most so many frames, the first with this number or a higher one.
+    /// Replaces `frames` by at most `most` frames, from the first with this number or a higher one.
     pub(crate) fn collect_from(&self, from: u64, most: usize, frames: &mut Vec<u64>) {
         frames.clear();
         let (first, start) = split(from);
@@ -260,7 +260,7 @@ impl FrameSet {
         }
     }
 
-    /// How many frames of the frame's own chunk are before it.
+    /// How many frames of its chunk precede the frame.
     fn rank_in_chunk(&self, frame: Pfn) -> u64 {
         let (number, at) = split(frame.number());
         self.chunks.get(&number).map_or(0, |chunk| chunk.count_below(at))
@@ -281,7 +281,7 @@ impl FrameSet {
     }
 }
 
-/// The places of frames in the order of a set.
+/// Positions of frames in a set.
 pub(crate) struct Ranks(Vec<(u64, u64)>);
 
 impl Ranks {
@@ -295,7 +295,7 @@ impl Ranks {
         Self(set.chunks().map(count).collect())
     }
 
-    /// How many frames of the set, whose ranks these are, are before one of its frames.
+    /// The position of a frame in the set that these ranks were made of.
     pub(crate) fn rank(&self, set: &FrameSet, frame: Pfn) -> Option<u64> {
         if !set.contains(frame) {
             return None;

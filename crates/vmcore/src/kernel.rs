@@ -1,4 +1,5 @@
-//! The dumped kernel: what it reports about itself, and how to find that in its memory.
+//! The dumped kernel: the facts it reports about itself, its symbols, types and log, and how to
+//! find them in its memory.
 
 pub mod btf;
 pub mod kallsyms;

@@ -1,7 +1,8 @@
 //! Memory images: the formats of crash dumps, which of their pages to keep, and how to write them.
 //!
-//! An [`MemoryImage`] is read from whatever is [`ReadAt`]; [`select()`] decides which of its pages are kept; [`mod@write`] lays them
-//! out and writes them to whatever is [`WriteAt`]. Nothing here opens a file or asks for the time.
+//! A [`MemoryImage`] is read through [`ReadAt`]; [`select()`] decides which of its pages are kept;
+//! [`mod@write`] lays them out and writes them through [`WriteAt`]. Nothing here opens a file or
+//! reads a clock.
 #![forbid(unsafe_code)]
 
 pub mod codec;

@@ -1,9 +1,10 @@
-//! Which pages to keep.
+//! The choice of pages to keep.
 //!
-//! The kernel keeps a `struct page` for each page; [`PageLayout`] finds out from VMCOREINFO where its fields are, by which
-//! keys are there and never by the kernel's version. One parallel pass over all of them clears the pages that the dump
-//! level excludes. What VMCOREINFO lacks is taken from the kernel's types and symbols, if its memory has them. A page whose
-//! structure cannot be found or read is kept, and counted.
+//! The kernel keeps a `struct page` for each page; [`PageLayout`] finds the places of its fields in
+//! VMCOREINFO, by the keys that exist and never by the kernel's version. One parallel pass over all
+//! of them clears the pages that the dump level excludes. Keys that VMCOREINFO lacks are taken from
+//! the kernel's types and symbols, if its memory has them. Pages whose structures cannot be found
+//! or read are kept, and counted.
 
 mod classify;
 mod image;
@@ -21,18 +22,18 @@ use survey::{Findings, Survey};
 
 use crate::{Error, FrameSet, PhysRead, Result, Vmcoreinfo};
 
-/// What was selected.
+/// The result of a selection.
 #[derive(Debug)]
 pub struct Selection {
     /// The pages to keep.
     pub kept: FrameSet,
-    /// How many pages were excluded as what.
+    /// Number of excluded pages of each kind.
     pub excluded: BTreeMap<Exclusion, u64>,
-    /// How many pages were kept because nobody knows what they are.
+    /// Number of pages that were kept because their kind is unknown.
     pub unknown: u64,
-    /// Why pages could not be told apart, all of them or the first of those in `unknown`.
+    /// Why the kind of pages is unknown: of all, or of the first of those in `unknown`.
     pub trouble: Option<Error>,
-    /// The keys that VMCOREINFO lacks, and that were taken from the kernel's BTF and kallsyms.
+    /// The keys that VMCOREINFO lacks and that were taken from the kernel's BTF and kallsyms.
     pub learned: Vec<String>,
     /// Pages that readers need first. Empty where page structures were not understood.
     pub vital: VitalPages,
@@ -55,7 +56,7 @@ pub struct VitalPages {
 }
 
 impl VitalPages {
-    /// The sets, those that are needed sooner first.
+    /// The sets, in the order in which readers need them.
     #[must_use]
     pub fn in_order(&self) -> [&FrameSet; 5] {
         [&self.data, &self.own, &self.code, &self.objects, &self.structures]
@@ -71,7 +72,8 @@ impl VitalPages {
     }
 }
 
-/// Selects pages of an image. It never fails: what cannot be understood is kept, and [`Selection::trouble`] says why.
+/// Selects pages of an image. It never fails: pages of unknown kind are kept, and
+/// [`Selection::trouble`] is the reason.
 ///
 /// `threads` is the number of threads to use.
 pub fn select(
@@ -95,7 +97,7 @@ pub fn select(
             selection.unknown = present.count();
             selection.trouble = Some(error);
         }
-        // Nothing depends on them but the order of pages.
+        // Only the order of pages depends on page structures then.
         Err(_) => {}
     }
     selection

@@ -1,23 +1,23 @@
-//! Where bytes come from and go to, at any offset and from many threads at once.
+//! Files and memory, read and written at any offset and by many threads at once.
 
 use std::io;
 
 use crate::{Error, FrameSet, Result};
 
-/// A file to read, or whatever is like one.
+/// A file to read, or its equivalent.
 pub trait ReadAt: Sync {
     /// Its length in bytes.
     fn length(&self) -> u64;
 
-    /// How many of its bytes are stored; the others are gaps, and zeros.
+    /// How many of its bytes are stored. The others are gaps, which read as zeros.
     fn stored(&self) -> u64 {
         self.length()
     }
 
-    /// Reads bytes from `offset` on; answers with how many there were, 0 only at the end.
+    /// Reads bytes at `offset`; returns their number, 0 only at the end.
     ///
     /// # Errors
-    /// Whatever the file says.
+    /// The file's own error.
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize>;
 }
 
@@ -72,15 +72,16 @@ impl<T: ReadAt + Send + ?Sized> ReadAt for Box<T> {
     }
 }
 
-/// A file to write. What is never written reads as zeros.
+/// A file to write. Places that are not written read as zeros.
 pub trait WriteAt: Sync {
     /// Writes all bytes at `offset`.
     ///
     /// # Errors
-    /// Whatever the file says.
+    /// The file's own error.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
-    /// Whether nothing should be written twice: of a stream, some readers take what was there first.
+    /// Whether no place should be written twice: some readers of streams take the first bytes they
+    /// find for it.
     fn is_stream(&self) -> bool {
         false
     }
@@ -98,10 +99,10 @@ impl<T: WriteAt + ?Sized> WriteAt for &T {
 
 /// Physical memory of the dumped machine.
 pub trait PhysRead: Sync {
-    /// Fills the buffer from a physical byte address on.
+    /// Fills the buffer from a physical byte address.
     ///
     /// # Errors
-    /// [`Error::Absent`] and whatever keeps a page from being read.
+    /// [`Error::Absent`], or the page cannot be read.
     fn read_phys(&self, address: u64, buffer: &mut [u8]) -> Result<()>;
 }
 
@@ -115,11 +116,11 @@ pub trait DumpSource: PhysRead {
     fn notes(&self) -> &[u8];
     /// The virtual address that the image itself gives to a physical one.
     fn virtual_address(&self, phys: u64) -> Option<u64>;
-    /// The facts that an image which is a dump hands on.
+    /// Facts to carry over, if the image is a dump itself.
     fn origin(&self) -> Option<Origin<'_>>;
 }
 
-/// Facts in the header of a dump that are true of each dump made from it.
+/// Facts in the header of a dump that hold for every dump made from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin<'a> {
     /// The kernel's `struct utsname`.
@@ -130,7 +131,7 @@ pub struct Origin<'a> {
     pub phys_base: u64,
 }
 
-/// Fills the buffer, or says what of the file is missing.
+/// Fills the buffer; the error names the part of the file that is missing.
 pub(crate) fn read_exact<S: ReadAt + ?Sized>(
     source: &S,
     what: &'static str,
@@ -158,7 +159,7 @@ pub(crate) fn read_exact<S: ReadAt + ?Sized>(
     Ok(())
 }
 
-/// Reads a part of the file into memory of its own; nothing is allocated for what the file does not have.
+/// Reads a part of the file into a new buffer. Nothing is allocated for a part beyond the end.
 pub(crate) fn read_vec<S: ReadAt + ?Sized>(
     source: &S,
     what: &'static str,

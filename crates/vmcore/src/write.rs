@@ -1,5 +1,6 @@
-//! Writing images. Sizes first: the kept pages are counted, so every place but those of compressed pages is known before a
-//! byte is written. Then workers take units of pages, in any order, and reserve space for what became of them.
+//! Writing images. Sizes come first: the kept pages are counted, so every place except those of
+//! compressed pages is known before a byte is written. Then workers take units of pages, in any
+//! order, and reserve space for their compressed data.
 
 mod crew;
 mod elf;
@@ -23,55 +24,58 @@ pub use flattened::Flattener;
 pub use kdump::write_kdump;
 pub use rearrange::rearrange;
 
-/// How to write an image.
+/// Settings for writing an image.
 #[derive(Clone, Copy, Debug)]
 pub struct Settings {
     /// How pages are compressed.
     pub compression: Compression,
     /// The dump level, for the header and for whether pages of zeros are stored.
     pub level: Level,
-    /// How many threads work, at least one.
+    /// Number of threads, at least one.
     pub threads: usize,
-    /// Whether pages were missing in the source already: the dump is marked as incomplete then, whatever it has.
+    /// Whether pages were missing in the source: then the dump is marked as incomplete.
     pub incomplete: bool,
 }
 
-/// What compresses pages, and how hard.
+/// How pages are compressed.
 #[derive(Clone, Copy, Debug)]
 pub enum Compression {
-    /// All of them alike.
-    Alike(Effort),
-    /// From unit to unit as it pays: less where compressing is what takes long, harder where writing is. Of raw, LZO and some
-    /// levels of Zstandard; the dump's header names the last. It is measured by this clock of the caller's: nanoseconds
-    /// since whatever moment, never fewer than before.
-    AsItPays(fn() -> u64),
+    /// All with the same effort.
+    Fixed(Effort),
+    /// With an effort that adapts: less where compressing takes most of the time, more where
+    /// writing does. It is one of raw, LZO and some levels of Zstandard; the dump's header names
+    /// the last. Time is measured by the caller's clock: nanoseconds since any moment, never
+    /// decreasing.
+    Adaptive(fn() -> u64),
 }
 
 impl Compression {
-    /// The codec that the header names, whatever that of each page is.
+    /// The codec that the header names; pages may have others.
     fn codec(self) -> Codec {
         match self {
-            Self::Alike(effort) => effort.codec,
-            Self::AsItPays(_) => Codec::Zstd,
+            Self::Fixed(effort) => effort.codec,
+            Self::Adaptive(_) => Codec::Zstd,
         }
     }
 }
 
-/// What of an image is written.
+/// The pages of an image that are written.
 #[derive(Clone, Copy, Debug)]
 pub struct Pages<'a> {
     /// All pages that are kept.
     pub kept: &'a FrameSet,
-    /// Those that readers cannot do without come first, in this order: a dump that is cut short may still be of use.
+    /// Sets of pages to write first, in this order: those that readers need most, so that a dump
+    /// that is cut short may still be useful.
     pub first: &'a [&'a FrameSet],
-    /// If the file is one of a split set: its frames, of which `kept` has no others, and all pages that the set keeps.
+    /// If the file is one of a split set: its range of frames, which has all of `kept`, and the
+    /// pages that the whole set keeps.
     pub part: Option<(u64, u64, &'a FrameSet)>,
-    /// What is to be told in the dump about how it came about.
+    /// Statistics for the dump's manifest.
     pub statistics: &'a BTreeMap<String, u64>,
 }
 
 impl Pages<'_> {
-    /// What the second bitmap has: of a split set, every file has all of it.
+    /// The second bitmap's frames: each file of a split set has those of the whole set.
     fn bitmap(&self) -> &FrameSet {
         self.part.map_or(self.kept, |(.., all)| all)
     }
@@ -90,7 +94,8 @@ impl Pages<'_> {
     }
 }
 
-/// Divides frames among so many files of a split set, so that each gets about as many kept pages: the frames of each.
+/// Divides frames among `count` files of a split set, with about the same number of kept pages in
+/// each; returns the frames of each.
 #[must_use]
 pub fn parts(kept: &FrameSet, end: u64, count: u64) -> Vec<(u64, u64)> {
     let count = count.max(1);
@@ -105,28 +110,28 @@ pub fn parts(kept: &FrameSet, end: u64, count: u64) -> Vec<(u64, u64)> {
         held += run.end - run.start;
     }
     parts.push((from, end.max(from)));
-    // Where there are fewer pages than files, the last ones have none.
+    // If there are fewer pages than files, the last files have none.
     parts.resize(usize::try_from(count).unwrap_or(parts.len()), (end, end));
     parts
 }
 
-/// What was written.
+/// The result of writing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
-    /// Bytes of the file, holes included.
+    /// Bytes of the file, including holes.
     pub length: u64,
-    /// Pages of zeros that share one place, or have none.
+    /// Pages of zeros, which share one place or have none.
     pub zero_pages: u64,
-    /// Pages by how they were stored.
+    /// Pages by codec.
     pub stored: BTreeMap<Codec, u64>,
-    /// Pages that could not be read, and have no place.
+    /// Pages that could not be read and are missing.
     pub missing: u64,
     /// Why the first of them could not be read.
     pub trouble: Option<String>,
 }
 
 impl Written {
-    /// Adds what was written into another file of a split set, or by another thread.
+    /// Adds the result of another file of a split set, or of another thread.
     pub fn add(&mut self, other: Self) {
         self.length += other.length;
         self.zero_pages += other.zero_pages;
@@ -138,7 +143,7 @@ impl Written {
     }
 }
 
-/// How far the writing has come; another thread may look, and may ask to stop.
+/// Progress of writing, which another thread may read, or stop.
 #[derive(Debug, Default)]
 pub struct Progress {
     pages: AtomicU64,
@@ -146,13 +151,13 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// How many pages are done.
+    /// Number of pages done.
     #[must_use]
     pub fn pages(&self) -> u64 {
         self.pages.load(Ordering::Relaxed)
     }
 
-    /// Asks the writer to stop at the next unit.
+    /// Stops the writer at the next unit.
     pub fn stop(&self) {
         self.stop.store(true, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Dumps that are compressed as it pays: whatever the effort was for each page, they read back.
+//! Dumps that are compressed adaptively read back, whichever effort each page had.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
@@ -17,7 +17,7 @@ use vmcore::{MemoryImage, PhysRead, ReadAt, WriteAt};
 const PAGE: usize = 1 << phys::PAGE_SHIFT;
 const PAGES: u64 = 40_000;
 
-/// An ELF vmcore of one load, made as it is read: half text with numbers in it, some noise, some zeros.
+/// An ELF vmcore of one load, generated on reading: half text with numbers, some noise, some zeros.
 struct Source;
 
 fn page(n: u64) -> [u8; PAGE] {
@@ -78,7 +78,7 @@ fn write(out: &Slow<'_>, clock: fn() -> u64, threads: usize) -> Written {
     let image = MemoryImage::open(Source).unwrap();
     let statistics = BTreeMap::new();
     let pages = Pages { kept: image.present(), first: &[], part: None, statistics: &statistics };
-    let compression = Compression::AsItPays(clock);
+    let compression = Compression::Adaptive(clock);
     let settings = Settings { compression, level: Level::new(1).unwrap(), threads, incomplete: false };
     write_kdump(&image, &pages, &settings, out, &Progress::default()).unwrap()
 }
@@ -96,29 +96,29 @@ fn assert_same(out: Slow<'_>) {
 }
 
 #[test]
-fn pages_come_back_whatever_it_took_to_compress_them() {
+fn pages_read_back_whichever_effort_they_had() {
     static NEVER: AtomicU64 = AtomicU64::new(0);
     fn real() -> u64 {
         static START: std::sync::OnceLock<std::time::Instant> = std::sync::OnceLock::new();
         u64::try_from(START.get_or_init(std::time::Instant::now).elapsed().as_nanos()).unwrap()
     }
     let out = Slow { file: MemoryFile::new(), clock: &NEVER, nanoseconds_a_byte: 0 };
-    // Which efforts that is depends on what else the machine does; noise is stored as it is in any case.
+    // The efforts depend on what else the machine does; noise is always stored uncompressed.
     let written = write(&out, real, 2);
     assert!(written.stored[&Codec::Raw] >= PAGES / 5, "{written:?}");
     assert_same(out);
 }
 
 #[test]
-fn to_where_writing_is_all_that_takes_time_they_go_smaller() {
+fn to_a_slow_destination_pages_are_made_smaller() {
     static NOW: AtomicU64 = AtomicU64::new(0);
     let out = Slow { file: MemoryFile::new(), clock: &NOW, nanoseconds_a_byte: 100 };
-    // One thread: its compressing takes no time by a clock that only writing moves.
+    // With one thread, compressing takes no time by a clock that only writing advances.
     let written = write(&out, || NOW.load(Ordering::Relaxed), 1);
-    // What it began with lasted until enough was known.
+    // The first effort was used until enough was known.
     assert!(written.stored[&Codec::Lzo] < PAGES / 4, "{written:?}");
     assert!(written.stored[&Codec::Zstd] > PAGES / 3, "{written:?}");
-    // Noise does not shrink, by any effort.
+    // No effort makes noise smaller.
     assert_eq!(written.stored[&Codec::Raw], PAGES / 5);
     assert_same(out);
 }

@@ -15,7 +15,8 @@ use vmcore::{Flattener, MemoryImage, PhysRead, WriteAt, select};
 
 const PAGE: usize = 1 << phys::PAGE_SHIFT;
 
-/// Pages of zeros, of one byte, of text and of noise, in two pieces of memory with a hole between them.
+/// Pages of zeros, of one byte, of text and of noise, in two pieces of memory with a hole between
+/// them.
 fn pages() -> Vec<(u64, [u8; PAGE])> {
     let noise =
         |n: u64, at: usize| ((at as u64 + n).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40).to_le_bytes()[0];
@@ -58,17 +59,17 @@ fn source() -> Vec<u8> {
 
 fn settings(codec: Codec, level: u8) -> Settings {
     Settings {
-        compression: Compression::Alike(Effort::usual(codec)),
+        compression: Compression::Fixed(Effort::usual(codec)),
         level: Level::new(level).unwrap(),
         threads: 3,
         incomplete: false,
     }
 }
 
-static NOTHING_TOLD: BTreeMap<String, u64> = BTreeMap::new();
+static NO_STATISTICS: BTreeMap<String, u64> = BTreeMap::new();
 
 fn all<'a>(image: &'a MemoryImage<'_>) -> Pages<'a> {
-    Pages { kept: image.present(), first: &[], part: None, statistics: &NOTHING_TOLD }
+    Pages { kept: image.present(), first: &[], part: None, statistics: &NO_STATISTICS }
 }
 
 fn kdump(codec: Codec, level: u8, out: &impl WriteAt) -> Written {
@@ -122,7 +123,7 @@ fn an_elf_file_has_zeros_for_pages_of_zeros() {
 }
 
 #[test]
-fn without_page_structures_every_page_is_kept_and_that_is_said() {
+fn without_page_structures_every_page_is_kept_and_the_reason_given() {
     let source = source();
     let image = MemoryImage::open(&source[..]).unwrap();
     let selection = select(&image, image.present(), image.vmcoreinfo(), Level::new(31).unwrap(), 2);
@@ -132,11 +133,11 @@ fn without_page_structures_every_page_is_kept_and_that_is_said() {
 }
 
 #[test]
-fn a_page_that_cannot_be_read_is_missing_and_the_dump_says_so() {
+fn a_page_that_cannot_be_read_is_missing_and_the_dump_is_marked() {
     let file = MemoryFile::new();
     kdump(Codec::Zlib, 0, &file);
     let mut file = file.bytes();
-    // Nothing is left of the last pages.
+    // The last pages are gone.
     file.truncate(file.len() - 300);
     let image = MemoryImage::open(&file[..]).unwrap();
     let again = MemoryFile::new();
@@ -147,7 +148,7 @@ fn a_page_that_cannot_be_read_is_missing_and_the_dump_says_so() {
     assert!(MemoryImage::open(&again[..]).unwrap().header().unwrap().is_incomplete());
 }
 
-/// Reads all that an image says it has; whatever it is, this ends.
+/// Reads everything an image claims to have; it must end for any file.
 fn read_all(file: &[u8]) {
     let Ok(image) = MemoryImage::open(file) else { return };
     let mut page = [0; PAGE];
@@ -180,7 +181,7 @@ proptest! {
                 file.bytes()
             }
         };
-        // Half of the damage is where the headers are.
+        // Half of the damage is in the headers.
         for (index, byte, in_headers) in damage {
             let end = if in_headers { file.len().min(10_000) } else { file.len() };
             file[index.index(end)] = byte;

@@ -1,4 +1,4 @@
-//! What a written dump carries beyond its pages: order, checksums, parts.
+//! What a dump has besides its pages: order, checksums, parts.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;
@@ -27,7 +27,7 @@ fn page(n: u64) -> [u8; PAGE] {
     })
 }
 
-/// An ELF vmcore of one load of 500 pages from page 100 on.
+/// An ELF vmcore of one load, 500 pages from page 100.
 fn source() -> Vec<u8> {
     let mut file = vec![0; PAGE];
     file[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0");
@@ -50,7 +50,7 @@ fn set(from: u64, to: u64) -> FrameSet {
 
 fn settings(threads: usize) -> Settings {
     Settings {
-        compression: Compression::Alike(Effort::usual(Codec::Lzo)),
+        compression: Compression::Fixed(Effort::usual(Codec::Lzo)),
         level: Level::new(1).unwrap(),
         threads,
         incomplete: false,
@@ -72,7 +72,7 @@ fn assert_page(image: &MemoryImage<'_>, n: u64) {
 }
 
 #[test]
-fn a_dump_tells_how_it_came_about_and_its_checksums_are_right() {
+fn a_dump_has_statistics_and_correct_checksums() {
     let out = MemoryFile::new();
     let written = write(&[&set(300, 310), &set(120, 140)], 3, &out).unwrap();
     let file = out.bytes();
@@ -87,7 +87,7 @@ fn a_dump_tells_how_it_came_about_and_its_checksums_are_right() {
 }
 
 #[test]
-fn whatever_byte_is_changed_a_checksum_tells() {
+fn every_changed_byte_is_found_by_a_checksum() {
     let out = MemoryFile::new();
     write(&[&set(300, 310)], 2, &out).unwrap();
     let good = out.bytes();
@@ -112,7 +112,7 @@ fn whatever_byte_is_changed_a_checksum_tells() {
 }
 
 #[test]
-fn a_dump_for_which_there_was_no_room_has_what_is_needed_first() {
+fn a_dump_that_ran_out_of_room_has_the_vital_pages() {
     let out = MemoryFile::new();
     write(&[&set(550, 600)], 1, &out).unwrap();
     let whole = out.bytes().len();
@@ -152,7 +152,7 @@ fn parts_are_one_image_again() {
     assert_eq!(whole.present().count(), 500);
     assert_eq!(whole.header().unwrap().part, None);
     (100..600).for_each(|n| assert_page(&whole, n));
-    assert!(matches!(MemoryImage::open_set(vec![&source[..]]), Err(Error::NoPart)));
+    assert!(matches!(MemoryImage::open_set(vec![&source[..]]), Err(Error::NotAPart)));
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn plain_memory_has_each_page_at_its_address() {
     }
 }
 
-/// The image, on a disk that has gone bad in the middle. Every other call is interrupted.
+/// The image, on a disk with bad blocks in the middle. Every other call is interrupted.
 struct BadDisk(Vec<u8>, AtomicU64);
 
 impl BadDisk {
@@ -193,7 +193,7 @@ impl ReadAt for BadDisk {
 }
 
 #[test]
-fn what_cannot_be_read_is_missing_and_everything_else_is_there() {
+fn unreadable_pages_are_missing_and_all_others_are_present() {
     let image = MemoryImage::open(BadDisk(source(), AtomicU64::new(0))).unwrap();
     let statistics = BTreeMap::new();
     let pages = Pages { kept: image.present(), first: &[], part: None, statistics: &statistics };
@@ -228,7 +228,7 @@ fn what_cannot_be_read_is_missing_and_everything_else_is_there() {
 }
 
 #[test]
-fn of_a_source_that_was_cut_off_the_dump_says_so_and_has_all_that_was_there() {
+fn a_dump_of_a_truncated_source_is_marked_and_has_all_of_its_pages() {
     let mut source = source();
     source.truncate(PAGE * 301);
     let image = MemoryImage::open(&source[..]).unwrap();
@@ -253,7 +253,7 @@ fn of_a_source_that_was_cut_off_the_dump_says_so_and_has_all_that_was_there() {
     }
 }
 
-/// The pages of an ELF file for which those from 105 on need not be kept, so many of them.
+/// The pages of an ELF file from which `count` pages from 105 on are excluded.
 fn elf_without(count: u64) -> FrameSet {
     let source = source();
     let image = MemoryImage::open(&source[..]).unwrap();
@@ -270,7 +270,7 @@ fn elf_without(count: u64) -> FrameSet {
 }
 
 #[test]
-fn an_elf_file_is_without_what_is_not_kept_if_it_is_256_pages_in_a_row() {
+fn an_elf_file_leaves_out_excluded_pages_from_256_in_a_row() {
     assert!(elf_without(255) == set(100, 600));
     assert!(elf_without(256) == set(100, 600).without(&set(105, 361)));
     assert!(elf_without(495) == set(100, 105));
@@ -287,7 +287,7 @@ fn an_elf_file_claims_no_pages_that_its_source_does_not_have() {
     let dump = dump.bytes();
     let image = MemoryImage::open(&dump[..]).unwrap();
     let file = MemoryFile::new();
-    // Pages that are not kept, beside some that are not there.
+    // Excluded pages next to pages that the image does not have.
     let kept = kept.without(&set(102, 104)).without(&set(300, 310));
     write_elf(&image, &kept, &settings(2), &file, &Progress::default()).unwrap();
     let file = file.bytes();

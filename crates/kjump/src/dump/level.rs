@@ -12,8 +12,8 @@ pub(super) fn processors() -> usize {
 /// A codec and its level, or `auto`.
 pub(super) fn compression(word: &str) -> Result<Compression, String> {
     match word {
-        "auto" => Ok(Compression::AsItPays(sys::clock::nanoseconds_since_boot)),
-        _ => effort(word).map(Compression::Alike),
+        "auto" => Ok(Compression::Adaptive(sys::clock::nanoseconds_since_boot)),
+        _ => effort(word).map(Compression::Fixed),
     }
 }
 
@@ -69,7 +69,7 @@ mod tests {
         assert_eq!(effort("zlib:13"), Err("the levels of zlib are 1 to 12".to_owned()));
         assert_eq!(effort("raw:1"), Err("raw has no levels".to_owned()));
         assert!(effort("lz4").is_err());
-        assert!(matches!(compression("auto"), Ok(Compression::AsItPays(_))));
+        assert!(matches!(compression("auto"), Ok(Compression::Adaptive(_))));
         assert!(compression("auto:1").is_err());
     }
 

@@ -317,7 +317,7 @@ impl Options {
             } else {
                 self.level.clone()
             },
-            compression: Compression::Alike(Effort::usual(self.codec())),
+            compression: Compression::Fixed(Effort::usual(self.codec())),
             threads: self.num_threads.map_or_else(super::level::processors, |threads| threads.clamp(1, 1024)),
             memory_limit: None,
             limit: self.limit,

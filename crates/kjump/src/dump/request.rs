@@ -70,7 +70,7 @@ impl From<SaveArgs> for Request {
                 (_, true) => with_higher(args.level),
                 _ => args.level,
             },
-            compression: args.compress.unwrap_or(Compression::Alike(Effort::usual(Codec::Zstd))),
+            compression: args.compress.unwrap_or(Compression::Fixed(Effort::usual(Codec::Zstd))),
             threads: args.threads.unwrap_or_else(processors),
             memory_limit: args.memory_limit,
             limit: None,

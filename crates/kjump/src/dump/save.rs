@@ -205,7 +205,7 @@ mod tests {
             format: OutputFormat::Kdump,
             flattened: false,
             levels: vec![Level::default()],
-            compression: Compression::Alike(Effort::usual(Codec::Raw)),
+            compression: Compression::Fixed(Effort::usual(Codec::Raw)),
             threads: 1,
             memory_limit: None,
             limit: Some(600_000),

@@ -1,18 +1,19 @@
-//! Zlib streams of single pages, made fast.
+//! A fast encoder for zlib streams of single pages.
 //!
-//! General encoders are slow at pages: they prepare for streams of any length, and weigh every choice. Here repetitions are
-//! found as for LZO, at one glance each, and what is left is told by codes that are made for the page (RFC 1950, RFC 1951).
+//! General encoders are slow at pages: they prepare for streams of any length, and weigh every
+//! choice. Here repetitions are found as for LZO, with one look-up each, and literals, lengths and
+//! distances get codes that are made for the page (RFC 1950, RFC 1951).
 
 use super::huffman::{Code, LONGEST, LONGEST_OF_LENGTHS, Word};
 use super::lzo::{same, word_at};
 
-/// The longest input: places fit 16 bits, counts too.
+/// The longest input: positions and counts fit in 16 bits.
 pub(super) const MOST: usize = 16384;
 
 /// Symbols of literals, the end, and lengths.
 const LITERALS: usize = 286;
 const DISTANCES: usize = 30;
-/// Symbols that tell lengths of code words, and the order in which a stream has theirs.
+/// Symbols for lengths of code words, and the order in which a stream stores their own lengths.
 const LENGTHS: usize = 19;
 const ORDER: [usize; LENGTHS] = [16, 17, 18, 0, 8, 7, 9, 6, 10, 5, 11, 4, 12, 3, 13, 2, 14, 1, 15];
 
@@ -20,17 +21,18 @@ const END: usize = 256;
 const LONGEST_COPY: usize = 258;
 const SHORTEST_COPY: usize = 3;
 
-/// Repetitions of fewer bytes are not looked for.
+/// Shorter repetitions are not searched for.
 const SHORTEST: u32 = 5;
 const BEYOND: u32 = 64 - 8 * SHORTEST;
 const HASH_BITS: u32 = 12;
 
-/// The most bytes that [`Deflate::compress`] may need for so much input: literals of 15 bits each, and what describes the codes.
+/// The most bytes that [`Deflate::compress`] may need for an input of this length: literals of 15
+/// bits each, and the description of the codes.
 pub(super) const fn bound(input: usize) -> usize {
     input * 2 + 512
 }
 
-/// Literals, and then a copy of what is already there.
+/// Literals, then a copy of earlier bytes.
 #[derive(Clone, Copy, Default)]
 struct Sequence {
     literals: u16,
@@ -38,9 +40,9 @@ struct Sequence {
     distance: u16,
 }
 
-/// What is kept from page to page, so as not to be made anew.
+/// Buffers that are kept from page to page.
 pub(super) struct Deflate {
-    /// Where each hash was last seen; at first, at the start.
+    /// The last position of each hash; 0 at first.
     seen: Box<[u16; 1 << HASH_BITS]>,
     sequences: Vec<Sequence>,
 }
@@ -52,7 +54,8 @@ impl Default for Deflate {
 }
 
 impl Deflate {
-    /// Compresses at most 16 KiB; `None` if the input is longer, `out` shorter than [`bound`], or nothing to be gained.
+    /// Compresses at most 16 KiB; `None` if the input is longer, `out` shorter than [`bound`], or
+    /// the page does not become smaller.
     pub(super) fn compress(&mut self, input: &[u8], out: &mut [u8]) -> Option<usize> {
         if input.len() > MOST || out.len() < bound(input.len()) {
             return None;
@@ -68,7 +71,8 @@ impl Deflate {
             return None;
         }
         let mut stream = Bits { out, at: 0, held: 0, count: 0 };
-        // Deflate, a window of 32 KiB, the fastest way; then the last block, with codes of its own.
+        // Deflate, a window of 32 KiB, fastest algorithm; then the header of the last block, with
+        // dynamic codes.
         stream.put(0x0178, 16);
         stream.put(0b101, 3);
         codes.describe(&mut stream);
@@ -89,7 +93,7 @@ impl Deflate {
             let distance = to_u16(place - before);
             let mut literals = to_u16(place - literals_from);
             while length > LONGEST_COPY {
-                // What is left must be long enough to be copied, too.
+                // The rest must be long enough to be copied, too.
                 let part = LONGEST_COPY.min(length - SHORTEST_COPY);
                 self.sequences.push(Sequence { literals, length: to_u16(part), distance });
                 (length, literals) = (length - part, 0);
@@ -104,7 +108,7 @@ impl Deflate {
         });
     }
 
-    /// The next place whose bytes have been there before, and where that was.
+    /// The next position whose bytes occurred earlier, and where.
     #[inline]
     fn repetition(&mut self, input: &[u8], mut at: usize) -> Option<(usize, usize)> {
         let last = input.len().checked_sub(8)?;
@@ -116,7 +120,7 @@ impl Deflate {
             if (word_at(input, before) ^ word) << BEYOND == 0 {
                 return Some((at, before));
             }
-            // The longer nothing is found, the wider the steps.
+            // The longer nothing is found, the larger the steps.
             at += pace >> 4;
             pace += 1;
         }
@@ -124,7 +128,7 @@ impl Deflate {
     }
 
     fn counts(&self, input: &[u8]) -> ([u16; LITERALS], [u16; DISTANCES]) {
-        // Two tables, so that the same byte twice in a row need not wait for itself.
+        // Two tables, so that the second of two equal bytes does not wait for the first's update.
         let (mut literals, mut others, mut distances) = ([0_u16; LITERALS], [0_u16; 256], [0_u16; DISTANCES]);
         let mut at = 0;
         for sequence in &self.sequences {
@@ -154,7 +158,7 @@ impl Deflate {
         let mut at = 0;
         for sequence in &self.sequences {
             let count = usize::from(sequence.literals);
-            // Three words of 15 bits at most go in one.
+            // Three code words of at most 15 bits fit in one step.
             for bytes in input[at..at + count].chunks(3) {
                 for byte in bytes {
                     stream.hold(codes.literals.0[usize::from(*byte)]);
@@ -181,7 +185,7 @@ struct Codes {
 }
 
 impl Codes {
-    /// Tells both codes: the lengths of all words, by a code of their own.
+    /// Writes both codes: the lengths of all code words, in a code of their own.
     fn describe(&self, stream: &mut Bits<'_>) {
         let literals = used(&self.literals).max(END + 1);
         let distances = used(&self.distances).max(1);
@@ -198,12 +202,12 @@ impl Codes {
             counts[usize::from(*symbol)] += 1;
         }
         let code = Code::of(&mut counts, LONGEST_OF_LENGTHS);
-        let told =
+        let stored =
             ORDER.iter().rposition(|symbol| code.0[*symbol].length > 0).map_or(4, |last| last + 1).max(4);
         stream.put(to_u16(literals - 257).into(), 5);
         stream.put(to_u16(distances - 1).into(), 5);
-        stream.put(to_u16(told - 4).into(), 4);
-        for symbol in &ORDER[..told] {
+        stream.put(to_u16(stored - 4).into(), 4);
+        for symbol in &ORDER[..stored] {
             stream.put(code.0[*symbol].length.into(), 3);
         }
         for (symbol, extra) in &items[..count] {
@@ -220,12 +224,13 @@ impl Codes {
     }
 }
 
-/// How many symbols there are up to the last one that has a word.
+/// The number of symbols up to the last one that has a code word.
 fn used<const N: usize>(code: &Code<N>) -> usize {
     code.0.iter().rposition(|word| word.length > 0).map_or(0, |last| last + 1)
 }
 
-/// Lengths as symbols, each with what it leaves open: runs of the same length are told as such. Answers with their number.
+/// Lengths as symbols, each with its extra bits; runs of the same length become one symbol. Returns
+/// the number of symbols.
 #[expect(clippy::cast_possible_truncation, reason = "runs are cut to 138 at most")]
 fn items_of(lengths: &[u8], items: &mut [(u8, u8)]) -> usize {
     let (mut at, mut count) = (0, 0);
@@ -260,7 +265,7 @@ fn items_of(lengths: &[u8], items: &mut [(u8, u8)]) -> usize {
     count
 }
 
-/// The symbol of a length, and the bits behind it, and how many (RFC 1951, 3.2.5).
+/// The symbol of a length, its extra bits and their number (RFC 1951, 3.2.5).
 #[inline]
 fn length_symbol(length: u16) -> (usize, u16, u8) {
     let rest = u32::from(length) - 3;
@@ -275,7 +280,7 @@ fn length_symbol(length: u16) -> (usize, u16, u8) {
     (symbol as usize, low_bits(rest, extra), low_byte(extra))
 }
 
-/// As [`length_symbol`], for a distance.
+/// Like [`length_symbol`], for a distance.
 #[inline]
 fn distance_symbol(distance: u16) -> (usize, u16, u8) {
     let rest = u32::from(distance) - 1;
@@ -305,7 +310,7 @@ const fn to_u16(number: usize) -> u16 {
     number as u16
 }
 
-/// Bits being written, the lowest first.
+/// A bit stream, the lowest bit first.
 struct Bits<'a> {
     out: &'a mut [u8],
     at: usize,
@@ -314,14 +319,14 @@ struct Bits<'a> {
 }
 
 impl Bits<'_> {
-    /// Adds a word; no more than 56 bits may be held before they are flushed.
+    /// Adds a code word; at most 56 bits may wait to be flushed.
     #[inline]
     fn hold(&mut self, word: Word) {
         self.held |= u64::from(word.bits) << self.count;
         self.count += u32::from(word.length);
     }
 
-    /// Writes whole bytes; what is written too much is overwritten by what follows.
+    /// Writes whole bytes, and some more, which the next call overwrites.
     #[inline]
     fn flush(&mut self) {
         if let Some(place) = self.out[self.at..].first_chunk_mut() {
@@ -342,7 +347,7 @@ impl Bits<'_> {
         self.flush();
     }
 
-    /// Fills the last byte; answers with the number of all.
+    /// Pads the last byte; returns the total number of bytes.
     fn end(mut self) -> usize {
         self.count += 7;
         self.flush();
@@ -400,7 +405,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_compressed_comes_back(inputs in prop::collection::vec(memory(), 1..6)) {
+        fn compressed_pages_are_decompressed_by_others(inputs in prop::collection::vec(memory(), 1..6)) {
             let mut deflate = Deflate::default();
             for input in inputs {
                 round_trip(&mut deflate, &input[..input.len().min(MOST)]);

@@ -3,17 +3,17 @@
 /// The bits of the longest code word of literals, lengths and distances.
 pub(super) const LONGEST: u32 = 15;
 
-/// The bits of the longest code word that tells lengths of code words.
+/// The bits of the longest code word for lengths of code words.
 pub(super) const LONGEST_OF_LENGTHS: u32 = 7;
 
-/// A code word, ready to be put behind others: its bits in the order of the stream, and how many there are.
+/// A code word: its bits in the order of the stream, and their number.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Word {
     pub(super) bits: u16,
     pub(super) length: u8,
 }
 
-/// A code of `N` symbols. Those that never come have no word: of length 0.
+/// A code of `N` symbols. Symbols that do not occur have no code word: its length is 0.
 #[derive(Clone, Debug)]
 pub(super) struct Code<const N: usize>(pub(super) [Word; N]);
 
@@ -24,13 +24,14 @@ impl<const N: usize> Default for Code<N> {
 }
 
 impl<const N: usize> Code<N> {
-    /// The code that needs the fewest bits for symbols that come so often, with no word longer than so many bits. A
-    /// reader takes no code of fewer than two words, so there are two at least; `counts` then has both.
+    /// The code that needs the fewest bits for these counts of symbols, with no code word longer
+    /// than `longest`. Readers reject codes of fewer than two words, so there are at least two;
+    /// `counts` is changed to have both.
     pub(super) fn of(counts: &mut [u16; N], longest: u32) -> Self {
         let mut symbols = [0_u32; N];
         let mut used = collect(counts, &mut symbols);
         if used < 2 {
-            // Whichever of the first two is not there yet.
+            // Whichever of the first two symbols does not occur.
             for count in &mut counts[..2] {
                 *count = (*count).max(1);
             }
@@ -46,7 +47,8 @@ impl<const N: usize> Code<N> {
                 *depth = weight(*symbol, shift);
             }
             weights_to_depths(depths);
-            // The rarest symbol has the longest word. Where it is too long, all are made less unlike one another.
+            // The rarest symbol has the longest word. If it is too long, all counts are made more
+            // alike.
             if u32::from(depths[0]) <= longest {
                 break;
             }
@@ -55,7 +57,7 @@ impl<const N: usize> Code<N> {
         Self::of_lengths(symbols, depths)
     }
 
-    /// Words are given in the order of their lengths, and within one length in that of the symbols.
+    /// Code words are assigned in order of length, and within one length in order of symbol.
     fn of_lengths(symbols: &[u32], depths: &[u16]) -> Self {
         let mut code = Self::default();
         let mut of_length = [0_u16; LONGEST as usize + 1];
@@ -78,17 +80,18 @@ impl<const N: usize> Code<N> {
         code
     }
 
-    /// How many bits all symbols take that come so often.
+    /// How many bits symbols with these counts take.
     pub(super) fn bits(&self, counts: &[u16; N]) -> u32 {
         self.0.iter().zip(counts).map(|(word, count)| u32::from(word.length) * u32::from(*count)).sum()
     }
 }
 
-/// The symbols that come, each with its count above it, so that they can be sorted; answers with how many there are.
+/// The symbols that occur, each with its count in the higher bits, so that they sort by count;
+/// returns their number.
 fn collect<const N: usize>(counts: &[u16; N], symbols: &mut [u32; N]) -> usize {
     let mut used = 0;
     for (symbol, count) in (0_u32..).zip(counts) {
-        // Written in any case, for want of a branch that nobody can predict.
+        // Always written: a branch here would be unpredictable.
         symbols[used] = u32::from(*count) << SYMBOL_BITS | symbol;
         used += usize::from(*count > 0);
     }
@@ -102,16 +105,18 @@ const fn index(symbol: u32) -> usize {
     (symbol & ((1 << SYMBOL_BITS) - 1)) as usize
 }
 
-/// Its count, halved so often, but at least 1.
+/// Its count, halved `shift` times, but at least 1.
 fn weight(symbol: u32, shift: u32) -> u16 {
     u16::try_from(symbol >> SYMBOL_BITS).unwrap_or(u16::MAX).checked_shr(shift).unwrap_or(0).max(1)
 }
 
-/// Weights, the smallest first, become the lengths of their words, in their own place (A. Moffat, J. Katajainen, "In-place
-/// calculation of minimum-redundancy codes", 1995). Their sum must be below 2^16, and there must be two at least.
+/// Replaces weights, the smallest first, by the lengths of their code words, in place (A. Moffat,
+/// J. Katajainen, "In-place calculation of minimum-redundancy codes", 1995). Their sum must be
+/// below 2^16, and there must be at least two.
 fn weights_to_depths(nodes: &mut [u16]) {
     let count = nodes.len();
-    // Pairs become nodes: each has its weight until it is in a pair itself, then the place of that.
+    // Pairs become nodes: each entry is a weight until it is part of a pair, then the index of its
+    // parent.
     let (mut leaf, mut root) = (0, 0);
     let mut take = |nodes: &mut [u16], next: usize| {
         if leaf >= count || (root < next && nodes[root] < nodes[leaf]) {
@@ -125,16 +130,17 @@ fn weights_to_depths(nodes: &mut [u16]) {
     };
     for next in 0..count - 1 {
         let first = take(nodes, next);
-        // The place may be that of the leaf just taken.
+        // The index may be that of the leaf just used.
         let second = take(nodes, next);
         nodes[next] = first.saturating_add(second);
     }
-    // From the root down, places become depths.
+    // From the root down, indices of parents become depths.
     nodes[count - 2] = 0;
     for next in (0..count - 2).rev() {
         nodes[next] = nodes[usize::from(nodes[next])] + 1;
     }
-    // What of each level is no node is a leaf; the most frequent symbols get the shortest words.
+    // Entries of each level that are not nodes are leaves; the most frequent symbols get the
+    // shortest code words.
     let (mut available, mut depth, mut inner, mut leaf) = (1, 0, count - 1, count);
     while available > 0 {
         let mut used = 0;
@@ -156,7 +162,7 @@ mod tests {
 
     use super::*;
 
-    /// The share of all bit strings that the words begin: a reader wants exactly all.
+    /// The share of all bit strings that start with a code word: readers require exactly all.
     fn share<const N: usize>(code: &Code<N>) -> u32 {
         code.0.iter().filter(|word| word.length > 0).map(|word| 1 << (LONGEST - u32::from(word.length))).sum()
     }
@@ -173,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn there_are_two_words_at_least() {
+    fn a_code_has_at_least_two_words() {
         for only in [0, 1, 5] {
             let mut counts = [0; 30];
             counts[only] = 9;
@@ -185,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn no_word_is_longer_than_it_may_be() {
+    fn no_word_exceeds_the_limit() {
         let mut counts = [0; 19];
         let (mut a, mut b) = (1, 1);
         for count in &mut counts {

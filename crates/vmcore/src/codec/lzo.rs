@@ -1,12 +1,13 @@
-//! LZO1X, as dumps have it: no header, no checksum, an end mark.
+//! LZO1X as in dumps: no header, no checksum, an end mark.
 //!
-//! The stream is described in Linux, Documentation/staging/lzo.rst. An instruction's first byte tells what it copies from
-//! what is already there; its last two bits, or an instruction of its own, tell how many literals follow.
+//! The stream is described in Linux, Documentation/staging/lzo.rst. An instruction's first byte
+//! determines what it copies from earlier output; the low two bits of its last byte but one, or an
+//! instruction of its own, hold the number of literals that follow.
 //!
 //! | first byte | copies | distance |
 //! |---|---|---|
-//! | 0-15, behind no or four and more literals | literals, or 3 bytes | 2049-3072 |
-//! | 0-15, behind one to three literals | 2 bytes | 1-1024 |
+//! | 0-15, after no or at least four literals | literals, or 3 bytes | 2049-3072 |
+//! | 0-15, after one to three literals | 2 bytes | 1-1024 |
 //! | 16-31 | 3 bytes and more | 16384-49151; 16384 itself is the end mark |
 //! | 32-63 | 3 bytes and more | 1-16384 |
 //! | 64-127 | 3 or 4 bytes | 1-2048 |
@@ -15,36 +16,37 @@
 /// The end mark.
 const END: [u8; 3] = [0x11, 0, 0];
 
-/// Distances that an instruction of two bytes can tell.
+/// The longest distance of an instruction of two bytes.
 const NEAR: usize = 2048;
 
 /// The longest input of [`compress`]: every distance fits the instructions 32-63.
 const MOST: usize = 16384;
 
-/// The shortest input in which repetitions are looked for.
+/// The shortest input in which repetitions are searched for.
 const LEAST: usize = 32;
 
-/// The first literals of a stream, if they are so few, have their number in one byte.
+/// Up to this many first literals of a stream have their number in one byte.
 const FIRST_LITERALS: usize = 238;
 
-/// The most bytes that [`compress`] may need for so much input, with room for copies in steps of [`STEP`].
+/// The most bytes that [`compress`] may need for an input of this length, with room for copies in
+/// steps of [`STEP`].
 pub(crate) const fn bound(input: usize) -> usize {
     input + input / 16 + 64 + 3 + STEP
 }
 
-/// Literals are copied in steps of so many bytes, the last one beyond what is needed.
+/// Literals are copied in steps of this many bytes, the last one beyond their end.
 const STEP: usize = 16;
 
 const HASH_BITS: u32 = 12;
 
-/// Repetitions of fewer bytes are not looked for. They would make pages smaller by a fifteenth, in half as much time
-/// again: what a repetition costs is the branches that nobody can predict.
+/// Shorter repetitions are not searched for: they would make pages a fifteenth smaller and take
+/// half as much time again, because each costs unpredictable branches.
 const SHORTEST: u32 = 6;
 
-/// So many bits of a word are beyond the shortest repetition.
+/// Bits of a word beyond the shortest repetition.
 const BEYOND: u32 = 64 - 8 * SHORTEST;
 
-/// Where each hash was last seen in the input that is being compressed; at first, at its start.
+/// The last position of each hash in the current input; 0 at first.
 pub struct Dictionary(Box<[u16; 1 << HASH_BITS]>);
 
 impl Default for Dictionary {
@@ -54,7 +56,7 @@ impl Default for Dictionary {
 }
 
 impl Dictionary {
-    /// Where a word like this was last seen; remembers that it is here now.
+    /// The last position of a word with this hash; records the current one.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "an input has at most 2^14 bytes, the hash 12 bits")]
     fn exchange(&mut self, word: u64, at: usize) -> usize {
@@ -63,8 +65,8 @@ impl Dictionary {
     }
 }
 
-/// Compresses at most 16 KiB; `None` if the input is longer, or `out` shorter than a bound that is a little longer than
-/// the input.
+/// Compresses at most 16 KiB; `None` if the input is longer, or `out` is shorter than [`bound`] of
+/// its length.
 pub fn compress(dictionary: &mut Dictionary, input: &[u8], out: &mut [u8]) -> Option<usize> {
     if input.len() > MOST || out.len() < bound(input.len()) {
         return None;
@@ -87,7 +89,7 @@ pub fn compress(dictionary: &mut Dictionary, input: &[u8], out: &mut [u8]) -> Op
     Some(stream.length)
 }
 
-/// The next place whose bytes have been there before, and where that was.
+/// The next position whose bytes occurred earlier, and where.
 #[inline]
 fn repetition(dictionary: &mut Dictionary, input: &[u8], mut at: usize) -> Option<(usize, usize)> {
     let last = input.len() - 8;
@@ -98,7 +100,7 @@ fn repetition(dictionary: &mut Dictionary, input: &[u8], mut at: usize) -> Optio
         if (word_at(input, before) ^ word) << BEYOND == 0 {
             return Some((at, before));
         }
-        // The longer nothing is found, the wider the steps.
+        // The longer nothing is found, the larger the steps.
         at += pace >> 3;
         pace += 1;
     }
@@ -110,11 +112,11 @@ pub(super) fn word_at(input: &[u8], at: usize) -> u64 {
     input[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }
 
-/// How many bytes from `a` and from `b` on are the same; `a` is before `b`.
+/// How many bytes at `a` and at `b` are the same; `a` is less than `b`.
 #[inline]
 pub(super) fn same(input: &[u8], a: usize, b: usize) -> usize {
     let mut count = 0;
-    // Most are shorter than two words: no branch tells their lengths apart.
+    // Most are shorter than two words, whose lengths are found without a branch.
     if b + 16 <= input.len() {
         let first = word_at(input, a) ^ word_at(input, b);
         let second = word_at(input, a + 8) ^ word_at(input, b + 8);
@@ -134,13 +136,13 @@ pub(super) fn same(input: &[u8], a: usize, b: usize) -> usize {
     count + input[b + count..].iter().zip(&input[a + count..]).take_while(|(x, y)| x == y).count()
 }
 
-/// How many low bytes two words share that differ in these bits.
+/// How many low bytes are equal in two words whose difference is this.
 #[inline]
 fn same_bytes(difference: u64) -> usize {
     (difference.trailing_zeros() / 8) as usize
 }
 
-/// Instructions being written.
+/// A stream of instructions.
 struct Stream<'a> {
     out: &'a mut [u8],
     length: usize,
@@ -153,8 +155,8 @@ impl Stream<'_> {
         self.length += bytes.len();
     }
 
-    /// Few literals, which is the usual case, need no branch: their number goes into the instruction before or into one of
-    /// its own, and what is copied too much is overwritten by what follows.
+    /// A few literals, the usual case, need no branch: their number goes into the previous
+    /// instruction or into one of its own, and surplus copied bytes are overwritten later.
     #[inline]
     #[expect(clippy::cast_possible_truncation, reason = "at most STEP")]
     fn literals(&mut self, input: &[u8], from: usize, to: usize) {
@@ -178,7 +180,8 @@ impl Stream<'_> {
         match count {
             0 => return,
             _ if self.length == 0 && count <= FIRST_LITERALS => self.put(&[17 + count as u8]),
-            // Behind the first instruction there is always a copy, whose last but one byte has room for them.
+            // Except at the start, the previous instruction is a copy, whose last byte but one has
+            // room for the number.
             1..=3 => self.out[self.length - 2] |= count as u8,
             4..=18 => self.put(&[count as u8 - 3]),
             _ => {
@@ -189,7 +192,7 @@ impl Stream<'_> {
         self.put(literals);
     }
 
-    /// Both short forms are made and one is taken; the byte too much is overwritten.
+    /// Both short forms are computed and one is used; a surplus byte is overwritten later.
     #[inline]
     #[expect(
         clippy::cast_possible_truncation,
@@ -211,7 +214,7 @@ impl Stream<'_> {
         }
     }
 
-    /// A number of at least 1: each 0 stands for 255, the last byte for itself.
+    /// A number of at least 1: each 0 byte stands for 255, the last byte for itself.
     #[expect(clippy::cast_possible_truncation, reason = "at most 255 is left at the end")]
     fn rest(&mut self, mut number: usize) {
         while number > 255 {
@@ -222,11 +225,12 @@ impl Stream<'_> {
     }
 }
 
-/// Decompresses a whole stream; answers with the number of bytes, or `None` if the stream is damaged or `out` too small.
+/// Decompresses a whole stream; returns the number of bytes, or `None` if the stream is damaged or
+/// `out` too small.
 #[must_use]
 pub fn decompress(input: &[u8], out: &mut [u8]) -> Option<usize> {
     let mut reader = Reader { input, out, at: 0, length: 0 };
-    // How many literals came just before; 4 stands for that and more.
+    // How many literals preceded; 4 stands for 4 or more.
     let mut state = 0;
     let first = *input.first()?;
     if first > 17 {
@@ -254,7 +258,7 @@ pub fn decompress(input: &[u8], out: &mut [u8]) -> Option<usize> {
                 let low = reader.pair()?;
                 let distance = 16384 + ((high & 8) << 11) + (low >> 2);
                 if distance == 16384 {
-                    // The end mark has a length of its own, and nothing may follow it.
+                    // The end mark has a fixed length, and nothing may follow it.
                     return (length == 3 && reader.at == input.len()).then_some(reader.length);
                 }
                 (distance, length, low & 3)
@@ -300,7 +304,8 @@ impl Reader<'_> {
         Some(self.byte_as_number()? | self.byte_as_number()? << 8)
     }
 
-    /// A number that stands in the instruction or, if that has a 0, behind it: on top of `most`.
+    /// A number in the instruction's bits or, if they are 0, in the bytes after it, added to
+    /// `most`.
     #[inline]
     fn number(&mut self, given: usize, most: usize) -> Option<usize> {
         if given != 0 {
@@ -309,7 +314,7 @@ impl Reader<'_> {
         let mut number = most;
         loop {
             match self.byte_as_number()? {
-                // The input has an end, so this has one, and no overflow before it.
+                // The input is finite, so this ends, and cannot overflow.
                 0 => number += 255,
                 last => return Some(number + last),
             }
@@ -325,7 +330,7 @@ impl Reader<'_> {
         Some(())
     }
 
-    /// What is copied may overlap with where it goes: then it repeats itself.
+    /// Source and destination may overlap: then the bytes repeat.
     #[inline]
     fn copy(&mut self, distance: usize, length: usize) -> Option<()> {
         let from = self.length.checked_sub(distance)?;
@@ -359,7 +364,7 @@ pub(super) mod tests {
         assert!(theirs == input);
     }
 
-    /// Bytes as memory has them: runs, repetitions at all distances, noise.
+    /// Bytes as in memory: runs, repetitions at all distances, noise.
     pub(in super::super) fn memory() -> impl Strategy<Value = Vec<u8>> {
         let piece = prop_oneof![
             (any::<u8>(), 1_usize..900).prop_map(|(byte, count)| vec![byte; count]),
@@ -378,14 +383,14 @@ pub(super) mod tests {
             (0_u64..2000).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15).to_le_bytes()[4]).collect();
         for length in 0..600 {
             round_trip(&mut dictionary, &noise[..length]);
-            let behind_a_copy = [&[7; 64][..], &noise[..length], &[7; 64]].concat();
-            round_trip(&mut dictionary, &behind_a_copy);
+            let after_a_copy = [&[7; 64][..], &noise[..length], &[7; 64]].concat();
+            round_trip(&mut dictionary, &after_a_copy);
         }
     }
 
     proptest! {
         #[test]
-        fn what_is_compressed_comes_back_here_and_elsewhere(inputs in prop::collection::vec(memory(), 1..6)) {
+        fn compressed_pages_are_decompressed_here_and_elsewhere(inputs in prop::collection::vec(memory(), 1..6)) {
             let mut dictionary = Dictionary::default();
             for input in inputs {
                 round_trip(&mut dictionary, &input[..input.len().min(MOST)]);
@@ -393,7 +398,7 @@ pub(super) mod tests {
         }
 
         #[test]
-        fn what_others_compress_comes_back(input in memory()) {
+        fn pages_that_others_compressed_are_decompressed(input in memory()) {
             let stored = lzokay::compress::compress(&input).unwrap();
             let mut back = vec![0; input.len()];
             prop_assert_eq!(decompress(&stored, &mut back), Some(input.len()));
@@ -408,7 +413,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn too_long_an_input_is_left_alone() {
+    fn an_input_that_is_too_long_is_refused() {
         let mut out = vec![0; bound(MOST + 1)];
         assert_eq!(compress(&mut Dictionary::default(), &vec![0; MOST + 1], &mut out), None);
     }

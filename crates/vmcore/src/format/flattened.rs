@@ -1,10 +1,11 @@
-//! Flattened streams (makedumpfile's `-F`): a file as the sequence of writes that made it, so that a
-//! dump can go through a pipe.
+//! Flattened streams (makedumpfile's `-F`): a file as the sequence of writes that made it, so that
+//! a dump can go through a pipe.
 //!
-//! A header, then records of an offset, a size and that many bytes; the last record has -1 for both.
-//! If two records cover the same place, the later one counts. All numbers are big-endian.
+//! A header, then records of an offset, a size and that many bytes; the last record has -1 for
+//! both. If two records cover the same place, the later one counts. All numbers are big-endian.
 //!
-//! Source: makedumpfile's `makedumpfile.h`, `struct makedumpfile_header` and `makedumpfile_data_header`.
+//! Source: makedumpfile's `makedumpfile.h`, `struct makedumpfile_header` and
+//! `makedumpfile_data_header`.
 
 use crate::{Error, Result};
 
@@ -39,7 +40,7 @@ pub(crate) fn check_header(start: &[u8]) -> Result<()> {
         return Err(Error::Unrecognised { start: start[..MAGIC.len()].to_vec() });
     }
     if (big(start, TYPE), big(start, VERSION)) != (1, 1) {
-        let (field, wanted) = ("the type of a flattened stream", "type 1 and version 1 are read");
+        let (field, wanted) = ("the type of a flattened stream", "only type 1 of version 1 is supported");
         return Err(Error::Unsupported { field, value: big(start, TYPE), wanted });
     }
     Ok(())

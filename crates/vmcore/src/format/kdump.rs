@@ -10,8 +10,8 @@
 //! ```
 //!
 //! `bitmap_blocks` counts both bitmaps together. All numbers are little-endian here, as on x86. The
-//! headers come in two widths: those of a 64-bit kernel, and those of i386, whose `long` has 4 bytes
-//! and whose 64-bit numbers are aligned to 4 bytes.
+//! headers come in two widths: those of a 64-bit kernel, and those of i386, whose `long` has 4
+//! bytes and whose 64-bit numbers are aligned to 4 bytes.
 //!
 //! Source: makedumpfile's `diskdump_mod.h` and `IMPLEMENTATION`; crash's `diskdump.h`.
 
@@ -88,7 +88,7 @@ pub(crate) const NARROW_HEADER: HeaderLayout<u32> = HeaderLayout {
     cpus: Field::at(448),
 };
 
-/// Where kjump's manifest is: in the header's block, after all that the format has there.
+/// Where kjump's manifest is: in the header's block, after all fields of the format.
 pub(crate) mod manifest_place {
     use abi::Field;
 
@@ -161,7 +161,8 @@ pub(crate) const NARROW_SUB_HEADER: SubHeaderLayout<u32> = SubHeaderLayout {
     size: 80,
 };
 
-// Both end with the same field, and hold the offset and size of erased data, which is not used here, before the last three.
+// Both end with the same field, and hold the offset and size of erased data, which is not used
+// here, before the last three.
 const _: () = {
     let (wide, narrow) = (WIDE_SUB_HEADER, NARROW_SUB_HEADER);
     assert!(wide.max_mapnr_64.end() == wide.size && narrow.max_mapnr_64.end() == narrow.size);

@@ -1,18 +1,19 @@
-//! What kjump writes about a dump into the dump: checksums of all of it, and how it came about.
+//! The manifest: what kjump records about a dump in the dump itself, namely checksums of all of it
+//! and statistics of how it was made.
 //!
-//! The format has no place for that. So the manifest, lines of `key=value` behind the line [`FIRST_LINE`], is where nothing
-//! else points to, and its own place is told in the first block behind the header, which readers do not look at. The
-//! checksums are a table that the manifest points to:
+//! The format has no place for that. The manifest, lines of `key=value` after the line
+//! [`FIRST_LINE`], is at the end of the file. Its place is recorded in the header's block, after
+//! the header, where readers do not look. It points to a table of checksums:
 //!
-//! | bytes | of an entry, one for each unit of pages |
+//! | offset | field of an entry, one for each unit of pages |
 //! |---|---|
-//! | 0 | place of the data, in bytes of the file |
+//! | 0 | offset of the data in the file |
 //! | 8 | bytes of the data |
 //! | 12 | number of pages |
-//! | 16 | xxh3 of the data, and with that as the seed, of the 16 bytes above |
+//! | 16 | xxh3 of the 16 bytes above, seeded with the xxh3 of the data |
 //!
-//! The checksum of the page descriptors is the sum of all their xxh3, each with the descriptor's number as its seed, so
-//! that they can be written in any order.
+//! The checksum of the page descriptors is the sum of the xxh3 of each, seeded with the
+//! descriptor's number, so that they can be written in any order.
 
 use std::collections::BTreeMap;
 
@@ -21,10 +22,10 @@ use twox_hash::XxHash3_64;
 use crate::format::field::put;
 use crate::format::kdump::{BLOCK, descriptor};
 
-/// What a manifest starts with.
+/// The first line of a manifest.
 pub const FIRST_LINE: &str = "kjump manifest 1";
 
-/// More bytes than this no manifest has.
+/// The most bytes of a manifest.
 pub(crate) const MOST_MANIFEST: u64 = 1 << 16;
 
 /// An entry of the table.
@@ -43,18 +44,18 @@ pub(crate) mod entry_layout {
     pub(crate) const SIZE: usize = 24;
 }
 
-/// What kjump wrote about a dump.
+/// The record that kjump wrote about a dump.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Manifest {
-    /// Where the table of checksums is, in bytes of the file.
+    /// Offset of the table of checksums in the file.
     pub(crate) table: u64,
-    /// How many entries it has.
+    /// Number of its entries.
     pub(crate) entries: u64,
     /// The checksum of all page descriptors.
     pub(crate) descriptors: u64,
     /// The checksum of header, sub-header, notes, bitmaps and the page of zeros.
     pub(crate) head: u64,
-    /// What else was told: numbers of pages by kind, and the like.
+    /// Statistics: numbers of pages by kind, and the like.
     pub statistics: BTreeMap<String, u64>,
 }
 
@@ -67,19 +68,19 @@ pub enum Damage {
     Head,
     /// The descriptors of pages.
     Descriptors,
-    /// So many pages whose data is at this place.
+    /// Pages whose data is at this place.
     Pages {
-        /// In bytes of the file.
+        /// Offset of the data in the file.
         offset: u64,
-        /// How many.
+        /// Number of pages.
         count: u32,
     },
-    /// The table of checksums itself, at this place.
+    /// The table of checksums itself, at this offset.
     Entry(u64),
 }
 
 impl Manifest {
-    /// The text. Its last line is the checksum of those before.
+    /// The text. Its last line is the checksum of the lines above it.
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
             "{FIRST_LINE}\ntable={}\nentries={}\ndescriptors={:016x}\nhead={:016x}\n",
@@ -128,7 +129,7 @@ pub(crate) fn entry(offset: u64, data: &[u8], pages: usize) -> [u8; entry_layout
     entry
 }
 
-/// The checksum of descriptors in a row, the first of which has this number.
+/// The checksum of consecutive descriptors, the first of which has this number.
 pub(crate) fn descriptor_sum(first: u64, descriptors: &[u8]) -> u64 {
     let sums = descriptors
         .chunks(descriptor::SIZE)
@@ -137,13 +138,13 @@ pub(crate) fn descriptor_sum(first: u64, descriptors: &[u8]) -> u64 {
     sums.fold(0, u64::wrapping_add)
 }
 
-/// Where the page of zeros is: at the next whole block behind the table.
+/// Offset of the page of zeros: the next whole block after the table.
 pub(crate) fn zero_page_at(table: u64, entries: u64) -> u64 {
     let end = table.saturating_add(entries.saturating_mul(entry_layout::SIZE as u64));
     end.checked_next_multiple_of(BLOCK as u64).unwrap_or(u64::MAX)
 }
 
-/// The checksum of one block more.
+/// The checksum of all blocks up to this one, from that of the earlier ones.
 pub(crate) fn add_block(seed: u64, block: &[u8]) -> u64 {
     XxHash3_64::oneshot_with_seed(seed, block)
 }
@@ -153,14 +154,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_manifest_is_read_as_it_was_written() {
+    fn a_manifest_reads_back() {
         let statistics = [("kept".to_owned(), 7), ("excluded_free".to_owned(), 9)].into();
         let manifest = Manifest { table: 4096, entries: 3, descriptors: 0xd, head: 0xabc, statistics };
         assert_eq!(Manifest::parse(manifest.text().as_bytes()), Some(manifest));
     }
 
     #[test]
-    fn what_is_no_manifest_or_was_changed_is_none() {
+    fn other_text_and_changed_manifests_are_refused() {
         let text = Manifest { table: 4096, entries: 3, ..Manifest::default() }.text();
         for other in [
             "erase jiffies 8".to_owned(),

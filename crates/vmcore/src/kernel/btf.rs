@@ -1,9 +1,9 @@
-//! BTF: the kernel's types, as the kernel carries them (Linux, include/uapi/linux/btf.h).
+//! BTF: the kernel's types, as stored in the kernel (Linux, include/uapi/linux/btf.h).
 //!
 //! ```text
-//! header    magic, version, flags; its size; where types, strings and, of late, the layout of kinds are, seen from its end
-//! types     name, info, size or type; behind that what its kind has. The first has the number 1
-//! strings   that end with a zero
+//! header    magic, version, flags; its size; offsets of types, strings and, lately, the layout of kinds, from its end
+//! types     name, info, size or type; then what depends on the kind. The first has the number 1
+//! strings   each ends with a zero
 //! ```
 
 use crate::format::field::{u8_at, u16_at, u32_at};
@@ -11,15 +11,15 @@ use crate::{Error, Result};
 
 const MAGIC: u16 = 0xeb9f;
 const VERSION: u8 = 1;
-/// The header up to the strings; with the layout of kinds it has eight bytes more.
+/// Bytes of the header up to the strings; with the layout of kinds it is eight bytes longer.
 const HEADER: usize = 24;
 /// Name, info, size or type.
 const TYPE: usize = 12;
-/// More types no kernel has (`BTF_MAX_TYPE`).
+/// The most types of a kernel (`BTF_MAX_TYPE`).
 const MOST_TYPES: usize = 0x000f_ffff;
-/// Structures within structures, and names of names, go no deeper.
+/// The deepest nesting of structures, and of typedefs, that is followed.
 const MOST_DEPTH: u32 = 16;
-/// More members are not looked at for one answer: no structure has so many.
+/// The most members that one look-up visits; no structure has as many.
 const MOST_MEMBERS: u32 = 1 << 20;
 
 /// Numbers of kinds.
@@ -36,7 +36,7 @@ mod kind {
     pub(super) const ENUM64: u32 = 19;
 }
 
-/// Types that can be asked.
+/// The types, for look-ups by name.
 #[derive(Debug)]
 pub struct Btf<'a> {
     types: &'a [u8],
@@ -52,15 +52,15 @@ struct Type {
     kind: u32,
     /// Members, constants, parameters.
     count: u32,
-    /// What it means depends on the kind.
+    /// Its meaning depends on the kind.
     flag: bool,
     /// Bytes, or the number of another type.
     size_or_type: u32,
-    /// Where in the types that starts which only its kind has.
+    /// Where the part that depends on the kind starts.
     rest: usize,
 }
 
-/// A member of a structure, seen from the outermost.
+/// A member of a structure; its place is relative to the outermost structure.
 #[derive(Clone, Copy, Debug)]
 struct Member {
     bit: u64,
@@ -68,17 +68,18 @@ struct Member {
 }
 
 impl<'a> Btf<'a> {
-    /// Takes the bytes for BTF, and finds where each type is.
+    /// Parses the header, and finds where each type is.
     ///
     /// # Errors
-    /// [`Error::Btf`]: they are none, or cut off, or have a kind of type whose size nobody tells.
+    /// [`Error::Btf`]: the bytes are not BTF, are truncated, or have a kind of type of unknown
+    /// size.
     pub fn parse(bytes: &'a [u8]) -> Result<Self> {
         if bytes.len() < HEADER || u16_at(bytes, 0) != MAGIC || u8_at(bytes, 2) != VERSION {
-            return Err(Error::Btf { offset: 0, reason: "this is no header" });
+            return Err(Error::Btf { offset: 0, reason: "not a BTF header" });
         }
         let section = |at| section(bytes, at).ok_or(Error::Btf { offset: at as u64, reason: "cut off" });
         let (types, strings) = (section(8)?, section(16)?);
-        // A header of the older form ends before: whatever is there is no layout.
+        // A header of the older form ends before it: bytes there are not a layout.
         let layout = if u32_at(bytes, 4) as usize >= HEADER + 8 { section(24)? } else { &[] };
         Ok(Self { types, strings, starts: starts(types, layout)? })
     }
@@ -89,8 +90,8 @@ impl<'a> Btf<'a> {
         self.structure(structure).map(|found| found.size_or_type.into())
     }
 
-    /// The offset of a member in bytes, which may be in a part of the structure that has no name. One that does not start at a
-    /// byte has none.
+    /// The offset of a member in bytes; it may be in an unnamed part of the structure. `None` for a
+    /// bit field that does not start at a byte.
     #[must_use]
     pub fn offset(&self, structure: &str, member: &str) -> Option<u64> {
         let bit = self.member(structure, member)?.bit;
@@ -101,7 +102,7 @@ impl<'a> Btf<'a> {
     #[must_use]
     pub fn length(&self, structure: &str, member: &str) -> Option<u64> {
         let array = self.resolved(self.member(structure, member)?.id)?;
-        // Type of an element, type of an index, number.
+        // Type of the elements, type of the index, number of elements.
         (array.kind == kind::ARRAY).then(|| u32_at(self.types, array.rest + 8).into())
     }
 
@@ -140,7 +141,7 @@ impl<'a> Btf<'a> {
         self.member_of(self.structure(structure)?, name.as_bytes(), MOST_DEPTH, &mut left)
     }
 
-    /// Looks into parts without a name, too.
+    /// Looks into unnamed parts, too.
     fn member_of(&self, structure: Type, name: &[u8], depth: u32, left: &mut u32) -> Option<Member> {
         let depth = depth.checked_sub(1)?;
         for index in 0..structure.count as usize {
@@ -148,7 +149,7 @@ impl<'a> Btf<'a> {
             let at = structure.rest + index * 12;
             let (own, id, offset) =
                 (self.name(u32_at(self.types, at)), u32_at(self.types, at + 4), u32_at(self.types, at + 8));
-            // With the flag, the upper eight bits are the width of a bit field.
+            // If the flag is set, the upper eight bits are the width of a bit field.
             let bit = u64::from(if structure.flag { offset & 0x00ff_ffff } else { offset });
             if own == name {
                 return Some(Member { bit, id });
@@ -161,7 +162,7 @@ impl<'a> Btf<'a> {
         None
     }
 
-    /// The type behind other names for it and words such as `const`.
+    /// The type without typedefs and qualifiers such as `const`.
     fn resolved(&self, mut id: u32) -> Option<Type> {
         for _ in 0..MOST_DEPTH {
             let found = self.get(id)?;
@@ -182,7 +183,7 @@ impl<'a> Btf<'a> {
         self.starts.get(index).map(|start| Type::at(self.types, *start as usize))
     }
 
-    /// Nothing where there is none.
+    /// Empty if there is none.
     fn name(&self, at: u32) -> &'a [u8] {
         let rest = usize::try_from(at).ok().and_then(|at| self.strings.get(at..)).unwrap_or_default();
         rest.split(|byte| *byte == 0).next().unwrap_or_default()
@@ -194,7 +195,7 @@ impl Type {
         let info = u32_at(types, start + 4);
         Self {
             name: u32_at(types, start),
-            // Once five bits and sixteen; those above were 0 then.
+            // Older formats use five bits and sixteen; the higher ones are 0 there.
             kind: info >> 24 & 0x7f,
             count: info & 0x00ff_ffff,
             flag: info >> 31 != 0,
@@ -213,12 +214,12 @@ impl Type {
 
     /// Where the next type starts.
     fn end(&self, layout: &[u8]) -> Option<usize> {
-        let (fixed, each) = sizes(self.kind).or_else(|| told_sizes(self.kind, layout))?;
+        let (fixed, each) = sizes(self.kind).or_else(|| recorded_sizes(self.kind, layout))?;
         self.rest.checked_add(fixed)?.checked_add(each.checked_mul(self.count as usize)?)
     }
 }
 
-/// The bytes that a header's offset and length at a place lead to.
+/// The bytes that an offset and a length in the header refer to.
 fn section(bytes: &[u8], at: usize) -> Option<&[u8]> {
     let word = |at| usize::try_from(u32_at(bytes, at)).ok();
     let start = word(4)?.checked_add(word(at)?)?;
@@ -231,16 +232,16 @@ fn starts(types: &[u8], layout: &[u8]) -> Result<Vec<u32>> {
     while at < types.len() {
         let damaged = |reason| Error::Btf { offset: at as u64, reason };
         if starts.len() == MOST_TYPES {
-            return Err(damaged("more types than there can be"));
+            return Err(damaged("too many types"));
         }
-        starts.push(u32::try_from(at).map_err(|_| damaged("too far behind"))?);
+        starts.push(u32::try_from(at).map_err(|_| damaged("too many bytes of types"))?);
         let end = Type::at(types, at).end(layout).ok_or(damaged("a kind of unknown size"))?;
-        at = Some(end).filter(|end| *end <= types.len()).ok_or(damaged("a type is cut off"))?;
+        at = Some(end).filter(|end| *end <= types.len()).ok_or(damaged("a type is truncated"))?;
     }
     Ok(starts)
 }
 
-/// Bytes behind a type of a kind: once, and for each of its members.
+/// Bytes after a type of a kind: fixed, and for each of its members.
 const fn sizes(kind: u32) -> Option<(usize, usize)> {
     Some(match kind {
         // Integers, variables, tags of declarations.
@@ -256,10 +257,10 @@ const fn sizes(kind: u32) -> Option<(usize, usize)> {
     })
 }
 
-/// The same as BTF itself tells it: two bytes, and two that mean nothing yet, for each kind.
-fn told_sizes(kind: u32, layout: &[u8]) -> Option<(usize, usize)> {
+/// The same from BTF's own layout of kinds: for each kind two bytes, and two that are reserved.
+fn recorded_sizes(kind: u32, layout: &[u8]) -> Option<(usize, usize)> {
     let at = usize::try_from(kind).ok()?.checked_mul(4).filter(|at| *at > 0)?;
-    layout.get(at..at + 4).map(|told| (u8_at(told, 0).into(), u8_at(told, 1).into()))
+    layout.get(at..at + 4).map(|sizes| (u8_at(sizes, 0).into(), u8_at(sizes, 1).into()))
 }
 
 #[cfg(test)]

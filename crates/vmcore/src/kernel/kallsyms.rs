@@ -1,12 +1,12 @@
-//! The kernel's own table of its symbols (Linux, kernel/kallsyms.c and scripts/kallsyms.c). VMCOREINFO tells since 6.0 where
-//! its parts are:
+//! The kernel's own table of its symbols (Linux, kernel/kallsyms.c and scripts/kallsyms.c). Since
+//! 6.0, VMCOREINFO has the addresses of its parts:
 //!
 //! ```text
-//! kallsyms_num_syms      how many symbols there are, 32 bits
-//! kallsyms_names         of each a length, and so many tokens of a byte: a letter for what it is, then its name
-//! kallsyms_token_index   for each of 256 tokens 16 bits: where its text is in
-//! kallsyms_token_table   texts that end with a zero
-//! kallsyms_offsets       of each symbol 32 bits, see `Encoding`
+//! kallsyms_num_syms      number of symbols, 32 bits
+//! kallsyms_names         of each symbol a length, then one-byte tokens: the letter of its type, then its name
+//! kallsyms_token_index   for each of 256 tokens 16 bits: the offset of its text in
+//! kallsyms_token_table   texts, each ends with a zero
+//! kallsyms_offsets       for each symbol 32 bits, see `Encoding`
 //! ```
 
 use std::collections::BTreeMap;
@@ -17,16 +17,18 @@ use crate::format::field::{u16_at, u32_at};
 use crate::kernel::paging::AddressSpace;
 use crate::{Error, PhysRead, Result, Vmcoreinfo};
 
-/// More symbols no kernel has: Debian's of 6.1 has 150 thousand.
+/// The most symbols of a kernel: Debian's 6.1 has 150,000.
 const MOST_SYMBOLS: u32 = 1 << 22;
-/// More bytes their names do not take: 16 each.
+/// The most bytes of their names: 16 each.
 const MOST_BYTES: u64 = 64 << 20;
-/// A name with its letter is shorter (`KSYM_NAME_LEN`).
+/// A name with its type letter is shorter (`KSYM_NAME_LEN`).
 const MOST_NAME: usize = 512;
 const TOKENS: usize = 256;
-/// The length of a name has a second byte, of higher bits (since 6.1; names were shorter before).
+/// Set if the length of a name has a second byte, for the higher bits (since 6.1; names were
+/// shorter before).
 const LONG: u8 = 0x80;
-/// Symbols that VMCOREINFO and the table are to agree about: code, which each table has, and data.
+/// Symbols whose addresses in VMCOREINFO and the table must agree: code, which each table has, and
+/// data.
 const KNOWN: [&str; 3] = ["_stext", "init_uts_ns", "init_top_pgt"];
 
 /// The symbols of a kernel.
@@ -39,21 +41,22 @@ pub struct Kallsyms<'m, M> {
     tokens: Vec<Vec<u8>>,
     /// The virtual address of the offsets.
     offsets: u64,
-    /// What offsets are counted from.
+    /// The base of the offsets.
     base: Option<u64>,
-    /// Where VMCOREINFO says that symbols are.
+    /// Addresses of symbols in VMCOREINFO.
     known: BTreeMap<&'static str, u64>,
 }
 
-/// What an offset means. No kernel tells, so that is taken which agrees with VMCOREINFO.
+/// The meaning of an offset. The kernel does not record it, so the one that agrees with VMCOREINFO
+/// is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Encoding {
-    /// With a sign: a negative one counts from the base, -1 being the base itself; any other is a value of its own, of memory
-    /// that each CPU has (`CONFIG_KALLSYMS_ABSOLUTE_PERCPU`, up to 6.14).
+    /// Signed: a negative one is relative to the base, -1 being the base itself; any other is an
+    /// absolute value, of per-CPU memory (`CONFIG_KALLSYMS_ABSOLUTE_PERCPU`, up to 6.14).
     Signed,
-    /// Without a sign, from the base.
+    /// Unsigned, relative to the base.
     Unsigned,
-    /// With a sign, from the place of the offset itself: since 7.2, which has no base.
+    /// Signed, relative to the offset's own address: since 7.2, which has no base.
     FromPlace,
 }
 
@@ -61,7 +64,8 @@ impl<'m, M: PhysRead> Kallsyms<'m, M> {
     /// Finds the table of the kernel that VMCOREINFO describes in its memory.
     ///
     /// # Errors
-    /// The kernel is older than 6.0, its memory cannot be read where the table is, or no table can be like that.
+    /// The kernel is older than 6.0, the memory of the table cannot be read, or the table is
+    /// invalid.
     pub fn open(memory: &'m M, info: &Vmcoreinfo) -> Result<Self> {
         let space = AddressSpace::of_kernel(info)?;
         let mut count = [0; 4];
@@ -86,11 +90,11 @@ impl<'m, M: PhysRead> Kallsyms<'m, M> {
         })
     }
 
-    /// The values of those of the symbols that there are, as a rule virtual addresses, in one pass over all names. Of several
-    /// with one name it is the first.
+    /// The values, mostly virtual addresses, of those symbols that exist, in one pass over all
+    /// names. Of symbols with the same name, the first counts.
     ///
     /// # Errors
-    /// [`Error::OtherSymbols`], or the memory cannot be read.
+    /// [`Error::SymbolMismatch`], or the memory cannot be read.
     pub fn find<'n>(&self, wanted: &[&'n str]) -> Result<BTreeMap<&'n str, u64>> {
         let numbers = self.numbers(wanted)?;
         let encoding = self.encoding(&numbers)?;
@@ -99,7 +103,7 @@ impl<'m, M: PhysRead> Kallsyms<'m, M> {
         found.map(|(name, number)| Ok((name, self.value(number, encoding)?))).collect()
     }
 
-    /// The numbers of these symbols, and of those that VMCOREINFO knows.
+    /// The numbers of these symbols, and of those in VMCOREINFO.
     fn numbers(&self, wanted: &[&str]) -> Result<BTreeMap<Vec<u8>, u32>> {
         let wanted: Vec<_> = self.known.keys().chain(wanted).map(|name| name.as_bytes()).collect();
         let mut numbers = BTreeMap::new();
@@ -114,7 +118,7 @@ impl<'m, M: PhysRead> Kallsyms<'m, M> {
         Ok(numbers)
     }
 
-    /// The next name, with its letter. What is longer than any may be is cut off.
+    /// The next name, with its type letter. A name that is too long is truncated.
     fn expand(&self, names: &mut Bytes<'_, M>, name: &mut Vec<u8>) -> Result<()> {
         name.clear();
         let low = names.next()?;
@@ -141,7 +145,7 @@ impl<'m, M: PhysRead> Kallsyms<'m, M> {
                 return Ok(*encoding);
             }
         }
-        Err(Error::OtherSymbols)
+        Err(Error::SymbolMismatch)
     }
 
     fn value(&self, number: u32, encoding: Encoding) -> Result<u64> {
@@ -170,13 +174,13 @@ fn tokens<M: PhysRead>(memory: &M, space: &AddressSpace, info: &Vmcoreinfo) -> R
     (0..TOKENS).map(token).collect()
 }
 
-/// Bytes one after the other, read by pages.
+/// Consecutive bytes, read a page at a time.
 struct Bytes<'a, M> {
     memory: &'a M,
     space: &'a AddressSpace,
-    /// The virtual address of what is read next.
+    /// The virtual address of the next read.
     at: u64,
-    /// How much may be read yet.
+    /// How many bytes may still be read.
     left: u64,
     page: Vec<u8>,
     used: usize,
@@ -208,7 +212,7 @@ impl<'a, M: PhysRead> Bytes<'a, M> {
         Ok(())
     }
 
-    /// What is in front of a zero. No text is longer than a name.
+    /// The bytes before a zero. A text is at most as long as a name.
     fn text(&mut self) -> Result<Vec<u8>> {
         let mut text = Vec::new();
         while text.len() < MOST_NAME {

@@ -1,20 +1,20 @@
-//! What VMCOREINFO lacks, learned from the kernel's types and symbols in its memory. What is a macro in the kernel is in
-//! neither: page types before 6.10, `SECTION_SIZE_BITS`.
+//! Keys that VMCOREINFO lacks, from the kernel's types and symbols in its memory. The kernel's
+//! macros are in neither: page types before 6.10, `SECTION_SIZE_BITS`.
 
 use crate::kernel::btf::Btf;
 use crate::kernel::kallsyms::Kallsyms;
 use crate::kernel::paging::AddressSpace;
 use crate::{Error, PhysRead, Result, Vmcoreinfo};
 
-/// `SECTIONS_PER_ROOT` is a page of sections.
+/// Bytes of a root of memory sections (`SECTIONS_PER_ROOT`): a page.
 pub(crate) const ROOT_SIZE: u64 = 4096;
 
-/// More bytes of types no kernel has: Debian's of 6.1 has 5 MiB.
+/// The most bytes of a kernel's types: Debian's 6.1 has 5 MiB.
 const MOST_BTF: u64 = 64 << 20;
 
 const SIZES: [&str; 2] = ["page", "mem_section"];
 
-/// Of the ring buffer of messages, and of the kernel's name.
+/// Structures of the log's ring buffer, and of the kernel's name.
 const OTHER_SIZES: [&str; 6] =
     ["printk_ringbuffer", "prb_desc_ring", "prb_desc", "prb_data_blk_lpos", "prb_data_ring", "printk_info"];
 
@@ -54,14 +54,15 @@ const OFFSETS: [(&str, &str); 9] = [
     ("mem_section", "section_mem_map"),
 ];
 
-/// The same as `page.compound_order` and `page.compound_dtor`, from 6.3 to 6.5 in their place, and before beside them.
+/// The same as `page.compound_order` and `page.compound_dtor`: from 6.3 to 6.5 in place of them,
+/// earlier in addition.
 const FOLIO_OFFSETS: [(&str, &str); 2] = [("folio", "_folio_order"), ("folio", "_folio_dtor")];
 
 /// Constants of `enum pageflags`.
 const FLAGS: [&str; 7] =
     ["PG_lru", "PG_private", "PG_swapcache", "PG_swapbacked", "PG_slab", "PG_hwpoison", "PG_hugetlb"];
 
-/// What VMCOREINFO calls a page type, and how its constant in `enum pagetype` ends.
+/// The name of a page type in VMCOREINFO, and the end of its constant's name in `enum pagetype`.
 const TYPES: [(&str, &str); 5] = [
     ("PAGE_BUDDY_MAPCOUNT_VALUE", "buddy"),
     ("PAGE_OFFLINE_MAPCOUNT_VALUE", "offline"),
@@ -70,18 +71,18 @@ const TYPES: [(&str, &str); 5] = [
     ("PAGE_UNACCEPTED_MAPCOUNT_VALUE", "unaccepted"),
 ];
 
-/// VMCOREINFO with what was found.
+/// VMCOREINFO with the keys that were found.
 pub(crate) struct Learned {
     pub(crate) info: Vmcoreinfo,
-    /// The keys that it did not have.
+    /// The keys that were added.
     pub(crate) keys: Vec<String>,
 }
 
 impl Learned {
-    /// Adds whatever can be found out. No key is changed that is there.
+    /// Adds all keys that can be found. Existing keys are not changed.
     ///
     /// # Errors
-    /// The kernel has no BTF, or VMCOREINFO does not tell where its symbols are, or they cannot be read.
+    /// The kernel has no BTF, VMCOREINFO lacks the addresses of kallsyms, or they cannot be read.
     pub(crate) fn new(memory: &impl PhysRead, space: &AddressSpace, info: Vmcoreinfo) -> Result<Self> {
         let symbols = Kallsyms::open(memory, &info)?;
         let symbols = symbols.find(&["__start_BTF", "__stop_BTF", "mem_section"])?;
@@ -93,7 +94,8 @@ impl Learned {
         Ok(learned)
     }
 
-    /// Adds all that types tell, and then what is lacking yet of these keys and values.
+    /// Adds all keys that follow from types, then those of these keys and values that are still
+    /// missing.
     pub(crate) fn of_types(btf: &Btf<'_>, info: Vmcoreinfo, others: &[(&str, &str)]) -> Vmcoreinfo {
         let mut learned = Self { info, keys: Vec::new() };
         learned.add_types(btf);
@@ -134,7 +136,8 @@ impl Learned {
         }
     }
 
-    /// The roots of the sections: VMCOREINFO has what the variable points to, and how many there can be.
+    /// The roots of the sections: VMCOREINFO has the address that the variable points to, and the
+    /// number of roots.
     fn add_roots(&mut self, memory: &impl PhysRead, space: &AddressSpace, variable: Option<u64>) {
         let roots = variable.and_then(|at| space.read_u64(memory, at).ok());
         self.add("SYMBOL(mem_section)", roots.map(|roots| format!("{roots:x}")));
@@ -165,9 +168,9 @@ fn btf(memory: &impl PhysRead, space: &AddressSpace, start: u64, end: u64) -> Re
     Ok(bytes)
 }
 
-/// The value of `page._mapcount`, as VMCOREINFO has it.
+/// The value of `page._mapcount`, as in VMCOREINFO.
 fn page_type(btf: &Btf<'_>, name: &str) -> Option<i32> {
-    // Since 6.12 the upper byte; in 6.10 and 6.11 a bit that is clear.
+    // Since 6.12 it is the upper byte; in 6.10 and 6.11 a clear bit.
     let byte = btf.constant("pagetype", &format!("PGTY_{name}")).and_then(|byte| u8::try_from(byte).ok());
     let bit = || btf.constant("pagetype", &format!("PG_{name}")).and_then(|bit| u32::try_from(bit).ok());
     let value = byte.map(|byte| u32::from(byte) << 24).or_else(|| bit().map(|bit| !bit));
@@ -183,7 +186,7 @@ mod tests {
     use crate::select::PageLayout;
     use crate::test_memory::TestMemory;
 
-    /// Types as those of 6.12.
+    /// Types as in 6.12.
     fn types() -> Builder {
         let mut types = Builder::new();
         let long = types.integer(8);
@@ -222,10 +225,10 @@ mod tests {
         memory
     }
 
-    fn learned(types: &Builder, told: &str) -> Result<Learned> {
+    fn learned(types: &Builder, keys: &str) -> Result<Learned> {
         let memory = memory(types);
         let mut info = info(Encoding::Unsigned);
-        for (key, value) in told.lines().filter_map(|line| line.split_once('=')) {
+        for (key, value) in keys.lines().filter_map(|line| line.split_once('=')) {
             info.add(key, value.to_owned());
         }
         let space = AddressSpace::of_kernel(&info)?;
@@ -236,7 +239,7 @@ mod tests {
     const BITS: &str = "NUMBER(SECTION_SIZE_BITS)=27\nNUMBER(MAX_PHYSMEM_BITS)=46\n";
 
     #[test]
-    fn types_and_symbols_of_6_12_tell_all_that_is_needed() {
+    fn types_and_symbols_of_6_12_yield_all_keys_needed() {
         let learned = learned(&types(), BITS).unwrap();
         for (key, value) in [
             ("SIZE(page)", "64"),
@@ -255,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn what_vmcoreinfo_says_stays() {
+    fn keys_of_vmcoreinfo_are_not_changed() {
         let learned = learned(&types(), &[BITS, "OFFSET(page.mapping)=32\n"].concat()).unwrap();
         assert_eq!(learned.info.text("OFFSET(page.mapping)"), Some("32"));
         assert!(!learned.keys.iter().any(|key| key == "OFFSET(page.mapping)"));
@@ -272,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_a_macro_stays_unknown() {
+    fn macros_stay_unknown() {
         let error = learned(&types(), "").map(|_| ()).unwrap_err();
         assert_eq!(error.to_string(), "VMCOREINFO has no NUMBER(SECTION_SIZE_BITS)");
         let mut older = Builder::new();
@@ -282,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kernel_without_types_is_told_apart() {
+    fn a_kernel_without_types_is_recognised() {
         let memory = TestMemory::with_symbols(&[("T_stext", MAP)], Encoding::Unsigned);
         let info = info(Encoding::Unsigned);
         let space = AddressSpace::of_kernel(&info).unwrap();

@@ -1,16 +1,17 @@
-//! The log of kernels before 5.10: records one behind the other in one buffer, `struct printk_log` (Linux 5.9,
-//! kernel/printk/printk.c): a time stamp, the record's length, the text's, and the text. A record of length 0 stands for
-//! the end of the buffer, where the next one is at its start.
+//! The log of kernels before 5.10: consecutive records in one buffer, `struct printk_log` (Linux
+//! 5.9, kernel/printk/printk.c): a time stamp, the record's length, the text's length, and the
+//! text. After a record of length 0 the log continues at the start of the buffer.
 
 use crate::format::field::{u16_at, u64_at};
 use crate::kernel::paging::AddressSpace;
 use crate::kernel::printk::Record;
 use crate::{Error, PhysRead, Result, Vmcoreinfo};
 
-/// More bytes no such buffer has: `CONFIG_LOG_BUF_SHIFT` ends at 25, `log_buf_len=` at 2 GiB.
+/// The most bytes of the buffer: `CONFIG_LOG_BUF_SHIFT` is at most 25, `log_buf_len=` at most 2
+/// GiB.
 const MOST: u64 = 1 << 31;
 
-/// The messages, from the oldest on.
+/// The messages, the oldest first.
 ///
 /// # Errors
 /// The kernel has no such log, or its memory cannot be read.
@@ -25,7 +26,7 @@ pub fn records(memory: &impl PhysRead, info: &Vmcoreinfo) -> Result<Vec<Record>>
     let (size, first, next) = (number("log_buf_len")?, number("log_first_idx")?, number("log_next_idx")?);
     if size > MOST || first > size || next > size {
         return Err(Error::TooLarge {
-            what: "a place in the kernel's log",
+            what: "an offset in the kernel's log",
             value: size.max(first).max(next),
             most: MOST,
         });
@@ -36,7 +37,7 @@ pub fn records(memory: &impl PhysRead, info: &Vmcoreinfo) -> Result<Vec<Record>>
     };
     let (time, length, text_length) = (offset("ts_nsec")?, offset("len")?, offset("text_len")?);
     let (mut records, mut at, mut wrapped) = (Vec::new(), first, false);
-    // Each record is at least its header, so that many there are at most.
+    // Each record has at least a header, which limits their number.
     while (at != next || (!wrapped && next < first)) && (records.len() as u64) < size / header as u64 + 1 {
         let mut bytes = vec![0; header];
         space.read(memory, start.wrapping_add(at), &mut bytes)?;
@@ -81,7 +82,8 @@ mod tests {
     /// A page of tables, one of variables and one of the log, which a page of 1 GiB maps.
     fn memory(log: &[u8], first: u32, next: u32) -> (TestMemory, Vmcoreinfo) {
         let mut memory = TestMemory(vec![0; 0x5000]);
-        // The top table, whose last entry leads to the one that maps the kernel by one page of 1 GiB.
+        // The last entry of the top table points to the table that maps the kernel by a page of 1
+        // GiB.
         memory.put(0x1ff8, &0x2003_u64.to_le_bytes());
         memory.put(0x2ff0, &0x83_u64.to_le_bytes());
         memory.put(0x3000, &(START + 0x4000).to_le_bytes());
@@ -117,14 +119,14 @@ mod tests {
         let from = u32::try_from(newest.len()).unwrap();
         let (memory, info) = memory(&log, from, from);
         let texts: Vec<_> = records(&memory, &info).unwrap().into_iter().map(|record| record.text).collect();
-        // Where both places are the same, the kernel has either everything or nothing; nothing is what it means.
+        // If both places are equal, the log is empty.
         assert!(texts.is_empty());
         let (memory, info) = self::memory(&[&newest[..], &old, &[0; 16]].concat(), from, from - 1);
         assert!(records(&memory, &info).is_ok());
     }
 
     #[test]
-    fn a_log_that_leads_nowhere_ends() {
+    fn a_log_with_impossible_offsets_ends() {
         let log = [0xff; 64];
         let (memory, info) = memory(&log, 0, 4000);
         let _ = records(&memory, &info);

@@ -1,5 +1,4 @@
-//! ELF notes: who wrote it, a type, and bytes. Layout: System V ABI, chapter 5 "Note Section"; names and contents are
-//! padded to 4 bytes in core files.
+//! ELF notes, each a name, a kind and contents.
 
 use abi::elf::note::{ALIGN, CONTENT_SIZE, CORE, HEADER_SIZE, KIND, NAME_SIZE, PRSTATUS, VMCOREINFO};
 use phys::PhysRange;
@@ -10,17 +9,17 @@ use crate::{PhysRead, Vmcoreinfo};
 /// One note. Offsets are within the notes it was found in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note<'a> {
-    /// Who defined it, without the final zero.
+    /// The name of the kind's owner, without the final zero.
     pub name: &'a [u8],
-    /// What its owner calls it.
+    /// The kind, as numbered by the owner.
     pub kind: u32,
-    /// Where its contents start, in bytes.
+    /// Where the contents start, in bytes.
     pub offset: usize,
-    /// Its contents.
+    /// The contents.
     pub contents: &'a [u8],
 }
 
-/// All notes; ends at the first that is cut short.
+/// All notes up to the first that is truncated.
 pub fn iter(bytes: &[u8]) -> impl Iterator<Item = Note<'_>> {
     let mut at = 0_usize;
     std::iter::from_fn(move || {
@@ -35,7 +34,7 @@ pub fn iter(bytes: &[u8]) -> impl Iterator<Item = Note<'_>> {
         let name = name.split(|byte| *byte == 0).next().unwrap_or_default();
         Some(Note { name, kind: get(header, KIND), offset, contents })
     })
-    // Zeros behind the last note are padding.
+    // Zeros after the last note are padding.
     .filter(|note| !note.name.is_empty())
 }
 
@@ -45,9 +44,10 @@ pub fn vmcoreinfo(bytes: &[u8]) -> Option<Note<'_>> {
     iter(bytes).find(|note| note.name == VMCOREINFO)
 }
 
-/// Finds notes that describe a kernel in its memory, where the kernel keeps its own at the start of a page
-/// (`kernel/vmcore_info.c`, `vmcoreinfo_note`). There may be more than one: a kernel that another one shows its memory has
-/// that one's note too. Pages that cannot be read are passed over; none is read twice.
+/// Finds notes that describe a kernel in memory: a kernel keeps its own at the start of a page
+/// (`kernel/vmcore_info.c`, `vmcoreinfo_note`). There may be more than one: a kernel that can read
+/// another one's memory has that one's note too. Pages that cannot be read are skipped; no page is
+/// read twice.
 pub fn vmcoreinfos_in(
     memory: &impl PhysRead,
     pages: impl IntoIterator<Item = PhysRange>,
@@ -68,12 +68,12 @@ pub fn vmcoreinfos_in(
 }
 
 const PAGE: usize = 4096;
-/// Bytes read at once.
+/// Bytes per read.
 const CHUNK: usize = 256 * PAGE;
-/// The kernel has one page for the text, and the header before it.
+/// The text has at most one page, and the header precedes it.
 const NOTE_SIZE: usize = 2 * PAGE;
 
-/// Whether bytes start as the note does: its header, its name, and the first of the text's keys.
+/// Whether bytes start like the note: its header, its name, and the first key of the text.
 fn is_vmcoreinfo(bytes: &[u8]) -> bool {
     const FIRST_KEY: &[u8] = b"OSRELEASE=";
     let Some(rest) = bytes.get(HEADER_SIZE..) else { return false };
@@ -90,7 +90,7 @@ fn vmcoreinfo_at(memory: &impl PhysRead, address: u64) -> Option<Vmcoreinfo> {
     Some(Vmcoreinfo::parse(vmcoreinfo(&bytes)?.contents))
 }
 
-/// How many CPUs left their registers.
+/// Number of CPUs whose registers were saved.
 #[must_use]
 pub fn cpus(bytes: &[u8]) -> u32 {
     let count = iter(bytes).filter(|note| note.name == CORE && note.kind == PRSTATUS).count();
@@ -103,7 +103,7 @@ pub(crate) fn without_vmcoreinfo(bytes: &[u8]) -> Vec<u8> {
     others.flat_map(|other| note(&[other.name, &[0]].concat(), other.kind, other.contents)).collect()
 }
 
-/// A note of VMCOREINFO's text.
+/// A note with VMCOREINFO's text.
 #[must_use]
 pub fn vmcoreinfo_note(text: &[u8]) -> Vec<u8> {
     note(b"VMCOREINFO\0", 0, text)
@@ -128,7 +128,7 @@ mod tests {
     use crate::test_memory::TestMemory;
 
     #[test]
-    fn notes_are_found_behind_each_other() {
+    fn consecutive_notes_are_found() {
         let bytes = [note(b"CORE\0", 1, &[7; 5]), note(b"VMCOREINFO\0", 0, b"A=1\n")].concat();
         assert_eq!(cpus(&bytes), 1);
         let found = vmcoreinfo(&bytes).unwrap();

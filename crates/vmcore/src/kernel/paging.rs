@@ -27,20 +27,20 @@ pub struct AddressSpace {
 pub struct Place {
     /// The physical address.
     pub phys: u64,
-    /// How many bytes follow there in a row, this one included.
+    /// How many contiguous bytes are mapped there, this one included.
     pub left: u64,
-    /// Whether code may be run there, as far as the last table says.
+    /// Whether the last table's entry allows execution.
     pub executable: bool,
 }
 
-/// An entry forbids to run code there.
+/// The entry forbids execution.
 const NO_EXECUTE: u64 = 1 << 63;
 
 impl AddressSpace {
     /// The address space that VMCOREINFO describes.
     ///
     /// # Errors
-    /// A key is missing or cannot be.
+    /// A key is missing or invalid.
     pub fn of_kernel(info: &Vmcoreinfo) -> Result<Self> {
         let name = "init_top_pgt";
         let top = info.symbol(name).or_else(|_| info.symbol("swapper_pg_dir"))?;
@@ -54,7 +54,7 @@ impl AddressSpace {
         })
     }
 
-    /// Finds the physical address.
+    /// Translates a virtual address.
     ///
     /// # Errors
     /// [`Error::NotMapped`], or a table cannot be read.
@@ -81,7 +81,7 @@ impl AddressSpace {
         }
     }
 
-    /// Fills the buffer from a virtual address on.
+    /// Fills the buffer from a virtual address.
     ///
     /// # Errors
     /// [`Error::NotMapped`], or the memory cannot be read.
@@ -100,7 +100,7 @@ impl AddressSpace {
     /// Reads a number of 8 bytes.
     ///
     /// # Errors
-    /// As [`AddressSpace::read`].
+    /// See [`AddressSpace::read`].
     pub fn read_u64(&self, memory: &(impl PhysRead + ?Sized), virt: u64) -> Result<u64> {
         let mut bytes = [0; 8];
         self.read(memory, virt, &mut bytes)?;

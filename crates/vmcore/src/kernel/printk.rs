@@ -1,29 +1,30 @@
-//! What a kernel said: the ring buffer of its log (`kernel/printk/printk_ringbuffer.h`, Linux 5.10 and later), as it lies
-//! in the memory of a kernel that need not run any more.
+//! The kernel log: the ring buffer of Linux 5.10 and later (`kernel/printk/printk_ringbuffer.h`),
+//! in the memory of a kernel that may have crashed.
 //!
-//! A ring of descriptors tells for each message where its text is in a second ring, of bytes:
+//! A ring of descriptors holds for each message where its text is in a second ring, of bytes:
 //!
 //! ```text
-//! descs[id % count]   state in the two highest bits, id in the others; where the text's block begins, where the next does
+//! descs[id % count]   state in the two highest bits, id in the others; start of the text's block, start of the next block
 //! infos[id % count]   number, time and length of the message
-//! data[position % size]   blocks: an id, then the text; a block that would cross the end is at the start instead
+//! data[position % size]   blocks: an id, then the text; a block that would cross the end moves to the start
 //! ```
 
 use crate::format::field::{u16_at, u32_at, u64_at};
 use crate::kernel::paging::AddressSpace;
 use crate::{Error, PhysRead, Result, Vmcoreinfo};
 
-/// More descriptors, or bytes of text, no kernel has: `log_buf_len` ends at 2 GiB, with 32 bytes a descriptor.
+/// The most descriptors and bytes of text: `log_buf_len` is at most 2 GiB, with 32 bytes for each
+/// descriptor.
 const MOST_COUNT_BITS: u32 = 26;
 const MOST_SIZE_BITS: u32 = 31;
-/// The state of a descriptor, in its two highest bits: the text is there, and may still grow, or not.
+/// States of a descriptor: the text is complete; `COMMITTED` text may still be extended.
 const COMMITTED: u64 = 1;
 const FINALIZED: u64 = 2;
 const STATE_SHIFT: u32 = 62;
 const ID: u64 = (1 << STATE_SHIFT) - 1;
-/// A position with this bit is none: the message has no text.
+/// Set in a position that is not one: the message has no text.
 const NO_DATA: u64 = 1;
-/// Bytes of the id in front of a text.
+/// Bytes of the id before a text.
 const BLOCK_HEADER: u64 = 8;
 
 /// One message.
@@ -31,11 +32,11 @@ const BLOCK_HEADER: u64 = 8;
 pub struct Record {
     /// Its number, from 0 on.
     pub number: u64,
-    /// Nanoseconds since the kernel started to count.
+    /// Nanoseconds since the kernel's clock started.
     pub nanoseconds: u64,
-    /// Who said it, as the kernel has it: a task, or with the highest bit a CPU.
+    /// The task that printed it, or with the highest bit set the CPU.
     pub caller: u32,
-    /// Its bytes; lines are divided by `\n`, and the last has none.
+    /// The text; lines are separated by `\n`.
     pub text: Vec<u8>,
 }
 
@@ -53,7 +54,7 @@ pub struct RingBuffer<'m, M> {
     layout: PrintkLayout,
 }
 
-/// Elements in a row, by virtual address.
+/// An array, by virtual address.
 #[derive(Clone, Copy, Debug)]
 struct Array {
     start: u64,
@@ -91,7 +92,7 @@ impl<'m, M: PhysRead> RingBuffer<'m, M> {
     /// Finds the log of the kernel that VMCOREINFO describes in its memory.
     ///
     /// # Errors
-    /// The kernel is older than 5.10, its memory cannot be read where the log is, or no log can be like that.
+    /// The kernel is older than 5.10, the memory of the log cannot be read, or the log is invalid.
     pub fn open(memory: &'m M, info: &Vmcoreinfo) -> Result<Self> {
         let space = AddressSpace::of_kernel(info)?;
         let layout = PrintkLayout::new(info)?;
@@ -105,7 +106,7 @@ impl<'m, M: PhysRead> RingBuffer<'m, M> {
             Ok::<_, Error>(space.read_u64(memory, at(descriptors, name)?.wrapping_add(counter))? & ID)
         };
         let bits = |base, name: &'static str, most| {
-            // The kernel has 32 bits there.
+            // It is a 32-bit number.
             let value = word(base, name)? & u64::from(u32::MAX);
             let bits = u32::try_from(value).ok().filter(|bits| (1..=most).contains(bits));
             bits.ok_or(Error::TooLarge {
@@ -134,8 +135,9 @@ impl<'m, M: PhysRead> RingBuffer<'m, M> {
         })
     }
 
-    /// The messages from the oldest on. Those that were just being written are left out. Where memory cannot be read the
-    /// error is the last that comes, and the log ends too where its texts are more than there is room for: it is none.
+    /// The messages, the oldest first, without those that were still being written. An error of
+    /// reading is the last item. The log also ends where its texts exceed the buffer's size: such a
+    /// log is damaged.
     pub fn records(&self) -> impl Iterator<Item = Result<Record>> + '_ {
         let count = (self.last.wrapping_sub(self.first) & ID).min(mask(self.count_bits)) + 1;
         let mut room = Some(1_u64 << self.size_bits);
@@ -154,7 +156,7 @@ impl<'m, M: PhysRead> RingBuffer<'m, M> {
             .flatten()
     }
 
-    /// What the descriptor of this id says, if it is that of a whole message.
+    /// The message with this id, if its descriptor is that of a complete one.
     fn record(&self, id: u64) -> Result<Option<Record>> {
         let descriptor = self.element(self.descriptors, id)?;
         let state = u64_at(&descriptor, self.layout.state);
@@ -180,7 +182,7 @@ impl<'m, M: PhysRead> RingBuffer<'m, M> {
         Ok(bytes)
     }
 
-    /// The text of a block, if it is still that of the id: newer messages may have taken its place.
+    /// The text of a block, if it still has this id: newer messages may have overwritten it.
     fn text(&self, id: u64, begin: u64, next: u64, length: u16) -> Result<Option<Vec<u8>>> {
         if begin & next & NO_DATA != 0 {
             return Ok(Some(Vec::new()));
@@ -196,7 +198,7 @@ impl<'m, M: PhysRead> RingBuffer<'m, M> {
         Ok(Some(text))
     }
 
-    /// Where in the data a block is, and its size.
+    /// The offset of a block in the data, and its size.
     fn block(&self, begin: u64, next: u64) -> Option<(u64, u64)> {
         let (size, mask) = (1 << self.size_bits, mask(self.size_bits));
         let rounds = (next >> self.size_bits).wrapping_sub(begin >> self.size_bits);

@@ -1,7 +1,7 @@
-//! VMCOREINFO: what a kernel says about itself for those who read its memory, lines of `KEY=value`.
+//! VMCOREINFO: facts that a kernel exports for readers of its memory, as lines of `KEY=value`.
 //!
-//! Numbers of `SYMBOL(...)` and `KERNELOFFSET` are hexadecimal, those of `OFFSET`, `SIZE`, `LENGTH` and `NUMBER` decimal
-//! (Linux, include/linux/vmcore_info.h).
+//! Numbers of `SYMBOL(...)` and `KERNELOFFSET` are hexadecimal, those of `OFFSET`, `SIZE`, `LENGTH`
+//! and `NUMBER` decimal (Linux, include/linux/vmcore_info.h).
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::{Error, Result};
 pub struct Vmcoreinfo(BTreeMap<String, String>);
 
 impl Vmcoreinfo {
-    /// Takes every line that has a `=`; of two with the same key the last counts.
+    /// Parses every line that has a `=`; of two with the same key the last counts.
     #[must_use]
     pub fn parse(text: &[u8]) -> Self {
         let text = String::from_utf8_lossy(text);
@@ -20,7 +20,7 @@ impl Vmcoreinfo {
         Self(lines.map(|(key, value)| (key.to_owned(), value.trim().to_owned())).collect())
     }
 
-    /// The value of a key as it stands, as in `OSRELEASE`.
+    /// The value of a key as text, as for `OSRELEASE`.
     #[must_use]
     pub fn text(&self, key: &str) -> Option<&str> {
         self.0.get(key).map(String::as_str)
@@ -97,8 +97,9 @@ impl Vmcoreinfo {
         self.iter().map(|(key, value)| format!("{key}={value}\n")).collect()
     }
 
-    /// What a kernel's file says, as it is of the kernel that said `booted` of itself: symbols are where that was put, and
-    /// what no file tells is its own. Where `self` says where it was put, all of it stays as it is.
+    /// Turns the facts of a kernel's file into those of the running kernel that reported `booted`:
+    /// symbols are moved by that kernel's offset, and keys that no file has are taken from it. If
+    /// `self` has an offset of its own, nothing is changed.
     #[must_use]
     pub fn as_booted(mut self, booted: &Self) -> Self {
         if self.0.contains_key(PUT) {
@@ -118,7 +119,7 @@ impl Vmcoreinfo {
         self
     }
 
-    /// Adds a key that is not there; one that is keeps its value. Answers with whether it was added.
+    /// Adds a key unless it exists; returns whether it was added.
     pub(crate) fn add(&mut self, key: &str, value: String) -> bool {
         let is_new = !self.0.contains_key(key);
         if is_new {
@@ -133,13 +134,13 @@ impl Vmcoreinfo {
     }
 }
 
-/// How far behind the place it is linked to the kernel was put.
+/// The distance between the address that the kernel is linked to and its own.
 const PUT: &str = "KERNELOFFSET";
-/// What no file of a kernel can tell.
+/// Keys that depend on how the kernel was booted, which its file does not have.
 const SINCE_BOOTED: [&str; 5] =
     [PUT, "NUMBER(phys_base)", "NUMBER(pgtable_l5_enabled)", "NUMBER(sme_mask)", "NUMBER(KERNEL_IMAGE_SIZE)"];
 
-/// No structure of the kernel that matters here is larger, in bytes.
+/// The most bytes of a structure that is of interest here.
 const MOST: usize = 1 << 24;
 
 fn if_any<T>(found: Result<T>) -> Result<Option<T>> {
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn symbols_of_a_file_are_moved_to_where_the_kernel_was_put() {
+    fn symbols_of_a_file_are_moved_by_the_kernels_offset() {
         let file = Vmcoreinfo::parse(b"SYMBOL(prb)=ffffffff82a622c0\nNUMBER(sme_mask)=7\n");
         let booted =
             Vmcoreinfo::parse(b"KERNELOFFSET=1000000\nSYMBOL(prb)=1\nNUMBER(sme_mask)=0\nSIZE(page)=64\n");
@@ -180,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_and_what_is_wrong_are_told_apart() {
+    fn missing_and_invalid_keys_are_different_errors() {
         let info = Vmcoreinfo::parse(TEXT);
         assert_eq!(info.number_if_any("B").unwrap(), None);
         assert!(matches!(info.size("x"), Err(Error::BadKey { .. })));

@@ -1,5 +1,5 @@
-//! A kernel's own ELF file with its symbols and BTF, as Debian's `linux-image-...-dbg` has it: what it tells of the kernel is
-//! what VMCOREINFO would, but for where the kernel was put when it was booted.
+//! A kernel's ELF file with symbols and BTF, as in Debian's `linux-image-...-dbg`. It yields the
+//! same facts as VMCOREINFO, except where the kernel was loaded.
 
 use abi::elf::{self, FileHeader, SectionHeader, Symbol, section_index};
 
@@ -8,17 +8,17 @@ use crate::kernel::btf::Btf;
 use crate::kernel::learned::Learned;
 use crate::{Error, Result, Vmcoreinfo};
 
-/// More symbols no kernel has.
+/// The most symbols of a kernel.
 const MOST_SYMBOLS: usize = 1 << 23;
 const HEADER: FileHeader<u64> = elf::CLASS_64.file_header;
 const SECTION: SectionHeader<u64> = elf::CLASS_64.section_header;
 const SYMBOL: Symbol<u64> = elf::CLASS_64.symbol;
 
-/// What those who read memory images look up.
+/// Symbols that readers of memory images look up.
 const SYMBOLS: [&str; 6] = ["init_uts_ns", "_stext", "swapper_pg_dir", "init_top_pgt", "mem_section", "prb"];
 
-/// What is a macro in the kernel, and the same for all of x86-64 (arch/x86/include/asm/sparsemem.h, with 5-level page tables;
-/// include/linux/page-flags.h before 6.10).
+/// Macros of the kernel with the same value on all of x86-64 (arch/x86/include/asm/sparsemem.h,
+/// with 5-level page tables; include/linux/page-flags.h before 6.10).
 const MACROS: [(&str, &str); 6] = [
     ("PAGESIZE", "4096"),
     ("NUMBER(SECTION_SIZE_BITS)", "27"),
@@ -28,7 +28,7 @@ const MACROS: [(&str, &str); 6] = [
     ("OFFSET(atomic_long_t.counter)", "0"),
 ];
 
-/// The parts of the file that count.
+/// The parts of the file that are used.
 #[derive(Debug)]
 pub struct Vmlinux<'a> {
     release: &'a str,
@@ -38,25 +38,25 @@ pub struct Vmlinux<'a> {
 }
 
 impl<'a> Vmlinux<'a> {
-    /// Finds the parts of an ELF file of 64 bits.
+    /// Finds the parts of a 64-bit ELF file.
     ///
     /// # Errors
-    /// [`Error::Unrecognised`], [`Error::Vmlinux`]: a part is not there.
+    /// [`Error::Unrecognised`], [`Error::Vmlinux`]: a part is missing.
     pub fn parse(file: &'a [u8]) -> Result<Self> {
         if !file.starts_with(&elf::IDENT_64[..6]) {
             return Err(Error::Unrecognised { start: file.iter().take(8).copied().collect() });
         }
-        let sections = ElfSections::of(file).ok_or(Error::Vmlinux { lacks: "sound section headers" })?;
+        let sections = ElfSections::of(file).ok_or(Error::Vmlinux { lacks: "valid section headers" })?;
         let part = |name, lacks| sections.named(name).ok_or(Error::Vmlinux { lacks });
         Ok(Self {
-            release: release(file).ok_or(Error::Vmlinux { lacks: "Linux's banner" })?,
+            release: release(file).ok_or(Error::Vmlinux { lacks: "the Linux banner" })?,
             types: part(b".BTF", "BTF (CONFIG_DEBUG_INFO_BTF)")?,
-            symbols: part(b".symtab", "a table of symbols")?,
-            names: part(b".strtab", "names of symbols")?,
+            symbols: part(b".symtab", "a symbol table")?,
+            names: part(b".strtab", "symbol names")?,
         })
     }
 
-    /// VMCOREINFO of the kernel, as it is linked: without where it was put when it was booted.
+    /// VMCOREINFO of the kernel as linked: without the offset at which it runs.
     ///
     /// # Errors
     /// [`Error::Btf`].
@@ -69,7 +69,7 @@ impl<'a> Vmlinux<'a> {
         Ok(Learned::of_types(&Btf::parse(self.types)?, info, &MACROS))
     }
 
-    /// Of several with one name the first counts.
+    /// Of symbols with the same name the first counts.
     fn addresses(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let entries = self.symbols.chunks_exact(SYMBOL.size).take(MOST_SYMBOLS);
         entries.filter_map(|entry| {
@@ -85,7 +85,7 @@ impl<'a> Vmlinux<'a> {
     }
 }
 
-/// The word behind `Linux version` in the kernel's banner (init/version.c).
+/// The word after `Linux version` in the kernel's banner (init/version.c).
 fn release(file: &[u8]) -> Option<&str> {
     const BANNER: &[u8] = b"Linux version ";
     const MOST: usize = 65;
@@ -95,7 +95,7 @@ fn release(file: &[u8]) -> Option<&str> {
     std::str::from_utf8(rest.get(..word)?).ok()
 }
 
-/// The section headers of a file (System V ABI, ELF-64).
+/// The section headers of a file.
 struct ElfSections<'a> {
     file: &'a [u8],
     headers: &'a [u8],

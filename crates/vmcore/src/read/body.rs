@@ -1,10 +1,10 @@
-//! What every reader of a format provides.
+//! The interface of each format's reader.
 
 use super::header::KdumpHeader;
 use crate::format::manifest::{Damage, Manifest};
 use crate::{FrameSet, PhysRead, Result};
 
-/// What the formats have in common.
+/// A memory image of one format.
 pub(super) trait Body: PhysRead {
     /// The pages that are in the image.
     fn present(&self) -> &FrameSet;
@@ -12,7 +12,7 @@ pub(super) trait Body: PhysRead {
     fn ram(&self) -> &FrameSet;
     /// The ELF notes.
     fn notes(&self) -> &[u8];
-    /// Pages that the file is said to have, and that would be behind its end.
+    /// Number of pages that headers describe and that would be after the end of the file.
     fn cut_off(&self) -> u64 {
         0
     }
@@ -20,15 +20,15 @@ pub(super) trait Body: PhysRead {
     fn header(&self) -> Option<&KdumpHeader> {
         None
     }
-    /// Whether it says of itself that it has not all it should have.
+    /// Whether the image is marked as incomplete.
     fn is_incomplete(&self) -> bool {
         self.header().is_some_and(KdumpHeader::is_incomplete)
     }
-    /// What the writer says about a dump of ours.
+    /// The manifest, if kjump wrote the dump.
     fn manifest(&self) -> Option<Manifest> {
         None
     }
-    /// Whether there is to be a manifest, damaged or not.
+    /// Whether the header points to a manifest, damaged or not.
     fn has_manifest(&self) -> bool {
         false
     }
@@ -36,7 +36,7 @@ pub(super) trait Body: PhysRead {
     fn check_sums(&self, _: &Manifest, _: &mut dyn FnMut(Damage)) -> Result<()> {
         Ok(())
     }
-    /// The virtual address of a physical one, of an ELF vmcore.
+    /// The virtual address that an ELF vmcore gives to a physical one.
     fn virtual_address(&self, _: u64) -> Option<u64> {
         None
     }

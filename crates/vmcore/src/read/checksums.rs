@@ -1,4 +1,4 @@
-//! Comparing a dump of kjump's with the checksums in its manifest.
+//! Comparison of a dump with the checksums in its manifest.
 
 use crate::format::field::get;
 use crate::format::kdump::{BLOCK, descriptor};
@@ -8,10 +8,10 @@ use crate::format::manifest::{
 use crate::source::read_vec;
 use crate::{ReadAt, Result};
 
-/// More data than this no unit has, in bytes.
+/// The most data of a unit, in bytes.
 const MOST_DATA: u64 = 16 << 20;
 
-/// A file to be compared with its checksums.
+/// A file and its checksums.
 pub(super) struct Sums<'a, S> {
     pub(super) source: &'a S,
     pub(super) manifest: &'a Manifest,
@@ -27,7 +27,7 @@ impl<S: ReadAt> Sums<'_, S> {
         if self.descriptors()? != self.manifest.descriptors {
             report(Damage::Descriptors);
         }
-        // What is said to be there must fit into the file before it is believed.
+        // The table must fit into the file before its length is trusted.
         let room = self.source.length().saturating_sub(self.manifest.table) / entry_layout::SIZE as u64;
         for number in 0..self.manifest.entries.min(room) {
             self.check_entry(self.manifest.table + number * entry_layout::SIZE as u64, report)?;
@@ -49,7 +49,7 @@ impl<S: ReadAt> Sums<'_, S> {
         Ok(sum)
     }
 
-    /// All that is before the descriptors, block by block, and the page of zeros behind the table.
+    /// The checksum of all blocks before the descriptors and of the page of zeros after the table.
     fn head(&self) -> Result<u64> {
         let mut seed = 0;
         for at in (0..self.descriptors_at).step_by(BLOCK) {

@@ -16,22 +16,22 @@ use crate::{Error, FrameSet, PhysRead, ReadAt, Result};
 const MOST_HEADERS: u64 = 1 << 22;
 /// A file with more bytes of notes is damaged: 8192 CPUs need 3 MiB.
 const MOST_NOTES: u64 = 64 << 20;
-/// At most this many bytes of memory that is not in the file are known as memory. To remember them
-/// takes 128 MiB.
+/// At most this many bytes of memory that is not in the file are recorded as memory, which takes
+/// 128 MiB.
 const MOST_HOLES: u64 = 1 << 42;
 
-/// A load header. All in bytes.
+/// A load header. Sizes are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Load {
-    /// Where its bytes are in the file.
+    /// Offset of its bytes in the file.
     offset: u64,
     /// The virtual address it claims.
     virt: u64,
     /// The physical address of its first byte.
     phys: u64,
-    /// How many bytes the file has.
+    /// Bytes in the file.
     file_size: u64,
-    /// How much memory it stands for.
+    /// Bytes of memory.
     memory_size: u64,
 }
 
@@ -45,7 +45,7 @@ pub(super) struct ElfCore<S> {
     notes: Vec<u8>,
     ram: FrameSet,
     present: FrameSet,
-    /// How much more memory without bytes is remembered.
+    /// How many more bytes of memory without data are recorded.
     holes: u64,
     /// Bytes of memory that would be after the end of the file.
     cut_off: u64,
@@ -56,8 +56,8 @@ impl<S: ReadAt> ElfCore<S> {
     /// Reads the headers and notes.
     ///
     /// # Errors
-    /// The file cannot be read, is not a little-endian ELF core file, or claims to hold more than it
-    /// does.
+    /// The file cannot be read, is not a little-endian ELF core file, or claims to hold more than
+    /// it does.
     pub(super) fn open(source: S) -> Result<Self> {
         let (narrow, wide) = (CLASS_32.file_header.size as u64, CLASS_64.file_header.size as u64);
         let header = read_vec(&source, "the ELF header", 0, narrow.max(source.length().min(wide)))?;
@@ -68,7 +68,7 @@ impl<S: ReadAt> ElfCore<S> {
             value => Err(Error::Unsupported {
                 field: "the ELF class",
                 value: value.into(),
-                wanted: "1 (32-bit) and 2 (64-bit) exist",
+                wanted: "expected 1 (32-bit) or 2 (64-bit)",
             }),
         }
     }
@@ -95,8 +95,8 @@ impl<S: ReadAt> ElfCore<S> {
                 _ => {}
             }
         }
-        // The kernel's text may have a load of its own inside a larger one: its bytes count, but the
-        // larger one's virtual address.
+        // The kernel's text may have a load of its own inside a larger one: its bytes count, but
+        // the larger one's virtual address.
         loads.sort_by_key(|load| load.phys);
         let bytes = |load: &Load| Piece { start: load.phys, size: load.file_size, at: load.offset };
         let virt = |load: &Load| Piece { start: load.phys, size: load.memory_size, at: load.virt };
@@ -132,7 +132,7 @@ impl<S: ReadAt> ElfCore<S> {
         let load = Load { file_size: claimed.min(there), ..load };
         self.cut_off = self.cut_off.saturating_add(claimed - load.file_size);
         insert_bytes(&mut self.present, load.phys, load.file_size);
-        // A header alone claims memory without bytes, so what is spent on it is limited.
+        // Memory without data costs a file nothing but a header, so the effort for it is limited.
         let hole = (load.memory_size - load.file_size).min(self.holes);
         self.holes -= hole;
         insert_bytes(&mut self.ram, load.phys, load.file_size + hole);
@@ -184,7 +184,7 @@ impl<S: ReadAt> Body for ElfCore<S> {
 }
 
 impl<S: ReadAt> PhysRead for ElfCore<S> {
-    /// Bytes of a page of which the file has only others read as zeros.
+    /// Where the file has only a part of a page, the rest reads as zeros.
     fn read_phys(&self, address: u64, buffer: &mut [u8]) -> Result<()> {
         let mut done = 0;
         while done < buffer.len() {
@@ -216,10 +216,8 @@ fn check(header: &[u8]) -> Result<()> {
     let unsupported = |field, value, wanted| Err(Error::Unsupported { field, value, wanted });
     match (get(header, ident::DATA), get(header, CLASS_64.file_header.kind)) {
         (ident::LITTLE_ENDIAN, file_type::CORE) => Ok(()),
-        (ident::LITTLE_ENDIAN, kind) => {
-            unsupported("the ELF type", kind.into(), "a vmcore is a core file, 4")
-        }
-        (data, _) => unsupported("the ELF data encoding", data.into(), "little-endian, 1, is read"),
+        (ident::LITTLE_ENDIAN, kind) => unsupported("the ELF type", kind.into(), "expected a core file, 4"),
+        (data, _) => unsupported("the ELF data encoding", data.into(), "only little-endian, 1, is supported"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! A flattened stream, read as the file that it describes.
+//! Reading a flattened stream as the file that it describes.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use crate::format::flattened::{HEADER_SIZE, HEADER_START, RECORD_SIZE, Record, c
 use crate::source::read_exact;
 use crate::{Error, ReadAt, Result};
 
-/// A flattened file, read as the file that it describes.
+/// A flattened stream, opened as the file that it describes.
 pub struct Flattened<S> {
     source: S,
     /// Where in the stream each part of the described file is.
@@ -18,7 +18,7 @@ impl<S: ReadAt> Flattened<S> {
     /// Reads the places of all records.
     ///
     /// # Errors
-    /// The file cannot be read, is something else, or ends before its last record.
+    /// The stream cannot be read, is something else, or ends before its last record.
     pub fn open(source: S) -> Result<Self> {
         let pieces = Pieces::of(&records(&source)?);
         Ok(Self { source, pieces })
@@ -40,13 +40,13 @@ fn records<S: ReadAt>(source: &S) -> Result<Vec<Piece>> {
         }
         let (goal, size) = (record.offset, record.size);
         let damaged = |reason| Error::Flattened { offset: at, reason };
-        let behind = (at + RECORD_SIZE as u64).checked_add(size).filter(|end| *end <= source.length());
-        let behind = behind.ok_or(damaged("a record is longer than the file"))?;
-        goal.checked_add(size).ok_or(damaged("a record is for a place beyond all files"))?;
+        let end = (at + RECORD_SIZE as u64).checked_add(size).filter(|end| *end <= source.length());
+        let end = end.ok_or(damaged("the stream ends inside a record"))?;
+        goal.checked_add(size).ok_or(damaged("a record's place is beyond the largest file"))?;
         if size > 0 {
             records.push(Piece { start: goal, size, at: at + RECORD_SIZE as u64 });
         }
-        at = behind;
+        at = end;
     }
 }
 

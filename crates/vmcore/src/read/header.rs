@@ -32,7 +32,7 @@ pub struct KdumpHeader {
     pub part: Option<(u64, u64)>,
     /// The number of CPUs.
     pub cpus: u32,
-    /// Where kjump's manifest is, and how many bytes it has.
+    /// Offset and size of kjump's manifest.
     pub(super) manifest: Option<(u64, u64)>,
     pub(super) sub_blocks: u64,
     pub(super) bitmap_blocks: u64,
@@ -44,7 +44,7 @@ pub struct KdumpHeader {
 pub(super) struct NotesPlace {
     pub(super) offset: u64,
     pub(super) size: u64,
-    /// There is VMCOREINFO's text in place of notes, as before version 4.
+    /// The place is that of VMCOREINFO's text, as before version 4.
     pub(super) is_vmcoreinfo: bool,
 }
 
@@ -61,7 +61,7 @@ impl KdumpHeader {
         if !block.starts_with(&MAGIC) {
             return Err(Error::Unrecognised { start: block[..8].to_vec() });
         }
-        // The width is found by where the block size is.
+        // The block size shows the width: it has another place in each.
         let is_block_size = |field| u64::from(get(&block, field)) == PAGE_SIZE;
         let header = if is_block_size(WIDE_HEADER.block_size) {
             Self::of(source, &block, &WIDE_HEADER, &WIDE_SUB_HEADER)
@@ -95,7 +95,7 @@ impl KdumpHeader {
             return Err(Error::Unsupported {
                 field: "the version of the dump format",
                 value: version.into(),
-                wanted: "1 to 6 are read",
+                wanted: "versions 1 to 6 are supported",
             });
         }
         let size = (sub_layout.size as u64).min(source.length());
@@ -125,7 +125,7 @@ impl KdumpHeader {
     }
 }
 
-/// A sub-header. What a version does not have yet may be anything.
+/// A sub-header. Fields that its version does not have may hold anything.
 struct SubHeader<'a, A> {
     version: u32,
     bytes: Vec<u8>,
@@ -146,7 +146,7 @@ impl<A: Number> SubHeader<'_, A> {
         })
     }
 
-    /// The notes, or VMCOREINFO alone before there were notes.
+    /// The notes, or VMCOREINFO alone in older versions.
     fn notes(&self) -> NotesPlace {
         let layout = self.layout;
         let since = |version, offset: Field<u64>, size: Field<A>| {

@@ -17,7 +17,7 @@ use crate::kernel::notes;
 use crate::source::{read_exact, read_vec};
 use crate::{Error, FrameSet, PhysRead, ReadAt, Result};
 
-/// More bytes of notes than this are a damaged file.
+/// A file with more bytes of notes is damaged.
 const MOST_NOTES: u64 = 64 << 20;
 
 /// A kdump-compressed dump.
@@ -27,19 +27,19 @@ pub(super) struct Kdump<S> {
     notes: Vec<u8>,
     ram: FrameSet,
     present: FrameSet,
-    /// The numbers of descriptors.
+    /// Each page's position among the descriptors.
     ranks: Ranks,
     descriptors_at: u64,
-    /// Those that no thread is using.
+    /// Decoders that no thread is using.
     decoders: Mutex<Vec<Decoder>>,
 }
 
 /// One page as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Stored {
-    /// Where, in bytes of the file; 0 if the page is missing.
+    /// Offset in the file; 0 if the page is missing.
     offset: u64,
-    /// How many bytes.
+    /// Size in bytes.
     size: u32,
     /// The codec's number.
     flags: u32,
@@ -49,12 +49,12 @@ impl<S: ReadAt> Kdump<S> {
     /// Reads everything but the pages.
     ///
     /// # Errors
-    /// The file cannot be read, is something else, or says it has what it has not.
+    /// The file cannot be read, is something else, or claims to hold more than it does.
     pub(super) fn open(source: S) -> Result<Self> {
         let header = KdumpHeader::read(&source)?;
         let bitmap_at = (1 + header.sub_blocks) * BLOCK as u64;
         let bitmaps = header.bitmap_blocks * BLOCK as u64;
-        // Without a first bitmap every frame of the second is memory, which is all that can be known.
+        // Without a first bitmap, the frames of the second are all that is known to be memory.
         let one = header.max_mapnr.div_ceil(8);
         let halves = bitmaps >= 2 * one;
         let second = if halves { bitmaps / 2 } else { 0 };
@@ -164,7 +164,7 @@ impl<S: ReadAt> Body for Kdump<S> {
 
     fn manifest(&self) -> Option<Manifest> {
         let (offset, size) = self.header.manifest?;
-        // A manifest is a few lines.
+        // A manifest has only a few lines.
         let text =
             (1..=MOST_MANIFEST).contains(&size).then(|| read_vec(&self.source, "the manifest", offset, size));
         Manifest::parse(&text?.ok()?)
@@ -203,7 +203,7 @@ fn read_notes<S: ReadAt>(source: &S, place: NotesPlace) -> Result<Vec<u8>> {
     Ok(if place.is_vmcoreinfo && !bytes.is_empty() { notes::vmcoreinfo_note(&bytes) } else { bytes })
 }
 
-/// Memory is used only for chunks that have a frame.
+/// Only chunks that have a frame take memory.
 fn read_bitmap<S: ReadAt>(source: &S, at: u64, bytes: u64, frames: u64) -> Result<FrameSet> {
     const CHUNK_BYTES: u64 = CHUNK_FRAMES / 8;
     let length = source.length();

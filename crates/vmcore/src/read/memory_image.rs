@@ -44,7 +44,7 @@ pub struct MemoryImage<'a> {
     body: Box<dyn Body + Send + 'a>,
     format: ImageFormat,
     flattened: bool,
-    /// In place of the image's own.
+    /// Replaces the image's own.
     notes: Option<Vec<u8>>,
 }
 
@@ -52,7 +52,7 @@ impl<'a> MemoryImage<'a> {
     /// Recognises the format, and reads everything but the pages.
     ///
     /// # Errors
-    /// The file cannot be read, is no memory image, or says it has what it has not.
+    /// The file cannot be read, is not a memory image, or claims to hold more than it does.
     pub fn open<S: ReadAt + Send + 'a>(source: S) -> Result<Self> {
         if format_of(&source)? == ImageFormat::Flattened {
             let image = Self::open_plain(Flattened::open(source)?)?;
@@ -61,7 +61,7 @@ impl<'a> MemoryImage<'a> {
         Self::open_plain(source)
     }
 
-    /// Opens the files of a split set as the one image that they are parts of.
+    /// Opens the files of a split set as one image.
     ///
     /// # Errors
     /// A file cannot be read, or they do not belong together.
@@ -72,7 +72,7 @@ impl<'a> MemoryImage<'a> {
         Ok(Self { body: Box::new(body), format: ImageFormat::Kdump, flattened, notes: None })
     }
 
-    /// A stream within a stream is nothing that anybody writes: it is no ELF file either, and refused as that.
+    /// A stream within a stream is refused, as it is not an ELF file.
     fn open_plain<S: ReadAt + Send + 'a>(source: S) -> Result<Self> {
         let format = format_of(&source)?;
         let body: Box<dyn Body + Send + 'a> = match format {
@@ -100,14 +100,14 @@ impl<'a> MemoryImage<'a> {
         self.body.present()
     }
 
-    /// How many pages the file is said to have that would be behind its end. They count neither as in the image nor as
-    /// unreadable. Of /proc/kcore these are none that is memory.
+    /// The number of pages that headers describe and that would be after the end of the file. They
+    /// count neither as present nor as unreadable. In /proc/kcore they are not memory.
     #[must_use]
     pub fn cut_off(&self) -> u64 {
         self.body.cut_off()
     }
 
-    /// Whether the image says of itself that it has not all it should have: pages were missing when it was made, or that was
+    /// Whether the image is marked as incomplete: pages were missing when it was made, or it was
     /// never finished.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
@@ -126,7 +126,7 @@ impl<'a> MemoryImage<'a> {
         self.notes.as_deref().unwrap_or_else(|| self.body.notes())
     }
 
-    /// Takes this text for what the kernel says about itself, whatever the image has.
+    /// Uses this text as the kernel's VMCOREINFO in place of the image's own.
     #[must_use]
     pub fn with_vmcoreinfo(self, text: &[u8]) -> Self {
         let mut notes = notes::without_vmcoreinfo(self.body.notes());
@@ -140,14 +140,14 @@ impl<'a> MemoryImage<'a> {
         self.body.header()
     }
 
-    /// What kjump wrote about the dump, if it is one of its own.
+    /// The manifest, if kjump wrote the dump.
     #[must_use]
     pub fn manifest(&self) -> Option<Manifest> {
         self.body.manifest()
     }
 
-    /// Compares the file with its checksums, if it has some; tells `report` what is damaged. Answers with whether there
-    /// were any.
+    /// Compares the file with its checksums and passes each damaged part to `report`. Returns
+    /// whether the file has checksums.
     ///
     /// # Errors
     /// The file cannot be read.
@@ -166,7 +166,7 @@ impl<'a> MemoryImage<'a> {
         self.body.virtual_address(phys)
     }
 
-    /// What the kernel says about itself.
+    /// The kernel's VMCOREINFO.
     ///
     /// # Errors
     /// [`Error::NoVmcoreinfo`].

@@ -1,13 +1,13 @@
-//! Which record has a byte, where records may overlap.
+//! A look-up of bytes in records that may overlap.
 
-/// Bytes in a row: where they are in one space, and where in another.
+/// Contiguous bytes, with their place in two address spaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Piece {
-    /// Their first place, by which pieces are looked up.
+    /// The first byte in the space of the look-up.
     pub(super) start: u64,
-    /// How many there are.
+    /// Number of bytes.
     pub(super) size: u64,
-    /// The place of the first byte in the other space. Places there may wrap around.
+    /// The first byte in the other space, whose addresses may wrap around.
     pub(super) at: u64,
 }
 
@@ -17,12 +17,12 @@ impl Piece {
     }
 }
 
-/// Pieces without overlaps, in order.
+/// Pieces in order, without overlaps.
 #[derive(Debug, Default)]
 pub(super) struct Pieces(Vec<Piece>);
 
 impl Pieces {
-    /// Cuts records where they overlap: the later one of them counts. No record may end beyond
+    /// Cuts records where they overlap: the later record counts. No record may end beyond
     /// `u64::MAX`.
     pub(super) fn of(records: &[Piece]) -> Self {
         let mut borders: Vec<_> = records
@@ -64,8 +64,8 @@ impl Pieces {
         }
     }
 
-    /// What is at a place: where it is in the other space and how many bytes follow there, or how
-    /// many bytes later the next piece starts.
+    /// Looks up a byte: its place in the other space and the number of contiguous bytes there, or
+    /// the distance to the next piece.
     pub(super) fn find(&self, place: u64) -> Found {
         let next = self.0.partition_point(|piece| piece.start <= place);
         let here = next.checked_sub(1).map(|n| self.0[n]).filter(|piece| place < piece.end());
@@ -75,12 +75,12 @@ impl Pieces {
         }
     }
 
-    /// The first place after all pieces.
+    /// The end of the last piece.
     pub(super) fn end(&self) -> u64 {
         self.0.last().map_or(0, |last| last.end())
     }
 
-    /// How many bytes all pieces have.
+    /// Bytes of all pieces together.
     pub(super) fn bytes(&self) -> u64 {
         self.0.iter().map(|piece| piece.size).sum()
     }
@@ -89,8 +89,8 @@ impl Pieces {
 /// The answer of [`Pieces::find`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Found {
-    /// The place in the other space, and how many bytes there are.
+    /// The place in the other space, and the number of contiguous bytes.
     At(u64, u64),
-    /// How many bytes are in no piece.
+    /// The distance to the next piece.
     Gap(u64),
 }

@@ -6,34 +6,34 @@ use super::body::Body;
 use super::header::KdumpHeader;
 use crate::{Error, FrameSet, PhysRead, Result};
 
-/// Parts that belong together.
+/// The files of a split set.
 pub(super) struct Set<'a> {
     parts: Vec<Box<dyn Body + Send + 'a>>,
     present: FrameSet,
-    /// That of the first file, without its part.
+    /// The header of the first file, without its part.
     header: KdumpHeader,
 }
 
 impl<'a> Set<'a> {
-    /// Puts parts together.
+    /// Joins the parts.
     ///
     /// # Errors
-    /// There is none, one of them is no part of a split set, or of another machine's memory.
+    /// There is none, one is not part of a split set, or they are of different images.
     pub(super) fn new(parts: Vec<Box<dyn Body + Send + 'a>>) -> Result<Self> {
         let mut header: Option<KdumpHeader> = None;
         let mut present = FrameSet::new();
         for part in &parts {
-            let own = part.header().filter(|own| own.part.is_some()).ok_or(Error::NoPart)?;
+            let own = part.header().filter(|own| own.part.is_some()).ok_or(Error::NotAPart)?;
             let first = header.get_or_insert_with(|| own.clone());
             if (first.max_mapnr, &first.utsname, first.seconds) != (own.max_mapnr, &own.utsname, own.seconds)
             {
-                return Err(Error::OtherMachine);
+                return Err(Error::MixedParts);
             }
-            // What one part lacks, all of them lack.
+            // If one part is incomplete, so is the set.
             first.status |= own.status;
             present.unite(part.present().clone());
         }
-        let mut header = header.ok_or(Error::NoPart)?;
+        let mut header = header.ok_or(Error::NotAPart)?;
         header.part = None;
         Ok(Self { header, parts, present })
     }

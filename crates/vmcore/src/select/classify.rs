@@ -1,25 +1,25 @@
-//! What a page is, by its structure.
+//! Classification of pages by their structures.
 
 use super::Level;
 use super::layout::{Hugetlb, Order, PageLayout};
 use crate::format::field::{u8_at, u32_at, u64_at};
 
-/// What a page was excluded as.
+/// The kind of an excluded page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Exclusion {
     /// Nothing but zeros.
     Zero,
     /// Page cache without private data.
     Cache,
-    /// Page cache with private data, as a file system's buffers.
+    /// Page cache with private data, such as a file system's buffers.
     PrivateCache,
     /// Memory of processes: anonymous, or of hugetlbfs.
     User,
-    /// Not in use.
+    /// Free.
     Free,
-    /// Broken memory.
+    /// Memory with a hardware fault.
     Poisoned,
-    /// Taken away by a balloon or a hypervisor.
+    /// Taken back by a balloon or a hypervisor.
     Offline,
 }
 
@@ -29,14 +29,14 @@ impl Exclusion {
         [Self::Zero, Self::Cache, Self::PrivateCache, Self::User, Self::Free, Self::Poisoned, Self::Offline];
 }
 
-/// What is to be done with a page, and how many follow: two to the power of the order.
+/// Whether to keep a page, and how many pages that decides: two to the power of the order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
     Keep,
     Exclude(Exclusion, u32),
 }
 
-/// How soon a reader needs a page that is kept, for all that one does before it looks at anything in particular.
+/// How soon a reader needs a page that is kept, before it looks at anything in particular.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
     /// The kernel's own: text and data, page tables, stacks, memory of each CPU.
@@ -47,7 +47,7 @@ pub(super) enum Need {
     Last,
 }
 
-/// The highest order of a compound page that is believed: 1 GiB has 18.
+/// The highest plausible order of a compound page: 1 GiB has 18.
 const MOST_ORDER: u32 = 18;
 /// Unaccepted memory comes in pieces of `MAX_PAGE_ORDER`.
 const UNACCEPTED_ORDER: u32 = 10;
@@ -55,10 +55,10 @@ const UNACCEPTED_ORDER: u32 = 10;
 const ANONYMOUS: u64 = 1;
 
 impl PageLayout {
-    /// Judges a page by its structure and that of the next page, both as bytes.
+    /// Classifies a page by its structure and that of the next page, both as bytes.
     pub(super) fn judge(&self, page: &[u8], tail: Option<&[u8]>, pfn: u64, level: Level) -> Verdict {
         if u64_at(page, self.compound_head) & 1 != 0 {
-            // The head decides for all.
+            // The head decides for all pages.
             return Verdict::Keep;
         }
         let flags = u64_at(page, self.flags);
@@ -78,7 +78,7 @@ impl PageLayout {
         }
     }
 
-    /// How soon a page is needed, by its structure. Those of compound pages but the first are as the first.
+    /// How soon a page is needed, by its structure. Tails of compound pages follow their head.
     pub(super) fn need(&self, page: &[u8], tail: Option<&[u8]>, pfn: u64) -> (Need, u32) {
         if u64_at(page, self.compound_head) & 1 != 0 {
             return (Need::First, 0);
@@ -97,11 +97,11 @@ impl PageLayout {
         flags & self.bits.slab != 0 || self.types.slab.is_some_and(|slab| slab.is(mapcount))
     }
 
-    /// The order of a free page, or of one that the hypervisor has not given yet.
+    /// The order of a free page, or of memory not yet accepted from the hypervisor.
     fn free_order(&self, page: &[u8], mapcount: u32) -> Option<u32> {
         if self.types.buddy.is(mapcount) {
             let order = u64_at(page, self.private);
-            // An impossible order is a damaged list: the page is kept.
+            // An impossible order means a damaged list: the page is kept.
             return u32::try_from(order).ok().filter(|_| order < self.orders.min(32));
         }
         self.types.unaccepted.filter(|unaccepted| unaccepted.is(mapcount)).map(|_| UNACCEPTED_ORDER)

@@ -1,17 +1,17 @@
-//! Where the kernel's own image is in memory.
+//! The kernel's own image in memory.
 
 use phys::PAGE_SIZE;
 
 use crate::kernel::paging::AddressSpace;
 use crate::{Error, FrameSet, PhysRead, Vmcoreinfo};
 
-/// The image starts at a multiple of this (`CONFIG_PHYSICAL_ALIGN`), a little before its first symbol.
+/// The image starts at a multiple of this (`CONFIG_PHYSICAL_ALIGN`), just below its first symbol.
 const ALIGNMENT: u64 = 2 << 20;
 
-/// More bytes are not looked at: `KERNEL_IMAGE_SIZE` with address randomisation.
+/// The most bytes of the image: `KERNEL_IMAGE_SIZE` with address randomisation.
 const MOST: u64 = 1 << 30;
 
-/// The frames of the kernel's image: data, and code. Whatever cannot be found out is in neither.
+/// The frames of the kernel's image: data, and code. Frames that cannot be found are in neither.
 pub(super) fn frames(
     memory: &impl PhysRead,
     space: &AddressSpace,
@@ -31,7 +31,7 @@ pub(super) fn frames(
                 set.insert(first, first + place.left.div_ceil(PAGE_SIZE));
                 at = at.saturating_add(place.left);
             }
-            // What was for the start of the kernel alone has been given back.
+            // Memory that only the start of the kernel needed has been freed.
             Err(Error::NotMapped { level, .. }) => {
                 let size = 1 << (12 + 9 * u32::from(level.clamp(1, 4) - 1));
                 at = (at | (size - 1)).saturating_add(1);

@@ -1,15 +1,16 @@
-//! Where `struct page` is and what is in it, by the keys of VMCOREINFO.
+//! The place and the fields of `struct page`, from the keys of VMCOREINFO.
 
 use crate::kernel::learned::ROOT_SIZE;
 use crate::kernel::paging::AddressSpace;
 use crate::{Error, PhysRead, Result, Vmcoreinfo};
 
-/// Bits of `section_mem_map` that are flags. There are six in Linux 7.x; the address above them is that of a page.
+/// Bits of `section_mem_map` that are flags: six in Linux 7.x. The bits above are a page-aligned
+/// address.
 const SECTION_FLAGS: u64 = 0xfff;
 const SECTION_PRESENT: u64 = 1;
 const SECTION_HAS_MAP: u64 = 2;
 
-/// How the kernel describes its pages. Offsets and sizes are in bytes.
+/// The layout of the kernel's page structures. Offsets and sizes are in bytes.
 #[derive(Clone, Debug)]
 pub struct PageLayout {
     /// Size of `struct page`.
@@ -34,16 +35,16 @@ pub(super) struct Bits {
     pub(super) lru: u64,
     pub(super) private: u64,
     pub(super) swapcache: u64,
-    /// Without it, `swapcache` alone counts.
+    /// If the kernel lacks it, `swapcache` alone counts.
     pub(super) swapbacked: Option<u64>,
-    /// Up to 6.9; then a type.
+    /// Up to 6.9; later a type.
     pub(super) slab: u64,
-    /// 0 in a kernel without memory failure handling.
+    /// 0 in kernels without memory failure handling.
     pub(super) hwpoison: u64,
     pub(super) head: u64,
 }
 
-/// Values of `page._mapcount` that are no count but a type.
+/// Values of `page._mapcount` that are a type, not a count.
 #[derive(Clone, Debug)]
 pub(super) struct Types {
     pub(super) buddy: PageType,
@@ -57,7 +58,8 @@ pub(super) struct Types {
 /// One type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum PageType {
-    /// Up to 6.11: a bit that is clear in a number whose upper four bits are set, but for that bit: in 6.11 it may be one of them.
+    /// Up to 6.11: a clear bit in a number whose upper four bits are set. In 6.11 it may be one of
+    /// these four.
     Bit(u32),
     /// Since 6.12: the upper byte.
     Byte(u8),
@@ -65,7 +67,7 @@ pub(super) enum PageType {
 
 impl PageType {
     fn new(value: i64) -> Self {
-        // VMCOREINFO prints 32 bits, of which the first may have been taken for a sign.
+        // VMCOREINFO prints 32 bits, possibly as a signed number.
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -84,33 +86,33 @@ impl PageType {
     }
 }
 
-/// Where the order of a compound page is, seen from its first tail.
+/// The place of a compound page's order, relative to its first tail.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Order {
-    /// A byte here.
+    /// A byte at this offset.
     Byte(usize),
     /// The lowest byte of the tail's flags, since 6.6.
     Flags,
 }
 
-/// How a page of hugetlbfs is recognised.
+/// The mark of a page of hugetlbfs.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Hugetlb {
-    /// By the number of its destructor, in a byte of the first tail.
+    /// The number of its destructor, in a byte of the first tail.
     Destructor { at: usize, number: u8 },
-    /// By a mask of the first tail's flags, 6.6 to 6.8.
+    /// A mask of the first tail's flags, 6.6 to 6.8.
     Flag(u64),
-    /// By its type, since 6.9.
+    /// A type, since 6.9.
     Type(PageType),
-    /// Not at all: the kernel has none.
+    /// None: the kernel has no hugetlbfs.
     Never,
 }
 
 impl PageLayout {
-    /// Reads the keys; the memory is asked where the sections are.
+    /// Reads the keys, and finds the sections in memory.
     ///
     /// # Errors
-    /// A key is missing that every kernel since 5.10 has, or the memory model is not the usual one.
+    /// A key is missing that every kernel since 5.10 has, or the memory model is not sparse memory.
     pub fn new(info: &Vmcoreinfo, space: &AddressSpace, memory: &impl PhysRead) -> Result<Self> {
         let layout = Self {
             size: info.size("page")?,
@@ -141,7 +143,8 @@ impl PageLayout {
             Some((name, end)) => {
                 Err(Error::BadKey { key: format!("OFFSET({name})"), value: format!("...{end}") })
             }
-            // The largest structure the kernel knows has 80 bytes; what is read at once depends on it.
+            // The kernel's largest possible structure has 80 bytes; the size of reads depends on
+            // it.
             None if self.size > 1024 => {
                 Err(Error::BadKey { key: "SIZE(page)".to_owned(), value: self.size.to_string() })
             }
@@ -188,7 +191,7 @@ fn types(info: &Vmcoreinfo) -> Result<Types> {
         slab: optional("PAGE_SLAB_MAPCOUNT_VALUE")?,
         unaccepted: optional("PAGE_UNACCEPTED_MAPCOUNT_VALUE")?,
     };
-    // Slab pages must be told from others: their fields mean something else.
+    // Slab pages must be recognised: their fields have other meanings.
     match types.slab {
         None => info.number("PG_slab").map(|_| types),
         Some(_) => Ok(types),
@@ -218,7 +221,7 @@ fn hugetlb(info: &Vmcoreinfo) -> Result<Hugetlb> {
     })
 }
 
-/// A folio is laid over its pages, so what is behind its first page is in the first tail.
+/// A folio overlays its pages, so a member after its first page is in the first tail.
 fn in_first_tail(info: &Vmcoreinfo, member: &str) -> Result<Option<usize>> {
     let size = info.size("page")?;
     Ok(info.offset_if_any(member)?.and_then(|offset| offset.checked_sub(size)))
@@ -255,12 +258,12 @@ impl MemorySections {
             map,
             shift: shift.ok_or_else(bad)?,
         };
-        // Some kernel has a first section, or the roots are somewhere else.
+        // Every kernel has a first root; otherwise the address is wrong.
         space.read_u64(memory, sections.roots)?;
         Ok(sections)
     }
 
-    /// The virtual address at which the structure of frame 0 would be, seen from a frame's section.
+    /// The virtual address that frame 0's structure would have in the section of a frame.
     fn map_of(&self, pfn: u64, space: &AddressSpace, memory: &impl PhysRead) -> Result<Option<u64>> {
         let section = pfn >> self.shift;
         let root = section / self.per_root;
@@ -278,15 +281,16 @@ impl MemorySections {
     }
 }
 
-/// The virtual address of the array of roots: what VMCOREINFO has, or if that is of a kernel's file, where the variable is, what
-/// is in it. Then the first word of the first root is a pointer, not a map.
-fn roots(told: u64, map: u64, space: &AddressSpace, memory: &impl PhysRead) -> u64 {
+/// The virtual address of the array of roots: the symbol's value in VMCOREINFO or, if that is the
+/// address of the variable, as from a kernel's file, the variable's value. In that case the first
+/// word of the first root is a pointer, not a map.
+fn roots(symbol: u64, map: u64, space: &AddressSpace, memory: &impl PhysRead) -> u64 {
     let word = |at| space.read_u64(memory, at).ok();
-    let first = word(told);
-    let behind = first.and_then(|first| word(first.wrapping_add(map)));
-    match (first, behind) {
+    let first = word(symbol);
+    let second = first.and_then(|first| word(first.wrapping_add(map)));
+    match (first, second) {
         (Some(roots), Some(pointer)) if pointer != 0 && pointer & SECTION_PRESENT == 0 => roots,
-        _ => told,
+        _ => symbol,
     }
 }
 

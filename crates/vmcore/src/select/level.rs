@@ -1,4 +1,4 @@
-/// What a dump level excludes: makedumpfile's numbers, 0 to 31, a sum of powers of two.
+/// A dump level: the kinds of pages to exclude, as makedumpfile's sum of powers of two, 0 to 31.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Level(u8);
 
@@ -6,7 +6,7 @@ impl Level {
     /// Nothing is excluded.
     pub const ALL_PAGES: Self = Self(0);
 
-    /// Everything is excluded that can be.
+    /// All kinds are excluded.
     pub const ALL_KINDS: Self = Self(31);
 
     /// The level of this number, or `None` above 31.
@@ -51,8 +51,8 @@ impl Level {
         self.0 & 16 != 0
     }
 
-    /// Whether page structures tell what is to be excluded, and not the pages' contents alone. Then pages that are
-    /// poisoned or offline are excluded too.
+    /// Whether page structures are needed to exclude pages, and not the pages' contents alone. Then
+    /// poisoned and offline pages are excluded too.
     #[must_use]
     pub const fn needs_page_structures(self) -> bool {
         self.0 > 1

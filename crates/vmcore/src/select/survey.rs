@@ -13,7 +13,7 @@ use crate::kernel::learned::Learned;
 use crate::kernel::paging::AddressSpace;
 use crate::{CHUNK_FRAMES, Error, FrameSet, PhysRead, Result, Vmcoreinfo};
 
-/// Page structures are read in pieces of so many.
+/// Number of page structures per read.
 const BATCH: usize = 1024;
 
 pub(super) struct Survey<'a, M> {
@@ -25,31 +25,31 @@ pub(super) struct Survey<'a, M> {
     image: (FrameSet, FrameSet),
 }
 
-/// What a thread found out.
+/// The findings of one thread.
 #[derive(Default)]
 pub(super) struct Findings {
     pub(super) excluded: BTreeMap<Exclusion, u64>,
     pub(super) unknown: u64,
     pub(super) trouble: Option<Error>,
-    /// Pages outside the chunk of their first one: those of 1 GiB.
+    /// Excluded pages beyond the chunk of their first one: those of 1 GiB.
     pub(super) beyond: Vec<(Exclusion, u64, u64)>,
     /// As in [`Selection::vital`].
     pub(super) vital: VitalPages,
-    /// Pages that need not be looked at for the order: up to this frame they are as one before.
+    /// Up to this frame, pages belong to an earlier compound page, whose need is known.
     ordered_to: u64,
-    /// The run of frames that are needed at the same time, to be put down when it ends.
+    /// The current run of frames with the same need.
     run: Option<(Need, u64, u64)>,
 }
 
 impl<'a, M: PhysRead> Survey<'a, M> {
-    /// Tells which keys had to be learned.
+    /// `keys` receives the keys that VMCOREINFO lacked.
     pub(super) fn new(memory: &'a M, info: Vmcoreinfo, level: Level, keys: &mut Vec<String>) -> Result<Self> {
         let space = AddressSpace::of_kernel(&info)?;
         let image = image::frames(memory, &space, &info);
         let layout = match PageLayout::new(&info, &space, memory) {
             Err(Error::NoKey { key }) => {
                 let learned = Learned::new(memory, &space, info);
-                let learned = learned.map_err(|why| Error::Untold { key, why: Box::new(why) })?;
+                let learned = learned.map_err(|why| Error::NotLearned { key, why: Box::new(why) })?;
                 let layout = PageLayout::new(&learned.info, &space, memory)?;
                 *keys = learned.keys;
                 layout
@@ -92,11 +92,12 @@ impl<'a, M: PhysRead> Survey<'a, M> {
         })
     }
 
-    /// All frames of a chunk, in pieces that share a section of the memory model.
+    /// Classifies all frames of a chunk, in batches that share a section of the memory model.
     fn exclude_in(&self, number: u64, chunk: &mut Chunk, structures: &mut Vec<u8>, findings: &mut Findings) {
         let mut from = 0;
         while let Some(start) = chunk.next(from) {
-            // Heads of compound pages stand at even places, so a batch never ends between a head and its first tail.
+            // Heads of compound pages have even numbers, so a batch never ends between a head and
+            // its first tail.
             let start = start - start % BATCH;
             let count = BATCH.min(CHUNK - start);
             let first = number * CHUNK_FRAMES + start as u64;
@@ -113,7 +114,7 @@ impl<'a, M: PhysRead> Survey<'a, M> {
         }
     }
 
-    /// Answers with whether the frames have structures at all: firmware's memory has none.
+    /// Returns whether the frames have structures: firmware's memory has none.
     fn read_structures(
         &self,
         first: u64,
@@ -126,7 +127,8 @@ impl<'a, M: PhysRead> Survey<'a, M> {
         };
         structures.resize(count * self.layout.size, 0);
         self.space.read(self.memory, address, structures)?;
-        // The batch's structures fill whole pages, which lie in one piece unless they are the first of a machine.
+        // The batch's structures fill whole pages, which are contiguous except at the start of
+        // memory.
         let place = self.space.translate(self.memory, address)?;
         let bytes = place.left.min(structures.len() as u64);
         findings.vital.structures.insert(place.phys / PAGE_SIZE, (place.phys + bytes).div_ceil(PAGE_SIZE));
@@ -162,7 +164,7 @@ impl<'a, M: PhysRead> Survey<'a, M> {
 }
 
 impl Findings {
-    /// Clears so many frames, from one whose place in the chunk is given.
+    /// Excludes `count` frames, from the one with this index in the chunk.
     fn exclude(&mut self, kind: Exclusion, pfn: u64, count: usize, at: usize, chunk: &mut Chunk) {
         let inside = count.min(CHUNK - at);
         *self.excluded.entry(kind).or_default() += chunk.change(at, at + inside, false);
@@ -171,7 +173,7 @@ impl Findings {
         }
     }
 
-    /// Notes when frames are needed.
+    /// Records how soon frames are needed.
     fn order(&mut self, need: Need, from: u64, to: u64) {
         self.ordered_to = to;
         match &mut self.run {

@@ -1,4 +1,4 @@
-//! Threads that share work until it is done or one of them fails.
+//! Threads that share units of pages until all are done or one of them fails.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -6,21 +6,21 @@ use super::Progress;
 use super::pages::{Unit, Units};
 use crate::{FrameSet, Result};
 
-/// Hands each unit of these sets of pages to one of the threads. `hand` makes what a thread needs for itself; the answers are what is
-/// left of that.
+/// Has each unit of these sets of pages processed by one of the threads. `state` makes the state of
+/// each thread; the final states are returned.
 ///
 /// # Errors
-/// The first error of any thread; the others end after the unit they have.
-pub(super) fn share<H: Send>(
+/// The first error of any thread; the others stop after their current unit.
+pub(super) fn share<S: Send>(
     sets: &[FrameSet],
     threads: usize,
     progress: &Progress,
-    hand: impl Fn() -> H + Sync,
-    work: impl Fn(&mut H, &Unit) -> Result<()> + Sync,
-) -> Result<Vec<H>> {
+    state: impl Fn() -> S + Sync,
+    work: impl Fn(&mut S, &Unit) -> Result<()> + Sync,
+) -> Result<Vec<S>> {
     let units = Mutex::new(Units::new(sets));
     let member = || {
-        let (mut own, mut unit) = (hand(), Unit::default());
+        let (mut own, mut unit) = (state(), Unit::default());
         while !progress.is_stopped() && units.lock().unwrap_or_else(PoisonError::into_inner).next(&mut unit) {
             work(&mut own, &unit).inspect_err(|_| progress.stop())?;
             progress.add(unit.pages.len());

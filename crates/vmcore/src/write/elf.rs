@@ -17,20 +17,20 @@ use crate::{DumpSource, FrameSet, Result, WriteAt};
 const HEADER: FileHeader<u64> = elf::CLASS_64.file_header;
 const PROGRAM: ProgramHeader<u64> = elf::CLASS_64.program_header;
 
-/// The number of program headers is a 16-bit number, of which the highest value has another meaning, and one header is
-/// for the notes.
+/// The number of program headers has 16 bits, the highest value has another meaning, and one header
+/// is for the notes.
 const MOST_LOADS: usize = 0xfffe - 1;
 
-/// Fewer pages in a row are no reason for a load header of their own, though they need not be kept: they stay, as with
-/// makedumpfile. Readers look for a page from header to header.
+/// Gaps of fewer excluded pages do not split a load: the pages stay in the file, as with
+/// makedumpfile. Readers search load headers one by one.
 const LEAST_GAP: u64 = 256;
 
-/// Where pages start within blocks of the file, in bytes: not at their start. Of pages that lie there in small loads,
-/// makedumpfile up to 1.7.9 forgets that it has unmapped them, and dies (`mappage_elf` in makedumpfile.c, `cache_alloc` in
-/// cache.c). It maps no others.
+/// Offset of pages within blocks of the file, in bytes, so that they are not aligned to blocks.
+/// makedumpfile up to 1.7.9 maps aligned pages, forgets that it has unmapped those of small loads,
+/// and crashes (`mappage_elf` in makedumpfile.c, `cache_alloc` in cache.c).
 const ASKEW: u64 = 64;
 
-/// Frames of which the file has the first, and how many.
+/// A load: its frames, of which the file has the first `filled`.
 struct Load {
     frames: Range<u64>,
     filled: u64,
@@ -39,13 +39,14 @@ struct Load {
 
 /// Writes the kept pages of an image as an ELF vmcore.
 ///
-/// Where pages are not kept, a load header has more memory than bytes. But pages that need not be kept stay as long as they are
-/// fewer than 256 in a row, if the image has all of them; those of zeros among them are holes in the file. If there would be
-/// too many load headers, more pages stay, and those that the image does not have become zeros.
+/// Where pages are excluded, a load header has more memory than bytes. But excluded pages stay in
+/// the file if they are fewer than 256 in a row and the image has all of them; pages of zeros among
+/// them are holes in the file. If there were too many load headers, more pages stay, and those that
+/// the image does not have become zeros.
 ///
 /// # Errors
-/// The destination cannot be written. Pages that cannot be read are no error: they read as zeros, [`Written::missing`]
-/// counts them, and the file says that it is incomplete.
+/// The destination cannot be written. Pages that cannot be read are not an error: they read as
+/// zeros, [`Written::missing`] counts them, and the file is marked as incomplete.
 pub fn write_elf(
     image: &dyn DumpSource,
     kept: &FrameSet,
@@ -60,17 +61,18 @@ pub fn write_elf(
     if !out.is_stream() {
         put(out, 0, &headers(image, &loads, true))?;
     }
-    let hand = || (vec![0; UNIT * BLOCK], Written::default());
-    let work = |hand: &mut (Vec<u8>, Written), unit: &Unit| copy(image, unit, &loads, hand, out);
-    let hands = crew::share(std::slice::from_ref(&full), settings.threads, &Progress::default(), hand, work)?;
+    let state = || (vec![0; UNIT * BLOCK], Written::default());
+    let work = |state: &mut (Vec<u8>, Written), unit: &Unit| copy(image, unit, &loads, state, out);
+    let states =
+        crew::share(std::slice::from_ref(&full), settings.threads, &Progress::default(), state, work)?;
     let mut written = Written { zero_pages, length, ..Written::default() };
-    hands.into_iter().for_each(|(_, part)| written.add(part));
+    states.into_iter().for_each(|(_, part)| written.add(part));
     written.stored.insert(Codec::Raw, full.count() - written.missing);
     put(out, 0, &headers(image, &loads, written.missing > 0 || settings.incomplete))?;
     Ok(written)
 }
 
-/// The places of pages must be known first, so pages of zeros are looked for beforehand.
+/// Finds the pages of zeros: the places of pages must be known before the first is written.
 fn without_zeros(
     image: &dyn DumpSource,
     kept: &FrameSet,
@@ -82,7 +84,7 @@ fn without_zeros(
     }
     let full = Mutex::new(kept.clone());
     let work = |buffer: &mut Vec<u8>, unit: &Unit| {
-        // What cannot be read is found out when it is to be written.
+        // Unreadable pages are counted when they are written.
         let mut unread = Vec::new();
         pages::read(image, &unit.pages, buffer, |index, _| unread.push(index));
         let zeros: Vec<u64> = (0..unit.pages.len())
@@ -112,7 +114,7 @@ fn with_gaps(image: &dyn DumpSource, loads: &[Load]) -> FrameSet {
     filled.within(image.present())
 }
 
-/// The loads, and where the first one's bytes are.
+/// The loads, and the offset of the first one's bytes.
 fn layout(image: &dyn DumpSource, full: &FrameSet) -> (Vec<Load>, u64) {
     let (mut gap, mut there) = (LEAST_GAP, Some(image.present()));
     let mut loads = cut(image.ram(), full, gap, there);
@@ -131,8 +133,8 @@ fn layout(image: &dyn DumpSource, full: &FrameSet) -> (Vec<Load>, u64) {
     (loads, data)
 }
 
-/// Cuts memory into loads, each of pages that are kept and, behind them, pages that are not. Gaps of fewer pages than
-/// `gap` are no reason to cut if all of them are `there`, which is of no matter if it is not given.
+/// Cuts memory into loads, each of kept pages followed by excluded ones. A gap of fewer pages than
+/// `gap` does not split a load if the image has all of its pages; without `there`, it never does.
 fn cut(ram: &FrameSet, full: &FrameSet, gap: u64, there: Option<&FrameSet>) -> Vec<Load> {
     let is_there =
         |frame: u64| there.is_none_or(|there| Pfn::new(frame).is_some_and(|frame| there.contains(frame)));
@@ -143,7 +145,7 @@ fn cut(ram: &FrameSet, full: &FrameSet, gap: u64, there: Option<&FrameSet>) -> V
         while let Some(run) = kept.next_if(|run| run.start < memory.end) {
             let end = last.frames.start + last.filled;
             let is_short = run.start - end < gap && (end..run.start).all(is_there);
-            // Memory before the first kept page is a load without bytes, unless there is none.
+            // Memory before the first kept page, if any, is a load without bytes.
             if !is_short && run.start > last.frames.start {
                 last.frames.end = run.start;
                 loads.push(std::mem::replace(

@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use crate::WriteAt;
 use crate::format::flattened::{Record, header};
 
-/// A flattened stream being written, from any number of threads.
+/// A writer of a flattened stream, for any number of threads.
 pub struct Flattener<W> {
     stream: Mutex<W>,
 }
@@ -15,7 +15,7 @@ impl<W: Write + Send> Flattener<W> {
     /// Writes the stream's header.
     ///
     /// # Errors
-    /// Whatever the stream says.
+    /// The stream's own error.
     pub fn new(mut stream: W) -> io::Result<Self> {
         stream.write_all(&header())?;
         Ok(Self { stream: Mutex::new(stream) })
@@ -24,7 +24,7 @@ impl<W: Write + Send> Flattener<W> {
     /// Writes the last record.
     ///
     /// # Errors
-    /// Whatever the stream says.
+    /// The stream's own error.
     pub fn finish(self) -> io::Result<W> {
         let mut stream = self.stream.into_inner().unwrap_or_else(PoisonError::into_inner);
         stream.write_all(&Record::LAST.to_bytes())?;
@@ -35,7 +35,7 @@ impl<W: Write + Send> Flattener<W> {
 
 impl<W: Write + Send> WriteAt for Flattener<W> {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        // makedumpfile takes an empty record for the end.
+        // makedumpfile takes an empty record for the last one.
         if bytes.is_empty() {
             return Ok(());
         }

@@ -19,11 +19,12 @@ use worker::{Following, Shared, Worker};
 
 /// Writes the kept pages of an image as a kdump-compressed dump of version 6.
 ///
-/// The dump says that it is incomplete until the last page is written, and for good if pages were missing, here or in the source.
+/// The dump is marked as incomplete until the last page is written, and remains so if pages were
+/// missing, here or in the source.
 ///
 /// # Errors
-/// The destination cannot be written, or the image is too large for the format. Pages that cannot be read are no error:
-/// [`Written::missing`] counts them.
+/// The destination cannot be written, or the image is too large for the format. Pages that cannot
+/// be read are not an error: [`Written::missing`] counts them.
 pub fn write_kdump(
     image: &dyn DumpSource,
     pages: &Pages<'_>,
@@ -37,7 +38,7 @@ pub fn write_kdump(
         notes::vmcoreinfo(image.notes()).map(|note| Vmcoreinfo::parse(note.contents)).unwrap_or_default();
     let head = Head { image, info: &info, layout: &layout, pages, settings };
     let header = head.header();
-    // A stream that is cut short is known by that it has no end.
+    // A stream that is cut short lacks its last record.
     if !out.is_stream() {
         put(out, 0, &header(status::INCOMPLETE, None))?;
     }
@@ -50,22 +51,22 @@ pub fn write_kdump(
         layout: &layout,
         end: AtomicU64::new(layout.data),
         effort: match settings.compression {
-            Compression::Alike(effort) => Following::One(effort),
-            Compression::AsItPays(clock) => Following::Pace(Box::new(Pace::new(clock))),
+            Compression::Fixed(effort) => Following::One(effort),
+            Compression::Adaptive(clock) => Following::Pace(Box::new(Pace::new(clock))),
         },
         out,
     };
-    let hand = || Worker::new(settings, shared.effort.now());
-    let work = |hand: &mut Worker, unit: &Unit| hand.work(image, unit, &shared);
-    let hands = crew::share(&sets, settings.threads, progress, hand, work)?;
+    let worker = || Worker::new(settings, shared.effort.now());
+    let work = |worker: &mut Worker, unit: &Unit| worker.work(image, unit, &shared);
+    let workers = crew::share(&sets, settings.threads, progress, worker, work)?;
     let (mut written, mut descriptors) = (Written::default(), 0_u64);
-    for hand in hands {
-        written.add(hand.written);
-        descriptors = descriptors.wrapping_add(hand.descriptor_sum);
+    for worker in workers {
+        written.add(worker.written);
+        descriptors = descriptors.wrapping_add(worker.descriptor_sum);
     }
     let data_end = shared.end.into_inner();
     written.length = data_end;
-    // A dump that somebody stopped has no end.
+    // A dump that was stopped has no manifest.
     if progress.is_stopped() {
         return Ok(written);
     }
@@ -74,7 +75,7 @@ pub fn write_kdump(
     Ok(written)
 }
 
-/// Only blocks with a page are written; a chunk of frames is one block.
+/// Only blocks that have a page are written; a chunk of frames is one block.
 fn write_bitmaps(
     image: &dyn DumpSource,
     kept: &FrameSet,

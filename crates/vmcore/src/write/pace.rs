@@ -1,4 +1,12 @@
-//! How hard to compress, by what it takes and by what the destination takes.
+//! An effort of compression that adapts to the destination.
+//!
+//! The rule: now and then a thread compresses a sample of its pages by the current effort and by the
+//! two next to it on [`LADDER`] (a trial). After [`TRIALS`] trials and [`LEAST`] bytes by one effort,
+//! a step up is taken if the time saved in writing makes up for the longer compressing, and a step
+//! down if it saves at least [`WORTH`] of the total time. What counts is the time of the threads: a
+//! destination that works in the background, the overlap, costs only what they wait for it. The
+//! overlap is estimated from how their waiting changed at the last step; while it is unknown, both
+//! directions are judged by the assumption that favours them.
 
 #[cfg(test)]
 mod tests;
@@ -8,8 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::codec::{Codec, Effort};
 
-/// Efforts, each of which takes longer than the one before and makes pages smaller. What a byte less costs in time grows from
-/// step to step: else there would be steps that nobody goes beyond.
+/// Efforts, each slower than the previous one and making pages smaller. The time for each byte saved
+/// grows from step to step: otherwise some step would never be left.
 const LADDER: [Effort; 6] = [
     Effort::usual(Codec::Raw),
     Effort::usual(Codec::Lzo),
@@ -18,33 +26,34 @@ const LADDER: [Effort; 6] = [
     Effort { codec: Codec::Zstd, level: 3 },
     Effort { codec: Codec::Zstd, level: 7 },
 ];
-/// Where to begin: too little for a slow destination and too much for a fast one, but neither by far.
+/// The first step: a little too low for a slow destination and a little too high for a fast one.
 const FIRST: usize = 1;
-/// After a step, the number of the trial's unit grows by so many, then by twice as many, up to the most.
+/// Units from a step to the next trial, and then between trials: twice as many each time, up to the
+/// most.
 const EVERY: u64 = 4;
 const EVERY_AT_MOST: u64 = 64;
-/// Trials, without which an effort is not left.
+/// Trials before a step.
 const TRIALS: u32 = 2;
-/// As long as less is written by an effort, in bytes, not enough is known to leave it: files and disks are written in bursts
-/// of megabytes, and are waited for as rarely.
+/// Bytes written by an effort before a step: files and disks are written in bursts of megabytes, and
+/// waited for as rarely.
 const LEAST: f64 = 12e6;
-/// Of what was written, only so many bytes are remembered, about: what a destination takes changes.
+/// About this many bytes are remembered: the speed of a destination changes.
 const REMEMBERED: f64 = 4.0 * LEAST;
-/// For so many bytes it is believed how far the destination works while nobody waits for it.
+/// For this many bytes an estimate of the overlap is used.
 const BELIEVED: f64 = 128e6;
-/// What a larger dump must be worth, as a part of the time.
+/// The share of time that a step down, to a larger dump, must save.
 const WORTH: f64 = 1.0 / 16.0;
-/// What a smaller one must be worth where it is not known whether it takes longer.
+/// The share of time that a step up must save while the overlap is unknown.
 const WORTH_TRYING: f64 = 1.0 / 32.0;
 
-/// The effort that all threads share. They follow it, and one now and then makes it a step greater or less.
+/// The effort that all threads share.
 pub(super) struct Pace {
     clock: fn() -> u64,
     step: AtomicUsize,
     known: Mutex<Knowledge>,
 }
 
-/// What some pages took, in nanoseconds.
+/// Times of some pages, in nanoseconds.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Times {
     pub(super) reading: u64,
@@ -52,21 +61,21 @@ pub(super) struct Times {
     pub(super) writing: u64,
 }
 
-/// What compressing the same pages takes by one effort or another, in nanoseconds, and makes of them, in bytes.
+/// The cost of compressing a sample by one effort: nanoseconds, and the size in bytes.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Price {
     pub(super) compressing: u64,
     pub(super) size: u64,
 }
 
-/// Pages are to be compressed by an effort and by its neighbours, to compare these.
+/// A comparison of an effort with the two next to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Trial {
     step: usize,
 }
 
 impl Trial {
-    /// The effort below, the one that is followed and the one above, as far as there are such.
+    /// The effort below, the current one and the one above, if they exist.
     pub(super) fn efforts(self) -> [Option<Effort>; 3] {
         [self.step.checked_sub(1), Some(self.step), Some(self.step + 1)]
             .map(|step| LADDER.get(step?).copied())
@@ -87,7 +96,7 @@ impl Pace {
         (self.clock)()
     }
 
-    /// How long ago `start` was, which is now then.
+    /// The time since `start`, which is set to now.
     pub(super) fn lap(&self, start: &mut u64) -> u64 {
         let now = self.now();
         now.saturating_sub(std::mem::replace(start, now))
@@ -97,7 +106,7 @@ impl Pace {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is to be tried with this unit, if anything.
+    /// The trial to make with this unit, if one is due.
     pub(super) fn trial(&self, unit: u64) -> Option<Trial> {
         let mut known = self.known();
         (unit >= known.next).then(|| {
@@ -107,15 +116,15 @@ impl Pace {
         })
     }
 
-    /// Remembers what a unit took of which so many bytes were written.
+    /// Records the times of a unit of which this many bytes were written.
     pub(super) fn remember(&self, bytes: u64, times: Times) {
         self.known().remember(bytes, times);
     }
 
-    /// Takes a step if it pays, by this trial and those before it.
+    /// Takes a step if it pays, by this trial and the earlier ones.
     pub(super) fn judge(&self, trial: Trial, prices: [Option<Price>; 3]) {
         let mut known = self.known();
-        // If somebody else took a step meanwhile, this was about another one.
+        // If another thread took a step meanwhile, the trial was of another effort.
         if trial.step == self.step.load(Ordering::Relaxed)
             && let Some(step) = known.judge(trial.step, prices)
         {
@@ -125,18 +134,18 @@ impl Pace {
     }
 }
 
-/// What is known of the effort that is followed, and of the destination.
+/// Measurements of the current effort and of the destination.
 #[derive(Debug, Default)]
 struct Knowledge {
     done: Work,
-    /// What the effort below, this one and the one above made of the same pages.
+    /// The costs of the effort below, the current one and the one above, on the same samples.
     prices: [Option<Cost>; 3],
     trials: u32,
-    /// The unit to be tried next, and how many units lie between it and the one after.
+    /// The unit of the next trial, and the distance to the one after it.
     next: u64,
     every: u64,
     overlap: Overlap,
-    /// What the effort did that was left last, until it is compared with this one.
+    /// The work by the previous effort, until it is compared with the current one's.
     before: Option<Work>,
 }
 
@@ -153,7 +162,7 @@ impl Knowledge {
         self.overlap.age(bytes as f64);
     }
 
-    /// Where to go from this step, if anywhere.
+    /// The step to take from this one, if any.
     fn judge(&mut self, step: usize, prices: [Option<Price>; 3]) -> Option<usize> {
         for (all, one) in self.prices.iter_mut().zip(prices) {
             *all = one.map(|one| one.added_to(*all));
@@ -176,8 +185,8 @@ impl Knowledge {
         }
     }
 
-    /// Whether to compress harder. As long as it is not known how far the destination works at the same time, it is tried
-    /// what comes of it if it always does.
+    /// Whether to compress harder. While the overlap is unknown, the best case counts: the destination
+    /// always works in the background.
     fn is_up(&self, from: Cost, to: Cost) -> bool {
         to.size < from.size
             && match self.overlap.part() {
@@ -186,12 +195,13 @@ impl Knowledge {
             }
     }
 
-    /// Whether to compress less; as long as that is not known, as if the destination only worked while it is waited for.
+    /// Whether to compress less. While the overlap is unknown, the best case counts: the destination
+    /// never works in the background.
     fn is_down(&self, from: Cost, to: Cost) -> bool {
         self.done.gain(from, to, self.overlap.part().unwrap_or(0.0)) > WORTH
     }
 
-    /// Forgets what was true of this effort only.
+    /// Discards what was measured of this effort only.
     fn leave(&mut self) {
         self.before = Some(std::mem::take(&mut self.done));
         self.prices = [None; 3];
@@ -201,7 +211,7 @@ impl Knowledge {
     }
 }
 
-/// What was done by an effort of late, by all threads: nanoseconds and bytes.
+/// Recent work of all threads by one effort: nanoseconds and bytes.
 #[derive(Clone, Copy, Debug, Default)]
 struct Work {
     reading: f64,
@@ -220,16 +230,16 @@ impl Work {
         }
     }
 
-    /// What threads did themselves.
+    /// Time of the threads' own work.
     fn own(&self) -> f64 {
         self.reading + self.compressing
     }
 
-    /// What part of the time is spared by compressing the other way, below zero if it takes longer.
+    /// The share of time that changing the effort saves, negative if it takes longer.
     ///
-    /// What the destination has to do changes as the size of the pages that were tried both ways. It does that while threads
-    /// wait for it, and during a part of the time, `overlap`, in which they do not: so nothing is spared by compressing less
-    /// if they wait the longer then. It may be another thread that they wait for, which comes to the same.
+    /// The destination's work changes with the size of the samples. It works while threads wait for
+    /// it, and for the share `overlap` of the time in which they do not; so compressing less saves
+    /// nothing if they wait that much longer. They may wait for another thread, which is the same.
     fn gain(&self, from: Cost, to: Cost, overlap: f64) -> f64 {
         let all = self.own() + self.writing;
         let own = self.own() + self.longer(from, to);
@@ -238,16 +248,16 @@ impl Work {
         1.0 - ratio(then, all)
     }
 
-    /// How much longer compressing would take. The difference of the prices counts, since each of them has a part that has
-    /// nothing to do with the effort: for pages that are but copied it is most of the price. On a machine that does other
-    /// things too, what was done took longer than trials, of which only those count that nobody disturbed.
+    /// How much longer compressing would take. The difference of the costs counts, because a part of
+    /// each does not depend on the effort: it is most of the cost of pages that are only copied. On a
+    /// busy machine the real work took longer than the trials, of which only undisturbed ones count.
     fn longer(&self, from: Cost, to: Cost) -> f64 {
         let whole = ratio(self.bytes, from.size).max(ratio(self.compressing, from.compressing));
         ((to.compressing - from.compressing) * whole).max(-self.compressing)
     }
 }
 
-/// A price, of pages of several trials.
+/// The cost of an effort, from several trials.
 #[derive(Clone, Copy, Debug, Default)]
 struct Cost {
     compressing: f64,
@@ -255,7 +265,7 @@ struct Cost {
 }
 
 impl Price {
-    /// With what is remembered of earlier trials, of which each counts a little less than the one after it.
+    /// Adds the earlier trials, each of which counts a little less than the next.
     fn added_to(self, earlier: Option<Cost>) -> Cost {
         const LESS: f64 = 7.0 / 8.0;
         let earlier = earlier.unwrap_or_default();
@@ -266,19 +276,21 @@ impl Price {
     }
 }
 
-/// How far the destination works while nobody waits for it: a pipe, the page cache or a disk's own thread takes some bytes,
-/// and who compresses longer waits the less for what is done meanwhile. That is seen when the effort changes.
+/// The share of the threads' own time in which the destination works in the background: a pipe, the
+/// page cache or a disk's own thread accepts some bytes, and a thread that compresses longer waits
+/// less for them. It shows when the effort changes.
 #[derive(Debug, Default)]
 struct Overlap {
-    /// Of some changes: how much longer a byte was worked on, squared, and by that, how much less it was waited for.
+    /// Sums over some changes of effort, per byte: the square of the additional work, and its product
+    /// with the waiting that it saved.
     squares: f64,
     products: f64,
-    /// How many bytes ago that was found.
+    /// Bytes since the last change.
     age: f64,
 }
 
 impl Overlap {
-    /// For how much of the time of their own threads need not wait afterwards, 0 to 1, if that is known.
+    /// The share, 0 to 1, if it is known.
     fn part(&self) -> Option<f64> {
         (self.squares > 0.0).then(|| (self.products / self.squares).clamp(0.0, 1.0))
     }
@@ -286,13 +298,13 @@ impl Overlap {
     fn compare(&mut self, before: &Work, after: &Work) {
         let longer = ratio(after.own(), after.bytes) - ratio(before.own(), before.bytes);
         let spared = ratio(before.writing, before.bytes) - ratio(after.writing, after.bytes);
-        // What was found earlier, of other pages, counts half.
+        // Earlier results, of other pages, count half.
         self.squares = self.squares / 2.0 + longer * longer;
         self.products = self.products / 2.0 + longer * spared;
         self.age = 0.0;
     }
 
-    /// Forgets what is too old.
+    /// Discards an estimate that is too old.
     fn age(&mut self, bytes: f64) {
         self.age += bytes;
         if self.age > BELIEVED {
@@ -301,7 +313,7 @@ impl Overlap {
     }
 }
 
-/// Of nothing, nothing.
+/// 0 of a whole of 0.
 fn ratio(part: f64, whole: f64) -> f64 {
     if whole > 0.0 { part / whole } else { 0.0 }
 }

@@ -1,17 +1,17 @@
-//! Pages in units, as they are read.
+//! Units of pages, which are read together.
 
 use phys::PAGE_SIZE;
 
 use crate::format::kdump::BLOCK;
 use crate::{FrameSet, PhysRead};
 
-/// Pages of a unit, at most: 256 KiB, which a processor's own cache holds beside what they are compressed to.
+/// The most pages of a unit: 256 KiB, so that a CPU's cache holds them and their compressed form.
 pub(super) const UNIT: usize = 64;
 
-/// Pages that one thread works on.
+/// A unit of pages, for one thread.
 #[derive(Default)]
 pub(super) struct Unit {
-    /// How many units come before.
+    /// Number of the units before it.
     pub(super) number: u64,
     /// The numbers of its pages, in order.
     pub(super) pages: Vec<u64>,
@@ -36,7 +36,7 @@ impl<'a> Units<'a> {
         sets.iter().map(|set| set.count().div_ceil(UNIT as u64)).sum()
     }
 
-    /// Fills in the next unit, unless there is none.
+    /// Fills in the next unit; returns whether there was one.
     pub(super) fn next(&mut self, unit: &mut Unit) -> bool {
         while let Some(pages) = self.pages {
             pages.collect_from(self.from, UNIT, &mut unit.pages);
@@ -54,7 +54,7 @@ impl<'a> Units<'a> {
     }
 }
 
-/// Neighbouring pages: the index of the first in the unit, and how many.
+/// Runs of consecutive pages: the index of the first in the unit, and the length.
 pub(super) fn runs(pages: &[u64]) -> impl Iterator<Item = (usize, usize)> + '_ {
     let mut from = 0;
     std::iter::from_fn(move || {
@@ -66,8 +66,8 @@ pub(super) fn runs(pages: &[u64]) -> impl Iterator<Item = (usize, usize)> + '_ {
     })
 }
 
-/// Fills the buffer with all pages. Pages that cannot be read are zeros there; for each of them `missing` is told its
-/// index in the unit and why.
+/// Fills the buffer with all pages. Pages that cannot be read become zeros; `missing` is called
+/// with the index in the unit and the error of each.
 pub(super) fn read(
     memory: &(impl PhysRead + ?Sized),
     pages: &[u64],
@@ -88,9 +88,10 @@ pub(super) fn read(
     }
 }
 
-/// Whether a page has nothing but zeros.
+/// Whether a page has only zeros.
 pub(super) fn is_zero(page: &[u8]) -> bool {
-    // Most pages that are not zero show it early; the rest of the work is done in steps wide enough for vectors.
+    // Most other pages have an early byte that is not zero; the steps are wide enough for vector
+    // instructions.
     page.chunks(128).all(|part| part.iter().fold(0, |all, byte| all | byte) == 0)
 }
 
@@ -99,7 +100,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn units_are_full_but_for_the_last_of_each_set() {
+    fn units_are_full_except_the_last_of_each_set() {
         let (mut first, mut second) = (FrameSet::new(), FrameSet::new());
         first.insert(40_000, 40_300);
         second.insert(10, 300);

@@ -28,7 +28,7 @@ impl MemoryFile {
         Self { bytes: Mutex::default(), room }
     }
 
-    /// All that was written.
+    /// The bytes of the file.
     pub(crate) fn bytes(self) -> Vec<u8> {
         self.bytes.into_inner().unwrap()
     }

@@ -2,7 +2,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// BTF that is being written.
+/// A builder of BTF.
 pub(crate) struct Builder {
     types: Vec<u8>,
     strings: Vec<u8>,
@@ -22,7 +22,7 @@ impl Builder {
         if name.is_empty() { 0 } else { at }
     }
 
-    /// Answers with the number of the type.
+    /// Returns the number of the type.
     pub(crate) fn add(&mut self, name: &str, info: u32, size_or_type: u32, rest: &[u32]) -> u32 {
         let name = self.name(name);
         for word in [name, info, size_or_type].iter().chain(rest) {
@@ -63,7 +63,7 @@ impl Builder {
     }
 }
 
-/// A page: flags, then a part that is one thing or another, as in the kernel.
+/// `struct page`: flags, then a union, as in the kernel.
 fn page(builder: &mut Builder) {
     let long = builder.integer(8);
     let cache = builder.structure("", 24, &[("lru", long, 0), ("mapping", long, 128)]);
@@ -73,7 +73,7 @@ fn page(builder: &mut Builder) {
 }
 
 #[test]
-fn members_are_found_in_parts_without_a_name() {
+fn members_are_found_in_unnamed_parts() {
     let mut builder = Builder::new();
     page(&mut builder);
     let bytes = builder.bytes();
@@ -89,7 +89,7 @@ fn members_are_found_in_parts_without_a_name() {
 }
 
 #[test]
-fn every_kind_is_passed_over() {
+fn every_kind_is_skipped() {
     let mut builder = Builder::new();
     for (kind, count, words) in [
         (1, 0, 1),
@@ -103,7 +103,7 @@ fn every_kind_is_passed_over() {
         (9, 0, 0),
         (10, 0, 0),
         (11, 0, 0),
-        // Functions have their linkage where others have a number of parts.
+        // Functions have their linkage in place of a number of members.
         (12, 1, 0),
         (13, 2, 4),
         (14, 0, 1),
@@ -120,7 +120,7 @@ fn every_kind_is_passed_over() {
 }
 
 #[test]
-fn a_kind_of_the_future_is_passed_over_if_its_size_is_told() {
+fn an_unknown_kind_is_skipped_if_its_size_is_recorded() {
     let mut builder = Builder::new();
     builder.add("new", 20 << 24 | 3, 8, &[0; 4]);
     page(&mut builder);
@@ -131,7 +131,7 @@ fn a_kind_of_the_future_is_passed_over_if_its_size_is_told() {
 }
 
 #[test]
-fn constants_have_a_sign_if_they_say_so_and_may_be_wide() {
+fn constants_may_be_signed_and_wide() {
     let mut builder = Builder::new();
     builder.constants("pageflags", &[("PG_locked", 0), ("PG_lru", 5)]);
     builder.constants("pagetype", &[("PGTY_buddy", 0xf000_0000)]);
@@ -148,7 +148,7 @@ fn constants_have_a_sign_if_they_say_so_and_may_be_wide() {
 }
 
 #[test]
-fn arrays_have_their_length_behind_other_names_too() {
+fn arrays_have_their_length_through_typedefs_too() {
     let mut builder = Builder::new();
     let long = builder.integer(8);
     let array = builder.add("", 3 << 24, 0, &[long, long, 11]);
@@ -186,7 +186,7 @@ fn a_structure_within_itself_ends() {
 }
 
 #[test]
-fn what_is_cut_off_is_refused() {
+fn truncated_types_are_refused() {
     let mut builder = Builder::new();
     page(&mut builder);
     let bytes = builder.bytes();
@@ -197,7 +197,7 @@ fn what_is_cut_off_is_refused() {
 
 proptest! {
     #[test]
-    fn damage_is_refused_or_answered(changes in prop::collection::vec((0..500_usize, any::<u8>()), 1..8)) {
+    fn damaged_types_are_an_error_or_harmless(changes in prop::collection::vec((0..500_usize, any::<u8>()), 1..8)) {
         let mut builder = Builder::new();
         page(&mut builder);
         builder.constants("pageflags", &[("PG_locked", 0), ("PG_lru", 5)]);
@@ -207,7 +207,7 @@ proptest! {
             bytes[at % length] = byte;
         }
         if let Ok(btf) = Btf::parse(&bytes) {
-            // The offset of a part and that within it have 32 bits each.
+            // The offset of a part and the offset within it have 32 bits each.
             let most = u64::from(u32::MAX) / 8 * u64::from(MOST_DEPTH);
             prop_assert!(btf.offset("page", "mapping").is_none_or(|offset| offset <= most));
             prop_assert!(btf.constant("pageflags", "PG_lru").is_none_or(|value| value >> 32 == 0 || value < 0));

@@ -8,11 +8,11 @@ pub(crate) const MAP: u64 = 0xffff_ffff_8000_0000;
 const COUNT: usize = 0x3000;
 const BASE: usize = 0x3008;
 const INDEX: usize = 0x4000;
-/// Across the end of a page.
+/// Crosses the end of a page.
 const TABLE: usize = 0x4ff0;
 const OFFSETS: usize = 0x6000;
 const NAMES: usize = 0x7000;
-/// What is behind has other uses.
+/// The memory after it has other uses.
 pub(crate) const END: usize = 0x9000;
 
 const VMCOREINFO: &str = "SYMBOL(init_top_pgt)=ffffffff80001000
@@ -27,8 +27,8 @@ SYMBOL(kallsyms_names)=ffffffff80007000
 ";
 
 impl TestMemory {
-    /// Memory of a kernel: page tables with one page of 1 GiB, and the table of symbols, given by letter,
-    /// name and value.
+    /// Memory of a kernel: page tables with one page of 1 GiB, and the table of symbols, given by
+    /// letter, name and value.
     pub(crate) fn with_symbols(symbols: &[(&str, u64)], encoding: Encoding) -> Self {
         let mut memory = Self(vec![0; END]);
         memory.put(0x1ff8, &0x2003_u64.to_le_bytes());
@@ -47,7 +47,7 @@ impl TestMemory {
         memory
     }
 
-    /// Each byte is a token for itself, but for one that stands for more.
+    /// Each byte is a token for itself, except one that stands for a longer text.
     fn tokens(&mut self) {
         let mut at = 0;
         for byte in 0..=255_u8 {
@@ -98,12 +98,12 @@ fn symbols() -> Vec<(&'static str, u64)> {
 }
 
 #[test]
-fn symbols_are_found_however_their_places_are_told() {
+fn symbols_are_found_in_every_encoding() {
     for encoding in ALL {
         let memory = TestMemory::with_symbols(&symbols(), encoding);
         let table = Kallsyms::open(&memory, &info(encoding)).unwrap();
         let found = table.find(&["mem_section", "do_nothing", "nowhere"]).unwrap();
-        // Of two with one name the first counts.
+        // Of two with the same name the first counts.
         assert_eq!(
             found,
             [("do_nothing", MAP + 0x100), ("mem_section", MAP + 0x8200)].into(),
@@ -113,7 +113,7 @@ fn symbols_are_found_however_their_places_are_told() {
 }
 
 #[test]
-fn memory_of_each_cpu_has_values_that_are_no_addresses() {
+fn per_cpu_symbols_have_values_that_are_not_addresses() {
     let encoding = Encoding::Signed;
     let all = [&[("Acpu_number", 0x1_c034)][..], &symbols()].concat();
     let memory = TestMemory::with_symbols(&all, encoding);
@@ -134,14 +134,14 @@ fn names_may_be_long() {
 }
 
 #[test]
-fn a_table_that_vmcoreinfo_does_not_agree_with_is_refused() {
+fn a_table_that_disagrees_with_vmcoreinfo_is_refused() {
     let mut moved = symbols();
     moved[2].1 += 8;
     let others = [("T_text", MAP)];
     for symbols in [&moved[..], &others] {
         let memory = TestMemory::with_symbols(symbols, Encoding::Unsigned);
         let table = Kallsyms::open(&memory, &info(Encoding::Unsigned)).unwrap();
-        assert!(matches!(table.find(&["mem_section"]), Err(Error::OtherSymbols)));
+        assert!(matches!(table.find(&["mem_section"]), Err(Error::SymbolMismatch)));
     }
 }
 
@@ -154,7 +154,7 @@ fn more_symbols_than_any_kernel_has_are_refused() {
 }
 
 #[test]
-fn names_that_lead_out_of_memory_are_an_error() {
+fn names_outside_memory_are_an_error() {
     let mut memory = TestMemory::with_symbols(&symbols(), Encoding::Unsigned);
     memory.put(COUNT, &MOST_SYMBOLS.to_le_bytes());
     let table = Kallsyms::open(&memory, &info(Encoding::Unsigned)).unwrap();
@@ -163,7 +163,7 @@ fn names_that_lead_out_of_memory_are_an_error() {
 
 proptest! {
     #[test]
-    fn damage_is_refused_or_told(changes in prop::collection::vec((0x3000..END, any::<u8>()), 1..64)) {
+    fn damage_is_an_error_or_harmless(changes in prop::collection::vec((0x3000..END, any::<u8>()), 1..64)) {
         let mut memory = TestMemory::with_symbols(&symbols(), Encoding::Unsigned);
         for (at, byte) in changes {
             memory.put(at, &[byte]);

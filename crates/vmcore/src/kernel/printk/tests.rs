@@ -37,7 +37,8 @@ OFFSET(atomic_long_t.counter)=0
 ";
 
 impl TestMemory {
-    /// Memory of a kernel: page tables with one page of 1 GiB, a ring of four descriptors and 64 bytes.
+    /// Memory of a kernel: page tables with one page of 1 GiB, a ring of four descriptors and 64
+    /// bytes.
     fn with_ring(first: u64, last: u64) -> Self {
         let mut memory = Self(vec![0; 0x7000]);
         memory.put_u64(TOP + 511 * 8, 0x2000 | 1);
@@ -80,11 +81,11 @@ impl TestMemory {
 }
 
 #[test]
-fn messages_come_in_their_order_wherever_they_are() {
+fn messages_are_read_in_order_across_the_rings_end() {
     let mut memory = TestMemory::with_ring(5, 7);
     memory.message(5, FINALIZED, (40, 64), 5);
     memory.block(40, 5, b"first");
-    // The second crosses the end, so it is at the start.
+    // The second would cross the end, so it is at the start.
     memory.message(6, COMMITTED, (64 + 48, 128 + 16), 6);
     memory.block(0, 6, b"second");
     memory.message(7, FINALIZED, (3, 3), 0);
@@ -107,7 +108,7 @@ fn a_message_that_is_being_written_or_was_overwritten_is_left_out() {
 }
 
 #[test]
-fn a_log_that_cannot_be_is_refused_or_ends() {
+fn an_invalid_log_is_refused_or_ends() {
     let mut memory = TestMemory::with_ring(0, u64::MAX);
     memory.put_u64(RING + 8, 0x1000);
     assert!(memory.texts()[0].contains("is not mapped"));
@@ -120,7 +121,7 @@ fn a_log_that_cannot_be_is_refused_or_ends() {
 #[test]
 fn texts_do_not_add_up_to_more_than_the_ring_holds() {
     let mut memory = TestMemory::with_ring(4, 7);
-    // Four blocks that lie over each other: 160 bytes of text in a ring of 64.
+    // Four overlapping blocks: 160 bytes of text in a ring of 64.
     for step in 0..4 {
         memory.message(4 + step, FINALIZED, (step * 8, step * 8 + 48), 40);
         memory.put_u64(DATA + usize::try_from(step).unwrap() * 8, 4 + step);

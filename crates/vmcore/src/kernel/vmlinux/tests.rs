@@ -4,7 +4,7 @@ use super::*;
 use crate::kernel::btf::tests::Builder;
 use proptest::prelude::*;
 
-/// An ELF file with these sections behind each other, and their names in the last.
+/// An ELF file with these sections, and their names in the last one.
 fn elf(sections: &[(&str, Vec<u8>)]) -> Vec<u8> {
     let mut file = vec![0; 64];
     let mut names = vec![0];
@@ -56,7 +56,7 @@ fn kernel() -> Vec<u8> {
 }
 
 #[test]
-fn a_kernels_file_tells_what_vmcoreinfo_would() {
+fn a_kernels_file_yields_the_same_keys_as_vmcoreinfo() {
     let file = kernel();
     let info = Vmlinux::parse(&file).unwrap().vmcoreinfo().unwrap();
     for (key, value) in [
@@ -73,13 +73,13 @@ fn a_kernels_file_tells_what_vmcoreinfo_would() {
 }
 
 #[test]
-fn what_a_file_lacks_is_named() {
+fn a_missing_part_of_the_file_is_named() {
     let banner = (".rodata", b"Linux version 6.1 x".to_vec());
     for (file, lacks) in [
-        (elf(&[]), "Linux's banner"),
+        (elf(&[]), "the Linux banner"),
         (elf(std::slice::from_ref(&banner)), "BTF"),
-        (elf(&[banner, (".BTF", vec![0; 24])]), "a table of symbols"),
-        (kernel()[..200].to_vec(), "sound section headers"),
+        (elf(&[banner, (".BTF", vec![0; 24])]), "a symbol table"),
+        (kernel()[..200].to_vec(), "valid section headers"),
     ] {
         let error = Vmlinux::parse(&file).unwrap_err().to_string();
         assert!(error.contains(&format!("it lacks {lacks}")), "{error}");

@@ -1,4 +1,4 @@
-//! Page structures as kernels of each generation have them.
+//! Page structures of each generation of kernels.
 
 use super::*;
 use crate::Vmcoreinfo;
@@ -7,7 +7,7 @@ use crate::kernel::kallsyms::tests::MAP;
 use crate::kernel::paging::AddressSpace;
 use crate::test_memory::TestMemory;
 
-/// What all of them say, with the places of Debian's 6.1.
+/// Keys that all kernels have, with the values of Debian's 6.1.
 const COMMON: &str = "SYMBOL(init_top_pgt)=ffffffff80001000\nNUMBER(phys_base)=0\nSIZE(page)=64\nOFFSET(page.flags)=0\n\
     OFFSET(page.mapping)=24\nOFFSET(page._mapcount)=48\nOFFSET(page.private)=40\nOFFSET(page.compound_head)=8\n\
     LENGTH(zone.free_area)=11\nSYMBOL(mem_section)=ffffffff80008800\nLENGTH(mem_section)=2048\nSIZE(mem_section)=16\n\
@@ -20,13 +20,13 @@ const PRIVATE: u64 = 1 << 13;
 const HEAD: u64 = 1 << 16;
 const SWAP_BACKED: u64 = 1 << 19;
 const POISONED: u64 = 1 << 22;
-/// A count, not a type: mapped nowhere.
+/// A count, not a type: not mapped.
 const NO_TYPE: u32 = u32::MAX;
 
 /// A kernel's page types, and the first tail of a huge page of order 9.
 struct Generation {
     name: &'static str,
-    says: &'static str,
+    keys: &'static str,
     buddy: u32,
     offline: u32,
     slab: (u64, u32),
@@ -38,7 +38,7 @@ struct Generation {
 const GENERATIONS: [Generation; 5] = [
     Generation {
         name: "6.1",
-        says: "NUMBER(PG_slab)=9\nNUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129\nNUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-257\n\
+        keys: "NUMBER(PG_slab)=9\nNUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129\nNUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-257\n\
             OFFSET(page.compound_order)=17\nOFFSET(page.compound_dtor)=16\nNUMBER(HUGETLB_PAGE_DTOR)=2\n",
         buddy: 0xffff_ff7f,
         offline: 0xffff_feff,
@@ -48,7 +48,7 @@ const GENERATIONS: [Generation; 5] = [
     },
     Generation {
         name: "6.6",
-        says: "NUMBER(PG_slab)=9\nNUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129\nNUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-257\n\
+        keys: "NUMBER(PG_slab)=9\nNUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129\nNUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-257\n\
             NUMBER(PG_hugetlb)=8\n",
         buddy: 0xffff_ff7f,
         offline: 0xffff_feff,
@@ -58,7 +58,7 @@ const GENERATIONS: [Generation; 5] = [
     },
     Generation {
         name: "6.9",
-        says: "NUMBER(PG_slab)=9\nNUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129\nNUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-257\n\
+        keys: "NUMBER(PG_slab)=9\nNUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129\nNUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-257\n\
             NUMBER(PAGE_HUGETLB_MAPCOUNT_VALUE)=-2049\n",
         buddy: 0xffff_ff7f,
         offline: 0xffff_feff,
@@ -68,7 +68,7 @@ const GENERATIONS: [Generation; 5] = [
     },
     Generation {
         name: "6.11",
-        says: "NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-1073741825\nNUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-536870913\n\
+        keys: "NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-1073741825\nNUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-536870913\n\
             NUMBER(PAGE_SLAB_MAPCOUNT_VALUE)=-33554433\nNUMBER(PAGE_HUGETLB_MAPCOUNT_VALUE)=-67108865\n",
         buddy: 0xbfff_ffff,
         offline: 0xdfff_ffff,
@@ -78,7 +78,7 @@ const GENERATIONS: [Generation; 5] = [
     },
     Generation {
         name: "6.16",
-        says: "NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-268435456\nNUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-251658240\n\
+        keys: "NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-268435456\nNUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-251658240\n\
             NUMBER(PAGE_SLAB_MAPCOUNT_VALUE)=-184549376\nNUMBER(PAGE_HUGETLB_MAPCOUNT_VALUE)=-201326592\n\
             NUMBER(PAGE_UNACCEPTED_MAPCOUNT_VALUE)=-134217728\n",
         buddy: 0xf0ff_ffff,
@@ -122,7 +122,7 @@ impl Page {
 impl Generation {
     fn layout(&self) -> PageLayout {
         let memory = TestMemory::with_symbols(&[("T_stext", MAP)], Encoding::Unsigned);
-        let info = Vmcoreinfo::parse(&[COMMON, self.says].concat().into_bytes());
+        let info = Vmcoreinfo::parse(&[COMMON, self.keys].concat().into_bytes());
         PageLayout::new(&info, &AddressSpace::of_kernel(&info).unwrap(), &memory).unwrap()
     }
 
@@ -147,7 +147,7 @@ fn free_pages_are_excluded_by_their_order_and_impossible_orders_are_kept() {
 }
 
 #[test]
-fn page_cache_is_excluded_by_what_hangs_on_it() {
+fn page_cache_is_excluded_by_its_private_data() {
     in_each(|kernel| {
         let kind = |flags, level| kernel.judged(&Page::new(flags, NO_TYPE).mapped(0x1000), level);
         let (cache, private) =
@@ -165,7 +165,7 @@ fn page_cache_is_excluded_by_what_hangs_on_it() {
 }
 
 #[test]
-fn memory_of_processes_is_told_from_objects_of_the_kernel() {
+fn memory_of_processes_is_not_taken_for_objects_of_the_kernel() {
     in_each(|kernel| {
         let anonymous = Page::new(LRU | SWAP_BACKED, NO_TYPE).mapped(0x1001);
         assert_eq!(kernel.judged(&anonymous, 8), Verdict::Exclude(Exclusion::User, 0), "{}", kernel.name);
@@ -181,7 +181,7 @@ fn memory_of_processes_is_told_from_objects_of_the_kernel() {
 }
 
 #[test]
-fn a_huge_page_is_excluded_whole_where_its_order_can_be() {
+fn a_huge_page_is_excluded_whole_if_its_order_is_plausible() {
     in_each(|kernel| {
         let (head, mut tail) = (Page::new(HEAD, kernel.huge), Page::new(0, NO_TYPE));
         (kernel.tail)(&mut tail);
@@ -194,7 +194,7 @@ fn a_huge_page_is_excluded_whole_where_its_order_can_be() {
 }
 
 #[test]
-fn broken_and_lent_pages_are_excluded_at_every_level() {
+fn poisoned_and_offline_pages_are_excluded_at_every_level() {
     in_each(|kernel| {
         let poisoned = kernel.judged(&Page::new(POISONED, NO_TYPE), 2);
         assert_eq!(poisoned, Verdict::Exclude(Exclusion::Poisoned, 0), "{}", kernel.name);
@@ -204,7 +204,7 @@ fn broken_and_lent_pages_are_excluded_at_every_level() {
 }
 
 #[test]
-fn memory_that_a_hypervisor_has_not_given_yet_is_free() {
+fn unaccepted_memory_is_free() {
     let [.., newest] = &GENERATIONS;
     let unaccepted = Page::new(0, 0xf8ff_ffff);
     assert_eq!(newest.judged(&unaccepted, 16), Verdict::Exclude(Exclusion::Free, UNACCEPTED_ORDER));
@@ -212,7 +212,7 @@ fn memory_that_a_hypervisor_has_not_given_yet_is_free() {
 }
 
 #[test]
-fn the_tail_of_a_compound_page_leaves_it_to_the_head() {
+fn the_head_of_a_compound_page_decides_for_its_tails() {
     in_each(|kernel| {
         let mut tail = Page::new(LRU | POISONED, kernel.buddy);
         tail.put(8, &1_u64.to_le_bytes());

@@ -9,7 +9,7 @@ use crate::kernel::paging::AddressSpace;
 use crate::write::{Pages, Settings, Written, put};
 use crate::{DumpSource, Result, Vmcoreinfo, WriteAt};
 
-/// What stands before the descriptors.
+/// The blocks before the descriptors.
 pub(super) struct Head<'a> {
     pub(super) image: &'a dyn DumpSource,
     pub(super) info: &'a Vmcoreinfo,
@@ -33,7 +33,7 @@ impl Head<'_> {
         field::put(&mut header, WIDE_HEADER.sub_header_blocks, saturated(layout.sub_blocks));
         field::put(&mut header, WIDE_HEADER.bitmap_blocks, saturated(2 * layout.bitmap_blocks));
         field::put(&mut header, WIDE_HEADER.max_mapnr, saturated(layout.max_mapnr));
-        // Readers want at least one CPU.
+        // Readers require at least one CPU.
         field::put(&mut header, WIDE_HEADER.cpus, notes::cpus(image.notes()).max(1));
         let codec = self.settings.compression.codec().flag();
         move |status, manifest| {
@@ -78,7 +78,7 @@ impl Head<'_> {
         bytes
     }
 
-    /// Writes the manifest and the final header; answers with the length of the file.
+    /// Writes the manifest and the final header; returns the length of the file.
     pub(super) fn seal(
         &self,
         status: u32,
@@ -96,7 +96,7 @@ impl Head<'_> {
         }
         let mut manifest =
             Manifest { table: layout.table, entries: layout.units, descriptors, head: 0, statistics };
-        // The length of the text does not depend on the checksum, but the header does on the length.
+        // The header depends on the text's length, which does not depend on the checksum.
         let header = self.header()(status, Some((end, manifest.text().len() as u64)));
         manifest.head = self.head_sum(&header);
         let text = manifest.text();
@@ -114,7 +114,7 @@ impl Head<'_> {
         for set in [self.image.ram(), self.pages.bitmap()] {
             let mut chunks = set.chunks().peekable();
             for number in 0..self.layout.bitmap_blocks {
-                // Most of a large memory's blocks have no frame.
+                // Most blocks of a large memory have no frame.
                 seed = match chunks.next_if(|(found, _)| *found == number) {
                     Some((_, chunk)) => add_block(seed, &chunk.to_bytes()),
                     None => add_block(seed, &[0; BLOCK]),

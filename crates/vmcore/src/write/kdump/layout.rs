@@ -1,10 +1,10 @@
-//! Where the parts of a dump are.
+//! The places of a dump's parts.
 
 use crate::format::kdump::{BLOCK, WIDE_SUB_HEADER, descriptor};
 use crate::format::manifest::zero_page_at;
 use crate::{DumpSource, Error, FrameSet, Result};
 
-/// Where everything is that has a fixed place, in bytes of the file.
+/// Everything that has a fixed place, as offsets in the file.
 pub(super) struct DumpLayout {
     pub(super) max_mapnr: u64,
     pub(super) sub_blocks: u64,
@@ -12,10 +12,10 @@ pub(super) struct DumpLayout {
     pub(super) bitmap_blocks: u64,
     pub(super) bitmaps: u64,
     pub(super) descriptors: u64,
-    /// The table of checksums, and how many units of pages have their first entry there.
+    /// The table of checksums.
     pub(super) table: u64,
     pub(super) units: u64,
-    /// A page of zeros that all such pages share.
+    /// The page of zeros that all pages of zeros share.
     pub(super) zero_page: u64,
     pub(super) data: u64,
 }
@@ -26,7 +26,7 @@ impl DumpLayout {
         let max_mapnr = image.ram().end().max(kept.end());
         let sub_blocks = (WIDE_SUB_HEADER.size as u64 + image.notes().len() as u64).div_ceil(block);
         let bitmap_blocks = max_mapnr.div_ceil(8).div_ceil(block);
-        // Both together are a 32-bit number in the header.
+        // The header has both together in a 32-bit number.
         let most = u64::from(u32::MAX) / 2;
         if bitmap_blocks > most {
             return Err(Error::TooLarge {

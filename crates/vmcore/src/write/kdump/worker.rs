@@ -15,18 +15,18 @@ use crate::write::pages::{self, UNIT, Unit};
 use crate::write::{Settings, Written, put};
 use crate::{DumpSource, Error, FrameSet, Result, WriteAt};
 
-/// What all threads share.
+/// The state that all threads share.
 pub(super) struct Shared<'a, W> {
     pub(super) kept: &'a FrameSet,
     pub(super) ranks: Ranks,
     pub(super) layout: &'a DumpLayout,
-    /// Where the next data goes.
+    /// Offset of the next data.
     pub(super) end: AtomicU64,
     pub(super) effort: Following,
     pub(super) out: &'a W,
 }
 
-/// How all threads know how hard to compress.
+/// The effort of all threads.
 pub(super) enum Following {
     One(Effort),
     Pace(Box<Pace>),
@@ -41,10 +41,10 @@ impl Following {
     }
 }
 
-/// One page in so many is compressed to see what compressing takes.
+/// One page in this many is compressed in a trial.
 const SAMPLED: usize = 8;
 
-/// What one thread has for itself.
+/// The state of one thread.
 pub(super) struct Worker {
     encoder: Encoder,
     most: usize,
@@ -52,7 +52,7 @@ pub(super) struct Worker {
     pages: Vec<u8>,
     data: Vec<u8>,
     descriptors: Vec<u8>,
-    /// The checksum of all descriptors that it has written.
+    /// The checksum of all descriptors it has written.
     pub(super) descriptor_sum: u64,
     pub(super) written: Written,
 }
@@ -97,7 +97,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Compresses some of the pages as usual, harder and less hard, if it is time for that.
+    /// If a trial is due, compresses some of the pages by the current effort and its neighbours.
     fn try_others(&mut self, pace: &Pace, unit: &Unit) {
         let Some(trial) = pace.trial(unit.number) else { return };
         let mut is_undisturbed = true;
@@ -111,8 +111,8 @@ impl Worker {
         }
     }
 
-    /// What some of the first so many pages cost by this effort; they are not kept. A page that took longer than all others
-    /// together was interrupted, and nothing is known then.
+    /// Measures this effort on some of the first `count` pages and discards the result. `None` if
+    /// one page took longer than all others together: the thread was interrupted.
     fn price(&mut self, pace: &Pace, effort: Effort, count: usize) -> Option<Price> {
         self.encoder.set_effort(effort);
         let (mut start, mut longest, mut price) = (pace.now(), 0, Price::default());
@@ -139,7 +139,7 @@ impl Worker {
         self.describe(unit, shared)
     }
 
-    /// Writes descriptors, run by run of those that are neighbours in the file.
+    /// Writes the descriptors, in runs that are contiguous in the file.
     fn describe(&mut self, unit: &Unit, shared: &Shared<'_, impl WriteAt>) -> Result<()> {
         let mut done = 0;
         while let Some(number) = unit.pages.get(done) {
@@ -154,7 +154,7 @@ impl Worker {
         Ok(())
     }
 
-    /// Answers with the indices of the pages that could not be read.
+    /// Reads the unit; returns the indices of pages that could not be read.
     fn read(&mut self, image: &dyn DumpSource, unit: &Unit) -> Vec<usize> {
         let mut missing = Vec::new();
         pages::read(image, &unit.pages, &mut self.pages, |index, error| {
@@ -165,7 +165,8 @@ impl Worker {
         missing
     }
 
-    /// Makes data and descriptors, with offsets that start at [`RELATIVE`]; answers with the size of the data.
+    /// Makes data and descriptors, whose offsets are marked as [`RELATIVE`]; returns the size of
+    /// the data.
     fn compress(&mut self, unit: &Unit, missing: &[usize], layout: &DumpLayout) -> usize {
         self.descriptors.clear();
         let mut size = 0;
@@ -202,7 +203,8 @@ impl Worker {
     }
 }
 
-/// How many pages, from the first on, have descriptors in a row. Neighbours in memory do, since both are kept.
+/// The number of pages, from the first, whose descriptors are contiguous. Those of consecutive
+/// pages are, since both are kept.
 fn run(pages: &[u64], rank: impl Fn(usize) -> Option<u64>, first: u64) -> usize {
     let mut count = 1;
     while let Some(page) = pages.get(count) {
@@ -215,5 +217,5 @@ fn run(pages: &[u64], rank: impl Fn(usize) -> Option<u64>, first: u64) -> usize 
     count
 }
 
-/// Marks an offset that counts from the start of the unit's data. No file is so long.
+/// Marks an offset that is relative to the start of the unit's data. No file is that long.
 const RELATIVE: u64 = 1 << 63;

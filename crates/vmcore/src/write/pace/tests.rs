@@ -1,14 +1,17 @@
-#![allow(clippy::cast_possible_truncation, reason = "nanoseconds and bytes of a test are whole and few")]
+#![allow(
+    clippy::cast_possible_truncation,
+    reason = "nanoseconds and bytes of a test are small whole numbers"
+)]
 
 use super::*;
 
-/// A destination that takes a byte in so many nanoseconds, and works on while nobody waits for it.
+/// A destination that needs some nanoseconds for a byte, and works on in the background.
 #[derive(Clone, Copy, Debug)]
 struct Destination {
     byte: f64,
-    /// As long as it has no more to do than so many bytes, nobody waits.
+    /// Writers do not wait while at most this many bytes are pending.
     buffer: f64,
-    /// So many bytes are handed to it at a time.
+    /// It is given this many bytes at a time.
     burst: f64,
     held: f64,
     done_at: f64,
@@ -19,7 +22,7 @@ impl Destination {
         Self { byte, buffer, burst, held: 0.0, done_at: 0.0 }
     }
 
-    /// Until when waits who writes so many bytes at this moment.
+    /// When a writer may continue that writes these bytes now.
     fn write(&mut self, now: f64, bytes: f64) -> f64 {
         self.held += bytes;
         if self.held < self.burst {
@@ -31,10 +34,10 @@ impl Destination {
     }
 }
 
-/// Nobody takes a byte before it is written; a pipe; a disk; a file, whose writer waits after every 4 MiB for the 4 before.
+/// Unbuffered; a pipe; a disk; a file, whose writer waits after every 4 MiB for the previous 4.
 const BUFFERS: [(f64, f64); 4] = [(0.0, 0.0), (65_536.0, 0.0), (3e6, 1e6), (4e6, 4e6)];
 
-/// Of 64 pages: nanoseconds and bytes at each step, as measured of a machine's memory.
+/// Nanoseconds and bytes of 64 pages at each step, as measured on a machine's memory.
 const PRICES: [(f64, f64); LADDER.len()] = [
     (2_000.0, 262_144.0),
     (205_000.0, 147_600.0),
@@ -43,10 +46,11 @@ const PRICES: [(f64, f64); LADDER.len()] = [
     (927_000.0, 106_700.0),
     (2_930_000.0, 104_400.0),
 ];
-/// Reading 64 pages takes so many nanoseconds.
+/// Nanoseconds to read 64 pages.
 const READING: u64 = 20_000;
 
-/// What a part of a unit costs. Pages that lie together are alike, and others than the next ones.
+/// The cost of a part of a unit. Pages within a region are alike, and differ from the next
+/// region's.
 fn price(step: usize, unit: u64, part: f64) -> Price {
     let mixed = (unit / 5 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mixed = (mixed ^ mixed >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40;
@@ -56,7 +60,7 @@ fn price(step: usize, unit: u64, part: f64) -> Price {
     Price { compressing: (compressing * (0.5 + much / 2.0) * part) as u64, size: (size * part) as u64 }
 }
 
-/// Threads that share a destination, each with a clock of its own.
+/// Threads that share a destination, each with its own clock.
 struct Machine {
     pace: Pace,
     threads: Vec<f64>,
@@ -69,7 +73,7 @@ impl Machine {
         Self { pace: Pace::new(|| 0), threads: vec![0.0; threads], destination, units: 0 }
     }
 
-    /// Compresses so many units, always by this step or as it pays; answers with how long it took in all.
+    /// Compresses units, always by this step or adaptively; returns the total time.
     fn run(&mut self, units: u64, always: Option<usize>) -> f64 {
         for unit in self.units..self.units + units {
             let thread = self.threads.iter_mut().min_by(|one, other| one.total_cmp(other)).unwrap();
@@ -89,10 +93,10 @@ impl Machine {
     }
 }
 
-/// A trial, if it is time for one: how long it took.
+/// Makes a trial if one is due; returns how long it took.
 fn attempt(pace: &Pace, unit: u64) -> f64 {
     let Some(trial) = pace.trial(unit) else { return 0.0 };
-    // Whatever the effort, copying a page once more takes some time.
+    // At any effort, copying a page once more takes some time.
     let copying = 5_000;
     let prices = trial.efforts().map(|effort| {
         let step = LADDER.iter().position(|other| Some(*other) == effort)?;
@@ -103,11 +107,11 @@ fn attempt(pace: &Pace, unit: u64) -> f64 {
     prices.iter().flatten().map(|price| price.compressing as f64).sum()
 }
 
-/// Units of a gigabyte.
+/// The units of a gigabyte.
 const UNITS: u64 = 4096;
 
 #[test]
-fn it_takes_about_as_long_as_by_the_effort_that_takes_least() {
+fn adapting_takes_about_as_long_as_the_best_effort() {
     for megabytes_a_second in [30.0, 100.0, 300.0, 1000.0, 1e6] {
         for buffer in BUFFERS {
             for threads in [1, 2] {
@@ -116,7 +120,8 @@ fn it_takes_about_as_long_as_by_the_effort_that_takes_least() {
                 let fixed = (0..LADDER.len()).map(|step| machine().run(UNITS, Some(step)));
                 let least = fixed.fold(f64::MAX, f64::min);
                 let ratio = machine().run(UNITS, None) / least;
-                // Where nothing takes long, it shows how one begins; files are waited for so rarely that more is guessed.
+                // Where nothing takes long, the first effort matters; writers wait for files so
+                // rarely that more is guessed.
                 let bound = match (megabytes_a_second, buffer.1) {
                     (1e6, _) => 1.25,
                     (_, 4e6) => 1.12,
@@ -151,7 +156,7 @@ fn a_destination_that_becomes_slow_or_fast_is_noticed() {
 }
 
 #[test]
-fn nothing_changes_before_something_is_known() {
+fn no_step_is_taken_before_enough_is_known() {
     let mut machine = Machine::new(1, Destination::new(0.0, (0.0, 0.0)));
     machine.run(LEAST as u64 / 262_144, None);
     assert_eq!(machine.pace.effort(), Effort::usual(Codec::Lzo));
@@ -167,11 +172,11 @@ fn known(compressing: f64, writing: f64, overlap: Option<f64>) -> Knowledge {
 }
 
 #[test]
-fn harder_is_compressed_where_that_takes_no_longer_than_it_spares() {
-    // 40 % less to write for 200 more of compressing, if nothing is written meanwhile.
+fn a_step_up_is_taken_if_it_saves_as_much_time_as_it_takes() {
+    // 40 % less to write for 200 more of compressing, if nothing is written in the background.
     assert!(!known(100.0, 490.0, Some(0.0)).is_up(LESS, HARDER));
     assert!(known(100.0, 510.0, Some(0.0)).is_up(LESS, HARDER));
-    // All is written meanwhile as soon as it is no more than what is compressed in that time.
+    // All of it is written in the background once writing takes no longer than compressing.
     assert!(!known(100.0, 190.0, Some(1.0)).is_up(LESS, HARDER));
     assert!(known(100.0, 210.0, Some(1.0)).is_up(LESS, HARDER));
 }
@@ -184,14 +189,14 @@ fn a_larger_dump_must_be_worth_a_sixteenth_of_the_time() {
 }
 
 #[test]
-fn what_is_not_known_is_tried() {
+fn unknown_efforts_are_tried() {
     assert!(known(300.0, 0.0, None).is_down(HARDER, LESS));
     assert!(known(100.0, 300.0, None).is_up(LESS, HARDER));
     assert!(!known(100.0, 0.0, None).is_up(LESS, HARDER));
 }
 
 #[test]
-fn what_is_no_smaller_is_not_worth_the_time() {
+fn pages_that_get_no_smaller_are_not_worth_the_time() {
     let in_vain = Cost { compressing: 200.0, ..LESS };
     assert!(!known(100.0, 10_000.0, Some(0.0)).is_up(LESS, in_vain));
 }
