@@ -4,12 +4,13 @@ use crate::Memory;
 
 /// Blocks that were claimed whole and of which images hold only some frames.
 ///
-/// The kernel empties a range only if nothing is bound to its place in all the blocks that the range touches, and the
-/// frames of images are. So blocks are claimed whole, and the frames of one that are not wanted are spare: they wait
-/// here for the next segment or image, until all of the block has been given back.
+/// The kernel empties a range only if nothing is bound to its place in all the blocks that the
+/// range touches, and the frames of images are. So blocks are claimed whole, and the frames of one
+/// that are not wanted are spare: they wait here for the next segment or image, until all of the
+/// block has been given back.
 ///
-/// Invariant: every frame of a block in this list is either spare or held by an image. A block of which all frames
-/// are spare goes back to the kernel at once. The list has no order.
+/// Invariant: every frame of a block in this list is either spare or held by an image. A block of
+/// which all frames are spare goes back to the kernel at once. The list has no order.
 pub struct Blocks<M: Memory> {
     first: Option<M::Boxed<Block<M>>>,
 }
@@ -36,14 +37,14 @@ impl<M: Memory> Blocks<M> {
         Self { first: None }
     }
 
-    /// Whether there is no block, so that the kernel has all of its frames back.
+    /// Whether all blocks have gone back to the kernel.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.first.is_none()
     }
 
-    /// Takes all frames of a range of System RAM: spare ones, or else away from the kernel. False if one of them
-    /// cannot be had; then none is taken.
+    /// Takes all frames of a range of System RAM: spare ones, or else away from the kernel. False
+    /// if that is not possible; then none is taken.
     pub fn claim(&mut self, memory: M, range: PhysRange) -> bool {
         self.take_spare(range)
             || self.claim_whole(memory, range)
@@ -51,7 +52,8 @@ impl<M: Memory> Blocks<M> {
             || range.end_number() <= M::LOW_END && memory.claim_low(range)
     }
 
-    /// Makes a frame spare, if it belongs to a block; the block goes back with the last of its frames.
+    /// Makes a frame spare, if it belongs to a block; the block goes back with the last of its
+    /// frames.
     pub fn make_spare(&mut self, memory: M, frame: Pfn) -> bool {
         let Some(block) = self.find(frame) else {
             return false;
@@ -72,7 +74,8 @@ impl<M: Memory> Blocks<M> {
         self.find(range.first()).is_some_and(|block| block.take(range))
     }
 
-    /// Claims all blocks that a range touches. Only the first and the last can have frames to spare.
+    /// Claims all blocks that a range touches. Only the first and the last can have frames to
+    /// spare.
     fn claim_whole(&mut self, memory: M, range: PhysRange) -> bool {
         let [first, last] = [range.first().number(), range.end_number() - 1].map(|frame| frame / M::BLOCK);
         let start = Pfn::new(first * M::BLOCK);

@@ -1,20 +1,22 @@
-//! Which rate of the time stamp counter is used, and whether the counter kept running during a call.
+//! Which rate of the time stamp counter is used, and whether the counter kept running during a
+//! call.
 
 /// Measurements that are taken at most.
 const MEASUREMENTS: u32 = 3;
 
-/// Whether the counter's rate has to be measured, after `done` measurements of which the last gave `measured` kHz.
+/// Whether the counter's rate has to be measured, after `done` measurements of which the last gave
+/// `measured` kHz.
 ///
-/// The kernel may have calibrated the counter while the machine was busy (an emulated machine often is), so its number
-/// can be far off, and so can a single measurement. The kernel's clock is not: it does not use the counter then. Without
-/// a rate of the kernel's (0) the counter is not usable.
+/// The kernel may have calibrated the counter while the machine was busy (an emulated machine often
+/// is), so its number can be far off, and so can a single measurement. The kernel's clock is not:
+/// it does not use the counter then. Without a rate of the kernel's (0) the counter is not usable.
 #[must_use]
 pub const fn measure_again(kernel_khz: u64, measured: u64, done: u32) -> bool {
     kernel_khz != 0 && done < MEASUREMENTS && (done == 0 || !agree(kernel_khz, measured))
 }
 
-/// The rate to use after the last measurement: the kernel's if a measurement confirmed it. 0 if the counter is not
-/// usable.
+/// The rate to use after the last measurement: the kernel's if a measurement confirmed it. 0 if the
+/// counter is not usable.
 #[must_use]
 pub const fn rate(kernel_khz: u64, measured: u64) -> u64 {
     if kernel_khz == 0 || agree(kernel_khz, measured) { kernel_khz } else { measured }
@@ -25,8 +27,8 @@ const fn agree(kernel_khz: u64, measured: u64) -> bool {
     kernel_khz.abs_diff(measured) <= kernel_khz / 50
 }
 
-/// Whether the counter kept running while the wall clock advanced by `wall_seconds`: it may differ by what two readings
-/// of a clock that counts whole seconds lose by rounding.
+/// Whether the counter kept running while the wall clock advanced by `wall_seconds`: it may differ
+/// by what two readings of a clock that counts whole seconds lose by rounding.
 #[must_use]
 pub const fn kept_running(wall_seconds: i64, ticks: u64, khz: u64) -> bool {
     const ROUNDING: u64 = 2;

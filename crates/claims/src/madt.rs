@@ -4,13 +4,14 @@
 
 /// The table's header, the local APIC's address, flags.
 const ENTRIES: usize = 44;
-/// Entry type of an I/O APIC: type, length, identifier, reserved, address (4 bytes), interrupt base (4 bytes).
+/// Entry type of an I/O APIC: type, length, identifier, reserved, address (4 bytes), interrupt base
+/// (4 bytes).
 const IO_APIC: u8 = 1;
 const IO_APIC_LENGTH: usize = 12;
 const ADDRESS: usize = 4;
 
-/// The physical addresses of the I/O APICs' registers, in the table's order. Ends at the first entry that is too short
-/// to be one or that reaches beyond the table.
+/// The physical addresses of the I/O APICs' registers, in the table's order. Ends at the first
+/// entry that is too short to be one or that reaches beyond the table.
 pub fn io_apics(table: &[u8]) -> impl Iterator<Item = u32> {
     Entries(table.get(ENTRIES..).unwrap_or_default())
         .filter_map(|entry| match entry.first() {

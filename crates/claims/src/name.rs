@@ -3,7 +3,8 @@
 /// Bytes of a name, as it is stored: padded with zeros, of which there is at least one.
 pub const ROOM: usize = 32;
 
-/// Whether these bytes are a name: 1 to 31 printable ASCII characters other than the space, then zeros.
+/// Whether these bytes are a name: 1 to 31 printable ASCII characters other than the space, then
+/// zeros.
 #[must_use]
 pub fn is_valid(name: &[u8; ROOM]) -> bool {
     let length = name.iter().take_while(|byte| byte.is_ascii_graphic()).count();

@@ -2,8 +2,8 @@
 
 use phys::PAGE_SIZE;
 
-/// Whether a note of `room` bytes can be written to these `length` bytes at a physical address: ELF notes are aligned to
-/// 4 bytes, and the kernel reaches one page at a time.
+/// Whether a note of `room` bytes can be written to these `length` bytes at a physical address: ELF
+/// notes are aligned to 4 bytes, and the kernel reaches one page at a time.
 #[must_use]
 pub const fn fits(address: u64, length: u64, room: u64) -> bool {
     address.is_multiple_of(4) && length >= room && length <= PAGE_SIZE - address % PAGE_SIZE

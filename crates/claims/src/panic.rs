@@ -5,14 +5,15 @@
 pub struct Steps {
     /// Keep devices from writing to memory and from interrupting.
     pub silence_devices: bool,
-    /// Send the other CPUs an INIT: they were stopped in this kernel's text, which is about to be exchanged.
+    /// Send the other CPUs an INIT: they were stopped in this kernel's text, which is about to be
+    /// exchanged.
     pub park_cpus: bool,
     /// Have the first CPU return.
     pub hand_over: bool,
 }
 
-/// The steps of a panic on this CPU. The other kernel was left on its first CPU, so only that one can return. If the
-/// other kernel guards this one, it does all of this itself.
+/// The steps of a panic on this CPU. The other kernel was left on its first CPU, so only that one
+/// can return. If the other kernel guards this one, it does all of this itself.
 #[must_use]
 pub const fn steps(guarded: bool, cpu: u32) -> Steps {
     let first = cpu == 0;

@@ -1,17 +1,17 @@
 //! How far the system is quiesced for a call, and whether the call can be made at all.
 
-/// What comes to rest around a call.
+/// The part of the system that is stopped around a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Level {
-    /// Nothing: interrupts are off on this CPU.
+    /// None of it; interrupts are off on this CPU.
     None,
-    /// The other CPUs wait.
+    /// The other CPUs: they wait.
     Stop,
-    /// Devices are suspended and the other CPUs are off.
+    /// All of it: devices are suspended and the other CPUs are off.
     Suspend,
 }
 
-/// What the caller asks for.
+/// The caller's choice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wish {
     /// The lowest level that works.
@@ -20,7 +20,7 @@ pub enum Wish {
     Exactly(Level),
 }
 
-/// The facts about an image that decide.
+/// The facts that the decision depends on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// Its last call ended so that it cannot be called again.
@@ -29,7 +29,8 @@ pub struct Facts {
     pub guard_khz: Option<u64>,
     /// Its destinations hold pages that the kernel uses.
     pub in_use: bool,
-    /// It needs the CPU out of 64-bit mode, which virtual machines on this CPU prevent. Suspending ends them.
+    /// It needs the CPU out of 64-bit mode, which virtual machines on this CPU prevent. Suspending
+    /// ends them.
     pub virtualization_in_the_way: bool,
 }
 
@@ -38,7 +39,7 @@ pub struct Facts {
 pub enum Refusal {
     /// The image is dead.
     Dead,
-    /// The deadline is too far away for the guard, or there is no guard.
+    /// The deadline is too late for the guard, or there is no guard.
     Deadline,
     /// The level does not exist, or it is too low for a guarded image.
     Level,
@@ -48,8 +49,8 @@ pub enum Refusal {
     Virtualization,
 }
 
-/// The level for a call with a deadline in milliseconds (0: none). `wish` is `None` if the caller asks for a level that
-/// does not exist.
+/// The level for a call with a deadline in milliseconds (0: none). `wish` is `None` if the caller
+/// asks for a level that does not exist.
 ///
 /// # Errors
 /// Why the call cannot be made.

@@ -32,8 +32,8 @@ pub fn whole_pages(start: u64, end: u64) -> Option<PhysRange> {
     PhysRange::within_bytes(start, end.checked_sub(start)?).ok()
 }
 
-/// The range between two addresses that a caller vouches for. Both must be multiples of the page size, and the range not
-/// empty.
+/// The range between two addresses that a caller vouches for. Both must be multiples of the page
+/// size, and the range not empty.
 #[must_use]
 pub fn exact(start: u64, end: u64) -> Option<PhysRange> {
     PhysRange::from_bytes(start, end.checked_sub(start)?).ok()

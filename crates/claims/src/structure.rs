@@ -12,8 +12,9 @@ pub enum Refusal {
     TooLong,
 }
 
-/// The bytes of a structure that caller and module both know. `size` is the caller's, `first` that of the structure's
-/// first version, `known` the module's. If the caller's structure is longer, the rest must be zeros.
+/// The bytes of a structure that caller and module both know. `size` is the caller's, `first` that
+/// of the structure's first version, `known` the module's. If the caller's structure is longer, the
+/// rest must be zeros.
 ///
 /// # Errors
 /// The size is too small or too large.

@@ -5,10 +5,11 @@ use phys::{Pfn, PhysRange};
 use crate::memory::{Memory, give_back};
 use crate::ranges::Ranges;
 
-/// Where the frames of one image come from: destinations claimed from the kernel first, then free memory.
+/// Where the frames of one image come from: destinations claimed from the kernel first, then free
+/// memory.
 ///
-/// Frames that were taken and not handed out go back when the supply [ends](Supply::end) or is dropped. Frames that
-/// were handed out are the caller's to give back.
+/// Frames that were taken and not handed out go back when the supply [ends](Supply::end) or is
+/// dropped. Frames that were handed out are the caller's to give back.
 pub struct Supply<M: Memory, R: Deref<Target = [PhysRange]>> {
     memory: M,
     claims: Option<Claims<M, R>>,
@@ -82,13 +83,15 @@ impl<M: Memory> Drop for Ready<M> {
     }
 }
 
-/// Free memory in blocks as large as the kernel has them, handed out frame by frame: so neighbouring pages of an image
-/// mostly wait in neighbouring frames, and a short list describes where.
+/// Free memory in blocks as large as the kernel has them, handed out frame by frame: so
+/// neighbouring pages of an image mostly wait in neighbouring frames, and a short list describes
+/// where.
 struct FreeMemory<M: Memory> {
     memory: M,
     /// Pages that are still needed.
     needed: u64,
-    /// The order of the last block. The kernel is not asked again for an order that it did not have.
+    /// The order of the last block. The kernel is not asked again for an order that it did not
+    /// have.
     order: u32,
     ready: Ready<M>,
 }
@@ -127,10 +130,11 @@ impl<M: Memory> FreeMemory<M> {
     }
 }
 
-/// Claims the wanted ranges from the kernel, in pieces as large as it gives, and hands out their frames one by one.
+/// Claims the wanted ranges from the kernel, in pieces as large as it gives, and hands out their
+/// frames one by one.
 ///
-/// A range is cut at multiples of [`Memory::LARGE`] frames. Where the kernel refuses a large piece, it is claimed block
-/// by block, and a block that is refused is left out.
+/// A range is cut at multiples of [`Memory::LARGE`] frames. Where the kernel refuses a large piece,
+/// it is claimed block by block, and a block that is refused is left out.
 pub struct Claims<M: Memory, R: Deref<Target = [PhysRange]>> {
     memory: M,
     wanted: R,
@@ -156,7 +160,8 @@ impl<M: Memory, R: Deref<Target = [PhysRange]>> Claims<M, R> {
         }
     }
 
-    /// Tries a large piece of the current range, or else its next block. `None` at the end of the last range.
+    /// Tries a large piece of the current range, or else its next block. `None` at the end of the
+    /// last range.
     fn claim_more(&mut self) -> Option<()> {
         let range = *self.wanted.get(self.index)?;
         if self.tried >= range.pages() {

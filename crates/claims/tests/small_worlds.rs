@@ -11,7 +11,8 @@ use Frame::{Bound, Free, Movable};
 
 const FRAMES: usize = 3 * BLOCK;
 
-/// Free memory, with one frame in another state at every place in turn, or pages that are in use here and there.
+/// Free memory, with one frame in another state at every place in turn, or pages that are in use
+/// here and there.
 fn worlds() -> Vec<[Frame; FRAMES]> {
     let one =
         |state| (0..FRAMES).map(move |place| std::array::from_fn(|i| if i == place { state } else { Free }));
@@ -127,7 +128,8 @@ fn a_frame_that_cannot_move_costs_no_more_than_its_block() {
     }
 }
 
-/// Whether the piece of the range in the block of the bound frame can be claimed because it is low and free.
+/// Whether the piece of the range in the block of the bound frame can be claimed because it is low
+/// and free.
 fn is_low_and_free(before: &[Frame], wanted: PhysRange, bound: usize) -> bool {
     let piece = wanted.first().number() as usize..(wanted.end_number() as usize).min(BLOCK);
     bound < BLOCK && !piece.is_empty() && before[piece].iter().all(|&frame| frame == Free)

@@ -1,10 +1,11 @@
 //! Time and memory of a load, from 10^4 to 10^7 pages, and the growth between them.
 //!
-//! The allocator is simulated: it hands out the free frames of a machine in random order, half of the destinations
-//! among them, and keeps contents only for frames that somebody looks into. Its own time is printed beside.
+//! The allocator is simulated: it hands out the free frames of a machine in random order, half of
+//! the destinations among them, and keeps contents only for frames that are accessed. Its own time
+//! is printed separately.
 //!
-//! Times are what the thread spent on a CPU, where Linux says so: on a machine that others use too, the time on the
-//! wall is mostly theirs.
+//! Times are CPU time of the thread, where Linux reports it: on a busy machine most of the elapsed
+//! time goes to other programs.
 //!
 //! `--json` prints a JSON array of `{"name", "value", "unit"}` and nothing else.
 
@@ -14,10 +15,10 @@ use std::time::Instant;
 use kimage::{Error, Frames, Image, Rules, Segment, Zone};
 use phys::{PAGE_SIZE, Pfn, PhysRange, RangeSet};
 
-/// How many pages, and how often. The fastest round counts: what others do on the machine only adds.
+/// Pages and rounds. The fastest round counts: other programs on the machine can only add time.
 const SIZES: [(u64, usize); 4] = [(10_000, 99), (100_000, 33), (1_000_000, 11), (10_000_000, 3)];
 
-/// Segments that an image has, with as much room between two of them as each takes.
+/// Segments of an image. The gaps between them are of the segments' size.
 const SEGMENTS: u64 = 100;
 
 fn main() -> Result<(), Error> {
@@ -37,7 +38,7 @@ fn main() -> Result<(), Error> {
     Ok(())
 }
 
-/// What one size costs.
+/// The costs of one size.
 struct Sample {
     /// Seconds to load: check the segments, allocate, build the list, check it.
     load: f64,
@@ -47,7 +48,7 @@ struct Sample {
     release: f64,
     /// Seconds that the simulated allocator takes for the same frames alone.
     allocator: f64,
-    /// Frames held at most, beyond the source pages.
+    /// The most frames held, in addition to the source pages.
     bookkeeping: u64,
     /// Pages that were their own source.
     claimed: u64,
@@ -121,7 +122,8 @@ fn load_once(allocator: &mut Allocator, pages: u64) -> Result<Sample, Error> {
 
 /// A clock, in seconds.
 fn seconds() -> f64 {
-    // Yielding brings the account up to date, which otherwise is as old as the last timer tick.
+    // Yielding updates the kernel's count of CPU time, which otherwise is as old as the last timer
+    // tick.
     std::thread::yield_now();
     let account = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let spent = account.split(' ').next().and_then(|nanoseconds| nanoseconds.parse::<f64>().ok());
@@ -144,9 +146,10 @@ fn destinations(pages: u64) -> Vec<PhysRange> {
 
 const FIRST_DESTINATION: u64 = 0x4_0000;
 
-/// A simulated page allocator, fast enough not to be what is measured.
+/// A simulated page allocator, fast compared with the measured code.
 struct Allocator {
-    /// The free frames in the order in which they are handed out, `next` first. Frames that come back go in front.
+    /// The free frames in the order in which they are handed out, `next` first. Frames that come
+    /// back go in front.
     order: Vec<u32>,
     next: usize,
     held: u64,
@@ -157,7 +160,7 @@ struct Allocator {
 }
 
 impl Allocator {
-    /// Half of the destinations are free, and as many other frames and a little more.
+    /// Half of the destinations are free, and slightly more other frames.
     fn new(pages: u64) -> Self {
         let end = FIRST_DESTINATION + pages * 2;
         let each = pages / SEGMENTS;
@@ -173,7 +176,7 @@ impl Allocator {
             order.swap(last, random.below(last + 1));
         }
         let frames = usize::try_from(end).unwrap_or(0);
-        // Reserved in one piece: memory that is never touched costs nothing, and nothing moves while it grows.
+        // Reserved in one piece: untouched memory costs nothing, and nothing is moved as it grows.
         let mut contents = Vec::with_capacity(frames / 100 + 100);
         contents.push([0; 512]);
         Self { order, next: 0, held: 0, peak: 0, backing: vec![0; frames], contents }
@@ -186,7 +189,7 @@ impl Allocator {
         self.contents.truncate(1);
     }
 
-    /// How long it takes to hand out so many frames and to take them back.
+    /// The time to hand out this many frames and to take them back.
     fn time_alone(&mut self, pages: u64) -> f64 {
         let start = seconds();
         let mut taken = Vec::new();

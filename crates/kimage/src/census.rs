@@ -3,18 +3,18 @@ use phys::Pfn;
 use crate::frames::{Frames, Zone};
 use crate::tree::Tree;
 
-/// A set of frames, to notice a frame that is met twice: a bit each, in a sparse tree of which a leaf stands for
-/// 128 MiB.
+/// A set of frames, to notice a frame that occurs twice: a bit each, in a sparse tree whose leaves
+/// cover 128 MiB.
 ///
-/// The tree's frames come from the allocator and go back to it. While it exists they may be anybody's destination,
-/// since nothing moves yet.
+/// The tree's frames come from the allocator and go back to it. While it exists they may be
+/// destinations, since nothing moves yet.
 #[derive(Default)]
 pub(crate) struct Census {
     bits: Tree,
 }
 
 impl Census {
-    /// Enters the frame and says whether it is new; `None` when there is no memory.
+    /// Enters the frame and returns whether it is new; `None` when there is no memory.
     pub(crate) fn enter(&mut self, frame: Pfn, frames: &mut impl Frames) -> Option<bool> {
         let index = frame.number() / u64::from(u64::BITS);
         let bit = 1 << (frame.number() % u64::from(u64::BITS));

@@ -8,16 +8,17 @@ use crate::ledger::Ledger;
 use crate::list::{self, DESTINATION, DONE, INDIRECTION, LINK, SOURCE};
 use crate::segment::{Layout, Segment};
 
-/// Walks the finished page list as the relocator will and checks it against the segments, without any use of how
-/// it was built:
+/// Walks the finished page list as the relocator will and checks it against the segments,
+/// independently of how it was built:
 ///
 /// - the links lead through the list's own frames, each once, to the end;
 /// - the destinations are those of the segments, all of them, in order;
-/// - a source page is its own destination or nobody's;
+/// - a source page is its own destination or not a destination;
 /// - no two slots share a source, no source page is a support frame;
 /// - no support frame is a destination.
 ///
-/// Returns how many slots are their own source. O(n log s) for n pages in s segments. Reads no source page.
+/// Returns how many slots are their own source. O(n log s) for n pages in s segments. Reads no
+/// source page.
 pub(crate) fn check<S: AsRef<[Segment]>, F: Frames>(holding: &mut Holding<S, F>) -> Result<u64, Error> {
     let head = holding.head();
     let Holding { frames, layout, ledger, held, .. } = holding;
@@ -49,9 +50,9 @@ struct Walk<'w, S, F> {
     /// The list frame being read and the next word in it.
     list: Option<Pfn>,
     offset: usize,
-    /// List frames entered so far.
+    /// The number of list frames entered.
     entered: u64,
-    /// Words read so far, links not counted.
+    /// The number of words read, links not counted.
     position: u64,
     claimed: u64,
 }
@@ -124,8 +125,8 @@ impl<S: AsRef<[Segment]>, F: Frames> Walk<'_, S, F> {
         words.and_then(|words| words.get(self.offset).copied()).unwrap_or(0)
     }
 
-    /// Goes on in the list frame that a link names. Only the next of the list's own frames will do, so that a walk
-    /// ends, and never leaves memory of the image.
+    /// Continues in the list frame that a link names. It must be the next of the list's own frames,
+    /// so that a walk ends and stays within the image's memory.
     fn follow(&mut self, link: u64) -> Result<(), Error> {
         let named = list::frame(link, INDIRECTION);
         if named.is_none() || named != self.ledger.get(self.entered, self.frames) {

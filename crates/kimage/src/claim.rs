@@ -1,8 +1,9 @@
-//! The one way of taking frames: what to do with a frame that is a destination.
+//! The only way to take frames, and how a frame that is a destination is used.
 //!
-//! A destination that the allocator hands out is *claimed*: it becomes the source of its own slot, which then needs
-//! no exchange. The source that the slot had before, if any, is nobody's destination and serves whatever was asked
-//! for instead. So every frame from the allocator is of use at once, and none is kept only to be got out of the way.
+//! A destination that the allocator hands out is *claimed*: it becomes the source of its own slot,
+//! which then needs no exchange. The slot's previous source, if any, is not a destination and
+//! serves the request instead. So every frame from the allocator is used at once, and none is kept
+//! only because it is in the way.
 
 use core::mem::replace;
 
@@ -15,8 +16,9 @@ use crate::list::{self, SOURCE};
 use crate::segment::Segment;
 
 impl<S: AsRef<[Segment]>, F: Frames> Holding<S, F> {
-    /// Takes 2^`order` frames that are nobody's destination. A run with destinations in it is taken apart: they are
-    /// claimed, the rest is spared for later. Each such run claims a page, so there are fewer of them than pages.
+    /// Takes 2^`order` frames that are not destinations. A run with destinations in it is taken
+    /// apart: they are claimed, the rest is spared for later. Each such run claims a page, so there
+    /// are fewer of them than pages.
     pub(crate) fn take(&mut self, order: u32, zone: Zone, purpose: Purpose) -> Result<Pfn, Error> {
         loop {
             if order == 0
@@ -32,8 +34,9 @@ impl<S: AsRef<[Segment]>, F: Frames> Holding<S, F> {
         }
     }
 
-    /// Takes a frame that is nobody's destination, to be the source of a slot. `None` if the frame handed out became
-    /// the source of its own slot, which lacked one: it may be the very slot that this is for.
+    /// Takes a frame that is not a destination, as the source of a slot. `None` if the frame handed
+    /// out became the source of its own slot, which lacked one: it may be the very slot that this
+    /// is for.
     pub(crate) fn take_source(&mut self) -> Result<Option<Pfn>, Error> {
         if let Some(spare) = self.spares.pop(Zone::Any, &mut self.frames) {
             return Ok(Some(spare));
@@ -58,8 +61,8 @@ impl<S: AsRef<[Segment]>, F: Frames> Holding<S, F> {
         Ok(())
     }
 
-    /// Makes a frame the source of the slot whose destination it is. Returns the source that the slot had, which is
-    /// nobody's destination.
+    /// Makes a frame the source of the slot whose destination it is. Returns the slot's previous
+    /// source, which is not a destination.
     pub(crate) fn claim(&mut self, position: u64, frame: Pfn) -> Result<Option<Pfn>, Error> {
         if !self.listed {
             self.early.push(frame, &mut self.frames);

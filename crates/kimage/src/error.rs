@@ -4,10 +4,10 @@ use phys::{ADDRESS_END, PAGE_SIZE};
 
 use crate::frames::Zone;
 
-/// Why there is no image, no frame or no mapping. Addresses are physical bytes and sizes are bytes, unless said
-/// otherwise; `segment` is [`Segment::index`](crate::Segment::index).
+/// Why there is no image, frame or mapping. Addresses are physical byte addresses and sizes are in
+/// bytes, unless noted otherwise; `segment` is [`Segment::index`](crate::Segment::index).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the fields are the numbers that the variants speak of")]
+#[expect(missing_docs, reason = "the variants describe their fields")]
 pub enum Error {
     /// `mem` or `memsz` is not a multiple of the page size.
     Unaligned { segment: u32, mem: u64, memsz: u64 },
@@ -25,13 +25,13 @@ pub enum Error {
     TooManyPages { pages: u64, limit: u64 },
     /// The allocator had no 2^`order` frames of the zone; the image held `held` frames then.
     NoMemory { purpose: Purpose, order: u32, zone: Zone, held: u64 },
-    /// The allocator broke its promise: a frame (by number) that is unaligned, outside the zone, or handed out
-    /// before. In the last case the image's frames are not given back.
+    /// The allocator broke its promise: a frame (by number) that is unaligned, outside the zone, or
+    /// handed out before. In the last case the image's frames are not given back.
     BadFrame { frame: u64, order: u32, zone: Zone },
-    /// The finished page list is wrong at this word (by number, links not counted; for a support frame word 0
-    /// and the frame's address): a defect of this crate or of
-    /// the allocator, or memory that somebody overwrote. The image's frames are not given back then, since the
-    /// list says nothing dependable about them.
+    /// The finished page list is wrong at this word (by number, links not counted; for a support
+    /// frame, word 0 and the frame's address): a defect of this crate or of the allocator, or
+    /// overwritten memory. The image's frames are not given back then, since the list is not a
+    /// reliable record of them.
     List { fault: ListFault, position: u64, word: u64 },
     /// A virtual address that is not the start of a page.
     UnalignedPage { virt: u64 },
@@ -41,27 +41,28 @@ pub enum Error {
     MappedElsewhere { virt: u64, phys: u64, wanted: u64 },
 }
 
-/// What memory was wanted for.
+/// The use that memory was wanted for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Purpose {
     /// The page list.
     List = 1,
-    /// The account of support frames.
+    /// The table of support frames.
     Ledger = 2,
     /// A source page.
     Source = 3,
-    /// A frame asked for through [`Image::support`](crate::Image::support): control page, stack, page table.
+    /// A frame asked for through [`Image::support`](crate::Image::support): control page, stack,
+    /// page table.
     Support = 4,
     /// The final check.
     Check = 5,
 }
 
-/// What is wrong with a page list.
+/// A defect of a page list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum ListFault {
-    /// Not a source page where one must be.
+    /// A source page is missing.
     Source = 1,
     /// Not the destination of the next segment.
     Destination = 2,
@@ -71,9 +72,9 @@ pub enum ListFault {
     Doubled = 4,
     /// A support frame that is a destination.
     Support = 5,
-    /// A link to something else than the next list frame, or none where one must be.
+    /// A link to anything but the next list frame, or a missing link.
     Chain = 6,
-    /// No end where the end must be.
+    /// The end is missing.
     Done = 7,
 }
 
@@ -101,7 +102,7 @@ impl Error {
         }
     }
 
-    /// The numbers of the error, in the order of the fields; what is left over is 0.
+    /// The numbers of the error, in the order of the fields, then zeros.
     #[inline]
     #[must_use]
     pub const fn numbers(&self) -> [u64; 4] {
@@ -179,8 +180,8 @@ impl ListFault {
     }
 }
 
-// The texts are for user space, which gets an error as numbers. `inline` keeps them, and core's formatting with
-// them, out of the object code of a kernel module that never asks for a text.
+// The texts are for user space, which receives an error as numbers. `inline` keeps them, and core's
+// formatting, out of the object code of a kernel module that never uses a text.
 
 impl fmt::Display for Error {
     #[inline]
@@ -202,15 +203,16 @@ impl fmt::Display for Error {
             ),
             Self::NotAllowed { segment, mem, memsz, address } => write!(
                 f,
-                "segment {segment}: {memsz:#x} bytes at {mem:#x} leave the allowed memory at {address:#x}"
+                "segment {segment}: {memsz:#x} bytes at {mem:#x} are not all in allowed memory: \
+                 {address:#x} is not"
             ),
             Self::Overlap { segments: [a, b], start, end } => {
                 let last = end.wrapping_sub(1);
                 write!(f, "segments {a} and {b} overlap in {start:#x}-{last:#x}")
             }
-            Self::EntryOutside { entry } => write!(f, "entry point {entry:#x} lies in no segment"),
+            Self::EntryOutside { entry } => write!(f, "entry point {entry:#x} is not in any segment"),
             Self::TooManyPages { pages, limit } => {
-                write!(f, "segments have {pages} pages together, {limit} are allowed")
+                write!(f, "segments have {pages} pages in total, the limit is {limit}")
             }
             Self::NoMemory { purpose, order, zone, held } => {
                 write!(f, "no memory for {purpose}: ")?;
@@ -223,7 +225,7 @@ impl fmt::Display for Error {
                 }
             }
             Self::BadFrame { frame, order, zone } => {
-                write!(f, "the allocator must not hand out frame {frame:#x} (order {order}, {zone})")
+                write!(f, "the allocator handed out a wrong frame: {frame:#x} (order {order}, {zone})")
             }
             Self::List { fault, position, word } => {
                 write!(f, "page list is wrong at word {position} ({word:#x}): {fault}")
@@ -235,7 +237,7 @@ impl fmt::Display for Error {
                 write!(f, "{levels} levels of page tables cannot map {bytes:#x} bytes at {virt:#x}")
             }
             Self::MappedElsewhere { virt, phys, wanted } => {
-                write!(f, "virtual address {virt:#x} is mapped to {phys:#x}, cannot map it to {wanted:#x}")
+                write!(f, "virtual address {virt:#x} is mapped to {phys:#x}, not to {wanted:#x}")
             }
         }
     }
@@ -246,7 +248,7 @@ impl fmt::Display for Purpose {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::List => "the page list",
-            Self::Ledger => "the account of support frames",
+            Self::Ledger => "the table of support frames",
             Self::Source => "source pages",
             Self::Support => "control pages and page tables",
             Self::Check => "the final check",
@@ -258,13 +260,13 @@ impl fmt::Display for ListFault {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Self::Source => "a source page must be here",
-            Self::Destination => "the destination of the next segment must be here",
+            Self::Source => "expected a source page",
+            Self::Destination => "expected the destination of the next segment",
             Self::Stolen => "the source page is the destination of another slot",
             Self::Doubled => "the frame is used twice",
             Self::Support => "a support frame is a destination",
-            Self::Chain => "the link must lead to the next list frame",
-            Self::Done => "the end must be here",
+            Self::Chain => "expected a link to the next list frame",
+            Self::Done => "expected the end of the list",
         })
     }
 }

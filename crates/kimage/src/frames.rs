@@ -5,7 +5,7 @@ use phys::Pfn;
 /// 64-bit words in a page frame.
 pub(crate) const WORDS: usize = 512;
 
-/// The place in a frame of the word with this number, in an array that goes on from frame to frame.
+/// The index in its frame of the word with this number, in an array that spans frames.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "a remainder below 512")]
 pub(crate) const fn place(number: u64) -> usize {
@@ -15,15 +15,19 @@ pub(crate) const fn place(number: u64) -> usize {
 /// The first frame number beyond 4 GiB.
 const FRAMES_BELOW_4GIB: u64 = (1 << 32) >> phys::PAGE_SHIFT;
 
-/// The largest order that [`Frames::alloc`] is asked for: 4 MiB, what Linux hands out in one piece.
+/// The largest order that [`Frames::alloc`] is called with: 4 MiB, the largest piece that Linux
+/// allocates.
 pub(crate) const MAX_ORDER: u32 = 10;
 
-/// Where page frames come from: in the kernel its page allocator and the direct map, on the host a simulation.
+/// Where page frames come from: in the kernel its page allocator and the direct map, on the host a
+/// simulation.
 ///
-/// An image takes frames one by one and gives all of them back when it is dropped, so an implementor has nothing
-/// to remember. A long load is interrupted here: `alloc` may sleep, and returns `None` when a signal is pending.
+/// An image takes frames one by one and gives all of them back when it is dropped, so an
+/// implementor keeps no record of them. A long load is interrupted here: `alloc` may sleep, and
+/// returns `None` when a signal is pending.
 pub trait Frames {
-    /// Hands out 2^`order` neighbouring frames, naturally aligned, of which each can be given back alone.
+    /// Hands out 2^`order` neighbouring frames, naturally aligned, of which each can be given back
+    /// alone.
     ///
     /// The contents do not matter. `None` when there are none (or none of this zone).
     fn alloc(&mut self, order: u32, zone: Zone) -> Option<Pfn>;
@@ -49,18 +53,20 @@ impl<F: Frames + ?Sized> Frames for &mut F {
     }
 }
 
-/// Which physical addresses will do.
+/// Which physical addresses are suitable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub enum Zone {
     /// Every address.
     Any = 1,
-    /// Addresses that fit 32 bits: what code without paging, or CR3 outside 64-bit mode, can name.
+    /// Addresses that fit 32 bits: those that code without paging, and CR3 outside 64-bit mode, can
+    /// hold.
     Below4GiB = 2,
 }
 
 impl Zone {
-    /// Whether the frame lies in the zone. A naturally aligned run lies there if its first frame does.
+    /// Whether the frame lies in the zone. A naturally aligned run lies there if its first frame
+    /// does.
     #[inline]
     pub(crate) const fn admits(self, frame: Pfn) -> bool {
         match self {
@@ -89,7 +95,7 @@ impl fmt::Display for Zone {
     }
 }
 
-/// A frame number as it is kept inside frames: 0 for none, else the address with bit 0 set.
+/// A frame number as it is stored inside frames: 0 for none, else the address with bit 0 set.
 #[inline]
 pub(crate) const fn link(frame: Option<Pfn>) -> u64 {
     match frame {

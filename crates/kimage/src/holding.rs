@@ -8,21 +8,23 @@ use crate::list::{self, DESTINATION, DONE, INDIRECTION, LINK, SOURCE};
 use crate::segment::{Layout, Segment};
 use crate::stack::{Spares, Stack};
 
-/// Everything an image holds, and the one place that takes frames from the allocator. Dropped, it gives all back.
+/// Everything an image holds, and the only place that takes frames from the allocator. Gives all
+/// back on drop.
 ///
-/// The page list is the slot table: where its words stand is known before a single source page is there, so a slot
-/// is found by arithmetic. The word of a slot without a source yet is 0.
+/// The page list is the slot table: the position of each word is known before the first source page
+/// is taken, so a slot is found by arithmetic. The word of a slot without a source yet is 0.
 pub(crate) struct Holding<S: AsRef<[Segment]>, F: Frames> {
     pub(crate) frames: F,
     pub(crate) layout: Layout<S>,
     pub(crate) ledger: Ledger,
-    /// Whether the list stands; before that, claimed frames wait in `early`.
+    /// Whether the list is written; until then, claimed frames wait in `early`.
     pub(crate) listed: bool,
     pub(crate) early: Stack,
     pub(crate) spares: Spares,
     /// Frames taken from the allocator and not given back.
     pub(crate) held: u64,
-    /// Set when the list or the allocator contradicts itself: giving frames back would only spread the damage.
+    /// Set when the list or the allocator contradicts itself: giving frames back would spread the
+    /// damage.
     pub(crate) damaged: bool,
 }
 
@@ -77,7 +79,7 @@ impl<S: AsRef<[Segment]>, F: Frames> Holding<S, F> {
         Ok(())
     }
 
-    /// Takes frames that are nobody's destination and enters them in the ledger.
+    /// Takes frames that are not destinations and enters them in the ledger.
     pub(crate) fn support(&mut self, order: u32, zone: Zone, purpose: Purpose) -> Result<Pfn, Error> {
         if order > MAX_ORDER {
             return Err(Error::NoMemory { purpose, order, zone, held: self.held });
@@ -90,7 +92,8 @@ impl<S: AsRef<[Segment]>, F: Frames> Holding<S, F> {
         Ok(first)
     }
 
-    /// Makes room in the ledger, before the frames to be entered exist: none is ever held without an entry.
+    /// Makes room in the ledger before the frames are taken, so that none is ever held without an
+    /// entry.
     fn make_places(&mut self, count: u64) -> Result<(), Error> {
         let len = self.ledger.len();
         for entry in len..len + count {
@@ -135,8 +138,8 @@ impl<S: AsRef<[Segment]>, F: Frames> Holding<S, F> {
         Ok(())
     }
 
-    /// A frame on the way to this slot may turn out to be the slot's own destination; then there is nothing left
-    /// to do.
+    /// A frame taken for this slot may turn out to be the slot's own destination; then the slot
+    /// already has its source.
     fn fill_slot(&mut self, position: u64) -> Result<(), Error> {
         while self.lacks_source(position)? {
             if let Some(source) = self.take_source()?

@@ -6,21 +6,22 @@ use crate::frames::{Frames, Zone};
 use crate::holding::Holding;
 use crate::segment::{Layout, Rules, Segment};
 
-/// An image being built: the segments are checked and the page list has its memory, but slots lack sources.
+/// An image under construction: the segments are checked and the page list has its memory, but
+/// slots lack sources.
 ///
-/// Support frames are taken now; source pages come with [`Image::seal`], after everything that is picky about its
-/// addresses. Dropping an image at any point gives back every frame.
+/// Support frames are taken now; source pages follow with [`Image::seal`], after everything that
+/// needs particular addresses. Dropping an image at any point gives back every frame.
 #[must_use = "dropping an image gives its memory back"]
 pub struct Image<S: AsRef<[Segment]>, F: Frames> {
     holding: Holding<S, F>,
 }
 
 impl<S: AsMut<[Segment]> + AsRef<[Segment]>, F: Frames> Image<S, F> {
-    /// Checks the segments, sorts them in place and takes the memory of the page list. The image keeps the segments,
-    /// owned or borrowed.
+    /// Checks the segments, sorts them in place and takes the memory of the page list. The image
+    /// keeps the segments, owned or borrowed.
     ///
     /// # Errors
-    /// What is wrong with the segments, or [`Error::NoMemory`]. The allocator is as it was before.
+    /// The first problem with the segments, or [`Error::NoMemory`]. All frames are given back.
     pub fn new(segments: S, rules: &Rules<'_>, frames: F) -> Result<Self, Error> {
         let layout = Layout::new(segments, rules)?;
         Ok(Self { holding: Holding::new(layout, frames)? })
@@ -28,11 +29,11 @@ impl<S: AsMut<[Segment]> + AsRef<[Segment]>, F: Frames> Image<S, F> {
 }
 
 impl<S: AsRef<[Segment]>, F: Frames> Image<S, F> {
-    /// Takes 2^`order` neighbouring frames that are nobody's destination, naturally aligned. They belong to the
-    /// image; their contents are whatever was there.
+    /// Takes 2^`order` neighbouring frames that are not destinations, naturally aligned. They
+    /// belong to the image; their contents are undefined.
     ///
     /// # Errors
-    /// [`Error::NoMemory`]; always beyond order 10. The image is as usable as before.
+    /// [`Error::NoMemory`]; always above order 10. The image stays usable.
     pub fn support(&mut self, order: u32, zone: Zone) -> Result<Pfn, Error> {
         self.holding.support(order, zone, Purpose::Support)
     }
@@ -40,8 +41,8 @@ impl<S: AsRef<[Segment]>, F: Frames> Image<S, F> {
     /// Gives every slot its source page and checks the finished list.
     ///
     /// # Errors
-    /// [`Error::NoMemory`]; [`Error::BadFrame`] or [`Error::List`] if something is wrong with the allocator or here.
-    /// The image is gone then, and its memory given back.
+    /// [`Error::NoMemory`]; [`Error::BadFrame`] or [`Error::List`] after a defect of the allocator
+    /// or of this crate. The image is dropped then.
     pub fn seal(self) -> Result<SealedImage<S, F>, Error> {
         let mut holding = self.holding;
         holding.fill()?;
@@ -82,15 +83,16 @@ pub struct Slot<'s> {
 }
 
 impl Slot<'_> {
-    /// How many bytes at the start of the page come from the segment's buffer; the rest of the page is zero.
+    /// The number of bytes at the start of the page that come from the segment's buffer; the rest
+    /// of the page is zeros.
     #[must_use]
     pub fn bytes_from_buffer(&self) -> u64 {
         self.segment.bufsz.saturating_sub(self.offset).min(phys::PAGE_SIZE)
     }
 }
 
-/// An image whose page list is finished, checked and will not change. Its contents are the caller's to fill in,
-/// slot by slot, whole pages. Dropping it gives back every frame.
+/// An image whose page list is finished, checked and will not change. The caller fills in its
+/// contents, slot by slot, in whole pages. Dropping it gives back every frame.
 #[must_use = "dropping an image gives its memory back"]
 pub struct SealedImage<S: AsRef<[Segment]>, F: Frames> {
     holding: Holding<S, F>,
@@ -99,7 +101,8 @@ pub struct SealedImage<S: AsRef<[Segment]>, F: Frames> {
 }
 
 impl<S: AsRef<[Segment]>, F: Frames> SealedImage<S, F> {
-    /// The first word for the relocator: the address of the first list frame, tagged as an indirection.
+    /// The first word for the relocator: the address of the first list frame, tagged as an
+    /// indirection.
     #[must_use]
     pub const fn head(&self) -> u64 {
         self.head
@@ -111,15 +114,15 @@ impl<S: AsRef<[Segment]>, F: Frames> SealedImage<S, F> {
         self.holding.layout.pages()
     }
 
-    /// The number of slots whose destination was claimed from the allocator: they are their own source, nothing is
-    /// exchanged.
+    /// The number of slots whose destination was claimed from the allocator: they are their own
+    /// source, nothing is exchanged.
     #[must_use]
     pub fn claimed(&self) -> u64 {
         self.claimed
     }
 
-    /// The number of frames held that are not source pages: the page list, the account of support frames, and what
-    /// [`Image::support`] handed out.
+    /// The number of frames held that are not source pages: the page list, the table of support
+    /// frames, and those that [`Image::support`] handed out.
     #[must_use]
     pub fn support_frames(&self) -> u64 {
         self.holding.support_frames()
@@ -136,10 +139,11 @@ impl<S: AsRef<[Segment]>, F: Frames> SealedImage<S, F> {
         &mut self.holding.frames
     }
 
-    /// Visits every slot in rising order of destination, with access to the frames. Stops at the first error.
+    /// Visits every slot in rising order of destination, with access to the frames. Stops at the
+    /// first error.
     ///
     /// # Errors
-    /// What the visitor returns.
+    /// The visitor's.
     pub fn visit<'s, E>(
         &'s mut self,
         mut each: impl FnMut(&mut F, Slot<'s>) -> Result<(), E>,
@@ -161,14 +165,14 @@ impl<S: AsRef<[Segment]>, F: Frames> SealedImage<S, F> {
         Ok(())
     }
 
-    /// The source page of a destination, or `None` for a frame that is no destination. O(log s) for s segments.
+    /// The source page of a destination, or `None` for any other frame. O(log s) for s segments.
     pub fn source_of(&mut self, destination: Pfn) -> Option<Pfn> {
         let position = self.holding.layout.find(destination)?;
         self.holding.ledger.source(position, &mut self.holding.frames)
     }
 
-    /// The first slot that was neither claimed nor lies in a reserved range: to exchange it takes memory away from
-    /// whoever uses its destination. O(n log r) for r ranges.
+    /// The first slot that was neither claimed nor lies in a reserved range: the rest of the system
+    /// may be using its destination. O(n log r) for r ranges.
     pub fn first_unclaimed(&mut self, reserved: RangeSet<'_>) -> Option<Slot<'_>> {
         if self.claimed == self.pages() {
             return None;
@@ -183,8 +187,8 @@ impl<S: AsRef<[Segment]>, F: Frames> SealedImage<S, F> {
         found.err()
     }
 
-    /// Checks the page list again, for instance before it is used after a long time. Takes memory for a bit per
-    /// frame and gives it back.
+    /// Checks the page list again, for instance before it is used after a long time. Needs memory
+    /// of a bit per frame meanwhile.
     ///
     /// # Errors
     /// [`Error::List`], [`Error::NoMemory`].

@@ -4,9 +4,10 @@ use crate::frames::{Frames, link, linked};
 use crate::list::{self, SOURCE};
 use crate::tree::Tree;
 
-/// The image's account of its support frames: a growing array of frame numbers.
+/// The image's table of its support frames: a growing array of frame numbers.
 ///
-/// The first entries are the frames of the page list, which makes the ledger the index into the list as well.
+/// The first entries are the frames of the page list, which makes the ledger the index into the
+/// list as well.
 #[derive(Default)]
 pub(crate) struct Ledger {
     tree: Tree,
@@ -38,7 +39,7 @@ impl Ledger {
         self.tree.word(entry, frames).is_some()
     }
 
-    /// Enlarges the ledger towards `entry` by a frame, which it keeps for itself.
+    /// Enlarges the ledger towards `entry` by a frame of its own.
     pub(crate) fn attach(&mut self, node: Pfn, entry: u64, frames: &mut impl Frames) {
         self.tree.attach(node, entry, frames);
     }
@@ -51,7 +52,8 @@ impl Ledger {
         }
     }
 
-    /// Visits every support frame: those entered here and the ledger's own. Stops at the first error.
+    /// Visits every support frame: those entered here and the ledger's own. Stops at the first
+    /// error.
     pub(crate) fn each<F: Frames, E>(
         &self,
         frames: &mut F,

@@ -1,4 +1,5 @@
-//! The words of a page list, as Linux' `<linux/kexec.h>` has them: a page-aligned address and one tag.
+//! The words of a page list, as defined in Linux' `<linux/kexec.h>`: a page-aligned address and one
+//! tag.
 //!
 //! ```text
 //!   head = list frame 0 | INDIRECTION
@@ -17,7 +18,7 @@ use crate::frames::WORDS;
 
 /// The address is where the next source page goes.
 pub const DESTINATION: u64 = 1;
-/// The address is the list frame to go on with.
+/// The address is that of the next list frame.
 pub const INDIRECTION: u64 = 2;
 /// The list ends.
 pub const DONE: u64 = 4;
@@ -30,7 +31,7 @@ pub const TAG_MASK: u64 = PAGE_SIZE - 1;
 /// Words in a list frame before the link to the next one.
 pub(crate) const LINK: usize = WORDS - 1;
 
-/// The list frames that so many words take, links not counted.
+/// The number of list frames for this many words, links not counted.
 #[inline]
 pub(crate) const fn frames_for(words: u64) -> u64 {
     words.div_ceil(LINK as u64)
@@ -42,7 +43,7 @@ pub(crate) const fn frame_of(position: u64) -> u64 {
     position / LINK as u64
 }
 
-/// The place of that word in its list frame.
+/// The index of that word in its list frame.
 #[inline]
 #[expect(clippy::cast_possible_truncation, reason = "a remainder below 512")]
 pub(crate) const fn place(position: u64) -> usize {

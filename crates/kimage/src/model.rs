@@ -1,7 +1,7 @@
-//! The page mover as a model: what the relocator's assembly does with a page list, word by word.
+//! A model of the page mover: it walks a page list as the relocator's assembly does, word by word.
 //!
-//! The model trusts the list as the assembly does. A list that [`SealedImage`](crate::SealedImage) gave out ends;
-//! any other may not.
+//! The model trusts the list as the assembly does. The list of a
+//! [`SealedImage`](crate::SealedImage) ends; any other may not.
 
 use phys::{Pfn, PhysAddr};
 
@@ -19,13 +19,14 @@ pub trait Memory {
     fn exchange(&mut self, destination: Pfn, source: Pfn);
 }
 
-/// Copies every source page to its destination, for a one-way kexec. Returns how many pages were copied.
+/// Copies every source page to its destination, for a one-way kexec. Returns the number of pages
+/// copied.
 pub fn copy(head: u64, memory: &mut impl Memory) -> u64 {
     walk(head, memory, |memory, destination, source| memory.copy(destination, source))
 }
 
-/// Exchanges every source page with its destination. Done again, it puts every page back where it was. Returns how
-/// many pairs were exchanged.
+/// Exchanges every source page with its destination. Repeated, it puts every page back. Returns the
+/// number of pairs exchanged.
 pub fn exchange(head: u64, memory: &mut impl Memory) -> u64 {
     walk(head, memory, |memory, destination, source| memory.exchange(destination, source))
 }

@@ -1,8 +1,8 @@
-//! Page tables for the code that runs while pages move: memory at its own physical address, and single pages
-//! elsewhere.
+//! Page tables for the code that runs while pages move: an identity map of memory, and single pages
+//! at other addresses.
 //!
-//! The tables are support frames of an [`Image`], so that they are nobody's destination. Layout of the entries:
-//! Intel SDM volume 3, 4.5 (tables 4-15 to 4-20).
+//! The tables are support frames of an [`Image`], so that they are never destinations. Layout of
+//! the entries: Intel SDM volume 3, 4.5 (tables 4-15 to 4-20).
 
 use phys::{PAGE_SHIFT, PAGE_SIZE, Pfn, PhysAddr, PhysRange};
 
@@ -27,7 +27,7 @@ const PAGE: u64 = PRESENT | WRITABLE | ACCESSED | DIRTY;
 /// Address bits that one level resolves.
 const LEVEL_BITS: u32 = 9;
 
-/// How many levels of tables the CPU walks.
+/// The levels of tables that the CPU walks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Levels {
     /// 48-bit virtual addresses.
@@ -62,7 +62,8 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// Takes an empty root table. All tables will come from `zone`; pages of 1 GiB are used if the CPU has them.
+    /// Takes an empty root table. All tables will come from `zone`; pages of 1 GiB are used if the
+    /// CPU has them.
     ///
     /// # Errors
     /// [`Error::NoMemory`].
@@ -82,11 +83,12 @@ impl Tables {
         self.root
     }
 
-    /// Maps a physical range at its own address: not a byte more, with pages as large as fit. What is mapped there
-    /// already in the same way stays.
+    /// Maps a physical range at its own address: not a byte more, with the largest pages that fit.
+    /// Existing mappings to the same addresses stay.
     ///
     /// # Errors
-    /// [`Error::NotCanonical`], [`Error::MappedElsewhere`], [`Error::NoMemory`]; part of the range may be mapped then.
+    /// [`Error::NotCanonical`], [`Error::MappedElsewhere`], [`Error::NoMemory`]; part of the range
+    /// may be mapped then.
     pub fn map_identity<F: Frames>(
         &self,
         image: &mut Image<impl AsRef<[Segment]>, F>,
@@ -98,7 +100,8 @@ impl Tables {
     /// Maps one page of 4 KiB at a virtual address.
     ///
     /// # Errors
-    /// [`Error::UnalignedPage`], [`Error::NotCanonical`], [`Error::MappedElsewhere`], [`Error::NoMemory`].
+    /// [`Error::UnalignedPage`], [`Error::NotCanonical`], [`Error::MappedElsewhere`],
+    /// [`Error::NoMemory`].
     pub fn map_page<F: Frames>(
         &self,
         image: &mut Image<impl AsRef<[Segment]>, F>,
@@ -108,8 +111,8 @@ impl Tables {
         self.map(image, virt, PhysRange::single(frame))
     }
 
-    /// Maps a physical range at a virtual address, with pages as large as fit. What is mapped there already in the
-    /// same way stays.
+    /// Maps a physical range at a virtual address, with the largest pages that fit. Existing
+    /// mappings to the same addresses stay.
     ///
     /// # Errors
     /// As for [`Tables::map_page`]; part of the range may be mapped then.
@@ -156,8 +159,8 @@ impl Tables {
         }
     }
 
-    /// Maps the largest page at the start of the piece that fits, and returns how many bytes further the next one
-    /// starts. A table that exists stays: the page is one of the table's then.
+    /// Maps the largest page at the start of the piece that fits, and returns the distance in bytes
+    /// to the next one. An existing table stays, and gets the page.
     fn map_some<F: Frames>(
         &self,
         image: &mut Image<impl AsRef<[Segment]>, F>,
@@ -194,7 +197,7 @@ impl Tables {
     }
 }
 
-/// What is left of a range to map.
+/// The rest of a range to map.
 #[derive(Clone, Copy)]
 struct Piece {
     virt: u64,
@@ -203,7 +206,7 @@ struct Piece {
 }
 
 impl Piece {
-    /// How many bytes of the piece a page that exists already covers, if it maps them as wanted.
+    /// The bytes of the piece that an existing page covers, if it maps them as wanted.
     fn beyond(self, entry: u64, level: u32) -> Result<u64, Error> {
         let within = self.virt & (span(level) - 1);
         let phys = (entry & ADDRESS & !(span(level) - 1)) | within;

@@ -2,19 +2,19 @@ use phys::{PAGE_SHIFT, PAGE_SIZE, Pfn, PhysRange, RangeSet};
 
 use crate::error::Error;
 
-/// Bytes and the destination they are given to: `struct kexec_segment` of `<linux/kexec.h>`, with its place among
-/// the caller's segments.
+/// Bytes and the destination they are given to: `struct kexec_segment` of `<linux/kexec.h>`, with
+/// its place among the caller's segments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Segment {
-    /// The caller's number for it, which errors use.
+    /// The caller's number for it, used in errors.
     pub index: u32,
-    /// Where its bytes come from. Means nothing here.
+    /// Where its bytes come from. Not interpreted here.
     pub buf: u64,
-    /// How many bytes come from there, at most `memsz`; the rest of the destination is zero.
+    /// The number of bytes from there, at most `memsz`; the rest of the destination is zeros.
     pub bufsz: u64,
     /// The physical byte address of its destination.
     pub mem: u64,
-    /// The bytes of its destination. May be 0: such a segment is legal and owns no page.
+    /// The bytes of its destination. 0 is legal: such a segment has no pages.
     pub memsz: u64,
     /// The number of the slot of its first page, among the slots of all segments.
     first_slot: u64,
@@ -45,21 +45,23 @@ impl Segment {
     }
 }
 
-/// What an image may be.
+/// The limits of an image.
 #[derive(Clone, Copy, Debug)]
 pub struct Rules<'r> {
-    /// The frames that segments may be given to: what is RAM, or what the caller vouches for.
+    /// The frames that may be destinations: RAM, or memory that the caller vouches for.
     pub allowed: RangeSet<'r>,
     /// The physical address of the entry point, if it has to lie inside a segment.
     pub entry: Option<u64>,
-    /// The most pages that the segments may have together. Every page takes a source frame.
+    /// The most pages that the segments may have together. Every page needs a source frame.
     pub max_pages: u64,
 }
 
-/// The checked segments: those that own pages, in rising order of destination, none overlapping another.
+/// The checked segments: those that own pages, in rising order of destination, none overlapping
+/// another.
 ///
-/// It says where the words of the page list stand. A segment takes one word for its destination and then one for
-/// every page, so the word of a slot is its number plus the segments up to its own.
+/// It defines the order of the page list. A segment has one word for its destination and then one
+/// for every page, so the position of a slot's word is the slot's number plus the number of
+/// segments up to its own.
 pub(crate) struct Layout<S> {
     /// Those that own pages come first.
     segments: S,
@@ -122,7 +124,7 @@ fn arrange(segments: &mut [Segment], rules: &Rules<'_>) -> Result<(usize, u64), 
     Ok((owning, pages))
 }
 
-/// What can be said about a segment without looking at the others.
+/// Checks that do not concern the other segments.
 fn check_alone(segment: &Segment, allowed: RangeSet<'_>) -> Result<(), Error> {
     let &Segment { index, bufsz, mem, memsz, .. } = segment;
     if !mem.is_multiple_of(PAGE_SIZE) || !memsz.is_multiple_of(PAGE_SIZE) {
@@ -141,7 +143,7 @@ fn check_alone(segment: &Segment, allowed: RangeSet<'_>) -> Result<(), Error> {
     }
 }
 
-/// Numbers the slots of sorted segments and returns how many there are; refuses the first overlap.
+/// Numbers the slots of sorted segments and returns their count; refuses the first overlap.
 fn number_slots(segments: &mut [Segment]) -> Result<u64, Error> {
     let mut slots = 0;
     let mut before: Option<Segment> = None;

@@ -2,7 +2,7 @@ use phys::Pfn;
 
 use crate::frames::{Frames, Zone, link, linked};
 
-/// A stack of frames, threaded through the first word of each: it costs no memory of its own.
+/// A stack of frames, linked through the first word of each: it needs no other memory.
 #[derive(Default)]
 pub(crate) struct Stack {
     top: Option<Pfn>,
@@ -30,7 +30,7 @@ impl Stack {
     }
 }
 
-/// Frames that are nobody's destination and that nobody needs yet.
+/// Frames that are neither destinations nor needed yet.
 #[derive(Default)]
 pub(crate) struct Spares {
     low: Stack,

@@ -5,7 +5,8 @@ use crate::frames::{Frames, WORDS, link, linked, place};
 /// Bits of an index that one level of the tree resolves.
 const LEVEL_BITS: u32 = 9;
 
-/// A sparse array of 64-bit words, kept in frames: a radix tree of 512-way nodes. Words that were not set are 0.
+/// A sparse array of 64-bit words, kept in frames: a radix tree of 512-way nodes. Words that were
+/// not set are 0.
 ///
 /// ```text
 ///   level 1 (root)      [ n0  -  n2  - ... ]            nodes: frames
@@ -13,8 +14,8 @@ const LEVEL_BITS: u32 = 9;
 ///   level 0       [0 .. 511]     [1024 .. 1535]         words
 /// ```
 ///
-/// The tree takes no frames by itself: where [`Tree::word`] says that a node is missing, the owner gets a frame in
-/// its own way and hands it to [`Tree::attach`], once or, for a deeper gap, several times.
+/// The tree does not take frames itself: where a node is missing, [`Tree::word`] returns `None`,
+/// and the owner passes a frame to [`Tree::attach`], several times for a deeper gap.
 #[derive(Default)]
 pub(crate) struct Tree {
     root: Option<Pfn>,
@@ -94,7 +95,8 @@ impl Tree {
     }
 }
 
-/// Visits a node of `height` levels after everything below it. The recursion is as deep as the tree is high.
+/// Visits a node of `height` levels after everything below it. The depth of recursion is the height
+/// of the tree.
 fn each_below<F: Frames, E>(
     node: Pfn,
     height: u32,

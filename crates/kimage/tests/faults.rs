@@ -1,4 +1,5 @@
-//! The tests and the final check can fail: a faulty page mover is noticed, and so is every damage to a page list.
+//! The tests and the final check can fail: they detect a faulty page mover and all damage to a page
+//! list.
 
 // Machines of this size take Miri hours.
 #![cfg(not(miri))]
@@ -17,8 +18,8 @@ type World = Machine<Randomly>;
 /// Words in a list frame before its link.
 const LINK: usize = 511;
 
-/// A machine of which every fifth frame is taken, and two segments that need two list frames. Some of their pages
-/// are claimed and some are not.
+/// A machine of which every fifth frame is taken, and two segments that need two list frames. Some
+/// of their pages are claimed and some are not.
 fn world() -> (World, [Segment; 2]) {
     let owners = (0..1600).map(|frame| if frame % 5 == 0 { Owner::Kernel } else { Owner::Free }).collect();
     let world = Machine::new(0x200, owners, Randomly::from(7));
@@ -48,7 +49,7 @@ fn a_mover_that_only_copies_is_noticed() {
     assert_eq!(fault, "memory is not as it was");
 }
 
-/// Memory with a mover's fault in it.
+/// Memory in which a mover makes a mistake.
 struct Faulty<'w> {
     world: &'w mut World,
     fault: fn(&mut World, Pfn, Pfn),
@@ -110,7 +111,8 @@ fn a_mover_that_forgets_the_link_between_list_frames_is_noticed() {
     story(&mut image, |head, world| unlinked(head, &mut &mut *world)).unwrap_err();
 }
 
-/// Changes a word of a sealed list and returns what the check says. The damaged image is given up.
+/// Changes a word of a sealed list and returns the result of the check. The damaged image is
+/// leaked.
 fn verdict(damage: impl FnOnce(&mut List<'_, '_>)) -> Result<(), Error> {
     let (mut world, mut segments) = world();
     let mut image = sealed(&mut world, &mut segments);
@@ -153,8 +155,8 @@ impl List<'_, '_> {
         &mut self.image.frames_mut().words(self.frames[frame])[LINK]
     }
 
-    /// The word of the first slot whose source is (or is not) its destination. The first segment's 500 slots follow
-    /// its destination.
+    /// The word of the first slot whose source is (or is not) its destination. The first segment's
+    /// 500 slots follow its destination.
     fn slot(&self, claimed: bool) -> usize {
         1 + self.slots.iter().position(|(destination, source)| (destination == source) == claimed).unwrap()
     }
@@ -226,7 +228,7 @@ fn a_destination_that_no_segment_has_is_refused() {
 
 #[test]
 fn no_flipped_bit_goes_unnoticed() {
-    // A flip in the address of a source may name another frame that is nobody's, so only its tag is tried.
+    // A flip in the address of a source may name another unused frame, so only its tag is tried.
     for bit in 0..64 {
         for (position, bits) in [(0, 64), (1, 12), (510, 12), (511, 12), (541, 12), (542, 64)] {
             if bit < bits {
@@ -240,7 +242,7 @@ fn no_flipped_bit_goes_unnoticed() {
     }
 }
 
-/// Hands out the frames of a list, whatever is asked for.
+/// Hands out the frames of a list, whatever the request.
 struct Careless {
     words: [[u64; 512]; 8],
     to_hand_out: Vec<u64>,
@@ -261,8 +263,8 @@ impl Frames for Careless {
     }
 }
 
-/// Loads an image of the frames 3 and 4 from an allocator that hands out these frames, with a run of two frames as
-/// support if asked. Returns the error and the frames given back.
+/// Loads an image of the frames 3 and 4 from an allocator that hands out these frames, with a run
+/// of two frames as support if asked. Returns the error and the frames given back.
 fn careless(to_hand_out: &[u64], support: Option<Zone>) -> (Error, Vec<u64>) {
     let mut frames =
         Careless { words: [[0; 512]; 8], to_hand_out: to_hand_out.to_vec(), given_back: Vec::new() };

@@ -1,4 +1,4 @@
-//! Loads made of arbitrary bytes: what the fuzz target `segments` tries for hours, for a moment.
+//! Loads made of arbitrary bytes: a short run of the fuzz target `segments`.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -1,4 +1,4 @@
-//! Random machines and images, larger than can be tried exhaustively.
+//! Random machines and images, too large for an exhaustive test.
 
 // Machines of this size take Miri hours.
 #![cfg(not(miri))]
@@ -16,12 +16,12 @@ struct Plan {
     frames: usize,
     /// Frames of the machine below 4 GiB.
     low: u64,
-    /// Of 16 frames, so many belong to the kernel.
+    /// The number of frames that belong to the kernel, of every 16.
     taken: u64,
     seed: u64,
-    /// The allocator fails after so many requests.
+    /// The allocator fails after this many requests.
     times: usize,
-    /// Pages of a segment and of the room behind it, alternating.
+    /// Pages of a segment and of the gap after it.
     pieces: Vec<(u64, u64)>,
     support: Vec<(u32, bool)>,
 }
@@ -54,7 +54,7 @@ fn machine(plan: &Plan) -> Machine<Randomly> {
     Machine::new(FOUR_GIB - plan.low, owners, Randomly { times: plan.times, ..Randomly::from(plan.seed) })
 }
 
-/// As many of the plan's segments as the machine has room for, the last one first.
+/// The plan's segments that fit into the machine, the last one first.
 fn segments(plan: &Plan, machine: &Machine<Randomly>) -> Vec<Segment> {
     let mut next = machine.ram().first().number();
     let mut segments = Vec::new();
@@ -68,7 +68,7 @@ fn segments(plan: &Plan, machine: &Machine<Randomly>) -> Vec<Segment> {
     segments
 }
 
-/// What the support frames hold during the calls.
+/// The contents of the support frames during the calls.
 fn mark(frame: Pfn) -> [u64; 512] {
     [0x5050_0000_0000_0000 | frame.number(); 512]
 }
@@ -107,7 +107,7 @@ fn destination(segment: &Segment) -> Option<phys::PhysRange> {
     phys::PhysRange::from_bytes(segment.mem, segment.memsz).ok()
 }
 
-/// What the image says of its slots agrees with a look at all of them.
+/// The image's answers about its slots agree with a visit of all of them.
 fn questions(image: &mut kimage::SealedImage<&mut Vec<Segment>, &mut Machine<Randomly>>) {
     let slots = slots(image);
     assert_eq!(slots.len() as u64, image.pages());
@@ -153,7 +153,7 @@ proptest! {
         let (ram, mut segments) = (machine.ram(), segments(&plan, &machine));
         let image = Image::new(&mut segments, &within(&ram), &mut machine).and_then(Image::seal);
         let held = image.map_or(u64::MAX, |image| image.pages() + image.support_frames());
-        // The final check takes a few frames more, for a moment.
+        // The final check needs a few more frames for a moment.
         prop_assert!(machine.handed_out <= held.saturating_add(4), "{} for {held}", machine.handed_out);
     }
 }

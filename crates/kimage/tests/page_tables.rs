@@ -1,4 +1,4 @@
-//! Page tables, read back entry by entry by a walker of the tests' own.
+//! Page tables, read back entry by entry by the tests' own walker.
 
 // Tables of 512 entries take Miri hours.
 #![cfg(not(miri))]
@@ -18,7 +18,8 @@ const KIB4: u64 = 1 << 12;
 const MIB2: u64 = 1 << 21;
 const GIB1: u64 = 1 << 30;
 
-/// Present, writable, accessed and dirty, and nothing else: no user access, no global page, caching as usual.
+/// Present, writable, accessed and dirty, and nothing else: no user access, no global page, caching
+/// as usual.
 const PAGE: u64 = 0x63;
 const LARGE: u64 = 0x80;
 
@@ -38,7 +39,7 @@ impl Page {
 
 type Map<'m> = &'m dyn Fn(&Tables, &mut Image<&mut [kimage::Segment; 1], &mut World>) -> Result<(), Error>;
 
-/// Builds tables with what `map` asks for, and reads them back.
+/// Builds tables with `map` and reads them back.
 fn pages(levels: Levels, gigabyte_pages: bool, map: Map<'_>) -> Result<Vec<Page>, Error> {
     let mut world = Machine::new(FOUR_GIB - 50, vec![Owner::Free; 600], Randomly::from(3));
     let ram = world.ram();
@@ -135,7 +136,7 @@ fn a_finer_table_that_exists_is_filled_rather_than_replaced() {
 }
 
 #[test]
-fn what_is_mapped_already_in_the_same_way_stays() {
+fn an_existing_mapping_to_the_same_address_stays() {
     let found = identity(Levels::Four, true, &[range(GIB1, GIB1), range(GIB1 + KIB4, 2 * KIB4)]);
     assert_eq!(found, Ok(vec![Page::identity(GIB1, GIB1)]));
     let found = identity(Levels::Four, true, &[range(GIB1, GIB1), range(2 * GIB1 - KIB4, 2 * KIB4)]);

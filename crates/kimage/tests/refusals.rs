@@ -1,4 +1,4 @@
-//! What is refused, and the words and numbers it is refused with.
+//! Refused loads, and the texts and numbers of their errors.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -11,7 +11,8 @@ use simulation::{Machine, Owner, Randomly};
 
 const PAGE: u64 = phys::PAGE_SIZE;
 
-/// Loads segments `(bufsz, mem, memsz)` into a machine with RAM from 1 MiB to 2 MiB and from 3 MiB to 4 MiB.
+/// Loads segments `(bufsz, mem, memsz)` into a machine with RAM from 1 MiB to 2 MiB and from 3 MiB
+/// to 4 MiB.
 fn load(segments: &[(u64, u64, u64)], entry: Option<u64>) -> Result<u64, Error> {
     let mut world = Machine::new(0x100, vec![Owner::Free; 0x100], Randomly::from(1));
     let ranges = [(0x30_0000, 0x10_0000), (0x10_0000, 0x8_0000), (0x18_0000, 0x8_0000)];
@@ -81,9 +82,12 @@ fn a_destination_that_wraps_around_or_cannot_be_addressed_is_refused() {
 fn a_destination_outside_the_allowed_memory_is_refused() {
     assert_eq!(
         refusal(&[(0, 0x10_0000, PAGE), (0, 0x1f_f000, 2 * PAGE)]),
-        "segment 1: 0x2000 bytes at 0x1ff000 leave the allowed memory at 0x200000"
+        "segment 1: 0x2000 bytes at 0x1ff000 are not all in allowed memory: 0x200000 is not"
     );
-    assert_eq!(refusal(&[(0, 0, PAGE)]), "segment 0: 0x1000 bytes at 0x0 leave the allowed memory at 0x0");
+    assert_eq!(
+        refusal(&[(0, 0, PAGE)]),
+        "segment 0: 0x1000 bytes at 0x0 are not all in allowed memory: 0x0 is not"
+    );
 }
 
 #[test]
@@ -104,18 +108,18 @@ fn overlapping_segments_are_refused() {
 fn an_entry_point_outside_every_segment_is_refused() {
     for entry in [0xf_ffff, 0x10_1000, u64::MAX] {
         let error = load(&[(0, 0x10_0000, PAGE)], Some(entry)).unwrap_err();
-        assert_eq!(error.to_string(), format!("entry point {entry:#x} lies in no segment"));
+        assert_eq!(error.to_string(), format!("entry point {entry:#x} is not in any segment"));
     }
 }
 
 #[test]
 fn more_pages_than_the_rules_allow_are_refused() {
     let segments = [(0, 0x10_0000, 64 * PAGE), (0, 0x30_0000, 65 * PAGE)];
-    assert_eq!(refusal(&segments), "segments have 129 pages together, 128 are allowed");
+    assert_eq!(refusal(&segments), "segments have 129 pages in total, the limit is 128");
 }
 
 #[test]
-fn memory_that_is_not_there_is_named() {
+fn a_lack_of_memory_is_described() {
     let error = Error::NoMemory { purpose: Purpose::Source, order: 0, zone: Zone::Any, held: 12 };
     assert_eq!(error.to_string(), "no memory for source pages: 1 page anywhere, after 12 pages");
     let error = Error::NoMemory { purpose: Purpose::Support, order: 2, zone: Zone::Below4GiB, held: 3 };
@@ -135,7 +139,8 @@ proptest! {
     #[test]
     #[cfg_attr(miri, ignore = "too many cases for it")]
     fn an_error_crosses_an_ioctl_as_numbers(reason in 0_u32..16, small in any::<[u8; 4]>(), large: [u64; 4]) {
-        for numbers in [small.map(u64::from), large, [u64::from(small[0]), u64::from(small[1]), large[2], large[3]]] {
+        let [a, b, ..] = small.map(u64::from);
+        for numbers in [small.map(u64::from), large, [a, b, large[2], large[3]]] {
             if let Some(error) = Error::from_numbers(reason, numbers) {
                 prop_assert_eq!((error.reason(), error.numbers()), (reason, numbers));
                 prop_assert!(!error.to_string().is_empty());

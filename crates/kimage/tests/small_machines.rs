@@ -1,5 +1,5 @@
-//! Every behaviour of the allocator, on machines small enough to try them all: which frame it hands out each time,
-//! and at which point it has none left.
+//! Every behaviour of the allocator, on machines small enough to try them all: which frame it hands
+//! out each time, and when it runs out.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
@@ -12,7 +12,7 @@ use simulation::{Every, FOUR_GIB, Machine, Owner, Randomly, Script, segment, slo
 type World<'e> = Machine<&'e mut Every>;
 
 #[test]
-fn an_image_arrives_and_leaves_whatever_is_free_and_wherever_it_goes() {
+fn an_image_arrives_and_leaves_whatever_frames_are_free_and_wherever_it_goes() {
     let (mut loads, mut arrived) = (0, 0);
     for (free, wanted) in worlds() {
         for joined in [false, true] {
@@ -24,7 +24,8 @@ fn an_image_arrives_and_leaves_whatever_is_free_and_wherever_it_goes() {
     assert!(arrived > if cfg!(miri) { 10 } else { 50_000 } && loads > arrived);
 }
 
-/// Which frames are free and which are destinations: every case with six frames. For Miri, one case with four.
+/// Which frames are free and which are destinations: every case with six frames. For Miri, one case
+/// with four.
 fn worlds() -> Vec<(Vec<bool>, Vec<bool>)> {
     if cfg!(miri) {
         return vec![(vec![true; 4], vec![false, true, false, false])];
@@ -44,7 +45,7 @@ fn an_image_of_two_segments_around_4_gib_arrives_and_leaves() {
     assert!(arrived > 10_000, "{arrived}");
 }
 
-/// Loads an image and calls it. Returns whether there was memory enough.
+/// Loads an image and calls it. Returns whether memory sufficed.
 fn load_small(base: u64, free: &[bool], wanted: &[bool], joined: bool, every: &mut Every) -> bool {
     let owners: Vec<Owner> =
         free.iter().map(|&free| if free { Owner::Free } else { Owner::Kernel }).collect();
@@ -95,7 +96,7 @@ fn segments(base: u64, wanted: &[bool], joined: bool) -> Vec<Segment> {
 }
 
 #[test]
-fn support_frames_are_no_destination_and_survive_the_exchange() {
+fn support_frames_are_not_destinations_and_survive_the_exchange() {
     let mut arrived = 0;
     for wanted in 0..if cfg!(miri) { 1 } else { 8 } {
         Every::sequence(|every| {
@@ -142,7 +143,7 @@ fn a_failed_request_for_support_leaves_the_image_usable() {
 }
 
 #[test]
-fn what_is_left_of_a_run_with_a_destination_in_it_becomes_a_source() {
+fn the_rest_of_a_run_with_a_destination_in_it_becomes_a_source() {
     let mut world = Machine::new(0, vec![Owner::Free; 8], Script(vec![5, 6, 2, 0, 4]));
     let (ram, mut segments) = (world.ram(), [3, 7].map(|frame| segment(0, world.frame(frame), 1)));
     let mut image = Image::new(&mut segments, &within(&ram), &mut world).unwrap();
@@ -153,7 +154,7 @@ fn what_is_left_of_a_run_with_a_destination_in_it_becomes_a_source() {
 }
 
 #[test]
-fn what_is_left_of_a_run_above_4_gib_is_not_handed_out_below() {
+fn the_rest_of_a_run_above_4_gib_is_not_handed_out_below() {
     let mut world = Machine::new(FOUR_GIB - 4, vec![Owner::Free; 12], Script(vec![10, 11, 4, 0, 2, 6, 7, 8]));
     let (ram, mut segments) = (world.ram(), [segment(0, world.frame(5), 1)]);
     let mut image = Image::new(&mut segments, &within(&ram), &mut world).unwrap();
@@ -161,7 +162,7 @@ fn what_is_left_of_a_run_above_4_gib_is_not_handed_out_below() {
     assert_eq!(
         image.support(0, Zone::Below4GiB),
         Ok(Pfn::new(FOUR_GIB - 2).unwrap()),
-        "not what is left of them"
+        "not the rest of them"
     );
     assert_eq!(image.seal().unwrap().claimed(), 1);
 }
@@ -178,7 +179,7 @@ fn a_list_takes_a_frame_for_511_words() {
 }
 
 #[test]
-fn what_is_left_of_a_run_and_not_needed_goes_back() {
+fn an_unneeded_rest_of_a_run_goes_back() {
     let mut world = Machine::new(0, vec![Owner::Free; 12], Script(vec![10, 11, 4, 0, 9]));
     let (ram, mut segments) = (world.ram(), [segment(0, world.frame(5), 1)]);
     let mut image = Image::new(&mut segments, &within(&ram), &mut world).unwrap();

@@ -114,8 +114,8 @@ mod tests {
         let [a, b, c, d] = error.numbers();
         assert_eq!(
             text(error.reason().into(), [a, b, c, d, 0]),
-            "segment 1: 0x2000 bytes at 0x1000 leave the allowed memory at 0x2000 (load header 1); `kjump map` shows \
-             the machine's System RAM; --vouch allows memory beyond it that nobody uses"
+            "segment 1: 0x2000 bytes at 0x1000 are not all in allowed memory: 0x2000 is not (load header 1); \
+             `kjump map` shows the machine's System RAM; --vouch allows memory beyond it that nobody uses"
         );
         let error = kimage::Error::Overlap { segments: [1, 0], start: 0x1000, end: 0x2000 };
         let [a, b, c, d] = error.numbers();

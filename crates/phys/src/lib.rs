@@ -1,11 +1,12 @@
 //! Page frames, physical ranges and sets of ranges. Nothing else.
 //!
-//! A physical address is at most 52 bits wide, the widest x86-64 page tables can name (Intel SDM volume 3, 4.1.4:
-//! MAXPHYADDR is at most 52). Numbers are checked once, where they enter: a [`PhysAddr`], a [`Pfn`] and a
-//! [`PhysRange`] that exist are within that space, so arithmetic on them cannot overflow afterwards.
+//! A physical address is at most 52 bits wide, the widest x86-64 page tables can name (Intel SDM
+//! volume 3, 4.1.4: MAXPHYADDR is at most 52). Numbers are checked once, where they enter: a
+//! [`PhysAddr`], a [`Pfn`] and a [`PhysRange`] that exist are within that space, so arithmetic on
+//! them cannot overflow afterwards.
 //!
-//! The crate depends on nothing but `core`, allocates nothing and has no reachable panic: it is linked into a
-//! kernel module.
+//! The crate depends on nothing but `core`, allocates nothing and has no reachable panic: it is
+//! linked into a kernel module.
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -76,7 +76,7 @@ impl PhysRange {
     /// The pages wholly inside `length` bytes from `start` on.
     ///
     /// # Errors
-    /// [`RangeError::Empty`] when there is no such page, [`RangeError::TooHigh`].
+    /// [`RangeError::Empty`] if there is none, [`RangeError::TooHigh`].
     #[inline]
     pub const fn within_bytes(start: u64, length: u64) -> Result<Self, RangeError> {
         let too_high = RangeError::TooHigh { start, length };
@@ -127,7 +127,7 @@ impl PhysRange {
         self.pages.get()
     }
 
-    /// The number of the first frame behind the range, at most [`FRAME_END`].
+    /// The number of the first frame after the range, at most [`FRAME_END`].
     #[inline]
     #[must_use]
     pub const fn end_number(self) -> u64 {
@@ -141,7 +141,8 @@ impl PhysRange {
         self.first.address()
     }
 
-    /// The address of the first byte behind the range, at most [`crate::ADDRESS_END`] (hence a plain number).
+    /// The address of the first byte after the range, at most [`crate::ADDRESS_END`] (hence a plain
+    /// number).
     #[inline]
     #[must_use]
     pub const fn end(self) -> u64 {
@@ -216,7 +217,7 @@ impl fmt::Display for RangeError {
     #[inline]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
-            Self::Empty { start } => write!(f, "range at {start:#x} holds no whole page"),
+            Self::Empty { start } => write!(f, "range at {start:#x} does not contain a whole page"),
             Self::Unaligned { start, length } => {
                 write!(f, "range at {start:#x} of {length:#x} bytes is not aligned to {PAGE_SIZE} bytes")
             }

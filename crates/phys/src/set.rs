@@ -1,6 +1,7 @@
 use crate::{Pfn, PhysRange, sort};
 
-/// A set of page frames, as ranges in rising order of which no two overlap or touch, borrowed from the caller.
+/// A set of page frames, as ranges in rising order of which no two overlap or touch, borrowed from
+/// the caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RangeSet<'a> {
     ranges: &'a [PhysRange],
@@ -19,8 +20,8 @@ impl<'a> RangeSet<'a> {
 
     /// The frames of all these ranges, which may come in any order and overlap.
     ///
-    /// Sorts the ranges in place and joins those that overlap or touch; what is left behind the joined ranges is
-    /// of no use to the caller. O(n log n), no allocation.
+    /// Sorts the ranges in place and joins those that overlap or touch; the contents of the slice
+    /// after the joined ranges are unspecified. O(n log n), no allocation.
     #[must_use]
     pub fn sort(ranges: &'a mut [PhysRange]) -> Self {
         sort::by_key(ranges, |range| range.first());
@@ -28,8 +29,8 @@ impl<'a> RangeSet<'a> {
         Self { ranges: ranges.get(..joined).unwrap_or(&[]) }
     }
 
-    /// The frames of ranges that are in rising order already, none overlapping or touching another: as
-    /// [`RangeSet::ranges`] gives them. `None` if they are not. O(n).
+    /// The frames of ranges that are in rising order already, none overlapping or touching another:
+    /// as [`RangeSet::ranges`] gives them. `None` if they are not. O(n).
     #[must_use]
     pub fn from_sorted(ranges: &'a [PhysRange]) -> Option<Self> {
         let apart = |pair: &[PhysRange]| matches!(pair, [a, b] if a.end_number() < b.first().number());
@@ -75,7 +76,7 @@ impl<'a> RangeSet<'a> {
     }
 }
 
-/// Joins neighbours of a sorted slice towards its front; returns how many ranges are left there.
+/// Joins neighbours of a sorted slice towards its front; returns the number of ranges that remain.
 fn join_neighbours(ranges: &mut [PhysRange]) -> usize {
     let Some(&first) = ranges.first() else { return 0 };
     let mut last = first;
@@ -120,7 +121,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_gap_is_the_frame_behind_the_range_that_holds_the_start() {
+    fn the_first_gap_is_the_frame_after_the_range_that_holds_the_start() {
         let mut ranges = [range(4, 4), range(10, 2)];
         let set = RangeSet::sort(&mut ranges);
         assert_eq!(set.first_gap(range(4, 4)), None);
@@ -136,7 +137,8 @@ mod tests {
         fn a_set_holds_exactly_the_frames_of_its_ranges(
             input in prop::collection::vec((0_u64..64, 1_u64..8), 0..12), asked in (0_u64..72, 1_u64..8),
         ) {
-            let frames: BTreeSet<u64> = input.iter().flat_map(|&(first, pages)| first..first + pages).collect();
+            let all = input.iter().flat_map(|&(first, pages)| first..first + pages);
+            let frames: BTreeSet<u64> = all.collect();
             let mut ranges: Vec<_> = input.iter().map(|&(first, pages)| range(first, pages)).collect();
             let set = RangeSet::sort(&mut ranges);
             for number in 0..80 {

@@ -1,7 +1,7 @@
 //! A sort in place that cannot panic.
 //!
-//! `core`'s sorts keep a path to a panic for keys that contradict themselves. Code linked into a kernel module
-//! must not even name it, so this is a plain heap sort.
+//! `core`'s sorts panic if the order of keys is inconsistent. Code linked into a kernel module must
+//! not contain such a path, so this is a plain heap sort.
 
 /// Sorts the items so that their keys rise; items with equal keys end in any order. O(n log n).
 pub fn by_key<T: Copy, K: Ord>(items: &mut [T], key: impl Fn(&T) -> K) {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! CPU state that the relocator does not keep: what an image, or another kernel, may have changed on return.
+//! CPU state that the relocator does not preserve: an image, or another kernel, may have changed it
+//! on return.
 
 use core::arch::asm;
 
@@ -61,12 +62,13 @@ impl State {
     /// Puts the registers back.
     ///
     /// # Safety
-    /// The state was saved on this CPU, CR0, CR3, CR4, EFER and the stack are as they were then, interrupts are off,
-    /// and the GDT is the writable one.
+    /// The state was saved on this CPU, CR0, CR3, CR4, EFER and the stack are as they were then,
+    /// interrupts are off, and the GDT is the writable one.
     #[inline(always)]
     pub unsafe fn restore(&self) {
-        // SAFETY: these are the values the kernel ran with. Nothing between touches per-CPU data: selectors come
-        // before bases, and no return stands between `%gs` and its base.
+        // SAFETY: these are the values the kernel ran with. Per-CPU data is not accessed in
+        // between: selectors are loaded before bases, and there is no return between loading `%gs`
+        // and its base.
         unsafe {
             write_gdt(&self.gdt);
             write_idt(&self.idt);
@@ -84,7 +86,7 @@ impl State {
         write_debug(&self.debug);
     }
 
-    /// `ltr` takes a task state segment that is not busy, and makes it busy.
+    /// `ltr` accepts a task state segment that is not busy, and marks it busy.
     #[inline(always)]
     unsafe fn restore_task(&self) {
         const BUSY: u32 = 1 << 9;
@@ -230,7 +232,8 @@ unsafe fn write_selectors(data: [u16; 4]) {
     // SAFETY: the selectors were in use, and the GDT is the kernel's again.
     unsafe {
         asm!("mov {0:e}, %ss", "mov {1:e}, %ds", "mov {2:e}, %es", "mov {3:e}, %fs", "mov {4:e}, %gs",
-            in(reg) KERNEL_DATA, in(reg) ds, in(reg) es, in(reg) fs, in(reg) gs, options(att_syntax, nostack));
+            in(reg) KERNEL_DATA, in(reg) ds, in(reg) es, in(reg) fs, in(reg) gs,
+            options(att_syntax, nostack));
     }
 }
 
@@ -271,22 +274,23 @@ const fn halves(value: u64) -> (u32, u32) {
     (value as u32, (value >> 32) as u32)
 }
 
-/// CR4 bits that this module knows how to leave and to put back: VME to SMXE, FSGSBASE to OSXSAVE, SMEP to CET, LASS,
-/// LAM_SUP. Intel SDM volume 3, 2.5.
+/// CR4 bits that this module can clear and restore: VME to SMXE, FSGSBASE to OSXSAVE, SMEP to CET,
+/// LASS, LAM_SUP. Intel SDM volume 3, 2.5.
 const CR4_KNOWN: u64 = 0x7fff | 7 << 16 | 0xf << 20 | 3 << 27;
 const CR4_VMXE: u64 = 1 << 13;
 
-/// Whether this CPU is a hypervisor's, which keeps it from leaving 64-bit mode.
+/// Whether this CPU runs virtual machines, which keep it from leaving 64-bit mode.
 pub fn runs_virtual_machines() -> bool {
     read_cr4() & CR4_VMXE != 0
 }
 
-/// Whether the kernel runs with CPU features that this module knows nothing of: FRED, or what is yet to come.
+/// Whether the kernel uses CPU features unknown to this module: FRED, or future ones.
 pub fn has_unknown_features() -> bool {
     read_cr4() & !CR4_KNOWN != 0
 }
 
-/// Whether AVX registers may be used while pages are moved: the CPU has them, and the kernel turned them on.
+/// Whether AVX registers may be used while pages are moved: the CPU has them, and the kernel
+/// enabled them.
 pub fn has_avx() -> bool {
     const AVX: u32 = 1 << 28;
     const SSE_AND_AVX_STATE: u64 = 6;

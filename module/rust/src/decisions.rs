@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Decisions of the C half that do not concern an image, as `seam.h` declares them. The crate `claims` makes them.
+//! Decisions of the C half that do not concern an image, as `seam.h` declares them. The crate
+//! `claims` makes them.
 
 use abi::device::{Call, Note, status};
 use claims::interrupt::InService;

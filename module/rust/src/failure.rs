@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Why a request fails: small reasons, with the errno that goes with each.
+//! Why a request fails: a reason, and its errno.
 
 use abi::device::{Diagnosis, reason};
 use abi::errno::{EADDRNOTAVAIL, EBUSY, EFAULT, EINTR, EINVAL, ENOMEM, EOPNOTSUPP, EOWNERDEAD};
@@ -16,7 +16,7 @@ impl Failure {
         Self(Diagnosis { reason, numbers: [a, b, c, 0, 0] })
     }
 
-    /// A field of the request, by its offset, has a value that means nothing.
+    /// A field of the request, named by its offset, has an invalid value.
     pub const fn bad_field(offset: usize, value: u64) -> Self {
         Self::new(reason::BAD_FIELD, [offset as u64, value, 0])
     }
@@ -31,7 +31,8 @@ impl Failure {
         Self::new(reason::BAD_POINTER, [address, 0, 0])
     }
 
-    /// Writes down the reason and returns -errno, as `kexec_load(2)` has it where it knows the mistake.
+    /// Stores the reason and returns -errno: that of `kexec_load(2)` for the same mistake, where it
+    /// has one.
     pub fn report(self, diagnosis: &mut Diagnosis) -> i32 {
         *diagnosis = self.0;
         -self.errno()

@@ -24,7 +24,8 @@ pub struct KernelFrames {
 const FRAMES_PER_PAUSE: u32 = 256;
 
 impl KernelFrames {
-    /// For an image of this many pages. Without `claims` no destination is taken away from the kernel.
+    /// For an image of this many pages. Without `claims` no destination is taken away from the
+    /// kernel.
     pub const fn new(pages: u64, claims: Option<Claims>) -> Self {
         Self { supply: Supply::new(Kernel, pages, claims), pauses: 0, interrupted: false }
     }

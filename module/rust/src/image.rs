@@ -72,8 +72,8 @@ impl Loaded {
     /// Calls the image.
     ///
     /// # Safety
-    /// Interrupts are off, the FPU is the caller's to use, the GDT is the writable one, and nobody but the image uses
-    /// its destinations until this returns.
+    /// Interrupts are off, the FPU's state is saved, the GDT is the writable one, and only the
+    /// image uses its destinations until this returns.
     pub unsafe fn enter(&mut self, call: &mut Call) {
         let page: *mut ControlPage = kernel::virtual_address(self.control).cast();
         // SAFETY: the control page is the image's own.
@@ -83,8 +83,8 @@ impl Loaded {
         }
         let before = now();
         let state = self.state.insert(cpu::State::save());
-        // SAFETY: `build` installed the page with an identity map; the rest is the caller's promise. The state is put
-        // back before anything else.
+        // SAFETY: `build` installed the page with an identity map; the rest is the caller's
+        // promise. The state is restored before anything else happens.
         unsafe {
             gate::enter(page, self.control.address().get());
             state.restore();
@@ -104,7 +104,7 @@ impl Loaded {
         }
     }
 
-    /// What there is to say about the image.
+    /// Fills in the description of the image.
     pub fn describe(&self, info: &mut ImageInfo) {
         info.mode = self.mode;
         info.entry = self.entry;
@@ -115,7 +115,7 @@ impl Loaded {
         info.support_frames = self.sealed.support_frames();
     }
 
-    /// A destination range, by its place in rising order.
+    /// A destination range, by its number in rising order.
     pub fn range(&self, number: u64) -> Option<Range> {
         let segment = self.sealed.segments().get(usize::try_from(number).ok()?)?;
         Some(Range { start: segment.mem, end: segment.mem + segment.memsz })
@@ -134,7 +134,7 @@ const fn wish(number: u64) -> Option<Wish> {
 
 const CR4_LA57: u64 = 1 << 12;
 
-/// How many levels of page tables the kernel runs with.
+/// The levels of page tables that the kernel runs with.
 pub fn levels() -> Levels {
     if cpu::read_cr4() & CR4_LA57 != 0 { Levels::Five } else { Levels::Four }
 }
@@ -145,7 +145,7 @@ fn now() -> u64 {
     unsafe { core::arch::x86_64::_rdtsc() }
 }
 
-/// The phases that are known here; the caller knows the others.
+/// The phases that are measured here; the caller measures the others.
 fn ticks(before: u64, stamps: [u64; 4], after: u64) -> Ticks {
     let [exchange, call, returned, exchanged] = stamps;
     Ticks {
@@ -158,7 +158,7 @@ fn ticks(before: u64, stamps: [u64; 4], after: u64) -> Ticks {
     }
 }
 
-/// The outcome as an errno, with the diagnosis written down.
+/// The outcome as 0 or -errno, with the diagnosis stored.
 pub fn report(result: Result<(), Failure>, diagnosis: &mut Diagnosis) -> i32 {
     match result {
         Ok(()) => 0,

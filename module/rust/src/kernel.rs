@@ -34,7 +34,7 @@ unsafe extern "C" {
 
 /// Takes 2^`order` neighbouring page frames, below 4 GiB if `low`.
 pub fn alloc(order: u32, low: bool) -> Option<Pfn> {
-    // SAFETY: no preconditions but that the task may sleep, which it may wherever images are built.
+    // SAFETY: the task may sleep wherever images are built.
     let address = unsafe { kjg_alloc(order, low) };
     if address == 0 { None } else { Pfn::starting_at(address) }
 }
@@ -42,15 +42,16 @@ pub fn alloc(order: u32, low: bool) -> Option<Pfn> {
 /// Gives one page frame back.
 ///
 /// # Safety
-/// The frame came from [`alloc`], [`claim_range`] or [`claim_low`], and nobody uses it.
+/// The frame came from [`alloc`], [`claim_range`] or [`claim_low`], and is not in use.
 pub unsafe fn free(frame: Pfn) {
     // SAFETY: the caller's promise.
     unsafe { kjg_free(frame.address().get()) };
 }
 
-/// Takes these frames, which are System RAM, away from whoever uses them, if the kernel can move those elsewhere.
+/// Takes these frames, which are System RAM, in use or not, if the kernel can move their contents
+/// elsewhere.
 pub fn claim_range(range: PhysRange) -> bool {
-    // SAFETY: the kernel refuses what it cannot give.
+    // SAFETY: the kernel refuses frames that it cannot give.
     unsafe { kjg_claim_range(range.start().get(), range.end()) }
 }
 
@@ -63,7 +64,7 @@ pub fn claim_low(range: PhysRange) -> bool {
 /// Gives a whole block back.
 ///
 /// # Safety
-/// One [`claim_range`] took all of its frames, and nobody uses any of them.
+/// One [`claim_range`] took all of its frames, and none is in use.
 pub unsafe fn free_block(first: Pfn) {
     // SAFETY: the caller's promise.
     unsafe { kjg_free_block(first.address().get()) };
@@ -101,7 +102,8 @@ pub unsafe fn release(start: NonNull<u8>) {
 
 /// Copies from the caller's memory, user space's or the kernel's own. False if the address is bad.
 pub fn copy_in(to: &mut [u8], from: u64, user: bool) -> bool {
-    // SAFETY: writes the bytes of `to`; a bad user address is an error, a kernel caller vouches for its own.
+    // SAFETY: writes the bytes of `to`; a bad user address is an error, a kernel caller vouches for
+    // its own.
     unsafe { kjg_copy_in(to.as_mut_ptr(), from, to.len() as u64, user) == 0 }
 }
 
@@ -111,7 +113,7 @@ pub fn copy_out(to: u64, from: &[u8], user: bool) -> bool {
     unsafe { kjg_copy_out(to, from.as_ptr(), from.len() as u64, user) == 0 }
 }
 
-/// Where the kernel reaches a frame that it gave.
+/// The kernel's mapping of a frame that was taken.
 pub fn virtual_address(frame: Pfn) -> *mut u8 {
     // SAFETY: arithmetic.
     unsafe { kjg_virtual(frame.address().get()) }
@@ -129,9 +131,9 @@ pub fn total_pages() -> u64 {
     unsafe { kjg_total_pages() }
 }
 
-/// Lets others run, and freezes while the system does. False if the task is being killed.
+/// Lets other tasks run, and freezes with the system. False if the task is being killed.
 pub fn pause() -> bool {
-    // SAFETY: no preconditions but that the task may sleep.
+    // SAFETY: the task may sleep.
     unsafe { kjg_pause() }
 }
 
@@ -147,7 +149,7 @@ pub fn gigabyte_pages() -> bool {
     unsafe { kjg_gigabyte_pages() }
 }
 
-/// What is to be known to guard an image: `struct kjg_guard_facts`.
+/// The facts needed to guard an image: `struct kjg_guard_facts`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct GuardFacts {
@@ -159,14 +161,14 @@ pub struct GuardFacts {
     pub tsc_khz: u64,
 }
 
-/// What is to be known to guard an image; `None` if it cannot be done here.
+/// The facts needed to guard an image; `None` if guarding is not possible here.
 pub fn guard_facts() -> Option<GuardFacts> {
     let mut facts = GuardFacts { apic: 0, cpu: 0, tsc_khz: 0 };
     // SAFETY: writes to `facts`.
     unsafe { kjg_guard_facts(&raw mut facts) }.then_some(facts)
 }
 
-/// Ends the task, and with it what went wrong.
+/// Ends the task after a bug.
 pub fn bug() -> ! {
     // SAFETY: does not return.
     unsafe { kjg_bug() }
@@ -178,7 +180,7 @@ pub fn ram_ranges() -> Result<Array<Range>, Failure> {
     let mut count = unsafe { kjg_ram_ranges(core::ptr::null_mut(), 0) };
     loop {
         let mut ranges = Array::<Range>::new(count)?;
-        // SAFETY: there is room for as many as we say.
+        // SAFETY: there is room for `count` ranges.
         let now = unsafe { kjg_ram_ranges(ranges.as_mut_ptr(), count) };
         if now <= count {
             ranges.truncate(now);

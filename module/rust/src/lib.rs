@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The Rust half of kjump.ko. The C half calls what stands here, as `seam.h` declares it; what stands here calls the
-//! kernel through [`kernel`] alone.
+//! The Rust half of kjump.ko. This file holds the functions that the C half calls, as `seam.h`
+//! declares them; the kernel is called through [`kernel`] only.
 #![no_std]
 
 use abi::device::{Call, ImageInfo, List, Load, Range, Transfer};
@@ -31,7 +31,8 @@ fn panic(_: &core::panic::PanicInfo<'_>) -> ! {
     kernel::bug()
 }
 
-/// What keeps the module from working here, or null. Must be called before anything else.
+/// Probes the CPU. Returns why the module cannot work here, or null. Must be called before anything
+/// else.
 #[unsafe(no_mangle)]
 extern "C" fn kjr_init(xen_pv: bool, encrypted_memory: bool) -> *const c_char {
     cpu::probe();
@@ -42,7 +43,10 @@ fn refusal(xen_pv: bool, encrypted_memory: bool) -> Option<&'static CStr> {
     if xen_pv {
         Some(c"under Xen PV the hypervisor owns page tables and CPU state; use an HVM or PVH guest")
     } else if encrypted_memory {
-        Some(c"memory encryption (SME, SEV or TDX) is active, and images are not encrypted; boot with mem_encrypt=off")
+        Some(
+            c"memory encryption (SME, SEV or TDX) is active, and images are not encrypted; \
+            boot with mem_encrypt=off",
+        )
     } else if cpu::has_unknown_features() {
         Some(
             c"the kernel uses CPU features (CR4) whose state this version of kjump does not know how to keep",
@@ -70,13 +74,13 @@ unsafe extern "C" fn kjr_load(request: &mut Load, user: bool, image: *mut Option
     }
 }
 
-/// Frees an image and all it has.
+/// Frees an image and everything it holds.
 ///
 /// # Safety
-/// Nobody uses it.
+/// The image is not in use.
 #[unsafe(no_mangle)]
 unsafe extern "C" fn kjr_free(image: NonNull<Loaded>) {
-    // SAFETY: `kjr_load` made it, and the caller is the last to have it.
+    // SAFETY: `kjr_load` made it, and the caller gives it up.
     drop(unsafe { Boxed::from_pointer(image) });
 }
 
@@ -111,7 +115,7 @@ unsafe extern "C" fn kjr_enter(image: &mut Loaded, call: &mut Call) {
     unsafe { image.enter(call) };
 }
 
-/// Describes an image, as far as it is known here.
+/// Fills in the fields of an image's description that are known here.
 #[unsafe(no_mangle)]
 extern "C" fn kjr_describe(image: &Loaded, info: &mut ImageInfo) {
     image.describe(info);
@@ -157,19 +161,19 @@ extern "C" fn kjr_trial_call(list: u64, attempt: usize, call: &mut Call) -> bool
     false
 }
 
-/// Takes a trial's result into account.
+/// Notes the result of an attempt.
 #[unsafe(no_mangle)]
 extern "C" fn kjr_trial_note(call: &Call) {
     trial::note(call);
 }
 
-/// How pages are moved.
+/// The way in which pages are moved.
 #[unsafe(no_mangle)]
 extern "C" fn kjr_mover() -> u64 {
     trial::best()
 }
 
-/// Levels of page tables in use.
+/// The levels of page tables in use.
 #[unsafe(no_mangle)]
 extern "C" fn kjr_paging_levels() -> u64 {
     match image::levels() {

@@ -10,7 +10,8 @@ use crate::locked::{Held, Locked};
 
 static BLOCKS: Locked<Blocks<Kernel>> = Locked::new(Blocks::new());
 
-/// The kernel's page frames. Sizes are Linux' own: `pageblock_nr_pages` (glue/memory.c asserts it), `MAX_DMA_PFN`.
+/// The kernel's page frames. Sizes are Linux' own: `pageblock_nr_pages` (glue/memory.c asserts it),
+/// `MAX_DMA_PFN`.
 #[derive(Clone, Copy)]
 pub struct Kernel;
 

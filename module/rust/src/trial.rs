@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Which mover is the fastest here: measured once, in the very place where pages are moved.
+//! Which mover is the fastest here: measured once, in the environment in which pages are moved.
 //!
-//! Real CPUs move most by their widest registers, emulators by the plainest; nothing tells them apart but trying.
-//! The trial is an image without segments, whose entry point is the page mover in its own control page.
+//! Real CPUs are fastest with their widest registers, emulators with the plainest; only a trial
+//! shows which. The trial is an image without segments, whose entry point is the page mover in its
+//! own control page.
 
 use abi::control::mover;
 use abi::device::{Call, Load, mode, status};
@@ -15,14 +16,14 @@ use relocator::{Direction, entry_offset};
 use crate::cpu;
 use crate::image::Image;
 
-/// Scratch pages are exchanged in pairs; enough of them not to fit the nearest cache.
+/// Scratch pages are exchanged in pairs: more than fit the first-level cache.
 const ORDER: u32 = 6;
 const PAIRS: u64 = 1 << (ORDER - 1);
 
 static BEST: AtomicU64 = AtomicU64::new(mover::SSE2);
 static BEST_TICKS: AtomicU64 = AtomicU64::new(u64::MAX);
 
-/// The mover that images are to use.
+/// The mover that images use.
 pub fn best() -> u64 {
     BEST.load(Ordering::Relaxed)
 }
@@ -40,7 +41,7 @@ pub fn prepare(image: &mut Image) -> Result<u64, Error> {
     Ok(list.address().get() | abi::page_list::INDIRECTION)
 }
 
-/// What the trial is loaded by: see [`crate::image::Loaded::load_trial`].
+/// The request that loads the trial: see [`crate::image::Loaded::load_trial`].
 pub fn request(control: Pfn) -> Load {
     let entry = control.address().get() + entry_offset::move_pages() as u64;
     Load { mode: mode::LONG, entry, ..Load::default() }
@@ -57,7 +58,7 @@ pub fn call(head: u64, attempt: usize) -> Option<Call> {
     Some(Call { arguments: [head, number, Direction::Exchange as u64, 0, 0, 0], ..Call::default() })
 }
 
-/// Remembers the fastest.
+/// Keeps the fastest.
 pub fn note(call: &Call) {
     let [_, number, ..] = call.arguments;
     if call.status == status::RETURNED && call.ticks.run < BEST_TICKS.load(Ordering::Relaxed) {

@@ -1,14 +1,14 @@
 use std::cell::{Cell, RefCell};
 
-/// Decides whatever a test leaves open.
+/// Makes the choices that a test leaves open.
 pub(crate) struct Choices {
-    /// The choices of this run, and how many alternatives there were each time.
+    /// The choices of this run, and the number of alternatives each time.
     taken: RefCell<Vec<(usize, usize)>>,
     next: Cell<usize>,
 }
 
 impl Choices {
-    /// Runs the test once for every sequence of choices; returns how many there were.
+    /// Runs the test once for every sequence of choices; returns the number of runs.
     pub(crate) fn every(mut test: impl FnMut(&Self)) -> u64 {
         let choices = Self { taken: RefCell::default(), next: Cell::default() };
         let mut runs = 0;

@@ -1,5 +1,5 @@
-//! A machine of a few page frames whose kernel fails whenever the choices say so.
-#![allow(dead_code, unused_imports, reason = "every test takes what it needs")]
+//! A machine of a few page frames whose kernel can fail at every request.
+#![allow(dead_code, unused_imports, reason = "each test uses some of it")]
 #![allow(clippy::unwrap_used, reason = "a simulation that cannot go on fails its test")]
 #![allow(clippy::cast_possible_truncation, reason = "a world of a few frames")]
 
@@ -107,7 +107,8 @@ impl<'w> World<'w> {
 }
 
 impl<'w> Machine<'w> {
-    /// A supply for an image of this many pages that claims these ranges, all of the machine being RAM.
+    /// A supply for an image of this many pages that claims these ranges, all of the machine being
+    /// RAM.
     pub(crate) fn supply(self, pages: u64, wanted: &[PhysRange]) -> Source<'w> {
         let ram = range(0, self.0.frames.borrow().len());
         self.supply_of_ram(pages, wanted, ram)

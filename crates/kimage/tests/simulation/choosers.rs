@@ -4,16 +4,17 @@ pub(crate) trait Chooser {
     fn choose(&mut self, runs: &[usize]) -> Option<usize>;
 }
 
-/// Tries every sequence of choices, one run of the test after the other; to have no memory is always one of them.
+/// Tries every sequence of choices, one run of the test after the other. "No memory" is always one
+/// of the choices.
 #[derive(Default)]
 pub(crate) struct Every {
-    /// The choices of this run so far, and how many there were each time.
+    /// The choices of this run, and the number of alternatives each time.
     taken: Vec<(usize, usize)>,
     next: usize,
 }
 
 impl Every {
-    /// Runs the test once for every sequence of choices; returns how many there were.
+    /// Runs the test once for every sequence of choices; returns the number of runs.
     pub(crate) fn sequence(mut test: impl FnMut(&mut Self)) -> u64 {
         let mut every = Self::default();
         let mut runs = 0;
@@ -55,7 +56,7 @@ impl Chooser for Script {
     }
 }
 
-/// Picks at random, the same way for the same seed, and has no memory after so many times.
+/// Picks at random, the same way for the same seed, and has no memory after `times` requests.
 pub(crate) struct Randomly {
     pub(crate) state: u64,
     pub(crate) times: usize,

@@ -1,5 +1,5 @@
-//! Any bytes as a load: segments, allowed ranges, entry point, the allocator's choices. For the fuzzer, and for tests
-//! that keep what it found.
+//! Any bytes as a load: segments, allowed ranges, entry point, the allocator's choices. For the
+//! fuzzer, and for tests that keep its findings.
 
 use std::collections::BTreeSet;
 
@@ -12,7 +12,7 @@ use super::{Chooser, FOUR_GIB, Machine, Owner, slots, story};
 const FRAMES: u64 = 32;
 const BASE: u64 = FOUR_GIB - FRAMES / 2;
 
-/// What the bytes say.
+/// The load that the bytes describe.
 struct Load {
     segments: Vec<Segment>,
     allowed: Vec<PhysRange>,
@@ -21,7 +21,7 @@ struct Load {
     support: Vec<(u32, Zone)>,
 }
 
-/// How a load ended, all of it as promised.
+/// The outcome of a load that kept all promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Refused,
@@ -29,7 +29,7 @@ pub(crate) enum Outcome {
     Sealed,
 }
 
-/// Loads what the bytes say and asserts everything that is promised about the outcome.
+/// Loads what the bytes describe and asserts every promise about the outcome.
 pub(crate) fn hostile_load(bytes: &[u8]) -> Outcome {
     let mut bytes = Bytes(bytes);
     let load = Load::read(&mut bytes);
@@ -78,7 +78,7 @@ fn go_on(mut image: Image<&mut Vec<Segment>, &mut Machine<Bytes<'_>>>, load: &Lo
     Outcome::Sealed
 }
 
-/// The two invariants, and that nothing else is a destination.
+/// The two invariants, and that support frames are not destinations.
 fn assert_sound(image: &mut SealedImage<impl AsRef<[Segment]>, &mut Machine<Bytes<'_>>>, support: &[Pfn]) {
     let slots = slots(image);
     let destinations: BTreeSet<Pfn> = slots.iter().map(|slot| slot.0).collect();
@@ -110,7 +110,7 @@ impl Load {
         Self { segments, allowed, entry, max_pages, support }
     }
 
-    /// Whether an image may be made of this, by rules spelled out as simply as can be.
+    /// Whether an image may be made of this, by rules in their simplest form.
     fn verdict(&self) -> Result<(), &'static str> {
         let owning = || self.segments.iter().filter(|segment| segment.memsz != 0);
         let wrong = |message, wrong: bool| if wrong { Err(message) } else { Ok(()) };
@@ -126,10 +126,10 @@ impl Load {
         wrong("entry", self.entry.is_some_and(outside))
     }
 
-    /// What an error says about the segments is so.
+    /// The error is true of the segments.
     fn refused(&self, error: Error) -> Outcome {
         let segment = |index: u32| &self.segments[index as usize];
-        let is_so = match error {
+        let is_true = match error {
             Error::Unaligned { segment: index, .. } => unaligned(segment(index)),
             Error::BufferTooLong { segment: index, bufsz, memsz } => {
                 bufsz > memsz && segment(index).bufsz == bufsz && segment(index).memsz == memsz
@@ -145,7 +145,7 @@ impl Load {
             Error::EntryOutside { entry } => self.entry == Some(entry),
             _ => false,
         };
-        assert!(is_so, "{error}");
+        assert!(is_true, "{error}");
         Outcome::Refused
     }
 
@@ -170,13 +170,13 @@ fn end(segment: &Segment) -> u128 {
     u128::from(segment.mem) + u128::from(segment.memsz)
 }
 
-/// The bytes that both segments want.
+/// The bytes that both segments would occupy.
 fn common(a: &Segment, b: &Segment) -> Option<(u64, u128)> {
     let (start, end) = (a.mem.max(b.mem), end(a).min(end(b)));
     (u128::from(start) < end).then_some((start, end))
 }
 
-/// The fuzzer's bytes, read one by one; zeroes behind the end.
+/// The fuzzer's bytes, read one by one; zeros after the end.
 pub(crate) struct Bytes<'b>(&'b [u8]);
 
 impl Bytes<'_> {

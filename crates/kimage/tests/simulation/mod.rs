@@ -1,5 +1,5 @@
-//! A machine of a few page frames whose allocator hands them out in whatever order a chooser says.
-#![allow(dead_code, unused_imports, reason = "every test takes what it needs")]
+//! A machine of a few page frames whose allocator hands them out in any order that a chooser picks.
+#![allow(dead_code, unused_imports, reason = "each test uses some of it")]
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a simulation that cannot go on fails its test")]
 
 mod choosers;
@@ -19,7 +19,7 @@ pub(crate) const WORDS: usize = 512;
 /// The first frame number beyond 4 GiB.
 pub(crate) const FOUR_GIB: u64 = 0x10_0000;
 
-/// Who has a frame.
+/// The owner of a frame.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Owner {
     /// The allocator, which may hand it out.
@@ -30,18 +30,18 @@ pub(crate) enum Owner {
     Kernel,
 }
 
-/// Frames from `base` on, with contents, and who has them.
+/// Frames from `base` on, their contents, and their owners.
 pub(crate) struct Machine<C> {
     base: u64,
     pub(crate) owners: Vec<Owner>,
     contents: Vec<[u64; WORDS]>,
     pub(crate) chooser: C,
-    /// Frames handed out in all.
+    /// The total of frames handed out.
     pub(crate) handed_out: u64,
 }
 
 impl<C: Chooser> Machine<C> {
-    /// A machine whose every frame holds words of its own.
+    /// A machine in which every frame has unique contents.
     pub(crate) fn new(base: u64, owners: Vec<Owner>, chooser: C) -> Self {
         let contents = (base..).take(owners.len()).map(|frame| words_of(0xf0f0, frame)).collect();
         Self { base, owners, contents, chooser, handed_out: 0 }
@@ -61,12 +61,12 @@ impl<C: Chooser> Machine<C> {
         self.contents.clone()
     }
 
-    /// The contents of any frame, whoever has it.
+    /// The contents of any frame, whatever its owner.
     pub(crate) fn peek(&self, frame: Pfn) -> &[u64; WORDS] {
         &self.contents[self.index(frame)]
     }
 
-    /// Changes any word, whoever has it, and returns what was there.
+    /// Changes any word, whatever its owner, and returns the old one.
     pub(crate) fn poke(&mut self, frame: Pfn, word: usize, value: u64) -> u64 {
         let index = self.index(frame);
         std::mem::replace(&mut self.contents[index][word], value)
@@ -80,7 +80,7 @@ impl<C: Chooser> Machine<C> {
         let index = frame.number().checked_sub(self.base).and_then(|index| usize::try_from(index).ok());
         match index {
             Some(index) if index < self.owners.len() => index,
-            _ => panic!("{frame:?} is no frame of this machine"),
+            _ => panic!("{frame:?} is not a frame of this machine"),
         }
     }
 
@@ -98,7 +98,7 @@ impl<C: Chooser> Machine<C> {
     }
 }
 
-/// Words that tell a page and the places in it apart. Miri takes too long for the places.
+/// Words that identify a page and the offset in it. Offsets take Miri too long.
 fn words_of(tag: u64, frame: u64) -> [u64; WORDS] {
     let first = (tag << 48) | (frame << 16);
     if cfg!(miri) { [first; WORDS] } else { std::array::from_fn(|word| first | word as u64) }

@@ -25,7 +25,7 @@ pub(crate) fn slots<F: Frames>(image: &mut SealedImage<impl AsRef<[Segment]>, F>
     slots
 }
 
-/// Writes contents that tell its pages apart into an image.
+/// Fills an image so that each page is unique.
 pub(crate) fn fill<F: Frames>(image: &mut SealedImage<impl AsRef<[Segment]>, F>) {
     let Ok(()) = image.visit(|frames, slot| {
         *frames.words(slot.source) = contents(slot.destination);
@@ -37,8 +37,11 @@ fn contents(destination: Pfn) -> [u64; WORDS] {
     words_of(0xabcd, destination.number())
 }
 
-/// An image is filled, exchanged and exchanged back, twice. `exchange` returns how many pairs it moved. Says what
-/// went wrong, if anything did.
+/// Fills an image, exchanges it and exchanges it back, twice. `exchange` returns the number of
+/// pairs moved.
+///
+/// # Errors
+/// A description of the first difference from the expected contents.
 pub(crate) fn story<C: Chooser>(
     image: &mut SealedImage<impl AsRef<[Segment]>, &mut Machine<C>>,
     exchange: impl Fn(u64, &mut Machine<C>) -> u64,

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Model-specific registers. Names and numbers: `arch/x86/include/asm/msr-index.h`. Meaning: Intel SDM volume 4, AMD APM
-//! volume 2, appendix A.
+//! Model-specific registers. Names and numbers: `arch/x86/include/asm/msr-index.h`. Meaning: Intel
+//! SDM volume 4, AMD APM volume 2, appendix A.
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -50,7 +50,7 @@ pub const GS_BASE: u32 = 0xc000_0101;
 /// The base of `%gs` after `swapgs`.
 pub const KERNEL_GS_BASE: u32 = 0xc000_0102;
 
-/// Registers that are put back when they differ.
+/// Registers that are restored when they differ.
 const KEPT: [u32; 26] = [
     STAR,
     LSTAR,
@@ -80,7 +80,8 @@ const KEPT: [u32; 26] = [
     IA32_DEBUGCTLMSR,
 ];
 
-/// Bit n: this CPU has register `KEPT[n]`. Reading one that is missing raises an exception, which is slow.
+/// Bit n: this CPU has register `KEPT[n]`. Reading one that is missing raises an exception, which
+/// is slow.
 static PRESENT: AtomicU64 = AtomicU64::new(0);
 
 /// Finds out which registers this CPU has. Must be called once, before any [`Kept::save`].

@@ -19,19 +19,19 @@ use crate::trial;
 use super::guard::Guard;
 use super::{Image, Loaded, Sealed, levels};
 
-/// The image's stack, exceptions' included: 2^3 pages.
+/// The image's stack and the exception stacks: 2^3 pages.
 const STACK_ORDER: u32 = 3;
 /// Firmware's data and code: mapped though it is not all RAM.
 const LOW_MEMORY: u64 = 1 << 20;
 
 impl Loaded {
-    /// Loads what the request says, and writes into it what it says of the outcome.
+    /// Loads an image, and fills in the request's results.
     pub fn load(request: &mut Load, memory: CallerMemory) -> Result<Self, Failure> {
         check_fields(request)?;
         let raw = read_segments(request, memory)?;
         let ranges = Destinations::gather(request, memory)?;
         let segments = make_segments(&raw)?;
-        // Code that is there already, firmware's, need not be in a segment.
+        // Existing code, such as firmware, need not be in a segment.
         let entry = (!ranges.vouches_for(request.entry)).then_some(request.entry);
         let rules = Rules { allowed: ranges.allowed(), entry, max_pages: kernel::total_pages() };
         let frames = KernelFrames::new(pages_of(&raw), ranges.claims(request, &raw)?);
@@ -40,7 +40,7 @@ impl Loaded {
         build(image, control, request, memory, &ranges)
     }
 
-    /// Loads the image that tries the movers, and returns the page list they are tried on.
+    /// Loads the image that tries the movers, and returns the page list they are tried with.
     pub fn load_trial() -> Result<(Self, u64), Failure> {
         let memory = CallerMemory { user: false };
         let destinations = Destinations::gather(&Load::default(), memory)?;
@@ -58,8 +58,8 @@ impl Loaded {
 fn check_fields(request: &Load) -> Result<(), Failure> {
     const KNOWN: u64 =
         load_flag::CLAIM | load_flag::CALL_ON_PANIC | load_flag::GUARD | load_flag::GUARDED_FROM_THERE;
-    let way_back = request.flags & (load_flag::CALL_ON_PANIC | load_flag::GUARDED_FROM_THERE);
-    if request.flags & !KNOWN != 0 || way_back == load_flag::GUARDED_FROM_THERE {
+    let return_flags = request.flags & (load_flag::CALL_ON_PANIC | load_flag::GUARDED_FROM_THERE);
+    if request.flags & !KNOWN != 0 || return_flags == load_flag::GUARDED_FROM_THERE {
         return Err(Failure::bad_field(offset_of!(Load, flags), request.flags));
     }
     match request.mode {
@@ -87,7 +87,7 @@ fn read_segments(request: &Load, memory: CallerMemory) -> Result<Array<abi::devi
     memory.read_array(request.segments, count)
 }
 
-/// The pages of segments that are not checked yet; more than there are do no harm.
+/// The number of pages of segments that are not checked yet; an excess is harmless.
 fn pages_of(raw: &[abi::device::Segment]) -> u64 {
     raw.iter().fold(0, |sum: u64, segment| sum.saturating_add(segment.memsz / PAGE_SIZE))
 }
@@ -95,13 +95,13 @@ fn pages_of(raw: &[abi::device::Segment]) -> u64 {
 fn make_segments(raw: &[abi::device::Segment]) -> Result<Array<Segment>, Failure> {
     let no_memory = Failure::no_memory(size_of_val(raw) as u64);
     Array::from_each(raw, no_memory, |index, segment| {
-        // There are fewer segments than pages of memory, which are fewer than 2^32 up to 16 TiB.
+        // There are fewer segments than pages of memory: fewer than 2^32 up to 16 TiB.
         let index = u32::try_from(index).unwrap_or(u32::MAX);
         Ok(Segment::new(index, segment.buf, segment.bufsz, segment.mem, segment.memsz))
     })
 }
 
-/// Everything that is not a destination, then the sources, then their contents.
+/// Takes support frames, then the sources, then fills in their contents.
 fn build(
     mut image: Image,
     control: Pfn,
@@ -135,12 +135,12 @@ fn build(
     })
 }
 
-/// Without paging, and from real mode, what the relocator needs must be in reach of 32 bits.
+/// Without paging, and from real mode, the relocator's memory must be within reach of 32 bits.
 fn zone(request: &Load) -> Zone {
     if request.mode == mode::PROTECTED || is_guarded(request) { Zone::Below4GiB } else { Zone::Any }
 }
 
-/// What the relocator needs besides the page list.
+/// The relocator's memory, apart from the page list.
 struct Support {
     control: Pfn,
     stack: Pfn,
@@ -193,7 +193,7 @@ impl Support {
     }
 }
 
-/// The segments' bytes, then zeroes, into the source pages.
+/// Writes the segments' bytes, then zeros, into the source pages.
 fn fill(sealed: &mut Sealed, memory: CallerMemory) -> Result<(), Failure> {
     let pages = sealed.pages();
     let mut done = 0;
@@ -204,13 +204,13 @@ fn fill(sealed: &mut Sealed, memory: CallerMemory) -> Result<(), Failure> {
         done += 1;
         let from = slot.segment.buf.wrapping_add(slot.offset);
         let length = usize::try_from(slot.bytes_from_buffer()).unwrap_or(0);
-        let (data, zeroes) = frames.bytes(slot.source).split_at_mut(length);
-        zeroes.fill(0);
+        let (data, zeros) = frames.bytes(slot.source).split_at_mut(length);
+        zeros.fill(0);
         if data.is_empty() || memory.read(from, data) { Ok(()) } else { Err(Failure::bad_pointer(from)) }
     })
 }
 
-/// Destination pages that the kernel uses: how many, and the first one's address, or all ones.
+/// Destination pages that the kernel uses: their number, and the address of the first, or all ones.
 fn count_in_use(sealed: &mut Sealed, vouched: RangeSet<'_>) -> (u64, u64) {
     let (mut count, mut first) = (0, u64::MAX);
     let _: Result<(), ()> = sealed.visit(|_, slot| {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! The contents of an image, and where they wait.
+//! Reading and writing an image, and listing its slots.
 
 use abi::device::{List, SlotRun, Transfer, reason};
 use claims::runs::{Run, Runs};
@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use super::Loaded;
 
 impl Loaded {
-    /// Moves bytes between the caller and the image, and stops at the first bad address.
+    /// Copies bytes between the caller and the image, up to the first bad address.
     pub fn transfer(&mut self, request: &Transfer, write: bool, memory: CallerMemory) -> Result<(), Failure> {
         self.check_inside(request)?;
         let mut done = 0;
@@ -35,7 +35,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// Lists the slots as runs, as many as the caller has room for, and counts all.
+    /// Lists the slots as runs, as far as the caller has room, and counts all runs.
     pub fn slots(&mut self, list: &mut List, memory: CallerMemory) -> Result<(), Failure> {
         let mut writer = RunWriter { memory, entries: list.entries, capacity: list.capacity, count: 0 };
         let mut runs = Runs::default();
@@ -54,7 +54,7 @@ impl Loaded {
         Ok(())
     }
 
-    /// All bytes, before any is moved.
+    /// Checks all bytes before any is copied.
     fn check_inside(&mut self, request: &Transfer) -> Result<(), Failure> {
         let end = request.address.checked_add(request.length).ok_or_else(|| not_inside(request))?;
         let mut page = request.address & !(PAGE_SIZE - 1);
@@ -73,7 +73,7 @@ impl Loaded {
     }
 }
 
-/// Writes runs of slots to the caller, as far as there is room, and counts all.
+/// Writes runs of slots to the caller, as far as there is room, and counts all runs.
 struct RunWriter {
     memory: CallerMemory,
     entries: u64,
