@@ -1,17 +1,17 @@
-//! Parts of a file, each checked against what the file has.
+//! Parts of a file, checked against its length.
 
 use abi::{Field, Number};
 
 use crate::Error;
 
-/// The bytes from an offset on, if the file has them all.
+/// `size` bytes at an offset, if the file has all of them.
 pub(crate) fn part(
     file: &[u8],
     offset: u64,
     size: u64,
     what: impl FnOnce() -> String,
 ) -> Result<&[u8], Error> {
-    // A header without bytes may name any offset.
+    // A header without bytes may contain any offset.
     if size == 0 {
         return Ok(&[]);
     }
@@ -27,7 +27,7 @@ pub(crate) fn rest<'a>(file: &'a [u8], offset: u64, what: &str) -> Result<&'a [u
     part(file, offset, size, || what.into())
 }
 
-/// A number in a header that need not be whole.
+/// A number in a header that may be truncated.
 pub(crate) fn number<T: Number>(header: &[u8], field: Field<T>, what: &str) -> Result<T, Error> {
     field.read(header).ok_or_else(|| Error::OutOfFile {
         what: what.into(),

@@ -11,9 +11,9 @@ use crate::{Compression, Error, Format};
 /// A version of the boot protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Protocol {
-    /// Before the point.
+    /// The major version.
     pub major: u8,
-    /// Behind the point, two digits.
+    /// The minor version, two digits.
     pub minor: u8,
 }
 
@@ -30,56 +30,57 @@ impl fmt::Display for Protocol {
     }
 }
 
-/// The parts of a kernel file, and what it says of itself.
+/// The parts of a kernel file, and its header's contents.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BzImage<'a> {
-    /// The boot protocol it speaks, at least 2.00.
+    /// The boot protocol, at least 2.00.
     pub protocol: Protocol,
     /// The boot sector and the code that runs in real mode.
     pub setup: &'a [u8],
-    /// The setup header, from [`header::START`] on; it ends where the file says.
+    /// The setup header, from [`header::START`] to the end that it contains.
     pub header: &'a [u8],
-    /// The code that runs in protected mode and in 64-bit mode, to the end of the file. It is not empty.
+    /// The code for protected mode and 64-bit mode, to the end of the file. Not empty.
     pub kernel: &'a [u8],
-    /// Whether the protected-mode code belongs at 1 MiB or above.
+    /// Whether the protected-mode code is loaded at 1 MiB or above.
     pub loads_high: bool,
-    /// Whether there is a 64-bit entry point, [`header::ENTRY_64`] bytes behind the load address.
+    /// Whether there is a 64-bit entry point, [`header::ENTRY_64`] bytes after the load address.
     pub has_entry_64: bool,
     /// Whether kernel, initrd, command line and boot_params may lie above 4 GiB.
     pub above_4g: bool,
     /// Whether EFI runtime services survive a kexec into it.
     pub efi_kexec: bool,
-    /// The alignment of any load address that will do, or `None` if only [`preferred`](Self::preferred) does.
+    /// The alignment of a load address, or `None` if only [`preferred`](Self::preferred) works.
     pub alignment: Option<u64>,
-    /// Load address that needs no moving.
+    /// The load address at which the kernel need not move itself.
     pub preferred: u64,
-    /// Bytes it needs from its load address on, before it reads the memory map.
+    /// Bytes of memory that it uses from its load address, before it reads the memory map.
     pub memory: u64,
-    /// Most bytes of a command line, its end aside.
+    /// Limit of the command line in bytes, without the terminating zero.
     pub cmdline_size: u64,
     /// Highest address of the last byte of an initrd.
     pub initrd_last: u64,
-    /// The compressed kernel, if the file says where it is.
+    /// The compressed kernel, if the header contains its offset.
     pub payload: Option<&'a [u8]>,
     /// Release, builder and date, as in `6.1.0-35-amd64 (debian-kernel@…) #1 SMP …`.
     pub version: Option<&'a [u8]>,
 }
 
-/// Sectors of setup code where the header says 0.
+/// Sectors of setup code if the header contains 0.
 const DEFAULT_SECTORS: u8 = 4;
-/// Where the protected-mode code is loaded.
+/// Load address of the protected-mode code before protocol 2.10.
 const HIGH: u64 = 0x10_0000;
 const LOW: u64 = 0x1_0000;
-/// Longest version that is believed.
+/// Limit of the version text in bytes.
 const VERSION_LIMIT: usize = 512;
-/// Most bytes that a compressed kernel is believed to have.
+/// Limit of a decompressed kernel in bytes.
 const MOST_UNPACKED: u64 = 1 << 30;
 
 impl<'a> BzImage<'a> {
     /// The parts of a file.
     ///
     /// # Errors
-    /// [`Error::Not`], [`Error::OutOfFile`] if the file ends before something it says it has, [`Error::Unsupported`].
+    /// [`Error::Not`], [`Error::OutOfFile`] if the file ends before a part of it,
+    /// [`Error::Unsupported`].
     pub fn parse(file: &'a [u8]) -> Result<Self, Error> {
         if Format::recognise(file) != Some(Format::BzImage) {
             return Err(Error::Not { wanted: Format::BzImage });
@@ -91,30 +92,31 @@ impl<'a> BzImage<'a> {
             return Err(Error::Unsupported {
                 field: "the boot protocol",
                 value,
-                wanted: "the first is 0x200",
+                wanted: "expected at least 0x200",
             });
         }
         fields.parts()
     }
 
-    /// Decompresses the kernel once, as it will do itself when it is entered. It would say that it is damaged where nobody
-    /// reads it, and halt.
+    /// Decompresses the kernel once, as it does itself when it is entered. There, damage would halt
+    /// it with a message that cannot be seen.
     ///
     /// # Errors
-    /// As for [`Compression::decompress`], and [`Error::Unpacked`] if not as much comes out as the file says. What is not
-    /// compressed, or in a way that is not known, passes.
+    /// Those of [`Compression::decompress`], and [`Error::Unpacked`] if the decompressed size is
+    /// not the one in the file. A kernel without compression, or with an unknown one, passes.
     pub fn check_payload(&self) -> Result<(), Error> {
         let Some(payload) = self.payload else { return Ok(()) };
         let Some(compression) = Compression::recognise(payload) else { return Ok(()) };
         let unpacked = compression.decompress(payload, self.memory.min(MOST_UNPACKED))?;
-        // Where the format has no such word, the kernel's build adds it (size_append of scripts/Makefile.lib).
+        // For formats without a size, the kernel's build appends it (size_append of
+        // scripts/Makefile.lib).
         let stated = payload.last_chunk().map_or(0, |&bytes| u32::from_le_bytes(bytes).into());
         let length = unpacked.len() as u64;
         if length == stated { Ok(()) } else { Err(Error::Unpacked { what: compression, length, stated }) }
     }
 }
 
-/// A file that begins as a kernel, and how far its header can be believed.
+/// A file that begins like a kernel, and the boot protocol of its header.
 #[derive(Clone, Copy)]
 struct Fields<'a> {
     file: &'a [u8],
@@ -153,7 +155,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// A field that the protocol has since 2.xx, or what is true before.
+    /// A field that was added in protocol 2.xx, or its value for older ones.
     fn get<T: Number>(self, since: u8, field: Field<T>, before: T) -> Result<T, Error> {
         if self.protocol < Protocol::two(since) {
             return Ok(before);
@@ -169,17 +171,18 @@ impl<'a> Fields<'a> {
         Ok((u64::from(sectors) + 1) * header::SECTOR as u64)
     }
 
-    /// From the header's start to where it says it ends, or to where `boot_params` has no room for more.
+    /// From the header's start to the end that it contains, at most to the end of its place in
+    /// `boot_params`.
     fn header(self) -> Result<&'a [u8], Error> {
         let hint = number(self.file, header::END_HINT, "the setup header")?;
         let end = (header::HEADER.offset() + usize::from(hint)).min(abi::boot_params::EDD_MBR_SIG_BUFFER);
         part(self.file, header::START as u64, (end - header::START) as u64, || "the setup header".into())
     }
 
-    /// Since 2.04 the size is to be trusted: the file is not cut off.
+    /// Since 2.04 the header's size is reliable, and shows whether the file is truncated.
     fn check_size(self, kernel: &[u8]) -> Result<(), Error> {
         let size = u64::from(self.get(4, header::SYSSIZE, 0)?) * 16;
-        // The last unit of 16 bytes need not be whole.
+        // The last unit of 16 bytes may be partial.
         part(kernel, 0, size.saturating_sub(15), || "the protected-mode code".into()).map(drop).map_err(
             |_| {
                 let offset = (self.file.len() - kernel.len()) as u64;
@@ -198,7 +201,7 @@ impl<'a> Fields<'a> {
             value => Err(Error::Unsupported {
                 field: "the kernel's alignment",
                 value: value.into(),
-                wanted: "it is a power of two",
+                wanted: "expected a power of two",
             }),
         }
     }
@@ -212,7 +215,7 @@ impl<'a> Fields<'a> {
         part(kernel, offset.into(), size.into(), || "the compressed kernel".into()).map(Some)
     }
 
-    /// A version that is nowhere or has no end does no harm: it is for people.
+    /// A missing or unterminated version is ignored: it is only for messages.
     fn version(self, setup: &'a [u8]) -> Option<&'a [u8]> {
         let at = usize::from(header::KERNEL_VERSION.read(self.file).filter(|&at| at != 0)?);
         let text = setup.get(at.checked_add(header::SECTOR)?..)?;

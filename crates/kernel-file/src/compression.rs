@@ -1,7 +1,7 @@
-//! Compression of whole files, and of what is packed in others.
+//! Compression of whole files, and of data in other files.
 //!
-//! Decompression is bounded: by the caller's limit on what comes out, and by a limit on the dictionary that a file may
-//! ask for. What stands behind the compressed data is ignored, as its own tools do.
+//! Decompression is bounded by the caller's limit on the output, and by a limit on the dictionary
+//! that a file may request. Bytes after the compressed data are ignored, as by the usual tools.
 
 mod lz4;
 mod lzop;
@@ -11,11 +11,11 @@ use std::io::{self, Read};
 
 use crate::Error;
 
-/// Most memory that a dictionary may take, in bytes: what the kernel's own build uses at most (128 MiB, by
+/// Limit of the dictionary in bytes: the largest that the kernel's build uses (128 MiB, by
 /// `scripts/xz_wrap.sh` and `zstd --ultra -22`).
 const DICTIONARY_LIMIT: u64 = 128 << 20;
 
-/// A way to compress.
+/// A compression format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Compression {
     /// RFC 1952.
@@ -28,7 +28,7 @@ pub enum Compression {
     Lzma,
     /// The LZ4 frame format.
     Lz4,
-    /// The LZ4 frame format before it had a specification, which the kernel's build uses (`lz4 -l`).
+    /// The LZ4 legacy frame format, which the kernel's build uses (`lz4 -l`).
     Lz4Legacy,
     /// bzip2.
     Bzip2,
@@ -37,7 +37,7 @@ pub enum Compression {
 }
 
 impl Compression {
-    /// How the first bytes say that the file is compressed, if they do.
+    /// The format that the first bytes of a file indicate, if any.
     #[must_use]
     pub fn recognise(file: &[u8]) -> Option<Self> {
         let magics: [(&[u8], Self); 6] = [
@@ -54,7 +54,7 @@ impl Compression {
             .or_else(|| is_lzma(file).then_some(Self::Lzma))
     }
 
-    /// The way that the kernel's build calls by this name (`comp_type` of an EFI zboot image).
+    /// The format by its name in the kernel's build (`comp_type` of an EFI zboot image).
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
         match name {
@@ -69,11 +69,11 @@ impl Compression {
         }
     }
 
-    /// What was compressed.
+    /// Decompresses the data.
     ///
     /// # Errors
-    /// [`Error::Compressed`] if the data is broken, ends early or wants too large a dictionary;
-    /// [`Error::TooLarge`] if more than `limit` bytes come out.
+    /// [`Error::Compressed`] if the data is damaged, truncated or needs too large a dictionary;
+    /// [`Error::TooLarge`] if the output exceeds `limit` bytes.
     pub fn decompress(self, data: &[u8], limit: u64) -> Result<Vec<u8>, Error> {
         let dictionary_kib = u32::try_from(DICTIONARY_LIMIT / 1024 + 4096).unwrap_or(u32::MAX);
         let mut sink = Sink { bytes: Vec::new(), limit };
@@ -120,7 +120,7 @@ impl fmt::Display for Compression {
     }
 }
 
-/// `BZh`, the size of a block from 1 to 9, and the first block's or the end's magic.
+/// `BZh`, the block size from 1 to 9, and the magic of the first block or of the end.
 fn is_bzip2(file: &[u8]) -> bool {
     let magics: [&[u8]; 2] = [b"1AY&SY", b"\x17\x72\x45\x38\x50\x90"];
     match file.strip_prefix(b"BZh") {
@@ -129,8 +129,8 @@ fn is_bzip2(file: &[u8]) -> bool {
     }
 }
 
-/// The format has no magic: the properties must be the usual ones, the dictionary 2^n or 2^n + 2^(n-1) bytes, and the
-/// size unknown or below 256 GiB, as xz's own tool asks.
+/// The format has no magic. As for xz's own tool, the properties must be the usual ones, the
+/// dictionary 2^n or 2^n + 2^(n-1) bytes, and the size unknown or below 256 GiB.
 fn is_lzma(file: &[u8]) -> bool {
     let Some(([0x5d, dictionary @ ..], rest)) = file.split_first_chunk::<5>() else { return false };
     let Some((size, _)) = rest.split_first_chunk() else { return false };
@@ -140,7 +140,7 @@ fn is_lzma(file: &[u8]) -> bool {
     dictionary >= 4096 && is_round && (size == u64::MAX || size < 1 << 38)
 }
 
-/// Decompresses what follows one another as if it had been compressed at once. `decompress` returns what it left.
+/// Decompresses consecutive frames as one. `decompress` returns the bytes after its frame.
 fn members<'a>(
     mut data: &'a [u8],
     magic: &[u8],
@@ -155,7 +155,8 @@ fn members<'a>(
     }
 }
 
-/// Decompresses one frame; what is behind it. The decoder sums up what comes out, but leaves it to us to compare.
+/// Decompresses one frame, and returns the bytes after it. The decoder computes the checksum, but
+/// does not compare it.
 fn zstd_frame<'a>(data: &'a [u8], sink: &mut Sink) -> io::Result<&'a [u8]> {
     let decoder = ruzstd::decoding::StreamingDecoder::new_with_max_window_size(data, DICTIONARY_LIMIT);
     let mut decoder = decoder.map_err(|error| broken(error.to_string()))?;
@@ -163,13 +164,13 @@ fn zstd_frame<'a>(data: &'a [u8], sink: &mut Sink) -> io::Result<&'a [u8]> {
     let (rest, frame) = decoder.into_parts();
     match frame.get_checksum_from_data() {
         Some(expected) if frame.get_calculated_checksum() != Some(expected) => {
-            Err(broken("what comes out does not match its checksum"))
+            Err(broken("the checksum of the decompressed data does not match"))
         }
         _ => Ok(rest),
     }
 }
 
-/// What comes out, one byte over the limit at most.
+/// The output, at most one byte over the limit.
 struct Sink {
     bytes: Vec<u8>,
     limit: u64,
@@ -184,7 +185,7 @@ impl Sink {
         self.bytes.len() as u64 > self.limit
     }
 
-    /// Takes all that a decoder gives, if there is room.
+    /// Takes all output of a decoder, up to the limit.
     fn fill(&mut self, decoder: &mut impl Read) -> io::Result<()> {
         let room = self.room();
         decoder.take(room).read_to_end(&mut self.bytes)?;
@@ -202,7 +203,7 @@ impl Sink {
     }
 }
 
-/// The error for data that ends before it should.
+/// The error for truncated data.
 fn ends_early() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the data ends early")
 }

@@ -1,6 +1,4 @@
-//! Static ELF executables for x86, 64- and 32-bit: what their load headers say is all that counts.
-//!
-//! Layouts and numbers are those of the System V ABI, chapters 4 "ELF header" and 5 "Program header".
+//! Static ELF executables for x86, 64- and 32-bit: only their load headers count.
 
 use abi::elf::{
     CLASS_32, CLASS_64, Class, FileHeader, MANY_PROGRAM_HEADERS, ProgramHeader, file_type, ident, machine,
@@ -14,16 +12,16 @@ use crate::{Error, Mode, Program};
 
 pub use abi::elf::MAGIC;
 
-/// The numbers of a file header that both classes have.
+/// The file header, for the fields that both classes have at the same place.
 const HEADER: FileHeader<u64> = CLASS_64.file_header;
-/// For messages.
+/// Names in messages.
 const ELF_HEADER: &str = "a field of the ELF header";
 const PROGRAM_HEADER: &str = "a field of the program header";
 
-/// The program that an ELF file's load headers describe, each at its *physical* address.
+/// The program that the load headers of an ELF file describe, each at its *physical* address.
 ///
-/// The entry point is taken as physical if a load header puts something there, else as virtual and translated by the
-/// load header that has it, else as it stands.
+/// The entry point is physical if it is in a load header's physical range; otherwise it is
+/// translated if it is in a virtual range, and else unchanged.
 ///
 /// # Errors
 /// Every [`Error`] but [`Error::Unrecognised`] and [`Error::Empty`].
@@ -32,7 +30,7 @@ pub fn parse(file: &[u8]) -> Result<Program<'_>, Error> {
         ident::CLASS_32 => program(file, &CLASS_32, machine::I386, Mode::Protected),
         ident::CLASS_64 => program(file, &CLASS_64, machine::X86_64, Mode::Long),
         class => {
-            let wanted = "1 (32-bit) and 2 (64-bit) exist";
+            let wanted = "expected 1 (32-bit) or 2 (64-bit)";
             Err(Error::Unsupported { field: "ELF class", value: class.into(), wanted })
         }
     }
@@ -64,15 +62,15 @@ fn check_kind(file: &[u8], right_machine: u16) -> Result<(), Error> {
         if value == right { Ok(()) } else { Err(Error::Unsupported { field, value, wanted }) }
     };
     let data = number(file, ident::DATA, ELF_HEADER)?;
-    check("ELF data encoding", data, ident::LITTLE_ENDIAN.into(), "x86 is little-endian, 1")?;
+    check("ELF data encoding", data, ident::LITTLE_ENDIAN.into(), "expected 1, little-endian")?;
     let machine = number(file, HEADER.machine, ELF_HEADER)?;
-    let wanted = "needed is 62 (x86-64) in a 64-bit file, 3 (386) in a 32-bit one";
+    let wanted = "expected 62 (x86-64) in a 64-bit file, 3 (386) in a 32-bit one";
     check("ELF machine", machine, right_machine.into(), wanted)?;
     let kind = number(file, HEADER.kind, ELF_HEADER)?;
     if kind == file_type::SHARED.into() {
         return Err(Error::NotStatic { header: "type 3, position-independent" });
     }
-    check("ELF type", kind, file_type::EXECUTABLE.into(), "needed is 2, a static executable")
+    check("ELF type", kind, file_type::EXECUTABLE.into(), "expected 2, a static executable")
 }
 
 /// A piece of the program, and the virtual address that the file gives it.
@@ -94,7 +92,8 @@ fn load_headers<'a, A: Address>(file: &'a [u8], class: &Class<A>) -> Result<Vec<
         }
         bytes = bytes.saturating_add(load_headers.last().map_or(0, |header| header.piece.bytes.len() as u64));
     }
-    // No linker lets two load headers have the same bytes. With this, what is copied is bounded by the file's size.
+    // Linkers do not let load headers share bytes. This check bounds the memory for copies by the
+    // size of the file.
     let length = file.len() as u64;
     if bytes > length { Err(Error::SharedBytes { bytes, length }) } else { Ok(load_headers) }
 }
@@ -107,11 +106,11 @@ fn program_headers<'a, A: Address>(
     let count = bytes::number(file, layout.program_header_count, ELF_HEADER)?;
     let stated_size = number(file, layout.program_header_size, ELF_HEADER)?;
     if count == MANY_PROGRAM_HEADERS {
-        let wanted = "at most 65534 can be counted here";
+        let wanted = "expected at most 65534";
         return Err(Error::Unsupported { field: "number of program headers", value: count.into(), wanted });
     }
     if count > 0 && stated_size != size as u64 {
-        let wanted = "it is 56 in a 64-bit file, 32 in a 32-bit one";
+        let wanted = "expected 56 in a 64-bit file, 32 in a 32-bit one";
         return Err(Error::Unsupported { field: "size of a program header", value: stated_size, wanted });
     }
     let (at, bytes) = (number(file, layout.program_headers, ELF_HEADER)?, u64::from(count) * size as u64);

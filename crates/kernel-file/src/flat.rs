@@ -1,9 +1,9 @@
-//! Flat binaries: bytes that are at their place as they are.
+//! Flat binaries: files that are loaded as they are.
 
 use crate::pages::{self, Piece};
 use crate::{Error, Mode, Program};
 
-/// The program that is the whole file, loaded at and entered at the physical address, which need not be the start of
+/// The whole file as a program, loaded and entered at a physical address, which may be anywhere in
 /// a page.
 ///
 /// # Errors
@@ -31,7 +31,7 @@ mod tests {
     }
 
     #[test]
-    fn a_boot_sector_can_be_at_its_odd_address() {
+    fn a_boot_sector_can_be_loaded_at_0x7c00() {
         let program = parse(&[7; 512], 0x7c00, Mode::Protected).unwrap();
         let [segment] = program.segments.as_slice() else { panic!("not one segment") };
         assert_eq!((program.entry, segment.address, segment.size), (0x7c00, 0x7000, 0x1000));
@@ -40,7 +40,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_what_wraps_around_is_refused() {
+    fn empty_files_and_addresses_that_overflow_are_rejected() {
         assert_eq!(parse(&[], 0x8000, Mode::Long), Err(Error::Empty));
         for address in [u64::MAX, u64::MAX - 1, u64::MAX - 0xfff] {
             assert!(matches!(parse(&[1, 2], address, Mode::Long), Err(Error::TooHigh { size: 2, .. })));

@@ -10,7 +10,8 @@ use crate::{Compression, elf, uki, zboot};
 pub enum Format {
     /// Any of the others, compressed as a whole.
     Compressed(Compression),
-    /// An executable with load headers. It may have a multiboot header too: [`multiboot::find`] tells.
+    /// An executable with load headers. It may have a multiboot header too: see
+    /// [`multiboot::find`].
     Elf,
     /// Linux for x86.
     BzImage,
@@ -18,7 +19,7 @@ pub enum Format {
     Uki,
     /// A kernel packed in an EFI program.
     Zboot,
-    /// Not an ELF file, but with a multiboot header that says where its bytes go.
+    /// Not an ELF file, but with a multiboot header that contains load addresses.
     Multiboot(Multiboot),
     /// A network boot image of Etherboot and its relatives.
     Nbi,
@@ -28,15 +29,15 @@ pub enum Format {
 
 /// The first bytes of a network boot image (`include/boot/image.h` of Etherboot).
 const NBI_MAGIC: [u8; 4] = 0x1b03_1336_u32.to_le_bytes();
-/// The least there is of a network boot image: the sector with its headers.
+/// Minimum size of a network boot image: the sector with its headers.
 const NBI_HEADER: usize = 512;
-/// The first bytes of a boot image of Beoboot, and the i386's number behind them.
+/// The first bytes of a boot image of Beoboot, followed by the number of the i386.
 const BEOBOOT_MAGIC: [u8; 5] = *b"BeoB\x01";
 
 impl Format {
-    /// The format that a file tells of, if it does. A flat binary tells nothing of itself.
+    /// The format of a file, if it is recognised. A flat binary never is.
     ///
-    /// A file that is recognised may still be broken: the parser of its format says so, and where.
+    /// A recognised file may still be damaged, which the parser of its format reports.
     #[must_use]
     pub fn recognise(file: &[u8]) -> Option<Self> {
         if let Some(compression) = Compression::recognise(file) {
@@ -44,7 +45,7 @@ impl Format {
         }
         let by_bytes = [
             (Self::Elf, file.starts_with(&elf::MAGIC)),
-            // The EFI program that Linux also is comes after Linux.
+            // A bzImage is also an EFI program, so it comes first.
             (Self::BzImage, is_bzimage(file)),
             (Self::Zboot, zboot::is_zboot(file)),
             (Self::Uki, uki::is_uki(file)),
@@ -89,16 +90,16 @@ mod tests {
     }
 
     #[test]
-    fn formats_that_are_not_loaded_are_known_by_name() {
+    fn unsupported_formats_are_named() {
         assert_eq!(Format::recognise(&sector(b"\x36\x13\x03\x1b")), Some(Format::Nbi));
         assert_eq!(Format::recognise(b"\x36\x13\x03\x1b"), None);
         assert_eq!(Format::recognise(&sector(b"BeoB\x01")), Some(Format::Beoboot));
         let error = crate::parse(&sector(b"BeoB\x01")).unwrap_err().to_string();
-        assert_eq!(error, "this is a file of the format beoboot, which is recognised but not loaded");
+        assert_eq!(error, "file format beoboot is not supported");
     }
 
     #[test]
-    fn a_file_that_only_begins_like_an_efi_program_is_nothing() {
+    fn a_file_that_only_begins_like_an_efi_program_is_not_recognised() {
         for file in [b"".as_slice(), b"M", b"MZ", &sector(b"MZ"), &[0xff; 4096]] {
             assert_eq!(Format::recognise(file), None);
         }

@@ -1,19 +1,19 @@
 //! Recognises and parses kernel files and other images: bytes in, [`Program`] out.
 //!
-//! Pure: no file is opened here. Every input is hostile: nothing is read, added or allocated by a number that the
-//! file names before that number is checked against what the file has.
+//! Pure: no file is opened here. Inputs are hostile: a number in a file is checked against the
+//! file's length before anything is read or allocated by it.
 //!
-//! [`Format::recognise`] says what a file is. One module a format:
+//! [`Format::recognise`] returns the format of a file. There is one module per format:
 //!
 //! | module | format |
 //! |---|---|
 //! | [`bzimage`] | Linux for x86, in every version of its boot protocol |
 //! | [`elf`] | static executables |
-//! | [`flat`] | bytes that are at their place as they are |
+//! | [`flat`] | files that are loaded as they are |
 //! | [`uki`] | unified kernel images: a kernel, its initrd and its command line in one EFI program |
 //! | [`zboot`] | kernels packed in an EFI program that unpacks them |
 //! | [`multiboot`] | the headers of multiboot 1 and 2 |
-//! | [`compression`] | whatever of these is compressed as a whole |
+//! | [`compression`] | any of these, compressed as a whole |
 #![forbid(unsafe_code)]
 
 mod bytes;
@@ -40,18 +40,18 @@ pub use segment::Segment;
 pub use uki::Uki;
 pub use zboot::Zboot;
 
-/// An image that needs nothing but to be in its place and to be entered.
+/// An image that only needs to be placed and entered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Program<'a> {
-    /// Where which bytes are to be, in rising order of their addresses; no two share a page.
+    /// The bytes and their destinations, in rising order; no two share a page.
     pub segments: Vec<Segment<'a>>,
-    /// Physical address to enter at. It need not lie in a segment: whoever loads the program checks that.
+    /// Physical address of the entry point. The loader must check that it is in a segment.
     pub entry: u64,
-    /// CPU mode to enter in.
+    /// CPU mode on entry.
     pub mode: Mode,
 }
 
-/// CPU mode a program is made for.
+/// The CPU mode that a program is built for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
     /// 64-bit mode.
@@ -71,17 +71,17 @@ impl Mode {
     }
 }
 
-/// Whether a file carries a signature as EFI programs do; by whom it is, and whether it is good, is not looked at.
+/// Whether a file has a signature as EFI programs do. The signature itself is not checked.
 #[must_use]
 pub fn is_signed(file: &[u8]) -> bool {
     pe::is_signed(file)
 }
 
-/// The program in a file of a format that names addresses itself.
+/// The program in a file of a format that contains load addresses.
 ///
 /// # Errors
-/// Every [`Error`] of [`elf::parse`]; [`Error::Unrecognised`] for a file that tells nothing of itself,
-/// [`Error::NotLoaded`] for one that is another kind of kernel file.
+/// Every [`Error`] of [`elf::parse`]; [`Error::Unrecognised`] for other files, [`Error::NotLoaded`]
+/// for other kinds of kernel files.
 pub fn parse(file: &[u8]) -> Result<Program<'_>, Error> {
     match Format::recognise(file) {
         Some(Format::Elf) => elf::parse(file),

@@ -1,5 +1,5 @@
-//! The headers by which a kernel says that it speaks multiboot, and what they say of how it is loaded: specifications 0.6.96
-//! and 2.0, section 3.1.
+//! The headers of multiboot kernels, and how they are loaded: specifications 0.6.96 and 2.0,
+//! section 3.1.
 
 mod load;
 
@@ -16,16 +16,16 @@ pub enum Multiboot {
     Two,
 }
 
-/// A header that was found.
+/// A header in a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header {
-    /// The version it is of.
+    /// Its version.
     pub version: Multiboot,
-    /// Where in the file it starts.
+    /// Its offset in the file.
     pub offset: usize,
     /// Version 1: its flags. Version 2: the architecture, 0 for x86.
     pub word: u32,
-    /// Bytes there are of it, its tags or address fields included. They are all in the file.
+    /// Its size in bytes with tags or address fields, all of them in the file.
     pub size: usize,
 }
 
@@ -35,12 +35,12 @@ const THIRD: Field<u32> = Field::at(8);
 const FOURTH: Field<u32> = Field::at(12);
 
 const MAGIC_1: u32 = 0x1bad_b002;
-/// The header of version 1 lies wholly within so many bytes.
+/// The header of version 1 lies within this number of bytes.
 const REACH_1: usize = 8192;
 const ALIGN_1: usize = 4;
-/// Bit of the flags: the address fields are there.
+/// Bit of the flags: there are address fields.
 const HAS_ADDRESSES: u32 = 1 << 16;
-/// Bit of the flags: the video fields are there, behind the address fields.
+/// Bit of the flags: there are video fields, after the address fields.
 const HAS_VIDEO: u32 = 1 << 2;
 
 const MAGIC_2: u32 = 0xe852_50d6;
@@ -48,13 +48,13 @@ const REACH_2: usize = 32768;
 const ALIGN_2: usize = 8;
 const LEAST_2: usize = 16;
 
-/// The multiboot header of a file; of one that has both, that of version 2.
+/// The multiboot header of a file. Version 2 is preferred if it has both.
 #[must_use]
 pub fn find(file: &[u8]) -> Option<Header> {
     search(file, REACH_2, ALIGN_2, second).or_else(|| search(file, REACH_1, ALIGN_1, first))
 }
 
-/// The first header within reach that is sound.
+/// The first valid header within reach.
 fn search(
     file: &[u8],
     reach: usize,
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_beyond_its_reach_or_out_of_line_is_none() {
+    fn a_header_too_far_from_the_start_or_misaligned_is_ignored() {
         assert_eq!(find(&at(8192 - 8, &header_1(0, 12))), None);
         assert_eq!(find(&at(8192, &header_1(0, 12))), None);
         assert_eq!(find(&at(32768 - 16, &header_2(24))), None);
@@ -131,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_with_a_wrong_sum_or_less_bytes_than_it_says_is_none() {
+    fn a_header_with_a_wrong_checksum_or_truncated_is_ignored() {
         let mut wrong = header_1(0, 12);
         wrong[8] ^= 1;
         assert_eq!(find(&wrong), None);

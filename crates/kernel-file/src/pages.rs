@@ -1,4 +1,4 @@
-//! From pieces at any address to segments of whole pages.
+//! Joins pieces at any address to segments of whole pages.
 
 use std::borrow::Cow;
 
@@ -11,13 +11,13 @@ use crate::{Error, Segment};
 pub(crate) struct Piece<'a> {
     pub(crate) name: String,
     pub(crate) address: u64,
-    /// At least as much as there are bytes; the rest is zero.
+    /// At least the number of bytes; the rest is zero.
     pub(crate) size: u64,
     pub(crate) bytes: &'a [u8],
 }
 
-/// The pieces as segments of which no two share a page. Pieces that meet in a page become one segment there; where
-/// they only have zeroes in common, no bytes are copied.
+/// The pieces as segments that do not share pages. Pieces that share a page are joined to one
+/// segment; if they share only zeros, no bytes are copied.
 pub(crate) fn segments(mut pieces: Vec<Piece<'_>>) -> Result<Vec<Segment<'_>>, Error> {
     pieces.retain(|piece| piece.size > 0);
     pieces.sort_by_key(|piece| piece.address);
@@ -25,7 +25,7 @@ pub(crate) fn segments(mut pieces: Vec<Piece<'_>>) -> Result<Vec<Segment<'_>>, E
     let mut previous: Option<&Piece<'_>> = None;
     for piece in &pieces {
         let end = end_of_last_page(piece)?;
-        refuse_overlap(previous, piece)?;
+        reject_overlap(previous, piece)?;
         place(&mut segments, piece, end);
         previous = Some(piece);
     }
@@ -37,10 +37,11 @@ fn end_of_last_page(piece: &Piece<'_>) -> Result<u64, Error> {
     end.ok_or_else(|| Error::TooHigh { name: piece.name.clone(), address: piece.address, size: piece.size })
 }
 
-/// Of pieces in rising order, those that overlap any other overlap the one before them or let that overlap.
-fn refuse_overlap(previous: Option<&Piece<'_>>, piece: &Piece<'_>) -> Result<(), Error> {
+/// Pieces come in rising order, so a piece that overlaps any earlier one overlaps its predecessor,
+/// or that already failed.
+fn reject_overlap(previous: Option<&Piece<'_>>, piece: &Piece<'_>) -> Result<(), Error> {
     let Some(previous) = previous else { return Ok(()) };
-    // Both ends exist: `end_of_last_page` was asked about either piece.
+    // The sums do not overflow: `end_of_last_page` has checked both pieces.
     let previous_end = previous.address.saturating_add(previous.size);
     if previous_end <= piece.address {
         return Ok(());
@@ -54,14 +55,14 @@ fn refuse_overlap(previous: Option<&Piece<'_>>, piece: &Piece<'_>) -> Result<(),
     })
 }
 
-/// Adds a piece that lies behind all that are placed; `end` is the end of its last page.
+/// Adds a piece after all others; `end` is the end of its last page.
 fn place<'a>(segments: &mut Vec<Segment<'a>>, piece: &Piece<'a>, end: u64) {
     let first_page = piece.address - piece.address % PAGE_SIZE;
     match segments.last_mut() {
         Some(last) if last.end() > first_page && has_bytes_from(last, first_page) => append(last, piece, end),
         Some(last) if last.end() > first_page && piece.bytes.is_empty() => append(last, piece, end),
         Some(last) if last.end() > first_page => {
-            // The page has only zeroes so far: it becomes the first of a segment of its own.
+            // The page has only zeros yet: it becomes the first page of a new segment.
             last.size = first_page - last.address;
             let mut segment = alone(piece, first_page, end);
             if last.size == 0 {
@@ -75,12 +76,12 @@ fn place<'a>(segments: &mut Vec<Segment<'a>>, piece: &Piece<'a>, end: u64) {
     }
 }
 
-/// Whether any of the segment's own bytes, its zeroes aside, lie at or behind the address.
+/// Whether the segment has bytes, zeros aside, at or after the address.
 fn has_bytes_from(segment: &Segment<'_>, address: u64) -> bool {
     segment.bytes.len() as u64 > address - segment.address
 }
 
-/// Adds a piece to the segment whose last page is the piece's first.
+/// Adds a piece to the segment whose last page is the first page of the piece.
 fn append<'a>(segment: &mut Segment<'a>, piece: &Piece<'a>, end: u64) {
     segment.size = end - segment.address;
     segment.name = joined(&segment.name, &piece.name);
@@ -88,7 +89,7 @@ fn append<'a>(segment: &mut Segment<'a>, piece: &Piece<'a>, end: u64) {
         return;
     }
     let bytes = segment.bytes.to_mut();
-    // Less than a page of zeroes: the segment's bytes reach into the page that the piece starts in.
+    // Less than a page of zeros: the segment's bytes end in the page in which the piece starts.
     let gap = (piece.address - segment.address).saturating_sub(bytes.len() as u64);
     extend(bytes, gap, piece.bytes);
 }
@@ -106,9 +107,9 @@ fn alone<'a>(piece: &Piece<'a>, first_page: u64, end: u64) -> Segment<'a> {
     Segment { name: piece.name.clone(), address: first_page, size: end - first_page, bytes }
 }
 
-/// Adds less than a page of zeroes, then the bytes.
-fn extend(bytes: &mut Vec<u8>, zeroes: u64, more: &[u8]) {
-    bytes.extend((0..zeroes).map(|_| 0));
+/// Appends less than a page of zeros, then the bytes.
+fn extend(bytes: &mut Vec<u8>, zeros: u64, more: &[u8]) {
+    bytes.extend((0..zeros).map(|_| 0));
     bytes.extend_from_slice(more);
 }
 

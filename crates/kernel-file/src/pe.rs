@@ -1,4 +1,4 @@
-//! As much of the PE format as finding a section needs: "PE Format", COFF File Header and Section Table.
+//! The sections of PE files: "PE Format", COFF File Header and Section Table.
 
 use abi::Field;
 
@@ -10,7 +10,7 @@ pub(crate) const MAGIC: &[u8] = b"MZ";
 const SIGNATURE: &[u8] = b"PE\0\0";
 const SIGNATURE_AT: Field<u32> = Field::at(0x3c);
 
-/// Behind the signature.
+/// The file header, after the signature.
 const FILE_HEADER_SIZE: u64 = 20;
 const SECTION_COUNT: Field<u16> = Field::at(2);
 const OPTIONAL_HEADER_SIZE: Field<u16> = Field::at(16);
@@ -21,7 +21,7 @@ const VIRTUAL_SIZE: Field<u32> = Field::at(8);
 const RAW_SIZE: Field<u32> = Field::at(16);
 const RAW_AT: Field<u32> = Field::at(20);
 
-/// A header of the section table.
+/// A section header.
 #[derive(Clone, Copy)]
 pub(crate) struct SectionHeader<'a> {
     file: &'a [u8],
@@ -29,13 +29,13 @@ pub(crate) struct SectionHeader<'a> {
 }
 
 impl<'a> SectionHeader<'a> {
-    /// Its name, without the zeroes that fill it up.
+    /// Its name, without padding.
     pub(crate) fn name(self) -> &'a [u8] {
         let name = self.header.get(..NAME_SIZE).unwrap_or(self.header);
         name.split(|&byte| byte == 0).next().unwrap_or(name)
     }
 
-    /// Its bytes: what is in the file, less what only fills up.
+    /// Its bytes in the file, without padding.
     pub(crate) fn bytes(self) -> Result<&'a [u8], Error> {
         let field = |field| number(self.header, field, "a section header");
         let (virtual_size, raw_size) = (field(VIRTUAL_SIZE)?, field(RAW_SIZE)?);
@@ -52,7 +52,11 @@ pub(crate) fn sections(file: &[u8]) -> Result<impl Iterator<Item = SectionHeader
     let signature = part(file, signature_at, SIGNATURE.len() as u64, || "the PE signature".into())?;
     if signature != SIGNATURE {
         let found = u64::from(Field::<u32>::at(0).read(signature).unwrap_or(0));
-        return Err(Error::Unsupported { field: "the PE signature", value: found, wanted: "it is 0x4550" });
+        return Err(Error::Unsupported {
+            field: "the PE signature",
+            value: found,
+            wanted: "expected 0x4550",
+        });
     }
     let header_at = signature_at + SIGNATURE.len() as u64;
     let header = part(file, header_at, FILE_HEADER_SIZE, || "the PE file header".into())?;
@@ -71,7 +75,7 @@ pub(crate) fn is_signed(file: &[u8]) -> bool {
 
 fn certificates(file: &[u8]) -> Option<u32> {
     const MAGIC_64: u16 = 0x20b;
-    /// The fifth of the data directories, by the optional header's form.
+    /// The fifth data directory; its offset depends on the kind of the optional header.
     const SIZE_64: usize = 112 + 4 * 8 + 4;
     const SIZE_32: usize = 96 + 4 * 8 + 4;
     let signature_at = usize::try_from(SIGNATURE_AT.read(file)?).ok()?;

@@ -1,11 +1,12 @@
-//! Kernel files for tests: they contain what a loader reads, and nothing that runs.
+//! Kernel files for tests: they contain the headers that a loader reads, and no code.
 
 #![expect(clippy::missing_panics_doc, reason = "every field lies in the file")]
 
 use abi::setup_header::{self as header, load_flag, xload_flag};
 
-/// A relocatable bzImage of boot protocol 2.15 with a 64-bit entry point, that can be loaded above 4 GiB: one sector of
-/// setup code, then this many bytes of kernel, which needs this many bytes of memory.
+/// A relocatable bzImage of boot protocol 2.15 with a 64-bit entry point, that can be loaded above
+/// 4 GiB: one sector of setup code, then this many bytes of kernel, which needs this many bytes of
+/// memory.
 #[must_use]
 pub fn bzimage(kernel: usize, memory: u32) -> Vec<u8> {
     let mut file = vec![0; SETUP];

@@ -1,6 +1,7 @@
 //! Unified kernel images: <https://uapi-group.org/specifications/specs/unified_kernel_image/>.
 //!
-//! Of an image with several profiles this is the base: the sections before the first `.profile`.
+//! Of an image with several profiles, only the base is read: the sections before the first
+//! `.profile`.
 
 use crate::bytes::rest;
 use crate::pe::{self, SectionHeader};
@@ -9,17 +10,17 @@ use crate::{Error, Format};
 /// The parts of a unified kernel image.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Uki<'a> {
-    /// `.linux`: the kernel, a file of its own.
+    /// `.linux`: the kernel, a complete file.
     pub linux: &'a [u8],
     /// `.initrd`.
     pub initrd: Option<&'a [u8]>,
-    /// `.ucode`: an initrd with microcode, which is the first that the kernel is given.
+    /// `.ucode`: an initrd with microcode, which comes first.
     pub microcode: Option<&'a [u8]>,
-    /// `.cmdline`: the command line, without line ends and zeroes behind it.
+    /// `.cmdline`: the command line, without trailing line ends and zeros.
     pub command_line: Option<&'a [u8]>,
     /// `.uname`: the kernel's release.
     pub release: Option<&'a [u8]>,
-    /// `.osrel`: the text of an os-release file.
+    /// `.osrel`: the contents of an os-release file.
     pub os_release: Option<&'a [u8]>,
 }
 
@@ -32,10 +33,11 @@ pub(crate) fn is_uki(file: &[u8]) -> bool {
 }
 
 impl<'a> Uki<'a> {
-    /// The parts of a file, each of them wholly in it.
+    /// The parts of a file.
     ///
     /// # Errors
-    /// [`Error::Not`] if there is no kernel, [`Error::OutOfFile`], [`Error::Unsupported`], [`Error::SecondSection`].
+    /// [`Error::Not`] if there is no kernel, [`Error::OutOfFile`], [`Error::Unsupported`],
+    /// [`Error::SecondSection`].
     pub fn parse(file: &'a [u8]) -> Result<Self, Error> {
         if !file.starts_with(pe::MAGIC) {
             return Err(Error::Not { wanted: Format::Uki });
@@ -85,7 +87,7 @@ impl<'a> Parts<'a> {
     }
 }
 
-/// A text without what only ends it.
+/// A text without trailing line ends and zeros.
 fn trimmed(text: &[u8]) -> &[u8] {
     let end = text.iter().rposition(|byte| !matches!(byte, 0 | b'\n' | b'\r' | b' ' | b'\t'));
     text.get(..end.map_or(0, |last| last + 1)).unwrap_or(text)

@@ -9,7 +9,7 @@ const KIND_AT: std::ops::Range<usize> = 4..8;
 const KIND: &[u8] = b"zimg";
 const PAYLOAD_AT: Field<u32> = Field::at(8);
 const PAYLOAD_SIZE: Field<u32> = Field::at(12);
-/// The name of the compression, ended by a zero.
+/// The zero-terminated name of the compression.
 const COMPRESSION_AT: std::ops::Range<usize> = 24..56;
 
 /// A kernel packed in an EFI program.
@@ -17,7 +17,7 @@ const COMPRESSION_AT: std::ops::Range<usize> = 24..56;
 pub struct Zboot<'a> {
     /// The kernel, compressed.
     pub payload: &'a [u8],
-    /// How.
+    /// Its compression.
     pub compression: Compression,
 }
 
@@ -45,7 +45,7 @@ impl<'a> Zboot<'a> {
         Ok(Self { payload, compression })
     }
 
-    /// The kernel.
+    /// Decompresses the kernel.
     ///
     /// # Errors
     /// Those of [`Compression::decompress`].
@@ -71,7 +71,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kernel_comes_out() {
+    fn the_kernel_is_decompressed() {
         let file = image(b"zstd22");
         assert_eq!(Format::recognise(&file), Some(Format::Zboot));
         let zboot = Zboot::parse(&file).unwrap();
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_unpacked_is_refused() {
+    fn unknown_compressions_and_missing_bytes_are_rejected() {
         let name = "zip".to_owned();
         assert_eq!(Zboot::parse(&image(b"zip")), Err(Error::UnknownCompression { name }));
         assert_eq!(Zboot::parse(b"MZ"), Err(Error::Not { wanted: Format::Zboot }));
@@ -93,7 +93,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_header_is_parsed_or_refused(header in prop::collection::vec(any::<u8>(), 56)) {
+        fn any_header_is_parsed_or_rejected(header in prop::collection::vec(any::<u8>(), 56)) {
             let mut file = image(b"zstd");
             file[8..64].copy_from_slice(&header);
             let _ = Zboot::parse(&file);

@@ -1,4 +1,4 @@
-//! Files as the assembler and the linker make them.
+//! Files made by the assembler and the linker.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -18,10 +18,10 @@ _start: ret
     .space 0x5000
 ";
 
-/// The file that the assembler and the linker make of the source.
+/// Assembles and links the source.
 fn link(name: &str, width: &str, emulation: &str, more: &[&str]) -> Vec<u8> {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
-    let (object, binary) = (folder.join(format!("{name}.o")), folder.join(name));
+    let directory = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let (object, binary) = (directory.join(format!("{name}.o")), directory.join(name));
     let mut assembler =
         Command::new("as").arg(width).arg("-o").arg(&object).stdin(Stdio::piped()).spawn().unwrap();
     assembler.stdin.take().unwrap().write_all(SOURCE.as_bytes()).unwrap();
@@ -39,8 +39,8 @@ fn a_linked_64_bit_executable_is_a_program_for_long_mode() {
     assert_eq!((program.entry, program.mode), (0x20_0000, Mode::Long));
     let text = program.segments.iter().find(|segment| segment.address == 0x20_0000).unwrap();
     assert_eq!(text.bytes[0], 0xc3);
-    let zeroes: u64 = program.segments.iter().map(|segment| segment.size - segment.bytes.len() as u64).sum();
-    assert!(zeroes >= 0x5000);
+    let zeros: u64 = program.segments.iter().map(|segment| segment.size - segment.bytes.len() as u64).sum();
+    assert!(zeros >= 0x5000);
 }
 
 #[test]
@@ -59,13 +59,13 @@ fn code_and_data_in_one_page_are_one_segment() {
 }
 
 #[test]
-fn a_position_independent_executable_is_refused() {
+fn a_position_independent_executable_is_rejected() {
     let file = link("pie", "--64", "elf_x86_64", &["-pie", "--no-dynamic-linker"]);
     assert!(matches!(kernel_file::parse(&file), Err(Error::NotStatic { .. })));
 }
 
 #[test]
-fn an_object_file_is_refused() {
+fn an_object_file_is_rejected() {
     link("object", "--64", "elf_x86_64", &["-static"]);
     let file = std::fs::read(PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("object.o")).unwrap();
     assert!(matches!(kernel_file::parse(&file), Err(Error::Unsupported { field: "ELF type", value: 1, .. })));

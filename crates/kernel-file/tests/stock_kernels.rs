@@ -1,4 +1,5 @@
-//! The kernels of distributions, where `cargo xtask fetch` put them. Without them nothing is tried, which is said.
+//! Kernels of distributions, which `cargo xtask fetch` downloads. Without them, the tests print so
+//! and pass.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -8,8 +9,8 @@ use kernel_file::bzimage::Protocol;
 use kernel_file::{BzImage, Compression, Format};
 
 fn kernels() -> Vec<PathBuf> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/kernels");
-    let releases = std::fs::read_dir(&folder).into_iter().flatten().flatten();
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/kernels");
+    let releases = std::fs::read_dir(&directory).into_iter().flatten().flatten();
     let files = releases
         .filter_map(|release| std::fs::read_dir(release.path().join("boot")).ok())
         .flatten()
@@ -18,13 +19,13 @@ fn kernels() -> Vec<PathBuf> {
         |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("vmlinuz"));
     let found: Vec<PathBuf> = files.map(|file| file.path()).filter(is_kernel).collect();
     if found.is_empty() {
-        eprintln!("nothing tried: there are no kernels in {}", folder.display());
+        eprintln!("nothing tested: no kernels in {}", directory.display());
     }
     found
 }
 
 #[test]
-fn stock_kernels_say_of_themselves_what_is_true() {
+fn headers_of_stock_kernels_are_read_correctly() {
     for path in kernels() {
         let file = std::fs::read(&path).unwrap();
         assert_eq!(Format::recognise(&file), Some(Format::BzImage), "{}", path.display());
@@ -39,9 +40,9 @@ fn stock_kernels_say_of_themselves_what_is_true() {
     }
 }
 
-/// The kernel inside is an ELF file that needs no more memory than the header says.
+/// The kernel inside is an ELF file that needs at most the memory in the header.
 #[test]
-fn what_stock_kernels_have_packed_comes_out() {
+fn stock_kernels_are_decompressed() {
     for path in kernels().into_iter().take(1) {
         let file = std::fs::read(&path).unwrap();
         let kernel = BzImage::parse(&file).unwrap();
@@ -50,13 +51,13 @@ fn what_stock_kernels_have_packed_comes_out() {
         let vmlinux = packed.decompress(payload, kernel.memory).unwrap();
         assert_eq!(Format::recognise(&vmlinux), Some(Format::Elf));
         let size = u32::from_le_bytes(*payload.last_chunk().unwrap());
-        assert_eq!(vmlinux.len(), size as usize, "the size that the build added");
+        assert_eq!(vmlinux.len(), size as usize, "the size that the build appended");
         assert!(packed.decompress(payload, u64::from(size) - 1).is_err());
     }
 }
 
 #[test]
-fn stock_kernels_cut_off_anywhere_are_refused() {
+fn truncated_stock_kernels_are_rejected() {
     for path in kernels() {
         let file = std::fs::read(&path).unwrap();
         let whole = BzImage::parse(&file).unwrap();

@@ -17,7 +17,7 @@ fn kernel(protocol: u16) -> Vec<u8> {
 }
 
 #[test]
-fn a_field_counts_from_the_protocol_on_that_brought_it() {
+fn a_field_counts_since_the_protocol_that_added_it() {
     let get = |protocol| BzImage::parse(&kernel(protocol).leak()[..]).unwrap();
     let oldest = get(0x200);
     assert_eq!(oldest.protocol.to_string(), "2.00");
@@ -36,28 +36,28 @@ fn a_field_counts_from_the_protocol_on_that_brought_it() {
 }
 
 #[test]
-fn a_kernel_that_ends_early_is_refused_wherever_it_ends() {
+fn a_truncated_kernel_is_rejected_at_any_length() {
     let file = kernel(0x20f);
     for length in 0..file.len() - 15 {
         BzImage::parse(&file[..length]).unwrap_err();
     }
     let error = BzImage::parse(&file[..0x800]).unwrap_err().to_string();
-    assert_eq!(error, "the protected-mode code would be 0x1000 bytes at offset 0x400, the file has 0x800");
+    assert_eq!(error, "the protected-mode code needs 0x1000 bytes at offset 0x400, the file has 0x800");
 }
 
 #[test]
-fn a_header_that_contradicts_itself_is_refused() {
+fn a_header_that_contradicts_itself_is_rejected() {
     let mut file = kernel(0x20f);
     assert!(header::KERNEL_ALIGNMENT.write(&mut file, 0x30_0000));
     let error = BzImage::parse(&file).unwrap_err().to_string();
-    assert_eq!(error, "the kernel's alignment is 0x300000; it is a power of two");
+    assert_eq!(error, "the kernel's alignment is 0x300000; expected a power of two");
     let mut file = kernel(0x20f);
     assert!(header::PAYLOAD_OFFSET.write(&mut file, u32::MAX));
     assert!(matches!(BzImage::parse(&file), Err(Error::OutOfFile { .. })));
     assert!(matches!(BzImage::parse(&kernel(0x1ff)), Err(Error::Unsupported { value: 0x1ff, .. })));
 }
 
-/// A kernel of these compressed bytes.
+/// A kernel with these compressed bytes.
 fn packed(payload: &[u8]) -> Vec<u8> {
     let mut file = kernel(0x20f);
     file[0x410..][..payload.len()].copy_from_slice(payload);
@@ -66,25 +66,28 @@ fn packed(payload: &[u8]) -> Vec<u8> {
 }
 
 #[test]
-fn a_damaged_payload_is_noticed() {
+fn a_damaged_payload_is_detected() {
     use std::io::Write;
     let mut writer = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
     writer.write_all(&(0..=255).cycle().take(5000).collect::<Vec<u8>>()).unwrap();
     let payload = writer.finish().unwrap();
     let check = |payload: &[u8]| BzImage::parse(&packed(payload)).unwrap().check_payload();
     check(&payload).unwrap();
-    check(b"what nobody compressed").unwrap();
+    check(b"not compressed").unwrap();
     for place in 10..payload.len() {
         let mut damaged = payload.clone();
         damaged[place] ^= 4;
         check(&damaged).unwrap_err();
     }
     let error = check(&[payload.as_slice(), &4999_u32.to_le_bytes()].concat()).unwrap_err();
-    assert_eq!(error.to_string(), "the gzip data decompresses to 0x1388 bytes, and 0x1387 were compressed");
+    assert_eq!(
+        error.to_string(),
+        "the gzip data decompressed to 0x1388 bytes, the file contains size 0x1387"
+    );
 }
 
 #[test]
-fn a_header_longer_than_boot_params_has_room_for_is_cut() {
+fn a_header_too_long_for_boot_params_is_truncated() {
     let mut file = kernel(0x20f);
     assert!(header::END_HINT.write(&mut file, 0xff));
     assert_eq!(header::START + BzImage::parse(&file).unwrap().header.len(), 0x290);
@@ -92,7 +95,7 @@ fn a_header_longer_than_boot_params_has_room_for_is_cut() {
 
 proptest! {
     #[test]
-    fn any_header_is_parsed_or_refused(bytes in prop::collection::vec(any::<u8>(), 0x27f - 0x1f1)) {
+    fn any_header_is_parsed_or_rejected(bytes in prop::collection::vec(any::<u8>(), 0x27f - 0x1f1)) {
         let mut file = kernel(0x20f);
         file[0x1f1..0x27f].copy_from_slice(&bytes);
         assert!(header::BOOT_FLAG.write(&mut file, header::BOOT_FLAG_MAGIC));

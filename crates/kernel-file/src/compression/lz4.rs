@@ -4,21 +4,22 @@ use std::io::{self, Read};
 
 use super::{Sink, broken, ends_early};
 
-/// The first word of a legacy file. Files may follow one another, so it also stands where a block's size would.
+/// The first word of a legacy file. Files may be concatenated, so it may also appear in place of a
+/// block size.
 const LEGACY_MAGIC: u32 = 0x184c_2102;
-/// What a legacy block holds uncompressed, at most.
+/// Limit of the uncompressed size of a legacy block.
 const LEGACY_BLOCK: usize = 8 << 20;
 
-/// Decompresses one frame; what is behind it.
+/// Decompresses one frame, and returns the bytes after it.
 pub(super) fn frame<'a>(data: &'a [u8], sink: &mut Sink) -> io::Result<&'a [u8]> {
-    // The decoder takes a frame that ends without its end mark for whole, unless reading on is an error.
+    // The decoder accepts a frame without its end mark, unless reading further is an error.
     let mut decoder = lz4_flex::frame::FrameDecoder::new(data.chain(End));
     sink.fill(&mut decoder)?;
     let (rest, End) = decoder.into_inner().into_inner();
     Ok(rest)
 }
 
-/// Where nothing can be read any more.
+/// A reader at the end of the data, which fails.
 struct End;
 
 impl Read for End {
@@ -27,21 +28,22 @@ impl Read for End {
     }
 }
 
-/// Decompresses a legacy file: sizes and blocks to its end. The kernel's build adds the size of it all as a last word.
+/// Decompresses a legacy file, which is sizes and blocks to its end. The kernel's build appends the
+/// total size as a last word.
 pub(super) fn legacy(data: &[u8], sink: &mut Sink) -> io::Result<()> {
     let mut rest = data;
     let mut block = vec![0; LEGACY_BLOCK];
-    while let Some((size, behind)) = rest.split_first_chunk() {
+    while let Some((size, after)) = rest.split_first_chunk() {
         let size = u32::from_le_bytes(*size);
-        rest = behind;
+        rest = after;
         if size == LEGACY_MAGIC || (rest.is_empty() && size as usize == sink.bytes.len()) {
             continue;
         }
-        let (packed, behind) = rest.split_at_checked(size as usize).ok_or_else(ends_early)?;
+        let (packed, after) = rest.split_at_checked(size as usize).ok_or_else(ends_early)?;
         let length = lz4_flex::block::decompress_into(packed, &mut block)
             .map_err(|error| broken(error.to_string()))?;
         sink.put(block.get(..length).unwrap_or(&[]))?;
-        rest = behind;
+        rest = after;
     }
     if rest.is_empty() { Ok(()) } else { Err(ends_early()) }
 }

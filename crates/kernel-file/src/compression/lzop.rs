@@ -1,5 +1,6 @@
-//! The file format of lzop: a header, then blocks of LZO1X, each with its sizes and checksums. Numbers are big-endian.
-//! There is no specification; the fields are those that `lib/decompress_unlzo.c` of Linux reads, and lzop writes.
+//! The file format of lzop: a header, then blocks of LZO1X, each with its sizes and checksums.
+//! Numbers are big-endian. There is no specification; the fields are those that
+//! `lib/decompress_unlzo.c` of Linux reads and lzop writes.
 
 use std::io;
 
@@ -8,9 +9,10 @@ use super::{Sink, broken, ends_early};
 /// The first bytes.
 pub(super) const MAGIC: &[u8] = b"\x89LZO\0\r\n\x1a\n";
 
-/// What a block holds uncompressed, at most, by lzop's own limit.
+/// Limit of the uncompressed size of a block, as in lzop.
 const BLOCK_LIMIT: u32 = 64 << 20;
-/// From this version on there is a version needed to extract, a compression level, and the upper half of the time.
+/// Since this version the header has the version needed to extract, the compression level and the
+/// upper half of the time.
 const LONG_HEADER: u16 = 0x0940;
 
 /// Bits of the header's flags.
@@ -79,7 +81,7 @@ fn block(reader: &mut Reader<'_>, flags: u32, length: u32, sink: &mut Sink) -> i
     if !is_packed {
         return check_and_put(packed, adler, sink);
     }
-    // An instruction of LZO1X makes 255 bytes of one, so a small block cannot ask for much memory.
+    // LZO1X expands a byte to at most 255, so a small block cannot request much memory.
     if u64::from(length) > 256 * u64::from(packed_length) + 256 {
         return Err(broken(format!("{packed_length} bytes cannot be {length}")));
     }
@@ -101,7 +103,7 @@ fn check_and_put(data: &[u8], expected: Option<u32>, sink: &mut Sink) -> io::Res
 fn adler32(data: &[u8]) -> u32 {
     const MODULUS: u32 = 65521;
     let (mut a, mut b) = (1_u32, 0_u32);
-    // As many bytes as the sums cannot overflow on.
+    // The largest number of bytes for which the sums do not overflow.
     for chunk in data.chunks(5552) {
         for &byte in chunk {
             a += u32::from(byte);

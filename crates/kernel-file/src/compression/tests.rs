@@ -12,13 +12,13 @@ const ALL: [(Compression, &[u8]); 8] = [
     (Compression::Lzo, include_bytes!("../../testdata/words.lzo")),
 ];
 
-/// What each of the files holds.
+/// The contents of each file.
 fn words() -> Vec<u8> {
     (0..2000).flat_map(|number| format!("segment {number} of {}\n", number * number).into_bytes()).collect()
 }
 
 #[test]
-fn what_the_usual_tools_compressed_is_recognised_and_comes_out() {
+fn files_of_the_usual_tools_are_recognised_and_decompressed() {
     for (compression, file) in ALL {
         assert_eq!(Compression::recognise(file), Some(compression));
         assert!(compression.decompress(file, 1 << 20).unwrap() == words(), "{compression}");
@@ -26,7 +26,7 @@ fn what_the_usual_tools_compressed_is_recognised_and_comes_out() {
 }
 
 #[test]
-fn no_more_comes_out_than_is_allowed() {
+fn output_is_limited() {
     let size = words().len() as u64;
     for (compression, file) in ALL {
         assert_eq!(compression.decompress(file, size).unwrap().len() as u64, size);
@@ -38,11 +38,11 @@ fn no_more_comes_out_than_is_allowed() {
 }
 
 #[test]
-fn a_file_that_ends_early_is_refused_wherever_it_ends() {
+fn a_truncated_file_is_rejected_at_any_length() {
     for (compression, file) in ALL {
         let middle = (64..file.len() - 64).step_by(211);
         for length in (0..64).chain(middle).chain(file.len() - 64..file.len()) {
-            // The size that ends a block of a legacy file is not known before the block.
+            // A legacy file may end after any block.
             match compression.decompress(&file[..length], 1 << 20) {
                 Err(Error::Compressed { .. }) => {}
                 Ok(bytes) if compression == Compression::Lz4Legacy => {
@@ -55,7 +55,7 @@ fn a_file_that_ends_early_is_refused_wherever_it_ends() {
 }
 
 #[test]
-fn files_that_follow_one_another_are_one() {
+fn concatenated_files_are_one() {
     for (compression, file) in ALL
         .into_iter()
         .filter(|(compression, _)| !matches!(compression, Compression::Lzma | Compression::Lzo))
@@ -69,7 +69,7 @@ fn files_that_follow_one_another_are_one() {
 }
 
 #[test]
-fn what_stands_behind_the_data_is_ignored() {
+fn bytes_after_the_data_are_ignored() {
     for (compression, file) in
         ALL.into_iter().filter(|(compression, _)| *compression != Compression::Lz4Legacy)
     {
@@ -79,7 +79,7 @@ fn what_stands_behind_the_data_is_ignored() {
 }
 
 #[test]
-fn the_size_that_a_kernel_build_adds_to_a_legacy_file_is_not_a_block() {
+fn the_size_that_a_kernel_build_appends_to_a_legacy_file_is_not_a_block() {
     let file = include_bytes!("../../testdata/words.legacy.lz4");
     let size = u32::try_from(words().len()).unwrap().to_le_bytes();
     let longer = [file.as_slice(), size.as_slice()].concat();
@@ -87,7 +87,7 @@ fn the_size_that_a_kernel_build_adds_to_a_legacy_file_is_not_a_block() {
 }
 
 #[test]
-fn the_data_that_a_checksum_covers_cannot_be_changed_in_silence() {
+fn changed_data_under_a_checksum_is_detected() {
     for (compression, file) in ALL {
         if matches!(compression, Compression::Lzma | Compression::Lz4Legacy) {
             continue;
@@ -99,14 +99,14 @@ fn the_data_that_a_checksum_covers_cannot_be_changed_in_silence() {
 }
 
 #[test]
-fn a_dictionary_larger_than_any_kernel_needs_is_refused() {
+fn a_dictionary_larger_than_any_kernel_needs_is_rejected() {
     let mut lzma = include_bytes!("../../testdata/words.lzma").to_vec();
     lzma[1..5].copy_from_slice(&(1_u32 << 31).to_le_bytes());
     assert!(matches!(Compression::Lzma.decompress(&lzma, 1 << 20), Err(Error::Compressed { .. })));
 }
 
 #[test]
-fn words_that_are_no_magic_are_not_taken_for_one() {
+fn other_bytes_are_not_mistaken_for_a_magic() {
     for bytes in
         [b"".as_slice(), b"BZh", b"BZh91234567", b"\x5d\0\0\0\0\xff\xff\xff\xff\xff\xff\xff\xff", b"\x1f\x8b"]
     {
@@ -116,7 +116,7 @@ fn words_that_are_no_magic_are_not_taken_for_one() {
 
 proptest! {
     #[test]
-    fn damaged_files_are_refused_or_decompressed_within_the_limit(
+    fn damaged_files_are_rejected_or_decompressed_within_the_limit(
         which in 0..ALL.len(), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
     ) {
         let (compression, file) = ALL[which];

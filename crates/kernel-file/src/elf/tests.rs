@@ -6,7 +6,7 @@ use super::*;
 use crate::Segment;
 use abi::page_list::PAGE_SIZE;
 
-/// One program header of a file to be built.
+/// A program header of a test file.
 #[derive(Clone, Debug)]
 struct Header {
     kind: u32,
@@ -102,7 +102,7 @@ fn load_headers_that_meet_in_a_page_share_a_segment() {
 }
 
 #[test]
-fn zeroes_before_a_shared_page_are_not_written_out() {
+fn zeros_before_a_shared_page_take_no_memory() {
     let terabyte = 1 << 40;
     let file = build_64(&[load(0x10_0000, &[1; 8], terabyte), load(0x10_0000 + terabyte, &[2; 8], 8)]);
     assert_eq!(shapes(&parse(&file).unwrap()), [(0x10_0000, terabyte, 8), (0x10_0000 + terabyte, 0x1000, 8)]);
@@ -114,7 +114,7 @@ fn zeroes_before_a_shared_page_are_not_written_out() {
 }
 
 #[test]
-fn a_load_header_without_memory_counts_for_nothing() {
+fn a_load_header_without_memory_is_ignored() {
     let file = build_64(&[load(u64::MAX, &[], 0), load(0x10_0000, &[1], 1)]);
     assert_eq!(shapes(&parse(&file).unwrap()), [(0x10_0000, 0x1000, 1)]);
 }
@@ -132,7 +132,7 @@ fn a_virtual_entry_point_is_translated() {
 }
 
 #[test]
-fn a_file_that_ends_early_is_refused_wherever_it_ends() {
+fn a_truncated_file_is_rejected_at_any_length() {
     let whole = build_64(&[load(0x10_0000, &[1; 32], 64)]);
     parse(&whole).unwrap();
     for length in 0..whole.len() {
@@ -155,7 +155,7 @@ fn errors_name_the_load_header_and_the_numbers() {
     );
     assert_eq!(
         text(&[load(u64::MAX - 0xfff, &[1], 2)]),
-        "load header 0: 0x2 bytes at 0xfffffffffffff000 are beyond the end of the address space"
+        "load header 0: 0x2 bytes at 0xfffffffffffff000 extend beyond the address space"
     );
     assert_eq!(text(&[]), "the file has no load header with memory");
     assert_eq!(
@@ -165,7 +165,7 @@ fn errors_name_the_load_header_and_the_numbers() {
 }
 
 #[test]
-fn a_field_that_tells_of_another_kind_of_file_is_refused() {
+fn other_kinds_of_elf_files_are_rejected() {
     let whole = build_64(&[load(0x10_0000, &[1; 32], 64)]);
     let changed = |change: &dyn Fn(&mut [u8])| {
         let mut file = whole.clone();
@@ -175,24 +175,24 @@ fn a_field_that_tells_of_another_kind_of_file_is_refused() {
     let layout = CLASS_64.file_header;
     assert_eq!(
         changed(&|file| put(file, ident::CLASS, 3)),
-        "ELF class is 0x3; 1 (32-bit) and 2 (64-bit) exist"
+        "ELF class is 0x3; expected 1 (32-bit) or 2 (64-bit)"
     );
     assert_eq!(
         changed(&|file| put(file, ident::DATA, 2)),
-        "ELF data encoding is 0x2; x86 is little-endian, 1"
+        "ELF data encoding is 0x2; expected 1, little-endian"
     );
     let half = |field: Field<u16>, number| changed(&|file| put(file, field, number));
-    assert_eq!(half(layout.kind, 1), "ELF type is 0x1; needed is 2, a static executable");
+    assert_eq!(half(layout.kind, 1), "ELF type is 0x1; expected 2, a static executable");
     assert!(half(layout.kind, 3).contains("-no-pie"));
     assert!(half(layout.machine, 183).starts_with("ELF machine is 0xb7; "));
     assert!(half(layout.program_header_size, 32).starts_with("size of a program header is 0x20; "));
     assert!(half(layout.program_header_count, 0xffff).starts_with("number of program headers is 0xffff; "));
     let table = changed(&|file| put(file, layout.program_headers, u64::MAX));
-    assert!(table.starts_with("the table of program headers would be 0x38"));
+    assert!(table.starts_with("the table of program headers needs 0x38"));
 }
 
 #[test]
-fn bytes_that_two_load_headers_share_are_refused() {
+fn load_headers_that_share_bytes_are_rejected() {
     let mut file = build_64(&[load(0x10_0000, &[1; 64], 64), load(0x20_0000, &[2; 64], 64)]);
     let layout = CLASS_64.program_header;
     let length = file.len() as u64;
@@ -205,7 +205,7 @@ fn bytes_that_two_load_headers_share_are_refused() {
     assert_eq!(parse(&file), Err(Error::SharedBytes { bytes: 2 * length, length }));
 }
 
-/// Every byte of the headers' memory that is not zero.
+/// All nonzero bytes of the headers' memory.
 fn bytes_by_address(headers: &[Header]) -> BTreeMap<u64, u8> {
     let all = headers.iter().flat_map(|header| (header.phys..).zip(header.bytes.iter().copied()));
     all.filter(|&(_, byte)| byte != 0).collect()
@@ -224,12 +224,12 @@ fn pages_of(ranges: impl Iterator<Item = (u64, u64)>) -> Vec<u64> {
 }
 
 prop_compose! {
-    /// Load headers in rising order with small gaps, so that many meet in a page.
+    /// Load headers in rising order with small gaps, so that many share a page.
     fn headers()(parts in prop::collection::vec((0_u64..6000, 0_usize..6000, 0_u64..9000), 1..6)) -> Vec<Header> {
         let mut address = 0x10_0000;
         let mut headers = Vec::new();
-        for ((gap, filesz, zeroes), value) in parts.into_iter().zip(1_u8..) {
-            let memsz = filesz as u64 + zeroes;
+        for ((gap, filesz, zeros), value) in parts.into_iter().zip(1_u8..) {
+            let memsz = filesz as u64 + zeros;
             headers.push(load(address + gap, &vec![value; filesz], memsz));
             address += gap + memsz;
         }
@@ -252,7 +252,7 @@ proptest! {
     }
 
     #[test]
-    fn a_file_with_any_byte_changed_is_refused_or_gives_sound_segments(
+    fn a_file_with_changed_bytes_is_rejected_or_gives_valid_segments(
         headers in headers(), changes in prop::collection::vec((0_usize..400, any::<u8>()), 0..8),
     ) {
         let mut file = build_64(&headers);
@@ -260,13 +260,13 @@ proptest! {
             if let Some(byte) = file.get_mut(place) { *byte = value; }
         }
         if let Ok(program) = parse(&file) {
-            assert_sound(&program, file.len());
+            assert_valid(&program, file.len());
         }
     }
 }
 
-/// What holds for every program, whatever the file.
-fn assert_sound(program: &Program<'_>, file_length: usize) {
+/// Asserts the invariants of every program.
+fn assert_valid(program: &Program<'_>, file_length: usize) {
     assert!(!program.segments.is_empty());
     let mut end = 0;
     let mut copied = 0;

@@ -7,18 +7,19 @@ use crate::bytes::{number, part};
 use crate::pages::{self, Piece};
 use crate::{Error, Format, Mode, Program, elf};
 
-/// A multiboot kernel as it is loaded.
+/// A multiboot kernel, ready to load.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Kernel<'a> {
-    /// The version that it speaks.
+    /// The version of the specification.
     pub version: Multiboot,
-    /// What is loaded where, and where it is entered, in 32-bit mode.
+    /// Its segments and its entry point in 32-bit mode.
     pub program: Program<'a>,
-    /// Whether it asks to be told where it was loaded: it could be elsewhere.
+    /// Whether it can be loaded elsewhere, and gets its load address.
     pub is_relocatable: bool,
 }
 
-/// The addresses that a header may give: of itself, of the first byte to load, behind the last one, behind the zeroes.
+/// The addresses that a header may contain: of itself, of the first byte to load, of the end of
+/// loaded bytes, of the end of zeros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Addresses {
     header: u64,
@@ -27,7 +28,7 @@ struct Addresses {
     zeroes_end: u64,
 }
 
-/// What a header asks for.
+/// The requests of a header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Wanted {
     addresses: Option<Addresses>,
@@ -35,10 +36,11 @@ struct Wanted {
     is_relocatable: bool,
 }
 
-/// The kernel of a version in a file.
+/// The kernel of a multiboot version in a file.
 ///
 /// # Errors
-/// [`Error::Not`] without such a header; [`Error::Unsupported`] if it needs what there is not; those of [`elf::parse`].
+/// [`Error::Not`] without such a header; [`Error::Unsupported`] if it requires unsupported
+/// features; those of [`elf::parse`].
 pub fn load(file: &[u8], version: Multiboot) -> Result<Kernel<'_>, Error> {
     let header = match version {
         Multiboot::One => search(file, REACH_1, ALIGN_1, first),
@@ -55,19 +57,19 @@ pub fn load(file: &[u8], version: Multiboot) -> Result<Kernel<'_>, Error> {
         None => elf::parse(file)?,
     };
     let entry = wanted.entry.unwrap_or(program.entry);
-    // Its entry point is one of 32-bit mode, whatever the file's class.
+    // The entry point is in 32-bit mode, whatever the file's class.
     let program = Program { entry, mode: Mode::Protected, ..program };
     Ok(Kernel { version, program, is_relocatable: wanted.is_relocatable })
 }
 
-/// Bits 0 to 15 of the flags are requirements: aligned modules, memory, video. The last is a wish in fact: the kernel
-/// looks whether there is any.
+/// Bits 0 to 15 of the flags are requirements: aligned modules, memory map, video. Video counts as
+/// optional: kernels check whether they got any.
 const KNOWN_1: u32 = 0b111;
 
 fn of_one(header: &Header, bytes: &[u8]) -> Result<Wanted, Error> {
     let unknown = header.word & 0xffff & !KNOWN_1;
     if unknown != 0 {
-        let wanted = "of the requirements, bits 0 to 2 are known";
+        let wanted = "supported requirements are bits 0 to 2";
         return Err(Error::Unsupported { field: "the multiboot flags", value: unknown.into(), wanted });
     }
     if header.word & HAS_ADDRESSES == 0 {
@@ -90,12 +92,12 @@ const TAG_EFI_SERVICES: u16 = 7;
 const TAG_EFI_32: u16 = 8;
 const TAG_EFI_64: u16 = 9;
 const TAG_RELOCATABLE: u16 = 10;
-/// Bit of a tag's flags: it may be passed over.
+/// Bit of a tag's flags: the tag is optional.
 const OPTIONAL: u16 = 1;
 
 fn of_two(header: &Header, bytes: &[u8]) -> Result<Wanted, Error> {
     if header.word != 0 {
-        let wanted = "0 is x86 in 32-bit mode";
+        let wanted = "expected 0, x86 in 32-bit mode";
         return Err(Error::Unsupported {
             field: "the multiboot architecture",
             value: header.word.into(),
@@ -134,12 +136,13 @@ fn take(wanted: &mut Wanted, kind: u16, flags: u16, tag: &[u8]) -> Result<(), Er
         }
         TAG_ENTRY => wanted.entry = Some(field(8)?),
         TAG_RELOCATABLE => wanted.is_relocatable = true,
-        // What they ask for is told, or cannot be had after kexec and is found to be missing.
+        // Information that is passed, or that does not exist after kexec, which kernels must
+        // handle.
         TAG_INFORMATION | TAG_CONSOLE | TAG_FRAMEBUFFER | TAG_ALIGN_MODULES | TAG_EFI_SERVICES
         | TAG_EFI_32 | TAG_EFI_64 => {}
         _ if flags & OPTIONAL != 0 => {}
         _ => {
-            let wanted = "0 to 10 are known";
+            let wanted = "expected 0 to 10";
             return Err(Error::Unsupported {
                 field: "a tag of the multiboot header",
                 value: kind.into(),
@@ -150,14 +153,14 @@ fn take(wanted: &mut Wanted, kind: u16, flags: u16, tag: &[u8]) -> Result<(), Er
     Ok(())
 }
 
-/// The bytes that the header's addresses speak of. An end of 0 is that of the file, or no zeroes.
+/// The program by the header's addresses. An end of 0 is the end of the file, or means no zeros.
 fn flat<'a>(file: &'a [u8], header: &Header, addresses: Addresses) -> Result<Program<'a>, Error> {
     let Addresses { header: header_at, load, load_end, zeroes_end } = addresses;
     let wrong = |value| {
         Err(Error::Unsupported {
             field: "an address of the multiboot header",
             value,
-            wanted: "load ≤ header, load ≤ end of load ≤ end of zeroes",
+            wanted: "expected load ≤ header, load ≤ end of load ≤ end of zeros",
         })
     };
     let offset = header_at.checked_sub(load).and_then(|before| (header.offset as u64).checked_sub(before));
@@ -167,7 +170,7 @@ fn flat<'a>(file: &'a [u8], header: &Header, addresses: Addresses) -> Result<Pro
         end if end < load => return wrong(end),
         end => end - load,
     };
-    let bytes = part(file, offset, size, || "what the multiboot header says is loaded".into())?;
+    let bytes = part(file, offset, size, || "the kernel that the multiboot header describes".into())?;
     let memory = match zeroes_end {
         0 => size,
         end if end < load + size => return wrong(end),
@@ -190,7 +193,7 @@ mod tests {
         words.iter().flat_map(|word| word.to_le_bytes()).collect()
     }
 
-    /// Version 1 with addresses, at offset 64 of 256 bytes.
+    /// A header of version 1 with addresses, at offset 64 of 256 bytes.
     fn one(flags: u32, addresses: [u32; 5]) -> Vec<u8> {
         let magic = 0x1bad_b002_u32;
         let header =
@@ -209,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_loaded_where_the_header_says() {
+    fn bytes_are_loaded_at_the_headers_addresses() {
         let file = one(0x1_0003, [0x10_0040, 0x10_0000, 0x10_0080, 0x10_2000, 0x10_0010]);
         let image = load(&file, Multiboot::One).unwrap();
         assert_eq!((image.program.entry, image.program.mode), (0x10_0010, Mode::Protected));
@@ -220,7 +223,7 @@ mod tests {
     }
 
     #[test]
-    fn tags_say_the_same_in_version_2() {
+    fn tags_have_the_same_meaning_in_version_2() {
         let tags = [
             words(&[2, 24, 0x10_0000, 0x10_0000, 0, 0]),
             words(&[3, 12, 0x10_0020, 0]),
@@ -234,7 +237,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_needed_and_not_there_is_refused() {
+    fn unsupported_requirements_are_rejected() {
         let flags = one(0x1_0008, [0x10_0040, 0x10_0000, 0, 0, 0]);
         assert!(matches!(load(&flags, Multiboot::One), Err(Error::Unsupported { value: 8, .. })));
         let tag = two(&words(&[99, 8]));
@@ -253,7 +256,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_header_is_loaded_or_refused(words_1 in any::<[u32; 5]>(), tags in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn any_header_is_loaded_or_rejected(words_1 in any::<[u32; 5]>(), tags in prop::collection::vec(any::<u8>(), 0..64)) {
             let _ = load(&one(0x1_0000, words_1), Multiboot::One);
             let _ = load(&two(&tags), Multiboot::Two);
         }

@@ -1,7 +1,7 @@
 use super::*;
 use proptest::prelude::*;
 
-/// An EFI program that has nothing but sections.
+/// An EFI program that consists of sections only.
 fn program(sections: &[(&str, &[u8])]) -> Vec<u8> {
     let table_at = 0x40 + 24 + 16;
     let mut file = vec![0; table_at + 40 * sections.len()];
@@ -53,7 +53,7 @@ fn every_part_is_found_without_its_padding() {
 }
 
 #[test]
-fn a_kernel_is_all_that_must_be_there() {
+fn only_a_kernel_is_required() {
     let file = program(&[(".linux", b"kernel")]);
     assert_eq!(Uki::parse(&file), Ok(Uki { linux: b"kernel", ..Uki::default() }));
     let not = Err(Error::Not { wanted: Format::Uki });
@@ -64,22 +64,22 @@ fn a_kernel_is_all_that_must_be_there() {
 }
 
 #[test]
-fn a_part_that_is_there_twice_is_refused() {
+fn a_part_that_appears_twice_is_rejected() {
     let file = program(&[(".linux", b"a"), (".cmdline", b"x"), (".cmdline", b"y")]);
     assert_eq!(Uki::parse(&file), Err(Error::SecondSection { name: ".cmdline" }));
 }
 
 #[test]
-fn two_bytes_and_five_thousand_sections_are_refused_with_what_is_missing() {
+fn errors_name_the_missing_bytes() {
     let error = Uki::parse(b"MZ").unwrap_err().to_string();
-    assert_eq!(error, "the DOS header would be 0x4 bytes at offset 0x3c, the file has 0x2");
+    assert_eq!(error, "the DOS header needs 0x4 bytes at offset 0x3c, the file has 0x2");
     let mut file = whole();
     file[0x46..0x48].copy_from_slice(&5000_u16.to_le_bytes());
     let error = Uki::parse(&file).unwrap_err().to_string();
     assert_eq!(
         error,
         format!(
-            "a table of 5000 sections would be 0x30d40 bytes at offset 0x68, the file has {:#x}",
+            "a table of 5000 sections needs 0x30d40 bytes at offset 0x68, the file has {:#x}",
             file.len()
         )
     );
@@ -87,8 +87,8 @@ fn two_bytes_and_five_thousand_sections_are_refused_with_what_is_missing() {
 }
 
 #[test]
-fn a_file_that_ends_early_is_refused_wherever_it_ends() {
-    // The last section is another profile's, which is not read.
+fn a_truncated_file_is_rejected_at_any_length() {
+    // The last section belongs to another profile, and is not read.
     let needed = program(&[(".linux", b"kernel")]);
     for length in 0..needed.len() - 58 {
         Uki::parse(&needed[..length]).unwrap_err();
@@ -97,7 +97,7 @@ fn a_file_that_ends_early_is_refused_wherever_it_ends() {
 
 proptest! {
     #[test]
-    fn damaged_files_have_their_parts_in_the_file_or_are_refused(
+    fn damaged_files_have_their_parts_in_the_file_or_are_rejected(
         changes in prop::collection::vec((0..480_usize, any::<u8>()), 0..12),
     ) {
         let mut file = whole();
