@@ -8,16 +8,15 @@ use crate::initramfs::args::InitramfsArgs;
 use crate::inspect::args::{CheckArgs, MachineArgs, MapArgs, StatusArgs};
 use crate::kexec::args::KexecArgs;
 use crate::peer::args::{BootArgs, DropArgs, PeersArgs, ReturnArgs, SwitchArgs};
+use crate::terminal::report;
 
-const EXIT_STATUS: &str = "\
-Exit status:
-  0  done; for `call`: the image returned
-  1  an error, or the answer is no
-  2  the command line is wrong
-  3  an exception ended the image
-  4  the other kernel panicked
-
-Numbers are decimal, hexadecimal with 0x, or octal with 0. Addresses are physical.";
+/// The end of the help.
+fn notes() -> String {
+    format!(
+        "Exit status:\n{}\nNumbers are decimal, hexadecimal with 0x, or octal with 0. Addresses are physical.",
+        report::statuses()
+    )
+}
 
 /// The commands of kjump with all their options.
 #[must_use]
@@ -31,7 +30,7 @@ pub fn command() -> clap::Command {
 /// or in 32-bit protected mode with up to six arguments, and returns a number. What was in its place, the CPU and,
 /// where asked, the devices are as before when it has returned.
 #[derive(Debug, Parser)]
-#[command(name = "kjump", version, propagate_version = true, after_help = EXIT_STATUS, max_term_width = 100)]
+#[command(name = "kjump", version, propagate_version = true, after_help = notes(), max_term_width = 100)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Command,

@@ -8,27 +8,39 @@ use std::process::ExitCode;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Well.
-    Done,
+    Done = 0,
     /// The answer is no, as the report says.
-    No,
+    No = 1,
     /// An exception ended the image, as the report says.
-    Fault,
+    Fault = 3,
     /// The other kernel panicked, as the report says.
-    Panic,
+    Panic = 4,
     /// The other kernel was taken down at its deadline, as the report says.
-    Deadline,
+    Deadline = 5,
 }
 
 impl Outcome {
     const fn status(self) -> u8 {
-        match self {
-            Self::Done => 0,
-            Self::No => 1,
-            Self::Fault => 3,
-            Self::Panic => 4,
-            Self::Deadline => 5,
-        }
+        self as u8
     }
+}
+
+/// The exit status for a wrong command line.
+const USAGE: u8 = 2;
+
+/// Every exit status, and what it means.
+const STATUSES: [(u8, &str); 6] = [
+    (Outcome::Done.status(), "done; for `call`: the image returned"),
+    (Outcome::No.status(), "an error, or a negative result"),
+    (USAGE, "the command line is wrong"),
+    (Outcome::Fault.status(), "an exception ended the image"),
+    (Outcome::Panic.status(), "the other kernel panicked"),
+    (Outcome::Deadline.status(), "the other kernel was stopped at its deadline"),
+];
+
+/// The exit statuses, a line each.
+pub(crate) fn statuses() -> String {
+    STATUSES.iter().map(|(status, meaning)| format!("  {status}  {meaning}\n")).collect()
 }
 
 /// The exit status of a command; an error is printed.
@@ -42,9 +54,6 @@ pub(crate) fn exit(program: &str, outcome: anyhow::Result<Outcome>) -> ExitCode 
         }
     }
 }
-
-/// The exit status for a wrong command line.
-const USAGE: u8 = 2;
 
 /// The command line is wrong in a way that the parser of arguments does not see.
 #[derive(Debug)]
@@ -86,4 +95,18 @@ pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
 /// Whether the reader of the output went away, as `head` does: the command has done what was wanted of it.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_exit_status_is_explained_once() {
+        let numbers: Vec<u8> = STATUSES.iter().map(|(status, _)| *status).collect();
+        let outcomes = [Outcome::Done, Outcome::No, Outcome::Fault, Outcome::Panic, Outcome::Deadline];
+        let mut expected: Vec<u8> = outcomes.map(Outcome::status).into_iter().chain([USAGE]).collect();
+        expected.sort_unstable();
+        assert_eq!(numbers, expected);
+    }
 }
