@@ -5,6 +5,7 @@ pub(crate) mod output_file;
 pub(crate) mod progress;
 pub(crate) mod quantity;
 pub(crate) mod report;
+pub(crate) mod table;
 
 use std::io::{self, IsTerminal};
 

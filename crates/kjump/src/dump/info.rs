@@ -1,7 +1,6 @@
 //! What an image is.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 use std::path::Path;
 
 use serde::Serialize;
@@ -13,6 +12,7 @@ use super::source;
 use crate::dump::args::InfoArgs;
 use crate::terminal::quantity::{self, page_bytes};
 use crate::terminal::report::{self, Outcome};
+use crate::terminal::table::{Column, Table};
 
 /// Counts are of pages, the time is in seconds since 1970.
 #[derive(Debug, Serialize)]
@@ -90,11 +90,8 @@ fn format(image: &MemoryImage<'_>) -> String {
 }
 
 fn text(info: &Info) -> String {
-    let mut text = String::new();
-    let mut row = |name: &str, value: String| {
-        // A String takes everything.
-        let _ = writeln!(text, "{name:<24}{value}");
-    };
+    let mut table = Table::new([Column::left("").at_least(22), Column::left("")]);
+    let mut row = |name: &str, value: String| table.row([name.to_owned(), value]);
     let flattened = if info.flattened { ", flattened" } else { "" };
     let incomplete = if info.incomplete { ", INCOMPLETE" } else { "" };
     row("format", format!("{}{flattened}{incomplete}", info.format));
@@ -129,5 +126,5 @@ fn text(info: &Info) -> String {
     for (name, pages) in &info.statistics {
         row(&format!("  {}", name.replace('_', " ")), pages.to_string());
     }
-    text
+    table.to_string()
 }

@@ -1,12 +1,12 @@
 //! What became of an image, as a table.
 
 use std::collections::BTreeMap;
-use std::fmt::Write;
 
 use serde::Serialize;
 use vmcore::select::Exclusion;
 
 use crate::terminal::quantity::{self, page_bytes};
+use crate::terminal::table::{Column, Table};
 
 /// Counts are of pages.
 #[derive(Debug, Serialize)]
@@ -71,10 +71,11 @@ impl Saved {
     }
 
     fn table(&self) -> String {
-        let mut text = String::new();
+        let columns =
+            [Column::left("").at_least(28), Column::right("").at_least(10), Column::right("").at_least(9)];
+        let mut table = Table::new(columns);
         let mut row = |name: &str, pages: u64| {
-            // A String takes everything.
-            let _ = writeln!(text, "{name:<28}{pages:>12}  {:>9}", quantity::bytes(page_bytes(pages)));
+            table.row([name.to_owned(), pages.to_string(), quantity::bytes(page_bytes(pages))]);
         };
         row("in the source", self.source_pages);
         for (name, pages) in &self.excluded {
@@ -85,7 +86,7 @@ impl Saved {
         for (name, pages) in &self.stored {
             row(&format!("  stored: {name}"), *pages);
         }
-        text + &self.last_line()
+        table.to_string() + &self.last_line()
     }
 
     /// The table as makedumpfile has it.

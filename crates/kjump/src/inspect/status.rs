@@ -1,6 +1,5 @@
 //! `kjump status`: what is loaded.
 
-use std::fmt::Write;
 use std::path::Path;
 
 use abi::device::{ImageInfo, Info, feature};
@@ -11,6 +10,7 @@ use crate::device;
 use crate::inspect::args::StatusArgs;
 use crate::terminal::quantity;
 use crate::terminal::report::{self, Outcome};
+use crate::terminal::table::{Column, Table};
 
 pub(crate) fn run(args: StatusArgs) -> anyhow::Result<Outcome> {
     let status = match device::open_if_loaded()? {
@@ -107,7 +107,9 @@ impl Status {
         );
         if !self.images.is_empty() {
             text.push('\n');
-            text.push_str(&table(&self.images));
+            let mut table = Table::new(COLUMNS);
+            self.images.iter().for_each(|image| table.row(image.cells()));
+            text.push_str(&table.to_string());
         }
         text
     }
@@ -136,7 +138,7 @@ impl ImageStatus {
         }
     }
 
-    /// The cells of its row, under the [`HEADINGS`].
+    /// The cells of its row, under the headings of [`COLUMNS`].
     fn cells(&self) -> [String; 11] {
         let loader = match (self.loader, &self.loader_name) {
             (0, _) => "a kernel module".into(),
@@ -161,43 +163,19 @@ impl ImageStatus {
     }
 }
 
-const HEADINGS: [&str; 11] = [
-    "id",
-    "name",
-    "mode",
-    "entry",
-    "size",
-    "claimed",
-    "exchanged",
-    "calls",
-    "faults",
-    "time in it",
-    "loaded by",
+const COLUMNS: [Column; 11] = [
+    Column::right("id"),
+    Column::left("name"),
+    Column::right("mode"),
+    Column::right("entry"),
+    Column::right("size"),
+    Column::right("claimed"),
+    Column::right("exchanged"),
+    Column::right("calls"),
+    Column::right("faults"),
+    Column::right("time in it"),
+    Column::left("loaded by"),
 ];
-/// Columns of text, which start at the left; numbers end at the right.
-const LEFT: [usize; 2] = [1, 10];
-
-/// Rows under headings, each column as wide as its widest cell.
-fn table(images: &[ImageStatus]) -> String {
-    let headings = HEADINGS.map(str::to_owned);
-    let rows: Vec<[String; 11]> =
-        std::iter::once(headings).chain(images.iter().map(ImageStatus::cells)).collect();
-    let mut widths = [0; 11];
-    for row in &rows {
-        for (width, cell) in widths.iter_mut().zip(row) {
-            *width = (*width).max(cell.len());
-        }
-    }
-    let mut text = String::new();
-    for row in &rows {
-        let cells = row.iter().zip(widths).enumerate().map(|(column, (cell, width))| {
-            if LEFT.contains(&column) { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-        });
-        let line = cells.collect::<Vec<_>>().join("  ");
-        let _ = writeln!(text, "{}", line.trim_end());
-    }
-    text
-}
 
 /// What a process is called.
 fn name_of_process(process: u64) -> Option<String> {

@@ -1,7 +1,5 @@
 //! Kernels that are resident beside the running one: `kjump switch`, `peers` and `drop`.
 
-use std::fmt::Write;
-
 use abi::device::{ImageInfo, Range};
 use anyhow::{Context, bail};
 use serde::Serialize;
@@ -14,6 +12,7 @@ use crate::peer::args::{DropArgs, PeersArgs, SwitchArgs};
 use crate::peer::visit::Visit;
 use crate::terminal::quantity;
 use crate::terminal::report::{self, Outcome};
+use crate::terminal::table::{Column, Table};
 
 pub(crate) fn switch(args: &SwitchArgs) -> anyhow::Result<Outcome> {
     let name = &args.name;
@@ -109,22 +108,25 @@ fn table(peers: &[Peer]) -> String {
     if peers.is_empty() {
         return "no kernel is resident beside this one\n".into();
     }
-    let longest = |text: fn(&Peer) -> usize| peers.iter().map(text).max().unwrap_or(0);
-    let (name, kernel) = (longest(|peer| peer.name.len()).max(4), longest(|peer| peer.kernel.len()).max(6));
-    let mut text = format!(
-        "{:name$}  {:kernel$}  {:23}  {:8}  {:>8}  {:>10}\n",
-        "NAME", "KERNEL", "WINDOW", "STATE", "SWITCHES", "TIME THERE"
-    );
+    let mut table = Table::new([
+        Column::left("NAME"),
+        Column::left("KERNEL"),
+        Column::left("WINDOW").at_least(23),
+        Column::left("STATE").at_least(8),
+        Column::right("SWITCHES"),
+        Column::right("TIME THERE"),
+    ]);
     for peer in peers {
-        let window = format!("{:#x}-{:#x}", peer.window_start, peer.window_end.saturating_sub(1));
-        let time = peer.seconds.map_or("unknown".into(), |time| format!("{time:.1} s"));
-        let _ = writeln!(
-            text,
-            "{:name$}  {:kernel$}  {window:23}  {:8}  {:>8}  {time:>10}",
-            peer.name, peer.kernel, peer.state, peer.switches
-        );
+        table.row([
+            peer.name.clone(),
+            peer.kernel.clone(),
+            format!("{:#x}-{:#x}", peer.window_start, peer.window_end.saturating_sub(1)),
+            peer.state.into(),
+            peer.switches.to_string(),
+            peer.seconds.map_or("unknown".into(), |time| format!("{time:.1} s")),
+        ]);
     }
-    text
+    table.to_string()
 }
 
 #[cfg(test)]
