@@ -59,10 +59,10 @@ fn find(demand: &Demand, free: &[PhysRange]) -> Option<PhysRange> {
 /// The place for a demand in the part of a hole inside the window.
 fn fit(demand: &Demand, hole: PhysRange, (lowest, highest): (u64, u64)) -> Option<PhysRange> {
     let align = demand.align.max(PAGE_SIZE);
-    let size = demand.size.max(1).checked_next_multiple_of(PAGE_SIZE)?;
+    let bytes = demand.size.max(1);
+    let size = bytes.checked_next_multiple_of(PAGE_SIZE)?;
     let start = hole.start().get().max(lowest);
-    let end = hole.end().min(highest.saturating_add(1));
-    let last_start = end.checked_sub(size)?;
+    let last_start = hole.end().checked_sub(size)?.min(highest.checked_sub(bytes - 1)?);
     let start = match demand.search {
         Search::BottomUp => start.checked_next_multiple_of(align)?,
         Search::TopDown => last_start - last_start % align,
@@ -137,6 +137,18 @@ mod tests {
     }
 
     #[test]
+    fn a_window_of_exactly_the_demands_bytes_has_a_place_for_it() {
+        for (size, search) in [(1, Search::BottomUp), (0x1234, Search::BottomUp), (0x1234, Search::TopDown)] {
+            let exact = demand(size, 1, (0x2000, 0x2000 + size - 1), search);
+            assert_eq!(place(&[exact], &[frames(1, 9)]), Ok(vec![frames(2, size.div_ceil(0x1000))]));
+            let smaller = demand(size, 1, (0x2000, 0x2000 + size - 2), search);
+            place(&[smaller], &[frames(1, 9)]).unwrap_err();
+            let hole_too_small = demand(0x1234, 1, (0x2000, 0x3233), search);
+            place(&[hole_too_small], &[frames(2, 1)]).unwrap_err();
+        }
+    }
+
+    #[test]
     fn an_error_names_the_demand_with_the_numbers() {
         let demand =
             Demand { name: "initrd", ..demand(52 << 20, 1, (0x10_0000, 0x37ff_ffff), Search::TopDown) };
@@ -176,7 +188,8 @@ mod tests {
             for (place, demand) in places.iter().zip(&demands) {
                 let (lowest, highest) = demand.windows[0];
                 prop_assert!(free.contains_range(*place));
-                prop_assert!(place.start().get() >= lowest && place.end() - 1 <= highest);
+                let last = place.start().get() + demand.size.max(1) - 1;
+                prop_assert!(place.start().get() >= lowest && last <= highest);
                 prop_assert!(place.start().get().is_multiple_of(demand.align));
                 prop_assert!(place.bytes() >= demand.size);
             }
@@ -195,7 +208,8 @@ mod tests {
             let (lowest, highest) = demand.windows[0];
             let count = demand.size.max(1).div_ceil(4096);
             let mut fitting = (0..128).map(|first| frames(first, count)).filter(|place| {
-                free.contains_range(*place) && place.start().get() >= lowest && place.end() - 1 <= highest
+                let last = place.start().get() + demand.size.max(1) - 1;
+                free.contains_range(*place) && place.start().get() >= lowest && last <= highest
                     && place.start().get().is_multiple_of(demand.align)
             });
             let best = match demand.search {

@@ -4,7 +4,7 @@ use super::boot_info::BootInfo;
 use super::home::Site;
 use super::kernel::KernelTraits;
 use super::{Kernel, Request, initrd};
-use crate::demand::{LAST_BELOW_4G, LOW_END};
+use crate::demand::{LAST_BELOW_4G, LOW_END, whole_pages};
 use crate::place::FreePages;
 use crate::{CpuMode, Demand, Error, Search, purgatory};
 
@@ -103,7 +103,8 @@ impl Limits {
         search: Search,
         (lowest, highest): (u64, u64),
     ) -> Demand {
-        let (lowest, highest) = (lowest.max(self.site.0).max(LOW_END), highest.min(self.site.1));
+        let lowest = lowest.max(self.site.0).max(LOW_END);
+        let highest = highest.min(whole_pages(self.site.1));
         let mut windows = vec![(lowest, highest.min(LAST_BELOW_4G))];
         if self.above_4g && highest > LAST_BELOW_4G {
             windows.push((lowest, highest));

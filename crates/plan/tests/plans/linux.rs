@@ -302,6 +302,42 @@ fn in_real_mode_a_kernels_own_setup_code_runs() {
     assert!(plan.entry().get() < MIB);
 }
 
+/// A kernel that is not relocatable, and whose memory is not a whole number of pages.
+fn fixed_kernel_file() -> Vec<u8> {
+    let mut file = bzimage(0x2345, 0x6_acf8);
+    assert!(header::RELOCATABLE_KERNEL.write(&mut file, 0));
+    assert!(header::PREF_ADDRESS.write(&mut file, MIB));
+    file
+}
+
+#[test]
+fn a_kernel_that_is_not_relocatable_is_loaded_at_its_address_in_every_mode() {
+    let file = fixed_kernel_file();
+    for mode in [CpuMode::Long, CpuMode::Protected, CpuMode::Real] {
+        let request = Request { mode: Some(mode), ..request(&file, &[&[1; 5000]], Home::ANYWHERE) };
+        let plan = plan(&request, &small_machine()).unwrap();
+        assert_eq!(part(&plan, "kernel").0, MIB, "{mode:?}");
+        let kernel = plan.segments().iter().find(|segment| segment.name == "kernel").unwrap();
+        assert_eq!(kernel.range, pages(MIB, MIB + 0x6_b000));
+    }
+    let taken =
+        Machine { ram: vec![pages(0x1000, 0x9_f000), pages(MIB + 0x1000, 0x7ffe_0000)], ..small_machine() };
+    let error = plan(&request(&file, &[], Home::ANYWHERE), &taken).unwrap_err().to_string();
+    assert!(
+        error.starts_with("no room for kernel: 427.2 KiB, aligned 4 KiB, between 0x100000 and"),
+        "{error}"
+    );
+}
+
+#[test]
+fn no_page_extends_beyond_the_limits_of_a_request() {
+    let file = kernel_file();
+    let limits = Home::Replace { lowest: 0x1000_0001, highest: 0x2000_07ff };
+    let plan = plan(&request(&file, &[&[1; 5000]], limits), &small_machine()).unwrap();
+    let within = pages(0x1000_1000, 0x2000_0000);
+    assert!(plan.segments().iter().all(|segment| within.contains_range(segment.range)));
+}
+
 /// A machine that booted by EFI, with setup_data of the running kernel.
 fn efi_machine() -> Machine {
     let mut before = vec![0; boot_params::SIZE];
