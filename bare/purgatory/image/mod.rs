@@ -148,7 +148,7 @@ fn fail(block: &Block<'_>, console: &mut Speaker, damage: &Damage) -> u64 {
             console.say_hex(found);
         }
         Damage::NotZero { region } => {
-            console.say("no longer zero behind ");
+            console.say("no longer zero after ");
             console.say_hex(&region.start.wrapping_add(region.bytes).to_be_bytes());
         }
     }
