@@ -18,8 +18,8 @@ kjump_code_start:
 
 /*
  * arrive: entered from the kernel, by kjump_enter.
- * In:  64-bit mode, identity map, own GDT and IDT loaded, %cs = CODE_64, interrupts off, %rsp =
- *      STACK, %r8 = control.
+ * In:  64-bit mode, identity map, own GDT and IDT loaded, interrupts off, %r8 = control,
+ *      %cs = CODE_64, %rsp = STACK.
  * Out: to enter_64 or enter_32, or to the guard's pages.
  */
 arrive:
@@ -49,9 +49,7 @@ arrive:
         call    move_own_pages
         mov     ${STAMPS} + 8, %edi
         call    stamp
-        /*
-         * Under guard the image runs on another CPU, and this one continues in the guard's pages.
-         */
+        /* Under guard the image runs on another CPU; this one continues in the guard's pages. */
         mov     {GUARD}(%r8), %rax
         test    %rax, %rax
         jz      .Lrun_here
@@ -63,8 +61,8 @@ arrive:
 
 /*
  * kjump_begin: entered by the CPU that runs the image while another one guards it.
- * In: 64-bit mode, identity map, own GDT and IDT loaded, interrupts off, %rsp = STACK, %r8 =
- *     control.
+ * In:  64-bit mode, identity map, own GDT and IDT loaded, interrupts off, %r8 = control,
+ *      %rsp = STACK.
  * Out: to enter_64.
  */
 kjump_begin:
@@ -188,9 +186,7 @@ kjump_leave:
         mov     ${STAMPS} + 16, %edi
         call    stamp
         call    plain_registers
-        /*
-         * Own descriptors and gates. A far return is the way to load %cs in 64-bit mode: SDM 5.8.1.
-         */
+        /* Own descriptors and gates. In 64-bit mode %cs is loaded by a far return. SDM 5.8.1. */
         lgdt    {GDT_POINTER}(%r8)
         lidt    {IDT_POINTER}(%r8)
         pushq   ${SELECTOR_CODE_64}
@@ -208,8 +204,8 @@ kjump_leave:
         mov     {KERNEL_EFER} + 4(%r8), %edx
         wrmsr
         /*
-         * An image may have set a data breakpoint on its own pages: moving them would raise it. SDM
-         * 18.2.4.
+         * An image may have set a data breakpoint on its own pages, which moving them would raise.
+         * SDM 18.2.4.
          */
         mov     ${DR7_OFF}, %eax
         mov     %rax, %db7
@@ -265,8 +261,8 @@ plain_registers:
         or      ${CR0_ON}, %eax
         mov     %rax, %cr0
         /*
-         * With global pages off in CR4, this also flushes every translation of the kernel. SDM
-         * 4.10.4.1.
+         * With global pages off in CR4, this also flushes every translation of the kernel.
+         * SDM 4.10.4.1.
          */
         mov     {IDENTITY_CR3}(%r8), %rax
         mov     %rax, %cr3

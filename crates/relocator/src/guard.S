@@ -6,8 +6,8 @@
  *
  * The code is position-independent and lies below 4 GiB. %r8 holds the physical address of the
  * control page, %rbx that of the guard's pages. SDM is the Intel 64 and IA-32 Architectures
- * Software Developer's Manual, volume 3; APM is the AMD64 Architecture Programmer's Manual, volume
- * 2.
+ * Software Developer's Manual, volume 3; APM is the AMD64 Architecture Programmer's Manual,
+ * volume 2.
  */
         .section .rodata.kjump_guard, "a"
         .balign 64
@@ -143,9 +143,7 @@ start_cpu:
         call    start_up_cpu
         mov     $2000000, %edi
         jmp     wait_for_start
-/*
- * A start-up IPI names the number of the page to begin in. It is not sent to a CPU that has begun.
- */
+/* A start-up IPI has the number of the page to begin in. A CPU that has begun gets none. */
 start_up_cpu:
         mov     {LOW_PAGE}(%rbx), %eax
         shr     $12, %eax
@@ -174,8 +172,8 @@ send:
         ret
 .Lsend_by_x2apic:
         /*
-         * Writing this register does not wait for earlier stores, which the other CPU must see. SDM
-         * 11.12.3.
+         * Writing this register does not wait for earlier stores, which the other CPU must see.
+         * SDM 11.12.3.
          */
         mfence
         lfence
@@ -259,10 +257,7 @@ silence_devices:
         and     $0xffff & ~{BUS_MASTER}, %eax
         or      ${INTERRUPT_OFF}, %eax
         out     %eax, %dx
-        /*
-         * Only if function 0 has the multi-function bit in its header type are there functions 1 to
-         * 7.
-         */
+        /* Functions 1 to 7 exist only if the header type of function 0 has the multi-function bit. */
         test    $0x700, %edi
         jnz     .Lnext_function
         lea     12(%rdi), %eax
@@ -295,9 +290,7 @@ configuration:
  * In: %rbx, all other CPUs stopped. Clobbers %rax, %rcx, %rdx, %rsi, %rdi, %r9, %r10, %r11.
  */
 drain_interrupts:
-        /*
-         * A local APIC that is disabled by software keeps what is pending: enable it for that time.
-         */
+        /* A local APIC that is disabled by software keeps interrupts pending: enable it. */
         mov     ${APIC_SVR}, %edi
         call    read_apic
         mov     %eax, %r11d
@@ -313,8 +306,8 @@ drain_interrupts:
         jmp     write_apic
 
 /*
- * read_apic, write_apic: a register of the local APIC. It is in memory, or in x2APIC mode (APIC =
- * 0) a model-specific register, whose number is the offset divided by 16. SDM 11.4.1, 11.12.1.2.
+ * read_apic, write_apic: a register of the local APIC. It is in memory, or in x2APIC mode (APIC
+ * is 0) a model-specific register, whose number is the offset divided by 16. SDM 11.4.1, 11.12.1.2.
  * In: %rbx, %edi = its offset, %eax = value to write. Out: %eax = value read. Clobber %rcx, %rdx,
  *     %rsi.
  */
