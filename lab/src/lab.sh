@@ -46,6 +46,6 @@ fine() {
     works "$1"
     near $(clock_ahead) $clock_then || echo "wrong: clock after $1"
     near $(uptime_ahead) $uptime_then || echo "wrong: uptime after $1"
-    dmesg | grep -E 'WARNING:|BUG:|Oops|nobody cared' && echo "wrong: kernel log after $1"
+    dmesg | grep -E 'WARNING: (CPU|possible)|BUG:|Oops|nobody cared' && echo "wrong: kernel log after $1"
     echo "fine after $1"
 }

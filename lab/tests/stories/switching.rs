@@ -2,7 +2,7 @@
 
 use lab::stage::{kernel_file, small_root, vm};
 use lab::story::{EVERY, Story};
-use lab::{Ended, Result, Scratch, stories};
+use lab::{Ended, Result, Scratch, Vm, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
     EVERY => kernels_take_turns_and_pass_values,
@@ -31,10 +31,14 @@ done
 
 /// Two CPUs, a disk, and the same kernel as A to boot as B.
 pub(crate) fn with_second_kernel(on: &str, job: &str) -> Result<Ended> {
+    with_second_kernel_on(vm(on), on, job)
+}
+
+/// The same on a machine with more properties.
+pub(crate) fn with_second_kernel_on(vm: Vm, on: &str, job: &str) -> Result<Ended> {
     let initrd = Scratch::archive("b.cpio", &small_root(on, INIT)?)?;
     let disk = Scratch::new("disk", &vec![0x5a; 1 << 20])?;
-    vm(on)
-        .smp(2)
+    vm.smp(2)
         .mem(768)
         .disk(&disk)
         .file(kernel_file(on), "/boot/b")
