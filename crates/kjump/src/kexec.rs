@@ -14,7 +14,6 @@
 //! `kexec_file_load`; `--status` 1 if something is loaded, 0 if not. An exception in a called image is 3.
 
 pub(crate) mod args;
-mod beside;
 mod by_file_load;
 mod by_load;
 mod check;
@@ -23,10 +22,11 @@ mod describe;
 mod errno;
 mod files;
 mod getopt;
-mod jump;
+mod image;
 mod kept;
 mod load;
 mod options;
+mod peer;
 mod planning;
 mod purgatory;
 mod request;
@@ -76,9 +76,9 @@ fn act(action: &Action) -> Result<u8, Trouble> {
         }
         Action::Status(slot) => return Ok(u8::from(slot.is_loaded()?)),
         Action::PrintCrashSize => report::print(&format!("{}\n", slot::crash_size()?))?,
-        Action::LoadToCall(load) => jump::load(load)?,
-        Action::LoadBeside(load) => beside::load(load)?,
-        Action::LoadJumpBackHelper { entry } => beside::load_way_back(*entry)?,
+        Action::LoadToCall(load) => image::load(load)?,
+        Action::LoadBeside(load) => peer::load(load)?,
+        Action::LoadJumpBackHelper { entry } => peer::load_way_back(*entry)?,
         Action::Work(work) => return self::work(work),
     }
     Ok(0)

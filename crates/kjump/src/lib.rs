@@ -75,7 +75,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
         Command::Return(args) => peer::jump_back::run(args),
         Command::Switch(args) => peer::resident::switch(&args),
         Command::Peers(args) => peer::resident::list(args),
-        Command::Drop(args) => peer::resident::drop_it(&args),
+        Command::Drop(args) => peer::resident::drop_kernel(&args),
         Command::Status(args) => inspect::status::run(args),
         Command::Map(args) => inspect::map::run(args),
         Command::Machine(args) => save_machine(&args.command),

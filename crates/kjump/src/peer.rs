@@ -1,10 +1,11 @@
-//! Other kernels in memory beside the running one: booting one, going to it, returning from it.
+//! Other kernels in memory next to the running one: booting one, switching to it, returning from it.
 
 pub(crate) mod args;
 pub(crate) mod boot;
 pub(crate) mod guard;
 pub(crate) mod jump_back;
 mod last_words;
+pub(crate) mod load;
 pub(crate) mod record;
 pub(crate) mod resident;
 mod view;

@@ -77,11 +77,11 @@ fn a_kernel_that_hangs_is_taken_down(on: &str) -> Result<()> {
         boot --deadline 300 && fine 'another boot'";
     with_second_kernel(on, 3, job)?
         .succeeded()
-        .prints("b was taken down at its deadline after 6")
+        .prints("b was stopped at its deadline after 6")
         .prints("all 2 CPUs hang from here on")
         .prints("status 5")
         .prints("fine after hanging")
-        .prints("b is dead: it was taken down at its deadline")
+        .prints("b is dead: it was stopped at its deadline")
         .prints("fine after another boot")
         .never_prints("wrong")
         .kernel_log_is_clean();

@@ -64,7 +64,7 @@ fn kernels_take_turns_and_pass_values(on: &str) -> Result<()> {
         .prints("b returned 0xffffffffffffffff after")
         .prints("resident         4")
         .prints("no kernel of this name is resident, or it was dropped")
-        .prints("no kernel is resident beside this one")
+        .prints("no other kernel is resident")
         .prints("fine after turns")
         .never_prints("wrong")
         .kernel_log_is_clean();
@@ -197,7 +197,7 @@ fn a_kernel_damaged_in_memory_is_not_entered(on: &str) -> Result<()> {
         .file(&initrd, "/boot/b.cpio")
         .run(job)?
         .succeeded()
-        .prints("kexec was not entered: it is no longer what was loaded; load it again")
+        .prints("kexec was not entered: its memory changed since it was loaded; load it again")
         .prints("status 255")
         .prints("again status 255")
         .prints("dead             1")

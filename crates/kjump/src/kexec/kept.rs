@@ -9,7 +9,7 @@ use crate::call::FaultReport;
 use crate::call::kept;
 use crate::device;
 use crate::device::suspend_failure;
-use crate::peer::record::Account;
+use crate::peer::record::PeerRecord;
 use crate::peer::visit::Visit;
 use crate::terminal::report;
 
@@ -56,12 +56,12 @@ fn call_kernel(device: &Device, name: &ImageName) -> anyhow::Result<Option<u8>> 
     if image.pages == 0 {
         let call = suspend_failure::explained(|| device.call([0; 6], quiesce::SUSPEND))?;
         if call.status != status::RETURNED {
-            bail!("an exception ended the way back; the kernel that booted this one did not run");
+            bail!("returning failed with an exception; the kernel that booted this one did not run");
         }
         return Ok(Some(0));
     }
-    let Some(account) = Account::of(&image) else { return Ok(None) };
-    account.refuse_dead(name)?;
+    let Some(record) = PeerRecord::of(&image) else { return Ok(None) };
+    record.refuse_dead(name)?;
     let visit = Visit::make(device, name, [0; 6], 0)?;
     if let Some((calls, value)) = visit.returned() {
         report_return(calls, value);

@@ -1,4 +1,4 @@
-//! The CPU that guards a kernel, which must leave that one alone.
+//! The guard: a CPU that watches another kernel, which must not use that CPU.
 
 use std::path::Path;
 
@@ -8,36 +8,36 @@ use anyhow::bail;
 use crate::device;
 use crate::terminal::quantity;
 
-/// What a kernel that is guarded finds in its command line.
+/// The parameter in the command line of a guarded kernel.
 pub(crate) const GUARDED: &str = "kexec_jump_back_guard=";
 
-/// A CPU that guards the kernel that is to be booted, or the one that boots it.
+/// Which kernel is guarded, and by which CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Guard {
-    /// None.
+pub(super) enum GuardRole {
+    /// Neither kernel.
     None,
-    /// One that guards this kernel, by its APIC identifier.
+    /// This kernel, by the CPU with this APIC identifier.
     OfThisKernel(u64),
-    /// One that will guard the other kernel.
+    /// The kernel that is to be booted.
     OfTheOther(u64),
 }
 
-impl Guard {
-    /// Which it is, if a deadline was asked for.
-    pub(super) fn find(deadline: Option<u64>) -> anyhow::Result<Self> {
+impl GuardRole {
+    /// Finds it. `wanted` is whether the kernel to boot is to be guarded.
+    pub(super) fn find(wanted: bool) -> anyhow::Result<Self> {
         let line = machine::kernel::command_line(Path::new("/"))?;
-        match (deadline, guard_of(&line)) {
-            (None, None) => Ok(Self::None),
-            (None, Some(cpu)) => Ok(Self::OfThisKernel(cpu)),
-            (Some(_), None) => this_cpu().map(Self::OfTheOther),
-            (Some(_), Some(_)) => {
-                bail!("--deadline: this kernel is guarded itself, and its guard would take both down as one")
+        match (wanted, guard_of(&line)) {
+            (false, None) => Ok(Self::None),
+            (false, Some(cpu)) => Ok(Self::OfThisKernel(cpu)),
+            (true, None) => this_cpu().map(Self::OfTheOther),
+            (true, Some(_)) => {
+                bail!("--deadline: cannot guard another kernel: this kernel is itself under a guard")
             }
         }
     }
 
-    /// What the kernel that is booted is told. An INIT sent to the CPU that the machine started with, as is to start a
-    /// CPU, would start the machine anew; kernels from 6.9 on see for themselves which that is.
+    /// The parameters for the command line of the booted kernel, which must not start the guard: an INIT to the CPU that
+    /// the machine was started on resets the machine. Kernels since 6.9 detect that CPU themselves.
     pub(super) fn parameters(self) -> String {
         match self {
             Self::None => String::new(),
@@ -47,7 +47,7 @@ impl Guard {
     }
 }
 
-/// The CPU that guards the kernel with this command line; the last word counts.
+/// The CPU that guards the kernel with this command line. The last parameter counts.
 pub(crate) fn guard_of(line: &[u8]) -> Option<u64> {
     let line = String::from_utf8_lossy(line);
     line.split_whitespace().filter_map(|word| word.strip_prefix(GUARDED)).next_back()?.parse().ok()
@@ -60,8 +60,8 @@ fn this_cpu() -> anyhow::Result<u64> {
     }
     let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
     bail!(
-        "--deadline: the kernel cannot be guarded here. That takes a second CPU (there is {}), a kernel that runs on \
-         the CPU the machine started with, and a time stamp counter whose rate is known",
+        "--deadline: the kernel cannot be guarded on this machine. A guard needs a second CPU (there is {}), this \
+         kernel on the CPU that the machine was started on, and a time stamp counter of known rate",
         quantity::count(cpus, "CPU")
     )
 }
@@ -71,10 +71,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_guarded_kernel_knows_its_guard_by_the_last_word() {
+    fn a_guarded_kernel_finds_its_guard_in_the_last_parameter() {
         assert_eq!(guard_of(b"quiet kexec_jump_back_guard=1 kexec_jump_back_guard=16\n"), Some(16));
         assert_eq!(guard_of(b"kexec_jump_back_guard=x"), None);
-        assert_eq!(guard_of(Guard::OfTheOther(3).parameters().as_bytes()), Some(3));
-        assert_eq!(guard_of(Guard::OfThisKernel(3).parameters().as_bytes()), None);
+        assert_eq!(guard_of(GuardRole::OfTheOther(3).parameters().as_bytes()), Some(3));
+        assert_eq!(guard_of(GuardRole::OfThisKernel(3).parameters().as_bytes()), None);
     }
 }

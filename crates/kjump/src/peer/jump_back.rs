@@ -1,4 +1,4 @@
-//! `kjump return`: to the kernel that booted this one.
+//! `kjump return`: returns to the kernel that booted this one, by its jump-back entry.
 
 use std::path::Path;
 
@@ -17,9 +17,9 @@ use crate::peer::args::ReturnArgs;
 use crate::peer::guard::guard_of;
 use crate::terminal::report::{self, Outcome};
 
-/// The name that the way back is kept under.
+/// The name that the jump-back entry is kept under.
 const NAME: &str = "return";
-/// What a kernel that was booted to return finds in its command line.
+/// The parameter in the command line of a kernel that can return.
 const JUMP_BACK: &str = "kexec_jump_back_entry=0x";
 
 pub(crate) fn run(args: ReturnArgs) -> anyhow::Result<Outcome> {
@@ -30,7 +30,7 @@ pub(crate) fn run(args: ReturnArgs) -> anyhow::Result<Outcome> {
     }
     let call = suspend_failure::explained(|| device.call([args.value, 0, 0, 0, 0, 0], quiesce::SUSPEND))?;
     if call.status != status::RETURNED {
-        bail!("an exception ended the way back; the kernel that booted this one did not run");
+        bail!("returning failed with an exception; the kernel that booted this one did not run");
     }
     let phases_microseconds = Phases::of(&call.ticks, device.info()?.tsc_khz);
     let back = Back { value: call.value, returns: call.calls, phases_microseconds };
@@ -46,12 +46,12 @@ pub(crate) fn run(args: ReturnArgs) -> anyhow::Result<Outcome> {
 #[derive(Serialize)]
 struct Back {
     value: u64,
-    /// How often this kernel has returned.
+    /// The number of times this kernel has returned.
     returns: u64,
     phases_microseconds: Option<Phases>,
 }
 
-/// Makes the way back the image of the open file; it is loaded the first time.
+/// Makes the jump-back entry the image of the open file, and loads it the first time.
 fn prepare(device: &Device) -> anyhow::Result<()> {
     let name: ImageName = NAME.parse()?;
     match device.attach(&name) {
@@ -64,7 +64,8 @@ fn prepare(device: &Device) -> anyhow::Result<()> {
     }
 }
 
-/// Nothing is put anywhere: what is called is in the memory of the other kernel, which this one does not use.
+/// Loads a jump-back entry. No bytes are loaded: the code to call is in the memory of the other kernel, which this one does
+/// not use.
 pub(crate) fn load(device: &Device, entry: u64, is_guarded: bool) -> anyhow::Result<()> {
     let start = entry - entry % PAGE_SIZE;
     let vouched = [Range { start, end: start + PAGE_SIZE }];
@@ -79,21 +80,20 @@ pub(crate) fn load(device: &Device, entry: u64, is_guarded: bool) -> anyhow::Res
     Ok(())
 }
 
-/// Whether an address can be an entry point: there is a page with it.
+/// Whether an address can be an entry point: its page can be called.
 pub(crate) fn is_entry(address: u64) -> bool {
     (PAGE_SIZE..u64::MAX - 2 * PAGE_SIZE).contains(&address)
 }
 
-/// The entry point of the kernel that booted this one. The last counts: it is what the loader put there.
+/// The entry point of the kernel that booted this one. The last parameter counts: the loader appended it.
 fn jump_back(line: &[u8]) -> anyhow::Result<u64> {
     let line = String::from_utf8_lossy(line);
     let digits = line.split_whitespace().filter_map(|word| word.strip_prefix(JUMP_BACK)).next_back();
-    let digits = digits.context(
-        "this kernel was not booted to return: there is no kexec_jump_back_entry= in /proc/cmdline",
-    )?;
+    let digits =
+        digits.context("this kernel was not booted to return: no kexec_jump_back_entry= in /proc/cmdline")?;
     match u64::from_str_radix(digits, 16) {
         Ok(entry) if is_entry(entry) => Ok(entry),
-        _ => bail!("{JUMP_BACK}{digits} in /proc/cmdline is no entry point"),
+        _ => bail!("{JUMP_BACK}{digits} in /proc/cmdline is not an entry point"),
     }
 }
 
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_way_back_is_the_last_word_of_its_kind() {
+    fn the_last_jump_back_entry_of_a_command_line_counts() {
         let entry = |line: &str| jump_back(line.as_bytes()).map_err(|error| error.to_string());
         assert_eq!(
             entry("quiet kexec_jump_back_entry=0x1000 kexec_jump_back_entry=0x00000000417813f0\n"),
@@ -110,7 +110,7 @@ mod tests {
         );
         assert!(entry("quiet").unwrap_err().contains("not booted to return"));
         for line in ["kexec_jump_back_entry=0x0000000000000000", "kexec_jump_back_entry=0xg"] {
-            assert!(entry(line).unwrap_err().ends_with("is no entry point"));
+            assert!(entry(line).unwrap_err().ends_with("is not an entry point"));
         }
     }
 }

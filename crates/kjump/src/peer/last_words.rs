@@ -1,4 +1,4 @@
-//! What a kernel said last: as it left it, or else as it lies in its memory, which the image still has.
+//! The last log lines of a kernel that died: from its handoff, or else from its memory, which the image still holds.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -9,21 +9,21 @@ use sys::{Device, ImageName};
 use vmcore::printk::{Record, RingBuffer};
 use vmcore::{PhysRead, Vmcoreinfo, notes};
 
-/// More of a kernel's log is not believed.
+/// Longest kernel log, in bytes, that is taken for one.
 const LOG_LIMIT: u64 = 1 << 20;
-/// Messages that are shown.
+/// Most messages that are shown.
 const MESSAGES: usize = 100;
-/// Pieces of memory, in bytes, in which VMCOREINFO is looked for. The kernel takes pages from the top.
+/// Size of the pieces, in bytes, in which memory is searched for VMCOREINFO. The kernel allocates pages from the top.
 const PIECE: u64 = 1 << 20;
 
-/// The last words of the kernel that is the image of the open file.
+/// The last log lines of the kernel that is the image of the open file.
 pub(super) fn of(device: &Device, name: &ImageName, call: &Call) -> Option<String> {
     let handoff = Some(call.value_high).filter(|&at| call.status == status::RETURNED && at != 0);
     let log = handoff.and_then(|address| left(device, address)).or_else(|| found(device, name));
     log.map(|log| printable(&log))
 }
 
-/// The end of a kernel's log, by the handoff that it left at an address, if that is one.
+/// The end of a kernel's log, from the handoff that it left at an address, if that is one.
 fn left(device: &Device, address: u64) -> Option<Vec<u8>> {
     let mut bytes = [0; 24];
     device.read(address, &mut bytes).ok()?;
@@ -39,12 +39,12 @@ fn parse(bytes: &[u8; 24]) -> Option<Handoff> {
     (handoff.magic == Handoff::MAGIC && handoff.log_length <= LOG_LIMIT).then_some(handoff)
 }
 
-/// The end of a kernel's log, as its VMCOREINFO tells where that is.
+/// The end of a kernel's log, found through its VMCOREINFO.
 fn found(device: &Device, name: &ImageName) -> Option<Vec<u8>> {
     let image = device.image_named(name).ok()??;
     let ranges = device.ranges(image.id).ok()?;
     let memory = Memory(device);
-    // The first may be the running kernel's, which it shows to this one; its log is not in this one's memory.
+    // The first one found may be that of the running kernel, which it passed to the other; its log is not in this memory.
     notes::vmcoreinfos_in(&memory, ranges.iter().rev().flat_map(pieces)).find_map(|info| log(&memory, &info))
 }
 
@@ -60,14 +60,14 @@ fn log(memory: &Memory<'_>, info: &Vmcoreinfo) -> Option<Vec<u8>> {
     (!last.is_empty()).then(|| last.iter().flat_map(line).collect())
 }
 
-/// From the top down.
+/// The pieces of a range, from the top down.
 fn pieces(range: &Range) -> impl Iterator<Item = PhysRange> + use<> {
     let Range { start, end } = *range;
     let starts = (0..(end - start).div_ceil(PIECE)).rev().map(move |n| start + n * PIECE);
     starts.filter_map(move |at| PhysRange::from_bytes(at, (end - at).min(PIECE)).ok())
 }
 
-/// As the kernel prints it.
+/// A record as the kernel prints it.
 fn line(record: &Record) -> Vec<u8> {
     let (seconds, microseconds) = (record.nanoseconds / 1_000_000_000, record.nanoseconds / 1000 % 1_000_000);
     let mut line = String::new();
@@ -84,7 +84,7 @@ impl PhysRead for Memory<'_> {
     }
 }
 
-/// Another kernel's words, without what would move a terminal's cursor.
+/// Another kernel's log, without control characters that would command the terminal.
 fn printable(log: &[u8]) -> String {
     let text = String::from_utf8_lossy(log);
     text.chars().filter(|&letter| letter == '\n' || !letter.is_control()).collect()
@@ -95,7 +95,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_handoff_is_believed_by_its_magic_and_its_length() {
+    fn a_handoff_is_recognised_by_its_magic_and_a_sane_length() {
         let bytes = |words: [u64; 3]| -> [u8; 24] {
             words.map(u64::to_le_bytes).concat().try_into().expect("three words")
         };
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_log_moves_no_cursor() {
+    fn control_characters_of_a_log_are_removed() {
         assert_eq!(printable(b"a\x1b[2Jb\r\n\xff"), "a[2Jb\n\u{fffd}");
     }
 
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_has_its_time_before_it() {
+    fn a_message_starts_with_its_time() {
         let record = Record { nanoseconds: 12_345_678_901, text: b"well".into(), ..Record::default() };
         assert_eq!(line(&record), b"[   12.345678] well\n");
     }

@@ -1,7 +1,7 @@
-//! What is known of a peer that the module does not know: which kernel it is.
+//! Records of peers in /run/kjump: which kernel a loaded image is. The module does not know that.
 //!
-//! It stands in a file of root's. What makes it true is the module: an account counts only for the very image it was
-//! written for, which number and time of loading tell, so that none outlives its kernel.
+//! Only root can write the files. A record is valid only for the image with its number and its time of loading, which the
+//! module reports, so that no record outlives its kernel.
 
 use std::fs;
 use std::io::{self, Write};
@@ -15,11 +15,11 @@ use sys::{Device, ImageName};
 
 use crate::terminal::report;
 
-const FOLDER: &str = "/run/kjump";
+const DIRECTORY: &str = "/run/kjump";
 
-/// What is written down of a peer.
+/// The record of a peer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Account {
+pub(crate) struct PeerRecord {
     pub(crate) id: u64,
     pub(crate) loaded_at: u64,
     /// The kernel's release.
@@ -32,45 +32,45 @@ pub(crate) struct Account {
     pub(crate) death: Option<String>,
 }
 
-impl Account {
+impl PeerRecord {
     pub(crate) const fn new(id: u64, kernel: String, guarded: bool) -> Self {
         Self { id, loaded_at: 0, kernel, guarded, death: None }
     }
 
-    /// Writes down that the kernel of this name died.
+    /// Records that the kernel of this name died.
     pub(crate) fn note_death(device: &Device, name: &ImageName, death: &str) {
         let image = device.image_named(name).ok().flatten();
-        if let Some(account) = image.as_ref().and_then(Self::of)
-            && let Err(error) = (Self { death: Some(death.into()), ..account }).write(device)
+        if let Some(record) = image.as_ref().and_then(Self::of)
+            && let Err(error) = (Self { death: Some(death.into()), ..record }).write(device)
         {
-            report::complain("kjump", &format!("{error:#}; `kjump peers` will not tell that {name} is dead"));
+            report::complain("kjump", &format!("{error:#}; `kjump peers` will not show that {name} is dead"));
         }
     }
 
-    /// Refuses to go to a kernel of this name that died.
+    /// An error if the kernel, which has this name, is dead.
     pub(crate) fn refuse_dead(&self, name: &ImageName) -> anyhow::Result<()> {
         match &self.death {
             None => Ok(()),
             Some(death) => bail!(
-                "{name} is dead: {death}; `kjump drop {name}` gives its memory back, and then it can be loaded anew"
+                "{name} is dead: {death}; `kjump drop {name}` frees its memory, and it can then be loaded again"
             ),
         }
     }
 
-    /// Writes it down for the image with its number.
+    /// Writes the record of the image with its number.
     pub(crate) fn write(mut self, device: &Device) -> anyhow::Result<()> {
         let images = device.images()?;
         let image =
             images.iter().find(|image| image.id == self.id).context("it was unloaded a moment ago")?;
         self.loaded_at = image.loaded_at;
-        let path = path(Path::new(FOLDER), self.id);
-        self.write_below(Path::new(FOLDER))
-            .with_context(|| format!("{}, where it is written down which kernel it is", path.display()))
+        let path = path(Path::new(DIRECTORY), self.id);
+        self.write_below(Path::new(DIRECTORY))
+            .with_context(|| format!("{}, the record of which kernel it is", path.display()))
     }
 
-    fn write_below(&self, folder: &Path) -> io::Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        let path = path(folder, self.id);
+    fn write_below(&self, directory: &Path) -> io::Result<()> {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+        let path = path(directory, self.id);
         match fs::remove_file(&path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
@@ -79,26 +79,26 @@ impl Account {
         file.write_all(&serde_json::to_vec(self)?)
     }
 
-    /// The account of an image, if it is a peer.
+    /// The record of an image, if it is a peer.
     pub(crate) fn of(image: &ImageInfo) -> Option<Self> {
-        Self::read_below(Path::new(FOLDER), image)
+        Self::read_below(Path::new(DIRECTORY), image)
     }
 
-    fn read_below(folder: &Path, image: &ImageInfo) -> Option<Self> {
-        let account: Self = serde_json::from_slice(&fs::read(path(folder, image.id)).ok()?).ok()?;
-        (account.id == image.id && account.loaded_at == image.loaded_at).then_some(account)
+    fn read_below(directory: &Path, image: &ImageInfo) -> Option<Self> {
+        let record: Self = serde_json::from_slice(&fs::read(path(directory, image.id)).ok()?).ok()?;
+        (record.id == image.id && record.loaded_at == image.loaded_at).then_some(record)
     }
 
-    /// Removes that of the kernel of a name. A file that is left counts for nobody.
+    /// Removes the record of the kernel of this name. A file that cannot be removed is not valid for any other image.
     pub(crate) fn forget(device: &Device, name: &ImageName) {
         if let Ok(Some(image)) = device.image_named(name) {
-            let _ = fs::remove_file(path(Path::new(FOLDER), image.id));
+            let _ = fs::remove_file(path(Path::new(DIRECTORY), image.id));
         }
     }
 }
 
-fn path(folder: &Path, id: u64) -> PathBuf {
-    folder.join(format!("peer-{id}.json"))
+fn path(directory: &Path, id: u64) -> PathBuf {
+    directory.join(format!("peer-{id}.json"))
 }
 
 #[cfg(test)]
@@ -107,16 +107,16 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     #[test]
-    fn an_account_counts_for_the_image_it_was_written_for_only() {
-        let folder = std::env::temp_dir().join(format!("kjump-account-{}", std::process::id()));
-        let account = Account { id: 3, loaded_at: 77, kernel: "6.1".into(), guarded: false, death: None };
-        account.write_below(&folder).expect("a folder for temporary files");
+    fn a_record_is_valid_only_for_the_image_it_was_written_for() {
+        let directory = std::env::temp_dir().join(format!("kjump-peer-record-{}", std::process::id()));
+        let record = PeerRecord { id: 3, loaded_at: 77, kernel: "6.1".into(), guarded: false, death: None };
+        record.write_below(&directory).expect("a directory for temporary files");
         let image = |id, loaded_at| ImageInfo { id, loaded_at, ..ImageInfo::default() };
-        assert_eq!(Account::read_below(&folder, &image(3, 77)), Some(account));
-        assert_eq!(Account::read_below(&folder, &image(3, 78)), None);
-        assert_eq!(Account::read_below(&folder, &image(4, 77)), None);
-        let mode = fs::metadata(path(&folder, 3)).expect("the file").permissions().mode();
+        assert_eq!(PeerRecord::read_below(&directory, &image(3, 77)), Some(record));
+        assert_eq!(PeerRecord::read_below(&directory, &image(3, 78)), None);
+        assert_eq!(PeerRecord::read_below(&directory, &image(4, 77)), None);
+        let mode = fs::metadata(path(&directory, 3)).expect("the file").permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
-        fs::remove_dir_all(&folder).expect("the folder is ours");
+        fs::remove_dir_all(&directory).expect("the directory is the test's");
     }
 }

@@ -1,11 +1,11 @@
-//! Kernels that are resident beside the running one: `kjump switch`, `peers` and `drop`.
+//! Kernels that are resident in memory: `kjump switch`, `peers` and `drop`.
 
 use abi::device::{ImageInfo, Range};
 use anyhow::{Context, bail};
 use serde::Serialize;
 use sys::{Device, ImageName};
 
-use super::record::Account;
+use super::record::PeerRecord;
 use crate::call::kept;
 use crate::device;
 use crate::peer::args::{DropArgs, PeersArgs, SwitchArgs};
@@ -16,34 +16,34 @@ use crate::terminal::table::{Column, Table};
 
 pub(crate) fn switch(args: &SwitchArgs) -> anyhow::Result<Outcome> {
     let name = &args.name;
-    let (device, account) = resident(name)?;
-    account.refuse_dead(name)?;
-    if args.deadline.is_some() && !account.guarded {
-        bail!("{name} is not guarded, so there is no deadline for it; boot it with --deadline");
+    let (device, record) = resident(name)?;
+    record.refuse_dead(name)?;
+    if args.deadline.is_some() && !record.guarded {
+        bail!("{name} is not guarded and cannot be given a deadline; boot it with --deadline");
     }
     device.attach(name).with_context(|| name.to_string())?;
     Visit::make(&device, name, [args.value, 0, 0, 0, 0, 0], args.deadline.unwrap_or(0))?.report(args.json)
 }
 
-pub(crate) fn drop_it(args: &DropArgs) -> anyhow::Result<Outcome> {
+pub(crate) fn drop_kernel(args: &DropArgs) -> anyhow::Result<Outcome> {
     let (device, _) = resident(&args.name)?;
-    Account::forget(&device, &args.name);
+    PeerRecord::forget(&device, &args.name);
     kept::forget(&device, &args.name)?;
     Ok(Outcome::Done)
 }
 
-/// The device, and what is known of the kernel, if one of that name is resident.
-fn resident(name: &ImageName) -> anyhow::Result<(Device, Account)> {
+/// The device, and the record of the kernel of this name.
+fn resident(name: &ImageName) -> anyhow::Result<(Device, PeerRecord)> {
     let Some(device) = device::open_if_loaded()? else {
         bail!("{name}: the module is not loaded, so no kernel is resident");
     };
-    match device.image_named(name)?.as_ref().map(Account::of) {
-        Some(Some(account)) => Ok((device, account)),
+    match device.image_named(name)?.as_ref().map(PeerRecord::of) {
+        Some(Some(record)) => Ok((device, record)),
         Some(None) => {
-            bail!("{name} is an image that `kjump boot` did not load; `kjump call --name` calls it")
+            bail!("{name} is an image that `kjump boot` did not load; use `kjump call --name`")
         }
         None => bail!(
-            "{name}: no kernel of this name is resident, or it was dropped; `kjump peers` lists those there are"
+            "{name}: no kernel of this name is resident, or it was dropped; `kjump peers` lists the resident kernels"
         ),
     }
 }
@@ -80,24 +80,24 @@ fn peers(device: &Device) -> anyhow::Result<Vec<Peer>> {
     let mut peers = Vec::new();
     for image in device.images()? {
         let name = ImageName::from_words(image.name);
-        if let (Some(name), Some(account)) = (name, Account::of(&image)) {
-            peers.push(Peer::new(&name, &image, account, &device.ranges(image.id)?, khz));
+        if let (Some(name), Some(record)) = (name, PeerRecord::of(&image)) {
+            peers.push(Peer::new(&name, &image, record, &device.ranges(image.id)?, khz));
         }
     }
     Ok(peers)
 }
 
 impl Peer {
-    fn new(name: &ImageName, image: &ImageInfo, account: Account, ranges: &[Range], khz: u64) -> Self {
+    fn new(name: &ImageName, image: &ImageInfo, record: PeerRecord, ranges: &[Range], khz: u64) -> Self {
         let window = || ranges.iter().filter(|range| range.start >= 0x10_0000);
         Self {
             name: name.to_string(),
-            kernel: account.kernel,
+            kernel: record.kernel,
             window_start: window().map(|range| range.start).min().unwrap_or(0),
             window_end: window().map(|range| range.end).max().unwrap_or(0),
-            state: if account.death.is_some() { "dead" } else { "resident" },
-            death: account.death,
-            guarded: account.guarded,
+            state: if record.death.is_some() { "dead" } else { "resident" },
+            death: record.death,
+            guarded: record.guarded,
             switches: image.calls,
             seconds: quantity::ticks_in_microseconds(image.ticks_run, khz).map(|time| time / 1e6),
         }
@@ -106,7 +106,7 @@ impl Peer {
 
 fn table(peers: &[Peer]) -> String {
     if peers.is_empty() {
-        return "no kernel is resident beside this one\n".into();
+        return "no other kernel is resident\n".into();
     }
     let mut table = Table::new([
         Column::left("NAME"),
@@ -135,18 +135,19 @@ mod tests {
 
     #[test]
     fn peers_are_rows_of_a_table() {
-        let account = Account { id: 1, loaded_at: 2, kernel: "6.12.95".into(), guarded: false, death: None };
+        let record =
+            PeerRecord { id: 1, loaded_at: 2, kernel: "6.12.95".into(), guarded: false, death: None };
         let image = ImageInfo { calls: 3, ticks_run: 5_000_000_000, ..ImageInfo::default() };
         let range = |start, end| Range { start, end };
         let ranges =
             [range(0x1000, 0x9_f000), range(0x2000_0000, 0x2800_0000), range(0x2800_0000, 0x3000_0000)];
         let name: ImageName = "b".parse().expect("a name");
-        let peer = Peer::new(&name, &image, account, &ranges, 1_000_000);
+        let peer = Peer::new(&name, &image, record, &ranges, 1_000_000);
         assert_eq!(
             table(&[peer]),
             "NAME  KERNEL   WINDOW                   STATE     SWITCHES  TIME THERE\n\
              b     6.12.95  0x20000000-0x2fffffff    resident         3       5.0 s\n"
         );
-        assert_eq!(table(&[]), "no kernel is resident beside this one\n");
+        assert_eq!(table(&[]), "no other kernel is resident\n");
     }
 }

@@ -1,4 +1,4 @@
-//! What the new kernel is told of the running one's memory.
+//! What the new kernel is given to read the running kernel's memory by.
 
 use std::time::SystemTime;
 
@@ -12,17 +12,17 @@ use vmcore::notes;
 use crate::kernel::kcore;
 use crate::terminal::report;
 
-/// What the running kernel says of itself, for whoever reads its memory.
+/// The description of the running kernel that a reader of its memory needs.
 #[derive(Default)]
-pub(super) struct Described {
+pub(super) struct RunningKernel {
     /// The VMCOREINFO note, with its header.
     note: Vec<u8>,
-    /// Where it has its memory.
+    /// The virtual addresses of its memory.
     virtual_map: VirtualMap,
 }
 
-impl Described {
-    /// Reads it; where that cannot be done the memory is shown without.
+impl RunningKernel {
+    /// Reads the description. If that fails, the memory is shown without one.
     pub(super) fn read(machine: &Machine) -> Self {
         match kcore::open() {
             Ok(core) => Self {
@@ -30,7 +30,8 @@ impl Described {
                 virtual_map: kcore::map_of(&core, machine),
             },
             Err(error) => {
-                let effect = "/proc/vmcore of the new kernel will not say whose memory it is";
+                let effect =
+                    "/proc/vmcore of the new kernel will not identify the kernel whose memory it shows";
                 report::complain("kjump", &format!("{error:#}; {effect}"));
                 Self::default()
             }
@@ -41,7 +42,7 @@ impl Described {
         View { vmcoreinfo: self.note.len() as u64 }
     }
 
-    /// Tells it the kernel that is loaded.
+    /// Writes the description into the kernel that is loaded.
     pub(super) fn show(
         self,
         device: &Device,
@@ -53,13 +54,13 @@ impl Described {
         let slots = device.slots(image)?;
         let header = match place.elfcorehdr(&machine, &slots) {
             Ok(header) => header,
-            // The kernel can do without, and finds zeroes in its place.
+            // The kernel works without an ELF core header, and finds zeros in its place.
             Err(error) => {
                 report::complain("kjump", &format!("{error}; the new kernel will have no /proc/vmcore"));
                 return Ok(());
             }
         };
-        let told = || -> Result<(), sys::Refusal> {
+        let write = || -> Result<(), sys::Refusal> {
             device.write(place.header(), &header)?;
             if let Some(room) = place.vmcoreinfo() {
                 device.write(room.address, &self.note)?;
@@ -69,12 +70,12 @@ impl Described {
                 None => Ok(()),
             }
         };
-        told().context("telling the new kernel of this one's memory")
+        write().context("describing this kernel's memory to the new one")
     }
 }
 
-/// The note with the time of the kernel's rest, as of a crash: those who read it then look for the CPU's registers where
-/// a crash leaves them.
+/// The note with the time at which the kernel is suspended as the time of its crash: readers then look for the CPU's
+/// registers where a crash leaves them.
 fn timed(text: &[u8]) -> Vec<u8> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
     notes::vmcoreinfo_note(&[text, format!("CRASHTIME={now}\n").as_bytes()].concat())

@@ -1,4 +1,4 @@
-//! A call of another kernel: how it ended, and what is told of it.
+//! A call of another kernel: how it ended, and the report of it.
 
 use abi::device::{Call, mode, quiesce, status};
 use abi::purgatory::verdict;
@@ -10,16 +10,16 @@ use super::last_words;
 use crate::call::FaultReport;
 use crate::device::call_phases::Phases;
 use crate::device::suspend_failure;
-use crate::peer::record::Account;
+use crate::peer::record::PeerRecord;
 use crate::terminal::report::{self, Outcome};
 
-/// What came of going to another kernel.
+/// The outcome of switching to another kernel.
 #[derive(Debug, Serialize)]
 pub(crate) struct Visit {
     name: String,
     #[serde(flatten)]
     ending: Ending,
-    /// What it said last, of a kernel that died.
+    /// The last lines of its log, if the kernel died.
     log: Option<String>,
     /// Calls of that kernel, this one included.
     switches: u64,
@@ -36,8 +36,8 @@ enum Ending {
 }
 
 impl Visit {
-    /// Calls the kernel that is the image of the open file, and takes it down after so many milliseconds, if not 0. One
-    /// that does not return is dead, and so is one that purgatory did not enter, which is an error.
+    /// Calls the kernel that is the image of the open file, and stops it after `deadline` milliseconds, if that is not 0.
+    /// A kernel that does not return is dead. It is an error if purgatory did not enter the kernel, which is then dead too.
     pub(crate) fn make(
         device: &Device,
         name: &ImageName,
@@ -47,12 +47,12 @@ impl Visit {
         let call = suspend_failure::explained(|| device.call_until(arguments, quiesce::SUSPEND, deadline))
             .with_context(|| name.to_string())?;
         if is_damaged(&call) {
-            Account::note_death(device, name, DAMAGED);
+            PeerRecord::note_death(device, name, DAMAGED);
             bail!("{name} was not entered: {DAMAGED}; load it again");
         }
         let ending = Ending::of(&call);
         let log = ending.death().and_then(|death| {
-            Account::note_death(device, name, death);
+            PeerRecord::note_death(device, name, death);
             last_words::of(device, name, &call)
         });
         let khz = device.info()?.tsc_khz;
@@ -89,22 +89,22 @@ impl Visit {
         let ended = match &self.ending {
             Ending::Returned { value } => return format!("{name} returned {value:#x}{away}\n"),
             Ending::Panicked => format!("{name} panicked{away} and is dead."),
-            Ending::Deadline => format!("{name} was taken down at its deadline{away} and is dead."),
+            Ending::Deadline => format!("{name} was stopped at its deadline{away} and is dead."),
             Ending::Fault { report } => format!(
                 "{name} is dead: an exception ended it{away} before it could handle its own.\n{report}"
             ),
         };
         let ended = ended.trim_end();
         match &self.log {
-            Some(log) => format!("{ended}\nIt said last:\n{}\n", log.trim_end()),
-            None => format!("{ended}\nWhat it said last cannot be read; it may have said nothing yet.\n"),
+            Some(log) => format!("{ended}\nThe last lines of its log:\n{}\n", log.trim_end()),
+            None => format!("{ended}\nIts log cannot be read; it may not have written one yet.\n"),
         }
     }
 }
 
-const DAMAGED: &str = "it is no longer what was loaded";
+const DAMAGED: &str = "its memory changed since it was loaded";
 
-/// Whether purgatory came back, with its word on what was loaded.
+/// Whether purgatory returned because the digest did not match.
 fn is_damaged(call: &Call) -> bool {
     call.status == status::RETURNED && [call.value, call.value_high] == [verdict::DAMAGED; 2]
 }
@@ -119,12 +119,12 @@ impl Ending {
         }
     }
 
-    /// Why the kernel cannot be called any more.
+    /// Why the kernel cannot be called again, if so.
     const fn death(&self) -> Option<&'static str> {
         match self {
             Self::Returned { .. } => None,
             Self::Panicked => Some("it panicked"),
-            Self::Deadline => Some("it was taken down at its deadline"),
+            Self::Deadline => Some("it was stopped at its deadline"),
             Self::Fault { .. } => Some("an exception ended it"),
         }
     }
@@ -144,16 +144,16 @@ mod tests {
     }
 
     #[test]
-    fn the_report_says_how_it_ended() {
+    fn the_report_states_how_the_kernel_ended() {
         assert_eq!(visit(Ending::Returned { value: 0xb0 }, None), "b returned 0xb0 after 1.50 s\n");
         assert_eq!(
             visit(Ending::Panicked, Some("why\n")),
-            "b panicked after 1.50 s and is dead.\nIt said last:\nwhy\n"
+            "b panicked after 1.50 s and is dead.\nThe last lines of its log:\nwhy\n"
         );
         assert_eq!(
             visit(Ending::Deadline, None),
-            "b was taken down at its deadline after 1.50 s and is dead.\n\
-             What it said last cannot be read; it may have said nothing yet.\n"
+            "b was stopped at its deadline after 1.50 s and is dead.\n\
+             Its log cannot be read; it may not have written one yet.\n"
         );
     }
 }

@@ -4,47 +4,45 @@
 use std::path::Path;
 
 use anyhow::Context;
-use phys::PAGE_SIZE;
+use phys::{PAGE_SIZE, PhysRange};
+use plan::linux::Initrd;
 
-use super::command_line;
+use super::files::Files;
 use super::kept::name;
 use super::purgatory;
 use super::request::BesideLoad;
 use super::trouble::Trouble;
 use crate::call::kept;
 use crate::device;
-use crate::peer::args::BootArgs;
-use crate::peer::boot;
 use crate::peer::guard::guard_of;
 use crate::peer::jump_back;
+use crate::peer::load::{Planned, Request, Window};
 
 /// Below, a kernel has its memory anyway, and it is kept for this one.
 const LOW_END: u64 = 0x10_0000;
 
-/// Loads a kernel; `kexec --exec` goes to it.
-pub(super) fn load(beside: &BesideLoad) -> anyhow::Result<()> {
-    let load = &beside.load;
-    let (first, last) = beside.window;
-    let (start, size) = pages(first, last);
-    let running = machine::kernel::command_line(Path::new("/")).ok();
-    let line = command_line::of(load, running.as_deref(), None);
-    let words = BootArgs {
-        kernel: load.file.clone().context("no file to load is named")?,
-        initrd: load.initrds.clone(),
-        append: String::from_utf8(line).context("the command line is no text")?,
-        name: name()?,
-        memory: size,
-        window: Some(start),
-        cpus: None,
-        deadline: None,
-        no_vmcore: false,
-        dry_run: false,
-        json: false,
-    };
-    kept::forget(&device::open()?, &name()?)?;
+/// Loads a kernel into a window; `kexec --exec` switches to it.
+pub(super) fn load(peer: &BesideLoad) -> anyhow::Result<()> {
+    let load = &peer.load;
+    let (first, last) = peer.window;
     let amount = plan::Amount(last.saturating_sub(first).saturating_add(1));
     let window = || format!("--mem-min={first:#x} --mem-max={last:#x} ({amount})");
-    boot::load_kernel(&words, purgatory::of(load)).with_context(window)?;
+    let path = load.file.as_deref().context("No kernel specified")?;
+    let files = Files::read(load, path, || Ok(machine::kernel::command_line(Path::new("/"))?))?;
+    let (start, size) = pages(first, last);
+    let name = name()?;
+    let request = Request {
+        name: &name,
+        kernel: &files.kernel,
+        initrds: files.all_initrds().into_iter().map(|(name, bytes)| Initrd { name, bytes }).collect(),
+        command_line: files.command_line.clone(),
+        window: Window::At(PhysRange::from_bytes(start, size).with_context(window)?),
+        guarded: false,
+        vmcore: true,
+        purgatory: purgatory::of(load),
+    };
+    kept::forget(&device::open()?, &name)?;
+    Planned::new(&request).and_then(Planned::load).with_context(window)?;
     Ok(())
 }
 
