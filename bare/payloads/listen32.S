@@ -1,8 +1,9 @@
 /*
- * listen32(ticks, manner): enables interrupts for that many ticks of the time stamp counter. Manner 0: at the task
- * priority it is entered with. 1: at priority 0, where interrupts come through. 2: so too, with gates of its own, which
- * count interrupts and do not acknowledge them. 3: as 2, and acknowledges them. Returns the count. 1 to 3 expect the
- * registers of the local APIC at their usual place.
+ * listen32(ticks, manner): enables interrupts for that many ticks of the time stamp counter. Manner
+ * 0: at the task priority it is entered with. 1: at priority 0, where interrupts come through. 2:
+ * so too, with gates of its own, which count interrupts and do not acknowledge them. 3: as 2, and
+ * acknowledges them. Returns the count. 1 to 3 expect the registers of the local APIC at their
+ * usual place.
  */
         .code32
         .globl  _start

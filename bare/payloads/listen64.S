@@ -1,7 +1,8 @@
 /*
- * listen64(ticks, manner): enables interrupts for that many ticks of the time stamp counter. Manner 0: at the task
- * priority it is entered with. 1: at priority 0, where interrupts come through. 2: so too, with gates of its own, which
- * count interrupts and do not acknowledge them. Returns the count.
+ * listen64(ticks, manner): enables interrupts for that many ticks of the time stamp counter. Manner
+ * 0: at the task priority it is entered with. 1: at priority 0, where interrupts come through. 2:
+ * so too, with gates of its own, which count interrupts and do not acknowledge them. Returns the
+ * count.
  */
         .globl  _start
 _start:

@@ -1,7 +1,7 @@
 # Shell functions for the jobs of stories. A job starts with `. /lib/lab.sh`.
 
-# boot [OPTION...]: boots $kernel (or else /boot/b) with /boot/b.cpio in a window of 192 MiB, and with $append at the end
-# of its command line.
+# boot [OPTION...]: boots $kernel (or else /boot/b) with /boot/b.cpio in a window of 192 MiB, and
+# with $append at the end of its command line.
 boot() {
     kjump boot --kernel ${kernel:-/boot/b} --initrd /boot/b.cpio --memory 192M \
         --append "console=ttyS0 quiet panic=0 no_timer_check $append" "$@"
@@ -20,7 +20,7 @@ sum_of() {
     md5sum < $1
 }
 
-# How far the clocks that the kernel keeps are ahead of the real-time clock, which runs while the kernel does not.
+# The offset of the kernel's clocks to the real-time clock, which runs while the kernel does not.
 rtc() { cat /sys/class/rtc/rtc0/since_epoch; }
 clock_ahead() { echo $(($(date +%s) - $(rtc))); }
 uptime_ahead() { echo $(($(cut -d. -f1 /proc/uptime) - $(rtc))); }

@@ -68,6 +68,7 @@ pub(super) fn reset() -> ! {
     let nothing = [0_u16; 5];
     // SAFETY: nothing runs after this: an exception without an interrupt table resets the machine.
     unsafe {
-        asm!("lidt ({0})", "int3", "2: hlt", "jmp 2b", in(reg) &raw const nothing, options(att_syntax, noreturn))
+        asm!("lidt ({0})", "int3", "2: hlt", "jmp 2b",
+            in(reg) &raw const nothing, options(att_syntax, noreturn))
     }
 }

@@ -49,7 +49,8 @@ fn the_framebuffer_survives_kexec(on: &str) -> Result<()> {
         grep -A9 'PCI Bus' /proc/iomem | grep efifb";
     let load = format!(
         "{LOOK}
-        kexec -l -c --initrd /boot/next.cpio --append 'console=ttyS0 console=tty0 no_timer_check' /boot/next || exit 9
+        kexec -l -c --initrd /boot/next.cpio --append 'console=ttyS0 console=tty0 no_timer_check' \\
+            /boot/next || exit 9
         kexec -e; exit 8"
     );
     let written = "[ $(tr -d '\\0' < /dev/fb0 | wc -c) -gt 10000 ] && echo it has text";
@@ -97,7 +98,8 @@ fn kexec_works_on_kernels_without_the_module(on: &str) -> Result<()> {
 /// A compressed file, and a self-extracting EFI program (zboot), whose header has `zimg`, offset
 /// and size of the compressed bytes, and the name of the compression.
 fn compressed_kernels_are_started(on: &str) -> Result<()> {
-    let word = "word() { printf \"\\\\$(printf %03o $(($1 & 255)))\\\\$(printf %03o $(($1 >> 8 & 255)))\\\\$(printf %03o $(($1 >> 16 & 255)))\\\\0\"; }";
+    let word = "byte() { printf \"\\\\$(printf %03o $(($1 & 255)))\"; }
+        word() { byte $1; byte $(($1 >> 8)); byte $(($1 >> 16)); byte 0; }";
     for pack in [
         "gzip < /boot/next > /tmp/k",
         "bzip2 < /boot/next > /tmp/k",
@@ -177,7 +179,8 @@ fn kexec_behaves_as_kselftest_and_ltp_expect(on: &str) -> Result<()> {
         is kexec -u
         kexec -d -s -l /boot/next --reuse-cmdline 2>&1 | grep 'command line:' > /tmp/line
         sed -e 's/BOOT_IMAGE=[^ ]* //' -e 's/^/kexec: command line: /' /proc/cmdline > /tmp/wanted
-        grep -qxF \"$(cat /tmp/wanted)\" /tmp/line || { cat /tmp/line /tmp/wanted; echo wrong: command line; exit 9; }
+        grep -qxF \"$(cat /tmp/wanted)\" /tmp/line ||
+            { cat /tmp/line /tmp/wanted; echo wrong: command line; exit 9; }
         kexec -u; echo 1 > /proc/sys/kernel/kexec_load_disabled
         kexec --load /boot/next && { echo wrong: loaded although disabled; exit 9; }
         echo all found";

@@ -87,7 +87,10 @@ fn excluded_pages_match_the_counts_of_the_kernel(on: &str) -> Result<()> {
             --command-line='console=ttyS0 panic=-1 nr_cpus=1 reset_devices no_timer_check'
         rm /tmp/file
         head -c 30000000 /dev/urandom > /tmp/other
-        sum() {{ awk -v names=\" $1 \" '{{ sub(\":\", \"\", $1); if (index(names, \" \" $1 \" \")) sum += $2 }} END {{ print sum / 4 }}' /proc/meminfo; }}
+        sum() {{
+            awk -v names=\" $1 \" '{{ sub(\":\", \"\", $1); if (index(names, \" \" $1 \" \")) sum += $2 }}
+                END {{ print sum / 4 }}' /proc/meminfo
+        }}
         echo \"{MARK} free $(sum MemFree) cache $(sum 'Cached Buffers') user $(sum AnonPages)\" > /dev/kmsg
         echo c > /proc/sysrq-trigger"
     );
@@ -95,8 +98,13 @@ fn excluded_pages_match_the_counts_of_the_kernel(on: &str) -> Result<()> {
         "set -e
         kjump dump save -d 31 --json /proc/vmcore /tmp/dump > /tmp/report
         kjump dump verify /tmp/dump
-        number() {{ awk -F: -v key=\"\\\"$1\\\"\" '$1 ~ key {{ found = $2 }} END {{ print found + 0 }}' /tmp/report; }}
-        near() {{ echo \"$1: $2 by the kernel, $3 excluded\"; [ $(($2 - $3)) -lt 2000 ] && [ $(($3 - $2)) -lt 2000 ]; }}
+        number() {{
+            awk -F: -v key=\"\\\"$1\\\"\" '$1 ~ key {{ found = $2 }} END {{ print found + 0 }}' /tmp/report
+        }}
+        near() {{
+            echo \"$1: $2 by the kernel, $3 excluded\"
+            [ $(($2 - $3)) -lt 2000 ] && [ $(($3 - $2)) -lt 2000 ]
+        }}
         set -- $(kjump dump dmesg /proc/vmcore | sed -n 's/.*{MARK} //p')
         near $1 $2 $(number free)
         near $3 $4 $(($(number cache) + $(number 'private cache')))

@@ -21,7 +21,8 @@ fn a_failed_suspend_names_its_cause(on: &str) -> Result<()> {
             error=$(kjump switch b 7 2>&1) && { echo wrong: went through $step; exit 1; }
             echo \"at $step: $error\"
             works $step
-            kjump call --quiesce suspend /lib/kjump/payloads/sum64 > /dev/null 2>&1 && { echo wrong: called; exit 1; }
+            kjump call --quiesce suspend /lib/kjump/payloads/sum64 > /dev/null 2>&1 &&
+                { echo wrong: called; exit 1; }
             rmmod kjump_refuse || exit 1
             echo 20000 > /sys/power/pm_freeze_timeout
             kjump switch b 7 | grep -q 'b returned 0x8 ' || { echo wrong: no return after $step; exit 1; }

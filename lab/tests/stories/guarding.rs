@@ -160,7 +160,8 @@ insmod /hang.ko
 END
         (cd /tmp && cpio -i hang.ko) < /boot/b.cpio 2> /dev/null
         kjump initramfs -o /tmp/b.cpio --kernel-version $(uname -r) --driver virtio_pci --driver virtio_blk \
-            --disk first --add /tmp/hang:/hang --add /tmp/hang.ko:/hang.ko -- sh /hang || echo wrong: initramfs
+            --disk first --add /tmp/hang:/hang --add /tmp/hang.ko:/hang.ko -- sh /hang ||
+            echo wrong: initramfs
         kjump boot --kernel /boot/b --initrd /tmp/b.cpio --memory 192M --deadline 300 \
             --append 'console=ttyS0 quiet panic=0 no_timer_check pci=nomsi'
         kjump switch b --deadline 10
@@ -195,9 +196,9 @@ sleep 2
 insmod /hang.ko
 END
         (cd /tmp && cpio -i hang.ko) < /boot/b.cpio 2> /dev/null
-        kjump initramfs -o /tmp/b.cpio --kernel-version $(uname -r) --driver ahci --driver sd_mod --driver nvme \
-            --driver e1000e --driver xhci_pci --disk /dev/sda --add /tmp/hang:/hang --add /tmp/hang.ko:/hang.ko \
-            -- sh /hang || echo wrong: initramfs
+        kjump initramfs -o /tmp/b.cpio --kernel-version $(uname -r) --driver ahci --driver sd_mod \
+            --driver nvme --driver e1000e --driver xhci_pci --disk /dev/sda --add /tmp/hang:/hang \
+            --add /tmp/hang.ko:/hang.ko -- sh /hang || echo wrong: initramfs
         before=$(md5sum /dev/sda /dev/nvme0n1)
         for time in 1 2; do
             kjump boot --kernel /boot/b --initrd /tmp/b.cpio --memory 384M --deadline 900 \

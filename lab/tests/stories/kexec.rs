@@ -126,7 +126,8 @@ fn the_next_kernel_gets_the_same_from_kexec_tools(on: &str) -> Result<()> {
     let job = "cd /tmp; head -c 300000 /boot/next > initrd
         same() {
             rm -rf ours theirs; echo \"--- $*\"
-            swallow run ours kexec \"$@\" && swallow run theirs /reference/kexec \"$@\" && swallow compare ours theirs || exit 9
+            swallow run ours kexec \"$@\" && swallow run theirs /reference/kexec \"$@\" &&
+                swallow compare ours theirs || exit 9
         }
         same -c -l /boot/next
         same -c -l /boot/next --initrd initrd --append 'a b  c'
@@ -180,7 +181,10 @@ fn small_kernel() -> Vec<u8> {
 }
 
 fn a_loaded_kernel_is_reported_and_unloaded(on: &str) -> Result<()> {
-    let job = "loaded() { [ $(cat /sys/kernel/kexec_loaded) = $1 ] || exit 9; kexec -S -l; [ $? = $1 ] || exit 9; }
+    let job = "loaded() {
+            [ $(cat /sys/kernel/kexec_loaded) = $1 ] || exit 9
+            kexec -S -l; [ $? = $1 ] || exit 9
+        }
         loaded 0
         for way in -s -c -a; do
             kexec $way -l --append x /boot/next || exit 9; loaded 1
@@ -189,12 +193,14 @@ fn a_loaded_kernel_is_reported_and_unloaded(on: &str) -> Result<()> {
         kexec -su && kexec -u || exit 9
         kexec -S; echo crash $?
         kexec -e; echo nothing $?
-        kexec -l --append x /boot/next && kexec --load-preserve-context --args-none /lib/kjump/payloads/phy_mode
+        kexec -l --append x /boot/next &&
+            kexec --load-preserve-context --args-none /lib/kjump/payloads/phy_mode
         kexec -S -l; echo image $?
         kexec -e; echo back $?
         kexec -l -c --append x /boot/next; kexec -u; loaded 0
         kexec -p --append x /boot/next; echo unreserved $?
-        dd if=/boot/next bs=1M 2>/dev/null | gzip > /tmp/packed; kexec -l --append x /tmp/packed || exit 9; loaded 1";
+        dd if=/boot/next bs=1M 2>/dev/null | gzip > /tmp/packed
+        kexec -l --append x /tmp/packed || exit 9; loaded 1";
     vm(on)
         .mem(1024)
         .file(kernel_file(on), "/boot/next")
@@ -214,7 +220,10 @@ fn a_loaded_kernel_is_reported_and_unloaded(on: &str) -> Result<()> {
 
 fn kexec_explains_every_refusal(on: &str) -> Result<()> {
     let job = "mount -t securityfs securityfs /sys/kernel/security
-        no() { echo \"--- $*\"; kexec \"$@\"; echo status $?; [ $(cat /sys/kernel/kexec_loaded) = 0 ] || exit 9; }
+        no() {
+            echo \"--- $*\"; kexec \"$@\"; echo status $?
+            [ $(cat /sys/kernel/kexec_loaded) = 0 ] || exit 9
+        }
         : > /tmp/empty; printf MZ > /tmp/two; head -c 100000 /boot/next > /tmp/cut
         no -l /tmp/empty
         no -l /tmp/two

@@ -48,12 +48,13 @@ const HALF: usize = 2 << 20;
 fn script(quick: u32, asleep: u32) -> String {
     format!(
         "half() {{ dd if=/dev/vda bs=1M count=2 skip=$1 2> /dev/null | md5sum; }}
-        fill() {{ head -c 2097152 /dev/zero | tr '\\0' $1 | dd of=/dev/vda bs=1M seek=2 conv=fsync 2> /dev/null; }}
+        filled() {{ head -c 2097152 /dev/zero | tr '\\0' $1; }}
+        fill() {{ filled $1 | dd of=/dev/vda bs=1M seek=2 conv=fsync 2> /dev/null; }}
         work() {{
             echo 3 > /proc/sys/vm/drop_caches
             [ \"$(half 0)\" = \"$first\" ] || echo wrong: the disk
             fill $1; echo 3 > /proc/sys/vm/drop_caches
-            [ \"$(half 2 | cut -c1-32)\" = \"$(head -c 2097152 /dev/zero | tr '\\0' $1 | md5sum | cut -c1-32)\" ] \\
+            [ \"$(half 2)\" = \"$(filled $1 | md5sum)\" ] \\
                 || echo wrong: the write
             ping -c 1 -W 9 10.0.2.2 > /dev/null || echo wrong: the network
         }}

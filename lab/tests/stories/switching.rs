@@ -103,7 +103,10 @@ fn kjump_boot_explains_every_refusal(on: &str) -> Result<()> {
         refused --window 0x1000
         kjump boot --kernel /bin/busybox
         head -c 200000 /boot/b > /tmp/half; kjump boot --kernel /tmp/half
-        zeros() { cp /boot/b /tmp/b; dd if=/dev/zero of=/tmp/b bs=$1 seek=$2 count=1 conv=notrunc 2> /dev/null; }
+        zeros() {
+            cp /boot/b /tmp/b
+            dd if=/dev/zero of=/tmp/b bs=$1 seek=$2 count=1 conv=notrunc 2> /dev/null
+        }
         zeros 1 $((0x236)); kjump boot --kernel /tmp/b && echo 'went on'
         zeros 64k 80; kjump boot --kernel /tmp/b && echo 'went on'
         refused --initrd /boot/b --initrd /boot/b --initrd /boot/b.cpio --memory 80M
@@ -142,7 +145,9 @@ fn command_lines_of_2008_jump_to_a_kernel_and_back(on: &str) -> Result<()> {
     let job = "
         cd /boot
         gzip < rootfs > rootfs.gz
-        load() { kexec --load-preserve-context /boot/bzImage \"$@\" --initrd=rootfs.gz --append=no_timer_check; }
+        load() {
+            kexec --load-preserve-context /boot/bzImage \"$@\" --initrd=rootfs.gz --append=no_timer_check
+        }
         load --mem-min=0x100000 --mem-max=0xffffff
         echo \"status $?\"
         set -e

@@ -178,8 +178,8 @@ fn perf_event_open(event: &PerfEvent) -> i64 {
     let mut result: i64 = 298; // perf_event_open(2)
     // SAFETY: the kernel reads the event, which contains its size.
     unsafe {
-        asm!("syscall", inlateout("rax") result, in("rdi") event, in("rsi") 0, in("rdx") -1_i64, in("r10") -1_i64,
-            in("r8") 0, out("rcx") _, out("r11") _, options(nostack, att_syntax));
+        asm!("syscall", inlateout("rax") result, in("rdi") event, in("rsi") 0, in("rdx") -1_i64,
+            in("r10") -1_i64, in("r8") 0, out("rcx") _, out("r11") _, options(nostack, att_syntax));
     }
     result
 }

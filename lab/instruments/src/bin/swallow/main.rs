@@ -2,9 +2,9 @@
 //! run with the same arguments on the same machine, and their loads compared.
 //!
 //! ```text
-//! swallow run DIRECTORY COMMAND [ARGUMENT]...   saves the calls in the directory, one file for each segment
-//! swallow compare DIRECTORY DIRECTORY           compares the boot parameters of two loads, field by field
-//! swallow vectors FILE OURS THEIRS              compares the ends of two programs for each line of arguments in the file
+//! swallow run DIRECTORY COMMAND [ARGUMENT]...   saves the calls in the directory, a file per segment
+//! swallow compare DIRECTORY DIRECTORY           compares the boot parameters of two loads
+//! swallow vectors FILE OURS THEIRS              compares two programs for each line of arguments
 //! ```
 #![allow(
     clippy::cast_possible_truncation,

@@ -116,8 +116,8 @@ fn print(report: &Report, json: bool) -> Result<()> {
     }
     let Report { own_pages, kernel_code_pages, kernel_data_pages, before, after, .. } = report;
     println!(
-        "{} calls of an image over {own_pages} pages of this program, {kernel_code_pages} of the kernel's code \
-         and {kernel_data_pages} of its read-only data",
+        "{} calls of an image over {own_pages} pages of this program, \
+         {kernel_code_pages} of the kernel's code and {kernel_data_pages} of its read-only data",
         report.values.len()
     );
     println!("this program's pages:    hash {} before, {} after", before.own, after.own);
