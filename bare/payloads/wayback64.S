@@ -1,8 +1,8 @@
 /*
  * Returns as the user space of a kernel does to which purgatory passed the jump-back entry: by the
  * hexadecimal digits at the end of its command line.
- * In: %rsi = a command line of 4 characters at offset 0x100 of this page, to which purgatory
- *     appends; %rdi = the value to return, %rbx = the entry point of the next call. Bytes before
+ * In: %rsi = the command line at offset 0x100 of this page, in which purgatory writes the digits;
+ *     %rdi = the value to return, %rbx = the entry point of the next call. Bytes before
  *     0x100 do not change.
  */
         .globl _start
@@ -27,5 +27,4 @@ _start:
         push    %rbx
         jmp     *%rdx
         .org    0x100
-        .ascii  "word"
-        .fill   60
+        .asciz  "word kexec_jump_back_entry=0x0000000000000000"

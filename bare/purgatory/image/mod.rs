@@ -36,7 +36,7 @@ mod memory;
 use core::arch::global_asm;
 use core::panic::PanicInfo;
 
-use crate::{Block, Console, Damage, append_jump_back, verify};
+use crate::{Block, Console, Damage, verify, write_jump_back};
 use abi::purgatory::{self as field, ENTRY, flag, mode, verdict};
 use cpu::CpuPorts;
 
@@ -98,7 +98,7 @@ unsafe extern "C" fn purgatory_main(
     copy(&block);
     if block.has(flag::COMES_BACK) {
         // SAFETY: a kernel that waits has left its return address on top of the stack.
-        append_jump_back_entry(&block, unsafe { *kernel_stack });
+        write_jump_back_entry(&block, unsafe { *kernel_stack });
     }
     // SAFETY: the caller's promise.
     unsafe { *descriptors = NARROW };
@@ -171,11 +171,12 @@ fn copy(block: &Block<'_>) {
     }
 }
 
-fn append_jump_back_entry(block: &Block<'_>, entry: u64) {
-    let end = block.get(field::COMMAND_LINE_END);
-    if end != 0 {
-        // The plan reserves the room. If it is missing, the next kernel runs but cannot return.
-        let _ = append_jump_back(memory::bytes_mut(end, block.get(field::COMMAND_LINE_ROOM)), entry);
+fn write_jump_back_entry(block: &Block<'_>, entry: u64) {
+    let parameter = block.get(field::JUMP_BACK);
+    if parameter != 0 {
+        let size = field::JUMP_BACK_PARAMETER.len() as u64;
+        // Without its parameter, the next kernel runs but cannot return.
+        let _ = write_jump_back(memory::bytes_mut(parameter, size), entry);
     }
 }
 

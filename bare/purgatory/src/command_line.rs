@@ -1,18 +1,22 @@
-/// What a peer kernel's user space reads to go back.
-const WORD: &[u8] = b" kexec_jump_back_entry=0x";
+use abi::purgatory::JUMP_BACK_PARAMETER;
+
+/// Hexadecimal digits of the address.
 const DIGITS: usize = 16;
 
-/// Writes ` kexec_jump_back_entry=0x...` and a zero where a command line ends; whether there was room.
+/// Writes the jump-back entry into [`JUMP_BACK_PARAMETER`] on a command line, also over an earlier
+/// one. Returns whether the parameter is there.
 #[must_use]
-pub fn append_jump_back(end: &mut [u8], entry: u64) -> bool {
-    let Some(place) = end.get_mut(..WORD.len() + DIGITS + 1) else { return false };
+pub fn write_jump_back(parameter: &mut [u8], entry: u64) -> bool {
+    let Some((name, value)) = parameter.split_last_chunk_mut::<DIGITS>() else { return false };
+    if !JUMP_BACK_PARAMETER.strip_suffix(&[b'0'; DIGITS]).is_some_and(|expected| expected == name) {
+        return false;
+    }
     let digits = (0..DIGITS).rev().map(|digit| hex_digit(entry >> (4 * digit)));
-    let text = WORD.iter().copied().chain(digits).chain([0]);
-    place.iter_mut().zip(text).for_each(|(place, byte)| *place = byte);
+    value.iter_mut().zip(digits).for_each(|(place, digit)| *place = digit);
     true
 }
 
-/// The lowest four bits as a digit.
+/// The lowest four bits as a hexadecimal digit.
 pub(crate) const fn hex_digit(number: u64) -> u8 {
     match (number & 15) as u8 {
         digit @ 0..10 => b'0' + digit,
@@ -25,10 +29,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_word_has_sixteen_digits_and_needs_its_room() {
-        let mut place = [b'x'; 43];
-        assert!(append_jump_back(&mut place, 0x1_2345_fa00_0041));
-        assert_eq!(&place, b" kexec_jump_back_entry=0x00012345fa000041\0x");
-        assert!(!append_jump_back(&mut [0; 41], 1));
+    fn the_entry_is_written_into_its_parameter_only() {
+        let mut parameter = *b"kexec_jump_back_entry=0x0000000000000000";
+        assert!(write_jump_back(&mut parameter, 0x1_2345_fa00_0041));
+        assert_eq!(&parameter, b"kexec_jump_back_entry=0x00012345fa000041");
+        assert!(write_jump_back(&mut parameter, 0xb));
+        assert_eq!(&parameter, b"kexec_jump_back_entry=0x000000000000000b");
+        let mut other = [b'x'; 40];
+        assert!(!write_jump_back(&mut other, 1) && other == [b'x'; 40]);
+        assert!(!write_jump_back(&mut [], 1));
     }
 }

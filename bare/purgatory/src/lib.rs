@@ -27,7 +27,7 @@ mod verify;
 mod image;
 
 pub use block::{Block, Region};
-pub use command_line::append_jump_back;
+pub use command_line::write_jump_back;
 pub use console::{Console, Ports, Screen};
 pub use sha256::Sha256;
 pub use verify::{Damage, verify};

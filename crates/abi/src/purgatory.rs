@@ -45,30 +45,32 @@ pub const REGISTERS: usize = 0x38;
 pub const SEGMENTS: Field<u64> = Field::at(0xb8);
 /// Real mode: address of a page below 1 MiB that purgatory may use.
 pub const LOW_PAGE: Field<u64> = Field::at(0xc0);
-/// Address behind the last character of the command line that the jump-back entry point is appended to; 0 for none.
-pub const COMMAND_LINE_END: Field<u64> = Field::at(0xc8);
-/// Bytes that may be written there.
-pub const COMMAND_LINE_ROOM: Field<u64> = Field::at(0xd0);
+/// Address of [`JUMP_BACK_PARAMETER`] on the command line, in which purgatory writes the jump-back
+/// entry; 0 for none.
+pub const JUMP_BACK: Field<u64> = Field::at(0xc8);
 /// Address of memory that is copied before the goal is entered.
-pub const COPY_FROM: Field<u64> = Field::at(0xd8);
+pub const COPY_FROM: Field<u64> = Field::at(0xd0);
 /// Where to.
-pub const COPY_TO: Field<u64> = Field::at(0xe0);
+pub const COPY_TO: Field<u64> = Field::at(0xd8);
 /// So many bytes.
-pub const COPY_SIZE: Field<u64> = Field::at(0xe8);
+pub const COPY_SIZE: Field<u64> = Field::at(0xe0);
 /// How many regions there are.
-pub const REGION_COUNT: Field<u64> = Field::at(0xf0);
+pub const REGION_COUNT: Field<u64> = Field::at(0xe8);
 /// The key of the digest: [`KEY_SIZE`] bytes.
-pub const KEY: usize = 0xf8;
+pub const KEY: usize = 0xf0;
 /// Bytes of a key.
 pub const KEY_SIZE: usize = 32;
 /// The digest: [`DIGEST_SIZE`] bytes, which stand for the rest of the block too.
-pub const DIGEST: usize = 0x118;
+pub const DIGEST: usize = 0x110;
 /// Bytes of a digest.
 pub const DIGEST_SIZE: usize = 32;
 /// The regions.
-pub const REGIONS: usize = 0x138;
+pub const REGIONS: usize = 0x130;
 /// Most regions there is room for.
 pub const REGIONS_MAX: usize = (ENTRY - REGIONS) / region::SIZE;
+
+/// The kernel parameter by which a peer's user space finds the jump-back entry, as planned.
+pub const JUMP_BACK_PARAMETER: &[u8] = b"kexec_jump_back_entry=0x0000000000000000";
 
 /// A register's field, by [`register`].
 #[must_use]
@@ -157,8 +159,7 @@ const _: () = {
         (REGISTERS, REGISTERS + register::COUNT * 8),
         SEGMENTS.span(),
         LOW_PAGE.span(),
-        COMMAND_LINE_END.span(),
-        COMMAND_LINE_ROOM.span(),
+        JUMP_BACK.span(),
         COPY_FROM.span(),
         COPY_TO.span(),
         COPY_SIZE.span(),

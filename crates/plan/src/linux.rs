@@ -23,6 +23,7 @@ mod handoff;
 mod home;
 pub(crate) mod initrd;
 mod kernel;
+pub mod parameters;
 mod setup;
 mod window;
 

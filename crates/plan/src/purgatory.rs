@@ -6,9 +6,9 @@ use std::borrow::Cow;
 
 use abi::Field;
 use abi::purgatory::{
-    COMMAND_LINE_END, COMMAND_LINE_ROOM, COPY_FROM, COPY_SIZE, COPY_TO, ENTRY, FLAGS, GOAL, LAST_PAGE,
-    LOW_PAGE, MAGIC, MAGIC_NUMBER, MEMORY, MODE, PAUSE, REGION_COUNT, REGIONS, REGIONS_MAX, SEGMENTS,
-    SERIAL_BAUD, SERIAL_PORT, VARIABLES, flag, mode, region, register_field,
+    COPY_FROM, COPY_SIZE, COPY_TO, ENTRY, FLAGS, GOAL, JUMP_BACK, LAST_PAGE, LOW_PAGE, MAGIC, MAGIC_NUMBER,
+    MEMORY, MODE, PAUSE, REGION_COUNT, REGIONS, REGIONS_MAX, SEGMENTS, SERIAL_BAUD, SERIAL_PORT, VARIABLES,
+    flag, mode, region, register_field,
 };
 use phys::{PhysAddr, PhysRange};
 
@@ -39,9 +39,8 @@ pub struct Purgatory<'a> {
 /// Additional work of purgatory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extras {
-    /// Address of the end of the command line, and bytes reserved there: the jump-back entry is
-    /// appended for a kernel that returns.
-    pub(crate) jump_back: Option<(u64, u64)>,
+    /// Address of the command-line parameter for the jump-back entry, if the running kernel waits for the loaded one.
+    pub(crate) jump_back: Option<u64>,
     /// A copy of memory to make first: from, to, bytes.
     pub(crate) copy: Option<(u64, u64, u64)>,
 }
@@ -137,9 +136,7 @@ impl Block<'_> {
     }
 
     fn extras(&mut self, extras: &Extras) {
-        let (end, room) = extras.jump_back.unwrap_or_default();
-        self.put(COMMAND_LINE_END, end);
-        self.put(COMMAND_LINE_ROOM, room);
+        self.put(JUMP_BACK, extras.jump_back.unwrap_or(0));
         let (from, to, size) = extras.copy.unwrap_or_default();
         self.put(COPY_FROM, from);
         self.put(COPY_TO, to);

@@ -85,7 +85,7 @@ impl ViewPlace {
 
     /// The peer's command-line parameter.
     pub(crate) fn parameter(&self) -> String {
-        format!(" elfcorehdr={:#x}", self.header())
+        format!("elfcorehdr={:#x}", self.header())
     }
 
     /// The elfcorehdr for an image with these slots.

@@ -26,8 +26,7 @@ pub(super) fn assemble<'a>(
     let neighbours = Neighbours { kernel: kernel_at, initrd };
     let placed = boot_info.at(places.boot_info, neighbours, entry(&request.kernel, mode, kernel_at));
     let line = boot_info.command_line();
-    let line_end = placed.command_line + line.text().len() as u64;
-    let tail = Some((line_end, line.tail())).filter(|&(_, bytes)| bytes > 0);
+    let jump_back = line.jump_back().map(|offset| placed.command_line + offset as u64);
 
     let mut draft = Draft::new(request.home.interface(), placed.entry);
     draft.segments = segments;
@@ -36,7 +35,7 @@ pub(super) fn assemble<'a>(
     draft.parts.extend(placed.parts);
     draft.boot_params = placed.boot_params;
     draft.command_line = line.text().to_vec();
-    draft.extras = Extras { jump_back: tail, copy: None };
+    draft.extras = Extras { jump_back, copy: None };
     if let Some((address, size)) = initrd {
         draft.segments.extend(initrd::segments(&request.initrds, address));
         draft.parts.push(Part { name: "initrd", address, size });

@@ -1,15 +1,13 @@
-use super::Request;
-use super::home::{OldMemory, Site};
-use crate::Error;
+use abi::purgatory::JUMP_BACK_PARAMETER;
 
-/// What purgatory appends to a peer's command line, for its user space: the address is known only
-/// when purgatory runs.
-const JUMP_BACK: &[u8] = b" kexec_jump_back_entry=0x0123456789abcdef";
+use super::home::Site;
+use super::{Request, parameters};
+use crate::Error;
 
 /// A command line that the kernel accepts.
 pub(super) struct CommandLine {
     text: Vec<u8>,
-    tail: u64,
+    jump_back: Option<usize>,
 }
 
 impl CommandLine {
@@ -19,25 +17,23 @@ impl CommandLine {
         if let Some(offset) = text.iter().position(|&byte| byte == 0) {
             return Err(Error::ZeroInCommandLine { offset });
         }
-        text.extend(
-            site.old_memory.iter().flat_map(|old_memory: &OldMemory| old_memory.parameter().into_bytes()),
-        );
-        let appended = if request.home.is_peer() { JUMP_BACK.len() } else { 0 };
-        let length = text.len() + appended;
+        if let Some(old_memory) = &site.old_memory {
+            parameters::add(&mut text, old_memory.parameter().as_bytes());
+        }
+        let jump_back = request.home.is_peer().then(|| parameters::add(&mut text, JUMP_BACK_PARAMETER));
+        let length = text.len();
         if length as u64 > limit {
             return Err(Error::LongCommandLine { length, limit });
         }
-        // With a terminating zero.
-        let tail = if appended > 0 { appended as u64 + 1 } else { 0 };
-        Ok(Self { text, tail })
+        Ok(Self { text, jump_back })
     }
 
     pub(super) fn text(&self) -> &[u8] {
         &self.text
     }
 
-    /// Bytes reserved after the text for what purgatory appends.
-    pub(super) const fn tail(&self) -> u64 {
-        self.tail
+    /// Offset of the parameter in which purgatory writes the jump-back entry, for a peer.
+    pub(super) const fn jump_back(&self) -> Option<usize> {
+        self.jump_back
     }
 }

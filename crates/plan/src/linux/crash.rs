@@ -61,7 +61,7 @@ impl DumpArea {
 
     /// The kernel's command-line parameter, in the form of kexec-tools.
     pub(super) fn parameter(&self) -> String {
-        format!(" elfcorehdr={}K", self.header.start().get() / 1024)
+        format!("elfcorehdr={}K", self.header.start().get() / 1024)
     }
 
     /// The elfcorehdr's segment, and whether its bytes stay as they are.

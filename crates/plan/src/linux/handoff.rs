@@ -94,7 +94,7 @@ impl Handoff {
     }
 }
 
-/// The offset of the first byte after the command line, its zero and what purgatory appends.
+/// The offset of the first byte after the command line and its zero.
 fn line_end(command_line: &CommandLine) -> u64 {
-    COMMAND_LINE + command_line.text().len() as u64 + command_line.tail() + 1
+    COMMAND_LINE + command_line.text().len() as u64 + 1
 }

@@ -134,7 +134,8 @@ fn a_peer_sees_the_running_kernels_memory_at_its_present_place() {
     let plan = plan(&request(&file, &[], home), &machine).unwrap();
     let view = plan.view().unwrap();
     let line = String::from_utf8(plan.command_line().to_vec()).unwrap();
-    assert!(line.ends_with(&format!(" elfcorehdr={:#x}", view.header())), "{line}");
+    let expected = format!("quiet elfcorehdr={:#x} kexec_jump_back_entry=0x0000000000000000", view.header());
+    assert!(line.ends_with(&expected), "{line}");
     let is_ram = |address: u64| {
         let map = memory_map(&plan);
         map.iter()
@@ -302,6 +303,23 @@ fn in_real_mode_a_kernels_own_setup_code_runs() {
     assert!(plan.entry().get() < MIB);
 }
 
+#[test]
+fn parameters_of_a_load_come_before_the_arguments_for_init() {
+    let file = kernel_file();
+    let machine = Machine { crash: vec![pages(0x3000_0000, 0x4000_0000)], ..small_machine() };
+    let line = |home| {
+        let mut request = request(&file, &[], home);
+        request.command_line = b"quiet -- single".to_vec();
+        String::from_utf8(plan(&request, &machine).unwrap().command_line().to_vec()).unwrap()
+    };
+    let crash = line(Home::Crash { update_size: None });
+    assert!(crash.starts_with("quiet elfcorehdr=") && crash.ends_with("K -- single"), "{crash}");
+    let window = pages(0x1000_0000, 0x2000_0000);
+    let peer = line(Home::Peer { window, view: Some(View { vmcoreinfo: 2500 }) });
+    assert!(peer.starts_with("quiet elfcorehdr=0x"), "{peer}");
+    assert!(peer.ends_with(" kexec_jump_back_entry=0x0000000000000000 -- single"), "{peer}");
+}
+
 /// A kernel that is not relocatable, and whose memory is not a whole number of pages.
 fn fixed_kernel_file() -> Vec<u8> {
     let mut file = bzimage(0x2345, 0x6_acf8);
@@ -323,10 +341,7 @@ fn a_kernel_that_is_not_relocatable_is_loaded_at_its_address_in_every_mode() {
     let taken =
         Machine { ram: vec![pages(0x1000, 0x9_f000), pages(MIB + 0x1000, 0x7ffe_0000)], ..small_machine() };
     let error = plan(&request(&file, &[], Home::ANYWHERE), &taken).unwrap_err().to_string();
-    assert!(
-        error.starts_with("no room for kernel: 427.2 KiB, aligned 4 KiB, between 0x100000 and"),
-        "{error}"
-    );
+    assert!(error.starts_with("no room for kernel: 427 KiB, aligned 4 KiB, between 0x100000 and"), "{error}");
 }
 
 #[test]

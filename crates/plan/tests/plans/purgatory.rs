@@ -1,8 +1,8 @@
 //! Plans as purgatory reads them.
 
 use abi::purgatory::{
-    COMMAND_LINE_END, COMMAND_LINE_ROOM, COPY_FROM, COPY_SIZE, COPY_TO, ENTRY, GOAL, KEY_SIZE, MODE, PAUSE,
-    flag, mode, register, register_field,
+    COPY_FROM, COPY_SIZE, COPY_TO, ENTRY, GOAL, JUMP_BACK, JUMP_BACK_PARAMETER, KEY_SIZE, MODE, PAUSE, flag,
+    mode, register, register_field,
 };
 use abi::setup_header as header;
 use kernel_file::testing::bzimage;
@@ -12,7 +12,7 @@ use plan::purgatory::Purgatory;
 use plan::{Error, LoadPlan, Machine, MemoryKind};
 use proptest::prelude::*;
 use purgatory::digest::{Digest, PAGE, Schedule};
-use purgatory::{Block, Damage, append_jump_back, verify};
+use purgatory::{Block, Damage, verify, write_jump_back};
 
 use crate::support::{self, MIB, QUIET, pages, range};
 
@@ -127,23 +127,24 @@ fn another_key_makes_another_digest() {
 }
 
 #[test]
-fn a_peer_gets_the_jump_back_entry_at_the_end_of_its_command_line() {
+fn a_peer_gets_the_jump_back_entry_as_the_last_kernel_parameter() {
     let (kernel, initrd) = (kernel_file(), vec![1]);
     let home = Home::Peer { window: pages(256 * MIB, 320 * MIB), view: None };
-    let mut plan = plan(&request(&kernel, &initrd, home), &machine()).unwrap();
+    let mut request = request(&kernel, &initrd, home);
+    request.command_line = b"console=ttyS0 -- single".to_vec();
+    let mut plan = plan(&request, &machine()).unwrap();
     seal(&mut plan, [0; 32]);
     let mut memory = Memory::of(&plan);
     let bytes = memory.block(&plan);
     let block = Block::new(&bytes).unwrap();
     assert!(block.has(flag::COMES_BACK));
-    let (end, room) = (block.get(COMMAND_LINE_END), block.get(COMMAND_LINE_ROOM));
-    assert_eq!(memory.at(end - 5, 6), b"ttyS0\0");
+    let at = block.get(JUMP_BACK);
     let (first, bytes) =
-        memory.0.iter_mut().find(|(first, bytes)| *first <= end && end < first + bytes.len() as u64).unwrap();
-    let offset = (end - *first) as usize;
-    assert!(append_jump_back(&mut bytes[offset..offset + room as usize], 0x1234_5678_9abc));
-    let line = &bytes[offset - b"console=ttyS0".len()..];
-    assert!(line.starts_with(b"console=ttyS0 kexec_jump_back_entry=0x0000123456789abc\0"));
+        memory.0.iter_mut().find(|(first, bytes)| *first <= at && at < first + bytes.len() as u64).unwrap();
+    let offset = (at - *first) as usize;
+    assert!(write_jump_back(&mut bytes[offset..offset + JUMP_BACK_PARAMETER.len()], 0x1234_5678_9abc));
+    let line = &bytes[offset - b"console=ttyS0 ".len()..];
+    assert!(line.starts_with(b"console=ttyS0 kexec_jump_back_entry=0x0000123456789abc -- single\0"));
 }
 
 #[test]

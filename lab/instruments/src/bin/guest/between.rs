@@ -3,8 +3,8 @@
 use abi::Field;
 use abi::device::quiesce;
 use abi::purgatory::{
-    COMMAND_LINE_END, COMMAND_LINE_ROOM, DIGEST, ENTRY, FLAGS, GOAL, KEY, MAGIC, MAGIC_NUMBER, MEMORY,
-    REGION_COUNT, REGIONS, flag, region, register, register_field, verdict,
+    DIGEST, ENTRY, FLAGS, GOAL, JUMP_BACK, KEY, MAGIC, MAGIC_NUMBER, MEMORY, REGION_COUNT, REGIONS, flag,
+    region, register, register_field, verdict,
 };
 use anyhow::{Context as _, Result, ensure};
 use purgatory::digest::{Digest, PAGE, Schedule};
@@ -55,8 +55,7 @@ fn block(image: u64, code: &[u8]) -> [u8; ENTRY] {
     put(MAGIC, MAGIC_NUMBER);
     put(FLAGS, flag::CHECK | flag::COMES_BACK);
     put(GOAL, image);
-    put(COMMAND_LINE_END, image + LINE + 4);
-    put(COMMAND_LINE_ROOM, 60);
+    put(JUMP_BACK, image + LINE + "word ".len() as u64);
     put(register_field(register::RSI), image + LINE);
     put(register_field(register::RDI), VALUE);
     put(register_field(register::RBX), PLACE + ENTRY as u64);
