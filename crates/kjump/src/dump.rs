@@ -1,4 +1,4 @@
-//! Memory images: `kjump dump`, and the likeness of `makedumpfile`.
+//! Memory images: `kjump dump`, and the program as `makedumpfile` and `vmcore-dmesg`.
 
 pub(crate) mod args;
 mod diff;

@@ -133,7 +133,7 @@ fn learned(kernel: &str) -> Result<()> {
     }
     learned_of(kernel, "NUMBER(HUGETLB_PAGE_DTOR)")?;
     let (succeeded, complaint) = saved_without(kernel, &["SIZE(page)", "NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)"])?;
-    ensure!(!succeeded && complaint.contains("nobody can tell"), "without page types: {complaint}");
+    ensure!(!succeeded && complaint.contains("kind is unknown"), "without page types: {complaint}");
     Ok(())
 }
 

@@ -1,4 +1,4 @@
-//! How two images differ, page by page.
+//! The differences between two images, page by page.
 
 use phys::Pfn;
 use serde::Serialize;
@@ -22,16 +22,16 @@ struct Difference {
     unreadable: u64,
     only_in_first: u64,
     only_in_second: u64,
-    /// The pages that differ, by what the first image says they are.
+    /// The pages that differ, by their kind in the first image.
     different_by_kind: Vec<(&'static str, u64)>,
     /// Runs of addresses that differ, at most [`MOST_SHOWN`].
     runs: Vec<(u64, u64)>,
 }
 
-/// So many places are named.
+/// Runs to print at most.
 const MOST_SHOWN: usize = 20;
 
-/// Compares two images; the answer is no if they differ where both have a page.
+/// Compares two images. The outcome is `No` if a page that is in both differs or cannot be read.
 pub(super) fn run(args: &DiffArgs) -> anyhow::Result<Outcome> {
     let (first, second) = (source::image(&args.first)?, source::image(&args.second)?);
     let difference = difference(&first, &second);
@@ -58,8 +58,7 @@ fn difference(first: &MemoryImage<'_>, second: &MemoryImage<'_>) -> Difference {
             different.insert(page.number(), page.number() + 1);
         }
     }
-    let kinds =
-        if different.count() > 0 { Kinds::of(first, super::level::processors()).0 } else { Vec::new() };
+    let kinds = if different.count() > 0 { Kinds::of(first, super::level::cpus()).0 } else { Vec::new() };
     let by_kind = kinds.into_iter().map(|(kind, set)| (kind.name(), set.within(&different).count()));
     let address = |frame: u64| Pfn::new(frame).map_or(u64::MAX, |page| page.address().get());
     Difference {

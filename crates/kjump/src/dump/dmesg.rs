@@ -1,4 +1,4 @@
-//! The kernel's log out of its memory, as text.
+//! The kernel's log, read from an image, as text.
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
@@ -14,7 +14,7 @@ use super::source;
 use crate::terminal::report;
 use vmcore::WriteAt;
 
-/// The whole log of an image, and why it ends early if it does.
+/// The log of an image, and the error if it ends early.
 pub(super) fn text(image: &MemoryImage<'_>) -> anyhow::Result<(String, Option<Error>)> {
     let info = image.vmcoreinfo()?;
     let mut text = String::new();
@@ -31,14 +31,15 @@ pub(super) fn text(image: &MemoryImage<'_>) -> anyhow::Result<(String, Option<Er
     Ok((text, None))
 }
 
-/// A line with its time; lines behind the first stand below its text. What cannot be printed is written as in C.
+/// A record with its time. Continuation lines are indented to the start of the text. Bytes that
+/// cannot be printed are escaped as in C.
 fn write_record(text: &mut String, record: &Record) {
     let microseconds = record.nanoseconds / 1000;
     let start = format!("[{:5}.{:06}] ", microseconds / 1_000_000, microseconds % 1_000_000);
     text.push_str(&start);
     for byte in &record.text {
         match byte {
-            // A String takes everything.
+            // Writing to a String cannot fail.
             b'\n' => {
                 let _ = write!(text, "\n{:1$}", "", start.len());
             }
@@ -51,7 +52,7 @@ fn write_record(text: &mut String, record: &Record) {
     text.push('\n');
 }
 
-/// Writes the log into a file.
+/// Writes the log to a file.
 pub(super) fn save(image: &MemoryImage<'_>, output: &Path, replace: bool) -> anyhow::Result<()> {
     let (text, trouble) = text(image)?;
     let sink = Sink::file(output, WriteMode::Cached, replace)?;
@@ -60,14 +61,14 @@ pub(super) fn save(image: &MemoryImage<'_>, output: &Path, replace: bool) -> any
     trouble.map_or(Ok(()), |error| Err(error.into()))
 }
 
-/// Runs vmcore-dmesg with the words behind its name: prints the log of the image that is the only one.
+/// Runs vmcore-dmesg with these arguments, after its name.
 #[must_use]
 pub fn run(args: &[OsString]) -> ExitCode {
     let name = [OsString::from(NAME)];
     match VmcoreDmesgArgs::try_parse_from(name.iter().chain(args)) {
         Ok(args) => report::exit(NAME, print(&args.file).map(|()| report::Outcome::Done)),
         Err(error) => {
-            // Where nothing can be printed, there is nobody to be told so.
+            // If this cannot be printed, the exit status remains.
             let _ = error.print();
             if error.use_stderr() { ExitCode::FAILURE } else { ExitCode::SUCCESS }
         }
@@ -76,16 +77,16 @@ pub fn run(args: &[OsString]) -> ExitCode {
 
 const NAME: &str = "vmcore-dmesg";
 
-/// Print the kernel's log out of a memory image
+/// Print the kernel's log from a memory image
 #[derive(Debug, Parser)]
 #[command(name = NAME, version)]
 struct VmcoreDmesgArgs {
-    /// The image, as /proc/vmcore
+    /// The image, such as /proc/vmcore
     #[arg(value_hint = ValueHint::FilePath)]
     file: PathBuf,
 }
 
-/// The table of options: help, manual page and completions are made of it.
+/// The table of options, for help, manual page and completions.
 #[must_use]
 pub fn command() -> clap::Command {
     VmcoreDmesgArgs::command()
@@ -103,7 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_stand_below_each_other_and_bytes_are_escaped() {
+    fn continuation_lines_are_indented_and_bytes_are_escaped() {
         let mut text = String::new();
         let record = Record {
             nanoseconds: 12_345_678_999,

@@ -1,4 +1,4 @@
-//! What an image is.
+//! The description of an image.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -31,13 +31,13 @@ struct Info {
     vmcoreinfo_keys: usize,
     /// Codecs, as the header names them.
     codecs: Vec<&'static str>,
-    /// What the writer told.
+    /// Statistics that the writer recorded.
     statistics: BTreeMap<String, u64>,
-    /// Pages by what they are, if that was asked for.
+    /// Pages by kind, if requested.
     kinds: Vec<(&'static str, u64)>,
 }
 
-/// Prints what the image is.
+/// Prints the description of an image.
 pub(super) fn run(args: &InfoArgs) -> anyhow::Result<Outcome> {
     let info = info(&args.file, args.kinds)?;
     if args.json {
@@ -78,7 +78,7 @@ fn codecs(status: u32) -> Vec<&'static str> {
 }
 
 fn by_kind(image: &MemoryImage<'_>) -> Vec<(&'static str, u64)> {
-    let kinds = Kinds::of(image, super::level::processors()).0;
+    let kinds = Kinds::of(image, super::level::cpus()).0;
     kinds.into_iter().map(|(kind, set)| (kind.name(), set.count())).collect()
 }
 
@@ -95,7 +95,7 @@ fn text(info: &Info) -> String {
     let flattened = if info.flattened { ", flattened" } else { "" };
     let incomplete = if info.incomplete { ", INCOMPLETE" } else { "" };
     row("format", format!("{}{flattened}{incomplete}", info.format));
-    row("kernel", info.release.clone().unwrap_or_else(|| "not known: there is no VMCOREINFO".to_owned()));
+    row("kernel", info.release.clone().unwrap_or_else(|| "unknown: no VMCOREINFO".to_owned()));
     if let Some(time) = info.crash_time {
         row("time", format!("{time} s since 1970"));
     }

@@ -1,9 +1,9 @@
-//! All pages of an image by what they are.
+//! All pages of an image by kind.
 
 use vmcore::select::{Level, VitalPages};
 use vmcore::{FrameSet, MemoryImage, select};
 
-/// What pages are.
+/// The kind of a page.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
     Kernel,
@@ -32,7 +32,7 @@ impl Kind {
     }
 }
 
-/// Sets without overlaps, of kinds that the image has.
+/// Disjoint sets of pages, of the kinds that the image has.
 pub(super) struct Kinds(pub(super) Vec<(Kind, FrameSet)>);
 
 impl Kinds {
@@ -65,7 +65,7 @@ impl Kinds {
         Self(kinds)
     }
 
-    /// How many pages of each kind are among the frames `from..to`.
+    /// The number of pages of each kind among the frames `from..to`.
     pub(super) fn shares(&self, from: u64, to: u64) -> Vec<(Kind, u64)> {
         let mut cell = FrameSet::new();
         cell.insert(from, to);

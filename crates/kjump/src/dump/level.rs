@@ -1,30 +1,30 @@
-//! Dump levels and codecs as they are named on a command line.
+//! Dump levels and codecs, parsed from command lines.
 
 use vmcore::codec::{Codec, Effort};
 use vmcore::select::Level;
 use vmcore::write::Compression;
 
-/// The number of CPUs this program may use.
-pub(super) fn processors() -> usize {
+/// The number of CPUs that this program may use.
+pub(super) fn cpus() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 /// A codec and its level, or `auto`.
-pub(super) fn compression(word: &str) -> Result<Compression, String> {
-    match word {
+pub(super) fn compression(argument: &str) -> Result<Compression, String> {
+    match argument {
         "auto" => Ok(Compression::Adaptive(sys::clock::nanoseconds_since_boot)),
-        _ => effort(word).map(Compression::Fixed),
+        _ => effort(argument).map(Compression::Fixed),
     }
 }
 
-/// A codec, and a level if it has some: `zstd`, `zstd:3`, `zlib:6`.
-fn effort(word: &str) -> Result<Effort, String> {
-    let (name, level) = match word.split_once(':') {
+/// A codec, and its level if it has levels: `zstd`, `zstd:3`, `zlib:6`.
+fn effort(argument: &str) -> Result<Effort, String> {
+    let (name, level) = match argument.split_once(':') {
         Some((name, level)) => (name, Some(level)),
-        None => (word, None),
+        None => (argument, None),
     };
     let codec = Codec::ALL.into_iter().find(|codec| codec.name() == name);
-    let codec = codec.ok_or("there are raw, zlib, lzo, snappy, zstd and auto")?;
+    let codec = codec.ok_or("expected raw, zlib, lzo, snappy, zstd or auto")?;
     let range = match codec {
         Codec::Zlib => Some(1..=12),
         Codec::Zstd => Some(-7..=19),
@@ -38,22 +38,23 @@ fn effort(word: &str) -> Result<Effort, String> {
     }
 }
 
-/// Dump levels to be tried one after the other, as in `1,31`: one word of a command line.
+/// Dump levels to try one after the other, as in `1,31`.
 pub(super) type Levels = Vec<Level>;
 
 /// See [`Levels`].
-pub(super) fn levels(word: &str) -> Result<Levels, String> {
-    let level = |word: &str| word.parse().ok().and_then(Level::new);
-    let levels: Option<Vec<_>> = word.split(',').map(level).collect();
+pub(super) fn levels(argument: &str) -> Result<Levels, String> {
+    let level = |part: &str| part.parse().ok().and_then(Level::new);
+    let levels: Option<Vec<_>> = argument.split(',').map(level).collect();
     levels.ok_or_else(|| "dump levels are 0 to 31; several are separated by commas".to_owned())
 }
 
-/// These levels, and behind them those that exclude more than the last of them: zeros, free pages, everything that can be.
+/// These levels, followed by levels that exclude more than the last of them: zero pages, free
+/// pages, everything.
 pub(super) fn with_higher(mut levels: Levels) -> Levels {
     const HIGHER: [u8; 3] = [1, 17, 31];
-    for more in HIGHER {
+    for excluded in HIGHER {
         let last = levels.last().copied().unwrap_or_default();
-        levels.extend(Level::new(last.number() | more).filter(|level| *level != last));
+        levels.extend(Level::new(last.number() | excluded).filter(|level| *level != last));
     }
     levels
 }
@@ -63,7 +64,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_effort_is_a_codec_and_perhaps_a_level() {
+    fn an_effort_is_a_codec_with_an_optional_level() {
         assert_eq!(effort("lzo"), Ok(Effort::usual(Codec::Lzo)));
         assert_eq!(effort("zstd:-5"), Ok(Effort { codec: Codec::Zstd, level: -5 }));
         assert_eq!(effort("zlib:13"), Err("the levels of zlib are 1 to 12".to_owned()));
@@ -74,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn higher_levels_exclude_more_and_nothing_less() {
+    fn higher_levels_exclude_more() {
         for (given, expected) in [
             ("0", "0,1,17,31"),
             ("1,31", "1,31"),

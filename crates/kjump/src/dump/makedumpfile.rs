@@ -1,6 +1,6 @@
-//! The words of makedumpfile, as far as its work is done here; what is not is refused by name.
+//! The program as makedumpfile. Options that are not supported are refused by name.
 //!
-//! Exit statuses are makedumpfile's: 0 done, 1 failed.
+//! Exit statuses are makedumpfile's: 0 for success, 1 for failure.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -25,13 +25,13 @@ use crate::terminal::report;
 
 const NAME: &str = "makedumpfile";
 
-/// The heading of options whose work is not done here.
-const REFUSED: &str = "Known and refused";
+/// The heading of options that are not supported.
+const REFUSED: &str = "Not supported";
 
-/// Make a small dump file of a memory image
+/// Make a small dump file from a memory image
 ///
-/// Takes the words of makedumpfile. The dump level is a sum of what is left out: 1 pages of zeros, 2 page cache, 4 page
-/// cache with private data too, 8 memory of processes, 16 free pages.
+/// Accepts makedumpfile's options. The dump level is the sum of the pages to exclude: 1 zero pages,
+/// 2 page cache, 4 page cache with private data too, 8 memory of processes, 16 free pages.
 #[derive(Debug, Parser)]
 #[command(
     name = NAME,
@@ -39,7 +39,8 @@ const REFUSED: &str = "Known and refused";
     infer_long_args = true,
     disable_help_flag = true,
     disable_version_flag = true,
-    override_usage = "makedumpfile [-c|-l|-p|-z|-E] [-d DL] [-x VMLINUX|-i VMCOREINFO] [-L SIZE] [-f] VMCORE DUMPFILE\n       \
+    override_usage = "makedumpfile [-c|-l|-p|-z|-E] [-d DL] [-x VMLINUX|-i VMCOREINFO] [-L SIZE] [-f] \
+        VMCORE DUMPFILE\n       \
         makedumpfile [-c|-l|-p|-z|-E] [-d DL] -F VMCORE > FLATTENED\n       \
         makedumpfile -R DUMPFILE < FLATTENED\n       \
         makedumpfile [-c|-l|-p|-z] [-d DL] --split VMCORE DUMPFILE1 DUMPFILE2...\n       \
@@ -64,7 +65,7 @@ struct Options {
     /// Write an ELF file
     #[arg(short = 'E', group = "codec")]
     elf: bool,
-    /// Dump level, 0 to 31; of several, the next is tried when there is no room
+    /// Dump level, 0 to 31; if there are several, the next one is tried when there is no room
     #[arg(short = 'd', value_name = "DL", default_value = "0", value_parser = super::level::levels)]
     level: super::level::Levels,
     /// Write a flattened stream to standard output
@@ -73,34 +74,34 @@ struct Options {
     /// Rearrange a flattened stream from standard input
     #[arg(short = 'R', conflicts_with_all = ["flattened", "codec"])]
     rearrange: bool,
-    /// Replace DUMPFILE if it is there
+    /// Replace DUMPFILE if it exists
     #[arg(short = 'f')]
     force: bool,
-    /// VMCOREINFO of the kernel, in place of what the image has
+    /// VMCOREINFO of the kernel, in addition to the image's own
     #[arg(short = 'i', value_name = "VMCOREINFO", conflicts_with = "vmlinux")]
     vmcoreinfo: Option<PathBuf>,
-    /// Take what is to be known of the kernel from its ELF file, which has BTF and symbols
+    /// Take the facts about the kernel from its ELF file, by its BTF and symbols
     #[arg(short = 'x', value_name = "VMLINUX")]
     vmlinux: Option<PathBuf>,
-    /// Write VMCOREINFO of the kernel's ELF file
+    /// Write the VMCOREINFO of the kernel's ELF file
     #[arg(short = 'g', value_name = "VMCOREINFO", requires = "vmlinux")]
     generate: Option<PathBuf>,
-    /// Write at most so many bytes, K, M or G; what does not fit makes an incomplete dump
+    /// Write at most SIZE bytes (or with K, M or G); a dump that does not fit is incomplete
     #[arg(short = 'L', value_name = "SIZE", value_parser = limit)]
     limit: Option<u64>,
     /// Divide the dump among several files
     #[arg(long, conflicts_with_all = ["flattened", "elf"])]
     split: bool,
-    /// Put the files of a split set together
+    /// Join the files of a split set
     #[arg(long, conflicts_with_all = ["flattened", "elf", "split"])]
     reassemble: bool,
-    /// Write the kernel's log out of the image
+    /// Write the kernel's log from the image
     #[arg(long)]
     dump_dmesg: bool,
-    /// Tell how many pages of the running machine are what: of /proc/kcore
+    /// Report memory use by kind of page (of /proc/kcore)
     #[arg(long)]
     mem_usage: bool,
-    /// Only tell whether the words are right
+    /// Only check the command line
     #[arg(long)]
     check_params: bool,
     /// Translate a virtual address of the kernel
@@ -109,38 +110,39 @@ struct Options {
     /// Do everything but write the dump
     #[arg(long)]
     dry_run: bool,
-    /// Print how many pages are excluded as what
+    /// Print the number of excluded pages of each kind
     #[arg(long)]
     show_stats: bool,
-    /// What to print, a sum: 1 progress, 2 common messages, 4 errors, 8 details, 16 the report
+    /// The sum of what to print: 1 progress, 2 common messages, 4 errors, 8 details, 16 the report
     #[arg(long, value_name = "ML", default_value_t = 7)]
     message_level: u8,
-    /// Print messages of the report too
+    /// Also print the report
     #[arg(short = 'D')]
     debug: bool,
-    /// Threads; without it, one for each processor
+    /// Number of threads; by default one for each CPU
     #[arg(long, value_name = "N")]
     num_threads: Option<usize>,
-    /// Granted: memory is always read in the way that does
+    /// Accepted for compatibility; no effect: memory is mapped if that works
     #[arg(long, hide = true)]
     non_mmap: bool,
-    /// Granted: memory use has a bound anyway
+    /// Accepted for compatibility; no effect
     #[arg(long, hide = true, value_name = "KB")]
     cyclic_buffer: Option<u64>,
-    /// Granted: there is no other way here
+    /// Accepted for compatibility; no effect
     #[arg(long, hide = true)]
     non_cyclic: bool,
-    /// Granted: parts have about as many pages each
+    /// Accepted for compatibility; no effect: the parts of a split set have about the same number
+    /// of pages
     #[arg(long, hide = true, value_name = "KB")]
     splitblock_size: Option<String>,
-    /// Granted: nothing needs a folder to work in
+    /// Accepted for compatibility; no effect: no working directory is needed
     #[arg(long, hide = true, value_name = "DIR")]
     work_dir: Option<PathBuf>,
-    /// Granted: the cache of writes is what a thread has in hand
+    /// Accepted for compatibility; no effect
     #[arg(short = 'b', hide = true, value_name = "ORDER")]
     cache_order: Option<u32>,
     #[command(flatten)]
-    later: Later,
+    refused: Refused,
     /// Print this help
     #[arg(short = 'h', long, action = ArgAction::Help)]
     help: Option<bool>,
@@ -152,10 +154,10 @@ struct Options {
     files: Vec<PathBuf>,
 }
 
-/// Options that are known and not supported.
+/// Options of makedumpfile that are not supported.
 #[derive(Debug, clap::Args)]
 #[command(next_help_heading = REFUSED)]
-struct Later {
+struct Refused {
     #[arg(short = 'e', hide = true)]
     exclude_vmemmap: bool,
     #[arg(short = 'X', hide = true)]
@@ -178,13 +180,13 @@ struct Later {
     partial_dmesg: bool,
 }
 
-/// The table of options: help and completions are made of it.
+/// The table of options, for help and completions.
 #[must_use]
 pub fn command() -> clap::Command {
     Options::command()
 }
 
-/// Runs makedumpfile with the words behind its name.
+/// Runs makedumpfile with these arguments, after its name.
 #[must_use]
 pub fn run(args: &[OsString]) -> ExitCode {
     let name = [OsString::from(NAME)];
@@ -192,43 +194,43 @@ pub fn run(args: &[OsString]) -> ExitCode {
         Ok(matches) => matches,
         Err(error) => return refuse(&error),
     };
-    if let Some(word) = refused(&matches) {
-        report::complain(NAME, &format!("{word} is not done here"));
+    if let Some(option) = refused(&matches) {
+        report::complain(NAME, &format!("{option} is not supported"));
         return failed(true);
     }
     let args = match <Options as clap::FromArgMatches>::from_arg_matches(&matches) {
         Ok(args) => args,
         Err(error) => return refuse(&error),
     };
-    let speak = args.message_level & 2 != 0;
-    match args.act() {
-        Ok(whole) => {
-            args.say(if whole { "makedumpfile Completed." } else { "makedumpfile Failed." });
-            ExitCode::from(u8::from(!whole))
+    let has_messages = args.message_level & 2 != 0;
+    match args.run() {
+        Ok(is_whole) => {
+            args.inform(if is_whole { "makedumpfile Completed." } else { "makedumpfile Failed." });
+            ExitCode::from(u8::from(!is_whole))
         }
         Err(error) => {
             if args.message_level & 4 != 0 {
                 report::complain(NAME, &format!("{error:#}"));
             }
-            failed(speak)
+            failed(has_messages)
         }
     }
 }
 
 fn refuse(error: &clap::Error) -> ExitCode {
-    // If nobody reads it, nobody misses it.
+    // If this cannot be printed, the exit status remains.
     let _ = error.print();
     if error.use_stderr() { failed(true) } else { ExitCode::SUCCESS }
 }
 
-fn failed(speak: bool) -> ExitCode {
-    if speak {
+fn failed(has_messages: bool) -> ExitCode {
+    if has_messages {
         eprintln!("makedumpfile Failed.");
     }
     ExitCode::FAILURE
 }
 
-/// The first word whose work is not done here, as it is spelled.
+/// The first option that is not supported, as it is spelled.
 fn refused(matches: &clap::ArgMatches) -> Option<String> {
     let command = command();
     let given = |option: &&clap::Arg| {
@@ -240,33 +242,33 @@ fn refused(matches: &clap::ArgMatches) -> Option<String> {
     long.or_else(|| option.get_short().map(|short| format!("-{short}")))
 }
 
-/// A size in bytes, or in kibibytes and so on.
-fn limit(word: &str) -> Result<u64, String> {
-    let (digits, shift) = match word.as_bytes().last() {
-        Some(b'k' | b'K') => (&word[..word.len() - 1], 10),
-        Some(b'm' | b'M') => (&word[..word.len() - 1], 20),
-        Some(b'g' | b'G') => (&word[..word.len() - 1], 30),
-        _ => (word, 0),
+/// A size in bytes, KiB, MiB or GiB.
+fn limit(argument: &str) -> Result<u64, String> {
+    let (digits, shift) = match argument.as_bytes().last() {
+        Some(b'k' | b'K') => (&argument[..argument.len() - 1], 10),
+        Some(b'm' | b'M') => (&argument[..argument.len() - 1], 20),
+        Some(b'g' | b'G') => (&argument[..argument.len() - 1], 30),
+        _ => (argument, 0),
     };
     let number = digits.parse::<u64>().ok().and_then(|number| number.checked_mul(1 << shift));
-    number.filter(|size| *size > 0).ok_or_else(|| format!("{word:?} is no size, as 100M is"))
+    number.filter(|size| *size > 0).ok_or_else(|| format!("{argument:?} is not a size such as 100M"))
 }
 
-/// What a kernel's ELF file tells.
+/// VMCOREINFO made from a kernel's ELF file.
 fn vmcoreinfo_of(path: &Path) -> anyhow::Result<String> {
     let named = || path.display().to_string();
     let bytes = FileBytes::of(&mut File::open(path).with_context(named)?).with_context(named)?;
     Ok(Vmlinux::parse(&bytes).and_then(|kernel| kernel.vmcoreinfo()).with_context(named)?.to_text())
 }
 
-fn hexadecimal(word: &str) -> Result<u64, String> {
-    u64::from_str_radix(word.trim_start_matches("0x"), 16)
-        .map_err(|_| "an address has hexadecimal digits".into())
+fn hexadecimal(argument: &str) -> Result<u64, String> {
+    u64::from_str_radix(argument.trim_start_matches("0x"), 16)
+        .map_err(|_| "expected a hexadecimal address".into())
 }
 
 impl Options {
-    /// Answers with whether every page was understood and read.
-    fn act(&self) -> anyhow::Result<bool> {
+    /// Returns whether the dump, if one was written, has every page.
+    fn run(&self) -> anyhow::Result<bool> {
         if self.check_params {
             return self.check().map(|()| true);
         }
@@ -275,10 +277,10 @@ impl Options {
         }
         if self.dump_dmesg {
             let [source, output] = self.files.as_slice() else {
-                anyhow::bail!("two files are wanted: VMCORE and LOGFILE");
+                anyhow::bail!("expected two files: VMCORE and LOGFILE");
             };
             dmesg::save(&self.image(source)?, output, self.force)?;
-            self.say(&format!("\nThe dmesg log is saved to {}.\n", output.display()));
+            self.inform(&format!("\nThe dmesg log is saved to {}.\n", output.display()));
             return Ok(true);
         }
         if let Some(output) = &self.generate {
@@ -288,18 +290,18 @@ impl Options {
             return self.translate(address).map(|()| true);
         }
         let saved = save::save(&self.request()?)?;
-        self.tell(&saved);
+        self.report(&saved);
         Ok(saved.is_whole())
     }
 
-    /// Files need not be there yet.
+    /// Checks the command line; the files need not exist.
     fn check(&self) -> anyhow::Result<()> {
         if self.split || self.reassemble || self.dump_dmesg || self.mem_usage || self.rearrange {
             return Ok(());
         }
-        // kdump's scripts ask before they know the files.
+        // kdump's scripts check their options before they know the files.
         if self.files.len() > 2 {
-            anyhow::bail!("two files are wanted: VMCORE and DUMPFILE");
+            anyhow::bail!("expected two files: VMCORE and DUMPFILE");
         }
         Ok(())
     }
@@ -308,7 +310,7 @@ impl Options {
         let (sources, outputs) = self.sources_and_outputs()?;
         Ok(Request {
             sources,
-            vmcoreinfo: self.told()?,
+            vmcoreinfo: self.given_vmcoreinfo()?,
             outputs,
             format: if self.elf { OutputFormat::Elf } else { OutputFormat::Kdump },
             flattened: self.flattened && !self.dry_run,
@@ -318,17 +320,17 @@ impl Options {
                 self.level.clone()
             },
             compression: Compression::Fixed(Effort::usual(self.codec())),
-            threads: self.num_threads.map_or_else(super::level::processors, |threads| threads.clamp(1, 1024)),
+            threads: self.num_threads.map_or_else(super::level::cpus, |threads| threads.clamp(1, 1024)),
             memory_limit: None,
             limit: self.limit,
             replace: self.force,
             progress: self.message_level & 1 != 0,
-            incomplete_by_its_name: true,
+            keeps_name_if_incomplete: true,
         })
     }
 
-    /// What is told of the kernel in place of what it says itself.
-    fn told(&self) -> anyhow::Result<Option<Vec<u8>>> {
+    /// The VMCOREINFO of `-i` or `-x`.
+    fn given_vmcoreinfo(&self) -> anyhow::Result<Option<Vec<u8>>> {
         let read = |path: &Path| std::fs::read(path).with_context(|| path.display().to_string());
         match (&self.vmcoreinfo, &self.vmlinux) {
             (Some(path), _) => read(path).map(Some),
@@ -338,16 +340,16 @@ impl Options {
     }
 
     fn image(&self, path: &Path) -> anyhow::Result<MemoryImage<'static>> {
-        Ok(source::told(source::image(path)?, self.told()?.as_deref()))
+        Ok(source::with_vmcoreinfo(source::image(path)?, self.given_vmcoreinfo()?.as_deref()))
     }
 
     fn generate(&self, output: &Path) -> anyhow::Result<()> {
-        let vmlinux = self.vmlinux.as_deref().context("-g wants -x VMLINUX")?;
+        let vmlinux = self.vmlinux.as_deref().context("-g needs -x VMLINUX")?;
         let text = vmcoreinfo_of(vmlinux)?;
         let file = Sink::file(output, WriteMode::Cached, self.force)?;
         file.write_at(0, text.as_bytes())?;
         file.finish(text.len() as u64)?;
-        self.say(&format!("\nThe vmcoreinfo is saved to {}.\n", output.display()));
+        self.inform(&format!("\nThe vmcoreinfo is saved to {}.\n", output.display()));
         Ok(())
     }
 
@@ -355,20 +357,20 @@ impl Options {
         let nowhere = || vec![PathBuf::from("/dev/null")];
         match self.files.as_slice() {
             [source] if self.mem_usage => Ok((vec![source.clone()], nowhere())),
-            _ if self.mem_usage => anyhow::bail!("one file is wanted: /proc/kcore"),
+            _ if self.mem_usage => anyhow::bail!("expected one file: /proc/kcore"),
             [parts @ .., output] if self.reassemble && parts.len() > 1 => {
                 Ok((parts.to_vec(), vec![output.clone()]))
             }
-            _ if self.reassemble => anyhow::bail!("two files and more are wanted, and DUMPFILE"),
+            _ if self.reassemble => anyhow::bail!("expected two or more input files and DUMPFILE"),
             [source, outputs @ ..] if self.split && outputs.len() > 1 => {
                 Ok((vec![source.clone()], outputs.to_vec()))
             }
-            _ if self.split => anyhow::bail!("VMCORE is wanted, and two files and more"),
+            _ if self.split => anyhow::bail!("expected VMCORE and two or more output files"),
             [source] | [source, _] if self.dry_run => Ok((vec![source.clone()], nowhere())),
             [source] if self.flattened => Ok((vec![source.clone()], vec!["-".into()])),
-            _ if self.flattened => anyhow::bail!("one file is wanted: VMCORE"),
+            _ if self.flattened => anyhow::bail!("expected one file: VMCORE"),
             [source, output] => Ok((vec![source.clone()], vec![output.clone()])),
-            _ => anyhow::bail!("two files are wanted: VMCORE and DUMPFILE"),
+            _ => anyhow::bail!("expected two files: VMCORE and DUMPFILE"),
         }
     }
 
@@ -382,21 +384,21 @@ impl Options {
         }
     }
 
-    fn tell(&self, saved: &Saved) {
+    fn report(&self, saved: &Saved) {
         if self.mem_usage {
-            self.say(&saved.usage());
+            self.inform(&saved.usage());
             return;
         }
         if self.message_level & 4 != 0 {
             eprint!("{}", if saved.is_whole() { saved.warnings() } else { saved.text() });
         }
         if self.message_level & 16 != 0 || self.show_stats || self.debug {
-            self.put(&saved.report());
+            self.print(&saved.report());
         }
         if !self.flattened && !self.dry_run {
             let names = if self.split { &self.files[1..] } else { &self.files[self.files.len() - 1..] };
             let names: Vec<_> = names.iter().map(|file| file.display().to_string()).collect();
-            self.say(&format!(
+            self.inform(&format!(
                 "\nThe dumpfile{} saved to {}.\n",
                 if names.len() > 1 { "s are" } else { " is" },
                 names.join(", ")
@@ -404,28 +406,28 @@ impl Options {
         }
     }
 
-    /// Says what is wanted to be known if all goes well.
-    fn say(&self, text: &str) {
+    /// Prints a common message.
+    fn inform(&self, text: &str) {
         if self.message_level & 2 != 0 {
-            self.put(text);
+            self.print(text);
         }
     }
 
     /// Standard output may be the dump.
-    fn put(&self, text: &str) {
+    fn print(&self, text: &str) {
         if self.flattened {
             eprintln!("{text}");
         } else {
-            // If nobody reads it, nobody misses it.
+            // A message that cannot be printed does not change the result.
             let _ = report::print(&format!("{text}\n"));
         }
     }
 
     fn translate(&self, address: u64) -> anyhow::Result<()> {
-        let [source] = self.files.as_slice() else { anyhow::bail!("one file is wanted: VMCORE") };
+        let [source] = self.files.as_slice() else { anyhow::bail!("expected one file: VMCORE") };
         let image = self.image(source)?;
         let place = AddressSpace::of_kernel(&image.vmcoreinfo()?)?.translate(&image, address)?;
-        self.put(&format!(
+        self.print(&format!(
             "\nTranslating virtual address {address:x} to physical address.\n\
              VIRTUAL           PHYSICAL\n{address:16x}  {:x}\n",
             place.phys
@@ -434,9 +436,9 @@ impl Options {
     }
 
     fn rearrange(&self) -> anyhow::Result<()> {
-        let [output] = self.files.as_slice() else { anyhow::bail!("one file is wanted: DUMPFILE") };
+        let [output] = self.files.as_slice() else { anyhow::bail!("expected one file: DUMPFILE") };
         super::rearrange::from(std::io::stdin().lock(), output, self.force)?;
-        self.say(&format!("\nThe dumpfile is saved to {}.\n", output.display()));
+        self.inform(&format!("\nThe dumpfile is saved to {}.\n", output.display()));
         Ok(())
     }
 }
@@ -450,12 +452,12 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_sound() {
+    fn the_table_of_options_is_valid() {
         command().debug_assert();
     }
 
     #[test]
-    fn what_is_not_done_here_is_refused_by_name() {
+    fn options_that_are_not_supported_are_refused_by_name() {
         for (args, name) in [
             ("-X -d 31 a b", "-X"),
             ("-e -l a b", "-e"),

@@ -1,4 +1,4 @@
-//! Memory of an image by what its pages are, drawn in the terminal or as SVG.
+//! A map of the memory of an image by kind of page, drawn in the terminal or as SVG.
 
 use std::fmt::Write;
 
@@ -14,10 +14,10 @@ use crate::terminal::report::{self, Outcome};
 
 /// Cells in a row of the picture.
 const COLUMNS: u64 = 64;
-/// Rows, at most: cells grow with memory.
+/// Rows at most: cells grow with memory.
 const ROWS: u64 = 40;
 
-/// A piece of memory, and what most of it is.
+/// A piece of memory, by its most frequent kind.
 struct Cell {
     kind: Option<Kind>,
 }
@@ -26,7 +26,7 @@ struct Picture {
     kinds: Kinds,
     /// Frames of a cell.
     each: u64,
-    /// Rows with any memory, by the number of their first frame.
+    /// Rows that contain memory, by the number of their first frame.
     rows: Vec<(u64, Vec<Cell>)>,
     release: String,
 }
@@ -46,9 +46,9 @@ pub(super) fn run(args: &DumpMapArgs) -> anyhow::Result<Outcome> {
 
 impl Picture {
     fn of(image: &MemoryImage<'_>) -> Self {
-        let kinds = Kinds::of(image, super::level::processors());
+        let kinds = Kinds::of(image, super::level::cpus());
         let frames = image.ram().count().max(1);
-        // The smallest power of two that lets all memory fit; holes take no rows.
+        // The smallest power of two for which all memory fits; rows without memory are left out.
         let each = frames.div_ceil(COLUMNS * ROWS).next_power_of_two();
         let width = each * COLUMNS;
         let mut rows = Vec::new();
@@ -72,7 +72,7 @@ impl Picture {
         for (start, cells) in &self.rows {
             let line: String = cells.iter().map(|cell| cell.letter()).collect();
             let line = if terminal.colour { coloured(&line) } else { line };
-            // A String takes everything.
+            // Writing to a String cannot fail.
             let _ = writeln!(text, "{:>12x} {line}", page_bytes(*start));
         }
         text.push('\n');
@@ -140,21 +140,24 @@ impl Picture {
 }
 
 const STYLE: &str = "\
-text { font-family: 'DejaVu Sans', 'Liberation Sans', Helvetica, Arial, sans-serif; font-size: 13px; fill: #1d2733; }
-.address { font-family: 'DejaVu Sans Mono', 'Liberation Mono', Menlo, Consolas, monospace; font-size: 12px; fill: #5a6675; text-anchor: end; }
+text { font-family: 'DejaVu Sans', 'Liberation Sans', Helvetica, Arial, sans-serif; font-size: 13px; \
+    fill: #1d2733; }
+.address { font-family: 'DejaVu Sans Mono', 'Liberation Mono', Menlo, Consolas, monospace; font-size: 12px; \
+    fill: #5a6675; text-anchor: end; }
 .size { fill: #5a6675; text-anchor: end; }
 .title { font-size: 18px; font-weight: bold; }
 .swatch { stroke: #8a96a3; }
 ";
 
-/// Of equals, the one that is named first wins; memory that is there wins over what is not.
+/// Of equally frequent kinds the first one counts. Absent memory counts only where there is nothing
+/// else.
 fn cell(kinds: &Kinds, from: u64, to: u64) -> Cell {
     let shares = kinds.shares(from, to);
     let most = |shares: &mut dyn Iterator<Item = &(Kind, u64)>| {
         shares.filter(|(_, count)| *count > 0).max_by_key(|(_, count)| *count).map(|(kind, _)| *kind)
     };
-    let there = most(&mut shares.iter().rev().filter(|(kind, _)| *kind != Kind::Absent));
-    Cell { kind: there.or_else(|| most(&mut shares.iter())) }
+    let present = most(&mut shares.iter().rev().filter(|(kind, _)| *kind != Kind::Absent));
+    Cell { kind: present.or_else(|| most(&mut shares.iter())) }
 }
 
 impl Cell {
@@ -176,7 +179,7 @@ const fn letter(kind: Kind) -> char {
     }
 }
 
-/// Colours that colour-blind people can tell apart; what is not there is pale.
+/// Colours that colour-blind people can distinguish; pale for absent memory.
 const fn colour(kind: Kind) -> &'static str {
     match kind {
         Kind::Kernel => "#d55e00",
@@ -190,7 +193,7 @@ const fn colour(kind: Kind) -> &'static str {
     }
 }
 
-/// The same in the terminal's own palette.
+/// The same, in the terminal's palette.
 fn coloured(line: &str) -> String {
     let mut text = String::new();
     let mut now = None;
@@ -229,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_is_what_most_of_it_is() {
+    fn a_cell_shows_its_most_frequent_kind() {
         let kinds =
             Kinds(vec![(Kind::Kernel, set(0, 10)), (Kind::Free, set(10, 16)), (Kind::Absent, set(16, 64))]);
         let letters: String = [(0, 16), (8, 16), (12, 32), (16, 32), (100, 116)]

@@ -1,4 +1,4 @@
-//! How many threads and which way of writing fit into the memory that may be used.
+//! The number of threads and the write mode that fit into the memory limit.
 
 use anyhow::bail;
 use vmcore::MemoryImage;
@@ -7,22 +7,23 @@ use super::request::{OutputFormat, Request};
 use super::sink::{self, WriteMode, chunks};
 use crate::terminal::quantity;
 
-/// What the program needs without pages and threads, in bytes: itself, and what it knows of a file.
+/// Memory of the program without pages and threads, in bytes.
 const BASE: u64 = 10 << 20;
-/// What a thread needs: pages, what becomes of them, and the codec's tables.
+/// Memory of a thread, in bytes: pages, encoded pages, and the codec's tables.
 const EACH_THREAD: u64 = 4 << 20;
-/// Sets of frames at a time, one bit a page each: memory, what is there, what is kept and in which order.
+/// Sets of frames that exist at the same time, of one bit per page: memory, present, kept, and the
+/// order of writing.
 const SETS: u64 = 10;
 
-/// What an image is saved with.
+/// The resources for saving an image.
 #[derive(Clone, Copy)]
 pub(super) struct Means {
     pub(super) threads: usize,
     pub(super) mode: WriteMode,
 }
 
-/// As many threads as asked for, or as there is memory for; files are written past the page cache if there is memory for that
-/// beside all threads.
+/// The requested number of threads, or fewer if the memory limit demands it. Files are written past
+/// the page cache if the limit leaves enough memory after all threads.
 pub(super) fn affordable(image: &MemoryImage<'_>, request: &Request) -> anyhow::Result<Means> {
     let mode = match (request.flattened, request.format) {
         (true, _) => WriteMode::Flattened,
@@ -36,7 +37,7 @@ pub(super) fn affordable(image: &MemoryImage<'_>, request: &Request) -> anyhow::
     let least = fixed + EACH_THREAD;
     if limit < least {
         let [limit, least] = [limit, least].map(quantity::bytes);
-        bail!("--memory-limit {limit}: this image takes at least {least}");
+        bail!("--memory-limit {limit}: this image needs at least {least}");
     }
     let affordable = usize::try_from((limit - fixed) / EACH_THREAD).unwrap_or(usize::MAX);
     let threads = request.threads.min(affordable);

@@ -1,4 +1,4 @@
-//! Flattened streams, put in order again.
+//! Rearranging flattened streams.
 
 use std::io::Read;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! What `kjump dump save` and `makedumpfile` are asked to save, resolved from their arguments.
+//! Requests to save an image, resolved from the arguments of `kjump dump save` and `makedumpfile`.
 
 use std::path::PathBuf;
 
@@ -7,32 +7,32 @@ use vmcore::select::Level;
 use vmcore::write::Compression;
 
 use super::args::SaveArgs;
-use super::level::{Levels, processors, with_higher};
+use super::level::{Levels, cpus, with_higher};
 
-/// What is to be saved, and how.
+/// A request to save an image.
 pub(super) struct Request {
     /// The image, or the files of a split set.
     pub(super) sources: Vec<PathBuf>,
-    /// What is told of the kernel in place of what it says itself.
+    /// VMCOREINFO to use instead of the image's own.
     pub(super) vmcoreinfo: Option<Vec<u8>>,
-    /// `-` is standard output. Several are a split set.
+    /// `-` is standard output. Several outputs are a split set.
     pub(super) outputs: Vec<PathBuf>,
     pub(super) format: OutputFormat,
     pub(super) flattened: bool,
-    /// To be tried one after the other, when there is no room. Never empty.
+    /// Tried one after the other if there is no room. Never empty.
     pub(super) levels: Levels,
     pub(super) compression: Compression,
     pub(super) threads: usize,
-    /// Most bytes of memory to use.
+    /// Memory to use at most, in bytes.
     pub(super) memory_limit: Option<u64>,
-    /// Most bytes of the dump.
+    /// Size of the dump at most, in bytes.
     pub(super) limit: Option<u64>,
-    /// Whether a file of that name may be there already.
+    /// Whether to replace an existing file.
     pub(super) replace: bool,
-    /// Whether to show how far it is.
+    /// Whether to show progress.
     pub(super) progress: bool,
-    /// Whether a dump that there was no room for gets the name it was to have; else one that says so.
-    pub(super) incomplete_by_its_name: bool,
+    /// Whether an incomplete dump gets the name of the output; otherwise `.incomplete` is appended.
+    pub(super) keeps_name_if_incomplete: bool,
 }
 
 impl Request {
@@ -71,12 +71,12 @@ impl From<SaveArgs> for Request {
                 _ => args.level,
             },
             compression: args.compress.unwrap_or(Compression::Fixed(Effort::usual(Codec::Zstd))),
-            threads: args.threads.unwrap_or_else(processors),
+            threads: args.threads.unwrap_or_else(cpus),
             memory_limit: args.memory_limit,
             limit: None,
             replace: true,
             progress: true,
-            incomplete_by_its_name: false,
+            keeps_name_if_incomplete: false,
         }
     }
 }

@@ -1,4 +1,4 @@
-//! One image in, one out, or a split set of them: open, select, write.
+//! Saving an image to a file or to a split set: open, select, write.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,9 +18,9 @@ use super::summary::{Saved, name};
 use crate::terminal::progress::Progress as Shown;
 use crate::terminal::quantity::page_bytes;
 
-/// Saves an image; of the dump levels, the first that there is room for.
+/// Saves an image at the first dump level for which there is room.
 pub(super) fn save(request: &Request) -> anyhow::Result<Saved> {
-    let image = source::told(source::set(&request.sources)?, request.vmcoreinfo.as_deref());
+    let image = source::with_vmcoreinfo(source::set(&request.sources)?, request.vmcoreinfo.as_deref());
     let means = affordable(&image, request)?;
     let (last, others) = request.levels.split_last().context("no dump level")?;
     for (level, next) in others.iter().zip(request.levels.iter().skip(1)) {
@@ -28,7 +28,7 @@ pub(super) fn save(request: &Request) -> anyhow::Result<Saved> {
             Err(error) if is_no_room(&error) => {
                 eprintln!("no room for dump level {}: trying {}", level.number(), next.number());
             }
-            answer => return answer,
+            result => return result,
         }
     }
     save_at(&image, request, *last, means, true)
@@ -84,14 +84,14 @@ fn save_at(
     })
 }
 
-/// What goes into a file, and its frames if it is one of a split set.
+/// The pages for one output, and its range of frames if the output is part of a split set.
 struct Share<'r> {
     path: &'r Path,
     kept: FrameSet,
     part: Option<(u64, u64)>,
 }
 
-/// All of it into the only file, or each part of a split set into its own.
+/// One share for a single output, or one for each part of a split set.
 fn shares<'r>(image: &MemoryImage<'_>, request: &'r Request, kept: &FrameSet) -> Vec<Share<'r>> {
     if let [path] = request.outputs.as_slice() {
         return vec![Share { path, kept: kept.clone(), part: None }];
@@ -113,9 +113,10 @@ fn open(request: &Request, path: &Path, mode: WriteMode) -> anyhow::Result<Sink>
     }
 }
 
-/// Keeps a dump that there was no room for. What is most needed was written first, so it may do.
+/// Keeps a dump for which there was no room. It may be usable, because the most needed pages are
+/// written first.
 fn keep(request: &Request, sink: Sink, path: &Path, error: anyhow::Error) -> anyhow::Error {
-    let name = if request.incomplete_by_its_name || sink::is_disk(path) {
+    let name = if request.keeps_name_if_incomplete || sink::is_disk(path) {
         path.to_owned()
     } else {
         let mut name = path.as_os_str().to_owned();
@@ -164,7 +165,7 @@ fn write(
     })
 }
 
-/// Whether the disk is full, or the user's share of it, or the file is as long as its file system takes.
+/// Whether the disk or the user's quota is full, or the file has reached its maximum size.
 fn is_no_room(error: &anyhow::Error) -> bool {
     use std::io::ErrorKind::{FileTooLarge, QuotaExceeded, StorageFull};
     let Some(Error::Write { source, .. }) = error.downcast_ref() else { return false };
@@ -178,7 +179,7 @@ mod tests {
     use vmcore::codec::{Codec, Effort};
     use vmcore::write::Compression;
 
-    /// An ELF vmcore of so many pages, none of zeros.
+    /// An ELF vmcore of `pages` nonzero pages.
     fn image(pages: u8) -> Vec<u8> {
         let mut file = vec![0; 4096];
         file[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0");
@@ -193,10 +194,10 @@ mod tests {
     }
 
     #[test]
-    fn what_there_was_room_for_is_a_dump_that_says_it_is_not_whole() {
-        let folder = std::env::temp_dir().join(format!("kjump-no-room-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        let [source, output] = ["vmcore", "dump"].map(|name| folder.join(name));
+    fn without_room_an_incomplete_dump_is_kept_and_marked() {
+        let dir = std::env::temp_dir().join(format!("kjump-no-room-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        let [source, output] = ["vmcore", "dump"].map(|name| dir.join(name));
         std::fs::write(&source, image(200)).unwrap();
         let request = Request {
             sources: vec![source],
@@ -211,25 +212,25 @@ mod tests {
             limit: Some(600_000),
             replace: true,
             progress: false,
-            incomplete_by_its_name: false,
+            keeps_name_if_incomplete: false,
         };
         let error = format!("{:#}", save(&request).unwrap_err());
         assert!(error.contains("dump.incomplete is an incomplete dump"), "{error}");
         let mut names: Vec<_> =
-            std::fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+            std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         names.sort();
         assert_eq!(names, ["dump.incomplete", "vmcore"]);
-        let image = source::image(&folder.join("dump.incomplete")).unwrap();
+        let image = source::image(&dir.join("dump.incomplete")).unwrap();
         assert!(image.header().unwrap().is_incomplete());
         let mut page = [0; 4096];
         vmcore::PhysRead::read_phys(&image, 5 * 4096, &mut page).unwrap();
         assert_eq!(page, [5; 4096]);
         assert!(vmcore::PhysRead::read_phys(&image, 199 * 4096, &mut page).is_err());
-        std::fs::remove_dir_all(folder).unwrap();
+        std::fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]
-    fn there_is_no_room_where_disk_share_or_file_is_full() {
+    fn there_is_no_room_if_disk_quota_or_file_is_full() {
         let error = |source: std::io::Error| anyhow::Error::from(Error::Write { offset: 0, size: 1, source });
         for (number, no_room) in
             [(errno::ENOSPC, true), (errno::EDQUOT, true), (errno::EFBIG, true), (errno::EIO, false)]

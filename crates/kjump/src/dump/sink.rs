@@ -1,4 +1,4 @@
-//! Where a dump goes: a file that is there wholly or not at all, a disk, or standard output.
+//! The destination of a dump: a file that appears only once complete, a disk, or standard output.
 
 pub(super) mod chunks;
 mod direct;
@@ -21,27 +21,27 @@ use direct::Direct;
 use disk::Disk;
 use new_name::NewName;
 
-/// A dump being written. If it is neither finished nor kept as it is, nothing is left of it.
+/// A dump that is being written. It is removed when dropped, unless it was finished or kept.
 pub(super) struct Sink {
     output: Output,
-    /// None for what is no regular file.
+    /// `None` if the output is not a regular file.
     name: Option<NewName>,
-    /// Where the room ends, in bytes.
+    /// The size limit of the dump in bytes.
     limit: u64,
-    /// How many bytes were written; what there is of them is pushed to the disk all the time.
+    /// Bytes written; they are pushed to the disk continuously.
     pushed: AtomicU64,
 }
 
-/// Bytes after which what was written is pushed on: the disk has something to do meanwhile, memory is hardly used, and
-/// writing takes as long as the disk does, for who measures it.
+/// Written bytes are pushed to the disk after this amount: the disk stays busy, the page cache
+/// stays small, and the measured time of writing is that of the disk.
 const PUSH: u64 = 4 << 20;
 
-/// How a dump is put into a file.
+/// How a dump is written to a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum WriteMode {
-    /// Through the page cache. What is never written is a hole.
+    /// Through the page cache. Parts that are never written are holes.
     Cached,
-    /// Past the page cache, where the file system can do that. Nothing is a hole.
+    /// Past the page cache, if the file system supports that. There are no holes.
     Direct,
     /// As a flattened stream.
     Flattened,
@@ -56,15 +56,16 @@ enum Output {
 }
 
 impl Sink {
-    /// Starts a file. It holds memory: nobody but its owner may read it. What is no regular file is written to as it is.
+    /// Starts a file. Only its owner may read it, because it contains memory. Anything but a
+    /// regular file is written to in place.
     pub(super) fn file(path: &Path, mode: WriteMode, replace: bool) -> anyhow::Result<Self> {
         let (file, name) = match std::fs::metadata(path) {
-            Ok(present) if present.is_dir() => bail!("{}: this is a folder", path.display()),
+            Ok(present) if present.is_dir() => bail!("{}: is a directory", path.display()),
             Ok(present) if present.file_type().is_block_device() => {
                 return Self::disk(path, mode).with_context(|| path.display().to_string());
             }
             Ok(present) if !present.is_file() => (OpenOptions::new().write(true).open(path), None),
-            Ok(_) if !replace => bail!("{}: this file exists; -f replaces it", path.display()),
+            Ok(_) if !replace => bail!("{}: file exists; -f replaces it", path.display()),
             _ => {
                 let new = output_file::beside(path)?;
                 let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
@@ -74,7 +75,7 @@ impl Sink {
         let file = match file {
             Ok(file) => file,
             Err(error) => {
-                // The file is not ours: it must not be removed.
+                // The file was not created here: it must not be removed.
                 std::mem::forget(name);
                 return Err(error).context(path.display().to_string());
             }
@@ -89,10 +90,10 @@ impl Sink {
         Ok(Self { output, name, limit: u64::MAX, pushed: AtomicU64::new(0) })
     }
 
-    /// Starts to write to a disk.
+    /// Starts a dump on a disk.
     fn disk(path: &Path, mode: WriteMode) -> anyhow::Result<Self> {
         let mut file = sys::disk::open_alone(path).map_err(|error| match error.kind() {
-            io::ErrorKind::ResourceBusy => anyhow!("this disk is in use, as those are that are mounted"),
+            io::ErrorKind::ResourceBusy => anyhow!("the disk is in use (mounted?)"),
             _ => error.into(),
         })?;
         let length = file.seek(SeekFrom::End(0))?;
@@ -111,18 +112,18 @@ impl Sink {
         Ok(Self { output, name: None, limit: u64::MAX, pushed: AtomicU64::new(0) })
     }
 
-    /// Lets the room end here.
+    /// Limits the size of the dump.
     pub(super) fn limited(self, limit: Option<u64>) -> Self {
         Self { limit: limit.unwrap_or(u64::MAX), ..self }
     }
 
-    /// Pushes on what was written, if these bytes make it enough.
+    /// Pushes written bytes to the disk if these complete an amount of [`PUSH`].
     fn push(&self, file: &File, bytes: usize) -> io::Result<()> {
         let before = self.pushed.fetch_add(bytes as u64, Ordering::Relaxed);
         if before / PUSH == (before + bytes as u64) / PUSH { Ok(()) } else { writeback::push(file) }
     }
 
-    /// Ends a dump of so many bytes: it is on disk, and then it gets its name.
+    /// Ends a dump of `length` bytes: waits until it is on the disk, then gives it its name.
     pub(super) fn finish(self, length: u64) -> anyhow::Result<()> {
         let file = match self.output {
             Output::File(file) => file,
@@ -145,8 +146,8 @@ impl Sink {
         name.publish()
     }
 
-    /// Keeps what there is of a dump for which there was no room, under this name if it is a file's; answers with whether
-    /// there is something.
+    /// Keeps a dump for which there was no room, under this name if it is a file. Returns whether
+    /// anything was kept.
     pub(super) fn keep(self, path: &Path) -> anyhow::Result<bool> {
         if let Output::Disk(disk) = self.output {
             return Ok(disk.keep().map(|()| true)?);
@@ -185,26 +186,26 @@ impl WriteAt for Sink {
 }
 
 impl Output {
-    /// A new file of that name, past the page cache if its file system can do that.
+    /// A new file, past the page cache if its file system supports that.
     fn new(path: &Path, file: File) -> io::Result<Self> {
         Ok(Direct::start(path, &file)?.map_or(Self::File(file), Self::Direct))
     }
 }
 
-/// What became of standard output. Of a text nobody misses what nobody reads, but a dump without its end is none.
+/// An error of standard output. Unlike a text, a dump is worthless if its reader goes away.
 fn of_output(error: &io::Error) -> anyhow::Error {
     anyhow!("cannot write to standard output: {error}")
 }
 
-/// Waits until what was written is on its disk. Pipes, terminals and the like have none, and say that they cannot.
+/// Waits until the file is on its disk. Pipes and terminals do not support that.
 fn settle(file: impl AsFd) -> io::Result<()> {
     match File::from(file.as_fd().try_clone_to_owned()?).sync_all() {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
-        answer => answer,
+        result => result,
     }
 }
 
-/// Whether this is a disk: it is written to as it is.
+/// Whether this is a disk, which is written to in place.
 pub(super) fn is_disk(path: &Path) -> bool {
     std::fs::metadata(path).is_ok_and(|present| present.file_type().is_block_device())
 }
@@ -215,39 +216,39 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::path::PathBuf;
 
-    fn folder(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("kjump-sink-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        folder
+    fn directory(name: &str) -> PathBuf {
+        let dir = std::env::temp_dir().join(format!("kjump-sink-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&dir).unwrap();
+        dir
     }
 
     #[test]
-    fn a_dump_has_its_name_only_when_it_is_whole() {
-        let folder = folder("whole");
-        let path = folder.join("dump");
+    fn a_dump_gets_its_name_only_once_complete() {
+        let dir = directory("whole");
+        let path = dir.join("dump");
         let sink = Sink::file(&path, WriteMode::Cached, false).unwrap();
         sink.write_at(3, b"abc").unwrap();
         assert!(!path.exists());
         sink.finish(10).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), b"\0\0\0abc\0\0\0\0");
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        std::fs::remove_dir_all(folder).unwrap();
+        std::fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]
-    fn nothing_is_left_of_a_dump_that_is_not_finished() {
-        let folder = folder("left");
-        let path = folder.join("dump");
+    fn an_unfinished_dump_is_removed() {
+        let dir = directory("left");
+        let path = dir.join("dump");
         std::fs::write(&path, "old").unwrap();
         assert!(Sink::file(&path, WriteMode::Cached, false).is_err());
         drop(Sink::file(&path, WriteMode::Flattened, true).unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
-        std::fs::remove_dir_all(folder).unwrap();
+        assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
+        std::fs::remove_dir_all(dir).unwrap();
     }
 
     #[test]
-    fn what_has_no_disk_need_not_be_on_one() {
+    fn outputs_without_a_disk_are_finished_too() {
         for path in ["/dev/null", "/dev/zero"] {
             let sink = Sink::file(Path::new(path), WriteMode::Cached, false).unwrap();
             sink.write_at(3, b"abc").unwrap();
@@ -258,15 +259,15 @@ mod tests {
     }
 
     #[test]
-    fn what_there_was_room_for_is_kept_under_another_name() {
-        let folder = folder("room");
-        let path = folder.join("dump");
+    fn an_incomplete_dump_is_kept_under_another_name() {
+        let dir = directory("room");
+        let path = dir.join("dump");
         let sink = Sink::file(&path, WriteMode::Cached, false).unwrap().limited(Some(4));
         sink.write_at(0, b"abcd").unwrap();
         assert_eq!(sink.write_at(4, b"e").unwrap_err().kind(), io::ErrorKind::StorageFull);
-        assert!(sink.keep(&folder.join("part")).unwrap());
+        assert!(sink.keep(&dir.join("part")).unwrap());
         assert!(!path.exists());
-        assert_eq!(std::fs::read(folder.join("part")).unwrap(), b"abcd");
-        std::fs::remove_dir_all(folder).unwrap();
+        assert_eq!(std::fs::read(dir.join("part")).unwrap(), b"abcd");
+        std::fs::remove_dir_all(dir).unwrap();
     }
 }

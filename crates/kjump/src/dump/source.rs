@@ -1,4 +1,4 @@
-//! Files as images are read from them.
+//! Files that images are read from.
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
@@ -19,26 +19,27 @@ pub(crate) struct SourceFile {
     mode: ReadMode,
 }
 
-/// How a file is read best.
+/// The best way to read a file.
 enum ReadMode {
     Plainly,
-    /// Reading /proc/vmcore maps and unmaps each page anew in the kernel; large mappings are thirty times as fast. Those
-    /// that were used last, the newest one last.
+    /// Reading /proc/vmcore maps and unmaps each page in the kernel; large mappings are thirty
+    /// times as fast. The windows that were used last, in order of use.
     ByWindows(Mutex<Vec<(u64, Arc<Window>)>>),
-    /// The hole that was found last.
+    /// The last hole that was found.
     AroundHoles(Mutex<Range<u64>>),
 }
 
-/// Bytes of a window.
+/// Size of a window in bytes.
 const WINDOW: u64 = 16 << 20;
-/// Windows that are kept: one for each of a few threads, and as many for page tables and page structures.
+/// Windows to keep: one for each of a few threads, and the same number for page tables and page
+/// structures.
 const WINDOWS: usize = 12;
 
 impl SourceFile {
     fn open(path: &Path) -> io::Result<Self> {
         let mut file = File::open(path)?;
         let metadata = file.metadata()?;
-        // Of a disk the length is where its end is; where files say it, that is the same.
+        // The metadata of a disk has no length; its end has.
         let length = match metadata.len() {
             0 => file.seek(SeekFrom::End(0))?,
             length => length,
@@ -53,7 +54,8 @@ impl SourceFile {
         Ok(Self { file, length, mode })
     }
 
-    /// The window with this offset, mapped if it is not there yet; `None` if it cannot be mapped, as parts of /proc/kcore.
+    /// The window with this number, mapped if necessary; `None` if it cannot be mapped, as parts of
+    /// /proc/kcore.
     fn window(&self, windows: &Mutex<Vec<(u64, Arc<Window>)>>, number: u64) -> Option<Arc<Window>> {
         let mut windows = windows.lock().unwrap_or_else(PoisonError::into_inner);
         let found = match windows.iter().position(|(known, _)| *known == number) {
@@ -70,7 +72,7 @@ impl SourceFile {
         Some(found)
     }
 
-    /// Whether so many bytes are in a hole of the file.
+    /// Whether `count` bytes at `offset` are in a hole of the file.
     fn is_hole(&self, hole: &Mutex<Range<u64>>, offset: u64, count: usize) -> bool {
         let mut hole = hole.lock().unwrap_or_else(PoisonError::into_inner);
         let end = offset.saturating_add(count as u64);
@@ -80,7 +82,8 @@ impl SourceFile {
         if end > self.length {
             return false;
         }
-        // Who asks for holes one page long would ask for ever: a small one is not worth a look at each read.
+        // A hole that ends before the read does is not remembered: small holes would cost a system
+        // call for each read.
         match holes::hole_at(&self.file, offset, self.length) {
             Ok(found) if end <= found.end => {
                 *hole = found;
@@ -114,13 +117,13 @@ impl ReadAt for SourceFile {
     }
 }
 
-/// Whether this is the memory of the machine that runs.
+/// Whether this is the memory of the running machine.
 pub(super) fn is_live(path: &Path) -> bool {
     path.file_name().is_some_and(|name| name == "kcore")
         && File::open(path).is_ok_and(window::is_of_the_kernel)
 }
 
-/// Opens a file that is to be read as it is.
+/// Opens a file.
 pub(super) fn open(path: &Path) -> anyhow::Result<SourceFile> {
     SourceFile::open(path).with_context(|| path.display().to_string())
 }
@@ -130,8 +133,8 @@ pub(crate) fn image(path: &Path) -> anyhow::Result<MemoryImage<'static>> {
     MemoryImage::open(open(path)?).with_context(|| path.display().to_string())
 }
 
-/// The image with what is told of its kernel besides, if anything.
-pub(super) fn told<'a>(image: MemoryImage<'a>, vmcoreinfo: Option<&[u8]>) -> MemoryImage<'a> {
+/// The image with these lines added to its VMCOREINFO, if there are any.
+pub(super) fn with_vmcoreinfo<'a>(image: MemoryImage<'a>, vmcoreinfo: Option<&[u8]>) -> MemoryImage<'a> {
     let Some(text) = vmcoreinfo else { return image };
     let own = image.vmcoreinfo().unwrap_or_default();
     image.with_vmcoreinfo(Vmcoreinfo::parse(text).as_booted(&own).to_text().as_bytes())

@@ -1,4 +1,4 @@
-//! What a dump records about itself and its source.
+//! Statistics that a dump records about itself and its source.
 
 use std::collections::BTreeMap;
 
@@ -9,7 +9,7 @@ use super::request::Request;
 use super::source;
 use super::summary::name;
 
-/// The statistic of pages that lie after the end of the source, or of the source's own source.
+/// The name of the number of pages after the end of the source, or of the source's own source.
 pub(super) const CUT_OFF: &str = "cut_off_pages";
 
 /// How complete the source is.
@@ -19,7 +19,7 @@ pub(super) struct Completeness {
     pub(super) is_live: bool,
     /// Pages after its end. Those of a running machine are not memory.
     pub(super) cut_off: u64,
-    /// Whether it lacks pages, by its length or as it is marked.
+    /// Whether it lacks pages: it is cut off, or marked as incomplete.
     pub(super) is_incomplete: bool,
 }
 
@@ -33,13 +33,13 @@ impl Completeness {
         Self { is_live: false, cut_off, is_incomplete: cut_off > 0 || image.is_incomplete() }
     }
 
-    /// Why pages are missing in the dump, if the source was cut off.
+    /// The reason for missing pages, if the source was cut off.
     pub(super) fn why_missing(self) -> Option<String> {
-        (self.cut_off > 0).then(|| "the source ends before them, it was cut off".to_owned())
+        (self.cut_off > 0).then(|| "the source was cut off before them".to_owned())
     }
 }
 
-/// What is told in the dump itself.
+/// The statistics for the dump.
 pub(super) fn of(
     image: &MemoryImage<'_>,
     selection: &Selection,
@@ -54,7 +54,7 @@ pub(super) fn of(
         ("source_pages", image.present().count()),
         ("unknown_pages", selection.unknown),
     ];
-    // Only where there are some: of a machine that stood still and was saved as a whole they would say nothing.
+    // Left out if zero, as for a complete dump of a machine that did not run.
     let live = source.is_live.then(|| ("live_pages", image.present().count()));
     let cut_off = (source.cut_off > 0).then_some((CUT_OFF, source.cut_off));
     excluded

@@ -1,4 +1,4 @@
-//! What became of an image, as a table.
+//! The result of saving an image, as text and as makedumpfile's tables.
 
 use std::collections::BTreeMap;
 
@@ -20,15 +20,15 @@ pub(super) struct Saved {
     pub(super) stored: BTreeMap<&'static str, u64>,
     pub(super) unknown_pages: u64,
     pub(super) missing_pages: u64,
-    /// Whether the machine ran on while its memory was read.
+    /// Whether the machine continued to run while its memory was read.
     pub(super) is_live: bool,
-    /// Whether the source lacks pages, by what it says or by its length.
+    /// Whether the source lacks pages, because it is marked as incomplete or cut off.
     pub(super) incomplete: bool,
     pub(super) why_unknown: Option<String>,
     pub(super) why_missing: Option<String>,
-    /// Keys that VMCOREINFO lacks, found in the kernel's memory.
+    /// Keys missing in VMCOREINFO that were found in the kernel's memory.
     pub(super) learned: Vec<String>,
-    /// The number behind the highest frame of memory.
+    /// The end of memory, as a frame number.
     pub(super) highest_frame: u64,
     pub(super) bytes: u64,
     pub(super) selecting_seconds: f64,
@@ -36,22 +36,22 @@ pub(super) struct Saved {
 }
 
 impl Saved {
-    /// Whether every page was there, understood and read.
+    /// Whether no page was missing, unreadable or of unknown kind.
     pub(super) fn is_whole(&self) -> bool {
         self.missing_pages == 0 && self.why_unknown.is_none() && !self.incomplete
     }
 
-    /// What is to be known, and the table behind it.
+    /// The warnings, and the table of pages.
     pub(super) fn text(&self) -> String {
         self.warnings() + &self.table()
     }
 
-    /// What whoever opens the dump has to know.
+    /// Warnings that readers of the dump need.
     pub(super) fn warnings(&self) -> String {
         let mut text = String::new();
         if self.is_live {
-            text += "WARNING: this is the memory of a running machine: it changed while it was read, so that the dump is \
-                     not consistent\n";
+            text += "WARNING: the dump is not consistent: it is the memory of a running machine, which \
+                     changed while it was read\n";
         }
         if !self.learned.is_empty() {
             let keys = self.learned.join(", ");
@@ -59,13 +59,13 @@ impl Saved {
         }
         if let Some(why) = &self.why_unknown {
             let pages = quantity::count(self.unknown_pages, "page");
-            text += &format!("WARNING: {pages} kept because nobody can tell what they are: {why}\n");
+            text += &format!("WARNING: {pages} kept because their kind is unknown: {why}\n");
         }
         if let Some(why) = &self.why_missing {
             let pages = quantity::count(self.missing_pages, "page");
             text += &format!("WARNING: {pages} missing in the dump: {why}\n");
         } else if self.incomplete {
-            text += "WARNING: the source says that it is incomplete\n";
+            text += "WARNING: the source is marked as incomplete\n";
         }
         text
     }
@@ -89,13 +89,13 @@ impl Saved {
         table.to_string() + &self.last_line()
     }
 
-    /// The table as makedumpfile has it.
+    /// makedumpfile's report.
     pub(super) fn report(&self) -> String {
         let excluded = |name: &str| self.excluded.get(name).copied().unwrap_or(0);
-        let all = self.excluded.values().sum::<u64>() + self.zero_pages;
+        let total = self.excluded.values().sum::<u64>() + self.zero_pages;
         let mut text = format!("\nOriginal pages  : {:#018x}\n", self.source_pages);
         for (name, pages) in [
-            ("  Exclusion pages   ", all),
+            ("  Exclusion pages   ", total),
             ("    Pages filled with zero  ", self.zero_pages),
             ("    Non-private cache pages ", excluded("cache")),
             ("    Private cache pages     ", excluded("private cache")),
@@ -106,7 +106,7 @@ impl Saved {
         ] {
             text += &format!("{name}: {pages:#018x}\n");
         }
-        let percent = (self.source_pages - all.min(self.source_pages)) * 100 / self.source_pages.max(1);
+        let percent = (self.source_pages - total.min(self.source_pages)) * 100 / self.source_pages.max(1);
         text + &format!(
             "  Remaining pages  : {:#018x}\n  (The number of pages is reduced to {percent}%.)\n\
              Memory Hole     : {:#018x}\n--------------------------------------------------\n\
@@ -118,7 +118,7 @@ impl Saved {
         )
     }
 
-    /// The table of memory that is in use, as makedumpfile has it.
+    /// makedumpfile's table of memory use.
     pub(super) fn usage(&self) -> String {
         let excluded = |name: &str| self.excluded.get(name).copied().unwrap_or(0);
         let mut text = "\nTYPE\t\tPAGES\t\t\tEXCLUDABLE\tDESCRIPTION\n".to_owned();
@@ -136,7 +136,8 @@ impl Saved {
         }
         let bytes = page_bytes(self.source_pages);
         text + &format!(
-            "\npage size:\t\t{:<16}\nTotal pages on system:\t{:<16}\nTotal size on system:\t{bytes:<16} Byte\n",
+            "\npage size:\t\t{:<16}\nTotal pages on system:\t{:<16}\n\
+             Total size on system:\t{bytes:<16} Byte\n",
             page_bytes(1),
             self.source_pages
         )
@@ -144,18 +145,18 @@ impl Saved {
 
     fn last_line(&self) -> String {
         let read = page_bytes(self.kept_pages + self.zero_pages);
-        #[expect(clippy::cast_precision_loss, reason = "nobody reads more digits")]
+        #[expect(clippy::cast_precision_loss, reason = "a few digits are printed")]
         let (percent, rate) =
             (self.bytes as f64 * 100.0 / read.max(1) as f64, read as f64 / self.seconds.max(1e-6) / 1e6);
         let written = quantity::bytes(self.bytes);
         format!(
-            "{written} written, {percent:.0} % of what was read, in {:.2} s, {rate:.0} MB/s\n",
+            "{written} written, {percent:.0} % of the pages read, in {:.2} s, {rate:.0} MB/s\n",
             self.seconds
         )
     }
 }
 
-/// What pages of a kind are called.
+/// The name of a kind of excluded pages.
 pub(super) fn name(kind: Exclusion) -> &'static str {
     match kind {
         Exclusion::Zero => "zero",

@@ -1,4 +1,5 @@
-//! Whether every page of an image can be read, and perhaps whether it is the one of another image.
+//! Verifying an image: every page can be read, its checksums are right, and it equals another
+//! image's if there is one.
 
 use std::collections::BTreeMap;
 
@@ -18,37 +19,39 @@ use crate::terminal::report::{self, Outcome};
 #[derive(Debug, Default, Serialize)]
 struct Verdict {
     present: u64,
-    /// Could not be read, by why; at most [`MOST_SHOWN`] reasons.
+    /// Pages that cannot be read.
     unreadable: u64,
-    /// Would be behind the end of the file.
+    /// Pages after the end of the file.
     cut_off: u64,
-    /// Whether it says of itself that it is incomplete, and how many pages were behind the end of its source.
+    /// Whether it is marked as incomplete.
     incomplete: bool,
+    /// Pages after the end of its source.
     cut_off_in_source: u64,
+    /// The reason for each of the first [`MOST_SHOWN`] unreadable pages.
     reasons: BTreeMap<u64, String>,
-    /// In the other image too, and the same.
+    /// Pages that are the same in the other image.
     same: u64,
-    /// In the other image, but not the same.
+    /// Pages that differ in the other image.
     different: u64,
-    /// Not in the other image.
+    /// Pages that are not in the other image.
     only_here: u64,
-    /// Only in the other image.
+    /// Pages that are only in the other image.
     only_there: u64,
     /// Whether the dump has checksums of its own.
     has_checksums: bool,
-    /// What of the file differs from its checksums, at most [`MOST_SHOWN`].
+    /// The first [`MOST_SHOWN`] parts of the file that differ from their checksums.
     damaged: Vec<String>,
-    /// How much that is.
+    /// The number of such parts.
     damages: u64,
 }
 
 /// Bytes of a page.
 const PAGE: usize = 1 << phys::PAGE_SHIFT;
 
-/// How many pages that cannot be read are named.
+/// Reasons and damaged parts to print at most.
 const MOST_SHOWN: usize = 10;
 
-/// Reads every page.
+/// Reads every page, and prints the verdict.
 pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Outcome> {
     let image = source::image(&args.file)?;
     let other = args.against.as_deref().map(source::image).transpose()?;
@@ -56,7 +59,7 @@ pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Outcome> {
     let has_checksums = image.check_sums(|damage| {
         verdict.damages += 1;
         if verdict.damaged.len() < MOST_SHOWN {
-            verdict.damaged.push(named(damage));
+            verdict.damaged.push(description(damage));
         }
     })?;
     verdict.has_checksums = has_checksums;
@@ -127,9 +130,9 @@ fn text(verdict: &Verdict, compared: bool) -> String {
     }
     if verdict.cut_off_in_source > 0 {
         let pages = quantity::count(verdict.cut_off_in_source, "page");
-        text += &format!("incomplete: {pages} missing in the source, it was cut off\n");
+        text += &format!("incomplete: {pages} missing in the source, which was cut off\n");
     } else if verdict.incomplete {
-        text += "incomplete, as it says itself\n";
+        text += "marked as incomplete\n";
     }
     text += &match (verdict.has_checksums, verdict.damages) {
         (false, _) => "no checksums\n".to_owned(),
@@ -139,10 +142,10 @@ fn text(verdict: &Verdict, compared: bool) -> String {
     verdict.reasons.values().chain(&verdict.damaged).fold(text, |text, reason| text + reason + "\n")
 }
 
-fn named(damage: Damage) -> String {
+fn description(damage: Damage) -> String {
     match damage {
-        Damage::Manifest => "the manifest is damaged, so that no checksum is known".to_owned(),
-        Damage::Head => "the header, the notes, a bitmap or the page of zeros is damaged".to_owned(),
+        Damage::Manifest => "the manifest is damaged: no checksum is known".to_owned(),
+        Damage::Head => "the header, the notes, a bitmap or the zero page is damaged".to_owned(),
         Damage::Descriptors => "the page descriptors are damaged".to_owned(),
         Damage::Pages { offset, count } => {
             format!("the data of {} at offset {offset:#x} is damaged", quantity::count(count.into(), "page"))

@@ -1,10 +1,11 @@
-//! Writing past the page cache, which takes whole blocks from aligned memory.
+//! Writing past the page cache, which requires whole blocks in aligned memory.
 //!
-//! Bytes come in pieces of any size, in nearly any order. They are put together to chunks, and what becomes whole of these
-//! goes to the disk as it is: nearly all, since pages lie one behind the other. What stays in pieces goes through the page
-//! cache, which knows how to write parts of blocks. Two threads write, so that the disk has something to do while one of
-//! them waits for a processor. Each has every other chunk, and writes in the order in which they were handed to it: of two
-//! writes to the same place the later one counts.
+//! Bytes arrive in pieces of any size, in nearly any order. They are collected in chunks. A
+//! complete chunk is written past the page cache; nearly all become complete, because pages are
+//! written one after the other. Incomplete chunks are written through the page cache, which can
+//! write parts of blocks. Two threads write, so that the disk stays busy while one of them waits
+//! for a CPU. Each has every other chunk and writes them in order, so that of two writes to the
+//! same place the later one counts.
 
 use std::fs::File;
 use std::io;
@@ -19,29 +20,29 @@ use vmcore::FrameSet;
 
 /// Bytes of a chunk: enough to keep a disk busy with one.
 pub(super) const CHUNK: usize = 1 << 20;
-/// Chunks that may be begun at a time. Of pages there is one or two, of their descriptors some.
+/// Incomplete chunks at most: one or two with pages, a few with page descriptors.
 const BEGUN: usize = 8;
-/// Threads that write.
+/// Writer threads.
 const WRITERS: usize = 2;
 /// Chunks that may wait for each of them.
 const WAITING: usize = 1;
-/// What addresses of memory and places on the disk are multiples of, in bytes: no disk wants more than its blocks, nor have
-/// these been larger than a page.
+/// Alignment of memory and of offsets on the disk, in bytes: no disk requires more than its block
+/// size, which is at most a page.
 pub(super) const BLOCK: usize = 1 << phys::PAGE_SHIFT;
 
-/// Most bytes of memory that this takes.
+/// Memory use at most, in bytes.
 pub(in crate::dump) const MEMORY: u64 = ((BEGUN + 1 + WRITERS * (WAITING + 1)) * (CHUNK + BLOCK)) as u64;
 
-/// A file or disk that is written to.
+/// A file or disk that is being written.
 pub(super) struct Chunks {
     begun: Mutex<Begun>,
-    /// Of a chunk, in bytes.
+    /// Size of a chunk in bytes.
     size: usize,
 }
 
 impl Chunks {
-    /// Starts to write to the first `length` bytes of a file, in chunks of so many bytes. `past` is the same file again, for
-    /// writing past the page cache; None if there is no such way.
+    /// Starts to write to the first `length` bytes of a file, in chunks of `size` bytes. `past` is
+    /// the same file, opened for writing past the page cache, or `None` if that is not supported.
     pub(super) fn start(past: Option<&File>, file: &File, length: u64, size: usize) -> io::Result<Self> {
         let (back, spare) = channel();
         let queues = (0..WRITERS)
@@ -54,10 +55,10 @@ impl Chunks {
         Ok(Self { begun: Mutex::new(Begun { chunks: Vec::new(), queues, spare }), size })
     }
 
-    /// Writes these bytes, some time before the end. The caller sees to it that they are not behind the file's.
+    /// Writes these bytes, at the latest in `end`. They must lie within the file.
     ///
     /// # Errors
-    /// What came of writes before this one. It is told once.
+    /// The error of an earlier write. It is reported once.
     pub(super) fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let mut begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
         let (mut offset, mut rest) = (offset, bytes);
@@ -71,21 +72,21 @@ impl Chunks {
         Ok(())
     }
 
-    /// Writes what there is, but for the first chunk; answers with that and with who wrote the others.
+    /// Writes all chunks except the first one. Returns that chunk, and the writer of the others.
     ///
     /// # Errors
-    /// What came of writes before.
+    /// The error of an earlier write.
     pub(super) fn end(self) -> io::Result<(Option<Chunk>, Writer)> {
         self.begun.into_inner().unwrap_or_else(PoisonError::into_inner).end()
     }
 }
 
-/// Chunks of which there is a part.
+/// Incomplete chunks.
 struct Begun {
-    /// What was written to last is the last.
+    /// In order of use, the last one used last.
     chunks: Vec<Chunk>,
     queues: Vec<Queue>,
-    /// Memory of chunks that are written.
+    /// Memory of chunks that were written.
     spare: Receiver<Memory>,
 }
 
@@ -132,10 +133,10 @@ impl Begun {
     }
 }
 
-/// Chunks on their way to who writes them.
+/// A queue of chunks for a writer thread.
 struct Queue {
     queue: SyncSender<Chunk>,
-    /// None when it has failed.
+    /// `None` after it failed.
     writer: Option<JoinHandle<io::Result<Writer>>>,
 }
 
@@ -160,9 +161,9 @@ fn join(writer: JoinHandle<io::Result<Writer>>) -> io::Result<Writer> {
     writer.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
-/// Who asks after the first error was told.
+/// The error after the first one was reported.
 fn gone<T>() -> io::Result<T> {
-    Err(io::Error::other("the disk could not be written before"))
+    Err(io::Error::other("an earlier write failed"))
 }
 
 /// Memory that starts at a multiple of [`BLOCK`].
@@ -190,9 +191,9 @@ impl Memory {
 /// A part of the disk, in memory.
 pub(super) struct Chunk {
     offset: u64,
-    /// What is not filled is whatever was there before.
+    /// Parts that are not filled have old contents.
     memory: Memory,
-    /// Which bytes are filled, in order, with gaps between them.
+    /// The filled bytes, in order, with gaps between them.
     filled: Vec<Range<usize>>,
 }
 
@@ -200,20 +201,20 @@ impl Chunk {
     fn put(&mut self, inside: usize, piece: &[u8]) {
         let (from, to) = (inside, inside + piece.len());
         self.memory.range_mut(from..to).copy_from_slice(piece);
-        // All that this touches becomes one.
+        // Ranges that touch this one become one range with it.
         let first = self.filled.partition_point(|range| range.end < from);
-        let behind = self.filled.partition_point(|range| range.start <= to);
-        let touched = &self.filled[first..behind];
+        let after = self.filled.partition_point(|range| range.start <= to);
+        let touched = &self.filled[first..after];
         let from = touched.first().map_or(from, |range| range.start.min(from));
         let to = touched.last().map_or(to, |range| range.end.max(to));
-        self.filled.splice(first..behind, std::iter::once(from..to));
+        self.filled.splice(first..after, std::iter::once(from..to));
     }
 
     fn is_whole(&self) -> bool {
         self.filled.first().is_some_and(|range| range.len() == self.memory.size)
     }
 
-    /// Makes zeros of what is not filled.
+    /// Fills the gaps with zeros.
     fn clear_gaps(&mut self) {
         let mut from = 0;
         for range in &self.filled {
@@ -224,13 +225,13 @@ impl Chunk {
     }
 }
 
-/// Who writes to the disk.
+/// Writes to the disk.
 pub(super) struct Writer {
-    /// The same disk twice; None if there is no way past the page cache.
+    /// The same file, opened for writing past the page cache; `None` if that is not supported.
     past: Option<File>,
     pub(super) file: File,
     length: u64,
-    /// The numbers of the blocks that have something of this dump.
+    /// The numbers of the blocks that were written.
     pub(super) written: FrameSet,
 }
 
@@ -238,13 +239,13 @@ impl Writer {
     fn run(mut self, chunks: Receiver<Chunk>, back: &Sender<Memory>) -> io::Result<Self> {
         for mut chunk in chunks {
             self.put(&mut chunk)?;
-            // At the end, nobody wants it any more.
+            // At the end, no memory is needed any more.
             let _ = back.send(chunk.memory);
         }
         Ok(self)
     }
 
-    /// Writes what there is of a chunk.
+    /// Writes the filled part of a chunk.
     pub(super) fn put(&mut self, chunk: &mut Chunk) -> io::Result<()> {
         if chunk.is_whole() {
             self.put_past(chunk)?;
@@ -259,15 +260,15 @@ impl Writer {
         let bytes = chunk.memory.range(0..chunk.memory.size);
         if let Some(past) = &self.past {
             match past.write_all_at(bytes, chunk.offset) {
-                // It wants more than our alignment: then the other way, for good.
+                // It requires a larger alignment: write through the page cache from now on.
                 Err(error) if error.kind() == io::ErrorKind::InvalidInput => self.past = None,
-                answer => return answer,
+                result => return result,
             }
         }
         self.file.write_all_at(bytes, chunk.offset)
     }
 
-    /// Writes a part of a chunk. Around it there is something else in its first and last block, or zeros.
+    /// Writes a part of a chunk. Blocks that were not written yet are filled up with zeros.
     fn put_range(&mut self, chunk: &Chunk, range: &Range<usize>) -> io::Result<()> {
         let is_new = |inside: usize| {
             let block = (chunk.offset + inside as u64) / BLOCK as u64;
@@ -282,7 +283,7 @@ impl Writer {
         Ok(())
     }
 
-    /// One who knows what both have written.
+    /// A writer that knows what both have written.
     fn join(mut self, other: Self) -> Self {
         self.written.unite(other.written);
         self
@@ -298,7 +299,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_disk_that_fails_says_so_once_and_takes_no_more() {
+    fn the_error_of_a_disk_is_reported_once_and_nothing_is_accepted_after_it() {
         let full = File::options().write(true).open("/dev/full").unwrap();
         let file = File::options().write(true).open("/dev/null").unwrap();
         let chunks = Chunks::start(Some(&full), &file, 1 << 30, BLOCK).unwrap();
@@ -306,7 +307,7 @@ mod tests {
             (0..20).filter_map(|n| chunks.write_at(n * BLOCK as u64, &[1; BLOCK]).err()).collect();
         assert_eq!(errors[0].kind(), io::ErrorKind::StorageFull);
         let others = errors.iter().filter(|error| error.kind() == io::ErrorKind::Other).count();
-        // Each of those who write has its own first error.
+        // Each writer has a first error of its own.
         assert!(others + WRITERS >= errors.len() && others > 0, "{errors:?}");
         assert!(chunks.end().is_err());
     }

@@ -1,4 +1,5 @@
-//! A dump into a new file, past the page cache: no memory is filled with it, and writing it takes little of a processor.
+//! A dump in a new file, written past the page cache: this does not fill memory and takes little
+//! CPU time.
 
 use std::fs::File;
 use std::io;
@@ -10,42 +11,43 @@ use vmcore::WriteAt;
 
 use super::chunks::{CHUNK, Chunks, Writer};
 
-/// A new file that is written to. Its blocks are allocated before they are written to: that there is no room is known at
-/// once, not when what was taken long ago is to be written.
+/// A new file that is being written. Its blocks are allocated before they are written, so that lack
+/// of room is detected at once.
 pub(super) struct Direct {
     chunks: Chunks,
     file: File,
     room: Mutex<Room>,
 }
 
-/// What of the file has blocks, from its start on.
+/// The allocated start of the file.
 struct Room {
     /// In bytes.
     allocated: u64,
-    /// Where what was written ends, in bytes.
+    /// The end of written bytes.
     end: u64,
 }
 
-/// Bytes that are allocated ahead, at least and at most: in few steps, and not much for a small dump.
+/// Bytes to allocate ahead, at least and at most: few steps for a large dump, little waste for a
+/// small one.
 const AHEAD: (u64, u64) = (CHUNK as u64, 64 << 20);
 
 impl Direct {
-    /// Starts to write to a file of that name, which is empty; None if its file system cannot do that.
+    /// Starts to write to an empty file; `None` if its file system does not support this.
     ///
     /// # Errors
-    /// The kernel's reasons; there may be no room at all.
+    /// The file cannot be opened again, or there is no room.
     pub(super) fn start(path: &Path, file: &File) -> io::Result<Option<Self>> {
         let Some(past) = disk::open_past_the_cache(path)? else { return Ok(None) };
         match disk::allocate(file, 0, AHEAD.0) {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(None),
-            answer => answer?,
+            result => result?,
         }
         let chunks = Chunks::start(Some(&past), file, u64::MAX, CHUNK)?;
         let room = Mutex::new(Room { allocated: AHEAD.0, end: 0 });
         Ok(Some(Self { chunks, file: file.try_clone()?, room }))
     }
 
-    /// Ends a dump of so many bytes: all is on the disk.
+    /// Ends a dump of `length` bytes and waits for the disk.
     pub(super) fn finish(self, length: u64) -> io::Result<()> {
         let (head, mut writer) = self.chunks.end()?;
         if let Some(mut head) = head {
@@ -60,15 +62,15 @@ impl Direct {
         self.finish(end)
     }
 
-    /// Allocates what is behind the end of what was allocated, up to here and some more if there is as much.
+    /// Extends the allocation to `end`, and beyond if there is room.
     fn make_room(&self, end: u64) -> io::Result<()> {
         let mut room = self.room.lock().unwrap_or_else(PoisonError::into_inner);
         let from = room.allocated;
         if end > from {
             let needed = end - from;
-            let more = needed.saturating_add((end / 4).clamp(AHEAD.0, AHEAD.1));
-            room.allocated = match disk::allocate(&self.file, from, more) {
-                Ok(()) => from + more,
+            let ahead = needed.saturating_add((end / 4).clamp(AHEAD.0, AHEAD.1));
+            room.allocated = match disk::allocate(&self.file, from, ahead) {
+                Ok(()) => from + ahead,
                 Err(_) => disk::allocate(&self.file, from, needed).map(|()| end)?,
             };
         }
@@ -77,7 +79,7 @@ impl Direct {
     }
 }
 
-/// Cuts off what was allocated or written beyond the end, and waits for the disk.
+/// Cuts off everything after the end, and waits for the disk.
 fn end(writer: &Writer, length: u64) -> io::Result<()> {
     writer.file.set_len(length)?;
     writer.file.sync_all()
@@ -97,7 +99,8 @@ mod tests {
     use std::os::unix::fs::MetadataExt;
     use std::path::PathBuf;
 
-    /// A new file where programs are built: `/tmp` may be memory, which has no way past the page cache.
+    /// A new file in the target directory: `/tmp` may be in memory, where all writes go through the
+    /// page cache.
     struct New {
         path: PathBuf,
         file: File,
@@ -111,10 +114,12 @@ mod tests {
         }
 
         fn direct(&self) -> Direct {
-            Direct::start(&self.path, &self.file).unwrap().expect("this file system has no direct way")
+            Direct::start(&self.path, &self.file)
+                .unwrap()
+                .expect("this file system does not support direct writes")
         }
 
-        /// Bytes that it takes on its disk.
+        /// Bytes allocated on its disk.
         fn allocated(&self) -> u64 {
             self.file.metadata().unwrap().blocks() * 512
         }
@@ -127,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_what_was_written_and_takes_no_more_room() {
+    fn a_file_has_the_written_bytes_and_no_more_blocks() {
         let new = New::file("whole");
         let direct = new.direct();
         let mut expected = vec![0; 3 * CHUNK + 7];
@@ -143,11 +148,11 @@ mod tests {
     }
 
     #[test]
-    fn what_fits_is_kept() {
+    fn the_written_part_is_kept() {
         let new = New::file("kept");
         let direct = new.direct();
         direct.write_at(CHUNK as u64 - 1, &[1; 3]).unwrap();
-        // No file is so long.
+        // No file is that long.
         assert!(direct.write_at(u64::MAX - 1, &[1]).is_err());
         assert!(direct.write_at(u64::MAX, &[1]).is_err());
         direct.keep().unwrap();
@@ -156,10 +161,10 @@ mod tests {
     }
 
     #[test]
-    fn where_there_are_no_blocks_there_is_no_direct_way() {
+    fn files_without_blocks_are_not_written_directly() {
         let memory = Path::new("/dev/shm").join(format!("kjump-direct-{}", std::process::id()));
         if let Ok(file) = File::create_new(&memory) {
-            // What holds files in memory may learn it, and then it must work.
+            // If tmpfs supports direct writes, they must work.
             let direct = Direct::start(&memory, &file).unwrap();
             std::fs::remove_file(&memory).unwrap();
             assert!(direct.is_none_or(|direct| direct.finish(5).is_ok()));

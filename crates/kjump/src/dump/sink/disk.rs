@@ -1,4 +1,4 @@
-//! A dump straight onto a disk, without a file system and past the page cache.
+//! A dump on a disk, without a file system and past the page cache.
 
 use std::fs::File;
 use std::io;
@@ -11,19 +11,20 @@ use vmcore::{FrameSet, WriteAt};
 
 use super::chunks::{BLOCK, CHUNK, Chunks, Writer};
 
-/// A disk that is written to. What is never written reads as zeros when it is finished, whatever was there.
+/// A disk that is being written. Once finished, parts of the dump that were never written read as
+/// zeros.
 pub(super) struct Disk {
     chunks: Chunks,
-    /// Of the disk, in bytes.
+    /// Size of the disk in bytes.
     length: u64,
-    /// Of a chunk, in bytes.
+    /// Size of a chunk in bytes.
     chunk: usize,
-    /// Where what was written ends, in bytes of the disk.
+    /// The end of written bytes.
     end: AtomicU64,
 }
 
 impl Disk {
-    /// Starts to write to a disk of so many bytes. A dump that is there is none any more.
+    /// Starts to write to a disk of `length` bytes. An old dump on it is invalidated.
     pub(super) fn open(path: &Path, file: &File, length: u64) -> io::Result<Self> {
         Self::by_chunks(disk::open_past_the_cache(path)?.as_ref(), file, length, CHUNK)
     }
@@ -35,7 +36,7 @@ impl Disk {
         Ok(Self { chunks, length, chunk, end: AtomicU64::new(0) })
     }
 
-    /// Ends a dump of so many bytes: all is on the disk, and at last its header.
+    /// Ends a dump of `length` bytes: its header is written after everything else is on the disk.
     pub(super) fn finish(self, length: u64) -> io::Result<()> {
         let chunk = self.chunk as u64;
         if length > self.length {
@@ -70,15 +71,15 @@ impl WriteAt for Disk {
     }
 }
 
-/// What is left to do on a disk.
+/// The last writes to a disk.
 struct Rest {
     writer: Writer,
-    /// Its length, in bytes.
+    /// Size of the disk in bytes.
     disk: u64,
 }
 
 impl Rest {
-    /// Makes zeros of the blocks of this part of the disk that have nothing of this dump.
+    /// Writes zeros to the blocks of this part of the disk that were not written.
     fn make_zeros(&mut self, from: u64, to: u64) -> io::Result<()> {
         if from >= to {
             return Ok(());
@@ -89,7 +90,7 @@ impl Rest {
             let [start, end] = [run.start, run.end].map(|block| (block * BLOCK as u64).min(self.disk));
             match disk::make_zeros(&self.writer.file, start, end - start) {
                 Err(error) if error.kind() == io::ErrorKind::Unsupported => self.write_zeros(start, end)?,
-                answer => answer?,
+                result => result?,
             }
         }
         Ok(())
@@ -111,7 +112,7 @@ mod tests {
     use super::*;
     use std::path::PathBuf;
 
-    /// A file that is taken for a disk, and has something on it.
+    /// A file in the place of a disk with old contents.
     struct Old(PathBuf);
 
     impl Old {
@@ -159,10 +160,10 @@ mod tests {
     }
 
     #[test]
-    fn a_disk_has_what_was_written_last_and_else_zeros() {
+    fn a_disk_has_the_bytes_written_last_and_zeros_elsewhere() {
         for blocks in [1, 2, 8, 64] {
             let old = Old::new(&format!("last-{blocks}"));
-            // A file system that does not take it is one more way to write.
+            // Without direct writes, and with them if the file system supports them.
             for past in [disk::open_past_the_cache(&old.0).unwrap(), None] {
                 let (pieces, disk) = (pieces(), old.disk(past.as_ref(), blocks));
                 for (offset, bytes) in &pieces {
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn behind_its_end_there_is_no_room_and_what_fits_is_kept() {
+    fn there_is_no_room_after_its_end_and_the_written_part_is_kept() {
         let old = Old::new("room");
         let disk = old.disk(None, 2);
         disk.write_at(5, b"head").unwrap();
@@ -218,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_dump_is_gone_before_anything_else_is_written() {
+    fn an_old_dump_is_invalidated_first() {
         let old = Old::new("gone");
         drop(old.disk(None, 2));
         assert!(old.bytes()[..BLOCK].iter().all(|byte| *byte == 0));

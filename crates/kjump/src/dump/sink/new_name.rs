@@ -1,10 +1,10 @@
-//! A file that gets its name when it is complete.
+//! A file that gets its name once complete.
 
 use std::path::PathBuf;
 
 use anyhow::Context;
 
-/// The name of a file while it is written, and the one it gets.
+/// The temporary name of a file that is being written, and its final name.
 pub(super) struct NewName {
     pub(super) new: PathBuf,
     pub(super) path: PathBuf,
@@ -18,7 +18,8 @@ impl NewName {
 
 impl Drop for NewName {
     fn drop(&mut self) {
-        // Published, it is not there any more; else the error that is on its mode is the one that tells.
+        // After `publish` the temporary name does not exist. On an error, the first error is the
+        // one to report.
         let _ = std::fs::remove_file(&self.new);
     }
 }
