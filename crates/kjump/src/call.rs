@@ -27,8 +27,6 @@ use crate::terminal::report::{self, Outcome};
 pub(crate) use fault::FaultReport;
 use record::{CallReport, Ending};
 use request::{CallRequest, Source};
-use runs::Runs;
-use timing::Sample;
 
 pub(crate) use record::ImageFacts;
 
@@ -57,7 +55,7 @@ pub(crate) fn run(args: CallArgs) -> anyhow::Result<Outcome> {
     }
 }
 
-/// Makes an image that of the device's open file.
+/// Makes the source's image that of the open file.
 fn ready(source: &Source, device: &Device) -> anyhow::Result<ImageFacts> {
     match source {
         Source::File(file) => {
@@ -68,12 +66,14 @@ fn ready(source: &Source, device: &Device) -> anyhow::Result<ImageFacts> {
         Source::Kept(name) => {
             device.attach(name).with_context(|| name.to_string())?;
             let kept = device.image_named(name)?;
-            kept.as_ref().map(ImageFacts::of_list).with_context(|| format!("{name}: unloaded a moment ago"))
+            kept.as_ref()
+                .map(ImageFacts::of_list)
+                .with_context(|| format!("{name}: was unloaded a moment ago"))
         }
     }
 }
 
-/// Calls until all calls are made, the image faults or a call is refused. The refusal of the first is an error.
+/// Calls until all calls are made, the image faults or a call is refused. If the first call is refused, that is an error.
 fn call_repeatedly(request: &CallRequest, device: &Device, image: ImageFacts) -> anyhow::Result<CallReport> {
     let mut report = CallReport::new(image, device.info()?.tsc_khz);
     let progress = Progress::start("calling".into(), request.repeat);

@@ -1,4 +1,4 @@
-//! The way to the module: opening the device, loading the module where needed, wording what it refuses.
+//! The device of the module: opening it, loading the module if needed, and explaining the module's refusals.
 
 pub(crate) mod call_phases;
 pub(crate) mod suspend_failure;
@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context, anyhow, bail};
 use sys::{Device, Error, Refusal};
 
-/// The device; the module is loaded first if it is not there.
+/// Opens the device; loads the module first if it is not loaded.
 pub(crate) fn open() -> anyhow::Result<Device> {
     match Device::open() {
         Err(Error::Absent { .. }) => {
@@ -19,7 +19,7 @@ pub(crate) fn open() -> anyhow::Result<Device> {
     }
 }
 
-/// The device, or `None` if the module is not loaded.
+/// Opens the device; `None` if the module is not loaded.
 pub(crate) fn open_if_loaded() -> Result<Option<Device>, Error> {
     match Device::open() {
         Ok(device) => Ok(Some(device)),
@@ -29,9 +29,8 @@ pub(crate) fn open_if_loaded() -> Result<Option<Device>, Error> {
 }
 
 fn load_module() -> anyhow::Result<()> {
-    const ADVICE: &str = "`kjump check` tells what stands in the way; `insmod kjump.ko` loads a module that is not \
-                          installed";
-    // In /sbin, which is not in everyone's search path.
+    const ADVICE: &str = "`kjump check` shows why; `insmod kjump.ko` loads a module that is not installed";
+    // modprobe is in /sbin, which is not in every user's search path.
     let search = std::env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
     let output = match Command::new("modprobe").arg("kjump").env("PATH", search).output() {
         Ok(output) => output,
@@ -40,12 +39,12 @@ fn load_module() -> anyhow::Result<()> {
     if output.status.success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&output.stderr);
-    let said = said.lines().last().unwrap_or("it does not say why").trim();
-    bail!("the module is not loaded, and `modprobe kjump` fails: {said}; {ADVICE}")
+    let errors = String::from_utf8_lossy(&output.stderr);
+    let reason = errors.lines().last().unwrap_or("no reason given").trim();
+    bail!("the module is not loaded, and `modprobe kjump` fails: {reason}; {ADVICE}")
 }
 
-/// A refusal as an error. `segments` are the names of the segments that were to be loaded, if any were.
+/// A refusal as an error. `segments` are the names of the segments to load, if there are any.
 pub(crate) fn refused(refusal: Refusal, segments: &[String]) -> anyhow::Error {
     match image_error(&refusal) {
         Some(error) => {
@@ -61,14 +60,14 @@ pub(crate) fn refused(refusal: Refusal, segments: &[String]) -> anyhow::Error {
     }
 }
 
-/// The image builder's error that the module passed on, if it is one that this program knows.
+/// The image builder's error that the module passed on, if this program knows it.
 fn image_error(refusal: &Refusal) -> Option<kimage::Error> {
     let [a, b, c, d, 0] = refusal.diagnosis.numbers else { return None };
     let reason = Some(refusal.diagnosis.reason).filter(|_| refusal.is_of_image());
     kimage::Error::from_numbers(u32::try_from(reason?).ok()?, [a, b, c, d])
 }
 
-/// The segments that an error speaks of, by number.
+/// The numbers of the segments that an error is about.
 fn segments_of(error: &kimage::Error) -> Vec<u32> {
     use kimage::Error::{BufferTooLong, NotAllowed, Overlap, TooHigh, Unaligned};
     match *error {
@@ -84,14 +83,14 @@ fn segments_of(error: &kimage::Error) -> Vec<u32> {
 fn image_advice(error: &kimage::Error) -> Option<&'static str> {
     use kimage::Error::{BadFrame, EntryOutside, List, NoMemory, NotAllowed, TooManyPages};
     match error {
-        NotAllowed { .. } => Some(
-            "`kjump map` shows the machine's System RAM; --vouch allows memory beyond it that nobody uses",
-        ),
-        EntryOutside { .. } => Some("--entry names another address"),
-        TooManyPages { .. } => Some("load a smaller image or, for a window, less memory beside it"),
+        NotAllowed { .. } => {
+            Some("`kjump map` shows the machine's System RAM; --vouch allows unused memory outside it")
+        }
+        EntryOutside { .. } => Some("choose another address with --entry"),
+        TooManyPages { .. } => Some("load a smaller image or, for a window, less other memory"),
         NoMemory { .. } => Some("free memory or load a smaller image"),
         List { .. } | BadFrame { .. } => {
-            Some("this is a defect of the module, please report it with these numbers")
+            Some("this is a bug in the module; please report it with these numbers")
         }
         _ => None,
     }
@@ -109,13 +108,13 @@ mod tests {
     }
 
     #[test]
-    fn an_error_of_the_image_names_its_segment_and_what_can_be_done() {
+    fn an_error_of_the_image_names_its_segment_and_a_remedy() {
         let error = kimage::Error::NotAllowed { segment: 1, mem: 0x1000, memsz: 0x2000, address: 0x2000 };
         let [a, b, c, d] = error.numbers();
         assert_eq!(
             text(error.reason().into(), [a, b, c, d, 0]),
             "segment 1: 0x2000 bytes at 0x1000 are not all in allowed memory: 0x2000 is not (load header 1); \
-             `kjump map` shows the machine's System RAM; --vouch allows memory beyond it that nobody uses"
+             `kjump map` shows the machine's System RAM; --vouch allows unused memory outside it"
         );
         let error = kimage::Error::Overlap { segments: [1, 0], start: 0x1000, end: 0x2000 };
         let [a, b, c, d] = error.numbers();
@@ -126,13 +125,13 @@ mod tests {
     }
 
     #[test]
-    fn numbers_of_a_later_module_are_shown_as_they_are() {
+    fn unknown_numbers_of_a_later_module_are_shown_unchanged() {
         assert!(text(98, [1, 2, 3, 4, 5]).starts_with("reason 98 [1, 2, 3, 4, 5]"));
         assert!(text(1, [1, 2, 3, 4, 5]).starts_with("reason 1 [1, 2, 3, 4, 5]"));
     }
 
     #[test]
-    fn other_refusals_speak_for_themselves() {
+    fn other_refusals_are_shown_unchanged() {
         assert_eq!(text(abi::device::reason::NOT_LOADED, [0; 5]), "no image is loaded; load an image first");
     }
 }

@@ -1,4 +1,4 @@
-//! What is known of this machine, of its memory and of the images that are loaded.
+//! Reports on this machine, its memory and the loaded images.
 
 pub(crate) mod args;
 pub(crate) mod check;

@@ -1,4 +1,4 @@
-//! What the terminal can show: colour, width, characters beyond ASCII.
+//! Input and output: the terminal's abilities, and everything that is read from arguments or printed.
 
 pub(crate) mod number;
 pub(crate) mod output_file;
@@ -22,7 +22,7 @@ pub(crate) enum Colour {
     Grey = 60,
 }
 
-/// What may be printed.
+/// The abilities of a terminal: colour, width, characters beyond ASCII.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Terminal {
     pub(crate) colour: bool,
@@ -31,13 +31,13 @@ pub(crate) struct Terminal {
 }
 
 impl Terminal {
-    /// What goes everywhere, at a width.
+    /// Plain text of a width, which works everywhere.
     #[cfg(test)]
     pub(crate) const fn plain(width: usize) -> Self {
         Self { colour: false, unicode: false, width }
     }
 
-    /// What goes on standard output.
+    /// The abilities of standard output.
     pub(crate) fn of_stdout() -> Self {
         const USUAL_WIDTH: usize = 80;
         let variable = |name| std::env::var(name).unwrap_or_default();
@@ -50,7 +50,7 @@ impl Terminal {
         }
     }
 
-    /// The text in a colour, if there are colours.
+    /// The text in a colour, if the terminal has colours.
     pub(crate) fn paint(self, colour: Colour, text: &str) -> String {
         if self.colour { format!("\x1b[{}m{text}\x1b[0m", 30 + colour as u8) } else { text.into() }
     }

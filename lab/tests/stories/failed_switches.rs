@@ -32,17 +32,17 @@ fn a_failed_suspend_names_its_cause(on: &str) -> Result<()> {
     let mut outcome =
         with_second_kernel(on, job)?.succeeded().never_prints("wrong").prints("resident         9");
     for (step, error) in [
-        ("notifier", "b: no task and no device refuses to rest"),
+        ("notifier", "b: neither a task nor a device failed to suspend"),
         ("freeze", "b: a task cannot be frozen: the system did not suspend"),
-        ("prepare", "b: a device is not ready to rest: the system did not suspend"),
-        ("suspend", "b: device kjump_refuse refuses to rest: the system did not suspend"),
-        ("late", "b: device kjump_refuse refuses to rest, late: "),
-        ("noirq", "b: device kjump_refuse refuses to rest without interrupts: "),
+        ("prepare", "b: a device is not ready to suspend: the system did not suspend"),
+        ("suspend", "b: device kjump_refuse failed to suspend: the system did not suspend"),
+        ("late", "b: device kjump_refuse failed to suspend in the late phase: "),
+        ("noirq", "b: device kjump_refuse failed to suspend in the noirq phase: "),
         (
             "cpu",
-            "b: no task and no device refuses to rest, but a part of the kernel, or a CPU to go offline: ",
+            "b: neither a task nor a device failed to suspend: another part of the kernel did, or a CPU did not go offline: ",
         ),
-        ("core", "b: no task and no device refuses to rest"),
+        ("core", "b: neither a task nor a device failed to suspend"),
     ] {
         outcome = outcome.prints(&format!("at {step}: kjump: {error}"));
     }
@@ -64,7 +64,7 @@ fn a_suspend_in_test_mode_calls_nothing(on: &str) -> Result<()> {
     let mut outcome =
         with_second_kernel(on, job)?.succeeded().never_prints("wrong").prints("b returned 0x8 after");
     for level in ["freezer", "devices", "platform", "processors", "core"] {
-        let error = format!("b: /sys/power/pm_test is `{level}`, so each suspend is only tried that far");
+        let error = format!("b: /sys/power/pm_test is `{level}`, so each suspend stops at that level");
         outcome = outcome.prints(&error);
     }
     outcome.kernel_log_is_clean();

@@ -247,7 +247,7 @@ fn kexec_explains_every_refusal(on: &str) -> Result<()> {
         .run(job)?
         .succeeded()
         .prints("/tmp/empty: the file is empty")
-        .prints("/tmp/two: it begins like no format of kernel files")
+        .prints("/tmp/two: unrecognised file format")
         .prints("the protected-mode code would be")
         .prints("Cannot open /nonexistent")
         .prints("Could not open initrd file /nonexistent")

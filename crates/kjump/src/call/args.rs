@@ -12,9 +12,9 @@ use crate::terminal::number::{self, FileFrom, FileTo};
 
 /// Load an image, call it and unload it; or call a kept one
 ///
-/// FILE is a static ELF executable, or with --load-at a flat binary. Each ARG is a number. With --name, all words are
-/// arguments. Prints what the image returned; an exception in the image is printed with the registers, and the exit
-/// status is then 3.
+/// FILE is a static ELF executable, or with --load-at a flat binary. Each ARG is a number. With --name there is no FILE.
+/// Prints the number that the image returned. If an exception ends the image, prints it with the registers, and the exit
+/// status is 3.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "kjump call [OPTIONS] FILE [ARG]...\n       kjump call [OPTIONS] --name NAME [ARG]..."
@@ -28,17 +28,17 @@ pub(crate) struct CallArgs {
     pub(crate) name: Option<ImageName>,
     #[command(flatten)]
     pub(crate) placing: PlacingArgs,
-    /// What is put to rest around the call
+    /// How much of the system is stopped during the call
     #[arg(long, value_enum, value_name = "LEVEL", default_value_t)]
     pub(crate) quiesce: Quiesce,
-    /// Copy a file into the image before the (first) call; repeatable
+    /// Copy a file into the image before the first call; repeatable
     #[arg(long = "in", value_name = "FILE@ADDR", value_parser = number::os(number::file_to))]
     pub(crate) inputs: Vec<FileTo>,
-    /// Copy bytes of the image into a file after the (last) call, also after an exception; repeatable. A new file is
-    /// readable by its owner only
+    /// Copy bytes of the image into a file after the last call, even one that an exception ended; repeatable. Only the
+    /// owner can read a new file
     #[arg(long = "out", value_name = "FILE@ADDR:LEN", value_parser = number::os(number::file_from))]
     pub(crate) outputs: Vec<FileFrom>,
-    /// Call so many times, stopping at an exception; the image keeps its state between calls
+    /// Call the image N times, but stop at an exception; the image keeps its state between calls
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::at_least_one)]
     pub(crate) repeat: u64,
     /// Print the time spent in each phase of the call
@@ -49,7 +49,7 @@ pub(crate) struct CallArgs {
     pub(crate) json: bool,
 }
 
-/// Load an image and keep it under a name, to be called with `kjump call --name`
+/// Load an image and keep it under a name for `kjump call --name`
 #[derive(Debug, Args)]
 pub(crate) struct LoadArgs {
     /// A static ELF executable, or with --load-at a flat binary
@@ -65,42 +65,42 @@ pub(crate) struct LoadArgs {
 /// Unload a kept image
 #[derive(Debug, Args)]
 pub(crate) struct UnloadArgs {
-    /// Name it is kept under
+    /// Name of the image
     pub(crate) name: ImageName,
 }
 
-/// How a file becomes an image.
+/// Where a file is loaded, and how it is entered.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct PlacingArgs {
-    /// CPU mode the image is entered in: 64-bit mode, or 32-bit protected mode without paging. An ELF file says
-    /// itself, a flat binary is entered in 64-bit mode
+    /// CPU mode that the image is entered in: 64-bit mode, or 32-bit protected mode without paging [default: that of an
+    /// ELF file, 64 for a flat binary]
     #[arg(long, value_name = "64|32", value_parser = mode)]
     pub(crate) mode: Option<Mode>,
-    /// Address to call, in place of what the file says
+    /// Address to call [default: the entry point of an ELF file, the first byte of a flat binary]
     #[arg(long, value_name = "ADDR", value_parser = number::unsigned)]
     pub(crate) entry: Option<u64>,
-    /// The file is a flat binary, and this is the address of its first byte
+    /// Address of the first byte, for a flat binary
     #[arg(long, value_name = "ADDR", value_parser = number::unsigned)]
     pub(crate) load_at: Option<u64>,
-    /// Memory beyond System RAM that the kernel does not use, by your word, so that the image may be there; repeatable
+    /// Physical range outside System RAM that you guarantee is unused, so that the image may lie there; repeatable
     #[arg(long, value_name = "START-END", value_parser = number::page_range)]
     pub(crate) vouch: Vec<Range>,
-    /// Do not ask the kernel to move away from the image's addresses
+    /// Do not ask the kernel to move its pages away from the image's addresses
     #[arg(long)]
     pub(crate) no_claim: bool,
 }
 
-/// What is put to rest around a call.
+/// How much of the system is stopped during a call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Quiesce {
-    /// The least that will do
+    /// The cheapest level that works
     #[default]
     Auto,
     /// Interrupts of one CPU; the image's addresses must not be in use
     None,
     /// All CPUs; the image's addresses must not be in use
     Stop,
-    /// Programs, devices and all CPUs but one; any address will do
+    /// Programs, devices and all CPUs but one; the image's addresses may be in use
     Suspend,
 }
 
@@ -119,6 +119,6 @@ fn mode(word: &str) -> Result<Mode, String> {
     match word {
         "64" => Ok(Mode::Long),
         "32" => Ok(Mode::Protected),
-        _ => Err("there are 64 and 32".into()),
+        _ => Err("expected 64 or 32".into()),
     }
 }

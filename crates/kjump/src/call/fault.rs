@@ -1,4 +1,4 @@
-//! An exception in an image, as people read it. Names are those of the Intel SDM, volume 3, table 6-1.
+//! The report of an exception in an image. Names are those of the Intel SDM, volume 3, table 6-1.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use abi::control::Fault;
 use abi::device::mode;
 use serde::{Serialize, Serializer};
 
-/// Names of the exception vectors, with their mnemonics; empty where there is none.
+/// Names of the exception vectors, and their mnemonics; empty if there is none.
 const VECTORS: [(&str, &str); 32] = [
     ("divide error", "#DE"),
     ("debug exception", "#DB"),
@@ -65,7 +65,7 @@ pub(crate) struct FaultReport {
     rflags: u64,
     cs: u64,
     cr2: u64,
-    /// By their names, in the order of their numbers.
+    /// Names and values, in the order of the registers' numbers.
     #[serde(serialize_with = "as_object")]
     registers: Vec<(&'static str, u64)>,
     #[serde(skip)]
@@ -73,7 +73,7 @@ pub(crate) struct FaultReport {
 }
 
 impl FaultReport {
-    /// The exception in an image of one of [`mode`].
+    /// The exception in an image that runs in one of [`mode`].
     pub(crate) fn new(fault: &Fault, image_mode: u64) -> Self {
         let wide = image_mode != mode::PROTECTED;
         let names: &[&str] = if wide { &NAMES_64 } else { &NAMES_32 };
@@ -91,7 +91,7 @@ impl FaultReport {
         }
     }
 
-    /// The first line: what happened where.
+    /// The first line: the exception, and its address.
     pub(crate) fn headline(&self) -> String {
         let (_, mnemonic) = vector_entry(self.vector);
         let mnemonic = if mnemonic.is_empty() { String::new() } else { format!("{mnemonic}, ") };
@@ -102,7 +102,7 @@ impl FaultReport {
         format!("{} ({mnemonic}vector {}) at {instruction} {:#x}", self.name, self.vector, self.rip)
     }
 
-    /// All of it, in lines.
+    /// The whole report, several lines.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("{}\n", self.headline());
         if self.vector == PAGE_FAULT {
@@ -125,7 +125,7 @@ impl FaultReport {
         text + &self.register_columns()
     }
 
-    /// What the error code of a page fault says: Intel SDM volume 3, figure 4-12.
+    /// The error code of a page fault: Intel SDM volume 3, figure 4-12.
     fn access(&self) -> String {
         let bit = |number: u32| self.error_code >> number & 1 == 1;
         let kind = match (bit(4), bit(1)) {
@@ -135,13 +135,13 @@ impl FaultReport {
         };
         let cause = match (bit(3), bit(0)) {
             (true, _) => "a reserved bit is set in the page tables",
-            (false, true) => "the page does not allow it",
-            (false, false) => "no page there",
+            (false, true) => "the page does not permit it",
+            (false, false) => "the page is not present",
         };
         format!("{kind}, {cause},")
     }
 
-    /// What an error code with a selector says: Intel SDM volume 3, figure 6-7.
+    /// An error code with a selector: Intel SDM volume 3, figure 6-7.
     fn selector(&self) -> String {
         let table = match self.error_code >> 1 & 3 {
             0 => "GDT",
@@ -170,12 +170,12 @@ impl FaultReport {
     }
 }
 
-/// Whether this is the vector of an interrupt, not of an exception.
+/// Whether a vector is that of an interrupt, not of an exception.
 const fn is_interrupt(vector: u64) -> bool {
     32 <= vector && vector < 256
 }
 
-/// Names and numbers as an object of JSON.
+/// Names and values as a JSON object.
 fn as_object<S: Serializer>(registers: &[(&'static str, u64)], serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(registers.iter().copied())
 }

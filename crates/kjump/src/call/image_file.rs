@@ -13,7 +13,7 @@ use crate::device;
 use crate::terminal::progress::Progress;
 use crate::terminal::quantity;
 
-/// The file, read, and how it is to become an image.
+/// The bytes of a file, and how it is placed.
 #[derive(Debug)]
 pub(crate) struct ImageFile {
     pub(crate) path: PathBuf,
@@ -27,12 +27,12 @@ impl ImageFile {
         Ok(Self { path: path.into(), bytes, placing })
     }
 
-    /// What of it is loaded where.
+    /// The program in the file, placed.
     pub(crate) fn program(&self) -> anyhow::Result<Program<'_>> {
         self.placing.program(&self.bytes).with_context(|| self.path.display().to_string())
     }
 
-    /// Loads a program, which [`program`](Self::program) made.
+    /// Loads a program that [`program`](Self::program) returned.
     pub(crate) fn load(&self, program: &Program<'_>, device: &Device) -> anyhow::Result<Load> {
         let segments: Vec<Destination<'_>> = program.segments.iter().map(destination).collect();
         let request = LoadRequest {

@@ -29,7 +29,7 @@ pub(crate) fn unload(args: &UnloadArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Unloads the image kept under a name. Returns whether there was one.
+/// Unloads the image that is kept under a name. Returns whether there was one.
 pub(crate) fn forget(device: &Device, name: &ImageName) -> anyhow::Result<bool> {
     match device.attach(name) {
         Ok(()) => {
@@ -48,12 +48,14 @@ pub(crate) fn is_missing(refusal: &Refusal) -> bool {
 
 fn describe(loaded: &Load) -> String {
     let shared = match (loaded.in_use, loaded.pages - loaded.claimed.min(loaded.pages)) {
-        (0, 0) => "all the image's own: quick calls do".into(),
+        (0, 0) => "all its own: calls need not suspend the system".into(),
         (0, exchanged) => {
-            format!("{exchanged} exchanged at each call, none in use by the kernel: quick calls do")
+            format!(
+                "{exchanged} exchanged at each call, none in use by the kernel: calls need not suspend the system"
+            )
         }
         (in_use, _) => format!(
-            "{in_use} in use by the kernel, as at {:#x}: calls suspend the system",
+            "{in_use} in use by the kernel, the first at {:#x}: calls suspend the system",
             loaded.first_in_use
         ),
     };
@@ -66,18 +68,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_load_tells_how_it_can_be_called() {
+    fn the_report_of_a_load_states_what_calls_need() {
         let load = |pages, claimed, in_use| {
             describe(&Load { pages, claimed, in_use, first_in_use: 0x10_0000, ..Load::default() })
         };
-        assert_eq!(load(2, 2, 0), "2 pages (8 KiB), all the image's own: quick calls do");
+        assert_eq!(load(2, 2, 0), "2 pages (8 KiB), all its own: calls need not suspend the system");
         assert_eq!(
             load(2, 1, 0),
-            "2 pages (8 KiB), 1 exchanged at each call, none in use by the kernel: quick calls do"
+            "2 pages (8 KiB), 1 exchanged at each call, none in use by the kernel: calls need not suspend the system"
         );
         assert_eq!(
             load(1, 0, 1),
-            "1 page (4 KiB), 1 in use by the kernel, as at 0x100000: calls suspend the system"
+            "1 page (4 KiB), 1 in use by the kernel, the first at 0x100000: calls suspend the system"
         );
     }
 }

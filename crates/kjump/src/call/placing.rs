@@ -1,4 +1,4 @@
-//! From the bytes of a file and the words about it to what is loaded where. Nothing is read here.
+//! Where the parts of a file are loaded, from its bytes and the arguments. Nothing is read here.
 
 use abi::device::{Range, load_flag};
 use anyhow::bail;
@@ -6,29 +6,29 @@ use kernel_file::{Format, Mode, Program, flat};
 
 use crate::call::args::PlacingArgs;
 
-/// How a file is to become an image.
+/// How a file becomes an image.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Placing {
     pub(crate) mode: Option<Mode>,
     pub(crate) entry: Option<u64>,
     pub(crate) load_at: Option<u64>,
     pub(crate) vouched: Vec<Range>,
-    /// Whether the kernel is asked to move away from the image's addresses.
+    /// Whether the kernel is asked to move its pages away from the image's addresses.
     pub(crate) claim: bool,
 }
 
 impl Placing {
-    /// The program in a file, placed as asked.
+    /// The program in a file, placed.
     pub(crate) fn program<'a>(&self, file: &'a [u8]) -> anyhow::Result<Program<'a>> {
         let mut program = match (self.load_at, Format::recognise(file)) {
             (Some(_), Some(Format::Elf)) => bail!(
-                "an ELF file says itself where it is loaded; leave out --load-at, or make a flat binary of it with \
+                "an ELF file determines its own addresses; leave out --load-at, or make a flat binary of it with \
                  `objcopy -O binary`"
             ),
             (Some(address), _) => flat::parse(file, address, self.mode.unwrap_or(Mode::Long))?,
             (None, Some(_)) => kernel_file::parse(file)?,
             (None, None) => {
-                bail!("no ELF executable; a flat binary needs an address, as in `kjump call --load-at`")
+                bail!("not an ELF executable; a flat binary needs --load-at")
             }
         };
         program.mode = self.mode.unwrap_or(program.mode);
@@ -58,7 +58,7 @@ mod tests {
     }
 
     #[test]
-    fn a_flat_binary_is_where_the_words_say_in_64_bit_mode() {
+    fn a_flat_binary_is_placed_by_its_arguments_in_64_bit_mode() {
         let program = placing(Some(0x8000)).program(&[0xc3]).unwrap();
         assert_eq!((program.entry, program.mode), (0x8000, Mode::Long));
         let told = Placing { mode: Some(Mode::Protected), entry: Some(0x8001), ..placing(Some(0x8000)) };
@@ -67,7 +67,7 @@ mod tests {
     }
 
     #[test]
-    fn the_kind_of_file_and_the_words_must_agree() {
+    fn the_kind_of_file_and_its_arguments_must_agree() {
         let error = placing(None).program(&[0xc3]).unwrap_err().to_string();
         assert!(error.contains("--load-at"), "{error}");
         let error = placing(Some(0x8000)).program(b"\x7fELF").unwrap_err().to_string();

@@ -1,4 +1,4 @@
-//! What became of the calls, as a value and as JSON.
+//! The outcome of the calls, as a value and as JSON.
 
 use std::time::Duration;
 
@@ -7,11 +7,11 @@ use kernel_file::Program;
 use serde::Serialize;
 use sys::Refusal;
 
-use super::runs::Run;
-use super::timing::Timing;
-use super::{FaultReport, Runs, Sample};
+use super::fault::FaultReport;
+use super::runs::{Run, Runs};
+use super::timing::{Sample, Timing};
 
-/// What is called.
+/// The image that is called.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct ImageFacts {
     pub(super) id: u64,
@@ -40,16 +40,16 @@ impl ImageFacts {
 pub(super) enum Ending {
     Returned,
     Fault(FaultReport),
-    /// The call was not made, though others before it were.
+    /// The module refused a call after others had been made.
     Refused(Refusal),
 }
 
-/// What became of the calls.
+/// The outcome of the calls.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CallReport {
     pub(super) image: ImageFacts,
     pub(super) tsc_khz: u64,
-    /// Calls made, one that faulted included.
+    /// Calls made, including one that faulted.
     pub(super) calls: u64,
     pub(super) results: Runs,
     pub(super) samples: Vec<Sample>,
@@ -71,7 +71,7 @@ impl CallReport {
         }
     }
 
-    /// Adds a call that was made and took so long.
+    /// Adds a call that was made, and the time it took.
     pub(super) fn add(&mut self, call: &Call, elapsed: Duration) {
         self.calls += 1;
         self.quiesced = call.quiesced;
@@ -115,7 +115,7 @@ struct CallJson {
     calls: u64,
     returned: u64,
     quiesced: &'static str,
-    /// What the last call that returned did return.
+    /// The result of the last call that returned.
     value: Option<u64>,
     results: Vec<Run>,
     fault: Option<FaultReport>,
@@ -123,7 +123,7 @@ struct CallJson {
     timing: Option<Timing>,
 }
 
-/// The word for one of [`quiesce`].
+/// The name of one of [`quiesce`].
 pub(super) const fn level_name(level: u64) -> &'static str {
     match level {
         quiesce::AUTO => "auto",

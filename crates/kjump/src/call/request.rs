@@ -1,4 +1,4 @@
-//! From the words of `kjump call` to a request with its files read.
+//! The request of `kjump call`, resolved from its arguments, with its files read.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::call::placing::Placing;
 use crate::terminal::number::{self, FileFrom, FileTo};
 use crate::terminal::report::UsageError;
 
-/// Everything that a call needs.
+/// A call, or several of one image.
 #[derive(Debug)]
 pub(super) struct CallRequest {
     pub(super) source: Source,
@@ -26,7 +26,7 @@ pub(super) struct CallRequest {
     pub(super) json: bool,
 }
 
-/// What is called.
+/// The image to call.
 #[derive(Debug)]
 pub(super) enum Source {
     File(ImageFile),
@@ -46,7 +46,7 @@ impl CallRequest {
         let (source, words) = match (args.name, args.operands.as_slice()) {
             (Some(name), arguments) => (Source::Kept(name), arguments),
             (None, [file, arguments @ ..]) => {
-                // Claimed pages are moved for nothing if the system is suspended anyway.
+                // If the system is suspended anyway, there is no use in moving pages away.
                 let claim = !args.placing.no_claim && args.quiesce != Quiesce::Suspend;
                 let placing = Placing { claim, ..args.placing.into() };
                 (Source::File(ImageFile::read(Path::new(file), placing)?), arguments)
@@ -70,16 +70,16 @@ impl CallRequest {
     }
 }
 
-/// At most six numbers; what is not named is 0.
+/// At most six numbers; the rest are 0.
 fn arguments(words: &[OsString]) -> Result<[u64; 6], UsageError> {
     let mut arguments = [0; 6];
     if words.len() > arguments.len() {
-        let text = format!("{} arguments, and an image takes {} at most", words.len(), arguments.len());
+        let text = format!("{} arguments, but an image takes at most {}", words.len(), arguments.len());
         return Err(UsageError(text));
     }
     for ((place, word), number) in arguments.iter_mut().zip(words).zip(1..) {
         let value =
-            word.to_str().ok_or_else(|| format!("{word:?} is no number")).and_then(number::either_sign);
+            word.to_str().ok_or_else(|| format!("{word:?} is not a number")).and_then(number::either_sign);
         *place = value.map_err(|text| UsageError(format!("argument {number}: {text}")))?;
     }
     Ok(arguments)
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_word_is_a_file_unless_an_image_is_named() {
+    fn the_first_argument_is_a_file_unless_an_image_is_named() {
         let request = resolve("kjump call /dev/null --load-at 0x8000 1 0x10 -1").unwrap();
         assert!(matches!(&request.source, Source::File(file) if file.path == Path::new("/dev/null")));
         assert_eq!(request.arguments, [1, 16, u64::MAX, 0, 0, 0]);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn pages_are_claimed_unless_that_is_of_no_use() {
+    fn pages_are_claimed_unless_that_is_useless() {
         let claim = |line| match resolve(line).unwrap().source {
             Source::File(file) => file.placing.claim,
             Source::Kept(_) => panic!("no file"),
@@ -125,13 +125,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_with_the_words_is_named() {
+    fn an_error_names_the_wrong_argument() {
         for (line, text) in [
             ("kjump call", "nothing to call: name a file, or with --name a kept image"),
-            ("kjump call --name a 1 2 3 4 5 6 7", "7 arguments, and an image takes 6 at most"),
+            ("kjump call --name a 1 2 3 4 5 6 7", "7 arguments, but an image takes at most 6"),
             (
                 "kjump call --name a 1 b",
-                "argument 2: \"b\" is no number from 0 to 2^64 - 1 (0x1f, 037 or 31)",
+                "argument 2: \"b\" is not a number from 0 to 2^64 - 1 (0x1f, 037 or 31)",
             ),
             ("kjump call /nowhere", "/nowhere: No such file or directory (os error 2)"),
             ("kjump call /dev/null --in /nowhere@1", "/nowhere: No such file or directory (os error 2)"),

@@ -1,21 +1,21 @@
 use serde::Serialize;
 
-/// Numbers in their order, as runs that each rise by a step (which may be 0, or negative).
+/// Results in the order of their calls, as runs that each rise by a step, which may be 0 or negative.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Runs {
     runs: Vec<Run>,
 }
 
-/// Results of neighbouring calls that rise by a step.
+/// Results of successive calls that rise by a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub(super) struct Run {
     /// The first call, counted from 1.
     pub(super) first_call: u64,
-    /// How many calls.
+    /// The number of calls.
     pub(super) calls: u64,
     /// The result of the first.
     pub(super) value: u64,
-    /// What each result is more than the one before, modulo 2^64.
+    /// The difference of each result from the previous one, modulo 2^64.
     pub(super) step: i64,
 }
 
@@ -47,7 +47,7 @@ impl Runs {
             1 => (last.calls, last.step) = (2, step),
             _ if step == last.step => last.calls += 1,
             2 => {
-                // Two numbers are no run yet: the second may belong to the third as well.
+                // Two numbers do not make a run yet: the second may belong with the third.
                 let second = last.last_value();
                 (last.calls, last.step) = (1, 0);
                 self.runs.push(Run { first_call: next_call - 1, calls: 2, value: second, step });

@@ -1,4 +1,4 @@
-//! What became of the calls, as a text.
+//! The outcome of the calls, as text.
 
 use std::fmt::Write;
 
@@ -11,7 +11,7 @@ use crate::terminal::{Colour, Terminal};
 /// Most runs of results that are printed.
 const RUNS: usize = 20;
 
-/// The report, with the time of each phase if that is wanted.
+/// The report; `timing` adds the time of each phase.
 pub(super) fn of(report: &CallReport, timing: bool, terminal: Terminal) -> String {
     let mut text = String::new();
     match report.results.all() {
@@ -49,7 +49,7 @@ fn write_runs(text: &mut String, runs: &[Run]) {
         let _ = writeln!(text, "  {which}: {}", results(run));
     }
     if let Some(more) = runs.len().checked_sub(RUNS).filter(|&more| more > 0) {
-        let _ = writeln!(text, "  and {more} more like these; --json has them all");
+        let _ = writeln!(text, "  and {more} more; --json prints all");
     }
 }
 
@@ -109,8 +109,8 @@ fn spread_cells(phase: &Phase) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::record::ImageFacts;
     use super::*;
-    use crate::call::ImageFacts;
     use abi::control::Fault;
     use abi::device::{Call, Diagnosis, Ticks, quiesce, reason, status};
     use std::time::Duration;
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn many_calls_print_their_results_in_short() {
+    fn results_of_many_calls_are_summarized() {
         assert_eq!(of(&report(&[7; 1000]), false, PLAIN), "1000 calls returned 7 (0x7)\n");
         let counter: Vec<u64> = (1..=1000).collect();
         assert_eq!(
@@ -165,7 +165,7 @@ mod tests {
         let squares: Vec<u64> = (0..100).map(|number| number * number).collect();
         let text = of(&report(&squares), false, PLAIN);
         assert_eq!(text.lines().count(), 22);
-        assert!(text.ends_with(" more like these; --json has them all\n"));
+        assert!(text.ends_with(" more; --json prints all\n"));
     }
 
     #[test]
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn json_has_everything() {
+    fn json_contains_everything() {
         let mut calls = report(&[1, 2]);
         calls.add(&fault(), Duration::ZERO);
         insta::assert_snapshot!(serde_json::to_string_pretty(&calls.to_json()).unwrap());

@@ -11,14 +11,14 @@ use crate::terminal::quantity;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Sample {
     pub(super) ticks: Ticks,
-    /// From the program and back to it, by the monotonic clock.
+    /// From the program and back, by the monotonic clock.
     pub(super) elapsed: Duration,
 }
 
 /// A phase of the ticks.
 type OfTicks = fn(&Ticks) -> u64;
 
-/// The phases of a call in their order, and how to find them.
+/// The phases of a call in their order, and their ticks.
 const PHASES: [(&str, OfTicks); 7] = [
     ("quiesce", |ticks| ticks.quiesce),
     ("enter", |ticks| ticks.enter),
@@ -32,7 +32,7 @@ const PHASES: [(&str, OfTicks); 7] = [
     }),
 ];
 
-/// The least, the middle and the greatest of some numbers.
+/// Minimum, median and maximum of some numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(super) struct Spread<T> {
     pub(super) min: T,
@@ -60,12 +60,12 @@ pub(super) struct Phase {
 pub(super) struct Timing {
     pub(super) tsc_khz: u64,
     pub(super) phases: Vec<Phase>,
-    /// From the program and back to it; `None` if the system was suspended, when the program's clock stands still.
+    /// From the program and back; `None` if the system was suspended, because the program's clock then stands still.
     pub(super) ioctl_microseconds: Option<Spread<f64>>,
 }
 
 impl Timing {
-    /// The time of some calls, or `None` if there was none.
+    /// The time of some calls; `None` if there were none.
     pub(super) fn of(samples: &[Sample], tsc_khz: u64, suspended: bool) -> Option<Self> {
         let phase = |(name, of): (&'static str, OfTicks)| {
             let ticks = spread(samples.iter().map(|sample| of(&sample.ticks)).collect())?;
@@ -84,7 +84,7 @@ impl Timing {
     }
 }
 
-/// The spread of at least one number; of an even count, the median is the lower of the two in the middle.
+/// The spread of at least one number. The median of an even count is the lower of the two in the middle.
 fn spread<T: Copy + Ord>(mut numbers: Vec<T>) -> Option<Spread<T>> {
     numbers.sort_unstable();
     let median = *numbers.get(numbers.len().checked_sub(1)? / 2)?;
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn the_programs_clock_says_nothing_of_a_suspended_system() {
+    fn the_programs_clock_is_not_used_if_the_system_was_suspended() {
         assert_eq!(Timing::of(&[sample(1, 1)], 1, true).unwrap().ioctl_microseconds, None);
     }
 

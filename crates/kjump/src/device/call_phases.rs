@@ -1,22 +1,22 @@
-//! How long the phases of one call took.
+//! The duration of each phase of one call.
 
 use abi::device::Ticks;
 use serde::Serialize;
 
 use crate::terminal::quantity;
 
-/// Microseconds of the phases of a call, which follow each other.
+/// Microseconds of each phase of a call, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub(crate) struct Phases {
-    /// Until everything rested that had to.
+    /// Stopping the system.
     quiesce: f64,
-    /// Into the image.
+    /// Entering the image.
     enter: f64,
-    /// In it.
+    /// Running the image.
     pub(crate) run: f64,
-    /// Out of it.
+    /// Leaving the image.
     leave: f64,
-    /// Until everything was at work again.
+    /// Resuming the system.
     resume: f64,
 }
 
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn phases_are_known_where_the_frequency_is() {
+    fn phases_are_known_if_the_frequency_is() {
         let ticks = Ticks { quiesce: 1000, enter: 2000, run: 3000, leave: 4000, resume: 5000, exchange: 9 };
         let phases = Phases { quiesce: 0.5, enter: 1.0, run: 1.5, leave: 2.0, resume: 2.5 };
         assert_eq!(Phases::of(&ticks, 2_000_000), Some(phases));

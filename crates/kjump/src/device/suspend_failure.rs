@@ -1,4 +1,4 @@
-//! Why the system did not come to rest for a call.
+//! Why the system could not be suspended for a call.
 
 use std::path::Path;
 
@@ -7,25 +7,25 @@ use anyhow::Error;
 use machine::suspend_stats::{self, Cause, Failures, Step};
 use sys::Refusal;
 
-/// The machine's own.
+/// The root of the running machine's /proc and /sys.
 const ROOT: &str = "/";
 
-/// Makes a call, and explains what it is refused for.
+/// Makes a call, and explains a refusal.
 pub(crate) fn explained<T>(call: impl FnOnce() -> Result<T, Refusal>) -> anyhow::Result<T> {
     let watch = Watch::start();
     call().map_err(|refusal| watch.explain(refusal))
 }
 
-/// Knows what failed before the call, and so can tell what failed in it.
+/// The failures that were counted before a call, to tell those in the call from them.
 pub(crate) struct Watch(Failures);
 
 impl Watch {
-    /// To be started before the call.
+    /// Reads the counters; to be called before the call.
     pub(crate) fn start() -> Self {
         Self(Failures::read(Path::new(ROOT)))
     }
 
-    /// The refusal of the call, and what the kernel tells of its cause.
+    /// The refusal of the call, with the cause that the kernel reports.
     pub(crate) fn explain(&self, refusal: Refusal) -> Error {
         let cause = match refusal.diagnosis.reason {
             reason::SUSPEND_FAILED => Some(text_of(self.0.since_then(Path::new(ROOT)))),
@@ -47,18 +47,18 @@ fn text_of(cause: Option<Cause>) -> String {
     let device = cause.and_then(|cause| cause.device).map_or("a device".into(), named);
     match step {
         Some(Step::Freeze) => "a task cannot be frozen".into(),
-        Some(Step::Prepare) => "a device is not ready to rest".into(),
-        Some(Step::Suspend) => format!("{device} refuses to rest"),
-        Some(Step::SuspendLate) => format!("{device} refuses to rest, late"),
-        Some(Step::SuspendNoirq) => format!("{device} refuses to rest without interrupts"),
+        Some(Step::Prepare) => "a device is not ready to suspend".into(),
+        Some(Step::Suspend) => format!("{device} failed to suspend"),
+        Some(Step::SuspendLate) => format!("{device} failed to suspend in the late phase"),
+        Some(Step::SuspendNoirq) => format!("{device} failed to suspend in the noirq phase"),
         None => {
-            "no task and no device refuses to rest, but a part of the kernel, or a CPU to go offline".into()
+            "neither a task nor a device failed to suspend: another part of the kernel did, or a CPU did not go offline".into()
         }
     }
 }
 
 fn only_tested(level: &str) -> String {
-    format!("/sys/power/pm_test is `{level}`, so each suspend is only tried that far; write `none` to it")
+    format!("/sys/power/pm_test is `{level}`, so each suspend stops at that level; write `none` to it")
 }
 
 #[cfg(test)]
@@ -66,19 +66,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_trial_of_suspends_is_named() {
+    fn a_test_level_of_suspend_is_named() {
         let text = only_tested("devices");
         assert!(text.starts_with("/sys/power/pm_test is `devices`, so"), "{text}");
     }
 
     #[test]
-    fn a_device_is_named_where_the_kernel_names_it() {
+    fn a_device_is_named_if_the_kernel_names_it() {
         let cause = |step, device: Option<&str>| Some(Cause { step, device: device.map(Into::into) });
         assert_eq!(
             text_of(cause(Step::Suspend, Some("0000:00:03.0"))),
-            "device 0000:00:03.0 refuses to rest"
+            "device 0000:00:03.0 failed to suspend"
         );
-        assert_eq!(text_of(cause(Step::Prepare, None)), "a device is not ready to rest");
+        assert_eq!(text_of(cause(Step::Prepare, None)), "a device is not ready to suspend");
         assert_eq!(text_of(cause(Step::Freeze, None)), "a task cannot be frozen");
     }
 }

@@ -67,7 +67,7 @@ impl Sink {
             Ok(present) if !present.is_file() => (OpenOptions::new().write(true).open(path), None),
             Ok(_) if !replace => bail!("{}: file exists; -f replaces it", path.display()),
             _ => {
-                let new = output_file::beside(path)?;
+                let new = output_file::new_name(path)?;
                 let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
                 (file, Some(NewName { new, path: path.to_owned() }))
             }

@@ -5,17 +5,17 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
-/// Tell whether a call can work on this machine, or a load by kexec, and what stands in the way
+/// Check whether a call, or a load by kexec, can work on this machine
 ///
-/// Prints a line for everything that matters, and for each that does not do, what can be done about it. With words of
-/// kexec, it is about that load, as `kexec --check` is. The exit status is 0 if it can work, 1 if not.
+/// Prints a line for each fact that matters, and how to fix each problem. With kexec options, checks that load, as
+/// `kexec --check` does. The exit status is 0 if it can work, 1 if not.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
-    /// Words of kexec, as in `kjump check --initrd i vmlinuz`; see `kjump kexec --help`
-    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true)]
+    /// Options and file of kexec, as in `kjump check --initrd i vmlinuz`; see `kjump kexec --help`
+    #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) arguments: Vec<OsString>,
 }
 
@@ -29,15 +29,15 @@ pub(crate) struct StatusArgs {
     pub(crate) json: bool,
 }
 
-/// Draw physical memory, and where images are loaded
+/// Draw physical memory, and the places of loaded images
 #[derive(Debug, Args)]
 pub(crate) struct MapArgs {
-    /// Write a picture to this file instead of drawing in the terminal
+    /// Write a picture to this file instead of the terminal
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) svg: Option<PathBuf>,
 }
 
-/// Write down what is known of this machine
+/// Record the state of this machine
 #[derive(Debug, Args)]
 pub(crate) struct MachineArgs {
     #[command(subcommand)]
@@ -49,13 +49,13 @@ pub(crate) enum MachineCommand {
     Save(MachineSaveArgs),
 }
 
-/// Save what is read of this machine, for `kexec --dry-run --machine` and `kexec --check --machine` elsewhere
+/// Save the state of this machine, for `kexec --dry-run --machine` and `kexec --check --machine` elsewhere
 ///
-/// The file is JSON: the paths below /proc, /sys and /boot that were read, and what they said. It holds physical
-/// addresses and the command line; look at it before you give it away.
+/// The file is JSON: the files in /proc, /sys and /boot that were read, with their contents. It contains physical
+/// addresses and the command line; read it before you give it away.
 #[derive(Debug, Args)]
 pub(crate) struct MachineSaveArgs {
-    /// File to write, readable by its owner only
+    /// File to write; only its owner can read it
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
 }

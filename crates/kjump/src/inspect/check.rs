@@ -1,4 +1,4 @@
-//! `kjump check`: what this machine can do, and what stands in the way.
+//! `kjump check`: whether a call can work on this machine, and what prevents it.
 
 use std::path::Path;
 
@@ -12,7 +12,7 @@ use crate::terminal::report::{self, Outcome};
 use super::findings;
 use super::verdict::Verdict;
 
-/// What `kjump check` is about.
+/// The subject of `kjump check`.
 const CALL: &str = "A call";
 
 pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
@@ -53,32 +53,32 @@ mod tests {
     }
 
     #[test]
-    fn a_call_can_work_where_the_module_answers() {
+    fn a_call_can_work_if_the_module_answers() {
         insta::assert_snapshot!(text("debian-6.1-cloud", &answering()));
     }
 
     #[test]
-    fn secure_boot_stands_in_the_way_with_lockdown_and_without_a_module() {
+    fn secure_boot_prevents_calls_with_lockdown_and_without_a_module() {
         insta::assert_snapshot!(text("debian-6.12-secure-boot", &absent()));
     }
 
     #[test]
-    fn xen_stands_in_the_way() {
+    fn xen_prevents_calls() {
         insta::assert_snapshot!(text("xen-pv-guest", &absent()));
     }
 
     #[test]
-    fn active_encryption_stands_in_the_way_and_a_missing_module_can_be_built() {
+    fn active_encryption_prevents_calls_and_a_missing_module_can_be_built() {
         insta::assert_snapshot!(text("amd-sme-active", &absent()));
     }
 
     #[test]
-    fn a_disabled_load_stands_in_the_way_and_little_memory_is_worth_a_warning() {
+    fn a_disabled_load_prevents_calls_and_little_memory_is_worth_a_warning() {
         insta::assert_snapshot!(text("kexec-load-disabled", &absent()));
     }
 
     #[test]
-    fn without_privileges_the_module_cannot_be_asked() {
+    fn without_privileges_the_module_cannot_be_queried() {
         let denied = Err(Error::Open {
             path: "/dev/kjump".into(),
             error: std::io::ErrorKind::PermissionDenied.into(),
@@ -87,14 +87,14 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_claimed_of_a_machine_that_cannot_be_read() {
+    fn nothing_is_claimed_about_a_machine_that_cannot_be_read() {
         let (verdict, _) = verdict("no-such-machine", &absent());
         assert!(!verdict.works());
         insta::assert_snapshot!(verdict.text(Terminal::plain(80)));
     }
 
     #[test]
-    fn json_says_the_same() {
+    fn json_contains_the_same() {
         let (verdict, machine) = verdict("debian-6.1-cloud", &answering());
         let json = verdict.to_json(&machine, answering().as_ref().ok());
         insta::assert_snapshot!(serde_json::to_string_pretty(&json).unwrap());

@@ -1,4 +1,4 @@
-//! From what is known of the machine to what it means for calls. Nothing is read here.
+//! What the facts about a machine mean for calls. Nothing is read here.
 
 use abi::device::{Info, feature};
 use machine::Machine;
@@ -13,10 +13,10 @@ use sys::Error;
 use super::verdict::{Finding, Level, advised, finding};
 use crate::terminal::quantity;
 
-/// Less than this leaves nothing for an image of a few MiB, its page list and its page tables.
+/// Less memory than this is too little for an image of a few MiB, its page list and its page tables.
 const LITTLE_MEMORY: u64 = 16 << 20;
 
-/// What matters, in the order in which people look for it.
+/// All findings, in the order in which people look for them.
 pub(super) fn of(machine: &Machine, answer: &Result<Info, Error>) -> Vec<Finding> {
     let mut findings = vec![kernel(machine), module(machine, answer.is_ok()), device(machine, answer)];
     findings.extend(answer.as_ref().ok().map(suspend));
@@ -56,13 +56,13 @@ fn module(machine: &Machine, answers: bool) -> Finding {
             about,
             Level::Warn,
             format!("not loaded, installed as {path}"),
-            "this kernel takes signed modules only: sign it with a key that the kernel trusts",
+            "this kernel loads only signed modules: sign it with a key that the kernel trusts",
         ),
         Ok(Some(ModuleFile { path, listed: true })) => {
             finding(about, Level::Ok, format!("not loaded yet; the first call loads {path}"))
         }
         Ok(Some(ModuleFile { path, listed: false })) => {
-            let text = format!("not loaded; {path} is there, but modprobe does not find it");
+            let text = format!("not loaded; {path} exists, but modprobe does not find it");
             advised(about, Level::No, text, format!("run `depmod`, or `insmod {path}`"))
         }
         Ok(None) => {
@@ -82,9 +82,9 @@ fn how_to_build(machine: &Machine) -> String {
         })
         .collect();
     if missing.is_empty() {
-        "build it: `cargo xtask build` in kjump's source, and then `insmod kjump.ko`".into()
+        "build it: `cargo xtask build` in kjump's source, then `insmod kjump.ko`".into()
     } else {
-        format!("build it for this kernel; to do so here, install {}", missing.join(", "))
+        format!("build it for this kernel; to build here, install {}", missing.join(", "))
     }
 }
 
@@ -102,10 +102,10 @@ fn device(machine: &Machine, answer: &Result<Info, Error>) -> Finding {
         Err(Error::Absent { .. }) if machine.module_loaded => advised(
             about,
             Level::No,
-            "the module is loaded, but its device is not there",
-            "mount devtmpfs on /dev, or make the node: its number is in /sys/class/misc/kjump/dev",
+            "the module is loaded, but its device node is missing",
+            "mount devtmpfs on /dev, or create the node: its number is in /sys/class/misc/kjump/dev",
         ),
-        Err(Error::Absent { .. }) => finding(about, Level::Ok, "comes with the module"),
+        Err(Error::Absent { .. }) => finding(about, Level::Ok, "provided by the module"),
         Err(error) => {
             let text = error.to_string();
             let (text, advice) =
@@ -122,20 +122,22 @@ fn suspend(info: &Info) -> Finding {
         (false, false) => advised(
             about,
             Level::Warn,
-            "the kernel can neither suspend nor let addresses be claimed: an image must be in reserved memory",
-            "reserve memory, as with memmap=SIZE$START on the kernel's command line, and --vouch for it",
+            "the kernel can neither suspend nor move its pages: an image must be in reserved memory",
+            "reserve memory, for example with memmap=SIZE$START on the kernel's command line, and --vouch for it",
         ),
         (false, true) => finding(
             about,
             Level::Warn,
-            "the kernel cannot suspend (CONFIG_SUSPEND): an image must be where addresses can be claimed",
+            "the kernel cannot suspend (CONFIG_SUSPEND): an image must be where the kernel can move its pages away",
         ),
         (true, _) if !can(feature::SUSPEND_OPS_KEPT) => finding(
             about,
             Level::Warn,
-            "the kernel can suspend around a call, but not to RAM (S3) any more after the first such call",
+            "the kernel can suspend for a call, but after the first such call no longer to RAM (S3)",
         ),
-        (true, _) => finding(about, Level::Ok, "the kernel can suspend around a call: any address will do"),
+        (true, _) => {
+            finding(about, Level::Ok, "the kernel can suspend for a call: an image may use any address")
+        }
     }
 }
 
@@ -146,21 +148,16 @@ pub(crate) fn privilege(machine: &Machine) -> Finding {
         Err(error) => return advised(about, Level::Warn, error.to_string(), "mount /proc"),
     };
     if !capabilities.has(Capability::SysBoot) {
-        return advised(
-            about,
-            Level::No,
-            "CAP_SYS_BOOT is missing",
-            "run as root, as with `sudo kjump check`",
-        );
+        return advised(about, Level::No, "CAP_SYS_BOOT is missing", "run as root: `sudo kjump check`");
     }
     match machine.first_namespace {
         Ok(false) => advised(
             about,
             Level::No,
-            "CAP_SYS_BOOT counts only inside this container (its user namespace)",
-            "run outside of the container",
+            "CAP_SYS_BOOT is valid only inside this container (its user namespace)",
+            "run outside the container",
         ),
-        _ => finding(about, Level::Ok, "CAP_SYS_BOOT is there"),
+        _ => finding(about, Level::Ok, "CAP_SYS_BOOT is present"),
     }
 }
 
@@ -170,17 +167,19 @@ pub(crate) fn lockdown(machine: &Machine) -> Finding {
         advised(
             about,
             Level::No,
-            format!("the kernel is locked down ({level}): it does not let images be loaded"),
-            "switch secure boot off in the firmware, and remove lockdown= from the command line",
+            format!("the kernel is locked down ({level}): it refuses to load images"),
+            "disable secure boot in the firmware, and remove lockdown= from the command line",
         )
     };
     match &machine.lockdown {
         Ok(Lockdown::Off) => finding(about, Level::Ok, "none"),
         Ok(Lockdown::Integrity) => locked("integrity"),
         Ok(Lockdown::Confidentiality) => locked("confidentiality"),
-        Err(machine::Error::Absent { .. }) => {
-            finding(about, Level::Ok, "none seen (no lockdown in this kernel, or securityfs is not mounted)")
-        }
+        Err(machine::Error::Absent { .. }) => finding(
+            about,
+            Level::Ok,
+            "none found (this kernel has no lockdown, or securityfs is not mounted)",
+        ),
         Err(error) => finding(about, Level::Warn, error.to_string()),
     }
 }
@@ -193,10 +192,10 @@ pub(crate) fn secure_boot(machine: &Machine) -> Finding {
         Ok(SecureBoot::On) => advised(
             about,
             Level::Warn,
-            "on: most distributions lock the kernel down then and take signed modules only",
-            "switch it off in the firmware if one of these stands in the way",
+            "on: most distributions then lock the kernel down and load only signed modules",
+            "disable it in the firmware if one of these prevents calls",
         ),
-        Err(error) => finding(about, Level::Warn, format!("not known: {error}")),
+        Err(error) => finding(about, Level::Warn, format!("unknown: {error}")),
     }
 }
 
@@ -207,8 +206,8 @@ pub(crate) fn load_disabled(machine: &Machine) -> Finding {
         Ok(true) => advised(
             about,
             Level::No,
-            "kernel.kexec_load_disabled is 1: no image may be loaded until the next boot",
-            "remove what sets it (/etc/sysctl.d) and reboot: it cannot be cleared",
+            "kernel.kexec_load_disabled is 1: no image can be loaded until the next boot",
+            "remove the setting (/etc/sysctl.d) and reboot: it cannot be cleared",
         ),
         Err(machine::Error::Absent { .. }) => {
             finding(about, Level::Ok, "this kernel has no kernel.kexec_load_disabled")
@@ -217,13 +216,13 @@ pub(crate) fn load_disabled(machine: &Machine) -> Finding {
     }
 }
 
-/// For information: kjump needs neither.
+/// The kernel's own kexec. For information: kjump needs neither option.
 fn configuration(machine: &Machine) -> Finding {
     let about = "configuration";
     let config = match &machine.config {
         Ok(config) => config,
         Err(error) => {
-            return finding(about, Level::Ok, format!("not known ({error}); kjump does not need it"));
+            return finding(about, Level::Ok, format!("unknown ({error}); kjump does not need it"));
         }
     };
     let of = |option: &str| match config.get(option) {
@@ -247,7 +246,7 @@ pub(crate) fn memory(machine: &Machine) -> Finding {
             );
             if amounts.available < LITTLE_MEMORY {
                 let advice =
-                    "free memory: an image needs as much as it has pages, and some for its page list";
+                    "free memory: an image needs the memory of its pages, and some for its page list";
                 advised(about, Level::Warn, text, advice)
             } else {
                 finding(about, Level::Ok, text)
@@ -264,7 +263,7 @@ fn xen(machine: &Machine) -> Finding {
             about,
             Level::No,
             text,
-            "run the guest as HVM or PVH: a paravirtual one has no page tables of its own",
+            "run the guest as HVM or PVH: a paravirtual guest does not control its page tables",
         )
     };
     match &machine.xen {
@@ -280,14 +279,14 @@ fn encryption(machine: &Machine) -> Finding {
     let about = "encryption";
     let active = |text, advice| advised(about, Level::No, text, advice);
     match machine.encryption {
-        Encryption::None => finding(about, Level::Ok, "no encrypted memory seen (SME, SEV, TDX)"),
+        Encryption::None => finding(about, Level::Ok, "no encrypted memory found (SME, SEV, TDX)"),
         Encryption::Inactive => {
-            finding(about, Level::Ok, "the CPU can encrypt memory (SME), the kernel does not")
+            finding(about, Level::Ok, "the CPU can encrypt memory (SME), but the kernel does not")
         }
         Encryption::Unclear => advised(
             about,
             Level::Warn,
-            "the CPU can encrypt memory (SME); whether the kernel does is not known",
+            "the CPU can encrypt memory (SME); whether the kernel does is unknown",
             "boot with mem_encrypt=off if the module does not load",
         ),
         Encryption::Active(Kind::Sme) => {

@@ -12,6 +12,7 @@ use anyhow::{Context, bail};
 use machine::Machine;
 use sys::{Device, ImageName};
 
+use crate::call::kept;
 use crate::device;
 use crate::inspect::args::MapArgs;
 use crate::terminal::Terminal;
@@ -24,7 +25,7 @@ pub(crate) fn run(args: MapArgs) -> anyhow::Result<Outcome> {
     let machine = Machine::probe(Path::new("/"));
     let memory = machine.memory?;
     if memory.is_hidden() {
-        bail!("the kernel shows no addresses in /proc/iomem; run as root, with CAP_SYS_ADMIN");
+        bail!("the kernel hides the addresses in /proc/iomem; run as root, with CAP_SYS_ADMIN");
     }
     let images = device::open_if_loaded()?.map_or_else(|| Ok(Vec::new()), |device| placed_images(&device))?;
     let picture = Picture::new(&memory, images, machine.release.ok());
@@ -37,15 +38,15 @@ pub(crate) fn run(args: MapArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// The images, and where they are.
+/// The images with their destinations.
 fn placed_images(device: &Device) -> anyhow::Result<Vec<PlacedImage>> {
     let mut placed = Vec::new();
     for image in device.images()? {
         let places = || Ok((device.ranges(image.id)?, Displaced::of(&device.slots(image.id)?)));
         match places() {
             Ok((ranges, displaced)) => placed.push(PlacedImage { image, ranges, displaced }),
-            // Unloaded a moment ago.
-            Err(refusal) if crate::call::kept::is_missing(&refusal) => {}
+            // It was unloaded a moment ago.
+            Err(refusal) if kept::is_missing(&refusal) => {}
             Err(refusal) => return Err(refusal.into()),
         }
     }
@@ -61,7 +62,7 @@ struct PlacedImage {
 }
 
 impl PlacedImage {
-    /// What it is called: its name, or its number.
+    /// Its name, or else its number.
     fn title(&self) -> String {
         match ImageName::from_words(self.image.name) {
             Some(name) => name.to_string(),
@@ -70,7 +71,7 @@ impl PlacedImage {
     }
 }
 
-/// The picture of memory with something that is to be loaded, for the terminal.
+/// The picture of memory with an image that is to be loaded, for the terminal.
 pub(crate) fn with_load(
     machine: &Machine,
     name: &str,
@@ -86,7 +87,7 @@ pub(crate) fn with_load(
     Some(text::strips_of(&picture, terminal))
 }
 
-/// Everything that is drawn.
+/// The contents of a picture.
 #[derive(Clone, Debug)]
 struct Picture {
     strips: Vec<Strip>,
@@ -104,12 +105,12 @@ impl Picture {
         Self { strips: strips(memory.resources(), &destinations), ram, images, release }
     }
 
-    /// What is drawn is measured by its logarithm: the number of times that a page is doubled.
+    /// The logarithm of a size, which lengths are drawn by: the number of times that a page is doubled.
     fn doublings(size: u64) -> u32 {
         (size / abi::page_list::PAGE_SIZE).max(1).ilog2()
     }
 
-    /// Hexadecimal digits that every address fits in.
+    /// The number of hexadecimal digits of the longest address.
     fn digits(&self) -> usize {
         let last = self.strips.last().map_or(0, |strip| strip.last);
         format!("{last:x}").len().max(8)

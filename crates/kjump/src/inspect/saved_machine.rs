@@ -1,4 +1,4 @@
-//! A machine in a file: what was read of it, to be read again elsewhere.
+//! A machine in a file: the contents of the files that were read from it, to be read again elsewhere.
 
 use std::path::Path;
 
@@ -6,17 +6,17 @@ use anyhow::{Context, ensure};
 use machine::{Machine, Snapshot};
 use serde::{Deserialize, Serialize};
 
-/// The file: JSON, so that people see what they give away.
+/// The file. It is JSON, so that people see what they give away.
 #[derive(Serialize, Deserialize)]
 struct Saved {
-    /// The version of this form.
+    /// The version of this format.
     kjump_machine: u32,
     files: Snapshot,
 }
 
 const VERSION: u32 = 1;
 
-/// Reads the machine and writes down everything that was read; how many files that was.
+/// Reads the machine and writes the contents of all files that were read. Returns the number of files.
 pub(crate) fn write(path: &Path) -> anyhow::Result<usize> {
     let (_, files) = Machine::record(Path::new("/"));
     let count = files.len();
@@ -25,7 +25,7 @@ pub(crate) fn write(path: &Path) -> anyhow::Result<usize> {
     Ok(count)
 }
 
-/// The machine that was written down.
+/// Reads a machine from a file.
 pub(crate) fn read(path: &Path) -> anyhow::Result<Machine> {
     let named = || format!("--machine {}", path.display());
     let text = std::fs::read_to_string(path).with_context(named)?;

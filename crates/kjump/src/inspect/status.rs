@@ -1,4 +1,4 @@
-//! `kjump status`: what is loaded.
+//! `kjump status`: the loaded images.
 
 use std::path::Path;
 
@@ -22,12 +22,12 @@ pub(crate) fn run(args: StatusArgs) -> anyhow::Result<Outcome> {
             report::print_json(&StatusJson { loaded: status.is_some(), status: status.as_ref() })?;
         }
         (Some(status), false) => report::print(&status.text())?,
-        (None, false) => report::print("the module is not loaded, and no image\n")?,
+        (None, false) => report::print("the module is not loaded, so no image is\n")?,
     }
     Ok(if status.is_some() { Outcome::Done } else { Outcome::No })
 }
 
-/// What the module says.
+/// The module's report.
 #[derive(Debug, Serialize)]
 struct Status {
     version: u64,
@@ -58,7 +58,7 @@ struct ImageStatus {
     ranges: u64,
     pages: u64,
     claimed: u64,
-    /// Pages that change places at each call.
+    /// Pages that are exchanged at each call.
     exchanged: u64,
     in_use: u64,
     support_frames: u64,
@@ -68,7 +68,7 @@ struct ImageStatus {
     run_microseconds: Option<f64>,
     /// 0 for a kernel module.
     loader: u64,
-    /// What that process is called, if it is still there.
+    /// The name of that process, if it still runs.
     loader_name: Option<String>,
     age_nanoseconds: u64,
 }
@@ -99,7 +99,7 @@ impl Status {
 
     fn text(&self) -> String {
         let mut text = format!(
-            "module version {}: {} in {} of memory, {} so far\n",
+            "module version {}: {} in {} of memory, {} made\n",
             self.version,
             quantity::count(self.images.len() as u64, "image"),
             quantity::bytes(quantity::page_bytes(self.frames)),
@@ -177,10 +177,10 @@ const COLUMNS: [Column; 11] = [
     Column::left("loaded by"),
 ];
 
-/// What a process is called.
+/// The name of a process.
 fn name_of_process(process: u64) -> Option<String> {
     let name = machine::process::name(Path::new("/"), process).ok()?;
-    // The process chose it: it must not be able to command the terminal.
+    // The process chose the name, which must not command the terminal.
     Some(name.replace(|c: char| c.is_control(), "?"))
 }
 
@@ -233,7 +233,7 @@ mod tests {
     #[test]
     fn without_images_there_is_no_table() {
         let text = Status { images: Vec::new(), frames: 0, calls: 1, ..status() }.text();
-        assert_eq!(text, "module version 1: 0 images in 0 B of memory, 1 call so far\n");
+        assert_eq!(text, "module version 1: 0 images in 0 B of memory, 1 call made\n");
     }
 
     #[test]

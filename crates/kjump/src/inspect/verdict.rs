@@ -1,4 +1,4 @@
-//! What was found, as text and as JSON.
+//! Findings and the verdict, as text and as JSON.
 
 use std::fmt::Write;
 
@@ -8,26 +8,26 @@ use serde::Serialize;
 
 use crate::terminal::{Colour, Terminal};
 
-/// How good a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Level {
     Ok,
-    /// A call may not work, or not in every way.
+    /// A call may not work, or not at every level.
     Warn,
     /// A call cannot work.
     No,
 }
 
-/// One thing that matters for calls.
+/// One fact that matters for calls.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Finding {
-    /// What it is about; stable, for scripts.
+    /// The subject; stable, for scripts.
     pub(crate) about: &'static str,
     pub(crate) level: Level,
-    /// What is the case.
+    /// The fact.
     pub(crate) text: String,
-    /// What can be done about it.
+    /// The remedy.
     pub(crate) advice: Option<String>,
 }
 
@@ -44,9 +44,9 @@ pub(crate) fn advised(
     Finding { advice: Some(advice.into()), ..finding(about, level, text) }
 }
 
-/// All that was found.
+/// All findings.
 pub(crate) struct Verdict {
-    /// What it is about, as in `A call`.
+    /// The subject, as in `A call`.
     pub(crate) what: &'static str,
     pub(crate) findings: Vec<Finding>,
 }
@@ -73,9 +73,9 @@ impl Verdict {
         let obstacles = self.findings.iter().filter(|finding| finding.level == Level::No).count();
         let _ = match obstacles {
             0 => writeln!(text, "\n{} can work on this machine.", self.what),
-            1 => writeln!(text, "\n{} cannot work on this machine: 1 thing stands in the way.", self.what),
+            1 => writeln!(text, "\n{} cannot work on this machine: 1 problem.", self.what),
             many => {
-                writeln!(text, "\n{} cannot work on this machine: {many} things stand in the way.", self.what)
+                writeln!(text, "\n{} cannot work on this machine: {many} problems.", self.what)
             }
         };
         text

@@ -1,4 +1,4 @@
-//! The digest over all that is loaded, which purgatory checks.
+//! The digest of everything that is loaded, which purgatory verifies.
 
 use std::num::NonZero;
 use std::thread;
@@ -10,30 +10,30 @@ use purgatory::digest::{Digest, PAGE, Schedule, Tag};
 
 use crate::terminal::progress::Progress;
 
-/// A purgatory that checks and says nothing, but for a failure long enough to be read.
+/// A purgatory that verifies the digest, and prints only a failure, which it shows for 10 seconds.
 pub(crate) const QUIET: Purgatory<'static> =
     Purgatory { image: purgatory::IMAGE, check: true, serial: None, vga: false, reset_vga: false, pause: 10 };
 
-/// Puts the digest into a plan with this purgatory, unless nobody will check it.
+/// Puts the digest into a plan with this purgatory, if purgatory verifies it.
 pub(crate) fn seal(plan: &mut LoadPlan<'_>, purgatory: &Purgatory<'_>) {
     if purgatory.check {
-        // A key that is known finds damage as well; it only does not surprise anybody.
+        // A constant key finds accidental damage as well. It only does not stop deliberate changes.
         let key = sys::system::random().unwrap_or([0; KEY_SIZE]);
-        plan.seal(&key, |told, regions| digest(&key, told, regions));
+        plan.seal(&key, |described, regions| digest(&key, described, regions));
     }
 }
 
-/// What a CPU does at a time.
+/// Bytes that a CPU digests at a time.
 const UNIT: usize = 4 << 20;
 
-/// The digest, made by all CPUs.
-fn digest(key: &[u8; KEY_SIZE], told: [&[u8]; 2], regions: &[&[u8]]) -> [u8; DIGEST_SIZE] {
+/// The digest, computed by all CPUs.
+fn digest(key: &[u8; KEY_SIZE], described: [&[u8]; 2], regions: &[&[u8]]) -> [u8; DIGEST_SIZE] {
     let schedule = Schedule::new(key);
     let tags = |bytes: &[u8]| -> Vec<Tag> { bytes.chunks(PAGE).map(|page| schedule.tag(page)).collect() };
     let mut digest = Digest::new();
-    told.into_iter().for_each(|part| digest.describe(part));
+    described.into_iter().for_each(|part| digest.describe(part));
     let units: Vec<&[u8]> = regions.iter().flat_map(|region| region.chunks(UNIT)).collect();
-    let progress = Progress::start("making the digest".to_owned(), units.len() as u64);
+    let progress = Progress::start("computing the digest".to_owned(), units.len() as u64);
     let cpus = thread::available_parallelism().map_or(1, NonZero::get);
     for wave in units.chunks(cpus) {
         thread::scope(|scope| {
@@ -54,17 +54,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn all_cpus_together_make_the_digest_of_one() {
+    fn all_cpus_together_compute_the_digest_of_one() {
         let regions = [vec![1; 3 * UNIT + 5], Vec::new(), vec![2; 4095], vec![3; UNIT]];
         let regions: Vec<&[u8]> = regions.iter().map(Vec::as_slice).collect();
         let key = [5; KEY_SIZE];
         let mut alone = Digest::new();
-        alone.describe(b"told");
-        alone.describe(b"more");
+        alone.describe(b"first");
+        alone.describe(b"second");
         let schedule = Schedule::new(&key);
         for page in regions.iter().flat_map(|region| region.chunks(PAGE)) {
             alone.tags(&[schedule.tag(page)]);
         }
-        assert_eq!(digest(&key, [b"told", b"more"], &regions), alone.finish());
+        assert_eq!(digest(&key, [b"first", b"second"], &regions), alone.finish());
     }
 }

@@ -1,4 +1,4 @@
-//! A kernel file, unpacked as far as it must be.
+//! A kernel file, unpacked as far as needed.
 
 use std::fmt;
 use std::fs::File;
@@ -13,9 +13,9 @@ use kernel_file::{Error, Format, Uki, Zboot};
 use crate::terminal::progress::Progress;
 use crate::terminal::quantity;
 
-/// More comes out of no kernel file.
+/// Most bytes of a kernel file, unpacked.
 const LIMIT: u64 = 1 << 30;
-/// So often one thing is packed in another.
+/// Most levels of packing.
 const DEPTH: usize = 4;
 
 /// A format that `--type` names.
@@ -35,11 +35,11 @@ pub(crate) enum Kind {
 /// A kernel file.
 pub(crate) struct KernelFile {
     pub(crate) path: PathBuf,
-    /// The file itself, as it was opened: what is known of it besides its bytes (IMA's signature) goes with it.
+    /// The open file, which carries more than its bytes: IMA's signature.
     pub(crate) file: File,
     bytes: Vec<u8>,
     kernel: Range<usize>,
-    /// What it was packed in, from the outermost to the innermost.
+    /// The formats it was packed in, from the outermost to the innermost.
     pub(crate) wrappings: Vec<Format>,
     initrds: Vec<Range<usize>>,
     command_line: Option<Range<usize>>,
@@ -72,7 +72,11 @@ impl KernelFile {
         let _progress = Progress::start(format!("reading {}", path.display()), 1);
         match whole(&mut file, LIMIT).with_context(named)? {
             None => {
-                bail!("{}: more than {}, which no kernel file has", path.display(), quantity::bytes(LIMIT))
+                bail!(
+                    "{}: larger than {}, the most that a kernel file may have",
+                    path.display(),
+                    quantity::bytes(LIMIT)
+                )
             }
             Some(bytes) if bytes.is_empty() => bail!("{}: the file is empty", path.display()),
             Some(bytes) => Self::unpack(path, file, bytes).with_context(|| path.display().to_string()),
@@ -113,28 +117,28 @@ impl KernelFile {
         self.part(&self.kernel)
     }
 
-    /// Whether an ELF file is Linux: it has Linux's banner in it.
+    /// Whether an ELF file is Linux: it contains Linux's banner.
     pub(crate) fn is_linux(&self) -> bool {
         const BANNER: &[u8] = b"Linux version ";
         self.kernel().windows(BANNER.len()).any(|part| part == BANNER)
     }
 
-    /// Whether the kernel is the file as it lies on the disk.
+    /// Whether the kernel is the file itself, not unpacked from it.
     pub(crate) fn is_original(&self) -> bool {
         self.wrappings.is_empty()
     }
 
-    /// The initrds that come with it.
+    /// The initrds in the file.
     pub(crate) fn initrds(&self) -> impl Iterator<Item = &[u8]> {
         self.initrds.iter().map(|range| self.part(range))
     }
 
-    /// The command line that comes with it.
+    /// The command line in the file.
     pub(crate) fn command_line(&self) -> Option<&[u8]> {
         self.command_line.as_ref().map(|range| self.part(range))
     }
 
-    /// What a unified kernel image says of itself: the name of the system, and the kernel's release.
+    /// The description in a unified kernel image: the name of the system, and the kernel's release.
     pub(crate) fn about(&self) -> Vec<String> {
         let text = |range: &Option<Range<usize>>| {
             range.as_ref().map(|range| String::from_utf8_lossy(self.part(range)).into_owned())
@@ -150,23 +154,23 @@ impl KernelFile {
         self.bytes.get(range.clone()).unwrap_or(&[])
     }
 
-    /// How it is loaded: by the format it has, which must be the one that was asked for.
+    /// The loader for the file's format, which must be the format that was asked for.
     pub(crate) fn loader(&self, asked: Option<Kind>) -> anyhow::Result<Loader> {
         let kernel = self.kernel();
         let path = self.path.display();
         let Some(format) = Format::recognise(kernel) else {
-            bail!("Cannot determine the file type of {path}: it begins like no format of kernel files");
+            bail!("Cannot determine the file type of {path}: unrecognised file format");
         };
         let header = multiboot::find(kernel).map(|header| header.version);
         let is_64 = kernel.get(4) == Some(&2);
-        // The order of kexec-tools.
+        // In the order of kexec-tools.
         let found = match (format, header) {
             (Format::BzImage, _) => Loader::BzImage,
             (Format::Elf, Some(Multiboot::Two)) => Loader::Multiboot(Multiboot::Two),
             (Format::Elf, Some(Multiboot::One)) if !is_64 => Loader::Multiboot(Multiboot::One),
             (Format::Elf, _) => Loader::Elf,
             (Format::Multiboot(version), _) => Loader::Multiboot(version),
-            _ => bail!("{path} is a file of the format {format}, which is recognised but not loaded"),
+            _ => bail!("{path} is of the format {format}, which is recognised but cannot be loaded"),
         };
         let fits = match asked {
             None => return Ok(found),
@@ -187,14 +191,14 @@ impl KernelFile {
     }
 }
 
-/// All bytes up to a limit; of what has more, as a device without an end, nothing.
+/// All bytes, if they are at most `limit`; `None` if there are more, as of a device without an end.
 fn whole(file: &mut impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= limit).then_some(bytes))
 }
 
-/// What comes out when everything that packs it as a whole is taken off.
+/// The bytes without the formats that pack them as a whole.
 fn unwrapped(mut bytes: Vec<u8>, wrappings: &mut Vec<Format>) -> Result<Vec<u8>, Error> {
     for _ in 0..DEPTH {
         match Format::recognise(&bytes) {
@@ -212,7 +216,7 @@ fn unwrapped(mut bytes: Vec<u8>, wrappings: &mut Vec<Format>) -> Result<Vec<u8>,
     Ok(bytes)
 }
 
-/// Where a part of the bytes lies in them.
+/// The range of a part in the whole.
 fn place_of(part: &[u8], whole: &[u8]) -> Range<usize> {
     let start = part.as_ptr().addr().saturating_sub(whole.as_ptr().addr());
     start..start + part.len()
@@ -238,16 +242,16 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_end_is_read_no_further_than_shows_it() {
+    fn a_file_without_an_end_is_read_only_up_to_the_limit() {
         assert_eq!(whole(&mut io::repeat(1), 1000).unwrap(), None);
         assert_eq!(whole(&mut [1; 1000].as_slice(), 1000).unwrap(), Some(vec![1; 1000]));
         assert_eq!(whole(&mut [1; 1001].as_slice(), 1000).unwrap(), None);
     }
 
     #[test]
-    fn what_kexec_tools_breaks_on_is_refused_by_name() {
+    fn files_that_break_kexec_tools_are_refused_by_name() {
         let text = refusal("two", b"MZ");
-        assert!(text.ends_with("it begins like no format of kernel files"), "{text}");
+        assert!(text.ends_with("unrecognised file format"), "{text}");
         let mut many = vec![0; 0x100];
         many[..2].copy_from_slice(b"MZ");
         many[0x3c] = 0x40;
@@ -256,11 +260,11 @@ mod tests {
         refusal("many", &many);
         assert!(refusal("empty", b"").ends_with("the file is empty"));
         let nbi = [0x1b03_1336_u32.to_le_bytes().as_slice(), &[0; 508]].concat();
-        assert!(refusal("nbi", &nbi).contains("recognised but not loaded"));
+        assert!(refusal("nbi", &nbi).contains("recognised but cannot be loaded"));
     }
 
     #[test]
-    fn a_file_is_unpacked_from_whatever_it_is_packed_in() {
+    fn a_file_is_unpacked_from_several_formats() {
         use std::io::Write;
         let elf = [b"\x7fELF\x02".as_slice(), &[0; 100]].concat();
         let pack = |bytes: &[u8]| {

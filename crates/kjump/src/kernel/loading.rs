@@ -1,9 +1,9 @@
-//! A plan as the calls that load take it.
+//! A plan in the form that the load calls take.
 
 use plan::LoadPlan;
 use sys::device::Destination;
 
-/// The plan's segments, each with its bytes and its place.
+/// The plan's segments, each with its bytes and its destination.
 pub(crate) fn destinations<'a>(plan: &'a LoadPlan<'_>) -> Vec<Destination<'a>> {
     let destination = |segment: &'a plan::Segment<'_>| Destination {
         bytes: &segment.bytes,

@@ -1,4 +1,4 @@
-//! Numbers as words of a command line, in base 0 as C has it: `0x` for hexadecimal, `0` for octal, else decimal.
+//! Numbers of a command line, in base 0 as in C: hexadecimal with `0x`, octal with `0`, else decimal.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -20,10 +20,10 @@ pub(crate) fn unsigned(word: &str) -> Result<u64, String> {
     {
         return Ok(number);
     }
-    Err(format!("{word:?} is no number from 0 to 2^64 - 1 (0x1f, 037 or 31)"))
+    Err(format!("{word:?} is not a number from 0 to 2^64 - 1 (0x1f, 037 or 31)"))
 }
 
-/// A size in bytes: a number, with K, M or G behind it for so many times 1024 once, twice or three times.
+/// A size in bytes: a number, with K, M or G for KiB, MiB or GiB.
 pub(crate) fn size(word: &str) -> Result<u64, String> {
     let shift = match word.as_bytes().last() {
         Some(b'k' | b'K') => 10,
@@ -35,20 +35,20 @@ pub(crate) fn size(word: &str) -> Result<u64, String> {
     let size = unsigned(digits)?;
     match size.checked_mul(1 << shift) {
         Some(bytes) if bytes > 0 && bytes.is_multiple_of(PAGE_SIZE) => Ok(bytes),
-        _ => Err(format!("{word:?} is no number of whole pages of {PAGE_SIZE} bytes, as 256M is")),
+        _ => Err(format!("{word:?} is not a size in whole pages of {PAGE_SIZE} bytes, such as 256M")),
     }
 }
 
 /// Seconds as a whole number of milliseconds, at least one; `none` is 0.
 pub(crate) fn deadline(word: &str) -> Result<u64, String> {
     const LIMIT: f64 = 1e9;
-    let no_seconds = || format!("{word:?} is no number of seconds from 0.001 to 1000000000, nor `none`");
+    let invalid = || format!("{word:?} is neither a number of seconds from 0.001 to 1000000000 nor `none`");
     if word == "none" {
         return Ok(0);
     }
-    let seconds: f64 = word.parse().map_err(|_| no_seconds())?;
+    let seconds: f64 = word.parse().map_err(|_| invalid())?;
     if !(1e-3..=LIMIT).contains(&seconds) {
-        return Err(no_seconds());
+        return Err(invalid());
     }
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "it is from 1 to 10^12")]
     Ok((seconds * 1e3).round() as u64)
@@ -57,16 +57,16 @@ pub(crate) fn deadline(word: &str) -> Result<u64, String> {
 /// A number from -2^63 to 2^64 - 1; a negative one as its two's complement.
 pub(crate) fn either_sign(word: &str) -> Result<u64, String> {
     let Some(digits) = word.strip_prefix('-') else { return unsigned(word) };
-    let magnitude = unsigned(digits).map_err(|_| no_signed(word))?;
-    if magnitude > 1 << 63 { Err(no_signed(word)) } else { Ok(magnitude.wrapping_neg()) }
+    let magnitude = unsigned(digits).map_err(|_| not_signed(word))?;
+    if magnitude > 1 << 63 { Err(not_signed(word)) } else { Ok(magnitude.wrapping_neg()) }
 }
 
-fn no_signed(word: &str) -> String {
-    format!("{word:?} is no number from -2^63 to 2^64 - 1")
+fn not_signed(word: &str) -> String {
+    format!("{word:?} is not a number from -2^63 to 2^64 - 1")
 }
 
-/// `START-END`, whole pages. An end that is the start of a page lies behind the range; one that is the last byte of a
-/// page, as `/proc/iomem` has it, lies in it.
+/// `START-END`, whole pages. An END that is the start of a page is the first address after the range. One that is the
+/// last byte of a page, as in `/proc/iomem`, is the last address in it.
 pub(crate) fn page_range(word: &str) -> Result<Range, String> {
     let (start, end) = word.split_once('-').ok_or_else(|| format!("{word:?} is not START-END"))?;
     let (start, last) = (unsigned(start)?, unsigned(end)?);
@@ -100,18 +100,18 @@ pub(crate) fn file_to(word: &OsStr) -> Result<FileTo, String> {
 
 /// `FILE@ADDRESS:LENGTH`.
 pub(crate) fn file_from(word: &OsStr) -> Result<FileFrom, String> {
-    let no_file_from = || format!("{word:?} is not FILE@ADDRESS:LENGTH");
-    let (path, range) = split_last(word, b'@').ok_or_else(no_file_from)?;
-    let (address, length) = range.split_once(':').ok_or_else(no_file_from)?;
+    let invalid = || format!("{word:?} is not FILE@ADDRESS:LENGTH");
+    let (path, range) = split_last(word, b'@').ok_or_else(invalid)?;
+    let (address, length) = range.split_once(':').ok_or_else(invalid)?;
     let (address, length) = (unsigned(address)?, unsigned(length)?);
     match address.checked_add(length) {
-        _ if length == 0 => Err(format!("{word:?} asks for no byte")),
+        _ if length == 0 => Err(format!("{word:?} has a length of 0")),
         None => Err(format!("{word:?} goes beyond the end of the address space")),
         Some(_) => Ok(FileFrom { path, address, length }),
     }
 }
 
-/// A non-empty path, which need not be text, and what stands behind the last separator, which must be.
+/// A non-empty path, which need not be UTF-8, and the rest after the last separator, which must be.
 fn split_last(word: &OsStr, separator: u8) -> Option<(PathBuf, String)> {
     let bytes = word.as_bytes();
     let at = bytes.iter().rposition(|&byte| byte == separator)?;
@@ -125,7 +125,7 @@ pub(crate) fn at_least_one(word: &str) -> Result<u64, String> {
     unsigned(word).and_then(|number| if number > 0 { Ok(number) } else { Err("at least 1".into()) })
 }
 
-/// A parser of words that need not be text.
+/// A parser of arguments that need not be UTF-8.
 pub(crate) fn os<T>(parser: fn(&OsStr) -> Result<T, String>) -> impl TypedValueParser<Value = T>
 where
     T: Clone + Send + Sync + 'static,
@@ -139,7 +139,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_number_has_the_base_its_first_characters_say() {
+    fn the_first_characters_of_a_number_select_its_base() {
         for (word, number) in [
             ("0", 0),
             ("31", 31),
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn a_range_ends_before_a_page_or_with_one() {
+    fn a_range_ends_with_a_page_or_before_one() {
         let range = Range { start: 0x2000_0000, end: 0x3000_0000 };
         assert_eq!(page_range("0x20000000-0x30000000"), Ok(range));
         assert_eq!(page_range("0x20000000-0x2fffffff"), Ok(range));
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_name_may_hold_the_separators() {
+    fn a_file_name_may_contain_the_separators() {
         assert_eq!(file_to(OsStr::new("a@b:c@0x10")), Ok(FileTo { path: "a@b:c".into(), address: 16 }));
         let from = FileFrom { path: "a@b".into(), address: 16, length: 4 };
         assert_eq!(file_from(OsStr::new("a@b@0x10:4")), Ok(from));
@@ -205,7 +205,7 @@ mod tests {
         }
 
         #[test]
-        fn no_word_breaks_a_parser(word in "[-@:0-9a-fx+]{0,12}") {
+        fn no_argument_breaks_a_parser(word in "[-@:0-9a-fx+]{0,12}") {
             let _ = (unsigned(&word), either_sign(&word), page_range(&word));
             let _ = (file_to(OsStr::new(&word)), file_from(OsStr::new(&word)));
         }

@@ -1,4 +1,4 @@
-//! Bytes, of an image for one, put into a file that is there wholly or not at all.
+//! Files that are written as a whole or not at all.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -13,18 +13,18 @@ use crate::terminal::number::FileFrom;
 /// Bytes copied at a time.
 const CHUNK: usize = 1 << 20;
 
-/// Copies from the image of the device into the file.
+/// Copies from the image of the open file of the device into a file.
 pub(crate) fn write(device: &Device, output: &FileFrom) -> anyhow::Result<()> {
     write_from(output, |address, chunk| Ok(device.read(address, chunk)?))
         .with_context(|| output.path.display().to_string())
 }
 
-/// Puts these bytes into the file.
+/// Writes bytes into a file.
 pub(crate) fn write_bytes(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     fill(path, |file| Ok(file.write_all(bytes)?)).with_context(|| path.display().to_string())
 }
 
-/// Copies from whatever reads from an address into a buffer.
+/// Copies from `read`, which reads from an address into a buffer.
 fn write_from(
     output: &FileFrom,
     read: impl FnMut(u64, &mut [u8]) -> anyhow::Result<()>,
@@ -34,17 +34,17 @@ fn write_from(
 
 fn fill(path: &Path, write: impl FnOnce(&mut File) -> anyhow::Result<()>) -> anyhow::Result<()> {
     match std::fs::metadata(path) {
-        // A pipe or a device: it cannot be replaced, and must not be.
+        // A pipe or a device must not be replaced.
         Ok(present) if !present.is_file() && !present.is_dir() => {
             write(&mut OpenOptions::new().write(true).open(path)?)
         }
-        _ => fill_beside(path, write),
+        _ => fill_new(path, write),
     }
 }
 
-/// Writes a new file beside the named one, then puts it in its place. What it holds may be secret: nobody else may read it.
-fn fill_beside(path: &Path, write: impl FnOnce(&mut File) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let new = beside(path)?;
+/// Writes a new file in the same directory, then renames it. It may contain secrets: only its owner may read it.
+fn fill_new(path: &Path, write: impl FnOnce(&mut File) -> anyhow::Result<()>) -> anyhow::Result<()> {
+    let new = new_name(path)?;
     let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
     let mut file = options.with_context(|| new.display().to_string())?;
     let written = write(&mut file).and_then(|()| {
@@ -52,15 +52,15 @@ fn fill_beside(path: &Path, write: impl FnOnce(&mut File) -> anyhow::Result<()>)
         Ok(std::fs::rename(&new, path)?)
     });
     if written.is_err() {
-        // The error that is on its way is the one that tells.
+        // The error to report is the first one.
         let _ = std::fs::remove_file(&new);
     }
     written
 }
 
-/// A name in the same folder that nobody else has.
-pub(crate) fn beside(path: &Path) -> anyhow::Result<PathBuf> {
-    let Some(name) = path.file_name() else { bail!("this names no file") };
+/// A name in the same directory that no other process uses.
+pub(crate) fn new_name(path: &Path) -> anyhow::Result<PathBuf> {
+    let Some(name) = path.file_name() else { bail!("this is not the name of a file") };
     let mut new = std::ffi::OsString::from(".");
     new.push(name);
     new.push(format!(".kjump-{}", std::process::id()));
@@ -90,11 +90,11 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    /// A folder of its own for a test.
-    fn folder(name: &str) -> PathBuf {
-        let folder = std::env::temp_dir().join(format!("kjump-{name}-{}", std::process::id()));
-        std::fs::create_dir_all(&folder).unwrap();
-        folder
+    /// A directory for one test.
+    fn directory(name: &str) -> PathBuf {
+        let directory = std::env::temp_dir().join(format!("kjump-{name}-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        directory
     }
 
     fn pattern(address: u64, chunk: &mut [u8]) -> anyhow::Result<()> {
@@ -105,9 +105,9 @@ mod tests {
     }
 
     #[test]
-    fn a_file_has_the_bytes_in_order_and_is_its_owners_alone() {
-        let folder = folder("order");
-        let path = folder.join("memory");
+    fn a_file_has_the_bytes_in_order_and_only_its_owner_can_read_it() {
+        let directory = directory("order");
+        let path = directory.join("memory");
         std::fs::write(&path, "old").unwrap();
         let output = FileFrom { path: path.clone(), address: 0x1003, length: (CHUNK + 77) as u64 };
         write_from(&output, pattern).unwrap();
@@ -115,21 +115,21 @@ mod tests {
         pattern(0x1003, &mut expected).unwrap();
         assert_eq!(std::fs::read(&path).unwrap(), expected);
         assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
-        std::fs::remove_dir_all(folder).unwrap();
+        assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);
+        std::fs::remove_dir_all(directory).unwrap();
     }
 
     #[test]
     fn an_error_in_the_middle_leaves_the_old_file_alone() {
-        let folder = folder("error");
-        let path = folder.join("memory");
+        let directory = directory("error");
+        let path = directory.join("memory");
         std::fs::write(&path, "old").unwrap();
         let output = FileFrom { path: path.clone(), address: 0, length: (CHUNK * 2) as u64 };
         let error = write_from(&output, |address, _| if address > 0 { bail!("no more") } else { Ok(()) });
         assert_eq!(error.unwrap_err().to_string(), "no more");
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
-        assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1);
-        std::fs::remove_dir_all(folder).unwrap();
+        assert_eq!(std::fs::read_dir(&directory).unwrap().count(), 1);
+        std::fs::remove_dir_all(directory).unwrap();
     }
 
     #[test]
@@ -140,8 +140,8 @@ mod tests {
     }
 
     #[test]
-    fn a_folder_is_no_file() {
+    fn a_directory_is_not_a_file() {
         let output = FileFrom { path: "/".into(), address: 0, length: 10 };
-        assert_eq!(write_from(&output, pattern).unwrap_err().to_string(), "this names no file");
+        assert_eq!(write_from(&output, pattern).unwrap_err().to_string(), "this is not the name of a file");
     }
 }

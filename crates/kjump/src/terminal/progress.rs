@@ -1,4 +1,4 @@
-//! A line on standard error for what takes longer than people like to wait in the dark; in a log, one now and then.
+//! Progress of long operations, on standard error: one line that is updated, or a line every few seconds in a log.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -7,22 +7,22 @@ use std::sync::mpsc::{self, RecvTimeoutError, Sender};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// What is under way; the line goes away with it.
+/// An operation in progress. Its line is removed when it is dropped.
 pub(crate) struct Progress {
     done: Arc<AtomicU64>,
     printer: Option<(Sender<()>, JoinHandle<()>)>,
 }
 
 impl Progress {
-    /// Something with this name, in so many steps; it is shown if it takes more than two seconds and standard error is
-    /// a terminal.
+    /// Starts an operation of `steps` steps. It is shown if it takes more than two seconds and standard error is a
+    /// terminal.
     pub(crate) fn start(name: String, steps: u64) -> Self {
         let terminal = io::stderr().is_terminal();
         Self::shown(terminal.then_some(Manner::Line), move |done, elapsed| line(&name, done, steps, elapsed))
     }
 
-    /// As [`Progress::start`], for steps of so many bytes each: the rate is told too. What is no terminal, as the console
-    /// of a crash kernel or a log, gets plain lines, some seconds apart.
+    /// As [`Progress::start`], for steps of `bytes` bytes each; also shows the rate. If standard error is not a terminal,
+    /// for example the console of a crash kernel or a log, it gets plain lines, some seconds apart.
     pub(crate) fn start_bytes(name: String, steps: u64, bytes: u64) -> Self {
         let manner = if io::stderr().is_terminal() { Manner::Line } else { Manner::Log };
         Self::shown(Some(manner), move |done, elapsed| {
@@ -49,12 +49,12 @@ impl Progress {
         Self { done, printer }
     }
 
-    /// Says that one more step is done.
+    /// Counts one more step.
     pub(crate) fn step(&self) {
         self.steps(1);
     }
 
-    /// Says that so many more steps are done.
+    /// Counts more steps.
     pub(crate) fn steps(&self, steps: u64) {
         self.done.fetch_add(steps, Ordering::Relaxed);
     }
@@ -64,23 +64,23 @@ impl Drop for Progress {
     fn drop(&mut self) {
         if let Some((stop, printer)) = self.printer.take() {
             drop(stop);
-            // It only prints; if that failed, what was under way is not worse for it.
+            // The thread only prints. A failure of it does not matter to the operation.
             let _ = printer.join();
         }
     }
 }
 
-/// How it is shown.
+/// How progress is shown.
 #[derive(Clone, Copy)]
 enum Manner {
-    /// In place of what was shown before.
+    /// In place of the previous line.
     Line,
-    /// Each time on a line of its own.
+    /// On a new line each time.
     Log,
 }
 
 impl Manner {
-    /// How long to wait before it is shown for the first time, and each time after that.
+    /// The time to wait before progress is shown first, and the time between later lines.
     const fn waits(self) -> (Duration, Duration) {
         match self {
             Self::Line => (Duration::from_secs(2), Duration::from_millis(500)),
@@ -98,7 +98,7 @@ impl Manner {
         let _ = output.flush();
     }
 
-    /// Takes away what is in place.
+    /// Removes the line.
     fn end(self) {
         if matches!(self, Self::Line) {
             self.show("");
@@ -129,13 +129,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_is_that_of_all_the_time() {
+    fn the_rate_is_the_average_since_the_start() {
         assert_eq!(rate(0, Duration::ZERO), ", 0 MB/s");
         assert_eq!(rate(5_000_000_000, Duration::from_secs(10)), ", 500 MB/s");
     }
 
     #[test]
-    fn the_line_tells_how_much_is_left() {
+    fn the_line_shows_the_time_that_is_left() {
         let five = Duration::from_secs(5);
         assert_eq!(line("calls", 250, 1000, five), "calls: 250 of 1000 (25 %), 5 s, 15 s left");
         assert_eq!(line("calls", 0, 1000, five), "calls: 0 of 1000 (0 %), 5 s");

@@ -1,4 +1,4 @@
-//! Amounts as people read them.
+//! Quantities in the form people read them.
 
 /// Bytes in the largest unit of which there is at least one, as in `632 KiB`, `1.5 GiB`.
 pub(crate) fn bytes(amount: u64) -> String {
@@ -32,7 +32,7 @@ fn three_digits(number: f64) -> String {
     }
 }
 
-/// How long ago something was, roughly.
+/// A time ago, rounded to a readable unit.
 pub(crate) fn ago(nanoseconds: u64) -> String {
     match nanoseconds / 1_000_000_000 {
         seconds @ 0..120 => format!("{seconds} s ago"),
@@ -44,7 +44,7 @@ pub(crate) fn ago(nanoseconds: u64) -> String {
 
 /// Time stamp counter ticks in microseconds, or `None` if the counter's frequency is not known.
 pub(crate) fn ticks_in_microseconds(ticks: u64, khz: u64) -> Option<f64> {
-    #[expect(clippy::cast_precision_loss, reason = "53 bits of ticks are a month; nobody reads more digits")]
+    #[expect(clippy::cast_precision_loss, reason = "53 bits of ticks are a month; more digits are of no use")]
     let (ticks, khz) = (ticks as f64, khz as f64);
     (khz > 0.0).then(|| ticks * 1e3 / khz)
 }

@@ -1,21 +1,21 @@
-//! How a command ends: what is printed, and the exit status.
+//! The end of a command: its output, and the exit status.
 
 use std::fmt;
 use std::io::{self, Write};
 use std::process::ExitCode;
 
-/// How a command ended that ended as it should.
+/// The outcome of a command that did its work.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Well.
+    /// Success.
     Done = 0,
-    /// The answer is no, as the report says.
+    /// A negative result.
     No = 1,
-    /// An exception ended the image, as the report says.
+    /// An exception ended the image.
     Fault = 3,
-    /// The other kernel panicked, as the report says.
+    /// The other kernel panicked.
     Panic = 4,
-    /// The other kernel was taken down at its deadline, as the report says.
+    /// The other kernel was stopped at its deadline.
     Deadline = 5,
 }
 
@@ -55,7 +55,7 @@ pub(crate) fn exit(program: &str, outcome: anyhow::Result<Outcome>) -> ExitCode 
     }
 }
 
-/// The command line is wrong in a way that the parser of arguments does not see.
+/// An error in the command line that clap does not find.
 #[derive(Debug)]
 pub(crate) struct UsageError(pub(crate) String);
 
@@ -67,16 +67,16 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// Prints an error, or the help that was asked for, of the parser of arguments.
+/// Prints an error of clap, or the help that was requested.
 pub(crate) fn usage(error: &clap::Error) -> ExitCode {
-    // If nobody reads it, nobody misses it.
+    // An error here cannot be reported.
     let _ = error.print();
     if error.use_stderr() { USAGE.into() } else { ExitCode::SUCCESS }
 }
 
-/// Prints to standard error, as the program of this name.
+/// Prints to standard error, after the name of the program.
 pub(crate) fn complain(program: &str, text: &str) {
-    // Where standard error is closed there is no place to say so.
+    // If standard error is closed, the error cannot be reported.
     let _ = io::stderr().write_all(format!("{program}: {text}\n").as_bytes());
 }
 
@@ -92,7 +92,7 @@ pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     print(&(serde_json::to_string_pretty(value)? + "\n"))
 }
 
-/// Whether the reader of the output went away, as `head` does: the command has done what was wanted of it.
+/// Whether the reader of the output closed the pipe, as `head` does. That is not an error of the command.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

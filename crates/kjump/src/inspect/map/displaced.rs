@@ -1,4 +1,4 @@
-//! What an image displaces: others' memory, which waits elsewhere during a call.
+//! The pages that an image displaces: memory of other owners, which is kept elsewhere during a call.
 
 use std::fmt;
 
@@ -7,35 +7,35 @@ use abi::page_list::PAGE_SIZE;
 
 use crate::terminal::quantity;
 
-/// Where displaced pages wait.
+/// The places of displaced pages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Displaced {
     pub(super) pages: u64,
-    /// Runs of neighbours that wait as neighbours.
+    /// Runs of pages that stay adjacent.
     pub(super) pieces: u64,
-    /// The first byte where one waits, and the last.
+    /// The first and the last byte of these places.
     pub(super) first: u64,
     pub(super) last: u64,
 }
 
 impl Displaced {
-    /// What the image with these slots displaces.
+    /// The pages that an image with these slots displaces.
     pub(super) fn of(slots: &[SlotRun]) -> Self {
         let displacing = slots.iter().filter(|run| run.source != run.destination && run.pages > 0);
-        displacing.fold(Self::default(), |so_far, run| {
+        displacing.fold(Self::default(), |sum, run| {
             let last = run.source.saturating_add(run.pages.saturating_mul(PAGE_SIZE)).saturating_sub(1);
             Self {
-                pages: so_far.pages.saturating_add(run.pages),
-                pieces: so_far.pieces + 1,
-                first: if so_far.pieces == 0 { run.source } else { so_far.first.min(run.source) },
-                last: so_far.last.max(last),
+                pages: sum.pages.saturating_add(run.pages),
+                pieces: sum.pieces + 1,
+                first: if sum.pieces == 0 { run.source } else { sum.first.min(run.source) },
+                last: sum.last.max(last),
             }
         })
     }
 
-    /// The same in few words.
+    /// The same as a short text.
     pub(super) fn brief(self) -> String {
-        format!("{} displaced, waiting in {:#x}-{:#x}", self.pages, self.first, self.last)
+        format!("{} displaced to {:#x}-{:#x}", self.pages, self.first, self.last)
     }
 
     pub(super) const fn is_none(self) -> bool {
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_image_has_for_itself_displaces_nothing() {
+    fn claimed_pages_displace_nothing() {
         let run = |destination, source, pages| SlotRun { destination, source, pages };
         let slots = [run(0x1000, 0x1000, 4), run(0x5000, 0x9000, 2), run(0x7000, 0x3000, 1)];
         let displaced = Displaced::of(&slots);

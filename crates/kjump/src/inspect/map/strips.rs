@@ -1,12 +1,12 @@
-//! From the tree of resources and the images to strips of addresses, one behind the other. Nothing is drawn here.
+//! Strips of addresses in rising order, made from the tree of resources and the images. Nothing is drawn here.
 
 use abi::device::Range;
 use machine::iomem::Resource;
 
-/// Most ranges of one image that are told apart.
+/// Most ranges of one image that are distinguished.
 const PARTS: usize = 24;
 
-/// Addresses that are used for one thing.
+/// Addresses with one use.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Strip {
     /// The first byte.
@@ -14,9 +14,9 @@ pub(super) struct Strip {
     /// The last byte.
     pub(super) last: u64,
     pub(super) kind: Kind,
-    /// What it is, as the kernel calls it.
+    /// The use, as the kernel names it.
     pub(super) name: String,
-    /// Images that have a destination here, by their place in the list.
+    /// Images that have a destination here, by their index in the list.
     pub(super) images: Vec<usize>,
 }
 
@@ -29,17 +29,17 @@ impl Strip {
 /// How a strip is drawn.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
-    /// Memory that the kernel hands out.
+    /// Memory that the kernel allocates from.
     Ram,
     /// Memory of the kernel itself.
     Kernel,
-    /// Memory set aside for a crash kernel.
+    /// Memory reserved for a crash kernel.
     Crash,
     /// Memory of the firmware.
     Firmware,
     /// Addresses of devices.
     Device,
-    /// Addresses that lead nowhere.
+    /// Unused addresses.
     Hole,
 }
 
@@ -59,14 +59,14 @@ impl Kind {
     }
 }
 
-/// The address space from 0 to the last resource as strips in rising order without gaps: what lies deepest counts, but
-/// only System RAM and what it lies in are looked into. `images` are the destinations of each image.
+/// The address space from 0 to the last resource as strips in rising order without gaps. The deepest resource counts,
+/// but only System RAM and the resources around it are opened. `images` are the destinations of each image.
 pub(super) fn strips(resources: &[Resource], images: &[&[Range]]) -> Vec<Strip> {
     let images: Vec<Vec<Range>> = images.iter().map(|ranges| coarse(ranges)).collect();
     let shown = shown(resources);
     let mut strips: Vec<Strip> = Vec::new();
     for (first, last) in pieces(&shown, &images) {
-        // Of those around these addresses, the last in the file lies deepest.
+        // Of the resources around these addresses, the last in the file is the deepest.
         let resource = shown.iter().rfind(|resource| resource.first <= first && last <= resource.last);
         let strip = Strip {
             first,
@@ -83,7 +83,7 @@ pub(super) fn strips(resources: &[Resource], images: &[&[Range]]) -> Vec<Strip> 
     strips
 }
 
-/// The resources that are looked at: the outermost, what leads to System RAM, and what lies right in it.
+/// The resources that are shown: the outermost ones, those around System RAM, and those directly in it.
 fn shown(resources: &[Resource]) -> Vec<&Resource> {
     let mut shown = Vec::new();
     // The depth down to which the resources that follow are shown.
@@ -100,7 +100,7 @@ fn shown(resources: &[Resource]) -> Vec<&Resource> {
     shown
 }
 
-/// The address space cut wherever something starts or ends.
+/// The address space, cut at every start and end of a resource or image.
 fn pieces(shown: &[&Resource], images: &[Vec<Range>]) -> Vec<(u64, u64)> {
     let of_resources = shown.iter().flat_map(|resource| [Some(resource.first), resource.last.checked_add(1)]);
     let of_images = images.iter().flatten().flat_map(|range| [Some(range.start), Some(range.end)]);
@@ -127,7 +127,8 @@ fn is_same(before: &Strip, strip: &Strip) -> bool {
     before.kind == strip.kind && before.name == strip.name && before.images == strip.images
 }
 
-/// The ranges in rising order, neighbours joined; of more than [`PARTS`], those with the least between them as well.
+/// The ranges in rising order, adjacent ones joined. If more than [`PARTS`] remain, those with the smallest gaps are joined
+/// too.
 fn coarse(ranges: &[Range]) -> Vec<Range> {
     let mut sorted: Vec<Range> = ranges.iter().copied().filter(|range| range.start < range.end).collect();
     sorted.sort_by_key(|range| range.start);
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn ram_is_cut_by_what_lies_in_it_and_devices_are_not() {
+    fn ram_is_cut_by_resources_in_it_and_devices_are_not() {
         let resources = resources(
             "1000-ffff : System RAM\n  4000-4fff : Kernel code\n20000-2ffff : PCI Bus 0000:00\n  20000-20fff : device\n",
         );
@@ -206,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn an_image_in_very_many_parts_is_drawn_in_few() {
+    fn an_image_of_very_many_parts_is_drawn_as_few() {
         let far = Range { start: 1 << 40, end: (1 << 40) + 0x1000 };
         let many: Vec<Range> = (0..1000_u64)
             .map(|part| Range { start: part * 0x2000, end: part * 0x2000 + 0x1000 })

@@ -1,5 +1,5 @@
-//! Physical memory drawn as SVG: a column of memory with addresses beside it, and a card for each image with bands to
-//! its places. Heights grow with the logarithm of sizes, so that a page can be seen beside gibibytes.
+//! Physical memory drawn as SVG: a column of memory with its addresses, and a card for each image with bands to its
+//! places. Heights grow with the logarithm of sizes, so that a page stays visible next to gibibytes.
 
 use std::fmt::Write;
 
@@ -8,21 +8,21 @@ use super::{Picture, PlacedImage};
 use crate::terminal::quantity;
 
 const MARGIN: u32 = 32;
-/// Where the column of memory starts: addresses stand to its left.
+/// Left edge of the column of memory. Addresses are to the left of it.
 const COLUMN: u32 = 190;
 const COLUMN_WIDTH: u32 = 330;
 const CARD: u32 = 670;
 const CARD_WIDTH: u32 = 400;
 const CARD_HEIGHT: u32 = 110;
 const CARD_GAP: u32 = 16;
-/// Where the column starts below the heading.
+/// Top of the column, below the heading.
 const TOP: u32 = 118;
 /// Height of a page; each doubling adds to it.
 const PAGE_HEIGHT: u32 = 22;
 const DOUBLING_HEIGHT: u32 = 2;
 const LEGEND_HEIGHT: u32 = 72;
 
-/// Colours of the kinds of memory: the fill, and what it is called in the legend.
+/// Fill colours of the kinds of memory, and their names in the legend.
 const KINDS: [(Kind, &str, &str); 6] = [
     (Kind::Ram, "#cfe8d5", "System RAM"),
     (Kind::Kernel, "#9dbfe6", "kernel"),
@@ -46,7 +46,7 @@ text { font-family: 'DejaVu Sans', 'Liberation Sans', Helvetica, Arial, sans-ser
 .strip, .tick { stroke: #8a96a3; stroke-width: 1; }
 ";
 
-/// A strip and where it is drawn.
+/// A strip and its place in the picture.
 struct Row<'a> {
     strip: &'a Strip,
     top: u32,
@@ -76,7 +76,7 @@ pub(super) fn draw(picture: &Picture) -> String {
     svg
 }
 
-/// What shows that addresses lead nowhere.
+/// The pattern of unused addresses.
 const HATCH: &str = "\
 <defs><pattern id=\"hatch\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
 <rect width=\"8\" height=\"8\" fill=\"#ffffff\"/><line x1=\"0\" y1=\"0\" x2=\"0\" y2=\"8\" stroke=\"#dfe4ea\" \
@@ -86,7 +86,7 @@ fn rows(strips: &[Strip]) -> Vec<Row<'_>> {
     let mut top = TOP;
     let mut rows = Vec::new();
     for strip in strips {
-        // Nothing is worth little room, however much of it there is.
+        // Unused addresses get little room, however many there are.
         let doublings = if strip.kind == Kind::Hole { 0 } else { Picture::doublings(strip.size()) };
         let height = PAGE_HEIGHT + DOUBLING_HEIGHT * doublings;
         rows.push(Row { strip, top, height });
@@ -95,8 +95,8 @@ fn rows(strips: &[Strip]) -> Vec<Row<'_>> {
     rows
 }
 
-/// The tops of the cards: each beside the middle of its image if there is room, else below the one before. Images are
-/// placed in the order of their first address; the result is in that of the list.
+/// The tops of the cards: each next to the middle of its image if there is room, else below the previous card. Images are
+/// placed in the order of their first address; the result is in the order of the list.
 fn card_tops(picture: &Picture, rows: &[Row<'_>]) -> Vec<u32> {
     let middle = |index: usize| {
         let mut own = rows.iter().filter(|row| row.strip.images.contains(&index));
@@ -165,7 +165,7 @@ fn write_column(svg: &mut String, picture: &Picture, rows: &[Row<'_>]) {
     }
 }
 
-/// An address beside the line where something starts.
+/// The address where a strip starts, with a tick.
 fn write_address(svg: &mut String, picture: &Picture, y: u32, address: u64) {
     let digits = picture.digits();
     let (left, right, baseline) = (COLUMN - 6, COLUMN - 10, y + 4);
@@ -179,7 +179,7 @@ fn write_address(svg: &mut String, picture: &Picture, y: u32, address: u64) {
 /// A stripe at the column's edge for each image that has a place there.
 fn write_image_stripes(svg: &mut String, strip: &Strip, top: u32, height: u32) {
     let mut right = COLUMN + COLUMN_WIDTH;
-    // More than a few images in one place cannot be told apart anyway.
+    // More than a few images in one place cannot be distinguished anyway.
     for &image in strip.images.iter().take(6) {
         right -= 10;
         let _ = writeln!(
@@ -256,7 +256,7 @@ fn card_lines(placed: &PlacedImage) -> Vec<String> {
     lines.into_iter().chain(displaced).collect()
 }
 
-/// The kinds of memory that are drawn, in as many rows as they need.
+/// The kinds of memory that are drawn, in one or more rows.
 fn write_legend(svg: &mut String, picture: &Picture, width: u32, mut top: u32) {
     let mut left = COLUMN;
     for (kind, colour, name) in KINDS {
@@ -287,7 +287,7 @@ fn image_colour(image: usize) -> &'static str {
     IMAGE_COLOURS.get(image % IMAGE_COLOURS.len()).unwrap_or(&"#000000")
 }
 
-/// A name that leaves room for the size.
+/// A name, shortened to leave room for the size.
 fn shortened(name: &str) -> String {
     const LONGEST: usize = 28;
     if name.chars().count() <= LONGEST {
@@ -296,7 +296,7 @@ fn shortened(name: &str) -> String {
     name.chars().take(LONGEST - 1).chain(['…']).collect()
 }
 
-/// A text that means itself in XML; control characters, which XML does not have, are left out.
+/// A text, escaped for XML. Control characters, which XML does not allow, are left out.
 fn escaped(text: &str) -> String {
     let mut escaped = String::new();
     for character in text.chars().filter(|character| !character.is_control()) {

@@ -8,9 +8,9 @@ use super::strips::{Kind, Strip};
 use crate::terminal::quantity;
 use crate::terminal::{Colour, Terminal};
 
-/// Cells of the longest bar, at least.
+/// Least number of cells of the longest bar.
 const LEAST_BAR: usize = 6;
-/// Cells that a line has beside its addresses and its bar, for the size and a name of some length.
+/// Cells of a line besides its addresses and its bar, for the size and a name.
 const BESIDE_BAR: usize = 42;
 
 /// The picture, as wide as the terminal.
@@ -21,7 +21,7 @@ pub(super) fn draw(picture: &Picture, terminal: Terminal) -> String {
     text
 }
 
-/// The strips alone, all of them in one line and each in a line of its own.
+/// The strips alone: all of them in one line, then each on its own line.
 pub(super) fn strips_of(picture: &Picture, terminal: Terminal) -> String {
     let mut text = String::new();
     if let Some(overview) = overview(picture, terminal) {
@@ -44,8 +44,8 @@ fn heading(picture: &Picture) -> String {
     format!("physical memory: {} of System RAM, {images}{kernel}\n", quantity::bytes(picture.ram))
 }
 
-/// All strips in one line, each at least a cell, the more the larger by the number of its digits. `None` if there are
-/// more than cells.
+/// All strips in one line, each at least one cell and the more cells the larger its size is. `None` if there are more
+/// strips than cells.
 fn overview(picture: &Picture, terminal: Terminal) -> Option<String> {
     let spare = terminal.width.checked_sub(picture.strips.len() + 2)?;
     let weights: Vec<usize> =
@@ -80,14 +80,14 @@ fn write_strip(text: &mut String, picture: &Picture, strip: &Strip, bar: usize, 
     let _ = writeln!(text, "{}", line.trim_end());
 }
 
-/// So many cells of a strip: the mark of an image that is there, else what the kind of memory looks like.
+/// `count` cells of a strip: the mark of an image in it, else the glyph of its kind of memory.
 fn cells(strip: &Strip, count: usize, terminal: Terminal) -> String {
     let glyph =
         strip.images.first().map_or_else(|| glyph(strip.kind, terminal.unicode), |&image| mark(image));
     terminal.paint(colour(strip), &glyph.to_string().repeat(count))
 }
 
-/// What the marks mean.
+/// The legend of the marks.
 fn write_images(text: &mut String, picture: &Picture, terminal: Terminal) {
     if !picture.images.is_empty() {
         text.push('\n');
@@ -153,7 +153,7 @@ mod tests {
     use crate::inspect::map::examples;
 
     #[test]
-    fn a_picture_fits_the_width_and_marks_where_images_are() {
+    fn a_picture_fits_the_width_and_marks_images() {
         insta::assert_snapshot!(draw(&examples::cloud(), Terminal::plain(80)));
         let wide = Terminal { unicode: true, ..Terminal::plain(120) };
         insta::assert_snapshot!(draw(&examples::cloud(), wide));
@@ -166,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn colours_change_nothing_but_colours() {
+    fn colours_change_only_colours() {
         let picture = examples::cloud();
         let colourful = draw(&picture, Terminal { colour: true, ..Terminal::plain(80) });
         let mut plain = String::new();
