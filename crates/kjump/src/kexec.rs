@@ -1,17 +1,19 @@
-//! kexec-tools' `kexec`: a kernel is loaded, and started in place of the running one.
+//! kexec-tools' `kexec`: loads a kernel, and starts it in place of the running one.
 //!
 //! ```text
 //! kexec --load FILE; kexec --exec
-//! kexec --load-preserve-context --args-none FILE; kexec --exec     an image that is called and returns
-//! kexec --load-preserve-context --mem-max=ADDR FILE; kexec --exec  a kernel beside this one
-//! kexec --load-jump-back-helper --entry=ADDR; kexec --exec         back to the kernel that booted this one
+//! kexec --load-preserve-context --args-none FILE; kexec --exec     call an image, which returns
+//! kexec --load-preserve-context --mem-max=ADDR FILE; kexec --exec  run a kernel alongside this one
+//! kexec --load-jump-back-helper --entry=ADDR; kexec --exec         return to the kernel that booted this one
 //! ```
 //!
-//! Words are read (`getopt`, by the table in `options`) and understood (`args`); then files are read (`files`, `kernel`),
-//! a system call is chosen (`syscall`), a plan is made (`planning`) and carried out (`load`, `by_load`, `by_file_load`). What the kernel refuses is
-//! explained (`errno`). No option is passed over in silence: what cannot be honoured is an error. Exit statuses are
-//! kexec-tools': 0 done, 1 wrong words or nothing to run, 255 failed, 254 no memory for a crash kernel, 253 no
-//! `kexec_file_load`; `--status` 1 if something is loaded, 0 if not. An exception in a called image is 3.
+//! Arguments are parsed (`getopt`, by the table in `options`) and resolved (`args`, into a
+//! `request`); then files are read (`files`), a system call is chosen (`syscall`), a plan is made
+//! (`planning`) and carried out (`by_load`, `by_file_load`). A refusal of the kernel is explained
+//! (`errno`). No option is ignored silently: one that has no effect is an error. Exit statuses are
+//! kexec-tools': 0 success, 1 wrong command line or nothing to start, 255 failure, 254 no memory
+//! for a crash kernel, 253 no `kexec_file_load`; `--status` exits with 1 if something is loaded and
+//! 0 if not. An exception in a called image is 3.
 
 pub(crate) mod args;
 mod by_file_load;
@@ -30,7 +32,7 @@ mod peer;
 mod planning;
 mod purgatory;
 mod request;
-mod slot;
+mod reservation;
 mod start;
 mod syscall;
 mod trouble;
@@ -46,10 +48,10 @@ pub use options::command;
 use request::{Action, Purpose, Work};
 use trouble::Trouble;
 
-/// Runs kexec with the words behind its name.
+/// Runs kexec with these arguments.
 #[must_use]
-pub fn run(words: &[OsString]) -> ExitCode {
-    match args::read(words).and_then(|action| act(&action)) {
+pub fn run(arguments: &[OsString]) -> ExitCode {
+    match args::read(arguments).and_then(|action| act(&action)) {
         Ok(status) => status.into(),
         Err(trouble) => {
             report::complain(NAME, &trouble.text());
@@ -58,27 +60,27 @@ pub fn run(words: &[OsString]) -> ExitCode {
     }
 }
 
-/// Tells whether a load with these words can work.
+/// Reports whether a load with these arguments can work.
 #[must_use]
-pub(crate) fn check(words: &[OsString], json: bool) -> ExitCode {
+pub(crate) fn check(arguments: &[OsString], json: bool) -> ExitCode {
     let own = ["--check"].into_iter().chain(json.then_some("--json"));
-    let words: Vec<OsString> = own.map(OsString::from).chain(words.iter().cloned()).collect();
-    run(&words)
+    let arguments: Vec<OsString> = own.map(OsString::from).chain(arguments.iter().cloned()).collect();
+    run(&arguments)
 }
 
-/// Does what is asked; returns the exit status.
+/// Carries the action out; returns the exit status.
 fn act(action: &Action) -> Result<u8, Trouble> {
     match action {
         Action::Help { all } => report::print(&options::help(*all))?,
         Action::Version => {
-            // Scripts look for the name of the package whose options these are.
+            // Scripts look for the name of the package that these options are of.
             report::print(&format!("kexec-tools 2.0.32 (kjump {})\n", env!("CARGO_PKG_VERSION")))?;
         }
-        Action::Status(slot) => return Ok(u8::from(slot.is_loaded()?)),
-        Action::PrintCrashSize => report::print(&format!("{}\n", slot::crash_size()?))?,
-        Action::LoadToCall(load) => image::load(load)?,
-        Action::LoadBeside(load) => peer::load(load)?,
-        Action::LoadJumpBackHelper { entry } => peer::load_way_back(*entry)?,
+        Action::Status(reservation) => return Ok(u8::from(reservation.is_loaded()?)),
+        Action::PrintCrashSize => report::print(&format!("{}\n", reservation::crash_size()?))?,
+        Action::LoadCalled(load) => image::load(load)?,
+        Action::LoadReturning(load) => peer::load(load)?,
+        Action::LoadJumpBackHelper { entry } => peer::load_jump_back(*entry)?,
         Action::Work(work) => return self::work(work),
     }
     Ok(0)
@@ -90,8 +92,8 @@ fn work(work: &Work) -> Result<u8, Trouble> {
         Some((load, Purpose::DryRun)) => return check::dry_run(load, work.wanted),
         _ => {}
     }
-    if let Some(slot) = work.unload {
-        slot.unload(work.wanted)?;
+    if let Some(reservation) = work.unload {
+        reservation.unload(work.wanted)?;
     }
     if let Some(load) = &work.load {
         load::load(load, work.wanted)?;

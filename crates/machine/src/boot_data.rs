@@ -1,5 +1,6 @@
 //! What the running kernel was told when it was booted, and a next one must be told too:
-//! `/sys/kernel/boot_params` (`Documentation/ABI/testing/sysfs-kernel-boot_params`) and `/sys/firmware/efi/systab`.
+//! `/sys/kernel/boot_params` (`Documentation/ABI/testing/sysfs-kernel-boot_params`) and
+//! `/sys/firmware/efi/systab`.
 
 use abi::boot_params::{ACPI_RSDP_ADDR, SCREEN_INFO_SIZE, SIZE};
 

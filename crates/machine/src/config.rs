@@ -51,7 +51,8 @@ impl Config {
     }
 }
 
-/// The configuration of the running kernel: from the kernel itself, else as the distributions install it.
+/// The configuration of the running kernel: from the kernel itself, else as the distributions
+/// install it.
 pub(crate) fn find(root: &Root, release: Option<&str>) -> Fact<Config> {
     const OWN: &str = "/proc/config.gz";
     if let Ok(packed) = root.bytes(OWN) {

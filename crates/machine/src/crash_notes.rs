@@ -1,5 +1,6 @@
-//! Where the running kernel keeps the notes that tell another about it: `/sys/kernel/vmcoreinfo`, and `crash_notes` of
-//! every CPU in `/sys/devices/system/cpu` (`kernel/ksysfs.c`, `drivers/base/cpu.c`).
+//! Where the running kernel keeps the notes that tell another about it: `/sys/kernel/vmcoreinfo`,
+//! and `crash_notes` of every CPU in `/sys/devices/system/cpu` (`kernel/ksysfs.c`,
+//! `drivers/base/cpu.c`).
 
 use plan::elfcorehdr::NoteAt;
 
@@ -11,7 +12,8 @@ use crate::{Error, Fact, Garbled};
 pub struct CrashNotes {
     /// What the kernel says of itself (VMCOREINFO).
     pub vmcoreinfo: Option<NoteAt>,
-    /// The registers of the CPUs, in the order of their numbers; as the kernel fills them in, none before it crashes.
+    /// The registers of the CPUs, in the order of their numbers; as the kernel fills them in, none
+    /// before it crashes.
     pub cpus: Vec<NoteAt>,
 }
 

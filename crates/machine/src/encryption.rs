@@ -29,8 +29,8 @@ pub enum Kind {
     TdxGuest,
 }
 
-/// The signs there are. An AMD CPU shows `sme` when the firmware lets the kernel use it, which tells nothing about the
-/// kernel; `sev` is about guests that this kernel may start.
+/// The signs there are. An AMD CPU shows `sme` when the firmware lets the kernel use it, which
+/// tells nothing about the kernel; `sev` is about guests that this kernel may start.
 pub(crate) fn find(
     root: &Root,
     cpu: Option<&Cpu>,

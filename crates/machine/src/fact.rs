@@ -3,8 +3,8 @@ use std::io;
 /// Something about the machine, or why it is not known.
 pub type Fact<T> = Result<T, Error>;
 
-/// Why something about the machine is not known. Paths are the machine's, without the root directory. The texts are
-/// whole: what an error comes from is in its text, hence not its source.
+/// Why something about the machine is not known. Paths are the machine's, without the root
+/// directory. The texts are whole: what an error comes from is in its text, hence not its source.
 #[derive(Debug, thiserror::Error)]
 #[expect(missing_docs, reason = "the fields are the file and what became of it")]
 pub enum Error {

@@ -26,8 +26,8 @@ impl Resource {
         self.name == "System RAM" || self.is_driver_managed()
     }
 
-    /// Whether this is memory that a driver detects and adds, as in `System RAM (kmem)`. The next kernel's driver adds
-    /// it again, so no kernel gets it in its memory map.
+    /// Whether this is memory that a driver detects and adds, as in `System RAM (kmem)`. The next
+    /// kernel's driver adds it again, so no kernel gets it in its memory map.
     #[must_use]
     pub fn is_driver_managed(&self) -> bool {
         self.name.starts_with("System RAM (")
@@ -53,7 +53,8 @@ impl MemoryMap {
         &self.resources
     }
 
-    /// Whether the kernel put zeroes in place of all addresses, as it does for readers without `CAP_SYS_ADMIN`.
+    /// Whether the kernel put zeroes in place of all addresses, as it does for readers without
+    /// `CAP_SYS_ADMIN`.
     #[must_use]
     pub fn is_hidden(&self) -> bool {
         self.resources.len() > 1 && self.resources.iter().all(|resource| resource.last == 0)
@@ -82,8 +83,9 @@ impl MemoryMap {
     }
 }
 
-/// Parses lines like `  01000000-01e01fff : Kernel code`, two spaces a level. Other lines are skipped: the names are
-/// drivers', and may be empty or contain a line end. What lies below a skipped line moves up a level.
+/// Parses lines like `  01000000-01e01fff : Kernel code`, two spaces a level. Other lines are
+/// skipped: the names are drivers', and may be empty or contain a line end. What lies below a
+/// skipped line moves up a level.
 ///
 /// # Errors
 /// [`Garbled`] if no line of several is a resource.

@@ -1,5 +1,5 @@
-//! `/sys/kernel/kexec_*`: what the kernel's own kexec has loaded, and the memory reserved for crash kernels
-//! (`Documentation/ABI/testing/sysfs-kernel-kexec-kdump`).
+//! `/sys/kernel/kexec_*`: what the kernel's own kexec has loaded, and the memory reserved for crash
+//! kernels (`Documentation/ABI/testing/sysfs-kernel-kexec-kdump`).
 
 use std::path::Path;
 

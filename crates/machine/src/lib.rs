@@ -1,7 +1,8 @@
 //! What `/proc` and `/sys` tell about the machine, read under a given root directory.
 //!
-//! [`Machine::probe`] reads everything at once and decides nothing: a [`Fact`] that could not be had says which file
-//! would have told it. The parsers are pure functions of a text; every text is hostile.
+//! [`Machine::probe`] reads everything at once and decides nothing: a [`Fact`] that could not be
+//! had says which file would have told it. The parsers are pure functions of a text; every text is
+//! hostile.
 //!
 //! | module | reads |
 //! |---|---|
@@ -89,7 +90,8 @@ pub struct Machine {
     pub boot_data: Fact<boot_data::BootData>,
     /// Where the kernel keeps its notes for another kernel.
     pub crash_notes: Fact<crash_notes::CrashNotes>,
-    /// EFI's tables and the memory of its runtime services; `None` if the machine was not booted by EFI.
+    /// EFI's tables and the memory of its runtime services; `None` if the machine was not booted by
+    /// EFI.
     pub efi: Fact<Option<plan::Efi>>,
     /// The kernel's setup_data.
     pub setup_data: Fact<Vec<plan::SetupData>>,
@@ -97,7 +99,8 @@ pub struct Machine {
     pub amounts: Fact<amounts::Amounts>,
     /// What this process may do.
     pub capabilities: Fact<process::Capabilities>,
-    /// Whether this process is in the first user namespace, where capabilities count for the whole machine.
+    /// Whether this process is in the first user namespace, where capabilities count for the whole
+    /// machine.
     pub first_namespace: Fact<bool>,
     /// Features and number of the CPUs.
     pub cpu: Fact<cpu::Cpu>,

@@ -19,8 +19,9 @@ const LRU: u64 = 1 << 5;
 /// Free.
 const BUDDY: u64 = 1 << 10;
 
-/// The blocks of 2 MiB, below an address, that hold a page which the kernel cannot move elsewhere: in rising order,
-/// neighbours joined. A few frames that are about to be used count among those that cannot be moved.
+/// The blocks of 2 MiB, below an address, that hold a page which the kernel cannot move elsewhere:
+/// in rising order, neighbours joined. A few frames that are about to be used count among those
+/// that cannot be moved.
 ///
 /// # Errors
 /// The file is not there, or not for this process.

@@ -17,10 +17,12 @@ pub enum Unknown<'a> {
     Hidden,
 }
 
-/// The memory map as the kernel shows it, for kernels that do not show the firmware's (`CONFIG_FIRMWARE_MEMMAP`).
+/// The memory map as the kernel shows it, for kernels that do not show the firmware's
+/// (`CONFIG_FIRMWARE_MEMMAP`).
 ///
-/// A resource counts wherever it lies in the tree: firmware reserves ranges inside of a PCI bus, and CXL memory lies
-/// inside of its window. One of another kind takes its range out of the resource that it lies in.
+/// A resource counts wherever it lies in the tree: firmware reserves ranges inside of a PCI bus,
+/// and CXL memory lies inside of its window. One of another kind takes its range out of the
+/// resource that it lies in.
 fn kernels_map(memory: &MemoryMap) -> Vec<MemoryRange> {
     let mut map: Vec<MemoryRange> = Vec::new();
     for resource in memory.resources() {
@@ -54,7 +56,8 @@ fn map_entry(resource: &Resource) -> Option<MemoryRange> {
 }
 
 impl Machine {
-    /// Whether the kernel added memory that EFI knows of to what it was told, which the firmware's map does not show.
+    /// Whether the kernel added memory that EFI knows of to what it was told, which the firmware's
+    /// map does not show.
     fn adds_efi_memory(&self) -> bool {
         let line = self.command_line.as_deref().unwrap_or_default();
         line.split(u8::is_ascii_whitespace).any(|parameter| parameter == b"add_efi_memmap")

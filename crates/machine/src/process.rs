@@ -53,7 +53,8 @@ pub fn parse_status(text: &str) -> Result<Capabilities, Garbled> {
     Err(Garbled { line: text.lines().count(), wanted })
 }
 
-/// Parses `/proc/PID/uid_map`: whether it is that of the first user namespace, which maps every user to itself.
+/// Parses `/proc/PID/uid_map`: whether it is that of the first user namespace, which maps every
+/// user to itself.
 ///
 /// # Errors
 /// [`Garbled`] if a line is not three numbers.

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::snapshot::Entry;
 use crate::{Error, Fact, Garbled, Snapshot};
 
-/// Most bytes that are read of one file. The largest there are, modules.dep and cpuinfo of large machines, have a few.
+/// Most bytes that are read of one file. The largest there are, modules.dep and cpuinfo of large
+/// machines, have a few.
 const LIMIT: u64 = 16 << 20;
 /// Most entries that are read of one directory.
 const ENTRY_LIMIT: usize = 1 << 16;

@@ -1,4 +1,5 @@
-//! `/sys/power/suspend_stats`: at which step a suspend failed, and which device refused (`kernel/power/main.c`).
+//! `/sys/power/suspend_stats`: at which step a suspend failed, and which device refused
+//! (`kernel/power/main.c`).
 
 use std::path::Path;
 
@@ -58,14 +59,15 @@ impl Failures {
         Self(Step::ALL.map(|step| root.parse(&format!("{FOLDER}/{}", step.counter()), parse_count).ok()))
     }
 
-    /// What failed since then, under the same root directory; nothing if no step is counted more often: what comes
-    /// before and after the steps is not counted.
+    /// What failed since then, under the same root directory; nothing if no step is counted more
+    /// often: what comes before and after the steps is not counted.
     #[must_use]
     pub fn since_then(self, root: &Path) -> Option<Cause> {
         let Self(now) = Self::read(root);
         let more = |(before, now): (&Option<u64>, &Option<u64>)| before.is_some() && now > before;
         let step = Step::ALL[self.0.iter().zip(&now).position(more)?];
-        // Before the devices are put to rest the kernel notes no name, and one of an earlier time is there.
+        // Before the devices are put to rest the kernel notes no name, and one of an earlier time
+        // is there.
         let is_noted = !matches!(step, Step::Freeze | Step::Prepare);
         let device = || Root::new(root).parse(&format!("{FOLDER}/last_failed_dev"), parse_device).ok();
         Some(Cause { step, device: is_noted.then(device).flatten() })
@@ -84,7 +86,8 @@ fn parse_device(text: &str) -> Result<String, Garbled> {
     is_name.then(|| name.into()).ok_or(Garbled { line: 1, wanted: "the name of a device" })
 }
 
-/// The level that each suspend is only tested to, by `/sys/power/pm_test`; `None` where suspends are whole.
+/// The level that each suspend is only tested to, by `/sys/power/pm_test`; `None` where suspends
+/// are whole.
 ///
 /// # Errors
 /// The file is missing, as in a kernel without `CONFIG_PM_DEBUG`, or cannot be read.

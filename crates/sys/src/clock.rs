@@ -2,8 +2,8 @@
 
 use rustix::time::{ClockId, clock_gettime};
 
-/// Nanoseconds since the machine booted, time spent suspended included (`CLOCK_BOOTTIME`): the clock of
-/// [`abi::device::ImageInfo::loaded_at`].
+/// Nanoseconds since the machine booted, time spent suspended included (`CLOCK_BOOTTIME`): the
+/// clock of [`abi::device::ImageInfo::loaded_at`].
 #[must_use]
 pub fn nanoseconds_since_boot() -> u64 {
     let now = clock_gettime(ClockId::Boottime);

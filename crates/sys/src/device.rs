@@ -1,6 +1,7 @@
 //! The ioctls of `/dev/kjump`.
-// UNSAFETY: an ioctl is a request number and a pointer, which the kernel reads and writes through. Here each number
-// of `abi::device` meets the structure of `abi::device` that belongs to it, and nowhere else.
+// UNSAFETY: an ioctl is a request number and a pointer, which the kernel reads and writes through.
+// Here each number of `abi::device` meets the structure of `abi::device` that belongs to it, and
+// nowhere else.
 #![allow(unsafe_code)]
 
 use std::io;
@@ -87,7 +88,8 @@ pub struct Device {
 }
 
 impl Device {
-    /// Opens `/dev/kjump` and checks that the module speaks this program's version of the interface.
+    /// Opens `/dev/kjump` and checks that the module speaks this program's version of the
+    /// interface.
     ///
     /// # Errors
     /// Every [`Error`].
@@ -142,8 +144,8 @@ impl Device {
             flags: request.flags,
             ..Load::default()
         };
-        // SAFETY: LOAD takes a `kjump_load`; its pointers are those of slices that live until it returns, and the
-        // module only reads what they point at.
+        // SAFETY: LOAD takes a `kjump_load`; its pointers are those of slices that live until it
+        // returns, and the module only reads what they point at.
         let result = unsafe { self.exchange::<LOAD, _>(&mut load) };
         answer(Request::Load, result, load.diagnosis)?;
         Ok(load)
@@ -161,8 +163,8 @@ impl Device {
             length: buffer.len() as u64,
             ..Transfer::default()
         };
-        // SAFETY: READ takes a `kjump_transfer`; its pointer is that of a slice borrowed for writing until it
-        // returns, and the length is the slice's.
+        // SAFETY: READ takes a `kjump_transfer`; its pointer is that of a slice borrowed for
+        // writing until it returns, and the length is the slice's.
         let result = unsafe { self.exchange::<READ, _>(&mut transfer) };
         answer(Request::Read, result, transfer.diagnosis)
     }
@@ -179,8 +181,8 @@ impl Device {
             length: bytes.len() as u64,
             ..Transfer::default()
         };
-        // SAFETY: WRITE takes a `kjump_transfer`; its pointer is that of a slice that lives until it returns, and
-        // the module only reads what it points at.
+        // SAFETY: WRITE takes a `kjump_transfer`; its pointer is that of a slice that lives until
+        // it returns, and the module only reads what it points at.
         let result = unsafe { self.exchange::<WRITE, _>(&mut transfer) };
         answer(Request::Write, result, transfer.diagnosis)
     }
@@ -189,21 +191,21 @@ impl Device {
     /// [`status`](Call::status) tells whether the image returned or an exception ended it.
     ///
     /// # Errors
-    /// [`Refusal`]; [`Call::status`] is then [`NOT_CALLED`](abi::device::status::NOT_CALLED), or the system did not
-    /// resume wholly.
+    /// [`Refusal`]; [`Call::status`] is then [`NOT_CALLED`](abi::device::status::NOT_CALLED), or
+    /// the system did not resume wholly.
     pub fn call(&self, arguments: [u64; 6], quiesce: u64) -> Result<Call, Refusal> {
         self.call_until(arguments, quiesce, 0)
     }
 
-    /// The same, and takes a guarded image down after so many milliseconds, if not 0; the status is then
-    /// [`DEADLINE`](abi::device::status::DEADLINE).
+    /// The same, and takes a guarded image down after so many milliseconds, if not 0; the status is
+    /// then [`DEADLINE`](abi::device::status::DEADLINE).
     ///
     /// # Errors
     /// As for [`call`](Self::call).
     pub fn call_until(&self, arguments: [u64; 6], quiesce: u64, deadline: u64) -> Result<Call, Refusal> {
         let mut call = Call { size: bytes_of::<Call>(), arguments, quiesce, deadline, ..Call::default() };
-        // SAFETY: CALL takes a `kjump_call`, which holds no pointer that the module follows. What the image itself
-        // does to the machine is for whoever had it loaded to answer for.
+        // SAFETY: CALL takes a `kjump_call`, which holds no pointer that the module follows. What
+        // the image itself does to the machine is for whoever had it loaded to answer for.
         let result = unsafe { self.exchange::<CALL, _>(&mut call) };
         answer(Request::Call, result, call.diagnosis)?;
         Ok(call)
@@ -250,8 +252,9 @@ impl Device {
     pub fn images(&self) -> Result<Vec<ImageInfo>, Refusal> {
         collect(|entries| {
             let mut list = list_for(entries, 0);
-            // SAFETY: IMAGES takes a `kjump_list`; its pointer is that of a slice of `kjump_image_info` borrowed for
-            // writing until it returns, and the capacity is the slice's length.
+            // SAFETY: IMAGES takes a `kjump_list`; its pointer is that of a slice of
+            // `kjump_image_info` borrowed for writing until it returns, and the capacity is the
+            // slice's length.
             let result = unsafe { self.exchange::<IMAGES, _>(&mut list) };
             answer(Request::Images, result, list.diagnosis)?;
             Ok(list.count)
@@ -273,23 +276,25 @@ impl Device {
     pub fn ranges(&self, id: u64) -> Result<Vec<Range>, Refusal> {
         collect(|entries| {
             let mut list = list_for(entries, id);
-            // SAFETY: RANGES takes a `kjump_list`; its pointer is that of a slice of `kjump_range` borrowed for
-            // writing until it returns, and the capacity is the slice's length.
+            // SAFETY: RANGES takes a `kjump_list`; its pointer is that of a slice of `kjump_range`
+            // borrowed for writing until it returns, and the capacity is the slice's length.
             let result = unsafe { self.exchange::<RANGES, _>(&mut list) };
             answer(Request::Ranges, result, list.diagnosis)?;
             Ok(list.count)
         })
     }
 
-    /// The slots of the image with this [`id`](ImageInfo::id), whoever loaded it, as runs by rising destination.
+    /// The slots of the image with this [`id`](ImageInfo::id), whoever loaded it, as runs by rising
+    /// destination.
     ///
     /// # Errors
     /// [`Refusal`].
     pub fn slots(&self, id: u64) -> Result<Vec<SlotRun>, Refusal> {
         collect(|entries| {
             let mut list = list_for(entries, id);
-            // SAFETY: SLOTS takes a `kjump_list`; its pointer is that of a slice of `kjump_slot_run` borrowed for
-            // writing until it returns, and the capacity is the slice's length.
+            // SAFETY: SLOTS takes a `kjump_list`; its pointer is that of a slice of
+            // `kjump_slot_run` borrowed for writing until it returns, and the capacity is the
+            // slice's length.
             let result = unsafe { self.exchange::<SLOTS, _>(&mut list) };
             answer(Request::Slots, result, list.diagnosis)?;
             Ok(list.count)
@@ -310,8 +315,8 @@ impl Device {
     /// One ioctl.
     ///
     /// # Safety
-    /// The request of this number takes a `T`, and whatever the module reads or writes through addresses in it
-    /// lives, and is borrowed for that, until this returns.
+    /// The request of this number takes a `T`, and whatever the module reads or writes through
+    /// addresses in it lives, and is borrowed for that, until this returns.
     unsafe fn exchange<const NUMBER: u32, T>(&self, structure: &mut T) -> rustix::io::Result<()> {
         // SAFETY: the caller promises that number and structure belong together.
         let request = unsafe { Updater::<NUMBER, T>::new(structure) };

@@ -7,7 +7,8 @@ use std::path::Path;
 use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, open};
 use rustix::io::Errno;
 
-/// Opens a disk for writing, for nobody but this process: not if it is mounted, and nobody mounts it meanwhile.
+/// Opens a disk for writing, for nobody but this process: not if it is mounted, and nobody mounts
+/// it meanwhile.
 ///
 /// # Errors
 /// `EBUSY` if it is in use, and the kernel's other reasons.
@@ -15,8 +16,9 @@ pub fn open_alone(path: &Path) -> io::Result<File> {
     Ok(open(path, OFlags::WRONLY | OFlags::EXCL | OFlags::CLOEXEC, Mode::empty())?.into())
 }
 
-/// Opens a disk, or a file that is there, for writing past the page cache: of memory, place in the file and size, all have to
-/// be multiples of what the disk wants. `None` if its driver or file system does not do that.
+/// Opens a disk, or a file that is there, for writing past the page cache: of memory, place in the
+/// file and size, all have to be multiples of what the disk wants. `None` if its driver or file
+/// system does not do that.
 ///
 /// # Errors
 /// The kernel's other reasons.
@@ -28,7 +30,8 @@ pub fn open_past_the_cache(path: &Path) -> io::Result<Option<File>> {
     }
 }
 
-/// Makes zeros of a part of a disk, as the disk does it best. Places and lengths are multiples of its blocks.
+/// Makes zeros of a part of a disk, as the disk does it best. Places and lengths are multiples of
+/// its blocks.
 ///
 /// # Errors
 /// The kernel's reasons; `Unsupported` if it must be done by writing.
@@ -42,12 +45,12 @@ pub fn make_zeros(file: &File, offset: u64, length: u64) -> io::Result<()> {
     }
 }
 
-/// Allocates blocks for a part of a file, which becomes no longer by that: what is read there is zeros as before. Of what is
-/// beyond its end, nothing is left when the file is cut to a length.
+/// Allocates blocks for a part of a file, which becomes no longer by that: what is read there is
+/// zeros as before. Of what is beyond its end, nothing is left when the file is cut to a length.
 ///
 /// # Errors
-/// The kernel's reasons, as that the disk is full, when a part may be allocated; `Unsupported` if the file system cannot
-/// do it.
+/// The kernel's reasons, as that the disk is full, when a part may be allocated; `Unsupported` if
+/// the file system cannot do it.
 pub fn allocate(file: &File, offset: u64, length: u64) -> io::Result<()> {
     match fallocate(file, FallocateFlags::KEEP_SIZE, offset, length) {
         Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NODEV) => Err(io::ErrorKind::Unsupported.into()),

@@ -7,7 +7,8 @@ use std::os::fd::AsFd;
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
-/// The part of a file around or behind `offset` that is a hole: it reads as zeros. Empty where `offset` has data.
+/// The part of a file around or behind `offset` that is a hole: it reads as zeros. Empty where
+/// `offset` has data.
 ///
 /// # Errors
 /// The file system does not tell.

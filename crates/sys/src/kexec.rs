@@ -1,6 +1,6 @@
 //! `kexec_load(2)`, `kexec_file_load(2)` and the reboot that starts what they loaded.
-// UNSAFETY: a system call is a number and words, some of them pointers, which the kernel reads through. Here each number
-// meets the structures of `abi` that belong to it, and nowhere else.
+// UNSAFETY: a system call is a number and words, some of them pointers, which the kernel reads
+// through. Here each number meets the structures of `abi` that belong to it, and nowhere else.
 #![allow(unsafe_code)]
 
 use std::ffi::CStr;
@@ -13,14 +13,16 @@ use rustix::system::{RebootCommand, reboot};
 
 use crate::device::{Destination, address_of, segment};
 
-/// Loads an image by `kexec_load`, in place of what was loaded. The flags are of [`abi::kexec::flag`].
+/// Loads an image by `kexec_load`, in place of what was loaded. The flags are of
+/// [`abi::kexec::flag`].
 ///
 /// # Errors
 /// What the kernel says; then what was loaded before may be gone.
 pub fn load(entry: u64, segments: &[Destination<'_>], flags: u64) -> io::Result<()> {
     let segments: Vec<Segment> = segments.iter().map(segment).collect();
-    // SAFETY: `kexec_load` takes an address that it stores, a count, an array of as many segments and flags; it only reads
-    // what the array and its pointers point at, all of which is borrowed until it returns.
+    // SAFETY: `kexec_load` takes an address that it stores, a count, an array of as many segments
+    // and flags; it only reads what the array and its pointers point at, all of which is borrowed
+    // until it returns.
     let result = unsafe {
         libc::syscall(
             libc::SYS_kexec_load,
@@ -41,7 +43,8 @@ pub fn unload(flags: u64) -> io::Result<()> {
     load(0, &[], flags)
 }
 
-/// Loads a kernel by `kexec_file_load`. The flags are of [`abi::kexec::file_flag`]; that there is no initrd is added.
+/// Loads a kernel by `kexec_file_load`. The flags are of [`abi::kexec::file_flag`]; that there is
+/// no initrd is added.
 ///
 /// # Errors
 /// What the kernel says; then what was loaded before may be gone.
@@ -66,8 +69,8 @@ pub fn unload_file(flags: u64) -> io::Result<()> {
 
 fn file_load(kernel: i32, initrd: i32, command_line: Option<&CStr>, flags: u64) -> io::Result<()> {
     let line = command_line.map_or(&[][..], CStr::to_bytes_with_nul);
-    // SAFETY: `kexec_file_load` takes two file descriptors, a length, a text of that length and flags; it only reads the
-    // text, which is borrowed until it returns.
+    // SAFETY: `kexec_file_load` takes two file descriptors, a length, a text of that length and
+    // flags; it only reads the text, which is borrowed until it returns.
     let result = unsafe {
         libc::syscall(
             libc::SYS_kexec_file_load,
@@ -99,7 +102,8 @@ mod tests {
     use abi::errno;
     use std::os::fd::AsFd;
 
-    /// Flags that no kernel knows, so that nothing is loaded or unloaded even where these tests are root's.
+    /// Flags that no kernel knows, so that nothing is loaded or unloaded even where these tests are
+    /// root's.
     const UNKNOWN: u64 = 0xff00;
 
     #[test]

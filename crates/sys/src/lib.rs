@@ -1,4 +1,5 @@
-//! System calls and ioctls made safe: one safe function per call, one effect per function, the errno kept.
+//! System calls and ioctls made safe: one safe function per call, one effect per function, the
+//! errno kept.
 //!
 //! | module | calls |
 //! |---|---|

@@ -11,8 +11,9 @@ use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
 
 /// The bytes of a file, not copied where they need not be.
 ///
-/// The file may be written to meanwhile: then the bytes are as they are when they are looked at, and no decision may
-/// depend on them. A file that is cut short meanwhile ends the program by a signal (`SIGBUS`).
+/// The file may be written to meanwhile: then the bytes are as they are when they are looked at,
+/// and no decision may depend on them. A file that is cut short meanwhile ends the program by a
+/// signal (`SIGBUS`).
 #[derive(Debug)]
 pub enum FileBytes {
     /// The pages of the page cache.
@@ -55,8 +56,8 @@ impl FileBytes {
     /// Maps all pages now: a fault for each would take as long as copying does.
     pub fn fault_in(&self) {
         if let Self::Mapped(mapping) = self {
-            // SAFETY: the mapping has so many bytes, and nothing of it changes. A kernel before 5.14 does not know the
-            // advice, and maps each page when it is looked at.
+            // SAFETY: the mapping has so many bytes, and nothing of it changes. A kernel before
+            // 5.14 does not know the advice, and maps each page when it is looked at.
             let _ = unsafe { madvise(mapping.address.cast(), mapping.length, Advice::LinuxPopulateRead) };
         }
     }

@@ -36,7 +36,8 @@ pub struct Refusal {
 }
 
 impl Refusal {
-    /// Whether the reason is an error of the image builder, whose words are those of the crate `kimage`.
+    /// Whether the reason is an error of the image builder, whose words are those of the crate
+    /// `kimage`.
     #[must_use]
     pub const fn is_of_image(&self) -> bool {
         matches!(self.diagnosis.reason, reason::IMAGE_FIRST..=reason::IMAGE_LAST)

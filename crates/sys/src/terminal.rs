@@ -4,7 +4,8 @@ use std::os::fd::AsFd;
 
 use rustix::termios::tcgetwinsize;
 
-/// How many columns the terminal has that this file is, or `None` if it is no terminal or does not know.
+/// How many columns the terminal has that this file is, or `None` if it is no terminal or does not
+/// know.
 pub fn columns(file: impl AsFd) -> Option<usize> {
     let size = tcgetwinsize(file).ok()?;
     (size.ws_col > 0).then_some(usize::from(size.ws_col))

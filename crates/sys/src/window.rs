@@ -17,7 +17,8 @@ pub fn is_of_the_kernel(file: impl AsFd) -> bool {
 
 /// A part of a file of the kernel's, mapped.
 ///
-/// The bytes are only ever copied out, so that it does not matter whether somebody changes them meanwhile.
+/// The bytes are only ever copied out, so that it does not matter whether somebody changes them
+/// meanwhile.
 #[derive(Debug)]
 pub struct Window {
     start: NonNull<u8>,
@@ -33,13 +34,14 @@ impl Window {
     /// Maps `length` bytes from `offset` on, which is a multiple of the page size.
     ///
     /// # Errors
-    /// It is no file of the kernel's ([`is_of_the_kernel`]): another could become shorter, and then there would be nothing
-    /// where the mapping is. Or the kernel's own reasons.
+    /// It is no file of the kernel's ([`is_of_the_kernel`]): another could become shorter, and then
+    /// there would be nothing where the mapping is. Or the kernel's own reasons.
     pub fn map(file: impl AsFd, offset: u64, length: usize) -> io::Result<Self> {
         if !is_of_the_kernel(&file) {
             return Err(io::ErrorKind::Unsupported.into());
         }
-        // SAFETY: a new private mapping at an address that the kernel chooses touches no memory of ours.
+        // SAFETY: a new private mapping at an address that the kernel chooses touches no memory of
+        // ours.
         let start =
             unsafe { mmap(ptr::null_mut(), length, ProtFlags::READ, MapFlags::PRIVATE, file, offset) }?;
         match NonNull::new(start.cast()) {
@@ -48,7 +50,8 @@ impl Window {
         }
     }
 
-    /// Copies bytes that are `at` bytes from the window's start on, as many as there are; answers with their number.
+    /// Copies bytes that are `at` bytes from the window's start on, as many as there are; answers
+    /// with their number.
     pub fn copy(&self, at: usize, buffer: &mut [u8]) -> usize {
         let count = buffer.len().min(self.length.saturating_sub(at));
         if count > 0 {

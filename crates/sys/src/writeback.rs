@@ -6,15 +6,17 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Waits for what of a file is being written to its disk, and starts to write the rest of what is in the page cache. A writer
-/// who does this now and then is no faster than the disk, and has it busy all the time.
+/// Waits for what of a file is being written to its disk, and starts to write the rest of what is
+/// in the page cache. A writer who does this now and then is no faster than the disk, and has it
+/// busy all the time.
 ///
 /// # Errors
-/// What could not be written: nobody is told of it again. Where there is no disk, or where the file system does not do this,
-/// nothing happens, and that is no error.
+/// What could not be written: nobody is told of it again. Where there is no disk, or where the file
+/// system does not do this, nothing happens, and that is no error.
 pub fn push(file: impl AsFd) -> io::Result<()> {
     let flags = libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WRITE;
-    // SAFETY: the descriptor is open as long as it is borrowed; no memory of ours is touched. Of no length: up to the end.
+    // SAFETY: the descriptor is open as long as it is borrowed; no memory of ours is touched. Of no
+    // length: up to the end.
     let answer = unsafe { libc::sync_file_range(file.as_fd().as_raw_fd(), 0, 0, flags) };
     if answer == 0 {
         return Ok(());

@@ -1,6 +1,6 @@
-//! From words to what is to be done. Nothing is done here.
+//! Parses the command line into an [`Action`]. Nothing is read or done here.
 
-mod said;
+mod effects;
 
 use std::ffi::{OsStr, OsString};
 
@@ -11,42 +11,42 @@ use super::options::{Id, Opt};
 use super::request::Action;
 use super::trouble::Trouble;
 use crate::kernel::file::Kind;
-use said::Said;
+use effects::Parsed;
 
-/// Take the words of kexec-tools' kexec; also done when called by that name
+/// Act as kexec; implied when invoked as `kexec`
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct KexecArgs {
     /// See `kjump kexec --help`
-    #[arg(value_name = "WORD", trailing_var_arg = true, allow_hyphen_values = true)]
+    #[arg(value_name = "ARG", trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) arguments: Vec<OsString>,
 }
 
-/// What these words ask for.
-pub(super) fn read(words: &[OsString]) -> Result<Action, Trouble> {
-    let (items, end) = items(words);
-    let mut said = Said::default();
+/// What these arguments ask for.
+pub(super) fn read(arguments: &[OsString]) -> Result<Action, Trouble> {
+    let (items, end) = items(arguments);
+    let mut parsed = Parsed::default();
     for item in &items {
         match item {
-            Item::Word(word) => said.words.push(word.clone()),
+            Item::Operand(operand) => parsed.operands.push(operand.clone()),
             Item::Option(Opt { id: Id::Help, .. }, _) => {
-                return Ok(Action::Help { all: items.contains(&Item::Word("all".into())) });
+                return Ok(Action::Help { all: items.contains(&Item::Operand("all".into())) });
             }
             Item::Option(Opt { id: Id::Version, .. }, _) => return Ok(Action::Version),
             Item::Option(Opt { id: Id::PrintCrashSize, .. }, _) => return Ok(Action::PrintCrashSize),
-            Item::Option(option, value) => said.hear(option, value)?,
+            Item::Option(option, value) => parsed.apply(option, value)?,
         }
     }
-    end.map_err(Trouble::Words)?;
-    said.action()
+    end.map_err(Trouble::Usage)?;
+    parsed.action()
 }
 
-/// An error of getopt's kind for a value that is none.
+/// The error for a value that an option does not take.
 fn bad_value(option: &Opt, value: &OsStr) -> Trouble {
-    Trouble::Words(format!("Bad option value in --{}={}", option.long, value.display()))
+    Trouble::Usage(format!("Bad option value in --{}={}", option.long, value.display()))
 }
 
-/// A format by the name that kexec-tools has for it.
+/// A format by kexec-tools' name.
 fn kind_named(name: &str) -> Result<Kind, String> {
     Ok(match name {
         "bzImage64" => Kind::BzImage64,
@@ -56,11 +56,13 @@ fn kind_named(name: &str) -> Result<Kind, String> {
         "multiboot-x86" => Kind::Multiboot1,
         "multiboot2-x86" => Kind::Multiboot2,
         "uki" => Kind::Uki,
-        "nbi-x86" | "beoboot-x86" => return Err(format!("{name} is a format that is no longer loaded")),
+        "nbi-x86" | "beoboot-x86" => {
+            return Err(format!("{name} is an obsolete format that is not supported"));
+        }
         _ => {
             return Err(format!(
-                "Unsupported type {name}; there are bzImage64, bzImage, elf-x86_64, elf-x86, multiboot2-x86, \
-                 multiboot-x86 and uki"
+                "Unsupported type {name}; expected bzImage64, bzImage, elf-x86_64, elf-x86, multiboot2-x86, \
+                 multiboot-x86 or uki"
             ));
         }
     })

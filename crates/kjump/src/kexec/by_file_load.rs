@@ -45,7 +45,8 @@ pub(super) fn flags(load: &Load) -> u64 {
     load.file_flags | if load.crash { file_flag::ON_CRASH } else { 0 }
 }
 
-/// Initrds one behind the other, each but the first at a page: the kernel takes zeroes between archives for padding.
+/// Initrds one behind the other, each but the first at a page: the kernel takes zeroes between
+/// archives for padding.
 fn padded<'a>(initrds: impl Iterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
     const PAGE: usize = 4096;
     static ZEROES: [u8; PAGE] = [0; PAGE];

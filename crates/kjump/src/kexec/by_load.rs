@@ -48,8 +48,8 @@ fn read_initrds(files: &Files) {
     files.initrds.iter().for_each(|initrd| initrd.bytes.fault_in());
 }
 
-/// What the next kernel will miss, since this one does not say what it was told itself. The running kernel tells it what
-/// it loads by `kexec_file_load`.
+/// What the next kernel will miss, since this one does not say what it was told itself. The running
+/// kernel tells it what it loads by `kexec_file_load`.
 pub(super) fn untold(machine: &Machine) -> Option<String> {
     let error = machine.boot_data.as_ref().err()?;
     Some(format!("{error}, so the next kernel is not told of the screen, EFI and where ACPI's tables are"))

@@ -1,6 +1,6 @@
 //! `--check` and `--dry-run`: everything decided, short of the system call.
 
-mod told;
+mod boot_params;
 
 use std::fmt::Write;
 use std::path::Path;
@@ -69,7 +69,7 @@ pub(super) fn dry_run(load: &Load, wanted: Wanted) -> Result<u8, Trouble> {
     let files = Files::read(load, path, || command_line_of(&machine))?;
     let loader = files.kernel.loader(load.format)?;
     load::check(&files, loader)?;
-    let choice = syscall::choose(load, wanted, loader).map_err(Trouble::Words)?;
+    let choice = syscall::choose(load, wanted, loader).map_err(Trouble::Usage)?;
     let mut text = String::new();
     for line in describe::lines(&files, loader, &choice) {
         let _ = writeln!(text, "{line}");
@@ -103,7 +103,7 @@ fn command_line_of(machine: &Machine) -> anyhow::Result<Vec<u8>> {
 /// The plan, what the kernel is told in `boot_params`, and a map of memory.
 fn drawn(plan: &LoadPlan<'_>, machine: &Machine) -> String {
     let mut text = plan.to_string();
-    text.push_str(&told::boot_params(plan));
+    text.push_str(&boot_params::text(plan));
     let range =
         |segment: &plan::Segment<'_>| Range { start: segment.range.start().get(), end: segment.range.end() };
     let ranges = plan.segments().iter().map(range).collect();
@@ -153,7 +153,8 @@ fn signature(files: &Files, machine: &Machine) -> Finding {
     }
 }
 
-/// A finding for each system call, and the plan of `kexec_load`. One call that nothing forbids is enough.
+/// A finding for each system call, and the plan of `kexec_load`. One call that nothing forbids is
+/// enough.
 fn of_syscalls(
     load: &Load,
     loader: Loader,

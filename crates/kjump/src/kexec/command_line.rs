@@ -5,8 +5,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use super::request::Load;
 
-/// The command line. `running` is this kernel's, wanted where it is to be used again; `own` is what the kernel file
-/// brings along, used where nothing is asked for.
+/// The command line. `running` is this kernel's, wanted where it is to be used again; `own` is what
+/// the kernel file brings along, used where nothing is asked for.
 pub(super) fn of(load: &Load, running: Option<&[u8]>, own: Option<&[u8]>) -> Vec<u8> {
     let said = load.command_line.as_deref().map(OsStr::as_bytes);
     let reused = running.filter(|_| load.reuse).map(|line| reused(line, load));
@@ -18,7 +18,8 @@ pub(super) fn of(load: &Load, running: Option<&[u8]>, own: Option<&[u8]>) -> Vec
     }
 }
 
-/// This kernel's command line, without what is about the file it came from, and what is to be removed.
+/// This kernel's command line, without what is about the file it came from, and what is to be
+/// removed.
 fn reused(running: &[u8], load: &Load) -> Vec<u8> {
     let line = running.split(|byte| matches!(byte, b'\n' | b'\r' | 0)).next().unwrap_or(running);
     let goes = |word: &[u8]| {
@@ -44,7 +45,8 @@ fn is_named(word: &[u8], name: &[u8]) -> bool {
     word == name || word.strip_prefix(name).is_some_and(|rest| rest.starts_with(b"="))
 }
 
-/// Words with the blanks behind them. A blank between quotes is part of a word, as in the kernel (`lib/cmdline.c`).
+/// Words with the blanks behind them. A blank between quotes is part of a word, as in the kernel
+/// (`lib/cmdline.c`).
 fn words(line: &[u8]) -> Vec<(&[u8], &[u8])> {
     let mut words = Vec::new();
     let mut rest = line.trim_ascii_start();

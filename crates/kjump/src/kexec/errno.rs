@@ -1,4 +1,4 @@
-//! What the kernel refuses, explained by the state of this machine.
+//! Explains what the kernel refuses by the state of this machine.
 
 use std::io;
 use std::path::Path;
@@ -40,25 +40,25 @@ impl Call {
     }
 }
 
-/// What was to be done, as far as it matters for why it was not.
+/// What was attempted, as far as it matters for the explanation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Attempt {
-    /// Whether it was about the crash kernel.
+    /// Whether it was a load of a crash kernel.
     pub(super) crash: bool,
-    /// Bytes that were to be loaded.
+    /// Bytes of memory to load into.
     pub(super) bytes: u64,
-    /// First and last address of what was to be loaded.
+    /// The first and the last address to load to.
     pub(super) span: Option<(u64, u64)>,
-    /// Whether flags were set that not every kernel knows.
+    /// Whether flags were set that only newer kernels know.
     pub(super) new_flags: bool,
 }
 
-/// Whether the kernel does not have the call.
+/// Whether the kernel lacks the call.
 pub(super) fn is_missing(error: &io::Error) -> bool {
     error.raw_os_error() == Some(ENOSYS)
 }
 
-/// The error of a call, with what this machine's state says of it.
+/// The error of a call, with the explanation from this machine's state.
 pub(super) fn explained(
     call: Call,
     error: &io::Error,
@@ -66,7 +66,7 @@ pub(super) fn explained(
     attempt: Option<&Attempt>,
 ) -> anyhow::Error {
     let doing = if doing.is_empty() { String::new() } else { format!("{doing}: ") };
-    let failed = format!("{doing}{} failed: {}", call.name(), words(error));
+    let failed = format!("{doing}{} failed: {}", call.name(), text_of(error));
     match error.raw_os_error() {
         Some(errno) => {
             match why(call, errno, &attempt.copied().unwrap_or_default(), &Machine::probe(Path::new("/"))) {
@@ -78,45 +78,61 @@ pub(super) fn explained(
     }
 }
 
-/// The system's words for an error, without its number.
-pub(super) fn words(error: &io::Error) -> String {
+/// The system's text for an error, without its number.
+pub(super) fn text_of(error: &io::Error) -> String {
     let text = error.to_string();
     text.split(" (os error").next().unwrap_or(&text).to_owned()
 }
 
-/// Why the kernel said this, as far as the machine tells.
+/// Why the kernel refused, as far as the machine's state shows.
 pub(super) fn why(call: Call, errno: i32, attempt: &Attempt, machine: &Machine) -> Option<String> {
     Some(match errno {
         EPERM => forbidden(call, attempt, machine),
         ENOSYS => missing(call, machine),
-        EACCES => {
-            "the integrity policy of this kernel (IMA) appraises kernels, and this one is not signed as it asks; \
-             `cat /sys/kernel/security/ima/policy` shows the rule KEXEC_KERNEL_CHECK"
-                .into()
-        }
-        EBUSY if call == Call::Reboot => "another kexec, or a suspend, is under way".into(),
-        EBUSY => "another load is under way, or the kernel is about to start what is loaded; try again".into(),
+        EBUSY if call == Call::Reboot => "another kexec, or a suspend, is in progress".into(),
         ENOMEM => no_memory(attempt, machine),
         EADDRNOTAVAIL => not_available(attempt, machine),
-        EINVAL => invalid(call, attempt, machine)?,
-        ENOEXEC => "this kernel does not take the file: it takes bzImages with a 64-bit entry point that can lie above \
-                    4 GiB (boot protocol 2.12, CONFIG_RELOCATABLE); leave out -s, and kexec_load is tried"
-            .into(),
-        EOPNOTSUPP => "this kernel does not know the kind of file, or of signature; leave out -s, and kexec_load is tried".into(),
-        EFBIG => "the file is larger than the kernel takes".into(),
-        ENODATA => "this kernel takes signed kernels only, and the file has no signature; sign it (sbsign), or switch secure \
-                    boot off"
-            .into(),
-        ENOKEY | EKEYREJECTED => "the file's signature is by no key that this kernel trusts (`keyctl list %:.builtin_trusted_keys`, \
-                    %:.secondary_trusted_keys, %:.platform); enrol the key, or take a kernel of this distribution"
-            .into(),
-        ENOPKG => "this kernel lacks the algorithm of the file's signature".into(),
-        EBADMSG | ELIBBAD | EMSGSIZE => "the file's signature is damaged, or the file was changed after it was signed".into(),
+        EINVAL => return invalid(call, attempt, machine),
+        _ => fixed(errno)?.into(),
+    })
+}
+
+/// The errors that have one cause each.
+const fn fixed(errno: i32) -> Option<&'static str> {
+    Some(match errno {
+        EACCES => {
+            "this kernel's integrity policy (IMA) wants a signed kernel, and the file's signature \
+             does not satisfy it; `cat /sys/kernel/security/ima/policy` shows the rule \
+             KEXEC_KERNEL_CHECK"
+        }
+        EBUSY => "another load is in progress, or the kernel is about to start what is loaded; try again",
+        ENOEXEC => {
+            "this kernel does not take the file: it takes bzImages with a 64-bit entry point that can \
+             be loaded above 4 GiB; leave out -s to try kexec_load"
+        }
+        EFBIG => "the file is larger than the kernel reads, or is not a regular file",
+        EOPNOTSUPP => {
+            "this kernel does not support the type of the file, or of its signature; leave out -s to \
+             try kexec_load"
+        }
+        ENODATA => {
+            "this kernel takes only signed kernels, and the file has no signature; sign it (sbsign), \
+             or turn secure boot off"
+        }
+        ENOKEY | EKEYREJECTED => {
+            "the file's signature is by no key that this kernel trusts (`keyctl list \
+             %:.builtin_trusted_keys`, %:.secondary_trusted_keys, %:.platform); enrol the key, or use \
+             a kernel of this distribution"
+        }
+        ENOPKG => "this kernel lacks the algorithm of the file's signature",
+        EBADMSG | ELIBBAD | EMSGSIZE => {
+            "the file's signature is damaged, or the file was changed after it was signed"
+        }
         _ => return None,
     })
 }
 
-/// The five reasons that the kernel has for EPERM, each asked about.
+/// Which of the kernel's five reasons for EPERM applies.
 fn forbidden(call: Call, attempt: &Attempt, machine: &Machine) -> String {
     let lacks = machine.capabilities.as_ref().is_ok_and(|held| !held.has(Capability::SysBoot));
     if lacks {
@@ -127,7 +143,9 @@ fn forbidden(call: Call, attempt: &Attempt, machine: &Machine) -> String {
             .into();
     }
     if machine.load_disabled.as_ref().is_ok_and(|&disabled| disabled) {
-        return "kernel.kexec_load_disabled is 1 until the next boot: remove what sets it (/etc/sysctl.d) and reboot".into();
+        return "kernel.kexec_load_disabled is 1 until the next boot: remove what sets it \
+                (/etc/sysctl.d) and reboot"
+            .into();
     }
     let (name, limit) = if attempt.crash {
         ("panic", &machine.load_limit_panic)
@@ -141,14 +159,19 @@ fn forbidden(call: Call, attempt: &Attempt, machine: &Machine) -> String {
     }
     match &machine.lockdown {
         Ok(Lockdown::Integrity | Lockdown::Confidentiality) if call == Call::Load => {
-            "the kernel is locked down, and takes signed kernels by kexec_file_load only: use -s, or switch secure boot off"
-                .into()
+            "the kernel is locked down and takes signed kernels by kexec_file_load only: use -s, or \
+             turn secure boot off"
         }
         Ok(Lockdown::Integrity | Lockdown::Confidentiality) => {
-            "the kernel is locked down, and the file's signature does not satisfy it: sign it, or switch secure boot off".into()
+            "the kernel is locked down and does not accept the file's signature: sign it, or turn \
+             secure boot off"
         }
-        _ => "nothing that is known of this machine forbids it: a filter of system calls (a container's) may".into(),
+        _ => {
+            "no known restriction applies; a seccomp filter (for example of a container) may block \
+              the call"
+        }
     }
+    .into()
 }
 
 fn missing(call: Call, machine: &Machine) -> String {
@@ -156,7 +179,8 @@ fn missing(call: Call, machine: &Machine) -> String {
     match machine.config.as_ref().map(|config| config.get(option)) {
         Ok(Setting::No) => format!("this kernel is built without {option}"),
         Ok(_) => format!(
-            "this kernel is built with {option}: a filter of system calls (a container's) may hide it"
+            "this kernel is built with {option}; a seccomp filter (for example of a container) may \
+             block the call"
         ),
         Err(_) => format!("this kernel seems to be built without {option}"),
     }
@@ -166,11 +190,12 @@ fn no_memory(attempt: &Attempt, machine: &Machine) -> String {
     let needed = quantity::bytes(attempt.bytes);
     match &machine.amounts {
         Ok(amounts) => format!(
-            "{needed} are to be loaded, and {} are available of {}; the kernel takes half of its memory at most",
+            "the load needs {needed}, and {} of {} are available; the kernel uses at most half of its \
+             memory for it",
             quantity::bytes(amounts.available),
             quantity::bytes(amounts.total)
         ),
-        Err(_) => format!("{needed} are to be loaded; free memory, or load less"),
+        Err(_) => format!("the load needs {needed}; free memory, or load less"),
     }
 }
 
@@ -182,26 +207,44 @@ fn not_available(attempt: &Attempt, machine: &Machine) -> String {
     });
     match reserved {
         Some(reserved) if attempt.crash => {
-            format!("{span}is not all in the memory reserved for crash kernels, {reserved}")
+            format!("{span}is not entirely in the memory reserved for crash kernels, {reserved}")
         }
-        None if attempt.crash => "no memory is reserved for crash kernels: boot with crashkernel=SIZE".into(),
-        _ => format!("{span}is not all memory that this kernel lets be loaded"),
+        None if attempt.crash => "no memory is reserved for crash kernels: boot with \
+                                  crashkernel=SIZE"
+            .into(),
+        _ => format!("{span}is not entirely memory that a kernel can be loaded into"),
     }
 }
 
 fn invalid(call: Call, attempt: &Attempt, machine: &Machine) -> Option<String> {
+    if call == Call::Reboot {
+        return Some("nothing is loaded, or it is no longer there".into());
+    }
+    // A kernel refuses to use more than half of the memory that it manages.
+    if let Ok(amounts) = &machine.amounts
+        && attempt.bytes > amounts.total / 2
+    {
+        return Some(beyond_half(attempt.bytes, amounts.total));
+    }
     let release = machine.release.as_deref().unwrap_or("of unknown release");
     match call {
-        Call::Reboot => Some("nothing is loaded, or what was loaded is gone".into()),
         _ if attempt.new_flags => {
-            Some(format!("this kernel ({release}) may be older than one of the options asks for"))
+            Some(format!("this kernel ({release}) may be too old for one of the options"))
         }
         Call::FileLoad => Some(
-            "the kernel does not take the file or its command line; leave out -s, and kexec_load is tried"
-                .into(),
+            "the kernel does not take the file or its command line; leave out -s to try kexec_load".into(),
         ),
-        Call::Load => None,
+        _ => None,
     }
+}
+
+/// Why a load of this size is refused.
+pub(super) fn beyond_half(bytes: u64, total: u64) -> String {
+    format!(
+        "the load takes {}, more than half of the {} that this kernel manages",
+        quantity::bytes(bytes),
+        quantity::bytes(total)
+    )
 }
 
 #[cfg(test)]

@@ -39,7 +39,8 @@ pub(super) struct Module {
 }
 
 impl Files {
-    /// Reads them all. `running` reads the running kernel's command line, and is only called for `--reuse-cmdline`.
+    /// Reads them all. `running` reads the running kernel's command line, and is only called for
+    /// `--reuse-cmdline`.
     pub(super) fn read(
         load: &Load,
         path: &Path,

@@ -1,38 +1,39 @@
-//! Options in the manner of `getopt_long(3)`: options and other words in any order, long options shortened as far as
-//! they are unique, `--option WORD` and `--option=WORD`, short options in bundles.
+//! Parsing as by `getopt_long(3)`: options and operands in any order, long options abbreviated as
+//! long as they are unique, `--option VALUE` and `--option=VALUE`, bundled short options.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
 use super::options::{OPTIONS, Opt};
 
-/// A word of the command line, understood.
+/// A parsed argument.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Item {
     /// An option, and its value if it takes one.
     Option(&'static Opt, OsString),
-    /// Any other word.
-    Word(OsString),
+    /// An argument that is not an option.
+    Operand(OsString),
 }
 
-/// The words, understood, in their order, up to the first that is not: of that, the text of `getopt_long(3)`.
-pub(super) fn items(words: &[OsString]) -> (Vec<Item>, Result<(), String>) {
+/// The parsed arguments in their order, up to the first wrong one, and for that the message of
+/// `getopt_long(3)`.
+pub(super) fn items(arguments: &[OsString]) -> (Vec<Item>, Result<(), String>) {
     let mut items = Vec::new();
-    let end = read(words, &mut items);
+    let end = read(arguments, &mut items);
     (items, end)
 }
 
-fn read(words: &[OsString], items: &mut Vec<Item>) -> Result<(), String> {
-    let mut rest = words.iter();
-    while let Some(word) = rest.next() {
-        match word.as_bytes() {
+fn read(arguments: &[OsString], items: &mut Vec<Item>) -> Result<(), String> {
+    let mut rest = arguments.iter();
+    while let Some(argument) = rest.next() {
+        match argument.as_bytes() {
             b"--" => {
-                items.extend(rest.cloned().map(Item::Word));
+                items.extend(rest.cloned().map(Item::Operand));
                 break;
             }
             [b'-', b'-', long @ ..] => items.push(long_option(long, &mut rest)?),
             [b'-', bundle @ ..] if !bundle.is_empty() => bundled(bundle, &mut rest, items)?,
-            _ => items.push(Item::Word(word.clone())),
+            _ => items.push(Item::Operand(argument.clone())),
         }
     }
     Ok(())
@@ -67,14 +68,14 @@ fn find_long(name: &str) -> Result<&'static Opt, String> {
     let beginning = |option: &&'static Opt| option.long.starts_with(name);
     let mut candidates: Vec<&Opt> =
         OPTIONS.iter().filter(|option| option.is_theirs()).filter(beginning).collect();
-    // An option of kjump's own does not take a shortened name away from kexec-tools'.
+    // kjump's own options do not make abbreviations of kexec-tools' options ambiguous.
     if candidates.is_empty() {
         candidates = OPTIONS.iter().filter(beginning).collect();
     }
     match candidates.as_slice() {
         [] => Err(format!("unrecognized option '--{name}'")),
         [only] => Ok(only),
-        // The same option under two names is not ambiguous.
+        // Two names of the same option are not ambiguous.
         [first, others @ ..]
             if others.iter().all(|other| first.same_as.is_some() && other.same_as == first.same_as) =>
         {
@@ -115,22 +116,22 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(line: &str) -> Result<String, String> {
-        let words: Vec<OsString> =
-            line.split(' ').filter(|word| !word.is_empty()).map(OsString::from).collect();
-        let (items, end) = items(&words);
+        let arguments: Vec<OsString> =
+            line.split(' ').filter(|argument| !argument.is_empty()).map(OsString::from).collect();
+        let (items, end) = items(&arguments);
         end?;
         let shown = items.iter().map(|item| match item {
             Item::Option(option, value) if option.value.is_some() => {
                 format!("--{}={}", option.long, value.display())
             }
             Item::Option(option, _) => format!("--{}", option.long),
-            Item::Word(word) => word.display().to_string(),
+            Item::Operand(operand) => operand.display().to_string(),
         });
         Ok(shown.collect::<Vec<_>>().join(" "))
     }
 
     #[test]
-    fn words_are_understood_as_getopt_long_does() {
+    fn arguments_are_parsed_as_by_getopt_long() {
         for (line, items) in [
             ("-l -e", "--load --exec"),
             ("-su", "--kexec-file-syscall --unload"),
@@ -153,7 +154,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_understood_is_said_in_the_words_of_getopt_long() {
+    fn errors_have_the_text_of_getopt_long() {
         for (line, text) in [
             ("--foo", "unrecognized option '--foo'"),
             ("--mem 1", "option '--mem' is ambiguous; possibilities: '--mem-min' '--mem-max'"),
@@ -167,7 +168,7 @@ mod tests {
     }
 
     #[test]
-    fn every_option_is_understood_by_its_whole_name() {
+    fn every_option_is_found_by_its_full_name() {
         for option in OPTIONS {
             let line = if option.value.is_some() {
                 format!("--{}=1", option.long)
@@ -180,8 +181,8 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_words_break_it(words in prop::collection::vec("(--?)?[a-z=?-]{0,6}", 0..6)) {
-            let _ = items(&words.iter().map(OsString::from).collect::<Vec<_>>());
+        fn any_arguments_are_parsed(arguments in prop::collection::vec("(--?)?[a-z=?-]{0,6}", 0..6)) {
+            let _ = items(&arguments.iter().map(OsString::from).collect::<Vec<_>>());
         }
     }
 }

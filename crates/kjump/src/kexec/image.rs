@@ -1,4 +1,5 @@
-//! Images that are called and return: kept by the module under one name, in place of kexec-tools' one image.
+//! Images that are called and return: kept by the module under one name, in place of kexec-tools'
+//! one image.
 
 use std::path::Path;
 
@@ -7,7 +8,7 @@ use kernel_file::Program;
 use machine::Machine;
 
 use super::kept::{NAME, name};
-use super::request::JumpLoad;
+use super::request::CalledLoad;
 use super::window;
 use crate::call::image_file::ImageFile;
 use crate::call::kept;
@@ -15,10 +16,11 @@ use crate::call::placing::Placing;
 use crate::device;
 use crate::terminal::report;
 
-pub(super) fn load(load: &JumpLoad) -> anyhow::Result<()> {
+pub(super) fn load(load: &CalledLoad) -> anyhow::Result<()> {
     let placing = Placing {
         entry: load.entry,
-        // Pages of a window are not worth moving: there are too many, and the system is suspended anyway.
+        // Pages of a window are not worth moving: there are too many, and the system is suspended
+        // anyway.
         claim: load.window.is_none(),
         ..Placing::default()
     };

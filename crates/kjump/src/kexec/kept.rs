@@ -1,4 +1,5 @@
-//! The image or kernel that the module keeps for `kexec --exec`, under one name: in place of kexec-tools' one image.
+//! The image or kernel that the module keeps for `kexec --exec`, under one name: in place of
+//! kexec-tools' one image.
 
 use abi::device::{Call, mode, quiesce, status};
 use anyhow::bail;

@@ -18,13 +18,13 @@ use crate::terminal::report;
 /// Loads what is asked for.
 pub(super) fn load(load: &Load, wanted: Wanted) -> Result<(), Trouble> {
     let path = load.file.as_deref().context("No kernel specified")?;
-    if load.crash && super::slot::crash_size().is_ok_and(|size| size == 0) {
+    if load.crash && super::reservation::crash_size().is_ok_and(|size| size == 0) {
         return Err(Trouble::NoCrashMemory);
     }
     let files = Files::read(load, path, || Ok(machine::kernel::command_line(Path::new("/"))?))?;
     let loader = files.kernel.loader(load.format)?;
     check(&files, loader)?;
-    let choice = syscall::choose(load, wanted, loader).map_err(Trouble::Words)?;
+    let choice = syscall::choose(load, wanted, loader).map_err(Trouble::Usage)?;
     if load.debug {
         for line in describe::lines(&files, loader, &choice) {
             report::complain(NAME, &line);

@@ -1,5 +1,5 @@
-//! A kernel that lives in a window beside this one, and the way back to the one that booted this one, in the words of
-//! kexec-tools.
+//! Kernels that return, by the options of kexec-tools: one that runs in a window alongside this one,
+//! and the one that booted this one.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use plan::linux::Initrd;
 use super::files::Files;
 use super::kept::name;
 use super::purgatory;
-use super::request::BesideLoad;
+use super::request::ReturningLoad;
 use super::trouble::Trouble;
 use crate::call::kept;
 use crate::device;
@@ -18,11 +18,11 @@ use crate::peer::guard::guard_of;
 use crate::peer::jump_back;
 use crate::peer::load::{Planned, Request, Window};
 
-/// Below, a kernel has its memory anyway, and it is kept for this one.
+/// The end of low memory, which stays with the running kernel.
 const LOW_END: u64 = 0x10_0000;
 
 /// Loads a kernel into a window; `kexec --exec` switches to it.
-pub(super) fn load(peer: &BesideLoad) -> anyhow::Result<()> {
+pub(super) fn load(peer: &ReturningLoad) -> anyhow::Result<()> {
     let load = &peer.load;
     let (first, last) = peer.window;
     let amount = plan::Amount(last.saturating_sub(first).saturating_add(1));
@@ -54,14 +54,15 @@ const fn pages(first: u64, last: u64) -> (u64, u64) {
     (start, end.saturating_sub(start))
 }
 
-/// Loads the way back; `kexec --exec` takes it.
-pub(super) fn load_way_back(entry: Option<u64>) -> Result<(), Trouble> {
+/// Prepares to return to the kernel that booted this one; `kexec --exec` does it.
+pub(super) fn load_jump_back(entry: Option<u64>) -> Result<(), Trouble> {
     let Some(entry) = entry else {
-        let text = "--load-jump-back-helper needs --entry: the number behind kexec_jump_back_entry= in /proc/cmdline";
-        return Err(Trouble::Words(text.into()));
+        let text = "--load-jump-back-helper needs --entry: the address in /proc/cmdline after \
+                    kexec_jump_back_entry=";
+        return Err(Trouble::Usage(text.into()));
     };
     if !jump_back::is_entry(entry) {
-        return Err(Trouble::Words(format!("--entry={entry:#x} is no entry point of a kernel")));
+        return Err(Trouble::Usage(format!("--entry={entry:#x} cannot be a kernel's entry point")));
     }
     let line = machine::kernel::command_line(Path::new("/")).map_err(anyhow::Error::from)?;
     let device = device::open()?;

@@ -87,7 +87,8 @@ fn refuse_strange(files: &Files, load: &Load, loader: Loader) -> anyhow::Result<
     }
 }
 
-/// Whether the file is told in the way that is asked for: a bzImage always is what Linux wants to be told.
+/// Whether the file is told in the way that is asked for: a bzImage always is what Linux wants to
+/// be told.
 const fn fits_arguments(load: &Load, loader: Loader) -> bool {
     matches!(
         (load.arguments, loader),

@@ -1,4 +1,4 @@
-//! What the words say of purgatory.
+//! Purgatory, as the options describe it.
 
 use plan::purgatory::Purgatory;
 
@@ -8,16 +8,16 @@ use crate::kernel::digest::QUIET;
 /// The first serial port of a PC.
 const TTY_S0: u16 = 0x3f8;
 
-/// Purgatory as the words want it.
+/// The purgatory for a load.
 pub(super) fn of(load: &Load) -> Purgatory<'static> {
-    let words = &load.between;
-    let port = words.serial.unwrap_or(TTY_S0);
+    let options = &load.for_purgatory;
+    let port = options.serial.unwrap_or(TTY_S0);
     Purgatory {
         check: !load.no_checks,
-        serial: words.console_serial.then(|| (port, words.baud.unwrap_or(0))),
-        vga: words.console_vga,
-        reset_vga: words.reset_vga,
-        pause: words.pause.unwrap_or(QUIET.pause),
+        serial: options.console_serial.then(|| (port, options.baud.unwrap_or(0))),
+        vga: options.console_vga,
+        reset_vga: options.reset_vga,
+        pause: options.pause.unwrap_or(QUIET.pause),
         ..QUIET
     }
 }

@@ -1,4 +1,4 @@
-//! What kexec is asked to do, resolved from its arguments. No file is read for it.
+//! What kexec is asked to do, resolved from its arguments. No file is read here.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -6,38 +6,38 @@ use std::path::PathBuf;
 use crate::initramfs::args::Pair;
 use crate::kernel::file::Kind;
 
-/// What is to be done.
+/// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Action {
     Help {
         all: bool,
     },
     Version,
-    Status(Slot),
+    Status(Reservation),
     PrintCrashSize,
     /// Load an image that is called and returns.
-    LoadToCall(JumpLoad),
-    /// Load a kernel that lives in a window beside this one, and comes back.
-    LoadBeside(Box<BesideLoad>),
-    /// Load the way back to the kernel whose entry point this is.
+    LoadCalled(CalledLoad),
+    /// Load a kernel that runs in a window alongside this one, and returns.
+    LoadReturning(Box<ReturningLoad>),
+    /// Prepare to return to the kernel with this entry point.
     LoadJumpBackHelper {
         entry: Option<u64>,
     },
-    /// Whatever of it is asked for, in this order.
+    /// Unload, load and start, in this order.
     Work(Box<Work>),
 }
 
-/// Something to unload, to load and to start.
+/// What to unload, to load and to start, if anything.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Work {
-    pub(super) unload: Option<Slot>,
+    pub(super) unload: Option<Reservation>,
     pub(super) load: Option<Load>,
     pub(super) then: Then,
     pub(super) wanted: Wanted,
     pub(super) debug: bool,
 }
 
-/// What follows.
+/// What to do after loading.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Then {
     Nothing,
@@ -46,18 +46,18 @@ pub(super) enum Then {
         sync: bool,
         ifdown: bool,
     },
-    /// Have `shutdown` do it.
+    /// Run `shutdown`, which starts what is loaded.
     Shutdown,
 }
 
-/// Where something is loaded.
+/// One of the two places where the kernel keeps what is loaded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Slot {
+pub(super) enum Reservation {
     Normal,
     Crash,
 }
 
-/// The system call that is asked for.
+/// The system call asked for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Wanted {
     #[default]
@@ -66,14 +66,14 @@ pub(super) enum Wanted {
     Load,
 }
 
-/// How a bzImage is entered.
+/// The CPU mode that a bzImage is entered in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum EntryMode {
     Real,
     Protected,
 }
 
-/// How an ELF file is told what it is told.
+/// How an ELF file gets its arguments.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Arguments {
     Elf,
@@ -81,11 +81,11 @@ pub(super) enum Arguments {
     None,
 }
 
-/// What a load is asked for.
+/// What to do with a load.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Purpose {
     #[default]
-    Do,
+    Load,
     DryRun,
     Check {
         json: bool,
@@ -94,7 +94,7 @@ pub(super) enum Purpose {
 
 /// An image that is called and returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct JumpLoad {
+pub(super) struct CalledLoad {
     pub(super) file: PathBuf,
     pub(super) entry: Option<u64>,
     /// First and last byte of memory that the image may use.
@@ -102,27 +102,27 @@ pub(super) struct JumpLoad {
     pub(super) debug: bool,
 }
 
-/// What purgatory is asked for.
+/// The options for purgatory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Between {
+pub(super) struct PurgatoryOptions {
     pub(super) serial: Option<u16>,
     pub(super) baud: Option<u64>,
     pub(super) console_serial: bool,
     pub(super) console_vga: bool,
     pub(super) reset_vga: bool,
-    /// Seconds before a reset.
+    /// Seconds before the reset after an error.
     pub(super) pause: Option<u64>,
 }
 
-/// A kernel to load into a window.
+/// A kernel to load into a window, from which it returns.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct BesideLoad {
+pub(super) struct ReturningLoad {
     pub(super) load: Load,
     /// First and last byte of its memory.
     pub(super) window: (u64, u64),
 }
 
-/// A kernel to load. The words are as they were said; no file is read.
+/// A kernel to load, as the options describe it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
     /// `None` for a check of the machine alone.
@@ -144,17 +144,15 @@ pub(super) struct Load {
     pub(super) no_efi: bool,
     pub(super) reuse_video_type: bool,
     pub(super) no_checks: bool,
-    /// Bits of [`abi::kexec::file_flag`] that options ask for.
+    /// Bits of [`abi::kexec::file_flag`].
     pub(super) file_flags: u64,
-    /// The options that only `kexec_load` can honour.
-    pub(super) need_load: Vec<&'static str>,
-    /// The options that only `kexec_file_load` can honour.
-    pub(super) need_file_load: Vec<&'static str>,
-    pub(super) between: Between,
-    /// Whether the running kernel may write a crash kernel's elfcorehdr anew.
+    /// The first option that only `kexec_load` supports.
+    pub(super) needs_load: Option<&'static str>,
+    /// The first option that only `kexec_file_load` supports.
+    pub(super) needs_file_load: Option<&'static str>,
+    pub(super) for_purgatory: PurgatoryOptions,
+    /// Whether the running kernel may update a crash kernel's elfcorehdr.
     pub(super) hotplug: bool,
-    /// The options that only a purgatory can honour.
-    pub(super) need_purgatory: Vec<&'static str>,
     pub(super) purpose: Purpose,
     pub(super) machine: Option<PathBuf>,
     pub(super) debug: bool,

@@ -8,7 +8,7 @@ use anyhow::{Context, bail};
 
 use super::errno;
 use super::kept::{self, NAME};
-use super::request::{Slot, Then};
+use super::request::{Reservation, Then};
 use super::trouble::Trouble;
 use crate::terminal::report;
 
@@ -44,14 +44,14 @@ fn start(sync: bool, ifdown: bool, debug: bool) -> Result<u8, Trouble> {
 
 fn refuse_nothing() -> Result<(), Trouble> {
     // Where /sys is not mounted, the kernel says itself that nothing is loaded.
-    match Slot::Normal.has_kernel() {
+    match Reservation::Normal.has_kernel() {
         Ok(false) => Err(Trouble::nothing_loaded()),
         _ => Ok(()),
     }
 }
 
-/// All but the loopback, shapers first: an interface may go away with the one it shapes. What does not go down is told,
-/// and does not stay in the way.
+/// All but the loopback, shapers first: an interface may go away with the one it shapes. What does
+/// not go down is told, and does not stay in the way.
 fn take_interfaces_down(debug: bool) {
     let mut names = match machine::network::interfaces(Path::new("/")) {
         Ok(names) => names,

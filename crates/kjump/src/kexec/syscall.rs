@@ -1,4 +1,4 @@
-//! By which system call a kernel is loaded: one decision, of which nothing else knows.
+//! Which system call loads a kernel: one decision, made here and nowhere else.
 
 use abi::errno::{EINVAL, ENODATA, ENOEXEC, ENOPKG, ENOSYS, EOPNOTSUPP};
 
@@ -21,7 +21,7 @@ impl Syscall {
     }
 }
 
-/// What is tried first, what is tried if the kernel refuses that, and why.
+/// The system call to try first, the one to try if the kernel refuses that, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Choice {
     pub(super) first: Syscall,
@@ -29,18 +29,17 @@ pub(super) struct Choice {
     pub(super) why: String,
 }
 
-/// Chooses for a load. Options that contradict what is asked for were refused before.
+/// Chooses for a load. Options that contradict the system call asked for were refused earlier.
 pub(super) fn choose(load: &Load, wanted: Wanted, loader: Loader) -> Result<Choice, String> {
     let only = |first, why: String| Ok(Choice { first, then: None, why });
-    let needs_load = load.need_load.first().or(load.need_purgatory.first());
     let is_bzimage = loader == Loader::BzImage;
     match wanted {
         Wanted::FileLoad if !is_bzimage => {
-            Err("kexec_file_load takes bzImages only on x86; leave out -s, and kexec_load is used".into())
+            Err("kexec_file_load takes bzImages only on x86; leave out -s to use kexec_load".into())
         }
-        Wanted::FileLoad => only(Syscall::FileLoad, "as -s asks".into()),
-        Wanted::Load => only(Syscall::Load, "as -c asks".into()),
-        Wanted::Either => match (needs_load, load.need_file_load.first()) {
+        Wanted::FileLoad => only(Syscall::FileLoad, "-s was given".into()),
+        Wanted::Load => only(Syscall::Load, "-c was given".into()),
+        Wanted::Either => match (load.needs_load, load.needs_file_load) {
             (Some(option), _) => only(Syscall::Load, format!("--{option} needs it")),
             (None, Some(option)) if !is_bzimage => {
                 Err(format!("--{option} needs kexec_file_load, which takes bzImages only on x86"))
@@ -58,8 +57,9 @@ pub(super) fn choose(load: &Load, wanted: Wanted, loader: Loader) -> Result<Choi
     }
 }
 
-/// Whether the other call can work where `kexec_file_load` failed with this: it is not there, does not take the file, or
-/// wants a signature where there is none. A signature that is there and bad is an answer, as is all that forbids both.
+/// Whether `kexec_load` can work where `kexec_file_load` failed with this error: the kernel lacks
+/// the call, does not take the file, or the file is not signed. A bad signature is final, and so is
+/// what forbids both calls.
 pub(super) const fn falls_back(errno: i32) -> bool {
     matches!(errno, ENOSYS | EINVAL | ENOEXEC | EOPNOTSUPP | ENODATA | ENOPKG)
 }
@@ -74,7 +74,7 @@ mod tests {
     }
 
     #[test]
-    fn both_are_tried_where_both_can_be() {
+    fn both_are_tried_where_both_can_work() {
         let plain = Load::default();
         let both = Ok((Syscall::FileLoad, Some(Syscall::Load)));
         assert_eq!(first(&plain, Wanted::Either, Loader::BzImage), both);
@@ -83,10 +83,10 @@ mod tests {
     }
 
     #[test]
-    fn files_and_options_decide_where_only_one_can_be() {
+    fn files_and_options_decide_where_only_one_can_work() {
         let plain = Load::default();
-        let load = Load { need_load: vec!["mem-max"], ..Load::default() };
-        let file = Load { need_file_load: vec!["no-cma"], ..Load::default() };
+        let load = Load { needs_load: Some("mem-max"), ..Load::default() };
+        let file = Load { needs_file_load: Some("no-cma"), ..Load::default() };
         assert_eq!(first(&plain, Wanted::Either, Loader::Elf), Ok((Syscall::Load, None)));
         assert_eq!(first(&load, Wanted::Either, Loader::BzImage), Ok((Syscall::Load, None)));
         assert_eq!(first(&file, Wanted::Either, Loader::BzImage), Ok((Syscall::FileLoad, None)));
@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bad_signature_and_a_ban_are_answers() {
+    fn a_bad_signature_and_a_ban_are_final() {
         assert!([ENOSYS, EINVAL, ENOEXEC, EOPNOTSUPP, ENODATA, ENOPKG].into_iter().all(falls_back));
         assert!(![EPERM, EBUSY, EKEYREJECTED, ENOKEY].into_iter().any(falls_back));
     }

@@ -1,4 +1,5 @@
-//! The window of memory that an image may use beside its own: saved around each call, and zero at first.
+//! The window of memory that an image may use beside its own: saved around each call, and zero at
+//! first.
 
 use std::borrow::Cow;
 
@@ -6,8 +7,8 @@ use abi::page_list::PAGE_SIZE;
 use kernel_file::Segment;
 use phys::PhysRange;
 
-/// Segments without bytes for all System RAM from the first to the last byte of the window that no segment covers.
-/// `covered` rises and does not overlap.
+/// Segments without bytes for all System RAM from the first to the last byte of the window that no
+/// segment covers. `covered` rises and does not overlap.
 pub(super) fn backup(
     ram: &[PhysRange],
     covered: &[Segment<'_>],

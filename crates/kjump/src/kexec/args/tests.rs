@@ -2,8 +2,9 @@ use super::*;
 use crate::kexec::request::{Load, Then};
 
 fn of(line: &str) -> String {
-    let words: Vec<OsString> = line.split(' ').filter(|word| !word.is_empty()).map(OsString::from).collect();
-    match read(&words) {
+    let arguments: Vec<OsString> =
+        line.split(' ').filter(|argument| !argument.is_empty()).map(OsString::from).collect();
+    match read(&arguments) {
         Ok(action) => described(&action),
         Err(trouble) => format!("{}: {}", trouble.status(), trouble.text()),
     }
@@ -11,7 +12,7 @@ fn of(line: &str) -> String {
 
 fn described(action: &Action) -> String {
     let Action::Work(work) = action else { return format!("{action:x?}") };
-    let unload = work.unload.map(|slot| format!("unload {slot:?}"));
+    let unload = work.unload.map(|reservation| format!("unload {reservation:?}"));
     let load = work.load.as_ref().map(|load| format!("load {}", loaded(load)));
     let then = match work.then {
         Then::Nothing => None,
@@ -21,16 +22,16 @@ fn described(action: &Action) -> String {
     format!("{:?}: {}{}", work.wanted, steps.join(", "), if work.debug { ", debug" } else { "" })
 }
 
-/// The fields that are not as they are when nothing is said.
+/// The fields that differ from their defaults.
 fn loaded(load: &Load) -> String {
-    let (said, silent) = (format!("{load:#x?}"), format!("{:#x?}", Load::default()));
-    let lines = said.lines().zip(silent.lines());
-    if said.lines().count() == silent.lines().count() {
-        let differ = lines.filter(|(said, silent)| said != silent).map(|(said, _)| said.trim());
+    let (given, default) = (format!("{load:#x?}"), format!("{:#x?}", Load::default()));
+    let lines = given.lines().zip(default.lines());
+    if given.lines().count() == default.lines().count() {
+        let differ = lines.filter(|(given, default)| given != default).map(|(given, _)| given.trim());
         return differ.collect::<Vec<_>>().join(" ");
     }
-    let said = said.lines().filter(|line| !silent.lines().any(|silent| silent == *line));
-    said.map(str::trim).collect::<Vec<_>>().join(" ")
+    let given = given.lines().filter(|line| !default.lines().any(|default| default == *line));
+    given.map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 #[test]

@@ -7,11 +7,11 @@ use abi::kexec::{file_flag, flag};
 use anyhow::anyhow;
 use machine::kexec;
 
-use super::request::{Slot, Wanted};
+use super::request::{Reservation, Wanted};
 use super::trouble::Trouble;
 use super::{errno, kept};
 
-impl Slot {
+impl Reservation {
     /// Whether the running kernel itself has something loaded there.
     pub(super) fn has_kernel(self) -> anyhow::Result<bool> {
         let root = Path::new("/");

@@ -1,4 +1,4 @@
-//! The fields of a plan's `boot_params`, as people read them.
+//! The fields of a plan's `boot_params`, printed.
 
 use std::fmt::Write;
 
@@ -7,12 +7,12 @@ use abi::boot_params::{efi_info, screen_info};
 use abi::{Field, setup_header as header};
 use plan::LoadPlan;
 
-/// The fields that are not zero, or nothing if the plan has no `boot_params`.
-pub(super) fn boot_params(plan: &LoadPlan<'_>) -> String {
-    plan.boot_params().map(text).unwrap_or_default()
+/// The fields that are not zero; empty if the plan has no `boot_params`.
+pub(super) fn text(plan: &LoadPlan<'_>) -> String {
+    plan.boot_params().map(fields).unwrap_or_default()
 }
 
-fn text(bytes: &[u8]) -> String {
+fn fields(bytes: &[u8]) -> String {
     let byte = |field: Field<u8>| u64::from(field.read(bytes).unwrap_or(0));
     let half = |field: Field<u16>| u64::from(field.read(bytes).unwrap_or(0));
     let word = |field: Field<u32>| u64::from(field.read(bytes).unwrap_or(0));
