@@ -8,7 +8,7 @@ const DIGITS: usize = 16;
 #[must_use]
 pub fn write_jump_back(parameter: &mut [u8], entry: u64) -> bool {
     let Some((name, value)) = parameter.split_last_chunk_mut::<DIGITS>() else { return false };
-    if !JUMP_BACK_PARAMETER.strip_suffix(&[b'0'; DIGITS]).is_some_and(|expected| expected == name) {
+    if JUMP_BACK_PARAMETER.strip_suffix(&[b'0'; DIGITS]).is_none_or(|expected| expected != name) {
         return false;
     }
     let digits = (0..DIGITS).rev().map(|digit| hex_digit(entry >> (4 * digit)));
