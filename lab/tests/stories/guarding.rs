@@ -10,12 +10,12 @@ use crate::controllers::{DRIVERS, with_controllers};
 
 pub(crate) const STORIES: &[Story] = stories! {
     EVERY => a_guarded_kernel_takes_turns,
-    &["6.1", "6.12", "6.1+6.12"] => a_kernel_that_hangs_is_taken_down,
+    &["6.1", "6.12", "6.1+6.12"] => a_kernel_that_hangs_is_stopped,
     EVERY => a_guarded_kernel_can_panic_on_any_cpu,
-    EVERY => a_kernel_that_never_starts_is_taken_down,
-    EVERY, long => a_kernel_without_the_module_is_taken_down,
-    &["6.1"] => a_take_down_frees_the_interrupt_line,
-    &["6.1-full"], long => busy_controllers_work_after_a_take_down,
+    EVERY => a_kernel_that_never_starts_is_stopped,
+    EVERY, long => a_kernel_without_the_module_is_stopped,
+    &["6.1"] => a_stopped_kernel_leaves_its_interrupt_line_free,
+    &["6.1-full"], long => busy_controllers_work_after_a_kernel_was_stopped,
     &["6.1"] => a_guard_needs_a_second_cpu,
 };
 
@@ -66,7 +66,7 @@ fn a_guarded_kernel_takes_turns(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn a_kernel_that_hangs_is_taken_down(on: &str) -> Result<()> {
+fn a_kernel_that_hangs_is_stopped(on: &str) -> Result<()> {
     let job = "
         boot --deadline 300
         kjump switch b 1 --deadline 6; echo status $?
@@ -105,7 +105,7 @@ fn a_guarded_kernel_can_panic_on_any_cpu(on: &str) -> Result<()> {
     Ok(())
 }
 
-fn a_kernel_that_never_starts_is_taken_down(on: &str) -> Result<()> {
+fn a_kernel_that_never_starts_is_stopped(on: &str) -> Result<()> {
     // ud2; then cli and a jump to itself.
     let job = r"
         kernel=/tmp/b
@@ -121,14 +121,14 @@ fn a_kernel_that_never_starts_is_taken_down(on: &str) -> Result<()> {
         .prints("status 3")
         .prints("fine after exception")
         .prints("status 5")
-        .prints("it may have said nothing yet")
+        .prints("it may not have written one yet")
         .prints("fine after nothing")
         .never_prints("wrong")
         .kernel_log_is_clean();
     Ok(())
 }
 
-fn a_kernel_without_the_module_is_taken_down(on: &str) -> Result<()> {
+fn a_kernel_without_the_module_is_stopped(on: &str) -> Result<()> {
     let job = "
         append=rdinit=/missing; boot --deadline 60; echo status $?
         fine 'a panic'
@@ -148,7 +148,7 @@ fn a_kernel_without_the_module_is_taken_down(on: &str) -> Result<()> {
 
 /// The other kernel hangs while its disk, which uses an interrupt line instead of MSI, has requests
 /// in progress.
-fn a_take_down_frees_the_interrupt_line(on: &str) -> Result<()> {
+fn a_stopped_kernel_leaves_its_interrupt_line_free(on: &str) -> Result<()> {
     let job = "
         cat > /tmp/hang <<'END'
 kjump return 1
@@ -180,7 +180,7 @@ END
 }
 
 /// All kinds of controllers; the other kernel reads from two of them when it hangs.
-fn busy_controllers_work_after_a_take_down(on: &str) -> Result<()> {
+fn busy_controllers_work_after_a_kernel_was_stopped(on: &str) -> Result<()> {
     let root = Scratch::archive("guarded.cpio", &small_root(on, INIT)?)?;
     let disk = |byte: u8| Scratch::new(&format!("disk{byte}"), &vec![byte; 8 << 20]);
     let disks = [disk(7)?, disk(8)?];

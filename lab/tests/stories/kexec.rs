@@ -248,7 +248,7 @@ fn kexec_explains_every_refusal(on: &str) -> Result<()> {
         .succeeded()
         .prints("/tmp/empty: the file is empty")
         .prints("/tmp/two: unrecognised file format")
-        .prints("the protected-mode code would be")
+        .prints("the protected-mode code needs")
         .prints("Cannot open /nonexistent")
         .prints("Could not open initrd file /nonexistent")
         .prints("Could not open initrd file /tmp/empty: the file is empty")

@@ -41,7 +41,7 @@ fn a_dump_is_written_straight_to_a_disk(on: &str) -> Result<()> {
         .prints("/mnt/full.incomplete is an incomplete dump")
         .prints("\nfull.incomplete\n")
         .prints("INCOMPLETE")
-        .prints("this disk is in use")
+        .prints("the disk is in use")
         .kernel_log_is_clean();
     Ok(())
 }
