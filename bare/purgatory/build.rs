@@ -1,7 +1,8 @@
-//! Compiles this library and `image/` for a machine without an operating system, and keeps the bytes.
+//! Compiles this library and `image/` for a machine without an operating system, and keeps the
+//! bytes.
 //!
-//! It is done by the compiler and linker that every stable Rust for this host brings along: x86-64 Linux's `core` needs
-//! no operating system.
+//! It is done by the compiler and linker that every stable Rust for this host brings along: x86-64
+//! Linux's `core` needs no operating system.
 
 use std::env;
 use std::ffi::OsStr;
@@ -35,7 +36,8 @@ fn main() {
     std::fs::write(out.join("purgatory.bin"), image(&elf)).expect("the image can be written");
 }
 
-/// No vectors but SSE2, which every x86-64 has; nothing below the stack pointer; functions called by their distance.
+/// No vectors but SSE2, which every x86-64 has; nothing below the stack pointer; functions called
+/// by their distance.
 fn compile(name: &str, source: impl AsRef<OsStr>, to: &Path) -> Command {
     let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     rustc.args(["--edition=2024", "--crate-name", name, "--cfg=purgatory_image", "--cap-lints=allow"]);
@@ -58,7 +60,8 @@ fn run(command: &mut Command) {
     assert!(status.success(), "{command:?} failed: {status}");
 }
 
-/// The bytes from address 0 to the end of the code. There must be no relocation: nobody would apply it.
+/// The bytes from address 0 to the end of the code. There must be no relocation: nobody would apply
+/// it.
 fn image(elf: &[u8]) -> Vec<u8> {
     let mut image = vec![0; ENTRY];
     for section in sections(elf) {

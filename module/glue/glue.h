@@ -95,8 +95,8 @@ void kj_apic_unmap(void);
 void kj_send_interrupt(int cpu, u32 command);
 void kj_park_other_cpus(void);
 /*
- * Around a call, with interrupts disabled. The first returns the task priority for the second, which
- * sets the bits of the interrupts that the image left in service.
+ * Around a call, with interrupts disabled. The first returns the task priority for the second,
+ * which sets the bits of the interrupts that the image left in service.
  */
 u64 kj_hold_interrupts(bool suspended);
 void kj_release_interrupts(u64 priority, bool suspended, u32 *in_service);

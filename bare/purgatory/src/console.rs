@@ -44,7 +44,8 @@ impl<'c, P: Ports> Console<'c, P> {
             return;
         };
         let [low, high] = divisor.max(1).to_le_bytes();
-        // No interrupts; the divisor; 8 bits, no parity, 1 stop bit; FIFOs on and empty; DTR and RTS.
+        // No interrupts; the divisor; 8 bits, no parity, 1 stop bit; FIFOs on and empty; DTR and
+        // RTS.
         let settings = [(1, 0), (3, 0x80), (0, low), (1, high), (3, 3), (2, 7), (4, 3)];
         for (register, byte) in settings {
             self.ports.write(port.wrapping_add(register), byte);
@@ -138,7 +139,8 @@ impl<'c, P: Ports> Console<'c, P> {
 mod vga {
     use super::Ports;
 
-    /// The registers of mode 3, as IBM's VGA has them: "PS/2 Hardware Interface Technical Reference", Video Subsystem.
+    /// The registers of mode 3, as IBM's VGA has them: "PS/2 Hardware Interface Technical
+    /// Reference", Video Subsystem.
     const SEQUENCER: [u8; 5] = [0x03, 0x00, 0x03, 0x00, 0x02];
     const CONTROLLER: [u8; 25] = [
         0x5f, 0x4f, 0x50, 0x82, 0x55, 0x81, 0xbf, 0x1f, 0x00, 0x4f, 0x0d, 0x0e, 0x00, 0x00, 0x00, 0x00, 0x9c,

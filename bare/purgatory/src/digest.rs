@@ -1,22 +1,25 @@
-//! The digest over what is loaded: made by the tool when it loads, and again by purgatory before it hands over.
+//! The digest over what is loaded: made by the tool when it loads, and again by purgatory before it
+//! hands over.
 //!
-//! It guards against damage: a device that still writes, a bit that flips, a stray pointer of a dying kernel. 32 bytes in
-//! two steps:
+//! It guards against damage: a device that still writes, a bit that flips, a stray pointer of a
+//! dying kernel. 32 bytes in two steps:
 //!
-//! 1. Every page is pressed into a 32-byte [`Tag`] by NH, the universal hash of UMAC (RFC 4418, 5.2), here on 64-bit
-//!    words: the sum of `(word + key) * (word + key)` over pairs of words, modulo 2^128; and once more with the key
-//!    shifted by a pair. Whatever two different pages are, for a key that does not depend on them their tags are the
-//!    same with a probability of 2^-128 (Black, Halevi, Krawczyk, Krovetz, Rogaway: UMAC, CRYPTO '99, theorem on NH with a
-//!    Toeplitz key).
+//! 1. Every page is pressed into a 32-byte [`Tag`] by NH, the universal hash of UMAC (RFC 4418,
+//!    5.2), here on 64-bit words: the sum of `(word + key) * (word + key)` over pairs of words,
+//!    modulo 2^128; and once more with the key shifted by a pair. Whatever two different pages are,
+//!    for a key that does not depend on them their tags are the same with a probability of 2^-128
+//!    (Black, Halevi, Krawczyk, Krovetz, Rogaway: UMAC, CRYPTO '99, theorem on NH with a Toeplitz
+//!    key).
 //! 2. SHA-256 over what is told of the load, and over all tags.
 //!
-//! The key is random for every load, so there are no two images that always have the same digest. Whoever can write to
-//! the block where the key lies can write a digest that fits: this is no signature, and no digest of another kind would
-//! be one.
+//! The key is random for every load, so there are no two images that always have the same digest.
+//! Whoever can write to the block where the key lies can write a digest that fits: this is no
+//! signature, and no digest of another kind would be one.
 //!
-//! Why this one: a page costs one multiplication for each of its words, and 64-bit multiplications are as fast in
-//! general registers as memory is, on every x86-64 and in emulators, where SHA-256, BLAKE3 or vectors of 32-bit products cost several times as much.
-//! What is left for SHA-256 is a 128th of the memory.
+//! Why this one: a page costs one multiplication for each of its words, and 64-bit multiplications
+//! are as fast in general registers as memory is, on every x86-64 and in emulators, where SHA-256,
+//! BLAKE3 or vectors of 32-bit products cost several times as much. What is left for SHA-256 is a
+//! 128th of the memory.
 
 use crate::sha256::Sha256;
 
@@ -97,7 +100,8 @@ fn product(a: u64, b: u64) -> u128 {
     u128::from(a) * u128::from(b)
 }
 
-/// The second step: SHA-256 over the description of a load, then over the tags of its bytes, page by page.
+/// The second step: SHA-256 over the description of a load, then over the tags of its bytes, page
+/// by page.
 #[derive(Clone, Default)]
 pub struct Digest {
     hash: Sha256,

@@ -1,5 +1,5 @@
-//! What runs between two kernels: it checks that what was loaded is still what it was, says so on a console if it is not,
-//! and hands over.
+//! What runs between two kernels: it checks that what was loaded is still what it was, says so on a
+//! console if it is not, and hands over.
 //!
 //! ```text
 //! kexec_load or /dev/kjump ──► image/start.S ──► image/mod.rs ──► image/start.S ──► the next kernel
@@ -7,9 +7,9 @@
 //!                                                command line      or real mode
 //! ```
 //!
-//! This library is what purgatory decides, tested on the host. `build.rs` compiles it again, with `image/`, as a program
-//! for a machine without an operating system: position-independent bytes, [`IMAGE`]. What purgatory is told is laid out
-//! in [`abi::purgatory`].
+//! This library is what purgatory decides, tested on the host. `build.rs` compiles it again, with
+//! `image/`, as a program for a machine without an operating system: position-independent bytes,
+//! [`IMAGE`]. What purgatory is told is laid out in [`abi::purgatory`].
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(purgatory_image, no_main)]
 

@@ -1,5 +1,5 @@
-//! SHA-256 (FIPS 180-4), in general registers; between two kernels by the CPU's own instructions where it has them. A
-//! program has too little to hash for that to matter.
+//! SHA-256 (FIPS 180-4), in general registers; between two kernels by the CPU's own instructions
+//! where it has them. A program has too little to hash for that to matter.
 
 /// Words of the state.
 type State = [u32; 8];

@@ -1,5 +1,5 @@
-//! SHA-256 by the CPU's instructions: Intel's "SHA Extensions" of 2013, in every AMD CPU since Zen and every Intel one since
-//! Ice Lake.
+//! SHA-256 by the CPU's instructions: Intel's "SHA Extensions" of 2013, in every AMD CPU since Zen
+//! and every Intel one since Ice Lake.
 // UNSAFETY: instructions that not every CPU has, and loads and stores of vectors.
 #![allow(unsafe_code)]
 

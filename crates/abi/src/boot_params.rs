@@ -1,4 +1,5 @@
-//! `struct boot_params` of Linux on x86, the page that a loader hands to the kernel; zero where nothing is said.
+//! `struct boot_params` of Linux on x86, the page that a loader hands to the kernel; zero where
+//! nothing is said.
 //!
 //! ```text
 //! 0x000  screen_info
@@ -53,7 +54,8 @@ pub const EDDBUF_ENTRIES: Field<u8> = Field::at(0x1e9);
 pub const EDD_MBR_SIG_BUF_ENTRIES: Field<u8> = Field::at(0x1ea);
 /// One of [`secure_boot`].
 pub const SECURE_BOOT: Field<u8> = Field::at(0x1ec);
-/// 0xff if a loader copied more of the kernel file than the setup header: much of this page then counts as garbage.
+/// 0xff if a loader copied more of the kernel file than the setup header: much of this page then
+/// counts as garbage.
 pub const SENTINEL: Field<u8> = Field::at(0x1ef);
 /// Offset of the signatures of BIOS disks.
 pub const EDD_MBR_SIG_BUFFER: usize = 0x290;

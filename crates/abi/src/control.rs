@@ -5,8 +5,8 @@
 //! 0xa80  ControlTable
 //! ```
 //!
-//! The page is nobody's destination, so it survives the exchange. It is mapped at its physical address in the image's
-//! page tables; the kernel reaches it through its direct map.
+//! The page is nobody's destination, so it survives the exchange. It is mapped at its physical
+//! address in the image's page tables; the kernel reaches it through its direct map.
 
 use core::mem::{offset_of, size_of};
 
@@ -27,7 +27,8 @@ pub mod selector {
     pub const DATA: u16 = 0x18;
     /// 32-bit code, base 0, limit 4 GiB.
     pub const CODE_32: u16 = 0x20;
-    /// Data, base = physical address of the control page: 32-bit exceptions find the table without a stack.
+    /// Data, base = physical address of the control page: 32-bit exceptions find the table without
+    /// a stack.
     pub const CONTROL: u16 = 0x28;
     /// The 64-bit task state segment, which holds the exception stacks. Two slots.
     pub const TASK: u16 = 0x30;
@@ -66,16 +67,18 @@ pub struct Fault {
     pub registers: [u64; 16],
 }
 
-/// The 64-bit task state segment: Intel SDM volume 3, figure 8-11. Kept as 32-bit words, as its stack
-/// pointers stand at odd multiples of four.
+/// The 64-bit task state segment: Intel SDM volume 3, figure 8-11. Kept as 32-bit words, as its
+/// stack pointers stand at odd multiples of four.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct TaskState {
-    /// Word 9 and 10 are the first of the seven interrupt stacks, word 25 the offset of the I/O map.
+    /// Word 9 and 10 are the first of the seven interrupt stacks, word 25 the offset of the I/O
+    /// map.
     pub words: [u32; 26],
 }
 
-/// What the relocator is told, and what it leaves behind. Addresses are physical unless a field says otherwise.
+/// What the relocator is told, and what it leaves behind. Addresses are physical unless a field
+/// says otherwise.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ControlTable {
@@ -111,19 +114,22 @@ pub struct ControlTable {
     pub arguments: [u64; 6],
     /// What it returned.
     pub value: u64,
-    /// What it had in `rdx` then, in 64-bit mode: the upper half of the result, or a [handoff](crate::device::Handoff).
+    /// What it had in `rdx` then, in 64-bit mode: the upper half of the result, or a
+    /// [handoff](crate::device::Handoff).
     pub value_high: u64,
     /// What it left for the next call to enter, in 64-bit mode; `entry` if it did not care.
     pub next_entry: u64,
     /// One of [`crate::device::status`].
     pub status: u64,
-    /// The [pages](crate::guard) of the CPU that guards the image while another runs it, 0 if the image is not guarded.
+    /// The [pages](crate::guard) of the CPU that guards the image while another runs it, 0 if the
+    /// image is not guarded.
     pub guard: u64,
     /// Guarded, the first CPU that comes back sets the lowest bit, and counts.
     pub claimed: u64,
     /// The exception, where there was one.
     pub fault: Fault,
-    /// Time stamp counter before the exchange, before the call, after the call, after the exchange back.
+    /// Time stamp counter before the exchange, before the call, after the call, after the exchange
+    /// back.
     pub stamps: [u64; 4],
     /// Operand of `lgdt`: the limit in the top 16 bits of the first word, then the base.
     pub gdt_pointer: [u64; 2],

@@ -2,10 +2,11 @@
 //!
 //! The same layout stands in C in `module/kjump_abi.h`; a test compiles that header and compares.
 //!
-//! Every structure starts with `size`, its size in bytes as the caller knows it: a caller with an older, shorter
-//! structure is served, one with a longer structure must have zeroes in what the module does not know. Every field
-//! is 64 bits wide. Addresses are physical unless a field says otherwise. Fields under *out* are written by the
-//! module, also when the call fails with a [reason](Diagnosis).
+//! Every structure starts with `size`, its size in bytes as the caller knows it: a caller with an
+//! older, shorter structure is served, one with a longer structure must have zeroes in what the
+//! module does not know. Every field is 64 bits wide. Addresses are physical unless a field says
+//! otherwise. Fields under *out* are written by the module, also when the call fails with a
+//! [reason](Diagnosis).
 
 /// The path of the device node; owned by root, mode 0600.
 pub const PATH: &str = "/dev/kjump";
@@ -32,18 +33,21 @@ pub const ATTACH: u32 = request(7);
 pub const IMAGES: u32 = request(8);
 /// Lists the destination ranges of one image: [`List`] of [`Range`], [`List::id`] names the image.
 pub const RANGES: u32 = request(9);
-/// Lists the slots of one image, those of neighbouring pages in one entry: [`List`] of [`SlotRun`], [`List::id`] names
-/// the image.
+/// Lists the slots of one image, those of neighbouring pages in one entry: [`List`] of [`SlotRun`],
+/// [`List::id`] names the image.
 pub const SLOTS: u32 = request(10);
-/// Says where the running kernel keeps the note about the CPU that calls the loaded image: [`Note`].
+/// Says where the running kernel keeps the note about the CPU that calls the loaded image:
+/// [`Note`].
 pub const NOTE: u32 = request(11);
 
-/// `_IO(0xb9, number)` of `include/uapi/asm-generic/ioctl.h`: sizes travel in the structures, not in the number.
+/// `_IO(0xb9, number)` of `include/uapi/asm-generic/ioctl.h`: sizes travel in the structures, not
+/// in the number.
 const fn request(number: u32) -> u32 {
     0xb9 << 8 | number
 }
 
-/// Bytes and the destination they are to be at: `struct kexec_segment` of `include/uapi/linux/kexec.h`.
+/// Bytes and the destination they are to be at: `struct kexec_segment` of
+/// `include/uapi/linux/kexec.h`.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Segment {
@@ -67,8 +71,9 @@ pub struct Range {
     pub end: u64,
 }
 
-/// Neighbouring destination pages, and the neighbouring pages where they wait between calls; during a call these hold
-/// what was in the destinations. Both are the same where the image has its destinations for itself.
+/// Neighbouring destination pages, and the neighbouring pages where they wait between calls; during
+/// a call these hold what was in the destinations. Both are the same where the image has its
+/// destinations for itself.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct SlotRun {
@@ -98,7 +103,8 @@ pub mod reason {
     pub const IMAGE_FIRST: u64 = 1;
     /// The last of `kimage`'s errors.
     pub const IMAGE_LAST: u64 = 99;
-    /// `size` is less than the module needs or has bytes set that it does not know. Numbers: size, least, greatest.
+    /// `size` is less than the module needs or has bytes set that it does not know. Numbers: size,
+    /// least, greatest.
     pub const BAD_SIZE: u64 = 100;
     /// A field has a value that the module does not know. Numbers: byte offset of the field, value.
     pub const BAD_FIELD: u64 = 101;
@@ -127,7 +133,8 @@ pub mod reason {
     pub const BAD_POINTER: u64 = 112;
     /// The bytes asked for are not in the image. Numbers: physical address, length.
     pub const NOT_IN_IMAGE: u64 = 113;
-    /// The name is empty or not text; or, with EEXIST, 1: this image is kept already, 2: another has this name.
+    /// The name is empty or not text; or, with EEXIST, 1: this image is kept already, 2: another
+    /// has this name.
     pub const BAD_NAME: u64 = 114;
     /// No image is kept under that name, or none has that id.
     pub const NO_SUCH_IMAGE: u64 = 115;
@@ -139,21 +146,25 @@ pub mod reason {
     pub const ALREADY_LOADED: u64 = 118;
     /// An image must be called from the task context of a CPU that sleeps may happen on.
     pub const WRONG_CONTEXT: u64 = 119;
-    /// A range that the caller vouches for is System RAM, which the kernel uses. Numbers: number of the range, start,
-    /// end.
+    /// A range that the caller vouches for is System RAM, which the kernel uses. Numbers: number of
+    /// the range, start, end.
     pub const VOUCHED_RAM: u64 = 120;
-    /// A range that the caller vouches for is no range of whole pages. Numbers: number of the range, start, end.
+    /// A range that the caller vouches for is no range of whole pages. Numbers: number of the
+    /// range, start, end.
     pub const BAD_VOUCHED: u64 = 121;
-    /// 32-bit mode at this quiesce level needs a CPU that is not a hypervisor's: virtual machines are running.
+    /// 32-bit mode at this quiesce level needs a CPU that is not a hypervisor's: virtual machines
+    /// are running.
     pub const VIRTUALIZATION_ON: u64 = 122;
-    /// An image cannot be guarded here: there is no other CPU, or the first is not the one the machine started with, or
-    /// no way to start another is known.
+    /// An image cannot be guarded here: there is no other CPU, or the first is not the one the
+    /// machine started with, or no way to start another is known.
     pub const NO_GUARD: u64 = 123;
-    /// The image was taken down at its deadline, or ended in an exception while it was guarded: it cannot be called.
+    /// The image was taken down at its deadline, or ended in an exception while it was guarded: it
+    /// cannot be called.
     pub const DEAD: u64 = 124;
     /// The CPU that was to run the image did not start. Numbers: its APIC identifier.
     pub const CPU_NOT_STARTED: u64 = 125;
-    /// There is no System RAM with room for the note in one page. Numbers: physical address, length.
+    /// There is no System RAM with room for the note in one page. Numbers: physical address,
+    /// length.
     pub const BAD_NOTE: u64 = 130;
 }
 
@@ -179,8 +190,8 @@ pub struct Info {
     pub tsc_khz: u64,
     /// *Out:* how pages are moved, one of [`super::control::mover`].
     pub mover: u64,
-    /// *Out:* with [`feature::GUARD`], the APIC identifier of the CPU that guards: another kernel must leave it alone.
-    /// Callers of the first version do not have this field.
+    /// *Out:* with [`feature::GUARD`], the APIC identifier of the CPU that guards: another kernel
+    /// must leave it alone. Callers of the first version do not have this field.
     pub guard_cpu: u64,
 }
 
@@ -213,8 +224,8 @@ pub struct Load {
     pub segments: u64,
     /// How many there are.
     pub segment_count: u64,
-    /// Virtual address of an array of [`Range`]: memory beyond System RAM that the caller vouches for, which
-    /// the kernel does not use and which may be a destination.
+    /// Virtual address of an array of [`Range`]: memory beyond System RAM that the caller vouches
+    /// for, which the kernel does not use and which may be a destination.
     pub vouched: u64,
     /// How many there are.
     pub vouched_count: u64,
@@ -238,8 +249,9 @@ pub struct Load {
     pub support_frames: u64,
     /// *Out:* physical address of the control page.
     pub control_page: u64,
-    /// *Out:* physical address that a peer kernel calls to come back, in 64-bit mode with this page identity-mapped:
-    /// the first argument is the value of the call, and the return address the peer's own next entry point.
+    /// *Out:* physical address that a peer kernel calls to come back, in 64-bit mode with this page
+    /// identity-mapped: the first argument is the value of the call, and the return address the
+    /// peer's own next entry point.
     pub jump_back: u64,
     /// *Out:* why it failed.
     pub diagnosis: Diagnosis,
@@ -250,23 +262,25 @@ pub mod mode {
     /// 64-bit mode, paging on, all memory identity-mapped; System V call: arguments in
     /// `rdi rsi rdx rcx r8 r9`, result in `rax`.
     pub const LONG: u64 = 64;
-    /// 32-bit protected mode, paging off, flat segments; cdecl: arguments on the stack, result in `edx:eax`.
+    /// 32-bit protected mode, paging off, flat segments; cdecl: arguments on the stack, result in
+    /// `edx:eax`.
     pub const PROTECTED: u64 = 32;
 }
 
 /// Bits of [`Load::flags`].
 pub mod load_flag {
-    /// Try to claim destination pages from the kernel, moving their users elsewhere, so that quick calls do.
+    /// Try to claim destination pages from the kernel, moving their users elsewhere, so that quick
+    /// calls do.
     pub const CLAIM: u64 = 1 << 0;
-    /// Call this image when the kernel panics: it is the way back to the kernel that started this one. Its third
-    /// argument is then the address of a [`Handoff`](super::Handoff).
+    /// Call this image when the kernel panics: it is the way back to the kernel that started this
+    /// one. Its third argument is then the address of a [`Handoff`](super::Handoff).
     pub const CALL_ON_PANIC: u64 = 1 << 1;
-    /// The image, in 64-bit mode, runs on another CPU, while this one watches: it can be taken down at a
-    /// [deadline](super::Call::deadline), and may come back on any CPU. Calls need
+    /// The image, in 64-bit mode, runs on another CPU, while this one watches: it can be taken down
+    /// at a [deadline](super::Call::deadline), and may come back on any CPU. Calls need
     /// [`quiesce::SUSPEND`](super::quiesce::SUSPEND).
     pub const GUARD: u64 = 1 << 2;
-    /// With [`CALL_ON_PANIC`]: the kernel behind this image loaded this one with [`GUARD`]. It takes care of the other
-    /// CPUs and the devices, and it does not matter which CPU panics.
+    /// With [`CALL_ON_PANIC`]: the kernel behind this image loaded this one with [`GUARD`]. It
+    /// takes care of the other CPUs and the devices, and it does not matter which CPU panics.
     pub const GUARDED_FROM_THERE: u64 = 1 << 3;
 }
 
@@ -303,9 +317,10 @@ pub struct Transfer {
     pub diagnosis: Diagnosis,
 }
 
-/// Where the running kernel keeps the ELF note about its first CPU for whoever reads its memory: its `crash_notes`.
-/// Before each call that suspends the system, the CPU's registers and task are written there (`NT_PRSTATUS`, as
-/// `crash_save_cpu` of `kernel/crash_core.c` has it), and zeroes afterwards.
+/// Where the running kernel keeps the ELF note about its first CPU for whoever reads its memory:
+/// its `crash_notes`. Before each call that suspends the system, the CPU's registers and task are
+/// written there (`NT_PRSTATUS`, as `crash_save_cpu` of `kernel/crash_core.c` has it), and zeroes
+/// afterwards.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Note {
@@ -336,8 +351,8 @@ pub struct Call {
     pub quiesce: u64,
     /// *Out:* what the image returned.
     pub value: u64,
-    /// *Out:* what it left in `rdx`, in 64-bit mode: the upper half of a result of 128 bits, or from a peer kernel the
-    /// physical address of a [`Handoff`], or 0.
+    /// *Out:* what it left in `rdx`, in 64-bit mode: the upper half of a result of 128 bits, or
+    /// from a peer kernel the physical address of a [`Handoff`], or 0.
     pub value_high: u64,
     /// *Out:* one of [`status`].
     pub status: u64,
@@ -365,7 +380,8 @@ impl Call {
 pub mod quiesce {
     /// The cheapest level that is allowed.
     pub const AUTO: u64 = 0;
-    /// Interrupts are off on one CPU, the others run on. No destination page may be in use by the kernel.
+    /// Interrupts are off on one CPU, the others run on. No destination page may be in use by the
+    /// kernel.
     pub const NONE: u64 = 1;
     /// All other CPUs wait with interrupts off. No destination page may be in use by the kernel.
     pub const STOP: u64 = 2;
@@ -409,7 +425,8 @@ pub struct Ticks {
 pub struct Name {
     /// Size of this structure.
     pub size: u64,
-    /// Up to 31 bytes of printable ASCII, filled up with zeroes; eight bytes a word, the first the lowest.
+    /// Up to 31 bytes of printable ASCII, filled up with zeroes; eight bytes a word, the first the
+    /// lowest.
     pub name: [u64; 4],
     /// *Out:* why it failed.
     pub diagnosis: Diagnosis,

@@ -1,6 +1,7 @@
 //! EFI's memory descriptors, and what one kernel tells the next of EFI.
 //!
-//! Source: UEFI specification 2.10, 7.2 (`EFI_MEMORY_DESCRIPTOR`); `arch/x86/include/asm/efi.h` (`struct efi_setup_data`).
+//! Source: UEFI specification 2.10, 7.2 (`EFI_MEMORY_DESCRIPTOR`); `arch/x86/include/asm/efi.h`
+//! (`struct efi_setup_data`).
 
 use crate::field::{Field, are_apart};
 

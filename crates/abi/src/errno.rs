@@ -1,5 +1,5 @@
-//! Error numbers of Linux: `include/uapi/asm-generic/errno-base.h` and `errno.h`. They are positive here; the kernel
-//! returns them negated.
+//! Error numbers of Linux: `include/uapi/asm-generic/errno-base.h` and `errno.h`. They are positive
+//! here; the kernel returns them negated.
 
 macro_rules! numbers {
     ($($name:ident = $number:literal, $meaning:literal;)*) => {$(

@@ -1,6 +1,7 @@
 use core::marker::PhantomData;
 
-/// A little-endian number in bytes shared with someone: where it stands, and by its type how wide it is.
+/// A little-endian number in bytes shared with someone: where it stands, and by its type how wide
+/// it is.
 #[derive(Clone, Copy, Debug)]
 pub struct Field<T> {
     offset: usize,
@@ -76,7 +77,8 @@ macro_rules! numbers {
 
 numbers!(u8, u16, u32, u64);
 
-/// Whether each span starts at or behind the end of the one before it, and the last ends at or before `size`.
+/// Whether each span starts at or behind the end of the one before it, and the last ends at or
+/// before `size`.
 pub(crate) const fn are_apart(spans: &[(usize, usize)], size: usize) -> bool {
     let mut free = 0;
     let mut rest = spans;

@@ -7,8 +7,8 @@
 //! 0x1000  gates for every interrupt vector
 //! ```
 //!
-//! Like the control page they are nobody's destination, and identity-mapped. They lie below 4 GiB, where a CPU that
-//! comes from real mode gets at them.
+//! Like the control page they are nobody's destination, and identity-mapped. They lie below 4 GiB,
+//! where a CPU that comes from real mode gets at them.
 
 use core::mem::size_of;
 

@@ -1,7 +1,7 @@
 //! `kexec_load(2)`, `kexec_file_load(2)` and the reboot that starts what they loaded.
 //!
-//! Source: `include/uapi/linux/kexec.h`, `include/uapi/linux/reboot.h`. The segments of `kexec_load` have the layout
-//! of [`device::Segment`](crate::device::Segment).
+//! Source: `include/uapi/linux/kexec.h`, `include/uapi/linux/reboot.h`. The segments of
+//! `kexec_load` have the layout of [`device::Segment`](crate::device::Segment).
 
 /// Most segments `kexec_load` takes.
 pub const SEGMENT_MAX: usize = 16;

@@ -1,4 +1,5 @@
-//! What purgatory is told: a block at the start of its own memory, filled in by whoever plans the load.
+//! What purgatory is told: a block at the start of its own memory, filled in by whoever plans the
+//! load.
 //!
 //! ```text
 //! 0x00000  block: the fields below, then the regions that are checked
@@ -8,8 +9,8 @@
 //! 0x10000
 //! ```
 //!
-//! Purgatory runs wherever it is put, below 4 GiB if what it enters is not in 64-bit mode. Everything that the block
-//! names is identity-mapped.
+//! Purgatory runs wherever it is put, below 4 GiB if what it enters is not in 64-bit mode.
+//! Everything that the block names is identity-mapped.
 
 use crate::field::{Field, are_apart};
 
@@ -112,7 +113,8 @@ pub mod mode {
     pub const LONG: u64 = 0;
     /// In 32-bit protected mode without paging, flat selectors 0x10 (code) and 0x18 (data).
     pub const PROTECTED: u64 = 1;
-    /// In real mode, with the BIOS's interrupt table and interrupt controllers as the BIOS has them.
+    /// In real mode, with the BIOS's interrupt table and interrupt controllers as the BIOS has
+    /// them.
     pub const REAL: u64 = 2;
 }
 
@@ -138,8 +140,8 @@ pub mod register {
     pub const COUNT: usize = 16;
 }
 
-/// What purgatory returns to the running kernel with, instead of entering its goal: in `rax`, and in `rdx` too, where it is
-/// neither 0 nor the address that a peer kernel may leave there.
+/// What purgatory returns to the running kernel with, instead of entering its goal: in `rax`, and
+/// in `rdx` too, where it is neither 0 nor the address that a peer kernel may leave there.
 pub mod verdict {
     /// The digest does not match: "damaged" in ASCII.
     pub const DAMAGED: u64 = u64::from_be_bytes(*b"damaged!");

@@ -1,6 +1,8 @@
-//! `struct setup_data`: a chain of further facts for the kernel, each with this header and its bytes behind.
+//! `struct setup_data`: a chain of further facts for the kernel, each with this header and its
+//! bytes behind.
 //!
-//! Source: `Documentation/arch/x86/boot.rst` (`setup_data`), `arch/x86/include/uapi/asm/setup_data.h`.
+//! Source: `Documentation/arch/x86/boot.rst` (`setup_data`),
+//! `arch/x86/include/uapi/asm/setup_data.h`.
 
 use crate::field::{Field, are_apart};
 

@@ -1,13 +1,16 @@
-//! `struct setup_header` of Linux on x86: where the kernel file and its loader tell each other of themselves.
+//! `struct setup_header` of Linux on x86: where the kernel file and its loader tell each other of
+//! themselves.
 //!
 //! Its offsets are the same in the kernel file and in [`boot_params`](crate::boot_params). Source:
-//! `Documentation/arch/x86/boot.rst` ("The Real-Mode Kernel Header"), `arch/x86/include/uapi/asm/bootparam.h`.
+//! `Documentation/arch/x86/boot.rst` ("The Real-Mode Kernel Header"),
+//! `arch/x86/include/uapi/asm/bootparam.h`.
 
 use crate::field::{Field, are_apart};
 
 /// Offset of the first field.
 pub const START: usize = 0x1f1;
-/// Offset of the first byte behind what protocol 2.15 has; [`END_HINT`] tells where a file's header ends.
+/// Offset of the first byte behind what protocol 2.15 has; [`END_HINT`] tells where a file's header
+/// ends.
 pub const END: usize = 0x26c;
 
 /// Size of the setup code in sectors of 512 bytes, the boot sector aside; 0 stands for 4.
@@ -60,7 +63,8 @@ pub const EXT_LOADER_VER: Field<u8> = Field::at(0x226);
 pub const EXT_LOADER_TYPE: Field<u8> = Field::at(0x227);
 /// Lower 32 bits of the command line's address (2.02).
 pub const CMD_LINE_PTR: Field<u32> = Field::at(0x228);
-/// Highest address of an initrd's last byte (2.03), unless [`xload_flag::CAN_BE_LOADED_ABOVE_4G`] is set.
+/// Highest address of an initrd's last byte (2.03), unless [`xload_flag::CAN_BE_LOADED_ABOVE_4G`]
+/// is set.
 pub const INITRD_ADDR_MAX: Field<u32> = Field::at(0x22c);
 /// Alignment that the kernel wants if it is relocatable (2.05).
 pub const KERNEL_ALIGNMENT: Field<u32> = Field::at(0x230);

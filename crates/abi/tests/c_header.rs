@@ -17,8 +17,8 @@ struct Fact {
     value: u64,
 }
 
-/// The facts about one structure: its size and the offset and size of each field. That the fields fill the
-/// structure shows that none is missing from the list.
+/// The facts about one structure: its size and the offset and size of each field. That the fields
+/// fill the structure shows that none is missing from the list.
 macro_rules! structure {
     ($facts:expr, $c:literal, $rust:ty, [$($field:ident),* $(,)?]) => {{
         let mut end = 0;

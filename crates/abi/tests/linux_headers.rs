@@ -1,5 +1,5 @@
-//! Linux's own headers, as Debian installs them (`linux-libc-dev`), say the same as this crate: they are compiled, and
-//! asked. Without them nothing is compared, which is said.
+//! Linux's own headers, as Debian installs them (`linux-libc-dev`), say the same as this crate:
+//! they are compiled, and asked. Without them nothing is compared, which is said.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

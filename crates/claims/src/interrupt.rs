@@ -1,9 +1,10 @@
 //! Interrupts that an image met, which belong to the kernel.
 
-/// General protection, the exception of an interrupt whose gate is beyond the end of the interrupt descriptor table.
+/// General protection, the exception of an interrupt whose gate is beyond the end of the interrupt
+/// descriptor table.
 const GENERAL_PROTECTION: u64 = 13;
-/// The error code: the event was external, not an instruction, and its index is one of the interrupt descriptor table.
-/// Intel SDM volume 3, 6.13.
+/// The error code: the event was external, not an instruction, and its index is one of the
+/// interrupt descriptor table. Intel SDM volume 3, 6.13.
 const EXTERNAL: u64 = 1 << 0;
 const IN_IDT: u64 = 1 << 1;
 const INDEX_SHIFT: u32 = 3;
@@ -13,8 +14,9 @@ const FIRST_INTERRUPT: u64 = 32;
 /// The local APIC's in-service register: a bit for each vector.
 pub type InService = [u32; 8];
 
-/// The vector of the interrupt that ended an image, if its exception was caused by one: if the interrupt descriptor
-/// table has gates for exceptions only, the CPU raises a general protection fault instead.
+/// The vector of the interrupt that ended an image, if its exception was caused by one: if the
+/// interrupt descriptor table has gates for exceptions only, the CPU raises a general protection
+/// fault instead.
 #[must_use]
 pub fn behind_fault(vector: u64, error_code: u64, in_service: &InService) -> Option<u64> {
     let index = (error_code & 0xffff) >> INDEX_SHIFT;
@@ -31,8 +33,9 @@ pub fn behind_fault(vector: u64, error_code: u64, in_service: &InService) -> Opt
     in_service.or((error_code & EXTERNAL != 0).then_some(index))
 }
 
-/// Whether an image took the interrupt of the kernel's timer as its own. The timer ran out, its register in the local
-/// vector table is `timer`, and its interrupt may still be `pending`. Intel SDM volume 3, figure 11-8.
+/// Whether an image took the interrupt of the kernel's timer as its own. The timer ran out, its
+/// register in the local vector table is `timer`, and its interrupt may still be `pending`. Intel
+/// SDM volume 3, figure 11-8.
 #[must_use]
 pub const fn was_taken(timer: u32, pending: bool) -> bool {
     const MASKED: u32 = 1 << 16;

@@ -73,7 +73,8 @@ fn ready(source: &Source, device: &Device) -> anyhow::Result<ImageFacts> {
     }
 }
 
-/// Calls until all calls are made, the image faults or a call is refused. If the first call is refused, that is an error.
+/// Calls until all calls are made, the image faults or a call is refused. If the first call is
+/// refused, that is an error.
 fn call_repeatedly(request: &CallRequest, device: &Device, image: ImageFacts) -> anyhow::Result<CallReport> {
     let mut report = CallReport::new(image, device.info()?.tsc_khz);
     let progress = Progress::start("calling".into(), request.repeat);

@@ -26,9 +26,10 @@ pub fn command() -> clap::Command {
 
 /// Call images in physical memory and come back
 ///
-/// An image is a small program that has the CPU for itself: it is put at its physical addresses, called in 64-bit mode
-/// or in 32-bit protected mode with up to six arguments, and returns a number. What was in its place, the CPU and,
-/// where asked, the devices are as before when it has returned.
+/// An image is a small program that has the CPU for itself: it is put at its physical addresses,
+/// called in 64-bit mode or in 32-bit protected mode with up to six arguments, and returns a
+/// number. What was in its place, the CPU and, where asked, the devices are as before when it has
+/// returned.
 #[derive(Debug, Parser)]
 #[command(name = "kjump", version, propagate_version = true, after_help = notes(), max_term_width = 100)]
 pub(crate) struct Cli {

@@ -1,4 +1,5 @@
-//! The device of the module: opening it, loading the module if needed, and explaining the module's refusals.
+//! The device of the module: opening it, loading the module if needed, and explaining the module's
+//! refusals.
 
 pub(crate) mod call_phases;
 pub(crate) mod suspend_failure;

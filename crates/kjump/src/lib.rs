@@ -1,7 +1,7 @@
 //! The one program of kjump, which answers to several names.
 //!
-//! Arguments are read in two steps: raw words ([`cli`], [`kexec::command`]), then a resolved request with its files
-//! read. Everything that is printed is first a value, then a text or JSON.
+//! Arguments are read in two steps: raw words ([`cli`], [`kexec::command`]), then a resolved
+//! request with its files read. Everything that is printed is first a value, then a text or JSON.
 #![forbid(unsafe_code)]
 
 mod call;
@@ -26,7 +26,8 @@ use inspect::args::MachineCommand;
 use terminal::quantity;
 use terminal::report;
 
-/// Which program the words call, by the name in front of them or by their first, as in `kjump kexec -e`.
+/// Which program the words call, by the name in front of them or by their first, as in `kjump kexec
+/// -e`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Program {
     /// kjump itself; its name and the words behind it.

@@ -1,4 +1,5 @@
-//! Other kernels in memory next to the running one: booting one, switching to it, returning from it.
+//! Other kernels in memory next to the running one: booting one, switching to it, returning from
+//! it.
 
 pub(crate) mod args;
 pub(crate) mod boot;

@@ -1,4 +1,5 @@
-//! Input and output: the terminal's abilities, and everything that is read from arguments or printed.
+//! Input and output: the terminal's abilities, and everything that is read from arguments or
+//! printed.
 
 pub(crate) mod number;
 pub(crate) mod output_file;

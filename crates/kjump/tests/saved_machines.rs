@@ -1,5 +1,5 @@
-//! Dry runs and checks on saved machines: they depend on the saved machine alone, and work where the host's `/proc` and
-//! `/sys` are not mounted.
+//! Dry runs and checks on saved machines: they depend on the saved machine alone, and work where
+//! the host's `/proc` and `/sys` are not mounted.
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeMap;
@@ -184,7 +184,8 @@ fn dry_runs_read_nothing_of_the_machine_they_run_on() {
     assert_eq!(compared, (MACHINES.len() + 1) * 9);
 }
 
-/// Where a string in the sources begins with a path below `/proc` or `/sys`, and why that does not read the machine.
+/// Where a string in the sources begins with a path below `/proc` or `/sys`, and why that does not
+/// read the machine.
 const ALLOWED: [(&str, &str, &str); 5] = [
     ("device/suspend_failure.rs", "/sys/power/pm_test is", "a message"),
     ("initramfs.rs", "/proc\", \"/sys\"", "directories of the archive"),

@@ -1,7 +1,7 @@
 use std::fmt;
 
-/// A number of bytes for people, in the largest unit of which there is at least one: three digits, or
-/// the four of 1000 to 1023. A decimal that is zero is left out.
+/// A number of bytes for people, in the largest unit of which there is at least one: three digits,
+/// or the four of 1000 to 1023. A decimal that is zero is left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Amount(pub u64);
 

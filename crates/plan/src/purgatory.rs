@@ -39,7 +39,8 @@ pub struct Purgatory<'a> {
 /// Additional work of purgatory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Extras {
-    /// Address of the command-line parameter for the jump-back entry, if the running kernel waits for the loaded one.
+    /// Address of the command-line parameter for the jump-back entry, if the running kernel waits
+    /// for the loaded one.
     pub(crate) jump_back: Option<u64>,
     /// A copy of memory to make first: from, to, bytes.
     pub(crate) copy: Option<(u64, u64, u64)>,

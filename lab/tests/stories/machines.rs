@@ -50,7 +50,8 @@ fn calls_work_on_an_old_cpu(on: &str) -> Result<()> {
     everything_works(vm(on).cpu("qemu64"), "4 levels of page tables, no pages of 1 GiB")
 }
 
-/// On this model of a CPU, calls leave its state as it was, and a second kernel boots and takes turns.
+/// On this model of a CPU, calls leave its state as it was, and a second kernel boots and takes
+/// turns.
 fn a_cpu_calls_and_switches(on: &str, model: &str, machine: &str) -> Result<()> {
     let job = "set -e
         guest machine

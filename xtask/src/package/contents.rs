@@ -44,7 +44,8 @@ impl Entry {
     }
 }
 
-/// The commands that kjump answers to in place of another package's: the path it has there since Debian 13, and the link.
+/// The commands that kjump answers to in place of another package's: the path it has there since
+/// Debian 13, and the link.
 const COMMANDS: [(&str, &str); 3] = [
     ("/usr/sbin/kexec", "kjump"),
     ("/usr/sbin/vmcore-dmesg", "kjump"),
@@ -67,7 +68,8 @@ pub(crate) fn packages() -> Result<Vec<Package>> {
     Ok(packages)
 }
 
-/// The paths that `kjump-kexec-tools` diverts, under both names that a directory of programs can have.
+/// The paths that `kjump-kexec-tools` diverts, under both names that a directory of programs can
+/// have.
 pub(crate) fn diverted() -> Vec<String> {
     let programs = COMMANDS.iter().map(|(path, _)| (*path).to_owned());
     // Debian 12's kexec-tools has its programs in /sbin.
@@ -143,7 +145,8 @@ fn page(program: &str) -> String {
     format!("/usr/share/man/man8/{}.8.gz", program.rsplit('/').next().unwrap_or_default())
 }
 
-/// What every package of Debian's has: copyright, changelog, and the reasons for what lintian would complain of.
+/// What every package of Debian's has: copyright, changelog, and the reasons for what lintian would
+/// complain of.
 fn papers(package: &str) -> Result<Vec<Entry>> {
     let packaging = tree::root().join("packaging");
     let doc = format!("/usr/share/doc/{package}");

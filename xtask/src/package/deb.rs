@@ -111,7 +111,8 @@ fn sums(package: &Package, stage: &Path) -> Result<String> {
     Ok(sums)
 }
 
-/// Bytes of every file below a directory; a link or a directory counts as 1 KiB, as in dpkg-gencontrol.
+/// Bytes of every file below a directory; a link or a directory counts as 1 KiB, as in
+/// dpkg-gencontrol.
 fn sizes(dir: &Path) -> Result<Vec<u64>> {
     let mut sizes = Vec::new();
     for entry in fs::read_dir(dir)? {
@@ -131,7 +132,8 @@ fn maintainer() -> Result<String> {
     Ok(maintainer)
 }
 
-/// Seconds since 1970 of the newest entry of the changelog: the time that files in the packages have.
+/// Seconds since 1970 of the newest entry of the changelog: the time that files in the packages
+/// have.
 fn date() -> Result<String> {
     let (_, date) = signature()?;
     let seconds = program::read(Command::new("date").args(["--utc", "+%s", "--date", &date]))?;

@@ -12,9 +12,9 @@ use crate::terminal::number::{self, FileFrom, FileTo};
 
 /// Load an image, call it and unload it; or call a kept one
 ///
-/// FILE is a static ELF executable, or with --load-at a flat binary. Each ARG is a number. With --name there is no FILE.
-/// Prints the number that the image returned. If an exception ends the image, prints it with the registers, and the exit
-/// status is 3.
+/// FILE is a static ELF executable, or with --load-at a flat binary. Each ARG is a number. With
+/// --name there is no FILE. Prints the number that the image returned. If an exception ends the
+/// image, prints it with the registers, and the exit status is 3.
 #[derive(Debug, Args)]
 #[command(
     override_usage = "kjump call [OPTIONS] FILE [ARG]...\n       kjump call [OPTIONS] --name NAME [ARG]..."
@@ -34,8 +34,8 @@ pub(crate) struct CallArgs {
     /// Copy a file into the image before the first call; repeatable
     #[arg(long = "in", value_name = "FILE@ADDR", value_parser = number::os(number::file_to))]
     pub(crate) inputs: Vec<FileTo>,
-    /// Copy bytes of the image into a file after the last call, even one that an exception ended; repeatable. Only the
-    /// owner can read a new file
+    /// Copy bytes of the image into a file after the last call, even one that an exception ended;
+    /// repeatable. Only the owner can read a new file
     #[arg(long = "out", value_name = "FILE@ADDR:LEN", value_parser = number::os(number::file_from))]
     pub(crate) outputs: Vec<FileFrom>,
     /// Call the image N times, but stop at an exception; the image keeps its state between calls
@@ -72,8 +72,8 @@ pub(crate) struct UnloadArgs {
 /// Where a file is loaded, and how it is entered.
 #[derive(Clone, Debug, Default, Args)]
 pub(crate) struct PlacingArgs {
-    /// CPU mode that the image is entered in: 64-bit mode, or 32-bit protected mode without paging [default: that of an
-    /// ELF file, 64 for a flat binary]
+    /// CPU mode that the image is entered in: 64-bit mode, or 32-bit protected mode without paging
+    /// [default: that of an ELF file, 64 for a flat binary]
     #[arg(long, value_name = "64|32", value_parser = mode)]
     pub(crate) mode: Option<Mode>,
     /// Address to call [default: the entry point of an ELF file, the first byte of a flat binary]
@@ -82,7 +82,8 @@ pub(crate) struct PlacingArgs {
     /// Address of the first byte, for a flat binary
     #[arg(long, value_name = "ADDR", value_parser = number::unsigned)]
     pub(crate) load_at: Option<u64>,
-    /// Physical range outside System RAM that you guarantee is unused, so that the image may lie there; repeatable
+    /// Physical range outside System RAM that you guarantee is unused, so that the image may lie
+    /// there; repeatable
     #[arg(long, value_name = "START-END", value_parser = number::page_range)]
     pub(crate) vouch: Vec<Range>,
     /// Do not ask the kernel to move its pages away from the image's addresses

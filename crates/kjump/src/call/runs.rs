@@ -1,6 +1,7 @@
 use serde::Serialize;
 
-/// Results in the order of their calls, as runs that each rise by a step, which may be 0 or negative.
+/// Results in the order of their calls, as runs that each rise by a step, which may be 0 or
+/// negative.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Runs {
     runs: Vec<Run>,

@@ -60,7 +60,8 @@ pub(super) struct Phase {
 pub(super) struct Timing {
     pub(super) tsc_khz: u64,
     pub(super) phases: Vec<Phase>,
-    /// From the program and back; `None` if the system was suspended, because the program's clock then stands still.
+    /// From the program and back; `None` if the system was suspended, because the program's clock
+    /// then stands still.
     pub(super) ioctl_microseconds: Option<Spread<f64>>,
 }
 
@@ -84,7 +85,8 @@ impl Timing {
     }
 }
 
-/// The spread of at least one number. The median of an even count is the lower of the two in the middle.
+/// The spread of at least one number. The median of an even count is the lower of the two in the
+/// middle.
 fn spread<T: Copy + Ord>(mut numbers: Vec<T>) -> Option<Spread<T>> {
     numbers.sort_unstable();
     let median = *numbers.get(numbers.len().checked_sub(1)? / 2)?;

@@ -10,11 +10,12 @@ use crate::terminal::number;
 
 /// Build a small initramfs: kjump, its module, drivers, busybox and one command
 ///
-/// It holds this program under all its names, kjump.ko and the drivers asked for with what they need, and a first process
-/// that loads them in order, waits for the disk asked for, and runs COMMAND. When that has succeeded, it goes back to the
-/// kernel that jumped here by `kjump return 0`, again each time it is switched to; where nobody jumped here, it powers off.
-/// When it fails, the kernel panics. Without COMMAND, it goes back as soon as all drivers are loaded. The same input
-/// makes the same bytes.
+/// It holds this program under all its names, kjump.ko and the drivers asked for with what they
+/// need, and a first process that loads them in order, waits for the disk asked for, and runs
+/// COMMAND. When that has succeeded, it goes back to the kernel that jumped here by `kjump return
+/// 0`, again each time it is switched to; where nobody jumped here, it powers off. When it fails,
+/// the kernel panics. Without COMMAND, it goes back as soon as all drivers are loaded. The same
+/// input makes the same bytes.
 #[derive(Debug, Args)]
 pub(crate) struct InitramfsArgs {
     /// File to write, readable by its owner only

@@ -53,8 +53,8 @@ impl Modules {
     /// Reads `modules.dep`, `modules.softdep` and `modules.builtin`.
     ///
     /// # Errors
-    /// A line of `modules.dep` is none, names a file that is not below the modules' folder, a module a second time, or
-    /// one that has no line.
+    /// A line of `modules.dep` is none, names a file that is not below the modules' folder, a
+    /// module a second time, or one that has no line.
     pub fn parse(dep: &str, softdep: &str, builtin: &str) -> anyhow::Result<Self> {
         let mut found = Self { builtin: builtin.lines().filter_map(name_of).collect(), ..Self::default() };
         let lines: Vec<_> = lines(dep).collect();
@@ -70,8 +70,8 @@ impl Modules {
         Ok(found)
     }
 
-    /// The modules of these names and all they need, by their paths below the modules' folder, in the order of loading.
-    /// What is built in needs no loading.
+    /// The modules of these names and all they need, by their paths below the modules' folder, in
+    /// the order of loading. What is built in needs no loading.
     ///
     /// # Errors
     /// There is no such module, or one needs itself.

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand, ValueHint};
 
 /// Check whether a call, or a load by kexec, can work on this machine
 ///
-/// Prints a line for each fact that matters, and how to fix each problem. With kexec options, checks that load, as
-/// `kexec --check` does. The exit status is 0 if it can work, 1 if not.
+/// Prints a line for each fact that matters, and how to fix each problem. With kexec options,
+/// checks that load, as `kexec --check` does. The exit status is 0 if it can work, 1 if not.
 #[derive(Clone, Debug, Args)]
 pub(crate) struct CheckArgs {
     /// Print JSON
@@ -49,10 +49,11 @@ pub(crate) enum MachineCommand {
     Save(MachineSaveArgs),
 }
 
-/// Save the state of this machine, for `kexec --dry-run --machine` and `kexec --check --machine` elsewhere
+/// Save the state of this machine, for `kexec --dry-run --machine` and `kexec --check --machine`
+/// elsewhere
 ///
-/// The file is JSON: the files in /proc, /sys and /boot that were read, with their contents. It contains physical
-/// addresses and the command line; read it before you give it away.
+/// The file is JSON: the files in /proc, /sys and /boot that were read, with their contents. It
+/// contains physical addresses and the command line; read it before you give it away.
 #[derive(Debug, Args)]
 pub(crate) struct MachineSaveArgs {
     /// File to write; only its owner can read it

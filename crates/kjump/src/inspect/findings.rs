@@ -13,7 +13,8 @@ use sys::Error;
 use super::verdict::{Finding, Level, advised, finding};
 use crate::terminal::quantity;
 
-/// Less memory than this is too little for an image of a few MiB, its page list and its page tables.
+/// Less memory than this is too little for an image of a few MiB, its page list and its page
+/// tables.
 const LITTLE_MEMORY: u64 = 16 << 20;
 
 /// All findings, in the order in which people look for them.

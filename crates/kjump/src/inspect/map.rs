@@ -105,7 +105,8 @@ impl Picture {
         Self { strips: strips(memory.resources(), &destinations), ram, images, release }
     }
 
-    /// The logarithm of a size, which lengths are drawn by: the number of times that a page is doubled.
+    /// The logarithm of a size, which lengths are drawn by: the number of times that a page is
+    /// doubled.
     fn doublings(size: u64) -> u32 {
         (size / abi::page_list::PAGE_SIZE).max(1).ilog2()
     }

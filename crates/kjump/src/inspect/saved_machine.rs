@@ -1,4 +1,5 @@
-//! A machine in a file: the contents of the files that were read from it, to be read again elsewhere.
+//! A machine in a file: the contents of the files that were read from it, to be read again
+//! elsewhere.
 
 use std::path::Path;
 
@@ -16,7 +17,8 @@ struct Saved {
 
 const VERSION: u32 = 1;
 
-/// Reads the machine and writes the contents of all files that were read. Returns the number of files.
+/// Reads the machine and writes the contents of all files that were read. Returns the number of
+/// files.
 pub(crate) fn write(path: &Path) -> anyhow::Result<usize> {
     let (_, files) = Machine::record(Path::new("/"));
     let count = files.len();

@@ -10,7 +10,8 @@ use vmcore::MemoryImage;
 use crate::dump::source;
 
 const PATH: &str = "/proc/kcore";
-/// The virtual address that the kernel's image is linked to (`__START_KERNEL_map` of `arch/x86/include/asm/page_64_types.h`).
+/// The virtual address that the kernel's image is linked to (`__START_KERNEL_map` of
+/// `arch/x86/include/asm/page_64_types.h`).
 const IMAGE_MAP: u64 = 0xffff_ffff_8000_0000;
 
 /// Opens it, which requires root.

@@ -1,5 +1,5 @@
-//! Kernels that return, by the options of kexec-tools: one that runs in a window alongside this one,
-//! and the one that booted this one.
+//! Kernels that return, by the options of kexec-tools: one that runs in a window alongside this
+//! one, and the one that booted this one.
 
 use std::path::Path;
 

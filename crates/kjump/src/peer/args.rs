@@ -9,10 +9,11 @@ use crate::terminal::number;
 
 /// Boot another kernel in a window of memory, and come back when it returns
 ///
-/// The running kernel is suspended, and resumes when the other kernel runs `kjump return` or panics. The last log lines of a
-/// kernel that died are printed. The exit status is 4 if it panicked, 5 if it was stopped at its deadline, and 3 if an
-/// exception ended it before it could handle exceptions itself. A kernel that returned stays in memory, and `kjump switch`
-/// goes to it again.
+/// The running kernel is suspended, and resumes when the other kernel runs `kjump return` or
+/// panics. The last log lines of a kernel that died are printed. The exit status is 4 if it
+/// panicked, 5 if it was stopped at its deadline, and 3 if an exception ended it before it could
+/// handle exceptions itself. A kernel that returned stays in memory, and `kjump switch` goes to it
+/// again.
 #[derive(Debug, Args)]
 pub(crate) struct BootArgs {
     /// The kernel: a bzImage or a unified kernel image, compressed or not
@@ -30,19 +31,19 @@ pub(crate) struct BootArgs {
     /// Size of the window
     #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = number::size)]
     pub(crate) memory: u64,
-    /// Start of the window, in RAM or in memory reserved from the running kernel [default: the highest place in RAM
-    /// below 4 GiB]
+    /// Start of the window, in RAM or in memory reserved from the running kernel [default: the
+    /// highest place in RAM below 4 GiB]
     #[arg(long, value_name = "ADDR", value_parser = number::unsigned)]
     pub(crate) window: Option<u64>,
     /// Most CPUs that the kernel uses
     #[arg(long, value_name = "N", value_parser = number::at_least_one)]
     pub(crate) cpus: Option<u64>,
-    /// Run the kernel on another CPU under a guard that stops it after this time, even if it hangs (`none`: never). The
-    /// kernel may then panic on any of its CPUs, and has one CPU less
+    /// Run the kernel on another CPU under a guard that stops it after this time, even if it hangs
+    /// (`none`: never). The kernel may then panic on any of its CPUs, and has one CPU less
     #[arg(long, value_name = "SECONDS", value_parser = number::deadline)]
     pub(crate) deadline: Option<u64>,
-    /// Do not show the running kernel's memory in the new kernel's /proc/vmcore. Some distributions save /proc/vmcore
-    /// and reboot whenever there is one
+    /// Do not show the running kernel's memory in the new kernel's /proc/vmcore. Some distributions
+    /// save /proc/vmcore and reboot whenever there is one
     #[arg(long)]
     pub(crate) no_vmcore: bool,
     /// Print the plan of the load, and do nothing

@@ -22,7 +22,8 @@ pub(crate) fn run(args: &BootArgs) -> anyhow::Result<Outcome> {
     }
     let device = planned.load()?;
     let visit = Visit::make(&device, &args.name, [0; 6], args.deadline.unwrap_or(0)).inspect_err(|_| {
-        // The kernel never ran, so nothing is lost with it. The error to report is that of the call.
+        // The kernel never ran, so nothing is lost with it. The error to report is that of the
+        // call.
         let _ = device.unload();
     })?;
     visit.report(args.json)

@@ -36,8 +36,9 @@ impl GuardRole {
         }
     }
 
-    /// The parameters for the command line of the booted kernel, which must not start the guard: an INIT to the CPU that
-    /// the machine was started on resets the machine. Kernels since 6.9 detect that CPU themselves.
+    /// The parameters for the command line of the booted kernel, which must not start the guard: an
+    /// INIT to the CPU that the machine was started on resets the machine. Kernels since 6.9 detect
+    /// that CPU themselves.
     pub(super) fn parameters(self) -> String {
         match self {
             Self::None => String::new(),

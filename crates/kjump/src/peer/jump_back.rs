@@ -64,8 +64,8 @@ fn prepare(device: &Device) -> anyhow::Result<()> {
     }
 }
 
-/// Loads a jump-back entry. No bytes are loaded: the code to call is in the memory of the other kernel, which this one does
-/// not use.
+/// Loads a jump-back entry. No bytes are loaded: the code to call is in the memory of the other
+/// kernel, which this one does not use.
 pub(crate) fn load(device: &Device, entry: u64, is_guarded: bool) -> anyhow::Result<()> {
     let start = entry - entry % PAGE_SIZE;
     let vouched = [Range { start, end: start + PAGE_SIZE }];
@@ -85,7 +85,8 @@ pub(crate) fn is_entry(address: u64) -> bool {
     (PAGE_SIZE..u64::MAX - 2 * PAGE_SIZE).contains(&address)
 }
 
-/// The entry point of the kernel that booted this one. The last parameter counts: the loader appended it.
+/// The entry point of the kernel that booted this one. The last parameter counts: the loader
+/// appended it.
 fn jump_back(line: &[u8]) -> anyhow::Result<u64> {
     let line = String::from_utf8_lossy(line);
     let digits = line.split_whitespace().filter_map(|word| word.strip_prefix(JUMP_BACK)).next_back();

@@ -1,4 +1,5 @@
-//! The last log lines of a kernel that died: from its handoff, or else from its memory, which the image still holds.
+//! The last log lines of a kernel that died: from its handoff, or else from its memory, which the
+//! image still holds.
 
 use std::collections::VecDeque;
 use std::fmt::Write;
@@ -13,7 +14,8 @@ use vmcore::{PhysRead, Vmcoreinfo, notes};
 const LOG_LIMIT: u64 = 1 << 20;
 /// Most messages that are shown.
 const MESSAGES: usize = 100;
-/// Size of the pieces, in bytes, in which memory is searched for VMCOREINFO. The kernel allocates pages from the top.
+/// Size of the pieces, in bytes, in which memory is searched for VMCOREINFO. The kernel allocates
+/// pages from the top.
 const PIECE: u64 = 1 << 20;
 
 /// The last log lines of the kernel that is the image of the open file.
@@ -44,7 +46,8 @@ fn found(device: &Device, name: &ImageName) -> Option<Vec<u8>> {
     let image = device.image_named(name).ok()??;
     let ranges = device.ranges(image.id).ok()?;
     let memory = Memory(device);
-    // The first one found may be that of the running kernel, which it passed to the other; its log is not in this memory.
+    // The first one found may be that of the running kernel, which it passed to the other; its log
+    // is not in this memory.
     notes::vmcoreinfos_in(&memory, ranges.iter().rev().flat_map(pieces)).find_map(|info| log(&memory, &info))
 }
 

@@ -92,7 +92,8 @@ impl<'a> Planned<'a> {
         &self.plan
     }
 
-    /// Loads the kernel and keeps it under its name. It is the image of the open file that is returned.
+    /// Loads the kernel and keeps it under its name. It is the image of the open file that is
+    /// returned.
     pub(crate) fn load(mut self) -> anyhow::Result<Device> {
         digest::seal(&mut self.plan, &self.purgatory);
         let device = device::open()?;
@@ -100,7 +101,8 @@ impl<'a> Planned<'a> {
         if let (Some(running), Some(place)) = (self.running, self.plan.view()) {
             running.show(&device, load.id, place, self.machine)?;
         }
-        // Before it is kept: without its record, a kept image is taken for a program and called as one.
+        // Before it is kept: without its record, a kept image is taken for a program and called as
+        // one.
         PeerRecord::new(load.id, release_of(&self.kernel), self.guarded).write(&device)?;
         device.keep(self.name).with_context(|| format!("keeping it as {}", self.name))?;
         Ok(device)
@@ -121,7 +123,8 @@ impl<'a> Planned<'a> {
             vouched: &vouched,
             entry: plan.entry().get(),
             mode: mode::LONG,
-            // Pages that the running kernel moves out of the window now need not be exchanged at each switch.
+            // Pages that the running kernel moves out of the window now need not be exchanged at
+            // each switch.
             flags: load_flag::CLAIM | if self.guarded { load_flag::GUARD } else { 0 },
         };
         device.load(&request).map_err(|refusal| {
@@ -144,7 +147,8 @@ impl Window {
     }
 }
 
-/// Unpacks the kernel's payload, which the kernel itself does again in its window, where an error could not be reported.
+/// Unpacks the kernel's payload, which the kernel itself does again in its window, where an error
+/// could not be reported.
 fn check_payload(kernel: &BzImage<'_>, path: &Path) -> anyhow::Result<()> {
     let _progress = Progress::start(format!("unpacking {}", path.display()), 1);
     kernel.check_payload().with_context(|| format!("kernel {} is damaged", path.display()))

@@ -1,7 +1,7 @@
 //! Records of peers in /run/kjump: which kernel a loaded image is. The module does not know that.
 //!
-//! Only root can write the files. A record is valid only for the image with its number and its time of loading, which the
-//! module reports, so that no record outlives its kernel.
+//! Only root can write the files. A record is valid only for the image with its number and its time
+//! of loading, which the module reports, so that no record outlives its kernel.
 
 use std::fs;
 use std::io::{self, Write};
@@ -89,7 +89,8 @@ impl PeerRecord {
         (record.id == image.id && record.loaded_at == image.loaded_at).then_some(record)
     }
 
-    /// Removes the record of the kernel of this name. A file that cannot be removed is not valid for any other image.
+    /// Removes the record of the kernel of this name. A file that cannot be removed is not valid
+    /// for any other image.
     pub(crate) fn forget(device: &Device, name: &ImageName) {
         if let Ok(Some(image)) = device.image_named(name) {
             let _ = fs::remove_file(path(Path::new(DIRECTORY), image.id));

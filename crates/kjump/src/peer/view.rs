@@ -74,8 +74,8 @@ impl RunningKernel {
     }
 }
 
-/// The note with the time at which the kernel is suspended as the time of its crash: readers then look for the CPU's
-/// registers where a crash leaves them.
+/// The note with the time at which the kernel is suspended as the time of its crash: readers then
+/// look for the CPU's registers where a crash leaves them.
 fn timed(text: &[u8]) -> Vec<u8> {
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
     notes::vmcoreinfo_note(&[text, format!("CRASHTIME={now}\n").as_bytes()].concat())

@@ -36,8 +36,9 @@ enum Ending {
 }
 
 impl Visit {
-    /// Calls the kernel that is the image of the open file, and stops it after `deadline` milliseconds, if that is not 0.
-    /// A kernel that does not return is dead. It is an error if purgatory did not enter the kernel, which is then dead too.
+    /// Calls the kernel that is the image of the open file, and stops it after `deadline`
+    /// milliseconds, if that is not 0. A kernel that does not return is dead. It is an error if
+    /// purgatory did not enter the kernel, which is then dead too.
     pub(crate) fn make(
         device: &Device,
         name: &ImageName,

@@ -1,4 +1,5 @@
-//! Numbers of a command line, in base 0 as in C: hexadecimal with `0x`, octal with `0`, else decimal.
+//! Numbers of a command line, in base 0 as in C: hexadecimal with `0x`, octal with `0`, else
+//! decimal.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -65,8 +66,8 @@ fn not_signed(word: &str) -> String {
     format!("{word:?} is not a number from -2^63 to 2^64 - 1")
 }
 
-/// `START-END`, whole pages. An END that is the start of a page is the first address after the range. One that is the
-/// last byte of a page, as in `/proc/iomem`, is the last address in it.
+/// `START-END`, whole pages. An END that is the start of a page is the first address after the
+/// range. One that is the last byte of a page, as in `/proc/iomem`, is the last address in it.
 pub(crate) fn page_range(word: &str) -> Result<Range, String> {
     let (start, end) = word.split_once('-').ok_or_else(|| format!("{word:?} is not START-END"))?;
     let (start, last) = (unsigned(start)?, unsigned(end)?);

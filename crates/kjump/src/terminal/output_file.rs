@@ -42,7 +42,8 @@ fn fill(path: &Path, write: impl FnOnce(&mut File) -> anyhow::Result<()>) -> any
     }
 }
 
-/// Writes a new file in the same directory, then renames it. It may contain secrets: only its owner may read it.
+/// Writes a new file in the same directory, then renames it. It may contain secrets: only its owner
+/// may read it.
 fn fill_new(path: &Path, write: impl FnOnce(&mut File) -> anyhow::Result<()>) -> anyhow::Result<()> {
     let new = new_name(path)?;
     let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);

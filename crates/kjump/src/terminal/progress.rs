@@ -1,4 +1,5 @@
-//! Progress of long operations, on standard error: one line that is updated, or a line every few seconds in a log.
+//! Progress of long operations, on standard error: one line that is updated, or a line every few
+//! seconds in a log.
 
 use std::io::{self, IsTerminal, Write};
 use std::sync::Arc;
@@ -14,15 +15,16 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Starts an operation of `steps` steps. It is shown if it takes more than two seconds and standard error is a
-    /// terminal.
+    /// Starts an operation of `steps` steps. It is shown if it takes more than two seconds and
+    /// standard error is a terminal.
     pub(crate) fn start(name: String, steps: u64) -> Self {
         let terminal = io::stderr().is_terminal();
         Self::shown(terminal.then_some(Manner::Line), move |done, elapsed| line(&name, done, steps, elapsed))
     }
 
-    /// As [`Progress::start`], for steps of `bytes` bytes each; also shows the rate. If standard error is not a terminal,
-    /// for example the console of a crash kernel or a log, it gets plain lines, some seconds apart.
+    /// As [`Progress::start`], for steps of `bytes` bytes each; also shows the rate. If standard
+    /// error is not a terminal, for example the console of a crash kernel or a log, it gets plain
+    /// lines, some seconds apart.
     pub(crate) fn start_bytes(name: String, steps: u64, bytes: u64) -> Self {
         let manner = if io::stderr().is_terminal() { Manner::Line } else { Manner::Log };
         Self::shown(Some(manner), move |done, elapsed| {

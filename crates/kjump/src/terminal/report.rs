@@ -92,7 +92,8 @@ pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     print(&(serde_json::to_string_pretty(value)? + "\n"))
 }
 
-/// Whether the reader of the output closed the pipe, as `head` does. That is not an error of the command.
+/// Whether the reader of the output closed the pipe, as `head` does. That is not an error of the
+/// command.
 fn is_closed_pipe(error: &anyhow::Error) -> bool {
     error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -1,6 +1,6 @@
-//! Kernel parameters on a command line, as `parse_args` and `next_arg` read them (`kernel/params.c`,
-//! `lib/cmdline.c`): separated by white space, unless it is quoted. A parameter `--` ends them; the
-//! arguments after it are for init.
+//! Kernel parameters on a command line, as `parse_args` and `next_arg` read them
+//! (`kernel/params.c`, `lib/cmdline.c`): separated by white space, unless it is quoted. A parameter
+//! `--` ends them; the arguments after it are for init.
 
 /// A parameter on a command line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

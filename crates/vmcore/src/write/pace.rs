@@ -1,12 +1,12 @@
 //! An effort of compression that adapts to the destination.
 //!
-//! The rule: now and then a thread compresses a sample of its pages by the current effort and by the
-//! two next to it on [`LADDER`] (a trial). After [`TRIALS`] trials and [`LEAST`] bytes by one effort,
-//! a step up is taken if the time saved in writing makes up for the longer compressing, and a step
-//! down if it saves at least [`WORTH`] of the total time. What counts is the time of the threads: a
-//! destination that works in the background, the overlap, costs only what they wait for it. The
-//! overlap is estimated from how their waiting changed at the last step; while it is unknown, both
-//! directions are judged by the assumption that favours them.
+//! The rule: now and then a thread compresses a sample of its pages by the current effort and by
+//! the two next to it on [`LADDER`] (a trial). After [`TRIALS`] trials and [`LEAST`] bytes by one
+//! effort, a step up is taken if the time saved in writing makes up for the longer compressing, and
+//! a step down if it saves at least [`WORTH`] of the total time. What counts is the time of the
+//! threads: a destination that works in the background, the overlap, costs only what they wait for
+//! it. The overlap is estimated from how their waiting changed at the last step; while it is
+//! unknown, both directions are judged by the assumption that favours them.
 
 #[cfg(test)]
 mod tests;
@@ -16,8 +16,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::codec::{Codec, Effort};
 
-/// Efforts, each slower than the previous one and making pages smaller. The time for each byte saved
-/// grows from step to step: otherwise some step would never be left.
+/// Efforts, each slower than the previous one and making pages smaller. The time for each byte
+/// saved grows from step to step: otherwise some step would never be left.
 const LADDER: [Effort; 6] = [
     Effort::usual(Codec::Raw),
     Effort::usual(Codec::Lzo),
@@ -34,8 +34,8 @@ const EVERY: u64 = 4;
 const EVERY_AT_MOST: u64 = 64;
 /// Trials before a step.
 const TRIALS: u32 = 2;
-/// Bytes written by an effort before a step: files and disks are written in bursts of megabytes, and
-/// waited for as rarely.
+/// Bytes written by an effort before a step: files and disks are written in bursts of megabytes,
+/// and waited for as rarely.
 const LEAST: f64 = 12e6;
 /// About this many bytes are remembered: the speed of a destination changes.
 const REMEMBERED: f64 = 4.0 * LEAST;
@@ -185,8 +185,8 @@ impl Knowledge {
         }
     }
 
-    /// Whether to compress harder. While the overlap is unknown, the best case counts: the destination
-    /// always works in the background.
+    /// Whether to compress harder. While the overlap is unknown, the best case counts: the
+    /// destination always works in the background.
     fn is_up(&self, from: Cost, to: Cost) -> bool {
         to.size < from.size
             && match self.overlap.part() {
@@ -195,8 +195,8 @@ impl Knowledge {
             }
     }
 
-    /// Whether to compress less. While the overlap is unknown, the best case counts: the destination
-    /// never works in the background.
+    /// Whether to compress less. While the overlap is unknown, the best case counts: the
+    /// destination never works in the background.
     fn is_down(&self, from: Cost, to: Cost) -> bool {
         self.done.gain(from, to, self.overlap.part().unwrap_or(0.0)) > WORTH
     }
@@ -248,9 +248,10 @@ impl Work {
         1.0 - ratio(then, all)
     }
 
-    /// How much longer compressing would take. The difference of the costs counts, because a part of
-    /// each does not depend on the effort: it is most of the cost of pages that are only copied. On a
-    /// busy machine the real work took longer than the trials, of which only undisturbed ones count.
+    /// How much longer compressing would take. The difference of the costs counts, because a part
+    /// of each does not depend on the effort: it is most of the cost of pages that are only copied.
+    /// On a busy machine the real work took longer than the trials, of which only undisturbed ones
+    /// count.
     fn longer(&self, from: Cost, to: Cost) -> f64 {
         let whole = ratio(self.bytes, from.size).max(ratio(self.compressing, from.compressing));
         ((to.compressing - from.compressing) * whole).max(-self.compressing)
@@ -281,8 +282,8 @@ impl Price {
 /// less for them. It shows when the effort changes.
 #[derive(Debug, Default)]
 struct Overlap {
-    /// Sums over some changes of effort, per byte: the square of the additional work, and its product
-    /// with the waiting that it saved.
+    /// Sums over some changes of effort, per byte: the square of the additional work, and its
+    /// product with the waiting that it saved.
     squares: f64,
     products: f64,
     /// Bytes since the last change.

@@ -1,4 +1,5 @@
-//! The pages that an image displaces: memory of other owners, which is kept elsewhere during a call.
+//! The pages that an image displaces: memory of other owners, which is kept elsewhere during a
+//! call.
 
 use std::fmt;
 

@@ -1,4 +1,5 @@
-//! Strips of addresses in rising order, made from the tree of resources and the images. Nothing is drawn here.
+//! Strips of addresses in rising order, made from the tree of resources and the images. Nothing is
+//! drawn here.
 
 use abi::device::Range;
 use machine::iomem::Resource;
@@ -59,8 +60,9 @@ impl Kind {
     }
 }
 
-/// The address space from 0 to the last resource as strips in rising order without gaps. The deepest resource counts,
-/// but only System RAM and the resources around it are opened. `images` are the destinations of each image.
+/// The address space from 0 to the last resource as strips in rising order without gaps. The
+/// deepest resource counts, but only System RAM and the resources around it are opened. `images`
+/// are the destinations of each image.
 pub(super) fn strips(resources: &[Resource], images: &[&[Range]]) -> Vec<Strip> {
     let images: Vec<Vec<Range>> = images.iter().map(|ranges| coarse(ranges)).collect();
     let shown = shown(resources);
@@ -83,7 +85,8 @@ pub(super) fn strips(resources: &[Resource], images: &[&[Range]]) -> Vec<Strip> 
     strips
 }
 
-/// The resources that are shown: the outermost ones, those around System RAM, and those directly in it.
+/// The resources that are shown: the outermost ones, those around System RAM, and those directly in
+/// it.
 fn shown(resources: &[Resource]) -> Vec<&Resource> {
     let mut shown = Vec::new();
     // The depth down to which the resources that follow are shown.
@@ -127,8 +130,8 @@ fn is_same(before: &Strip, strip: &Strip) -> bool {
     before.kind == strip.kind && before.name == strip.name && before.images == strip.images
 }
 
-/// The ranges in rising order, adjacent ones joined. If more than [`PARTS`] remain, those with the smallest gaps are joined
-/// too.
+/// The ranges in rising order, adjacent ones joined. If more than [`PARTS`] remain, those with the
+/// smallest gaps are joined too.
 fn coarse(ranges: &[Range]) -> Vec<Range> {
     let mut sorted: Vec<Range> = ranges.iter().copied().filter(|range| range.start < range.end).collect();
     sorted.sort_by_key(|range| range.start);

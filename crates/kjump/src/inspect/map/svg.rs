@@ -1,5 +1,6 @@
-//! Physical memory drawn as SVG: a column of memory with its addresses, and a card for each image with bands to its
-//! places. Heights grow with the logarithm of sizes, so that a page stays visible next to gibibytes.
+//! Physical memory drawn as SVG: a column of memory with its addresses, and a card for each image
+//! with bands to its places. Heights grow with the logarithm of sizes, so that a page stays visible
+//! next to gibibytes.
 
 use std::fmt::Write;
 
@@ -32,7 +33,8 @@ const KINDS: [(Kind, &str, &str); 6] = [
     (Kind::Hole, "#ffffff", "nothing"),
 ];
 
-/// Colours of images, used in turn: Okabe and Ito's palette, which colour-blind people can tell apart.
+/// Colours of images, used in turn: Okabe and Ito's palette, which colour-blind people can tell
+/// apart.
 const IMAGE_COLOURS: [&str; 6] = ["#d55e00", "#0072b2", "#cc79a7", "#009e73", "#e69f00", "#56b4e9"];
 
 const STYLE: &str = "\
@@ -95,8 +97,9 @@ fn rows(strips: &[Strip]) -> Vec<Row<'_>> {
     rows
 }
 
-/// The tops of the cards: each next to the middle of its image if there is room, else below the previous card. Images are
-/// placed in the order of their first address; the result is in the order of the list.
+/// The tops of the cards: each next to the middle of its image if there is room, else below the
+/// previous card. Images are placed in the order of their first address; the result is in the order
+/// of the list.
 fn card_tops(picture: &Picture, rows: &[Row<'_>]) -> Vec<u32> {
     let middle = |index: usize| {
         let mut own = rows.iter().filter(|row| row.strip.images.contains(&index));

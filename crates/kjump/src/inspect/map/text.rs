@@ -1,5 +1,5 @@
-//! Physical memory drawn in the terminal: a strip of everything, then a line for each part with a bar as long as its
-//! size has digits.
+//! Physical memory drawn in the terminal: a strip of everything, then a line for each part with a
+//! bar as long as its size has digits.
 
 use std::fmt::Write;
 
@@ -44,8 +44,8 @@ fn heading(picture: &Picture) -> String {
     format!("physical memory: {} of System RAM, {images}{kernel}\n", quantity::bytes(picture.ram))
 }
 
-/// All strips in one line, each at least one cell and the more cells the larger its size is. `None` if there are more
-/// strips than cells.
+/// All strips in one line, each at least one cell and the more cells the larger its size is. `None`
+/// if there are more strips than cells.
 fn overview(picture: &Picture, terminal: Terminal) -> Option<String> {
     let spare = terminal.width.checked_sub(picture.strips.len() + 2)?;
     let weights: Vec<usize> =
