@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
+use std::sync::{Arc, LazyLock};
 
 use phys::{FRAME_END, Pfn};
 
@@ -19,12 +20,19 @@ pub(crate) const CHUNK: usize = 64 * WORDS;
 pub(crate) struct Chunk([u64; WORDS]);
 
 impl Chunk {
-    fn empty() -> Box<Self> {
-        Box::new(Self([0; WORDS]))
+    fn empty() -> Arc<Self> {
+        Arc::new(Self([0; WORDS]))
     }
 
-    fn full() -> Box<Self> {
-        Box::new(Self([u64::MAX; WORDS]))
+    /// The chunk of all frames. There is only one, so that contiguous memory takes next to none.
+    fn full() -> Arc<Self> {
+        static FULL: LazyLock<Arc<Chunk>> = LazyLock::new(|| Arc::new(Chunk([u64::MAX; WORDS])));
+        Arc::clone(&FULL)
+    }
+
+    /// Whether this is the chunk of [`Chunk::full`].
+    fn is_shared_full(self: &Arc<Self>) -> bool {
+        Arc::ptr_eq(self, &Self::full())
     }
 
     pub(crate) fn has(&self, frame: usize) -> bool {
@@ -77,21 +85,21 @@ impl Chunk {
         self.0.iter().flat_map(|word| word.to_le_bytes()).collect()
     }
 
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Box<Self> {
-        let mut chunk = Self::empty();
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Arc<Self> {
+        let mut chunk = Self([0; WORDS]);
         for (word, bytes) in chunk.0.iter_mut().zip(bytes.chunks(8)) {
             let mut array = [0; 8];
             array[..bytes.len()].copy_from_slice(bytes);
             *word = u64::from_le_bytes(array);
         }
-        chunk
+        if chunk.0.iter().all(|word| *word == u64::MAX) { Self::full() } else { Arc::new(chunk) }
     }
 }
 
-/// A set of page frames. It takes memory only where it has frames: 4 KiB for each 128 MiB.
+/// A set of page frames. It takes memory only where it has frames: 4 KiB for each 128 MiB, but next to none for chunks that have all of their frames or are shared with a copy of the set.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct FrameSet {
-    chunks: BTreeMap<u64, Box<Chunk>>,
+    chunks: BTreeMap<u64, Arc<Chunk>>,
 }
 
 impl FrameSet {
@@ -112,7 +120,9 @@ impl FrameSet {
                 self.chunks.insert(number, Chunk::full());
             } else {
                 let chunk = self.chunks.entry(number).or_insert_with(Chunk::empty);
-                chunk.change(start, start + within(end - at), true);
+                if !chunk.is_shared_full() {
+                    Arc::make_mut(chunk).change(start, start + within(end - at), true);
+                }
             }
             at = end;
         }
@@ -120,11 +130,14 @@ impl FrameSet {
 
     /// Removes the frames `from..to`; returns how many the set had.
     pub fn remove(&mut self, from: u64, to: u64) -> u64 {
+        if from >= to {
+            return 0;
+        }
         let mut removed = 0;
         for (number, chunk) in self.chunks.range_mut(from / CHUNK_FRAMES..to.div_ceil(CHUNK_FRAMES)) {
             let base = number * CHUNK_FRAMES;
             let (start, end) = (from.max(base) - base, to.min(base + CHUNK_FRAMES).saturating_sub(base));
-            removed += chunk.change(within(start), within(end), false);
+            removed += Arc::make_mut(chunk).change(within(start), within(end), false);
         }
         removed
     }
@@ -211,11 +224,15 @@ impl FrameSet {
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
         let mut left = self.clone();
-        for (number, chunk) in &mut left.chunks {
-            if let Some(taken) = other.chunks.get(number) {
-                chunk.0.iter_mut().zip(&taken.0).for_each(|(word, taken)| *word &= !taken);
+        left.chunks.retain(|number, chunk| match other.chunks.get(number) {
+            Some(taken) if taken.is_shared_full() => false,
+            Some(taken) => {
+                let words = &mut Arc::make_mut(chunk).0;
+                words.iter_mut().zip(&taken.0).for_each(|(word, taken)| *word &= !taken);
+                true
             }
-        }
+            None => true,
+        });
         left
     }
 
@@ -225,8 +242,11 @@ impl FrameSet {
         let mut both = Self::new();
         for (number, chunk) in &self.chunks {
             let Some(other) = other.chunks.get(number) else { continue };
-            let mut chunk = chunk.clone();
-            chunk.0.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= other);
+            let mut chunk = Arc::clone(chunk);
+            if !other.is_shared_full() {
+                let words = &mut Arc::make_mut(&mut chunk).0;
+                words.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= other);
+            }
             both.put_chunk(*number, chunk);
         }
         both
@@ -239,7 +259,7 @@ impl FrameSet {
             return Self::new();
         }
         let (first, end) = (from / CHUNK_FRAMES, to.div_ceil(CHUNK_FRAMES));
-        let chunks = self.chunks.range(first..end).map(|(number, chunk)| (*number, chunk.clone()));
+        let chunks = self.chunks.range(first..end).map(|(number, chunk)| (*number, Arc::clone(chunk)));
         let mut part = Self { chunks: chunks.collect() };
         part.remove(first * CHUNK_FRAMES, from);
         part.remove(to, end.saturating_mul(CHUNK_FRAMES));
@@ -253,8 +273,13 @@ impl FrameSet {
                 Entry::Vacant(place) => {
                     place.insert(theirs);
                 }
+                Entry::Occupied(mut own) if theirs.is_shared_full() => {
+                    own.insert(theirs);
+                }
+                Entry::Occupied(own) if own.get().is_shared_full() => {}
                 Entry::Occupied(mut own) => {
-                    own.get_mut().0.iter_mut().zip(&theirs.0).for_each(|(word, theirs)| *word |= theirs);
+                    let words = &mut Arc::make_mut(own.get_mut()).0;
+                    words.iter_mut().zip(&theirs.0).for_each(|(word, theirs)| *word |= theirs);
                 }
             }
         }
@@ -271,10 +296,10 @@ impl FrameSet {
     }
 
     pub(crate) fn chunks_mut(&mut self) -> impl Iterator<Item = (u64, &mut Chunk)> {
-        self.chunks.iter_mut().map(|(number, chunk)| (*number, &mut **chunk))
+        self.chunks.iter_mut().map(|(number, chunk)| (*number, Arc::make_mut(chunk)))
     }
 
-    pub(crate) fn put_chunk(&mut self, number: u64, chunk: Box<Chunk>) {
+    pub(crate) fn put_chunk(&mut self, number: u64, chunk: Arc<Chunk>) {
         if !chunk.is_empty() && number < FRAME_END / CHUNK_FRAMES {
             self.chunks.insert(number, chunk);
         }
