@@ -41,6 +41,15 @@ pub enum Error {
     /// VMCOREINFO lacks a key, and the kernel's types and symbols do not give its value either.
     #[error("VMCOREINFO has no {key}, and the kernel's types and symbols cannot replace it: {why}")]
     NotLearned { key: String, why: Box<Error> },
+    /// The dump of another architecture.
+    #[error("a dump of {machine}; only x86-64 is supported")]
+    ForeignMachine { machine: String },
+    /// No header describes any memory.
+    #[error("the file describes no memory")]
+    NoMemory,
+    /// A core file of a process.
+    #[error("a core file of a process, not of a kernel")]
+    ProcessCore,
     /// The kernel's table of symbols lacks one.
     #[error("kallsyms has no {name}")]
     NoSymbol { name: &'static str },
@@ -66,6 +75,12 @@ pub enum Error {
     /// Files of two split sets.
     #[error("the parts are of different memory images")]
     MixedParts,
+    /// A file of a split set is missing.
+    #[error("no part has the pages {from:#x} to {to:#x}")]
+    MissingPart { from: u64, to: u64 },
+    /// Files of a split set overlap, or one was given twice.
+    #[error("more than one part has the pages {from:#x} to {to:#x}")]
+    RepeatedPart { from: u64, to: u64 },
     /// A number is out of range.
     #[error("{what} is {value:#x}; the limit is {most:#x}")]
     TooLarge { what: &'static str, value: u64, most: u64 },

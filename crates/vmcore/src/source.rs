@@ -129,6 +129,8 @@ pub struct Origin<'a> {
     pub seconds: u64,
     /// The kernel's `phys_base`.
     pub phys_base: u64,
+    /// The dump level.
+    pub level: u32,
 }
 
 /// Fills the buffer; the error names the part of the file that is missing.

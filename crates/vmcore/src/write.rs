@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::codec::{Codec, Effort};
 use crate::select::Level;
-use crate::{Error, FrameSet, Result, WriteAt};
+use crate::{CHUNK_FRAMES, Error, FrameSet, Result, WriteAt};
 
 pub use elf::write_elf;
 pub use flat::write_flat;
@@ -95,24 +95,28 @@ impl Pages<'_> {
 }
 
 /// Divides frames among `count` files of a split set, with about the same number of kept pages in
-/// each; returns the frames of each.
+/// each; returns the frames of each. They start at multiples of 64, or of a bitmap's block if that
+/// is fine enough, because crash counts the pages before a part by whole words of the bitmap.
 #[must_use]
 pub fn parts(kept: &FrameSet, end: u64, count: u64) -> Vec<(u64, u64)> {
+    const WORD: u64 = 64;
     let count = count.max(1);
     let each = kept.count().div_ceil(count).max(1);
-    let (mut parts, mut from, mut held) = (Vec::new(), 0, 0);
-    for mut run in kept.runs() {
-        while held + (run.end - run.start) >= each && (parts.len() as u64) < count - 1 {
-            run.start += each - held;
-            parts.push((from, run.start));
-            (from, held) = (run.start, 0);
+    let step = if each >= 4 * CHUNK_FRAMES { CHUNK_FRAMES } else { WORD };
+    let (mut starts, mut before) = (vec![0], 0);
+    for run in kept.runs() {
+        let pages = run.end - run.start;
+        while (starts.len() as u64) < count && before + pages > starts.len() as u64 * each {
+            let ideal = run.start + (starts.len() as u64 * each - before);
+            let rounded = (ideal + step / 2) / step * step;
+            starts.push(rounded.clamp(*starts.last().unwrap_or(&0), end));
         }
-        held += run.end - run.start;
+        before += pages;
     }
-    parts.push((from, end.max(from)));
     // If there are fewer pages than files, the last files have none.
-    parts.resize(usize::try_from(count).unwrap_or(parts.len()), (end, end));
-    parts
+    starts.resize(usize::try_from(count).unwrap_or(starts.len()), end);
+    let ends = starts.iter().skip(1).copied().chain([end]);
+    starts.iter().copied().zip(ends).collect()
 }
 
 /// The result of writing.
@@ -184,11 +188,16 @@ mod tests {
         let mut kept = FrameSet::new();
         kept.insert(10, 100);
         kept.insert(1000, 1010);
-        assert_eq!(parts(&kept, 2000, 2), [(0, 60), (60, 2000)]);
+        assert_eq!(parts(&kept, 2000, 2), [(0, 64), (64, 2000)]);
         assert_eq!(parts(&kept, 2000, 1), [(0, 2000)]);
         assert_eq!(parts(&FrameSet::new(), 50, 3), [(0, 50), (50, 50), (50, 50)]);
         let many = parts(&kept, 2000, 7);
         assert!(many.windows(2).all(|pair| pair[0].1 == pair[1].0));
         assert_eq!((many.len(), many[0].0, many[6].1), (7, 0, 2000));
+        assert!(many.iter().all(|(from, _)| from.is_multiple_of(64)), "{many:?}");
+        kept.insert(0, 2_000_000);
+        let large = parts(&kept, 2_000_000, 3);
+        assert!(large.iter().all(|(from, _)| from.is_multiple_of(CHUNK_FRAMES)), "{large:?}");
+        assert!(large.iter().all(|(from, to)| (to - from).abs_diff(666_667) < CHUNK_FRAMES), "{large:?}");
     }
 }

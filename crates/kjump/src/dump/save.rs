@@ -98,10 +98,10 @@ fn shares<'r>(image: &MemoryImage<'_>, request: &'r Request, kept: &FrameSet) ->
     }
     let end = image.ram().end().max(kept.end());
     let parts = parts(kept, end, request.outputs.len() as u64);
-    let share = |(path, (from, to)): (&'r PathBuf, (u64, u64))| {
-        let mut part = FrameSet::new();
-        part.insert(from, to);
-        Share { path, kept: kept.within(&part), part: Some((from, to)) }
+    let share = |(path, (from, to)): (&'r PathBuf, (u64, u64))| Share {
+        path,
+        kept: kept.between(from, to),
+        part: Some((from, to)),
     };
     request.outputs.iter().zip(parts).map(share).collect()
 }

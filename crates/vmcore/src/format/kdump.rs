@@ -40,8 +40,17 @@ pub(crate) mod utsname {
     pub(crate) const SYSTEM: usize = 0;
     /// Where the release starts.
     pub(crate) const RELEASE: usize = 2 * STRING;
+    /// Where the version starts, with number and date of the build.
+    pub(crate) const VERSION: usize = 3 * STRING;
     /// Where the name of the architecture starts.
     pub(crate) const MACHINE: usize = 4 * STRING;
+
+    /// The string that starts at `at`.
+    pub(crate) fn string(utsname: &[u8], at: usize) -> String {
+        let bytes = utsname.get(at..at + STRING).unwrap_or_default();
+        let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+        String::from_utf8_lossy(&bytes[..end]).into_owned()
+    }
 }
 
 /// The header. `A` is the kernel's `long`.

@@ -4,6 +4,9 @@ use super::header::KdumpHeader;
 use crate::format::manifest::{Damage, Manifest};
 use crate::{FrameSet, PhysRead, Result};
 
+/// A file with more bytes of notes is damaged: 8192 CPUs need 3 MiB, a device's dump may have 32 MiB.
+pub(super) const MOST_NOTES: u64 = 1 << 30;
+
 /// A memory image of one format.
 pub(super) trait Body: PhysRead {
     /// The pages that are in the image.
@@ -35,6 +38,10 @@ pub(super) trait Body: PhysRead {
     /// Compares the file with the checksums of the manifest.
     fn check_sums(&self, _: &Manifest, _: &mut dyn FnMut(Damage)) -> Result<()> {
         Ok(())
+    }
+    /// A checksum of both bitmaps of a kdump-compressed dump, which all files of a split set share.
+    fn bitmaps_sum(&self) -> u64 {
+        0
     }
     /// The virtual address that an ELF vmcore gives to a physical one.
     fn virtual_address(&self, _: u64) -> Option<u64> {

@@ -2,23 +2,23 @@
 //! CPUs and VMCOREINFO.
 
 use abi::Field;
+use abi::elf::note::CORE;
 use abi::elf::{self, CLASS_32, CLASS_64, Class, file_type, ident, program_type};
 use phys::{ADDRESS_END, PAGE_SIZE, Pfn};
 
-use super::body::Body;
+use super::body::{Body, MOST_NOTES};
 use super::pieces::{Found, Piece, Pieces};
-use crate::format::elf::INCOMPLETE;
+use crate::format::elf::{self as vmcore_elf, INCOMPLETE};
 use crate::format::field::get;
+use crate::kernel::notes;
 use crate::source::{read_exact, read_vec};
 use crate::{Error, FrameSet, PhysRead, ReadAt, Result};
 
 /// A file with more program headers is damaged.
 const MOST_HEADERS: u64 = 1 << 22;
-/// A file with more bytes of notes is damaged: 8192 CPUs need 3 MiB.
-const MOST_NOTES: u64 = 64 << 20;
-/// At most this many bytes of memory that is not in the file are recorded as memory, which takes
-/// 128 MiB.
-const MOST_HOLES: u64 = 1 << 42;
+/// At most this many bytes of memory that is not in the file are recorded as memory: 64 TiB, which
+/// takes some 20 MiB.
+const MOST_HOLES: u64 = 1 << 46;
 
 /// A load header. Sizes are in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +47,8 @@ pub(super) struct ElfCore<S> {
     present: FrameSet,
     /// How many more bytes of memory without data are recorded.
     holes: u64,
+    /// Bytes of all loads, which may be the same bytes.
+    claimed: u64,
     /// Bytes of memory that would be after the end of the file.
     cut_off: u64,
     incomplete: bool,
@@ -83,6 +85,7 @@ impl<S: ReadAt> ElfCore<S> {
             ram: FrameSet::new(),
             present: FrameSet::new(),
             holes: MOST_HOLES,
+            claimed: 0,
             cut_off: 0,
             incomplete: get(header, class.file_header.flags) & INCOMPLETE != 0,
         };
@@ -95,6 +98,12 @@ impl<S: ReadAt> ElfCore<S> {
                 _ => {}
             }
         }
+        if loads.is_empty() {
+            return Err(Error::NoMemory);
+        }
+        if is_of_process(&loads, &core.notes) {
+            return Err(Error::ProcessCore);
+        }
         // The kernel's text may have a load of its own inside a larger one: its bytes count, but
         // the larger one's virtual address.
         loads.sort_by_key(|load| load.phys);
@@ -106,11 +115,13 @@ impl<S: ReadAt> ElfCore<S> {
     }
 
     fn add_notes(&mut self, notes: Load) -> Result<()> {
-        let (value, most) = (notes.file_size, MOST_NOTES);
+        // Headers may refer to the same bytes, but not to more of them than the file has.
+        let most = MOST_NOTES.min(self.source.stored());
+        let value = (self.notes.len() as u64).saturating_add(notes.file_size);
         if value > most {
-            return Err(Error::TooLarge { what: "the size of the notes", value, most });
+            return Err(Error::TooLarge { what: "the size of all notes", value, most });
         }
-        self.notes.extend(read_vec(&self.source, "the notes", notes.offset, value)?);
+        self.notes.extend(read_vec(&self.source, "the notes", notes.offset, notes.file_size)?);
         Ok(())
     }
 
@@ -122,8 +133,8 @@ impl<S: ReadAt> ElfCore<S> {
         }
         if load.memory_size > ADDRESS_END - load.phys {
             return Err(Error::TooLarge {
-                what: "the size of a load header",
-                value: load.memory_size,
+                what: "the end of a load header",
+                value: load.phys.saturating_add(load.memory_size),
                 most: ADDRESS_END,
             });
         }
@@ -131,6 +142,12 @@ impl<S: ReadAt> ElfCore<S> {
         let claimed = load.file_size.min(load.memory_size);
         let load = Load { file_size: claimed.min(there), ..load };
         self.cut_off = self.cut_off.saturating_add(claimed - load.file_size);
+        self.claimed = self.claimed.saturating_add(load.file_size);
+        let most = self.source.stored().saturating_add(MOST_HOLES);
+        if self.claimed > most {
+            let what = "the size of all load headers";
+            return Err(Error::TooLarge { what, value: self.claimed, most });
+        }
         insert_bytes(&mut self.present, load.phys, load.file_size);
         // Memory without data costs a file nothing but a header, so the effort for it is limited.
         let hole = (load.memory_size - load.file_size).min(self.holes);
@@ -175,9 +192,14 @@ impl<S: ReadAt> Body for ElfCore<S> {
         self.incomplete
     }
 
+    /// A load may start within a page: then the rest of the page has addresses too.
     fn virtual_address(&self, phys: u64) -> Option<u64> {
         match self.virt.find(phys) {
             Found::At(virt, _) => Some(virt),
+            Found::Gap(gap) if gap < PAGE_SIZE - phys % PAGE_SIZE => match self.virt.find(phys + gap) {
+                Found::At(virt, _) => Some(virt.wrapping_sub(gap)),
+                Found::Gap(_) => None,
+            },
             Found::Gap(_) => None,
         }
     }
@@ -203,6 +225,14 @@ impl<S: ReadAt> PhysRead for ElfCore<S> {
     }
 }
 
+/// Whether a core file is that of a process, which has no physical addresses: its notes show it, or
+/// all of several loads are at address 0.
+fn is_of_process(loads: &[Load], notes: &[u8]) -> bool {
+    let has_note = notes::iter(notes)
+        .any(|note| note.name == CORE && matches!(note.kind, vmcore_elf::NT_AUXV | vmcore_elf::NT_FILE));
+    has_note || loads.len() > 1 && loads.iter().all(|load| load.phys == 0)
+}
+
 fn insert_bytes(set: &mut FrameSet, address: u64, size: u64) {
     if size > 0 {
         set.insert(address / PAGE_SIZE, (address + size).div_ceil(PAGE_SIZE));
@@ -214,8 +244,12 @@ fn check(header: &[u8]) -> Result<()> {
         return Err(Error::Unrecognised { start: header[..8].to_vec() });
     }
     let unsupported = |field, value, wanted| Err(Error::Unsupported { field, value, wanted });
+    let machine = get(header, CLASS_64.file_header.machine);
     match (get(header, ident::DATA), get(header, CLASS_64.file_header.kind)) {
-        (ident::LITTLE_ENDIAN, file_type::CORE) => Ok(()),
+        (ident::LITTLE_ENDIAN, file_type::CORE) if vmcore_elf::is_supported(machine) => Ok(()),
+        (ident::LITTLE_ENDIAN, file_type::CORE) => {
+            Err(Error::ForeignMachine { machine: vmcore_elf::machine_name(machine) })
+        }
         (ident::LITTLE_ENDIAN, kind) => unsupported("the ELF type", kind.into(), "expected a core file, 4"),
         (data, _) => unsupported("the ELF data encoding", data.into(), "only little-endian, 1, is supported"),
     }

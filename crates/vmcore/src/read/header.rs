@@ -74,6 +74,10 @@ impl KdumpHeader {
                 wanted: "x86 has pages of 4096",
             });
         }?;
+        let machine = utsname::string(&header.utsname, utsname::MACHINE);
+        if !matches!(machine.as_str(), "" | "x86_64" | "i386" | "i486" | "i586" | "i686") {
+            return Err(Error::ForeignMachine { machine });
+        }
         if header.max_mapnr > phys::FRAME_END {
             return Err(Error::TooLarge {
                 what: "max_mapnr",

@@ -3,8 +3,9 @@
 use std::sync::{Mutex, PoisonError};
 
 use phys::{PAGE_SIZE, Pfn};
+use twox_hash::XxHash3_64;
 
-use super::body::Body;
+use super::body::{Body, MOST_NOTES};
 use super::checksums::Sums;
 use super::header::{KdumpHeader, NotesPlace};
 use crate::codec::{Codec, Decoder};
@@ -17,9 +18,6 @@ use crate::kernel::notes;
 use crate::source::{read_exact, read_vec};
 use crate::{Error, FrameSet, PhysRead, ReadAt, Result};
 
-/// A file with more bytes of notes is damaged.
-const MOST_NOTES: u64 = 64 << 20;
-
 /// A kdump-compressed dump.
 pub(super) struct Kdump<S> {
     source: S,
@@ -27,6 +25,7 @@ pub(super) struct Kdump<S> {
     notes: Vec<u8>,
     ram: FrameSet,
     present: FrameSet,
+    bitmaps_sum: u64,
     /// Each page's position among the descriptors.
     ranks: Ranks,
     descriptors_at: u64,
@@ -61,6 +60,10 @@ impl<S: ReadAt> Kdump<S> {
         let present = read_bitmap(&source, bitmap_at + second, one, header.max_mapnr)?;
         let ram =
             if halves { read_bitmap(&source, bitmap_at, one, header.max_mapnr)? } else { present.clone() };
+        if ram.next(0).is_none() {
+            return Err(Error::NoMemory);
+        }
+        let bitmaps_sum = sum(&present, sum(&ram, 0));
         let present = match header.part {
             Some((from, to)) => present.between(from, to),
             None => present,
@@ -74,6 +77,7 @@ impl<S: ReadAt> Kdump<S> {
             notes,
             ram,
             present,
+            bitmaps_sum,
             descriptors_at,
             decoders: Mutex::default(),
         };
@@ -158,6 +162,15 @@ impl<S: ReadAt> Body for Kdump<S> {
         &self.notes
     }
 
+    /// A file of a split set alone is not all of the dump.
+    fn is_incomplete(&self) -> bool {
+        self.header.is_incomplete() || self.header.part.is_some()
+    }
+
+    fn bitmaps_sum(&self) -> u64 {
+        self.bitmaps_sum
+    }
+
     fn header(&self) -> Option<&KdumpHeader> {
         Some(&self.header)
     }
@@ -201,6 +214,13 @@ fn read_notes<S: ReadAt>(source: &S, place: NotesPlace) -> Result<Vec<u8>> {
     }
     let bytes = read_vec(source, "the notes", place.offset, place.size)?;
     Ok(if place.is_vmcoreinfo && !bytes.is_empty() { notes::vmcoreinfo_note(&bytes) } else { bytes })
+}
+
+/// A checksum of a set of frames, seeded with another one.
+fn sum(set: &FrameSet, seed: u64) -> u64 {
+    set.chunks().filter(|(_, chunk)| !chunk.is_empty()).fold(seed, |seed, (number, chunk)| {
+        XxHash3_64::oneshot_with_seed(seed.wrapping_add(number), &chunk.to_bytes())
+    })
 }
 
 /// Only chunks that have a frame take memory.

@@ -79,7 +79,13 @@ impl<'a> MemoryImage<'a> {
             ImageFormat::Kdump => Box::new(Kdump::open(source)?),
             ImageFormat::Elf | ImageFormat::Flattened => Box::new(ElfCore::open(source)?),
         };
-        Ok(Self { body, format, flattened: false, notes: None })
+        let image = Self { body, format, flattened: false, notes: None };
+        match image.vmcoreinfo().ok().and_then(|info| info.text("PAGESIZE")?.parse().ok()) {
+            Some(value) if value != phys::PAGE_SIZE => {
+                Err(Error::Unsupported { field: "the page size", value, wanted: "x86-64 has pages of 4096" })
+            }
+            _ => Ok(image),
+        }
     }
 
     /// The format; of a flattened stream, that of the file it describes.
@@ -204,6 +210,7 @@ impl DumpSource for MemoryImage<'_> {
             utsname: &header.utsname,
             seconds: header.seconds,
             phys_base: header.phys_base,
+            level: header.level,
         })
     }
 }

@@ -18,25 +18,48 @@ impl<'a> Set<'a> {
     /// Joins the parts.
     ///
     /// # Errors
-    /// There is none, one is not part of a split set, or they are of different images.
+    /// There is none, one is not part of a split set, they are of different images or dumps, or they
+    /// do not have each frame exactly once.
     pub(super) fn new(parts: Vec<Box<dyn Body + Send + 'a>>) -> Result<Self> {
-        let mut header: Option<KdumpHeader> = None;
+        let first = parts.first().ok_or(Error::NotAPart)?;
+        let mut header = first.header().ok_or(Error::NotAPart)?.clone();
         let mut present = FrameSet::new();
+        let mut ranges = Vec::new();
         for part in &parts {
-            let own = part.header().filter(|own| own.part.is_some()).ok_or(Error::NotAPart)?;
-            let first = header.get_or_insert_with(|| own.clone());
-            if (first.max_mapnr, &first.utsname, first.seconds) != (own.max_mapnr, &own.utsname, own.seconds)
-            {
+            let own = part.header().ok_or(Error::NotAPart)?;
+            ranges.push(own.part.ok_or(Error::NotAPart)?);
+            let is_same = [own.max_mapnr, own.seconds, own.level.into()]
+                == [header.max_mapnr, header.seconds, header.level.into()]
+                && own.utsname == header.utsname
+                && part.notes() == first.notes()
+                && part.bitmaps_sum() == first.bitmaps_sum();
+            if !is_same {
                 return Err(Error::MixedParts);
             }
             // If one part is incomplete, so is the set.
-            first.status |= own.status;
+            header.status |= own.status;
             present.unite(part.present().clone());
         }
-        let mut header = header.ok_or(Error::NotAPart)?;
+        check_tiles(ranges, header.max_mapnr)?;
         header.part = None;
         Ok(Self { header, parts, present })
     }
+}
+
+/// Checks that ranges of frames cover those below `end` without gap or overlap. Ranges may be empty.
+fn check_tiles(mut ranges: Vec<(u64, u64)>, end: u64) -> Result<()> {
+    ranges.sort_unstable();
+    let mut at = 0;
+    for (from, to) in ranges.into_iter().filter(|(from, to)| from < to) {
+        if from > at {
+            return Err(Error::MissingPart { from: at, to: from });
+        }
+        if from < at {
+            return Err(Error::RepeatedPart { from, to: at.min(to) });
+        }
+        at = to;
+    }
+    if at < end { Err(Error::MissingPart { from: at, to: end }) } else { Ok(()) }
 }
 
 impl Body for Set<'_> {
@@ -73,5 +96,24 @@ impl PhysRead for Set<'_> {
             done += count;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_must_have_each_frame_once() {
+        assert!(check_tiles(vec![(64, 128), (0, 64), (128, 200), (200, 200)], 200).is_ok());
+        for (ranges, message) in [
+            (vec![(0, 64), (128, 200)], "no part has the pages 0x40 to 0x80"),
+            (vec![(64, 200)], "no part has the pages 0x0 to 0x40"),
+            (vec![(0, 64)], "no part has the pages 0x40 to 0xc8"),
+            (vec![(0, 64), (0, 64), (64, 200)], "more than one part has the pages 0x0 to 0x40"),
+            (vec![(0, 100), (64, 200)], "more than one part has the pages 0x40 to 0x64"),
+        ] {
+            assert_eq!(check_tiles(ranges, 200).unwrap_err().to_string(), message);
+        }
     }
 }

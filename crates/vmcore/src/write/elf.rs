@@ -2,7 +2,7 @@ use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
-use abi::elf::{self, FileHeader, ProgramHeader, file_type, machine, program_type};
+use abi::elf::{self, FileHeader, ProgramHeader, SectionHeader, file_type, machine, program_type};
 use phys::{PAGE_SIZE, Pfn};
 
 use super::pages::{self, UNIT, Unit};
@@ -16,6 +16,7 @@ use crate::{DumpSource, FrameSet, Result, WriteAt};
 
 const HEADER: FileHeader<u64> = elf::CLASS_64.file_header;
 const PROGRAM: ProgramHeader<u64> = elf::CLASS_64.program_header;
+const SECTION: SectionHeader<u64> = elf::CLASS_64.section_header;
 
 /// The number of program headers has 16 bits, the highest value has another meaning, and one header
 /// is for the notes.
@@ -56,7 +57,9 @@ pub fn write_elf(
 ) -> Result<Written> {
     let (full, zero_pages) = without_zeros(image, kept, settings, progress)?;
     let (loads, data) = layout(image, &full);
-    let full = with_gaps(image, &loads).without(&kept.without(&full));
+    let filled = with_gaps(image, &loads);
+    // Pages of zeros are holes in a file, but readers of streams do not know holes.
+    let full = if out.is_stream() { filled } else { filled.without(&kept.without(&full)) };
     let length = loads.last().map_or(data, |load| load.offset + load.filled * PAGE_SIZE);
     if !out.is_stream() {
         put(out, 0, &headers(image, &loads, true))?;
@@ -118,12 +121,15 @@ fn with_gaps(image: &dyn DumpSource, loads: &[Load]) -> FrameSet {
 fn layout(image: &dyn DumpSource, full: &FrameSet) -> (Vec<Load>, u64) {
     let (mut gap, mut there) = (LEAST_GAP, Some(image.present()));
     let mut loads = cut(image.ram(), full, gap, there);
-    while loads.len() > MOST_LOADS {
+    // Each run of memory has at least one load: if there are too many runs, the headers are counted
+    // in the section header.
+    let can_be_fewer = image.ram().runs().nth(MOST_LOADS).is_none();
+    while loads.len() > MOST_LOADS && can_be_fewer {
         gap *= 2;
         there = None;
         loads = cut(image.ram(), full, gap, there);
     }
-    let head = HEADER.size + (1 + loads.len()) * PROGRAM.size + image.notes().len();
+    let head = notes_at(loads.len()) + image.notes().len();
     let data = (head as u64).next_multiple_of(PAGE_SIZE) + ASKEW;
     let mut offset = data;
     for load in &mut loads {
@@ -184,7 +190,6 @@ fn copy(
 
 fn headers(image: &dyn DumpSource, loads: &[Load], incomplete: bool) -> Vec<u8> {
     let count = 1 + loads.len();
-    let notes_at = HEADER.size + count * PROGRAM.size;
     let mut all = vec![0; HEADER.size];
     put_bytes(&mut all, 0, &elf::IDENT_64);
     put_field(&mut all, HEADER.kind, file_type::CORE);
@@ -195,20 +200,42 @@ fn headers(image: &dyn DumpSource, loads: &[Load], incomplete: bool) -> Vec<u8> 
     put_field(&mut all, HEADER.header_size, short(HEADER.size));
     put_field(&mut all, HEADER.program_header_size, short(PROGRAM.size));
     put_field(&mut all, HEADER.program_header_count, short(count));
+    if is_extended(loads.len()) {
+        put_field(&mut all, HEADER.section_headers, (HEADER.size + count * PROGRAM.size) as u64);
+        put_field(&mut all, HEADER.section_header_size, short(SECTION.size));
+        put_field(&mut all, HEADER.section_header_count, 1);
+    }
     let notes = image.notes();
     let size = notes.len() as u64;
-    all.extend(program_header(program_type::NOTE, notes_at as u64, 0, 0, size, size));
+    all.extend(program_header(program_type::NOTE, notes_at(loads.len()) as u64, 0, 0, size, size));
     for load in loads {
         let (start, memory) = (load.frames.start * PAGE_SIZE, load.frames.end - load.frames.start);
         let virt = image.virtual_address(start).unwrap_or(start);
         let (filesz, memsz) = (load.filled * PAGE_SIZE, memory * PAGE_SIZE);
         all.extend(program_header(program_type::LOAD, load.offset, virt, start, filesz, memsz));
     }
+    if is_extended(loads.len()) {
+        let mut section = vec![0; SECTION.size];
+        put_field(&mut section, SECTION.info, u32::try_from(count).unwrap_or(u32::MAX));
+        all.extend(section);
+    }
     all.extend(notes);
     all
 }
 
-/// A size or number of the ELF header; [`MOST_LOADS`] keeps them in range.
+/// Whether the number of program headers is in a section header, because it exceeds 16 bits.
+fn is_extended(loads: usize) -> bool {
+    loads > MOST_LOADS
+}
+
+/// Offset of the notes: after the headers.
+fn notes_at(loads: usize) -> usize {
+    let section = if is_extended(loads) { SECTION.size } else { 0 };
+    HEADER.size + (1 + loads) * PROGRAM.size + section
+}
+
+/// A size or number of the ELF header. A number of program headers that is too large becomes
+/// [`elf::MANY_PROGRAM_HEADERS`].
 fn short(number: usize) -> u16 {
     u16::try_from(number).unwrap_or(u16::MAX)
 }

@@ -58,7 +58,9 @@ impl Head<'_> {
         let phys_base = self.info.number("phys_base").ok().map(i64::cast_unsigned);
         let phys_base = phys_base.or(image.origin().map(|origin| origin.phys_base)).unwrap_or(0);
         field::put(&mut bytes, sub.phys_base, phys_base);
-        field::put(&mut bytes, sub.dump_level, self.settings.level.number().into());
+        // Pages that an earlier dump excluded are excluded from this one, too.
+        let earlier = image.origin().map_or(0, |origin| origin.level);
+        field::put(&mut bytes, sub.dump_level, earlier | u32::from(self.settings.level.number()));
         if let Some((from, to, _)) = self.pages.part {
             field::put(&mut bytes, sub.split, 1);
             for (field, frame) in
@@ -148,8 +150,10 @@ fn names(image: &dyn DumpSource, info: &Vmcoreinfo) -> Vec<u8> {
 fn known_names(info: &Vmcoreinfo) -> Vec<u8> {
     let mut names = vec![0; utsname::SIZE];
     put_bytes(&mut names, utsname::SYSTEM, b"Linux");
-    let release = info.text("OSRELEASE").unwrap_or_default().as_bytes();
+    // libkdumpfile does not recognise the architecture if release or version is empty.
+    let release = info.text("OSRELEASE").unwrap_or("unknown").as_bytes();
     put_bytes(&mut names, utsname::RELEASE, &release[..release.len().min(utsname::STRING - 1)]);
+    put_bytes(&mut names, utsname::VERSION, b"unknown");
     put_bytes(&mut names, utsname::MACHINE, b"x86_64");
     names
 }
