@@ -98,5 +98,5 @@ fn work(work: &Work) -> Result<u8, Trouble> {
     if let Some(load) = &work.load {
         load::load(load, work.wanted)?;
     }
-    start::follow(work.then, work.debug)
+    start::follow(work.then, work.load.is_some(), work.debug)
 }

@@ -1,4 +1,4 @@
-//! Network interfaces taken down, as `ifconfig NAME down` does: `netdevice(7)`.
+//! Takes network interfaces down and up, as `ifconfig NAME down` does: `netdevice(7)`.
 // UNSAFETY: two ioctls of a socket, each with the structure that netdevice(7) names for it.
 #![allow(unsafe_code)]
 
@@ -21,11 +21,25 @@ struct Request {
     rest: [u8; 22],
 }
 
-/// Takes an interface down.
+/// Takes an interface down; whether it was up.
 ///
 /// # Errors
-/// There is none of this name, or the kernel refuses.
-pub fn take_down(name: &str) -> io::Result<()> {
+/// There is no interface of this name, or the kernel refuses.
+pub fn take_down(name: &str) -> io::Result<bool> {
+    let old = change_flags(name, |flags| flags & !UP)?;
+    Ok(old & UP != 0)
+}
+
+/// Brings an interface up.
+///
+/// # Errors
+/// There is no interface of this name, or the kernel refuses.
+pub fn bring_up(name: &str) -> io::Result<()> {
+    change_flags(name, |flags| flags | UP).map(drop)
+}
+
+/// Changes an interface's flags; returns the flags it had.
+fn change_flags(name: &str, change: impl FnOnce(u16) -> u16) -> io::Result<u16> {
     let mut request = Request { name: [0; 16], flags: 0, rest: [0; 22] };
     // The last byte ends the name.
     if name.len() >= request.name.len() {
@@ -37,8 +51,10 @@ pub fn take_down(name: &str) -> io::Result<()> {
     let socket = socket(AddressFamily::INET, SocketType::DGRAM, None)
         .or_else(|_| socket(AddressFamily::UNIX, SocketType::DGRAM, None))?;
     exchange::<GET_FLAGS>(&socket, &mut request)?;
-    request.flags &= !UP;
-    exchange::<SET_FLAGS>(&socket, &mut request)
+    let old = request.flags;
+    request.flags = change(old);
+    exchange::<SET_FLAGS>(&socket, &mut request)?;
+    Ok(old)
 }
 
 fn exchange<const NUMBER: Opcode>(socket: &OwnedFd, request: &mut Request) -> io::Result<()> {
@@ -57,6 +73,7 @@ mod tests {
     #[test]
     fn an_interface_that_is_not_there_is_an_error() {
         take_down("no-such-thing").unwrap_err();
+        bring_up("no-such-thing").unwrap_err();
         take_down("a-name-that-is-longer-than-any").unwrap_err();
     }
 }

@@ -9,6 +9,7 @@ pub(crate) const STORIES: &[Story] = stories! {
     &["6.1"], long => arguments_have_the_same_effect_as_with_kexec_tools,
     &["6.1+6.12"] => a_kernel_is_started_by_kexec_file_load,
     &["6.12+6.1"] => a_kernel_is_started_by_kexec_load,
+    &["6.1"] => kexec_works_where_the_module_cannot_be_used,
     &["6.1"] => a_kernel_is_entered_in_real_mode,
     &["6.12"], long => a_kernel_is_entered_in_32_bit_mode,
     &["6.1"], long => an_elf_kernel_is_started,
@@ -51,6 +52,25 @@ fn a_kernel_is_started_by_kexec_load(on: &str) -> Result<()> {
         .prints("console=ttyS0 no_timer_check marked\n")
         .prints("a secret")
         .prints("kernel entry: 0x1000200 in 64-bit mode");
+    Ok(())
+}
+
+/// As after an upgrade of the program, with the old module still loaded.
+fn kexec_works_where_the_module_cannot_be_used(on: &str) -> Result<()> {
+    let load = format!(
+        "rm /dev/kjump; touch /dev/kjump
+        kexec -l {OPTIONS} /boot/next || exit 9
+        kexec -S -l; [ $? = 1 ] || exit 9
+        kexec -u && [ $(cat /sys/kernel/kexec_loaded) = 0 ] || exit 9
+        kexec -S -l || exit 9
+        kexec -e; [ $? = 1 ] || exit 9
+        kexec -l -d {OPTIONS} /boot/next"
+    );
+    follow(on, &load)?
+        .succeeded()
+        .prints(&release_of_last(on))
+        .prints("Nothing has been loaded!")
+        .prints("continuing without kjump's module: ");
     Ok(())
 }
 
@@ -270,6 +290,7 @@ fn missing_mounts_are_reported(on: &str) -> Result<()> {
         no -S
         no -p -c --append x /boot/next
         no --print-ckr-size
+        no -e
         kexec --check -l -c --append x /boot/next
         kexec -l -c --append x /boot/next && kexec -u || exit 9
         umount -l /proc
@@ -282,11 +303,12 @@ fn missing_mounts_are_reported(on: &str) -> Result<()> {
         .succeeded()
         .prints("there is no /sys/kernel/kexec_crash_loaded: mount sysfs at /sys")
         .prints("there is no /sys/kernel/kexec_crash_size: mount sysfs at /sys")
+        .prints("there is no /sys/kernel/kexec_loaded: mount sysfs at /sys")
         .prints("status 254")
         .prints("kexec: /sys/kernel/boot_params/data does not exist, so the next kernel is not told of the screen")
         .prints("warn  told           /sys/kernel/boot_params/data does not exist")
         .prints("/proc/iomem does not exist")
-        .prints("--reuse-cmdline: /proc/cmdline: No such file")
+        .prints("--reuse-cmdline: /proc/cmdline does not exist")
         .never_prints("status 0")
         .kernel_log_is_clean();
     Ok(())

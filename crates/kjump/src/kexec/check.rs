@@ -8,6 +8,7 @@ use std::path::Path;
 use abi::device::Range;
 use anyhow::anyhow;
 use machine::Machine;
+use machine::amounts::Amounts;
 use machine::config::Setting;
 use machine::iomem::MemoryMap;
 use machine::kernel::Lockdown;
@@ -17,7 +18,7 @@ use super::files::Files;
 use super::request::{Load, Wanted};
 use super::syscall::{self, Choice, Syscall};
 use super::trouble::Trouble;
-use super::{by_file_load, by_load, describe, load, planning};
+use super::{by_file_load, by_load, describe, errno, load, planning};
 use crate::inspect::findings::{kernel, load_disabled, lockdown, memory, privilege};
 use crate::inspect::map;
 use crate::inspect::saved_machine;
@@ -163,12 +164,18 @@ fn of_syscalls(
     machine: &Machine,
 ) -> Vec<Finding> {
     let plan = planning::plan(files, load, loader, by_load::mapped(load, machine), NO_SEED);
+    let taken = plan.as_ref().ok().map(LoadPlan::bytes).zip(machine.amounts.as_ref().ok());
     let mut findings = Vec::new();
     let mut is_free = false;
     for syscall in [Some(choice.first), choice.then].into_iter().flatten() {
         let mut obstacles = obstacles(syscall, load, Some(files), machine);
         if let (Syscall::Load, Err(error)) = (syscall, &plan) {
             obstacles.push(format!("{error:#}"));
+        }
+        if let Some((bytes, amounts)) = taken
+            && bytes > amounts.total / 2
+        {
+            obstacles.push(errno::beyond_half(bytes, amounts.total));
         }
         is_free |= obstacles.is_empty();
         findings.push(of_syscall(syscall, &obstacles));
@@ -187,10 +194,22 @@ fn of_syscalls(
             plan.kernel_entry()
         );
         findings.push(finding("plan", Level::Ok, text));
+        findings
+            .extend(taken.filter(|_| !load.crash).and_then(|(bytes, amounts)| little_memory(bytes, amounts)));
         let untold = by_load::untold(machine);
         findings.extend(untold.map(|text| advised("told", Level::Warn, text, "mount sysfs at /sys")));
     }
     findings
+}
+
+/// A load of more than what is available makes the kernel kill processes. A crash kernel has its
+/// own memory.
+fn little_memory(bytes: u64, amounts: &Amounts) -> Option<Finding> {
+    (bytes > amounts.available).then(|| {
+        let [needed, available] = [bytes, amounts.available].map(quantity::bytes);
+        let text = format!("the load takes {needed}, and {available} are available");
+        advised("memory", Level::Warn, text, "free memory, or load less")
+    })
 }
 
 fn of_syscall(syscall: Syscall, obstacles: &[String]) -> Finding {

@@ -23,23 +23,38 @@ pub(super) fn name() -> anyhow::Result<ImageName> {
     Ok(NAME.parse()?)
 }
 
+/// The device, if the module can be used. What the kernel's own kexec does needs no module: a
+/// device that cannot be opened, or is of another version, is as good as none.
+fn usable_device(debug: bool) -> Option<Device> {
+    without_module(device::open_if_loaded(), debug)
+}
+
+fn without_module<T>(device: Result<Option<T>, sys::Error>, debug: bool) -> Option<T> {
+    device.unwrap_or_else(|error| {
+        if debug {
+            report::complain(NAME, &format!("continuing without kjump's module: {error}"));
+        }
+        None
+    })
+}
+
 /// Whether an image is kept.
 pub(super) fn is_kept() -> anyhow::Result<bool> {
-    let Some(device) = device::open_if_loaded()? else { return Ok(false) };
-    Ok(device.image_named(&name()?)?.is_some())
+    let Some(device) = usable_device(false) else { return Ok(false) };
+    Ok(device.image_named(&name()?).is_ok_and(|image| image.is_some()))
 }
 
 /// Unloads the image, if one is kept; whether one was.
-pub(super) fn forget() -> anyhow::Result<bool> {
-    match device::open_if_loaded()? {
+pub(super) fn forget(debug: bool) -> anyhow::Result<bool> {
+    match usable_device(debug) {
         Some(device) => kept::forget(&device, &name()?),
         None => Ok(false),
     }
 }
 
 /// Calls the kept image; the exit status, or `None` if none is kept.
-pub(super) fn call() -> Result<Option<u8>, Trouble> {
-    let Some(device) = device::open_if_loaded().map_err(anyhow::Error::from)? else { return Ok(None) };
+pub(super) fn call(debug: bool) -> Result<Option<u8>, Trouble> {
+    let Some(device) = usable_device(debug) else { return Ok(None) };
     match device.attach(&name()?) {
         Err(refusal) if kept::is_missing(&refusal) => return Ok(None),
         other => other.map_err(anyhow::Error::from)?,
@@ -86,4 +101,18 @@ fn ending(device: &Device, call: &Call) -> anyhow::Result<u8> {
     let image_mode = device.image_named(&name()?)?.map_or(mode::LONG, |image| image.mode);
     report::complain(NAME, FaultReport::new(&call.fault, image_mode).text().trim_end());
     Ok(FAULT)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn plain_kexec_needs_no_usable_module() {
+        let path = || std::path::PathBuf::from("/dev/kjump");
+        let denied = sys::Error::Open { path: path(), error: std::io::ErrorKind::PermissionDenied.into() };
+        assert_eq!(without_module::<()>(Err(denied), true), None);
+        assert_eq!(without_module::<()>(Err(sys::Error::Absent { path: path() }), false), None);
+        assert_eq!(without_module(Ok(Some(1)), false), Some(1));
+    }
 }

@@ -31,9 +31,12 @@ pub(super) fn load(load: &Load, wanted: Wanted) -> Result<(), Trouble> {
         }
     }
     by_choice(&files, load, loader, &choice)?;
-    if !load.crash {
-        // One kernel or image is loaded at a time, as with kexec-tools.
-        kept::forget()?;
+    // One kernel or image is loaded at a time, as with kexec-tools. The kernel is loaded by now, so
+    // a failure does not change the exit status.
+    if !load.crash
+        && let Err(error) = kept::forget(load.debug)
+    {
+        report::complain(NAME, &format!("{error:#}; `kexec --exec` calls that image first"));
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The places where the running kernel keeps what kexec loaded: what is there, and taking it away.
+//! The places where the running kernel keeps what kexec loaded: whether something is there, and
+//! unloading it.
 
 use std::io;
 use std::path::Path;
@@ -12,7 +13,7 @@ use super::trouble::Trouble;
 use super::{errno, kept};
 
 impl Reservation {
-    /// Whether the running kernel itself has something loaded there.
+    /// Whether the kernel's own kexec has something loaded there.
     pub(super) fn has_kernel(self) -> anyhow::Result<bool> {
         let root = Path::new("/");
         let loaded = match self {
@@ -22,7 +23,7 @@ impl Reservation {
         loaded.map_err(advised)
     }
 
-    /// Whether something is loaded there, an image that is called included.
+    /// Whether something is loaded there; images that return count too.
     pub(super) fn is_loaded(self) -> anyhow::Result<bool> {
         match self {
             Self::Normal if kept::is_kept()? => Ok(true),
@@ -30,9 +31,9 @@ impl Reservation {
         }
     }
 
-    /// Takes away what is loaded there; that there is nothing is no error.
+    /// Unloads what is loaded there, if anything.
     pub(super) fn unload(self, wanted: Wanted) -> Result<(), Trouble> {
-        if self == Self::Normal && kept::forget()? && !self.has_kernel().unwrap_or(false) {
+        if self == Self::Normal && kept::forget(false)? && !self.has_kernel().unwrap_or(false) {
             return Ok(());
         }
         let file_flags = if self == Self::Crash { file_flag::ON_CRASH } else { 0 };

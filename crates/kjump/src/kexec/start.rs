@@ -1,4 +1,5 @@
-//! The end of the running kernel: disks written out, interfaces down, and the jump.
+//! Ends the running kernel: syncs file systems, takes network interfaces down, and starts what is
+//! loaded.
 
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -12,72 +13,119 @@ use super::request::{Reservation, Then};
 use super::trouble::Trouble;
 use crate::terminal::report;
 
-/// What follows unloading and loading; the exit status.
-pub(super) fn follow(then: Then, debug: bool) -> Result<u8, Trouble> {
+/// What is done after unloading and loading; the exit status. `loaded` is whether a kernel was
+/// loaded just now.
+pub(super) fn follow(then: Then, loaded: bool, debug: bool) -> Result<u8, Trouble> {
     match then {
         Then::Nothing => Ok(0),
-        Then::Start { sync, ifdown } => start(sync, ifdown, debug),
-        Then::Shutdown => shut_down(),
+        Then::Start { sync, ifdown } => start(sync, ifdown, loaded, debug),
+        Then::Shutdown => shut_down(loaded),
     }
 }
 
-fn start(sync: bool, ifdown: bool, debug: bool) -> Result<u8, Trouble> {
-    if let Some(status) = kept::call()? {
+fn start(sync: bool, ifdown: bool, loaded: bool, debug: bool) -> Result<u8, Trouble> {
+    if let Some(status) = kept::call(debug)? {
         return Ok(status);
     }
-    refuse_nothing()?;
+    if !loaded {
+        require_loaded(Reservation::Normal.has_kernel())?;
+    }
     if sync {
         sys::system::sync();
     }
-    if ifdown {
-        take_interfaces_down(debug);
-    }
+    let down = if ifdown { take_interfaces_down(debug) } else { Vec::new() };
     match sys::kexec::start() {
-        // What was started has returned: an image of a kernel with CONFIG_KEXEC_JUMP.
+        // Something that returns was started, on a kernel with CONFIG_KEXEC_JUMP.
         Ok(()) => {
             report::complain(NAME, "what was started has returned");
             Ok(0)
         }
-        Err(error) => Err(Trouble::Failed(errno::explained(errno::Call::Reboot, &error, "", None))),
-    }
-}
-
-fn refuse_nothing() -> Result<(), Trouble> {
-    // Where /sys is not mounted, the kernel says itself that nothing is loaded.
-    match Reservation::Normal.has_kernel() {
-        Ok(false) => Err(Trouble::nothing_loaded()),
-        _ => Ok(()),
-    }
-}
-
-/// All but the loopback, shapers first: an interface may go away with the one it shapes. What does
-/// not go down is told, and does not stay in the way.
-fn take_interfaces_down(debug: bool) {
-    let mut names = match machine::network::interfaces(Path::new("/")) {
-        Ok(names) => names,
-        Err(error) => return report::complain(NAME, &format!("network interfaces stay up: {error}")),
-    };
-    names.retain(|name| name != "lo");
-    names.sort_by_key(|name| (!name.starts_with("shaper"), name.clone()));
-    for name in names {
-        match sys::interface::take_down(&name) {
-            Ok(()) if debug => report::complain(NAME, &format!("{name} is down")),
-            Ok(()) => {}
-            Err(error) => report::complain(NAME, &format!("{name} stays up: {error}")),
+        Err(error) => {
+            bring_interfaces_up(&down);
+            Err(Trouble::Failed(errno::explained(errno::Call::Reboot, &error, "", None)))
         }
     }
 }
 
-/// Has the system shut down orderly; it starts what is loaded when it would reboot.
-fn shut_down() -> Result<u8, Trouble> {
-    refuse_nothing()?;
+/// Refuses to start where nothing is loaded, or where that is not known: interfaces go down before
+/// the kernel could refuse.
+fn require_loaded(loaded: anyhow::Result<bool>) -> Result<(), Trouble> {
+    match loaded {
+        Ok(true) => Ok(()),
+        Ok(false) => Err(Trouble::nothing_loaded()),
+        Err(error) => Err(Trouble::Failed(error)),
+    }
+}
+
+/// Takes all interfaces down but the loopback, shapers first: an interface may go away with the one
+/// it shapes. Failures are reported, and the next kernel is started anyway. Returns those that were
+/// up.
+fn take_interfaces_down(debug: bool) -> Vec<String> {
+    let mut names = match machine::network::interfaces(Path::new("/")) {
+        Ok(names) => names,
+        Err(error) => {
+            report::complain(NAME, &format!("network interfaces stay up: {error}"));
+            return Vec::new();
+        }
+    };
+    names.retain(|name| name != "lo");
+    names.sort_by_key(|name| (!name.starts_with("shaper"), name.clone()));
+    let mut down = Vec::new();
+    for name in names {
+        match sys::interface::take_down(&name) {
+            Ok(was_up) => {
+                if debug {
+                    report::complain(NAME, &format!("{name} is down"));
+                }
+                down.extend(was_up.then_some(name));
+            }
+            Err(error) => report::complain(NAME, &format!("{name} stays up: {error}")),
+        }
+    }
+    down
+}
+
+/// Brings interfaces up again, in the opposite order. The kernel restores addresses, but not routes
+/// through a gateway.
+fn bring_interfaces_up(names: &[String]) {
+    for name in names.iter().rev() {
+        match sys::interface::bring_up(name) {
+            Ok(()) => {
+                report::complain(
+                    NAME,
+                    &format!("{name} is up again; routes through a gateway may be missing"),
+                );
+            }
+            Err(error) => report::complain(NAME, &format!("{name} stays down: {error}")),
+        }
+    }
+}
+
+/// Runs `shutdown`, which starts what is loaded instead of rebooting.
+fn shut_down(loaded: bool) -> Result<u8, Trouble> {
+    if !loaded {
+        require_loaded(Reservation::Normal.has_kernel())?;
+    }
     let mut last = None;
     for program in ["/sbin/shutdown", "/etc/shutdown", "/bin/shutdown"] {
         last = Some(Command::new(program).args(["-r", "now"]).exec());
     }
-    let error = last.context("no shutdown is known").map_err(Trouble::Failed)?;
+    let error = last.context("no program for a shutdown is known").map_err(Trouble::Failed)?;
     let shutdown = || -> anyhow::Result<u8> {
-        bail!("shutdown: {error}; what is loaded stays so, and `kexec -e` starts it")
+        bail!("shutdown: {error}; the loaded kernel is kept, and `kexec -e` starts it")
     };
     Ok(shutdown()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_touched_unless_something_is_known_to_be_loaded() {
+        assert!(require_loaded(Ok(true)).is_ok());
+        assert_eq!(require_loaded(Ok(false)).unwrap_err().status(), 1);
+        let unknown = require_loaded(Err(anyhow::anyhow!("there is no /sys/kernel/kexec_loaded")));
+        assert_eq!(unknown.unwrap_err().status(), 255);
+    }
 }

@@ -82,3 +82,35 @@ fn a_file_that_is_none_is_the_only_finding() {
     let findings = of_load(&load, wanted, Path::new("/nonexistent"), &machine);
     assert_eq!((findings.len(), findings[0].level), (1, Level::No));
 }
+
+#[test]
+fn memory_is_counted_as_the_kernel_counts_it() {
+    // MemTotal is 2,030,648 kB, and System RAM 2,096,620 kB: the load takes more than half of the
+    // one and less than half of the other.
+    let initrd = std::env::temp_dir().join(format!("kjump-check-initrd-{}", std::process::id()));
+    std::fs::File::create(&initrd).unwrap().set_len(945 << 20).unwrap();
+    let text = found("debian-6.1-cloud", &format!("-l --initrd {}", initrd.display()));
+    std::fs::remove_file(&initrd).unwrap();
+    for syscall in ["file_load", "load"] {
+        let refusal = format!("No {syscall}: the load takes ");
+        assert!(
+            text.contains(&refusal) && text.contains("more than half of the 1.9 GiB that this kernel"),
+            "{text}"
+        );
+    }
+}
+
+#[test]
+fn a_load_of_more_than_what_is_available_is_worth_a_warning() {
+    let mut machine = Machine::probe(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/machines/debian-6.1-cloud"),
+    );
+    let amounts = Amounts { available: 40 << 20, ..*machine.amounts.as_ref().unwrap() };
+    machine.amounts = Ok(amounts);
+    let text = found_on(&machine, "-l");
+    assert!(
+        text.contains("Warn memory: the load takes 60 MiB, and 40 MiB are available")
+            && text.contains(", and 40 MiB are available"),
+        "{text}"
+    );
+}
