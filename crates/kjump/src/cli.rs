@@ -1,4 +1,4 @@
-//! The table of kjump's commands and options: help, manual pages and completions are made of it.
+//! The table of kjump's commands. Help, manual pages and completions are made from it.
 
 use clap::{CommandFactory, Parser, Subcommand};
 
@@ -10,7 +10,7 @@ use crate::kexec::args::KexecArgs;
 use crate::peer::args::{BootArgs, DropArgs, PeersArgs, ReturnArgs, SwitchArgs};
 use crate::terminal::report;
 
-/// The end of the help.
+/// The last part of the help.
 fn notes() -> String {
     format!(
         "Exit status:\n{}\nNumbers are decimal, hexadecimal with 0x, or octal with 0. Addresses are physical.",
@@ -24,12 +24,12 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-/// Call images in physical memory and come back
+/// Call images in physical memory and return; boot other kernels; save memory images
 ///
-/// An image is a small program that has the CPU for itself: it is put at its physical addresses,
+/// An image is a small program that runs alone on the CPU. It is loaded at its physical addresses,
 /// called in 64-bit mode or in 32-bit protected mode with up to six arguments, and returns a
-/// number. What was in its place, the CPU and, where asked, the devices are as before when it has
-/// returned.
+/// number. The memory in its place, the CPU and, if requested, the devices are restored when it
+/// returns.
 #[derive(Debug, Parser)]
 #[command(name = "kjump", version, propagate_version = true, after_help = notes(), max_term_width = 100)]
 pub(crate) struct Cli {

@@ -1,13 +1,13 @@
-//! `kjump initramfs`: a small root file system for a kernel that is to be jumped to.
+//! `kjump initramfs`: a small root file system for a kernel to jump to.
 //!
-//! What is needed is read (`host`), listed (`entries`), and packed (`archive`).
+//! Files of the host are read (`host`), listed (`entries`), and packed (`archive`).
 
 mod archive;
 pub(crate) mod args;
 mod entries;
 mod host;
 mod init;
-pub mod modules;
+mod modules;
 
 use std::ffi::OsString;
 
@@ -19,7 +19,7 @@ use args::{Disk, InitramfsArgs, Pair};
 use entries::{Content, Entries};
 use host::Parts;
 
-/// The other names the program answers to.
+/// The other names of the program.
 const NAMES: [&str; 2] = ["kexec", "makedumpfile"];
 
 pub(crate) fn run(args: &InitramfsArgs) -> anyhow::Result<Outcome> {
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &InitramfsArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-/// Everything that the initramfs holds.
+/// All entries of the initramfs.
 fn plan(parts: Parts, version: &str, disk: Option<&Disk>, command: &[OsString]) -> anyhow::Result<Entries> {
     let mut entries = Entries::default();
     base(&mut entries)?;
@@ -41,16 +41,16 @@ fn plan(parts: Parts, version: &str, disk: Option<&Disk>, command: &[OsString]) 
     for name in NAMES {
         entries.add(&format!("/sbin/{name}"), Content::Link("kjump".into()).with_mode(0o777))?;
     }
-    let folder = format!("/lib/modules/{version}");
+    let directory = format!("/lib/modules/{version}");
     let (mut dependencies, mut order) = (String::new(), Vec::new());
     for module in parts.modules {
-        let path = format!("{folder}/{}", module.path);
+        let path = format!("{directory}/{}", module.path);
         dependencies += &format!("{}: {}\n", module.path, module.needs.join(" "));
         entries.add(&path, Content::Bytes(module.bytes).with_mode(0o644))?;
         order.push(path);
     }
-    // For modprobe, should the command use it.
-    entries.add(&format!("{folder}/modules.dep"), Content::Bytes(dependencies.into()).with_mode(0o644))?;
+    // For modprobe, if the command uses it.
+    entries.add(&format!("{directory}/modules.dep"), Content::Bytes(dependencies.into()).with_mode(0o644))?;
     entries.add("/init", Content::Bytes(init::script(&order, disk, command)).with_mode(0o755))?;
     for (name, entry) in parts.added {
         entries.add(&name, entry)?;
@@ -58,14 +58,14 @@ fn plan(parts: Parts, version: &str, disk: Option<&Disk>, command: &[OsString]) 
     Ok(entries)
 }
 
-/// An archive, not compressed, of files and folders of the host.
+/// An uncompressed archive of files and directories of the host.
 pub(crate) fn archive_of(pairs: &[Pair]) -> anyhow::Result<Vec<u8>> {
     let added = host::added(pairs)?;
     let mut entries = Entries::default();
-    // It is unpacked over another root file system, whose folders get the modes that are said here.
-    for (folder, mode) in [("/root", 0o700), ("/tmp", 0o1777)] {
-        if added.iter().any(|(name, _)| name.starts_with(&format!("{folder}/"))) {
-            entries.add(folder, Content::Folder.with_mode(mode))?;
+    // It is unpacked over another root file system, whose directories get the modes of the archive.
+    for (directory, mode) in [("/root", 0o700), ("/tmp", 0o1777)] {
+        if added.iter().any(|(name, _)| name.starts_with(&format!("{directory}/"))) {
+            entries.add(directory, Content::Directory.with_mode(mode))?;
         }
     }
     for (name, entry) in added {
@@ -76,10 +76,10 @@ pub(crate) fn archive_of(pairs: &[Pair]) -> anyhow::Result<Vec<u8>> {
 
 fn base(entries: &mut Entries) -> anyhow::Result<()> {
     for name in ["/proc", "/sys", "/dev", "/run", "/mnt", "/etc"] {
-        entries.add(name, Content::Folder.with_mode(0o755))?;
+        entries.add(name, Content::Directory.with_mode(0o755))?;
     }
-    entries.add("/root", Content::Folder.with_mode(0o700))?;
-    entries.add("/tmp", Content::Folder.with_mode(0o1777))?;
-    // The first process gets it as its standard output before anybody mounts /dev.
+    entries.add("/root", Content::Directory.with_mode(0o700))?;
+    entries.add("/tmp", Content::Directory.with_mode(0o1777))?;
+    // The kernel opens it as the standard output of init, before /dev is mounted.
     entries.add("/dev/console", Content::CharacterDevice { major: 5, minor: 1 }.with_mode(0o600))
 }

@@ -1,14 +1,18 @@
-//! The one program of kjump, which answers to several names.
+//! The program kjump, which can be called by several names.
 //!
-//! Arguments are read in two steps: raw words ([`cli`], [`kexec::command`]), then a resolved
-//! request with its files read. Everything that is printed is first a value, then a text or JSON.
+//! Arguments are read in two steps: raw arguments ([`cli`], [`kexec::command`]), then a resolved
+//! request with its files read. All output is first a value, then text or JSON.
+//!
+//! `call`, `peer`, `kexec`, `dump`, `initramfs` and `inspect` are the commands, each with its own
+//! `args`. They are built on `kernel` (kernel files and digests), `device` (the module) and
+//! `terminal` (input and output).
 #![forbid(unsafe_code)]
 
 mod call;
 pub mod cli;
 mod device;
 pub mod dump;
-pub mod initramfs;
+mod initramfs;
 mod inspect;
 mod kernel;
 pub mod kexec;
@@ -22,21 +26,19 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use cli::{Cli, Command};
-use inspect::args::MachineCommand;
-use terminal::quantity;
 use terminal::report;
 
-/// Which program the words call, by the name in front of them or by their first, as in `kjump kexec
+/// The program that a command line calls, by its name or by its first argument, as in `kjump kexec
 /// -e`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Program {
-    /// kjump itself; its name and the words behind it.
+    /// kjump itself, with its name and arguments.
     Kjump(Vec<OsString>),
-    /// The likeness of kexec-tools' `kexec`; the words behind its name.
+    /// The replacement of kexec-tools' `kexec`, with its arguments.
     Kexec(Vec<OsString>),
-    /// The likeness of `makedumpfile`; the words behind its name.
+    /// The replacement of `makedumpfile`, with its arguments.
     Makedumpfile(Vec<OsString>),
-    /// The likeness of kexec-tools' `vmcore-dmesg`; the words behind its name.
+    /// The replacement of kexec-tools' `vmcore-dmesg`, with its arguments.
     VmcoreDmesg(Vec<OsString>),
 }
 
@@ -57,7 +59,7 @@ impl Program {
     }
 }
 
-/// Runs kjump with its command line, its name first.
+/// Runs kjump with its command line, which starts with its name.
 #[must_use]
 pub fn run(args: &[OsString]) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
@@ -79,20 +81,13 @@ pub fn run(args: &[OsString]) -> ExitCode {
         Command::Drop(args) => peer::resident::drop_kernel(&args),
         Command::Status(args) => inspect::status::run(args),
         Command::Map(args) => inspect::map::run(args),
-        Command::Machine(args) => save_machine(&args.command),
+        Command::Machine(args) => inspect::saved_machine::save(&args.command),
         Command::Initramfs(args) => initramfs::run(&args),
         Command::Dump(args) => dump::run(args.command),
         Command::Makedumpfile(args) => return dump::makedumpfile::run(&args.arguments),
         Command::Kexec(args) => return kexec::run(&args.arguments),
     };
     report::exit("kjump", outcome)
-}
-
-fn save_machine(command: &MachineCommand) -> anyhow::Result<report::Outcome> {
-    let MachineCommand::Save(args) = command;
-    let count = inspect::saved_machine::write(&args.file)?;
-    report::print(&format!("{}: {}\n", args.file.display(), quantity::count(count as u64, "path")))?;
-    Ok(report::Outcome::Done)
 }
 
 #[cfg(test)]
@@ -104,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_or_the_first_word_says_which_program_it_is() {
+    fn the_name_or_the_first_argument_selects_the_program() {
         for line in ["kexec -e", "/usr/sbin/kexec -e", "kjump kexec -e", "./kjump kexec -e"] {
             assert_eq!(Program::called(args(line)), Program::Kexec(args("-e")), "{line}");
         }

@@ -1,4 +1,4 @@
-//! Calls images in physical memory and comes back; saves memory images.
+//! The program kjump.
 #![forbid(unsafe_code)]
 
 use std::process::ExitCode;

@@ -151,7 +151,7 @@ pub(crate) struct DiffArgs {
     pub(crate) json: bool,
 }
 
-/// Print the kernel's log from a memory image; implied when invoked as vmcore-dmesg
+/// Print the kernel's log from a memory image; implied when invoked as `vmcore-dmesg`
 #[derive(Debug, Args)]
 pub(crate) struct DmesgArgs {
     /// The image
@@ -176,7 +176,7 @@ pub(crate) struct VerifyArgs {
     pub(crate) json: bool,
 }
 
-/// Act as makedumpfile; implied when invoked as makedumpfile
+/// Act as makedumpfile; implied when invoked as `makedumpfile`
 #[derive(Debug, Args)]
 #[command(disable_help_flag = true)]
 pub(crate) struct MakedumpfileArgs {

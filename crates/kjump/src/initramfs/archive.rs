@@ -1,4 +1,4 @@
-//! An initramfs as bytes: a cpio archive of the kind that Linux unpacks, compressed.
+//! An initramfs as bytes: a compressed cpio archive in the format that Linux unpacks (newc).
 
 use std::io::{self, Write};
 
@@ -6,15 +6,15 @@ use anyhow::{Context, bail};
 use cpio::newc::{self, Builder};
 use flate2::{Compression, GzBuilder};
 
+use super::args::InitramfsCodec;
 use super::entries::{Content, Entries, Entry};
-use crate::initramfs::args::InitramfsCodec;
 
-const FOLDER: u32 = 0o040_000;
+const DIRECTORY: u32 = 0o040_000;
 const FILE: u32 = 0o100_000;
 const LINK: u32 = 0o120_000;
 const CHARACTER_DEVICE: u32 = 0o020_000;
 
-/// Packs the entries. No time, no owner and no order of the host's is in the bytes.
+/// Packs the entries. The bytes do not depend on times, owners or the order of files on the host.
 pub(crate) fn pack(entries: &Entries) -> anyhow::Result<Vec<u8>> {
     let mut archive = Vec::new();
     for (number, (name, entry)) in (1..).zip(entries.iter()) {
@@ -28,9 +28,9 @@ fn add(archive: &mut Vec<u8>, number: u32, name: &str, entry: &Entry) -> anyhow:
     let described = Builder::new(name).ino(number).nlink(1).uid(0).gid(0).mtime(0);
     let mode = |kind| entry.mode | kind;
     match &entry.content {
-        Content::Folder => put(archive, described.mode(mode(FOLDER)).nlink(2), &[])?,
+        Content::Directory => put(archive, described.mode(mode(DIRECTORY)).nlink(2), &[])?,
         Content::Bytes(bytes) => put(archive, described.mode(mode(FILE)), bytes)?,
-        Content::Link(goal) => put(archive, described.mode(mode(LINK)), goal.as_bytes())?,
+        Content::Link(target) => put(archive, described.mode(mode(LINK)), target.as_bytes())?,
         Content::CharacterDevice { major, minor } => {
             let described = described.mode(mode(CHARACTER_DEVICE)).rdev_major(*major).rdev_minor(*minor);
             put(archive, described, &[])?;
@@ -45,7 +45,7 @@ fn add(archive: &mut Vec<u8>, number: u32, name: &str, entry: &Entry) -> anyhow:
 
 fn put(archive: &mut Vec<u8>, described: Builder, bytes: &[u8]) -> anyhow::Result<()> {
     let Ok(size) = u32::try_from(bytes.len()) else {
-        bail!("{} bytes: a file of an initramfs ends at 4 GiB", bytes.len());
+        bail!("{} bytes: a file of an initramfs can have at most 4 GiB", bytes.len());
     };
     let mut writer = described.write(archive, size);
     writer.write_all(bytes)?;
@@ -53,7 +53,7 @@ fn put(archive: &mut Vec<u8>, described: Builder, bytes: &[u8]) -> anyhow::Resul
     Ok(())
 }
 
-/// Compresses the archive; the same bytes always become the same.
+/// Compresses the archive. The same input makes the same bytes.
 pub(crate) fn compress(archive: Vec<u8>, codec: InitramfsCodec) -> anyhow::Result<Vec<u8>> {
     match codec {
         InitramfsCodec::None => Ok(archive),
@@ -69,7 +69,7 @@ fn gzip(archive: &[u8]) -> io::Result<Vec<u8>> {
 }
 
 fn zstd(archive: &[u8]) -> anyhow::Result<Vec<u8>> {
-    // The window of this level is 2 MiB: the kernel has memory for that anywhere.
+    // The window of this level is 2 MiB, which a kernel can allocate on any machine.
     const LEVEL: i32 = 3;
     let mut out = Vec::with_capacity(zstd_safe::compress_bound(archive.len()));
     match zstd_safe::compress(&mut out, archive, LEVEL) {
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn an_archive_is_what_the_kernel_reads() {
+    fn an_archive_has_the_format_that_the_kernel_reads() {
         let packed = pack(&entries()).unwrap();
         let mut rest = packed.as_slice();
         let mut found = Vec::new();
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn every_codec_gives_the_bytes_back_and_the_same_each_time() {
+    fn every_codec_is_lossless_and_deterministic() {
         let packed = pack(&entries()).unwrap();
         for codec in [InitramfsCodec::Zstd, InitramfsCodec::Gzip] {
             let small = compress(packed.clone(), codec).unwrap();
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_is_gone_is_named() {
+    fn a_file_that_was_removed_is_named() {
         let mut entries = Entries::default();
         entries.add("/x", Content::File("/nowhere/at-all".into()).with_mode(0o644)).unwrap();
         assert!(format!("{:#}", pack(&entries).unwrap_err()).starts_with("/x: /nowhere/at-all: "));

@@ -10,42 +10,42 @@ use crate::terminal::number;
 
 /// Build a small initramfs: kjump, its module, drivers, busybox and one command
 ///
-/// It holds this program under all its names, kjump.ko and the drivers asked for with what they
-/// need, and a first process that loads them in order, waits for the disk asked for, and runs
-/// COMMAND. When that has succeeded, it goes back to the kernel that jumped here by `kjump return
-/// 0`, again each time it is switched to; where nobody jumped here, it powers off. When it fails,
-/// the kernel panics. Without COMMAND, it goes back as soon as all drivers are loaded. The same
+/// Contains this program under all its names, kjump.ko, the requested drivers with their
+/// dependencies, and an init that loads them in order, waits for the disk, and runs COMMAND. If
+/// COMMAND succeeds, init returns to the kernel that jumped here (`kjump return 0`), and does so
+/// again after each switch to this kernel; if no kernel jumped here, it powers off. If COMMAND
+/// fails, the kernel panics. Without COMMAND, init returns once the drivers are loaded. The same
 /// input makes the same bytes.
 #[derive(Debug, Args)]
 pub(crate) struct InitramfsArgs {
-    /// File to write, readable by its owner only
+    /// File to write; only its owner can read it
     #[arg(long, short, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
-    /// Kernel it is for, as `uname -r` says it there
+    /// Version of the kernel it is for, as `uname -r` prints it
     #[arg(long, value_name = "VERSION", value_parser = version)]
     pub(crate) kernel_version: String,
-    /// A file or folder to put into it; repeatable
+    /// A file or directory to add; repeatable
     #[arg(long, value_name = "HOST:GUEST", value_parser = number::os(pair))]
     pub(crate) add: Vec<Pair>,
-    /// A driver to load, by its module's name; repeatable. One that is built in needs no loading
+    /// A driver to load, by the name of its module; repeatable. Built-in drivers need no loading
     #[arg(long, value_name = "NAME")]
     pub(crate) driver: Vec<String>,
-    /// Wait until this disk is there, and give its device to COMMAND as $DISK
+    /// Wait until this disk exists, and pass its device to COMMAND as $DISK
     #[arg(long, value_name = "LABEL=L|UUID=U|/dev/NAME|first", value_parser = disk)]
     pub(crate) disk: Option<Disk>,
-    /// How it is compressed
+    /// Compression
     #[arg(long, value_enum, value_name = "CODEC", default_value_t)]
     pub(crate) compress: InitramfsCodec,
-    /// The kernel's modules, with modules.dep; without it, /lib/modules/VERSION
+    /// Directory of the kernel's modules, with modules.dep [default: /lib/modules/VERSION]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub(crate) module_dir: Option<PathBuf>,
     /// kjump.ko for that kernel, if it is not among its modules
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) module: Option<PathBuf>,
-    /// A static busybox; Debian's package busybox-static has one
+    /// A static busybox, as in Debian's package busybox-static
     #[arg(long, value_name = "FILE", default_value = "/bin/busybox", value_hint = ValueHint::FilePath)]
     pub(crate) busybox: PathBuf,
-    /// A static kjump; without it, this program
+    /// A static kjump [default: this program]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) program: Option<PathBuf>,
     /// The command and its arguments
@@ -53,22 +53,22 @@ pub(crate) struct InitramfsArgs {
     pub(crate) command: Vec<OsString>,
 }
 
-/// How an initramfs is compressed.
+/// The compression of an initramfs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
 pub(crate) enum InitramfsCodec {
-    /// By zstd, which kernels since 5.9 can be built to read
+    /// zstd, which kernels since 5.9 can be built to read
     #[default]
     Zstd,
-    /// By gzip, which nearly all kernels read
+    /// gzip, which nearly all kernels read
     Gzip,
-    /// Not at all
+    /// No compression
     None,
 }
 
 /// The disk that the command is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Disk {
-    /// Whichever comes first by its name.
+    /// The first one in the order of names.
     First,
     /// This device.
     Device(String),
@@ -76,7 +76,7 @@ pub(crate) enum Disk {
     Tagged(String),
 }
 
-/// A disk as it is named on the command line.
+/// Parses the name of a disk.
 pub(crate) fn disk(word: &str) -> Result<Disk, String> {
     let tag =
         word.split_once('=').filter(|(kind, name)| ["LABEL", "UUID"].contains(kind) && !name.is_empty());
@@ -86,28 +86,28 @@ pub(crate) fn disk(word: &str) -> Result<Disk, String> {
         _ if word.strip_prefix("/dev/").is_some_and(|name| !name.is_empty()) => {
             Ok(Disk::Device(word.to_owned()))
         }
-        _ => Err("there are LABEL=..., UUID=..., /dev/... and first".into()),
+        _ => Err("expected LABEL=..., UUID=..., /dev/... or first".into()),
     }
 }
 
-/// A kernel's version: the name of a folder.
+/// Parses a kernel's version, which is the name of a directory.
 pub(crate) fn version(word: &str) -> Result<String, String> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._+-~".contains(&byte);
     if word.starts_with(|first: char| first.is_ascii_digit()) && word.bytes().all(plain) {
         Ok(word.to_owned())
     } else {
-        Err("a version is what `uname -r` says, such as 6.1.0-35-amd64".into())
+        Err("expected a version as printed by `uname -r`, such as 6.1.0-35-amd64".into())
     }
 }
 
-/// A file or folder of the host, and what it is to be called.
+/// A file or directory of the host, and its path in the guest.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Pair {
     pub(super) host: PathBuf,
     pub(super) guest: String,
 }
 
-/// `HOST:GUEST`. A guest's path that ends in `/` is a folder to put the file into.
+/// Parses `HOST:GUEST`. A path of the guest that ends in `/` is a directory to put the file into.
 pub(crate) fn pair(word: &OsStr) -> Result<Pair, String> {
     let wrong = || format!("{word:?} is not HOST:GUEST with an absolute path of the guest");
     let colon = word.as_bytes().iter().rposition(|byte| *byte == b':').ok_or_else(wrong)?;
@@ -146,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn a_version_leads_nowhere_else() {
+    fn a_version_cannot_name_another_directory() {
         assert!(version("6.1.0-35-cloud-amd64").is_ok());
         for word in ["", "..", "6.1/../../x", "/6.1", "6.1 x", "6.1'"] {
             assert!(version(word).is_err(), "{word}");

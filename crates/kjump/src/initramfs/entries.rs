@@ -1,11 +1,11 @@
-//! What an initramfs holds, as a list: every name once, each folder before what is in it.
+//! The entries of an initramfs: every name once, each directory before its contents.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use anyhow::bail;
 
-/// Something in an initramfs.
+/// An entry of an initramfs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// Permissions.
@@ -15,7 +15,7 @@ pub(crate) struct Entry {
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Content {
-    Folder,
+    Directory,
     Bytes(Vec<u8>),
     /// A file of the host, read when the archive is written.
     File(PathBuf),
@@ -32,26 +32,27 @@ impl Content {
     }
 }
 
-/// The entries by their names, which have no `/` in front. The last word on a name counts.
+/// The entries by their names, which do not start with `/`. A later entry replaces an earlier one.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Entries(BTreeMap<String, Entry>);
 
 impl Entries {
-    /// Adds an entry, and the folders it lies in.
+    /// Adds an entry, and the directories above it.
     pub(crate) fn add(&mut self, name: &str, entry: Entry) -> anyhow::Result<()> {
         let name = name.trim_start_matches('/');
         for (end, _) in name.match_indices('/') {
             let above = &name[..end];
-            let folder = self.0.entry(above.to_owned()).or_insert_with(|| Content::Folder.with_mode(0o755));
-            if folder.content != Content::Folder {
-                bail!("/{name} cannot be put below /{above}, which is no folder");
+            let directory =
+                self.0.entry(above.to_owned()).or_insert_with(|| Content::Directory.with_mode(0o755));
+            if directory.content != Content::Directory {
+                bail!("/{name} cannot be below /{above}, which is not a directory");
             }
         }
         let replaced = self.0.insert(name.to_owned(), entry);
-        if replaced.is_some_and(|old| old.content == Content::Folder)
-            && self.0[name].content != Content::Folder
+        if replaced.is_some_and(|old| old.content == Content::Directory)
+            && self.0[name].content != Content::Directory
         {
-            bail!("/{name} is a folder, and cannot be something else as well");
+            bail!("/{name} is a directory, and cannot be something else as well");
         }
         Ok(())
     }
@@ -75,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn folders_come_before_what_is_in_them_and_the_last_word_counts() {
+    fn directories_precede_their_contents_and_later_entries_replace_earlier_ones() {
         let mut entries = Entries::default();
         entries.add("/a/b/c", bytes("first")).unwrap();
         entries.add("/a/b/c", bytes("second")).unwrap();
@@ -84,11 +85,11 @@ mod tests {
     }
 
     #[test]
-    fn a_file_is_no_folder_and_a_folder_no_file() {
+    fn a_file_cannot_become_a_directory_or_the_reverse() {
         let mut entries = Entries::default();
         entries.add("/a/b", bytes("")).unwrap();
         let error = entries.add("/a/b/c", bytes("")).unwrap_err();
-        assert_eq!(error.to_string(), "/a/b/c cannot be put below /a/b, which is no folder");
+        assert_eq!(error.to_string(), "/a/b/c cannot be below /a/b, which is not a directory");
         assert!(entries.add("/a", bytes("")).is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! What of the host goes into an initramfs: read, and checked for being of use there.
+//! The files of the host for an initramfs, read and checked for their use there.
 
 use std::fs;
 use std::io::ErrorKind;
@@ -9,14 +9,14 @@ use abi::Field;
 use anyhow::{Context, bail};
 use kernel_file::Compression;
 
-use super::args::Pair;
+use super::args::{InitramfsArgs, Pair};
 use super::entries::{Content, Entry};
 use super::modules::{Modules, uncompressed};
-use crate::initramfs::args::InitramfsArgs;
 
-/// The largest module that is decompressed; the largest of a distribution have some 20 MiB.
+/// Size limit of a decompressed module. The largest of distributions have some 20 MiB.
 const MOST: u64 = 512 << 20;
 
+/// The files that an initramfs is made of.
 pub(super) struct Parts {
     pub(super) program: Vec<u8>,
     pub(super) busybox: Vec<u8>,
@@ -25,10 +25,11 @@ pub(super) struct Parts {
     pub(super) added: Vec<(String, Entry)>,
 }
 
+/// A kernel module.
 pub(super) struct Module {
-    /// Below the modules' folder, without what its compression adds.
+    /// Path below the modules' directory, without the extension of its compression.
     pub(super) path: String,
-    /// Likewise.
+    /// Paths of the modules that it depends on, likewise.
     pub(super) needs: Vec<String>,
     pub(super) bytes: Vec<u8>,
 }
@@ -36,16 +37,17 @@ pub(super) struct Module {
 impl Parts {
     pub(super) fn read(args: &InitramfsArgs) -> anyhow::Result<Self> {
         let own = PathBuf::from("/proc/self/exe");
-        let program = static_program(args.program.as_ref().unwrap_or(&own), "--program names another kjump")?;
+        let program =
+            static_program(args.program.as_ref().unwrap_or(&own), "choose another kjump with --program")?;
         let busybox = static_program(
             &args.busybox,
-            "Debian's package busybox-static has one; --busybox names another",
+            "install Debian's package busybox-static, or choose another with --busybox",
         )?;
         Ok(Self { program, busybox, modules: modules(args)?, added: added(&args.add)? })
     }
 }
 
-/// What is to be put into an archive by these pairs.
+/// The entries of these pairs.
 pub(super) fn added(pairs: &[Pair]) -> anyhow::Result<Vec<(String, Entry)>> {
     let mut added = Vec::new();
     for pair in pairs {
@@ -54,19 +56,19 @@ pub(super) fn added(pairs: &[Pair]) -> anyhow::Result<Vec<(String, Entry)>> {
     Ok(added)
 }
 
-/// A program that runs where no library is.
+/// Reads a program that runs without libraries.
 fn static_program(path: &Path, advice: &str) -> anyhow::Result<Vec<u8>> {
     let bytes = fs::read(path).with_context(|| format!("{}; {advice}", path.display()))?;
     match has_interpreter(&bytes) {
         Some(false) => Ok(bytes),
         Some(true) => {
-            bail!("{}: linked dynamically, there are no libraries in an initramfs; {advice}", path.display())
+            bail!("{}: dynamically linked, but an initramfs has no libraries; {advice}", path.display())
         }
-        None => bail!("{}: no 64-bit ELF program; {advice}", path.display()),
+        None => bail!("{}: not a 64-bit ELF program; {advice}", path.display()),
     }
 }
 
-/// Whether a program header asks for a dynamic linker. None if these are no headers.
+/// Whether a program header names a dynamic linker. `None` if the headers are not valid.
 fn has_interpreter(program: &[u8]) -> Option<bool> {
     const INTERPRETER: u32 = 3;
     if !program.starts_with(b"\x7fELF\x02\x01") {
@@ -83,23 +85,20 @@ fn has_interpreter(program: &[u8]) -> Option<bool> {
     Some(false)
 }
 
-/// The drivers asked for with all they need, then kjump.ko.
+/// The requested drivers with their dependencies, then kjump.ko.
 fn modules(args: &InitramfsArgs) -> anyhow::Result<Vec<Module>> {
     let version = args.kernel_version.as_str();
-    let folder = args.module_dir.clone().unwrap_or_else(|| Path::new("/lib/modules").join(version));
-    let known = read_lists(&folder)?;
+    let directory = args.module_dir.clone().unwrap_or_else(|| Path::new("/lib/modules").join(version));
+    let known = read_lists(&directory)?;
     if args.module.is_none() && !known.has("kjump") {
-        bail!(
-            "{} has no kjump.ko: install it there and run depmod, or name it by --module",
-            folder.display()
-        );
+        bail!("{} has no kjump.ko: install it there and run depmod, or use --module", directory.display());
     }
     let drivers = args.driver.iter().map(String::as_str).filter(|name| *name != "kjump");
     let own = args.module.is_none().then_some("kjump");
-    let order = known.in_order(drivers.chain(own)).with_context(|| folder.display().to_string())?;
+    let order = known.in_order(drivers.chain(own)).with_context(|| directory.display().to_string())?;
     let mut found = Vec::new();
     for path in order {
-        let bytes = read_module(&folder.join(path), version)?;
+        let bytes = read_module(&directory.join(path), version)?;
         let needs = known.needs(path).map(|need| uncompressed(need).to_owned()).collect();
         found.push(Module { path: uncompressed(path).to_owned(), needs, bytes });
     }
@@ -113,67 +112,69 @@ fn modules(args: &InitramfsArgs) -> anyhow::Result<Vec<Module>> {
     Ok(found)
 }
 
-fn read_lists(folder: &Path) -> anyhow::Result<Modules> {
-    let dep = folder.join("modules.dep");
-    let dep = fs::read_to_string(&dep).with_context(|| format!("{}; depmod makes it", dep.display()))?;
-    let lesser = |name: &str| match fs::read_to_string(folder.join(name)) {
+fn read_lists(directory: &Path) -> anyhow::Result<Modules> {
+    let dep = directory.join("modules.dep");
+    let dep =
+        fs::read_to_string(&dep).with_context(|| format!("{}; run depmod to create it", dep.display()))?;
+    let optional = |name: &str| match fs::read_to_string(directory.join(name)) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
-        read => read.with_context(|| folder.join(name).display().to_string()),
+        read => read.with_context(|| directory.join(name).display().to_string()),
     };
-    Modules::parse(&dep, &lesser("modules.softdep")?, &lesser("modules.builtin")?)
-        .with_context(|| folder.display().to_string())
+    Modules::parse(&dep, &optional("modules.softdep")?, &optional("modules.builtin")?)
+        .with_context(|| directory.display().to_string())
 }
 
-/// A module's bytes, not compressed, if it was made for this kernel.
+/// A module's bytes, decompressed, if it was built for this kernel.
 fn read_module(path: &Path, version: &str) -> anyhow::Result<Vec<u8>> {
     let bytes = fs::read(path).with_context(|| path.display().to_string())?;
     let bytes = match Compression::recognise(&bytes) {
         Some(kind) => kind.decompress(&bytes, MOST).with_context(|| path.display().to_string())?,
         None => bytes,
     };
-    match made_for(&bytes) {
-        Some(made) if made == version.as_bytes() => Ok(bytes),
-        Some(made) => {
-            bail!("{}: made for kernel {}, not {version}", path.display(), String::from_utf8_lossy(made))
+    match built_for(&bytes) {
+        Some(kernel) if kernel == version.as_bytes() => Ok(bytes),
+        Some(kernel) => {
+            bail!("{}: built for kernel {}, not {version}", path.display(), String::from_utf8_lossy(kernel))
         }
-        None => bail!("{}: no kernel module, it names no kernel", path.display()),
+        None => bail!("{}: not a kernel module: it has no vermagic", path.display()),
     }
 }
 
-/// The kernel that a module names: `vermagic=6.1.0-35-amd64 SMP ...`.
-fn made_for(module: &[u8]) -> Option<&[u8]> {
+/// The kernel in a module's `vermagic=6.1.0-35-amd64 SMP ...`.
+fn built_for(module: &[u8]) -> Option<&[u8]> {
     const MARK: &[u8] = b"vermagic=";
     let place = module.windows(MARK.len()).position(|window| window == MARK)? + MARK.len();
     module.get(place..)?.split(|byte| matches!(byte, b' ' | 0)).next()
 }
 
-/// Adds a file, a link, or a whole folder.
+/// Adds a file, a link, or a whole directory.
 fn add(guest: &str, host: &Path, added: &mut Vec<(String, Entry)>) -> anyhow::Result<()> {
     let found = fs::metadata(host).with_context(|| host.display().to_string())?;
     let mode = found.permissions().mode() & 0o7777;
     if found.is_dir() {
-        added.push((guest.to_owned(), Content::Folder.with_mode(mode)));
-        return add_folder(guest, host, added);
+        added.push((guest.to_owned(), Content::Directory.with_mode(mode)));
+        return add_directory(guest, host, added);
     }
     if !found.is_file() {
-        bail!("{}: neither a file nor a folder", host.display());
+        bail!("{}: neither a file nor a directory", host.display());
     }
     added.push((guest.to_owned(), Content::File(host.to_owned()).with_mode(mode)));
     Ok(())
 }
 
-/// Links are kept as they are, so that no folder is in itself.
-fn add_folder(guest: &str, host: &Path, added: &mut Vec<(String, Entry)>) -> anyhow::Result<()> {
+/// Links are not followed, so that a directory cannot contain itself.
+fn add_directory(guest: &str, host: &Path, added: &mut Vec<(String, Entry)>) -> anyhow::Result<()> {
     for entry in fs::read_dir(host).with_context(|| host.display().to_string())? {
         let path = entry.with_context(|| host.display().to_string())?.path();
         let name = path.file_name().and_then(|name| name.to_str());
         let name = name.with_context(|| format!("{}: its name is not UTF-8", path.display()))?;
         let below = format!("{guest}/{name}");
         match fs::read_link(&path) {
-            Ok(goal) => {
-                let goal =
-                    goal.to_str().with_context(|| format!("{}: its goal is not UTF-8", path.display()))?;
-                added.push((below, Content::Link(goal.to_owned()).with_mode(0o777)));
+            Ok(target) => {
+                let target = target
+                    .to_str()
+                    .with_context(|| format!("{}: its target is not UTF-8", path.display()))?;
+                added.push((below, Content::Link(target.to_owned()).with_mode(0o777)));
             }
             Err(_) => add(&below, &path, added)?,
         }

@@ -1,32 +1,32 @@
-//! The first process of an initramfs: a script for busybox.
+//! The init of an initramfs: a script for busybox.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
 
 use super::args::Disk;
 
-/// What the first process finds in front of its orders.
+/// The start of the script, before the commands of this initramfs.
 const START: &str = r#"#!/bin/busybox sh
-# The first process, made by `kjump initramfs`.
+# Init, made by `kjump initramfs`.
 export PATH=/sbin:/bin:/usr/sbin:/usr/bin HOME=/root
 
 say() { echo "<5>kjump initramfs: $*" >/dev/kmsg; }
 
-# The end of the first process is a panic, and a panic takes the machine back to the kernel that jumped here.
+# When init exits, the kernel panics, and a panic returns to the kernel that jumped here.
 fail() { echo "<3>kjump initramfs: $*" >/dev/kmsg; exit 1; }
 
-is_to_return() {
+can_return() {
     case " $(cat /proc/cmdline) " in *" kexec_jump_back_entry="*) ;; *) return 1 ;; esac
 }
 
-# First, since from there on a panic goes back.
-take_way_back() {
+# This comes first: from then on, a panic returns.
+prepare_return() {
     insmod "$1" || fail 'kjump.ko cannot be loaded'
-    is_to_return || return 0
+    can_return || return 0
     kjump return --prepare </dev/null || fail "kjump return --prepare ended with status $?"
 }
 
-# A driver may find nothing to drive and say so: whether that matters, who needs it will tell.
+# A driver may fail to load for lack of a device. If the device is needed, its user fails later.
 load() { insmod "$1" || say "$1 was not loaded"; }
 
 block_device() {
@@ -51,9 +51,9 @@ wait_for() {
 mount -t proc proc /proc && mount -t sysfs sysfs /sys && mount -t devtmpfs devtmpfs /dev || exit 1
 "#;
 
-/// And behind them.
+/// The end of the script.
 const END: &str = r#"
-is_to_return || {
+can_return || {
     [ -n "$commanded" ] || fail 'no kernel jumped here, and there is no command'
     say 'no kernel jumped here to go back to'
     poweroff -f
@@ -66,7 +66,7 @@ fail "kjump return ended with status $?"
 pub(crate) fn script(modules: &[String], disk: Option<&Disk>, command: &[OsString]) -> Vec<u8> {
     let mut script = START.as_bytes().to_vec();
     let (kjump, drivers) = modules.split_last().map_or(("", modules), |(last, rest)| (last.as_str(), rest));
-    line(&mut script, &["take_way_back", kjump]);
+    line(&mut script, &["prepare_return", kjump]);
     for driver in drivers {
         line(&mut script, &["load", driver]);
     }
@@ -84,13 +84,13 @@ pub(crate) fn script(modules: &[String], disk: Option<&Disk>, command: &[OsStrin
 }
 
 fn wait(script: &mut Vec<u8>, disk: &Disk) {
-    let (said, way) = match disk {
+    let (name, command) = match disk {
         Disk::First => ("at all".to_owned(), vec!["block_device"]),
         Disk::Device(path) => (path.clone(), vec!["echo", path]),
         Disk::Tagged(tag) => (tag.clone(), vec!["findfs", tag]),
     };
-    script.extend([b"disk=", quoted(OsStr::new(&said)).as_slice(), b"\n"].concat());
-    line(script, &[&["wait_for"], way.as_slice()].concat());
+    script.extend([b"disk=", quoted(OsStr::new(&name)).as_slice(), b"\n"].concat());
+    line(script, &[&["wait_for"], command.as_slice()].concat());
 }
 
 fn line(script: &mut Vec<u8>, words: &[&str]) {
@@ -99,7 +99,7 @@ fn line(script: &mut Vec<u8>, words: &[&str]) {
     script.push(b'\n');
 }
 
-/// A word that the shell takes as it is.
+/// A word, quoted for the shell.
 fn quoted(word: &OsStr) -> Vec<u8> {
     let mut quoted = vec![b'\''];
     for byte in word.as_bytes() {
@@ -130,20 +130,20 @@ mod tests {
     }
 
     #[test]
-    fn a_word_reaches_a_command_as_it_is() {
+    fn a_word_reaches_a_command_unchanged() {
         let word = OsStr::from_bytes(b"it's \"a\" $word; \\ with\nlines and \xff");
         let mut line = b"printf %s ".to_vec();
         line.extend(quoted(word));
-        let said = Command::new("sh").arg("-c").arg(OsStr::from_bytes(&line)).output().unwrap();
-        assert_eq!(OsStr::from_bytes(&said.stdout), word);
+        let output = Command::new("sh").arg("-c").arg(OsStr::from_bytes(&line)).output().unwrap();
+        assert_eq!(OsStr::from_bytes(&output.stdout), word);
     }
 
     #[test]
-    fn the_way_back_comes_before_all_that_may_fail_and_the_disk_before_the_command() {
+    fn returning_is_prepared_before_anything_can_fail_and_the_disk_precedes_the_command() {
         let script = script(&["/d.ko".into(), "/kjump.ko".into()], Some(&Disk::First), &["true".into()]);
         let text = String::from_utf8(script).unwrap();
         let places =
-            ["'take_way_back' '/kjump.ko'", "'load' '/d.ko'", "'wait_for' 'block_device'", "'true' <"];
+            ["'prepare_return' '/kjump.ko'", "'load' '/d.ko'", "'wait_for' 'block_device'", "'true' <"];
         assert!(places.map(|part| text.find(part).unwrap()).is_sorted(), "{text}");
     }
 }

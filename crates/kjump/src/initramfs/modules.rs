@@ -1,4 +1,5 @@
-//! What depmod says of a kernel's modules, and the order that some of them are loaded in.
+//! The dependencies of a kernel's modules, as depmod lists them, and the order to load some of them
+//! in.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,9 +7,9 @@ use anyhow::{Context, bail};
 
 /// A kernel's modules.
 #[derive(Debug, Default)]
-pub struct Modules {
+pub(super) struct Modules {
     modules: Vec<Module>,
-    /// Places in the list.
+    /// Indices in the list.
     by_name: BTreeMap<String, usize>,
     builtin: BTreeSet<String>,
     soft: BTreeMap<String, Soft>,
@@ -17,26 +18,26 @@ pub struct Modules {
 #[derive(Debug)]
 struct Module {
     path: String,
-    /// Places in the list, in the order of the line: what is loaded first stands last.
+    /// Indices in the list, in the order of the line: the module to load first is the last.
     needs: Vec<usize>,
 }
 
-/// What is better loaded before and after a module.
+/// Modules that should be loaded before and after a module, if possible.
 #[derive(Debug, Default)]
 struct Soft {
     before: Vec<String>,
     after: Vec<String>,
 }
 
-/// A step on the way through what modules need.
+/// A step of the walk through dependencies.
 enum Step {
     Enter(usize),
-    /// As above, but nobody insists.
+    /// As `Enter`, for a soft dependency.
     Offer(usize),
     Leave(usize),
 }
 
-/// What there was when an offer was taken up.
+/// The state of the walk when a soft dependency was entered.
 struct Offer {
     steps: usize,
     opened: usize,
@@ -53,9 +54,9 @@ impl Modules {
     /// Reads `modules.dep`, `modules.softdep` and `modules.builtin`.
     ///
     /// # Errors
-    /// A line of `modules.dep` is none, names a file that is not below the modules' folder, a
-    /// module a second time, or one that has no line.
-    pub fn parse(dep: &str, softdep: &str, builtin: &str) -> anyhow::Result<Self> {
+    /// A line of `modules.dep` is malformed, or names a file outside the modules' directory, a
+    /// module a second time, or a module that has no line.
+    pub(super) fn parse(dep: &str, softdep: &str, builtin: &str) -> anyhow::Result<Self> {
         let mut found = Self { builtin: builtin.lines().filter_map(name_of).collect(), ..Self::default() };
         let lines: Vec<_> = lines(dep).collect();
         for &(number, line) in &lines {
@@ -70,12 +71,12 @@ impl Modules {
         Ok(found)
     }
 
-    /// The modules of these names and all they need, by their paths below the modules' folder, in
-    /// the order of loading. What is built in needs no loading.
+    /// The modules of these names and all their dependencies, by their paths below the modules'
+    /// directory, in the order to load them. Built-in modules need no loading.
     ///
     /// # Errors
-    /// There is no such module, or one needs itself.
-    pub fn in_order<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> anyhow::Result<Vec<&str>> {
+    /// There is no such module, or a module depends on itself.
+    pub(super) fn in_order<'a>(&self, names: impl IntoIterator<Item = &'a str>) -> anyhow::Result<Vec<&str>> {
         let mut states = vec![State::Unseen; self.modules.len()];
         let mut order = Vec::new();
         for name in names {
@@ -88,21 +89,21 @@ impl Modules {
         Ok(order)
     }
 
-    /// Whether there is a module of this name, not built in.
-    #[must_use]
-    pub fn has(&self, name: &str) -> bool {
+    /// Whether there is a module of this name that is not built in.
+    pub(super) fn has(&self, name: &str) -> bool {
         self.by_name.contains_key(&spelled(name))
     }
 
-    /// Paths of what a module needs, as its line has them.
-    pub fn needs(&self, path: &str) -> impl Iterator<Item = &str> {
+    /// The paths of a module's dependencies, in the order of its line.
+    pub(super) fn needs(&self, path: &str) -> impl Iterator<Item = &str> {
         let place =
             name_of(path).and_then(|name| self.by_name.get(&name)).and_then(|at| self.modules.get(*at));
         let needs = place.map_or(&[][..], |module| &module.needs);
         needs.iter().filter_map(|place| Some(self.modules.get(*place)?.path.as_str()))
     }
 
-    /// Without recursion: a hostile file may make the way as deep as it is long.
+    /// Walks through dependencies without recursion: a hostile file can make them as deep as it is
+    /// long.
     fn walk<'s>(
         &'s self,
         first: usize,
@@ -122,9 +123,10 @@ impl Modules {
                 Step::Enter(place) if states[place] == State::Open => {
                     let Some(offer) = offers.pop() else {
                         let path = &self.modules[place].path;
-                        bail!("{path} needs itself by way of others, as modules.dep has it");
+                        bail!("{path} depends on itself through others in modules.dep");
                     };
-                    // What was wished for needs what wishes: it cannot come before.
+                    // The soft dependency depends on the module that has it, so it cannot be loaded
+                    // earlier.
                     steps.truncate(offer.steps);
                     opened.drain(offer.opened..).for_each(|place: usize| {
                         if states[place] == State::Open {
@@ -146,7 +148,7 @@ impl Modules {
         Ok(())
     }
 
-    /// The last step is taken first.
+    /// Adds the steps of a module; the last one is taken first.
     fn add_steps(&self, place: usize, steps: &mut Vec<Step>) {
         let module = &self.modules[place];
         let soft = name_of(&module.path).and_then(|name| self.soft.get(&name));
@@ -164,7 +166,7 @@ impl Modules {
         let (path, _) =
             line.split_once(':').with_context(|| format!("{:?} is not MODULE: NEEDS...", start(line)))?;
         check_path(path)?;
-        let name = name_of(path).with_context(|| format!("{:?} is not called .ko", start(path)))?;
+        let name = name_of(path).with_context(|| format!("{:?} does not end in .ko", start(path)))?;
         if let Some(other) = self.by_name.insert(name, self.modules.len()) {
             bail!("{} and {} have the same name", self.modules[other].path, path);
         }
@@ -172,19 +174,20 @@ impl Modules {
         Ok(())
     }
 
-    /// Looks up what the module at this place needs.
+    /// Looks up the dependencies of the module at this index.
     fn link(&mut self, place: usize, line: &str) -> anyhow::Result<()> {
         let needs = line.split_once(':').map_or("", |(_, needs)| needs).split_whitespace();
         let needs = needs.map(|path| {
             let there = name_of(path).and_then(|name| self.by_name.get(&name).copied());
             let there = there.filter(|place| self.modules[*place].path == path);
-            there.with_context(|| format!("{:?} is needed and has no line", start(path)))
+            there.with_context(|| format!("{:?} is a dependency without a line", start(path)))
         });
         self.modules[place].needs = needs.collect::<anyhow::Result<_>>()?;
         Ok(())
     }
 
-    /// `softdep NAME pre: A B post: C`. What is not understood is passed over: these are wishes.
+    /// Reads `softdep NAME pre: A B post: C`. A malformed line is ignored: soft dependencies are
+    /// optional.
     fn soften(&mut self, line: &str) {
         let mut words = line.split_whitespace();
         let (Some("softdep"), Some(name)) = (words.next(), words.next()) else { return };
@@ -203,14 +206,12 @@ impl Modules {
 }
 
 /// `virtio-rng` is `virtio_rng` in the kernel.
-#[must_use]
-pub fn spelled(name: &str) -> String {
+pub(super) fn spelled(name: &str) -> String {
     name.replace('-', "_")
 }
 
-/// The path without what its compression adds.
-#[must_use]
-pub fn uncompressed(path: &str) -> &str {
+/// The path without the extension of its compression.
+pub(super) fn uncompressed(path: &str) -> &str {
     [".xz", ".zst", ".gz"].iter().find_map(|end| path.strip_suffix(end)).unwrap_or(path)
 }
 
@@ -221,12 +222,12 @@ fn name_of(path: &str) -> Option<String> {
 
 fn check_path(path: &str) -> anyhow::Result<()> {
     if path.split('/').any(|part| matches!(part, "" | "." | "..")) || path.contains('\0') {
-        bail!("{:?} is no path below the modules' folder", start(path));
+        bail!("{:?} is not a path below the modules' directory", start(path));
     }
     Ok(())
 }
 
-/// Lines that say something, with their numbers.
+/// Lines that are neither empty nor comments, with their numbers.
 fn lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     (1..).zip(text.lines()).filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'))
 }
@@ -256,7 +257,7 @@ kernel/fs.ko: kernel/crc.ko
     }
 
     #[test]
-    fn what_is_needed_comes_first_and_once() {
+    fn dependencies_come_first_and_once() {
         let found = order(DEP, "", &["virtio_pci", "virtio", "fs"]).unwrap();
         assert_eq!(
             found,
@@ -276,25 +277,25 @@ kernel/fs.ko: kernel/crc.ko
     }
 
     #[test]
-    fn what_is_built_in_needs_no_loading() {
+    fn built_in_modules_need_no_loading() {
         assert_eq!(order(DEP, "", &["ext4", "usb_core", "usb-core"]).unwrap(), [""; 0]);
     }
 
     #[test]
-    fn what_is_unknown_is_refused_by_name() {
+    fn an_unknown_module_is_refused_by_name() {
         let error = order(DEP, "", &["virtio", "vitrio_net"]).unwrap_err();
         assert_eq!(error, "no module vitrio_net in modules.dep, and none is built in (modules.builtin)");
     }
 
     #[test]
-    fn wishes_are_heard_where_they_can_be() {
+    fn soft_dependencies_are_loaded_if_possible() {
         let soft = "# Soft dependencies\nsoftdep crc pre: fast_crc nothing post: ring\nsoftdep fast-crc pre: crc\nsoftdep\n";
         let found = order(DEP, soft, &["fs"]).unwrap();
         assert_eq!(found, ["kernel/fast-crc.ko", "kernel/crc.ko", "kernel/ring.ko", "kernel/fs.ko"]);
     }
 
     #[test]
-    fn a_wish_that_cannot_be_granted_is_passed_over() {
+    fn an_impossible_soft_dependency_is_ignored() {
         let dep = "a.ko: b.ko\nb.ko: c.ko\nc.ko:\nd.ko: a.ko\n";
         assert_eq!(order(dep, "softdep c pre: d\n", &["a"]).unwrap(), ["c.ko", "b.ko", "a.ko"]);
         assert_eq!(order(dep, "softdep c pre: d\n", &["c"]).unwrap(), ["c.ko"]);
@@ -306,32 +307,32 @@ kernel/fs.ko: kernel/crc.ko
     fn a_circle_is_refused() {
         for dep in ["a.ko: a.ko", "a.ko: b.ko\nb.ko: c.ko\nc.ko: a.ko"] {
             let error = order(dep, "", &["a"]).unwrap_err();
-            assert_eq!(error, "a.ko needs itself by way of others, as modules.dep has it");
+            assert_eq!(error, "a.ko depends on itself through others in modules.dep");
         }
     }
 
     #[test]
-    fn a_path_that_leads_elsewhere_is_refused_with_its_line() {
+    fn a_path_outside_the_directory_is_refused_with_its_line() {
         for path in ["/lib/a.ko", "../a.ko", "a/../../b.ko", "a//b.ko", "./a.ko", "a\0/b.ko"] {
             let error = order(&format!("ok.ko:\n{path}:\n"), "", &[]).unwrap_err();
             assert!(
                 error.starts_with("modules.dep, line 2: ")
-                    && error.ends_with("no path below the modules' folder"),
+                    && error.ends_with("not a path below the modules' directory"),
                 "{error}"
             );
             let error = order(&format!("ok.ko: {path}\n"), "", &[]).unwrap_err();
-            assert!(error.ends_with("is needed and has no line"), "{error}");
+            assert!(error.ends_with("is a dependency without a line"), "{error}");
         }
     }
 
     #[test]
-    fn lines_that_are_none_are_refused() {
+    fn malformed_lines_are_refused() {
         for (dep, complaint) in [
             ("a.ko", "\"a.ko\" is not MODULE: NEEDS..."),
-            ("a.o:", "\"a.o\" is not called .ko"),
-            (".ko:", "\".ko\" is not called .ko"),
+            ("a.o:", "\"a.o\" does not end in .ko"),
+            (".ko:", "\".ko\" does not end in .ko"),
             ("a/x-y.ko:\nb/x_y.ko.zst:", "a/x-y.ko and b/x_y.ko.zst have the same name"),
-            ("a.ko: b.ko", "\"b.ko\" is needed and has no line"),
+            ("a.ko: b.ko", "\"b.ko\" is a dependency without a line"),
         ] {
             let error = order(dep, "", &[]).unwrap_err();
             assert!(error.ends_with(complaint), "{error}");

@@ -7,6 +7,11 @@ use anyhow::{Context, ensure};
 use machine::{Machine, Snapshot};
 use serde::{Deserialize, Serialize};
 
+use super::args::MachineCommand;
+use crate::terminal::output_file;
+use crate::terminal::quantity;
+use crate::terminal::report::{self, Outcome};
+
 /// The file. It is JSON, so that people see what they give away.
 #[derive(Serialize, Deserialize)]
 struct Saved {
@@ -17,13 +22,21 @@ struct Saved {
 
 const VERSION: u32 = 1;
 
+/// `kjump machine save`.
+pub(crate) fn save(command: &MachineCommand) -> anyhow::Result<Outcome> {
+    let MachineCommand::Save(args) = command;
+    let count = write(&args.file)?;
+    report::print(&format!("{}: {}\n", args.file.display(), quantity::count(count as u64, "path")))?;
+    Ok(Outcome::Done)
+}
+
 /// Reads the machine and writes the contents of all files that were read. Returns the number of
 /// files.
-pub(crate) fn write(path: &Path) -> anyhow::Result<usize> {
+fn write(path: &Path) -> anyhow::Result<usize> {
     let (_, files) = Machine::record(Path::new("/"));
     let count = files.len();
     let text = serde_json::to_string_pretty(&Saved { kjump_machine: VERSION, files })?;
-    crate::terminal::output_file::write_bytes(path, text.as_bytes())?;
+    output_file::write_bytes(path, text.as_bytes())?;
     Ok(count)
 }
 

@@ -7,13 +7,13 @@ use crate::initramfs::{archive, plan};
 
 const VERSION: &str = "6.1.0-1-amd64";
 
-/// A host with modules in a folder of its own, which goes away with it.
+/// A host with modules, in a directory that is removed when it is dropped.
 struct Host(PathBuf);
 
 impl Host {
     fn new(name: &str, dep: &str) -> Self {
-        let folder = std::env::temp_dir().join(format!("kjump-initramfs-{name}-{}", std::process::id()));
-        let host = Self(folder);
+        let directory = std::env::temp_dir().join(format!("kjump-initramfs-{name}-{}", std::process::id()));
+        let host = Self(directory);
         host.write("modules/modules.dep", dep.as_bytes());
         host.write("modules/modules.builtin", b"kernel/fs/ext4.ko\n");
         host.write("busybox", &program(false));
@@ -21,7 +21,7 @@ impl Host {
         host
     }
 
-    /// With two drivers and kjump.ko.
+    /// A host with two drivers and kjump.ko.
     fn usual(name: &str) -> Self {
         let host = Self::new(name, "kernel/ring.ko:\nkernel/net.ko: kernel/ring.ko\nextra/kjump.ko:\n");
         for name in ["kernel/ring", "kernel/net", "extra/kjump"] {
@@ -69,7 +69,7 @@ impl Drop for Host {
     }
 }
 
-/// The headers of a program, with a dynamic linker or not.
+/// The headers of a program, with or without a dynamic linker.
 fn program(dynamic: bool) -> Vec<u8> {
     let mut bytes = vec![0; 64 + 56 * 2];
     bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
@@ -83,7 +83,7 @@ fn module(version: &str) -> Vec<u8> {
 }
 
 #[test]
-fn drivers_come_with_what_they_need_and_kjump_comes_last() {
+fn drivers_come_with_their_dependencies_and_kjump_comes_last() {
     let host = Host::usual("usual");
     let parts = host.read("--driver kjump --driver net --driver ext4 --driver ring").unwrap();
     let paths: Vec<_> = parts.modules.iter().map(|module| module.path.as_str()).collect();
@@ -114,7 +114,7 @@ fn the_same_input_makes_the_same_bytes() {
 }
 
 #[test]
-fn a_compressed_module_is_put_in_plain() {
+fn a_compressed_module_is_decompressed() {
     let host = Host::new("compressed", "kernel/a.ko.gz:\n");
     let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     std::io::Write::write_all(&mut gzip, &module(VERSION)).unwrap();
@@ -126,24 +126,24 @@ fn a_compressed_module_is_put_in_plain() {
 }
 
 #[test]
-fn what_would_not_run_there_is_refused() {
+fn files_that_would_not_work_in_the_guest_are_refused() {
     let host = Host::usual("refused");
     host.write("dynamic", &program(true));
     host.write("script", b"#!/bin/sh");
-    assert!(host.complaint("--busybox HOST/dynamic").starts_with("HOST/dynamic: linked dynamically"));
-    assert!(host.complaint("--program HOST/script").starts_with("HOST/script: no 64-bit ELF program"));
+    assert!(host.complaint("--busybox HOST/dynamic").starts_with("HOST/dynamic: dynamically linked"));
+    assert!(host.complaint("--program HOST/script").starts_with("HOST/script: not a 64-bit ELF program"));
     assert!(
         host.complaint("--busybox HOST/none")
-            .starts_with("HOST/none; Debian's package busybox-static has one")
+            .starts_with("HOST/none; install Debian's package busybox-static")
     );
     host.write("old.ko", &module("5.10.0-1-amd64"));
     let complaint = host.complaint("--module HOST/old.ko");
-    assert_eq!(complaint, "HOST/old.ko: made for kernel 5.10.0-1-amd64, not 6.1.0-1-amd64");
-    assert!(host.complaint("--module HOST/script").ends_with("no kernel module, it names no kernel"));
+    assert_eq!(complaint, "HOST/old.ko: built for kernel 5.10.0-1-amd64, not 6.1.0-1-amd64");
+    assert!(host.complaint("--module HOST/script").ends_with("not a kernel module: it has no vermagic"));
 }
 
 #[test]
-fn what_is_missing_is_named() {
+fn missing_files_are_named() {
     let host = Host::usual("missing");
     assert!(host.complaint("--driver e1001").contains("no module e1001 in modules.dep"));
     assert!(host.complaint("--add HOST/none:/none").starts_with("HOST/none: "));
@@ -152,7 +152,7 @@ fn what_is_missing_is_named() {
     let bare = Host::new("bare", "");
     assert!(bare.complaint("").starts_with("HOST/modules has no kjump.ko"));
     fs::remove_file(bare.0.join("modules/modules.dep")).unwrap();
-    assert!(bare.complaint("").starts_with("HOST/modules/modules.dep; depmod makes it"));
+    assert!(bare.complaint("").starts_with("HOST/modules/modules.dep; run depmod to create it"));
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn hostile_lists_are_refused() {
 }
 
 #[test]
-fn headers_that_end_early_are_none() {
+fn truncated_headers_are_not_valid() {
     let whole = program(true);
     assert_eq!(has_interpreter(&whole), Some(true));
     for end in 0..64 + 56 {
