@@ -8,6 +8,10 @@
  * physical unless noted otherwise. The module writes the fields after "out", also when the request
  * fails with a reason.
  *
+ * Requests that must not run at the same time wait for each other in order: calls of all images,
+ * transfers and calls of one image, all requests of one open file. A signal ends the wait. With
+ * O_NONBLOCK they fail instead, with EBUSY and KJUMP_REASON_UNDER_WAY.
+ *
  * The same in Rust: crates/abi/src/device.rs and control.rs. A test compares them with this file.
  */
 #ifndef KJUMP_ABI_H
@@ -47,7 +51,7 @@
 #define KJUMP_REASON_LOAD_DISABLED_UNKNOWN 104 /* it could not be read */
 #define KJUMP_REASON_NOT_PERMITTED         105 /* no CAP_SYS_BOOT */
 #define KJUMP_REASON_NOT_LOADED            106
-#define KJUMP_REASON_UNDER_WAY             107 /* numbers: 1 with this image, 2 with another */
+#define KJUMP_REASON_UNDER_WAY             107 /* with O_NONBLOCK; numbers: 1 with this image, 2 with another */
 #define KJUMP_REASON_PAGE_IN_USE           108 /* numbers: the first, their count, all pages */
 #define KJUMP_REASON_SUSPEND_FAILED        109 /* numbers: errno, positive */
 #define KJUMP_REASON_WOKEN_UP              110

@@ -11,7 +11,7 @@
 #include <asm/msr.h>
 #include "glue.h"
 
-static DEFINE_MUTEX(calling);
+static struct kj_turn calling = KJ_TURN(calling);
 static u64 total_calls; /* under calling */
 
 #ifdef CONFIG_X86_KERNEL_IBT
@@ -87,27 +87,37 @@ static int fail_to_start(struct kjump_call *call)
 	return kj_fail(&call->diagnosis, -EIO, KJUMP_REASON_CPU_NOT_STARTED, facts.cpu);
 }
 
-int kj_call(struct kjump_image *image, struct kjump_call *call)
+static int call_in_turn(struct kjump_image *image, struct kjump_call *call, u64 start)
 {
 	struct kj_entry entry = { .image = image, .call = call };
-	u64 start = rdtsc_ordered();
+	int error = enter_quiesced(&entry);
+
+	if (!error && call->status == KJUMP_STATUS_NOT_CALLED)
+		error = fail_to_start(call);
+	if (!error)
+		account(image, &entry, start);
+	return error;
+}
+
+int kj_call(struct kjump_image *image, struct kjump_call *call, bool wait)
+{
+	u64 start;
 	int error;
 
 	call->status = KJUMP_STATUS_NOT_CALLED;
-	if (!mutex_trylock(&image->busy))
-		return kj_fail(&call->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1);
+	error = kj_take_turn(&image->turn, wait, &call->diagnosis, 1);
+	if (error)
+		return error;
+	error = kj_take_turn(&calling, wait, &call->diagnosis, 2);
+	if (error)
+		goto end;
+	start = rdtsc_ordered();
 	error = kjr_quiesce(image->rust, call);
-	if (!error && !mutex_trylock(&calling)) {
-		error = kj_fail(&call->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 2);
-	} else if (!error) {
-		error = enter_quiesced(&entry);
-		if (!error && call->status == KJUMP_STATUS_NOT_CALLED)
-			error = fail_to_start(call);
-		if (!error)
-			account(image, &entry, start);
-		mutex_unlock(&calling);
-	}
-	mutex_unlock(&image->busy);
+	if (!error)
+		error = call_in_turn(image, call, start);
+	kj_turn_end(&calling);
+end:
+	kj_turn_end(&image->turn);
 	return error;
 }
 

@@ -24,7 +24,8 @@ union structures {
 };
 
 struct open_file {
-	struct mutex busy; /* only trylocked */
+	struct file *file;
+	struct kj_turn turn; /* requests for this open file */
 	struct kjump_image *image;
 };
 
@@ -37,9 +38,16 @@ static int device_open(struct inode *inode, struct file *file)
 	open = kzalloc(sizeof(*open), GFP_KERNEL);
 	if (!open)
 		return -ENOMEM;
-	mutex_init(&open->busy);
+	open->file = file;
+	kj_turn_init(&open->turn);
 	file->private_data = open;
 	return 0;
+}
+
+/* Whether requests wait for their turn. fcntl() can change it. */
+static bool waits(const struct open_file *open)
+{
+	return !(READ_ONCE(open->file->f_flags) & O_NONBLOCK);
 }
 
 static int device_release(struct inode *inode, struct file *file)
@@ -100,10 +108,11 @@ static int serve_note(struct open_file *open, union structures *request)
 		note->diagnosis.numbers[1] = note->length;
 		return -EADDRNOTAVAIL;
 	}
-	if (!mutex_trylock(&open->image->busy))
-		return kj_fail(&note->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1);
+	error = kj_take_turn(&open->image->turn, waits(open), &note->diagnosis, 1);
+	if (error)
+		return error;
 	open->image->note = __va(note->address);
-	mutex_unlock(&open->image->busy);
+	kj_turn_end(&open->image->turn);
 	return 0;
 }
 
@@ -111,7 +120,7 @@ static int transfer(struct open_file *open, struct kjump_transfer *request, bool
 {
 	if (!open->image)
 		return kj_fail(&request->diagnosis, -ENOENT, KJUMP_REASON_NOT_LOADED, 0);
-	return kj_image_transfer(open->image, request, write, true);
+	return kj_image_transfer(open->image, request, write, true, waits(open));
 }
 
 static int serve_read(struct open_file *open, union structures *request)
@@ -130,7 +139,7 @@ static int serve_call(struct open_file *open, union structures *request)
 
 	if (!open->image)
 		return kj_fail(&call->diagnosis, -ENOENT, KJUMP_REASON_NOT_LOADED, 0);
-	return kj_call(open->image, call);
+	return kj_call(open->image, call, waits(open));
 }
 
 static int serve_unload(struct open_file *open, union structures *request)
@@ -203,11 +212,10 @@ static int serve_slots(struct open_file *open, union structures *request)
 
 	if (!image)
 		return kj_fail(&list->diagnosis, -ENOENT, KJUMP_REASON_NO_SUCH_IMAGE, 0);
-	if (mutex_trylock(&image->busy)) {
+	error = kj_take_turn(&image->turn, waits(open), &list->diagnosis, 1);
+	if (!error) {
 		error = kjr_slots(image->rust, list, true);
-		mutex_unlock(&image->busy);
-	} else {
-		error = kj_fail(&list->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1);
+		kj_turn_end(&image->turn);
 	}
 	kj_image_put(image);
 	return error;
@@ -317,11 +325,10 @@ static long device_ioctl(struct file *file, unsigned int number, unsigned long a
 	/* Fail before acting, not after, if the caller cannot be given the result. */
 	if (copy_to_user(user, &request, size))
 		return -EFAULT;
-	if (!mutex_trylock(&open->busy)) {
-		error = diagnosis ? kj_fail(diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1) : -EBUSY;
-	} else {
+	error = kj_take_turn(&open->turn, waits(open), diagnosis, 1);
+	if (!error) {
 		error = kind->serve(open, &request);
-		mutex_unlock(&open->busy);
+		kj_turn_end(&open->turn);
 	}
 	if (copy_to_user(user, &request, size))
 		return -EFAULT;

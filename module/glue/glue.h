@@ -22,6 +22,24 @@
 #include "kjump.h"
 #include "seam.h"
 
+/* ---- turn.c ---- */
+
+struct kj_turn {
+	bool taken;
+	struct list_head waiting;
+};
+
+#define KJ_TURN(name) { .waiting = LIST_HEAD_INIT((name).waiting) }
+
+static inline void kj_turn_init(struct kj_turn *turn)
+{
+	*turn = (struct kj_turn)KJ_TURN(*turn);
+}
+
+/* 0, or -EBUSY if it is taken and wait is false, or -ERESTARTSYS if a signal ended the wait. */
+int kj_turn_take(struct kj_turn *turn, bool wait);
+void kj_turn_end(struct kj_turn *turn);
+
 /* ---- image.c ---- */
 
 struct kjump_image {
@@ -29,18 +47,19 @@ struct kjump_image {
 	u64 id;
 	u64 name[4]; /* zeros if not kept; under registry */
 	struct kref references; /* open files, and the name */
-	/* Held for a call or a transfer; only trylocked, because a task that waited could not be frozen. */
-	struct mutex busy;
+	struct kj_turn turn; /* calls and transfers */
 	struct kjr_image *rust;
 	pid_t loader;
 	u64 loaded_at;
 	u64 calls, faults, ticks_run;
 	u64 frames;
-	struct cpu_note *note; /* crash note of CPU 0, or NULL if not known; under busy */
+	struct cpu_note *note; /* crash note of CPU 0, or NULL if not known; under turn */
 	u64 flags; /* of the load */
 };
 
 int kj_fail(struct kjump_diagnosis *diagnosis, int error, u64 reason, u64 number);
+/* kj_turn_take() with a diagnosis, which may be NULL; whose is 1 for this image, 2 for another. */
+int kj_take_turn(struct kj_turn *turn, bool wait, struct kjump_diagnosis *diagnosis, u64 whose);
 int kj_may_load(struct kjump_diagnosis *diagnosis);
 struct kjump_image *kj_image_load(struct kjump_load *request, bool user);
 void kj_image_put(struct kjump_image *image);
@@ -51,7 +70,7 @@ bool kj_image_forget_name(struct kjump_image *image);
 struct kjump_image *kj_image_by_name(const u64 *name);
 struct kjump_image *kj_image_by_id(u64 id);
 int kj_image_transfer(struct kjump_image *image, struct kjump_transfer *request, bool write,
-		      bool user);
+		      bool user, bool wait);
 /* Sets the fields that sum up all images. */
 void kj_image_totals(struct kjump_info *info);
 /* Copies a struct kjump_image_info for each image to user space. */
@@ -69,7 +88,7 @@ struct kj_entry {
 };
 
 void kj_enter(struct kj_entry *entry);
-int kj_call(struct kjump_image *image, struct kjump_call *call);
+int kj_call(struct kjump_image *image, struct kjump_call *call, bool wait);
 u64 kj_total_calls(void);
 void kj_choose_mover(void);
 

@@ -25,6 +25,15 @@ int kj_fail(struct kjump_diagnosis *diagnosis, int error, u64 reason, u64 number
 	return error;
 }
 
+int kj_take_turn(struct kj_turn *turn, bool wait, struct kjump_diagnosis *diagnosis, u64 whose)
+{
+	int error = kj_turn_take(turn, wait);
+
+	if (error == -EBUSY && diagnosis)
+		kj_fail(diagnosis, error, KJUMP_REASON_UNDER_WAY, whose);
+	return error;
+}
+
 /*
  * The sysctl kernel.kexec_load_disabled, 0 or 1, or -errno. Read from /proc, as the variable is not
  * exported.
@@ -88,7 +97,7 @@ struct kjump_image *kj_image_load(struct kjump_load *request, bool user)
 		return ERR_PTR(error);
 	}
 	kref_init(&image->references);
-	mutex_init(&image->busy);
+	kj_turn_init(&image->turn);
 	image->loader = user ? task_tgid_nr(current) : 0;
 	image->loaded_at = ktime_get_boottime_ns();
 	image->frames = request->pages + request->support_frames;
@@ -176,16 +185,17 @@ struct kjump_image *kj_image_by_name(const u64 *name)
 
 /* Writing to an image requires the same permission as loading one. */
 int kj_image_transfer(struct kjump_image *image, struct kjump_transfer *request, bool write,
-		      bool user)
+		      bool user, bool wait)
 {
 	int error = write ? kj_may_load(&request->diagnosis) : 0;
 
 	if (error)
 		return error;
-	if (!mutex_trylock(&image->busy))
-		return kj_fail(&request->diagnosis, -EBUSY, KJUMP_REASON_UNDER_WAY, 1);
+	error = kj_take_turn(&image->turn, wait, &request->diagnosis, 1);
+	if (error)
+		return error;
 	error = kjr_transfer(image->rust, request, write, user);
-	mutex_unlock(&image->busy);
+	kj_turn_end(&image->turn);
 	return error;
 }
 

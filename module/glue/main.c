@@ -21,19 +21,19 @@ int kjump_call(struct kjump_image *image, struct kjump_call *call)
 {
 	if (in_interrupt() || irqs_disabled())
 		return kj_fail(&call->diagnosis, -EINVAL, KJUMP_REASON_WRONG_CONTEXT, 0);
-	return kj_call(image, call);
+	return kj_call(image, call, true);
 }
 EXPORT_SYMBOL_GPL(kjump_call);
 
 int kjump_read(struct kjump_image *image, struct kjump_transfer *request)
 {
-	return kj_image_transfer(image, request, false, false);
+	return kj_image_transfer(image, request, false, false, true);
 }
 EXPORT_SYMBOL_GPL(kjump_read);
 
 int kjump_write(struct kjump_image *image, struct kjump_transfer *request)
 {
-	return kj_image_transfer(image, request, true, false);
+	return kj_image_transfer(image, request, true, false, true);
 }
 EXPORT_SYMBOL_GPL(kjump_write);
 

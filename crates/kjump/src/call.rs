@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 mod fault;
+mod holder;
 pub(crate) mod image_file;
 pub(crate) mod kept;
 pub(crate) mod placing;
@@ -33,6 +34,9 @@ pub(crate) use record::ImageFacts;
 pub(crate) fn run(args: CallArgs) -> anyhow::Result<Outcome> {
     let request = CallRequest::resolve(args)?;
     let device = device::open()?;
+    if request.no_wait {
+        device.set_no_wait()?;
+    }
     let image = ready(&request.source, &device)?;
     for input in &request.inputs {
         device.write(input.address, &input.bytes).with_context(|| input.path.display().to_string())?;
@@ -83,7 +87,9 @@ fn call_repeatedly(request: &CallRequest, device: &Device, image: ImageFacts) ->
         let start = Instant::now();
         match device.call(request.arguments, request.quiesce) {
             Ok(call) => report.add(&call, start.elapsed()),
-            Err(refusal) if report.calls == 0 => return Err(watch.explain(refusal)),
+            Err(refusal) if report.calls == 0 => {
+                return Err(holder::explain(device, &refusal).unwrap_or_else(|| watch.explain(refusal)));
+            }
             Err(refusal) => report.ending = Ending::Refused(refusal),
         }
         if report.ending != Ending::Returned {

@@ -115,6 +115,14 @@ impl Device {
         }
     }
 
+    /// From now on, fails a request that would have to wait for another one, with `EBUSY`.
+    ///
+    /// # Errors
+    /// fcntl(2) fails.
+    pub fn set_no_wait(&self) -> io::Result<()> {
+        Ok(rustix::fs::fcntl_setfl(&self.file, rustix::fs::OFlags::NONBLOCK)?)
+    }
+
     /// What the module and the machine can do.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use lab::{Result, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
     EVERY => several_processes_call_their_own_images,
+    EVERY => calls_wait_for_each_other_in_order,
     EVERY => nothing_disturbs_a_call_in_progress,
     EVERY => a_kept_image_is_shared_by_all_processes,
     EVERY => images_are_loaded_and_unloaded_while_others_are_called,
@@ -18,6 +19,41 @@ fn several_processes_call_their_own_images(on: &str) -> Result<()> {
         .smp(2)
         .run("guest several 8 100 none && guest several 4 4 none stop suspend auto")?
         .succeeded()
+        .kernel_log_is_clean();
+    Ok(())
+}
+
+fn calls_wait_for_each_other_in_order(on: &str) -> Result<()> {
+    vm(on)
+        .smp(2)
+        .run(
+            "# Eight processes, 100 calls each, one of them suspending the system, all of one file's image.
+            for n in 1 2 3 4 5 6 7; do
+                (kjump call --repeat 100 /lib/kjump/payloads/sum64 1 2 > /tmp/$n 2>&1; echo $n ended with $?) &
+            done
+            kjump call --quiesce suspend --repeat 5 /lib/kjump/payloads/sum64 1 2 > /tmp/8; echo 8 ended with $?
+            wait
+            # During a call of seconds, another one waits until it gets a signal, and --no-wait does not wait.
+            taskset 2 kjump call --quiesce none /lib/kjump/payloads/spin64 20000000000 > /dev/null & spinning=$!
+            sleep 1
+            taskset 1 timeout 1 kjump call /lib/kjump/payloads/sum64; echo a signal: $?
+            taskset 1 kjump call --no-wait /lib/kjump/payloads/sum64; echo without waiting: $?
+            kill -0 $spinning && echo all of it during the call
+            wait $spinning
+            kjump load --name a /lib/kjump/payloads/sum64
+            kjump load --name b /lib/kjump/payloads/sum64
+            kjump call --quiesce none --name b",
+        )?
+        .exited(1)
+        .prints("7 ended with 0")
+        .prints("8 ended with 0")
+        .never_prints("ended with 1")
+        .prints("a signal: 143")
+        .prints("a request for another image is under way; try again when that is done")
+        .prints("without waiting: 1")
+        .prints("all of it during the call")
+        .prints("b: 1 page (4 KiB), 1 in use, the first at 0x200000 by image a: calls suspend the system")
+        .prints("image a has 0x200000, the first of 1 pages in use")
         .kernel_log_is_clean();
     Ok(())
 }

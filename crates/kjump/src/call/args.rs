@@ -41,6 +41,9 @@ pub(crate) struct CallArgs {
     /// Call the image N times, but stop at an exception; the image keeps its state between calls
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::at_least_one)]
     pub(crate) repeat: u64,
+    /// Fail if another call is in progress, instead of waiting for it to end
+    #[arg(long)]
+    pub(crate) no_wait: bool,
     /// Print the time spent in each phase of the call
     #[arg(long)]
     pub(crate) timing: bool,

@@ -1,10 +1,11 @@
 //! `kjump load` and `kjump unload`: images that outlive the program that loaded them.
 
-use abi::device::{Load, reason};
+use abi::device::{ImageInfo, Load, reason};
 use anyhow::{Context, bail};
 use sys::{Device, ImageName, Refusal};
 
 use crate::call::args::{LoadArgs, UnloadArgs};
+use crate::call::holder;
 use crate::call::image_file::ImageFile;
 use crate::device;
 use crate::terminal::quantity;
@@ -16,7 +17,8 @@ pub(crate) fn load(args: LoadArgs) -> anyhow::Result<Outcome> {
     let device = device::open()?;
     let loaded = file.load(&program, &device)?;
     device.keep(&args.name).with_context(|| format!("keeping it as {}", args.name))?;
-    report::print(&format!("{}: {}\n", args.name, describe(&loaded)))?;
+    let holder = if loaded.in_use == 0 { None } else { holder::find(&device, loaded.first_in_use)? };
+    report::print(&format!("{}: {}\n", args.name, describe(&loaded, holder.as_ref())))?;
     Ok(Outcome::Done)
 }
 
@@ -46,7 +48,8 @@ pub(crate) fn is_missing(refusal: &Refusal) -> bool {
     refusal.diagnosis.reason == reason::NO_SUCH_IMAGE
 }
 
-fn describe(loaded: &Load) -> String {
+/// `holder` is the other image that has the first page in use, if one has it.
+fn describe(loaded: &Load, holder: Option<&ImageInfo>) -> String {
     let shared = match (loaded.in_use, loaded.pages - loaded.claimed.min(loaded.pages)) {
         (0, 0) => "all its own: calls need not suspend the system".into(),
         (0, exchanged) => {
@@ -54,10 +57,19 @@ fn describe(loaded: &Load) -> String {
                 "{exchanged} exchanged at each call, none in use by the kernel: calls need not suspend the system"
             )
         }
-        (in_use, _) => format!(
-            "{in_use} in use by the kernel, the first at {:#x}: calls suspend the system",
-            loaded.first_in_use
-        ),
+        (in_use, _) => {
+            let first = loaded.first_in_use;
+            match holder.map(holder::describe) {
+                Some((image, advice)) => {
+                    format!(
+                        "{in_use} in use, the first at {first:#x} by {image}: calls suspend the system; {advice}"
+                    )
+                }
+                None => format!(
+                    "{in_use} in use by the kernel, the first at {first:#x}: calls suspend the system"
+                ),
+            }
+        }
     };
     let size = quantity::bytes(quantity::page_bytes(loaded.pages));
     format!("{} ({size}), {shared}", quantity::count(loaded.pages, "page"))
@@ -68,9 +80,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn another_image_at_the_same_address_is_named() {
+        let other = ImageInfo { name: "a".parse::<ImageName>().unwrap().words(), ..ImageInfo::default() };
+        let loaded = Load { pages: 1, in_use: 1, first_in_use: 0x20_0000, ..Load::default() };
+        assert_eq!(
+            describe(&loaded, Some(&other)),
+            "1 page (4 KiB), 1 in use, the first at 0x200000 by image a: calls suspend the system; unload it (`kjump \
+             unload a`), or call it by its name"
+        );
+    }
+
+    #[test]
     fn the_report_of_a_load_states_what_calls_need() {
         let load = |pages, claimed, in_use| {
-            describe(&Load { pages, claimed, in_use, first_in_use: 0x10_0000, ..Load::default() })
+            describe(&Load { pages, claimed, in_use, first_in_use: 0x10_0000, ..Load::default() }, None)
         };
         assert_eq!(load(2, 2, 0), "2 pages (8 KiB), all its own: calls need not suspend the system");
         assert_eq!(

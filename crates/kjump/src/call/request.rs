@@ -19,6 +19,8 @@ pub(super) struct CallRequest {
     pub(super) arguments: [u64; 6],
     /// One of [`abi::device::quiesce`].
     pub(super) quiesce: u64,
+    /// Whether calls fail instead of waiting for others.
+    pub(super) no_wait: bool,
     pub(super) inputs: Vec<Input>,
     pub(super) outputs: Vec<FileFrom>,
     pub(super) repeat: u64,
@@ -61,6 +63,7 @@ impl CallRequest {
             source,
             arguments: arguments(words)?,
             quiesce: args.quiesce.number(),
+            no_wait: args.no_wait,
             inputs: args.inputs.into_iter().map(read).collect::<Result<_, _>>()?,
             outputs: args.outputs,
             repeat: args.repeat,

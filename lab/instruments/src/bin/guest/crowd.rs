@@ -26,7 +26,7 @@ fn start_caller(place: u64, count: u64, level: &str) -> Result<Child> {
 }
 
 /// `caller PLACE COUNT LEVEL`: loads its own image, waits for the end of its input, and calls the
-/// image. Expects right results, and tries again while others call.
+/// image. Expects right results, and tries again while the system is suspended otherwise.
 pub(crate) fn caller(arguments: &[String]) -> Result<()> {
     let (place, count) = (argument(arguments, 0, "PLACE")?, argument(arguments, 1, "COUNT")?);
     let level = level(arguments.get(2).context("LEVEL is missing")?)?;
@@ -37,22 +37,21 @@ pub(crate) fn caller(arguments: &[String]) -> Result<()> {
         let call = loop {
             match image.device.call([turn, place, 0, 0, 0, 0], level) {
                 Ok(call) => break call,
-                Err(refusal) if is_busy(&refusal) => waited += 1,
+                Err(refusal) if is_suspending(&refusal) => waited += 1,
                 Err(refusal) => return Err(refusal.into()),
             }
             thread::yield_now();
         };
         ensure!(call.value == turn + 2 * place + 1000 * turn, "turn {turn}: {call:x?}");
     }
-    println!("place {place}: {count} calls, {waited} retries while others called");
+    println!("place {place}: {count} calls, {waited} retries during other suspends");
     Ok(())
 }
 
-/// Another image is called, or another suspend is under way.
-fn is_busy(refusal: &Refusal) -> bool {
+/// Another suspend is under way.
+fn is_suspending(refusal: &Refusal) -> bool {
     let busy = u64::from(Errno::BUSY.raw_os_error().unsigned_abs());
-    let said = (refusal.diagnosis.reason, refusal.diagnosis.numbers[0]);
-    said == (reason::UNDER_WAY, 2) || said == (reason::SUSPEND_FAILED, busy)
+    (refusal.diagnosis.reason, refusal.diagnosis.numbers[0]) == (reason::SUSPEND_FAILED, busy)
 }
 
 /// `several PROCESSES COUNT LEVEL...`: each calls its own image; each gets its own results.
@@ -90,6 +89,9 @@ pub(crate) fn spinning(_: &[String]) -> Result<()> {
     let attached = Device::open()?;
     attached.attach(&name)?;
     let other = Plan::payload("sum64")?.load()?;
+    for device in [&spinner.device, &attached, &other.device] {
+        device.set_no_wait()?;
+    }
     let long = ticks_of_a_second() * 5;
     // The CPU that runs the image handles no interrupts: stay off it.
     stay_on_cpu(0)?;
@@ -231,7 +233,7 @@ pub(crate) fn sleepless(arguments: &[String]) -> Result<()> {
                 made += 1;
                 ensure!(call.value == 5 + 1000 * made, "{call:x?}");
             }
-            Err(refusal) if is_busy(&refusal) => refusals += 1,
+            Err(refusal) if is_suspending(&refusal) => refusals += 1,
             Err(refusal) => return Err(refusal.into()),
         }
     }
