@@ -61,8 +61,9 @@ mod tests {
     fn a_flat_binary_is_placed_by_its_arguments_in_64_bit_mode() {
         let program = placing(Some(0x8000)).program(&[0xc3]).unwrap();
         assert_eq!((program.entry, program.mode), (0x8000, Mode::Long));
-        let told = Placing { mode: Some(Mode::Protected), entry: Some(0x8001), ..placing(Some(0x8000)) };
-        let program = told.program(&[0x90, 0xc3]).unwrap();
+        let mode_and_entry =
+            Placing { mode: Some(Mode::Protected), entry: Some(0x8001), ..placing(Some(0x8000)) };
+        let program = mode_and_entry.program(&[0x90, 0xc3]).unwrap();
         assert_eq!((program.entry, program.mode), (0x8001, Mode::Protected));
     }
 

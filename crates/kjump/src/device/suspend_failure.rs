@@ -16,7 +16,7 @@ pub(crate) fn explained<T>(call: impl FnOnce() -> Result<T, Refusal>) -> anyhow:
     call().map_err(|refusal| watch.explain(refusal))
 }
 
-/// The failures that were counted before a call, to tell those in the call from them.
+/// The failures counted before a call. Later ones happened in the call.
 pub(crate) struct Watch(Failures);
 
 impl Watch {

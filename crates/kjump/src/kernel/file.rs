@@ -154,8 +154,8 @@ impl KernelFile {
         self.bytes.get(range.clone()).unwrap_or(&[])
     }
 
-    /// The loader for the file's format, which must be the format that was asked for.
-    pub(crate) fn loader(&self, asked: Option<Kind>) -> anyhow::Result<Loader> {
+    /// The loader for the file's format, which must be the `wanted` one.
+    pub(crate) fn loader(&self, wanted: Option<Kind>) -> anyhow::Result<Loader> {
         let kernel = self.kernel();
         let path = self.path.display();
         let Some(format) = Format::recognise(kernel) else {
@@ -172,7 +172,7 @@ impl KernelFile {
             (Format::Multiboot(version), _) => Loader::Multiboot(version),
             _ => bail!("{path} is of the format {format}, which is recognised but cannot be loaded"),
         };
-        let fits = match asked {
+        let fits = match wanted {
             None => return Ok(found),
             Some(Kind::BzImage64 | Kind::BzImage) => format == Format::BzImage,
             Some(Kind::Uki) => self.wrappings.contains(&Format::Uki),
@@ -181,7 +181,7 @@ impl KernelFile {
             Some(Kind::Multiboot1) => header == Some(Multiboot::One),
             Some(Kind::Multiboot2) => header == Some(Multiboot::Two),
         };
-        match asked {
+        match wanted {
             _ if !fits => bail!("{path} is of the format {format}, not what --type says"),
             Some(Kind::Elf64 | Kind::Elf32) => Ok(Loader::Elf),
             Some(Kind::Multiboot1) => Ok(Loader::Multiboot(Multiboot::One)),

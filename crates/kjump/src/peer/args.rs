@@ -23,7 +23,7 @@ pub(crate) struct BootArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) initrd: Vec<PathBuf>,
     /// The kernel's command line
-    #[arg(long, value_name = "WORDS", default_value = "", allow_hyphen_values = true)]
+    #[arg(long, value_name = "CMDLINE", default_value = "", allow_hyphen_values = true)]
     pub(crate) append: String,
     /// Name of the kernel, for `kjump switch`: 1 to 31 printable ASCII characters without spaces
     #[arg(long, value_name = "NAME", default_value = "b")]

@@ -33,8 +33,7 @@ const KINDS: [(Kind, &str, &str); 6] = [
     (Kind::Hole, "#ffffff", "nothing"),
 ];
 
-/// Colours of images, used in turn: Okabe and Ito's palette, which colour-blind people can tell
-/// apart.
+/// Colours of images, used in turn: Okabe and Ito's palette, which is safe for colour-blind people.
 const IMAGE_COLOURS: [&str; 6] = ["#d55e00", "#0072b2", "#cc79a7", "#009e73", "#e69f00", "#56b4e9"];
 
 const STYLE: &str = "\
