@@ -305,7 +305,9 @@ fn missing_mounts_are_reported(on: &str) -> Result<()> {
         .prints("there is no /sys/kernel/kexec_crash_size: mount sysfs at /sys")
         .prints("there is no /sys/kernel/kexec_loaded: mount sysfs at /sys")
         .prints("status 254")
-        .prints("kexec: /sys/kernel/boot_params/data does not exist, so the next kernel is not told of the screen")
+        .prints(
+            "kexec: /sys/kernel/boot_params/data does not exist, so the next kernel does not get the screen",
+        )
         .prints("warn  told           /sys/kernel/boot_params/data does not exist")
         .prints("/proc/iomem does not exist")
         .prints("--reuse-cmdline: /proc/cmdline does not exist")

@@ -28,6 +28,8 @@ pub(super) fn read(arguments: &[OsString]) -> Result<Action, Trouble> {
     let mut parsed = Parsed::default();
     for item in &items {
         match item {
+            // Scripts pass empty variables in quotes.
+            Item::Operand(operand) if operand.as_encoded_bytes().trim_ascii().is_empty() => {}
             Item::Operand(operand) => parsed.operands.push(operand.clone()),
             Item::Option(Opt { id: Id::Help, .. }, _) => {
                 return Ok(Action::Help { all: items.contains(&Item::Operand("all".into())) });

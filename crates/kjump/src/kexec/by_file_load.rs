@@ -13,9 +13,9 @@ use super::request::Load;
 use crate::terminal::progress::Progress;
 use crate::terminal::report;
 
-/// The outer result is about files, the inner one is what the kernel said.
+/// The outer result is about files, the inner one is the system call's.
 pub(super) fn load(files: &Files, load: &Load) -> anyhow::Result<io::Result<()>> {
-    let line = CString::new(files.command_line.clone()).context("the command line has a zero in it")?;
+    let line = CString::new(files.command_line.clone()).context("the command line contains a zero byte")?;
     let flags = flags(load);
     if load.debug {
         report::complain(
@@ -45,16 +45,15 @@ pub(super) fn flags(load: &Load) -> u64 {
     load.file_flags | if load.crash { file_flag::ON_CRASH } else { 0 }
 }
 
-/// Initrds one behind the other, each but the first at a page: the kernel takes zeroes between
-/// archives for padding.
+/// Initrds one after the other, each at a page boundary: the kernel skips zeros between archives.
 fn padded<'a>(initrds: impl Iterator<Item = &'a [u8]>) -> Vec<&'a [u8]> {
     const PAGE: usize = 4096;
-    static ZEROES: [u8; PAGE] = [0; PAGE];
+    static ZEROS: [u8; PAGE] = [0; PAGE];
     let mut parts: Vec<&[u8]> = Vec::new();
     for bytes in initrds {
         if let Some(last) = parts.last() {
             let gap = last.len().next_multiple_of(PAGE) - last.len();
-            parts.push(ZEROES.get(..gap).unwrap_or(&[]));
+            parts.push(ZEROS.get(..gap).unwrap_or(&[]));
         }
         parts.push(bytes);
     }

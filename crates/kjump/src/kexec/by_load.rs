@@ -18,10 +18,11 @@ use crate::terminal::progress::Progress;
 use crate::terminal::quantity;
 use crate::terminal::report;
 
-/// The machine, and where it has its memory at virtual addresses, if a crash kernel is to be told.
+/// The machine, and for a crash kernel the virtual addresses of its memory. A saved machine has
+/// none.
 pub(super) fn mapped<'a>(load: &Load, machine: &'a Machine) -> (&'a Machine, VirtualMap) {
-    let is_told = load.crash && load.machine.is_none();
-    (machine, if is_told { kcore::virtual_map(machine) } else { VirtualMap::default() })
+    let is_needed = load.crash && load.machine.is_none();
+    (machine, if is_needed { kcore::virtual_map(machine) } else { VirtualMap::default() })
 }
 
 pub(super) fn load(files: &Files, load: &Load, loader: Loader) -> anyhow::Result<()> {
@@ -30,8 +31,8 @@ pub(super) fn load(files: &Files, load: &Load, loader: Loader) -> anyhow::Result
     if load.debug {
         report::print(&plan.to_string())?;
     }
-    if let Some(what) = untold(&machine) {
-        report::complain(NAME, &format!("{what}; mount sysfs at /sys"));
+    if let Some((what, advice)) = lacking(load, &machine) {
+        report::complain(NAME, &format!("{what}; {advice}"));
     }
     read_initrds(files);
     digest::seal(&mut plan, &purgatory::of(load));
@@ -42,17 +43,21 @@ pub(super) fn load(files: &Files, load: &Load, loader: Loader) -> anyhow::Result
         .map_err(|error| errno::explained(Call::Load, &error, "", Some(&attempt(&plan, load))))
 }
 
-/// Has their bytes come from the disk, which they do anyway sooner or later.
+/// Reads them from the disk now, with progress, rather than during the system call.
 fn read_initrds(files: &Files) {
     let _progress = Progress::start("reading initrds".to_owned(), 1);
     files.initrds.iter().for_each(|initrd| initrd.bytes.fault_in());
 }
 
-/// What the next kernel will miss, since this one does not say what it was told itself. The running
-/// kernel tells it what it loads by `kexec_file_load`.
-pub(super) fn untold(machine: &Machine) -> Option<String> {
-    let error = machine.boot_data.as_ref().err()?;
-    Some(format!("{error}, so the next kernel is not told of the screen, EFI and where ACPI's tables are"))
+/// What the next kernel will lack because it cannot be read on this machine, and what to do about
+/// it. By `kexec_file_load`, the running kernel passes it on by itself.
+pub(super) fn lacking(load: &Load, machine: &Machine) -> Option<(String, &'static str)> {
+    if let Err(error) = &machine.boot_data {
+        let lost = "so the next kernel does not get the screen, EFI and the address of ACPI's tables";
+        return Some((format!("{error}, {lost}"), "mount sysfs at /sys"));
+    }
+    let error = machine.efi.as_ref().err().filter(|_| !load.no_efi)?;
+    Some((format!("{error}, so the next kernel does not get EFI"), "leave out -c to use kexec_file_load"))
 }
 
 /// The flags of `kexec_load`.

@@ -1,4 +1,4 @@
-//! `--check` and `--dry-run`: everything decided, short of the system call.
+//! `--check` and `--dry-run`: everything but the system call.
 
 mod boot_params;
 
@@ -31,7 +31,7 @@ use crate::terminal::report;
 /// A seed for plans that are not carried out.
 const NO_SEED: Option<[u8; 32]> = Some([0; 32]);
 
-/// Prints whether a load can work; the exit status is 0 if so, else 1.
+/// Prints whether a load can work; the exit status is 0 if so, otherwise 1.
 pub(super) fn check(load: &Load, wanted: Wanted, json: bool) -> Result<u8, Trouble> {
     let machine = machine_of(load)?;
     let mut findings = vec![
@@ -63,7 +63,7 @@ pub(super) fn check(load: &Load, wanted: Wanted, json: bool) -> Result<u8, Troub
     Ok(u8::from(!verdict.works()))
 }
 
-/// Prints all that would be loaded.
+/// Prints everything that would be loaded.
 pub(super) fn dry_run(load: &Load, wanted: Wanted) -> Result<u8, Trouble> {
     let machine = machine_of(load)?;
     let path = load.file.as_deref().unwrap_or(Path::new(""));
@@ -78,7 +78,7 @@ pub(super) fn dry_run(load: &Load, wanted: Wanted) -> Result<u8, Trouble> {
     if choice.first == Syscall::FileLoad {
         let _ = writeln!(
             text,
-            "kexec_file_load: flags {:#x}; the kernel chooses the places itself",
+            "kexec_file_load: flags {:#x}; the kernel chooses the addresses itself",
             by_file_load::flags(load)
         );
     }
@@ -101,7 +101,7 @@ fn command_line_of(machine: &Machine) -> anyhow::Result<Vec<u8>> {
     machine.command_line.as_deref().map(<[u8]>::to_vec).map_err(|error| anyhow!("{error}"))
 }
 
-/// The plan, what the kernel is told in `boot_params`, and a map of memory.
+/// The plan, the kernel's `boot_params`, and a map of memory.
 fn drawn(plan: &LoadPlan<'_>, machine: &Machine) -> String {
     let mut text = plan.to_string();
     text.push_str(&boot_params::text(plan));
@@ -143,13 +143,13 @@ fn signature(files: &Files, machine: &Machine) -> Finding {
     let about = "signature";
     let enforced = machine.signatures_enforced.as_ref().is_ok_and(|&enforced| enforced);
     match (kernel_file::is_signed(files.kernel.kernel()), enforced) {
-        (true, _) => finding(about, Level::Ok, "there is one; the kernel decides whether it trusts it"),
+        (true, _) => finding(about, Level::Ok, "present; the kernel decides whether it trusts it"),
         (false, false) => finding(about, Level::Ok, "none"),
         (false, true) => advised(
             about,
             Level::Warn,
-            "none, and this kernel may want one",
-            "sign the file (sbsign), or switch secure boot off",
+            "none, and this kernel may require one",
+            "sign the file (sbsign), or turn secure boot off",
         ),
     }
 }
@@ -196,8 +196,8 @@ fn of_syscalls(
         findings.push(finding("plan", Level::Ok, text));
         findings
             .extend(taken.filter(|_| !load.crash).and_then(|(bytes, amounts)| little_memory(bytes, amounts)));
-        let untold = by_load::untold(machine);
-        findings.extend(untold.map(|text| advised("told", Level::Warn, text, "mount sysfs at /sys")));
+        let lacking = by_load::lacking(load, machine);
+        findings.extend(lacking.map(|(text, advice)| advised("told", Level::Warn, text, advice)));
     }
     findings
 }

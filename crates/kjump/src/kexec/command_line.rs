@@ -1,35 +1,35 @@
-//! The command line of the kernel to load, from what is asked for. Nothing is read here.
+//! The command line of the kernel to load, from the options. Nothing is read here.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
 use super::request::Load;
 
-/// The command line. `running` is this kernel's, wanted where it is to be used again; `own` is what
-/// the kernel file brings along, used where nothing is asked for.
+/// The command line. `running` is the running kernel's, needed for `--reuse-cmdline`; `own` is the
+/// kernel file's, used where no option asks for another.
 pub(super) fn of(load: &Load, running: Option<&[u8]>, own: Option<&[u8]>) -> Vec<u8> {
-    let said = load.command_line.as_deref().map(OsStr::as_bytes);
+    let given = load.command_line.as_deref().map(OsStr::as_bytes);
     let reused = running.filter(|_| load.reuse).map(|line| reused(line, load));
-    match (reused, said) {
-        (Some(reused), Some(said)) => [&reused, b" ".as_slice(), said].concat(),
+    match (reused, given) {
+        (Some(reused), Some(given)) => [&reused, b" ".as_slice(), given].concat(),
         (Some(reused), None) => reused,
-        (None, Some(said)) => said.to_vec(),
+        (None, Some(given)) => given.to_vec(),
         (None, None) => own.unwrap_or(b"").to_vec(),
     }
 }
 
-/// This kernel's command line, without what is about the file it came from, and what is to be
-/// removed.
+/// The running kernel's command line, without the parameters for the file it was loaded from, and
+/// without those to remove.
 fn reused(running: &[u8], load: &Load) -> Vec<u8> {
     let line = running.split(|byte| matches!(byte, b'\n' | b'\r' | 0)).next().unwrap_or(running);
-    let goes = |word: &[u8]| {
+    let removed = |word: &[u8]| {
         word.starts_with(b"BOOT_IMAGE")
             || (load.crash && word.starts_with(b"crashkernel"))
             || load.remove.iter().any(|name| is_named(word, name.as_bytes()))
     };
     let mut kept: Vec<u8> = Vec::new();
     for (word, blanks) in words(line) {
-        if !goes(word) {
+        if !removed(word) {
             kept.extend_from_slice(word);
             kept.extend_from_slice(blanks);
         }
@@ -40,13 +40,13 @@ fn reused(running: &[u8], load: &Load) -> Vec<u8> {
     kept
 }
 
-/// Whether a word is the name, or the name with a value, or the very word.
+/// Whether a parameter is the name, or the name with a value, or the whole parameter.
 fn is_named(word: &[u8], name: &[u8]) -> bool {
     word == name || word.strip_prefix(name).is_some_and(|rest| rest.starts_with(b"="))
 }
 
-/// Words with the blanks behind them. A blank between quotes is part of a word, as in the kernel
-/// (`lib/cmdline.c`).
+/// The parameters, each with the blanks after it. A blank between quotes is part of a parameter, as
+/// in the kernel (`lib/cmdline.c`).
 fn words(line: &[u8]) -> Vec<(&[u8], &[u8])> {
     let mut words = Vec::new();
     let mut rest = line.trim_ascii_start();
@@ -95,21 +95,21 @@ mod tests {
     }
 
     #[test]
-    fn what_is_said_counts_and_the_files_own_only_where_nothing_is_said() {
+    fn the_option_counts_and_the_files_own_line_only_without_it() {
         assert_eq!(line(&Load { command_line: Some("x  y".into()), ..Load::default() }), "x  y");
         assert_eq!(line(&Load { command_line: Some("".into()), ..Load::default() }), "");
         assert_eq!(line(&Load::default()), "of the file");
     }
 
     #[test]
-    fn words_are_removed_by_their_name_or_wholly() {
+    fn parameters_are_removed_by_their_name_or_their_full_text() {
         let remove = vec!["quiet".into(), "dyndbg".into(), "root=/dev/vda1".into(), "crash".into()];
         assert_eq!(line(&Load { remove, ..reusing() }), "ro  crashkernel=256M");
     }
 
     proptest! {
         #[test]
-        fn a_line_without_such_words_stays_as_it_is(text in "[a-z= \"]{0,40}") {
+        fn a_line_without_such_parameters_is_unchanged(text in "[a-z= \"]{0,40}") {
             let trimmed = text.trim_start_matches(' ').trim_end_matches(' ');
             prop_assert_eq!(of(&reusing(), Some(text.as_bytes()), None), trimmed.as_bytes());
         }

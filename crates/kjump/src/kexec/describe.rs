@@ -1,11 +1,12 @@
-//! What a load is made of, in words: for `--debug`, `--check` and `--dry-run`.
+//! Describes a load for `--debug`, `--check` and `--dry-run`.
 
 use super::files::Files;
 use super::syscall::Choice;
 use crate::kernel::file::Loader;
 use crate::terminal::quantity;
 
-/// What was read, and what is made of it, a line each.
+/// The files and the choices made, one a line. Files contain what their authors like, so control
+/// characters are replaced: they could command the terminal.
 pub(super) fn lines(files: &Files, loader: Loader, choice: &Choice) -> Vec<String> {
     let kernel = &files.kernel;
     let packed: Vec<String> = kernel.wrappings.iter().map(|format| format!(", in {format}")).collect();
@@ -21,5 +22,25 @@ pub(super) fn lines(files: &Files, loader: Loader, choice: &Choice) -> Vec<Strin
     );
     lines.push(format!("command line: {}", String::from_utf8_lossy(&files.command_line)));
     lines.push(format!("by {}: {}", choice.first.name(), choice.why));
-    lines
+    lines.iter().map(|line| line.replace(|c: char| c.is_control() && c != '\t', "?")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kexec::request::{Load, Wanted};
+    use crate::kexec::syscall;
+
+    #[test]
+    fn files_cannot_command_the_terminal() {
+        let path = std::env::temp_dir().join(format!("kjump-describe-{}", std::process::id()));
+        std::fs::write(&path, kernel_file::testing::bzimage((1 << 20) - 0x400, 60 << 20)).unwrap();
+        let load =
+            Load { command_line: Some("\u{1b}]0;owned\u{7}\u{1b}[31m quiet".into()), ..Load::default() };
+        let files = Files::read(&load, &path, || Ok(Vec::new())).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        let choice = syscall::choose(&load, Wanted::Either, Loader::BzImage).unwrap();
+        let lines = lines(&files, Loader::BzImage, &choice);
+        assert!(lines.contains(&"command line: ?]0;owned??[31m quiet".to_owned()), "{lines:?}");
+    }
 }

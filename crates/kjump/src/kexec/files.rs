@@ -1,4 +1,4 @@
-//! Everything that a load reads, read once.
+//! The files of a load, each read once.
 
 use std::ffi::OsStr;
 use std::fs::File;
@@ -17,7 +17,7 @@ use crate::terminal::progress::Progress;
 /// The files of a load.
 pub(super) struct Files {
     pub(super) kernel: KernelFile,
-    /// The initrds that are asked for.
+    /// The initrds given as options.
     pub(super) initrds: Vec<Named>,
     pub(super) modules: Vec<Module>,
     pub(super) dtb: Option<Vec<u8>>,
@@ -28,11 +28,11 @@ pub(super) struct Files {
 pub(super) struct Named {
     pub(super) name: String,
     pub(super) bytes: FileBytes,
-    /// The file, if it is one that can be read again.
+    /// The file, if it can be read again.
     file: Option<File>,
 }
 
-/// A multiboot kernel's module: its bytes, and the words it was named with.
+/// A multiboot kernel's module: its bytes, and the argument that names it.
 pub(super) struct Module {
     pub(super) words: Vec<u8>,
     pub(super) bytes: Vec<u8>,
@@ -63,13 +63,13 @@ impl Files {
         })
     }
 
-    /// All initrds: those that come with the kernel first.
+    /// All initrds: those in the kernel file first.
     pub(super) fn all_initrds(&self) -> Vec<(&str, &[u8])> {
         let own = self.kernel.initrds().map(|bytes| ("in the kernel file", bytes));
         own.chain(self.initrds.iter().map(|named| (named.name.as_str(), &*named.bytes))).collect()
     }
 
-    /// The one initrd, if there is no other and it lies in a file.
+    /// The initrd, if there is only one and it is in a file.
     pub(super) fn only_initrd(&self) -> Option<&File> {
         match (self.kernel.initrds().next(), self.initrds.as_slice()) {
             (None, [only]) => only.file.as_ref(),
@@ -87,7 +87,7 @@ fn read(option: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// Its pages are loaded from where they are: nothing depends on what is in them.
+/// The file is mapped, not copied: no decision depends on its contents.
 fn initrd(path: &Path) -> anyhow::Result<Named> {
     let named = || format!("Could not open initrd file {}", path.display());
     let mut file = File::open(path).with_context(named)?;
@@ -99,7 +99,7 @@ fn initrd(path: &Path) -> anyhow::Result<Named> {
     Ok(Named { name: path.display().to_string(), bytes, file })
 }
 
-/// `FILE WORDS`: the file is unpacked if it is compressed.
+/// `FILE ARGS`: the file is decompressed if it is compressed.
 fn module(words: &OsStr) -> anyhow::Result<Module> {
     let words = words.as_bytes();
     let file = words.split(|&byte| byte == b' ').next().unwrap_or(words);

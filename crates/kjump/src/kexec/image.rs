@@ -1,5 +1,5 @@
-//! Images that are called and return: kept by the module under one name, in place of kexec-tools'
-//! one image.
+//! Loads an image that is called and returns. The module keeps it, in place of kexec-tools' one
+//! image.
 
 use std::path::Path;
 

@@ -1,4 +1,4 @@
-//! From files and words to a plan. Nothing is read here: the machine was read before.
+//! Makes a plan from the files and options. Nothing is read here: the machine was read earlier.
 
 use anyhow::{Context, anyhow, bail};
 use kernel_file::multiboot::Multiboot;
@@ -49,7 +49,7 @@ fn elfcorehdr_size(machine: &Machine) -> anyhow::Result<u64> {
     machine.crash_elfcorehdr_size.as_ref().copied().map_err(|error| anyhow!("{error}; {advice}"))
 }
 
-/// Options that such a file has no use for: they would be passed over.
+/// Refuses options that this format of file does not use: they would be ignored.
 fn refuse_strange(files: &Files, load: &Load, loader: Loader) -> anyhow::Result<()> {
     let linux =
         loader == Loader::BzImage || (loader == Loader::Elf && arguments(load, files) == Arguments::Linux);
@@ -65,30 +65,29 @@ fn refuse_strange(files: &Files, load: &Load, loader: Loader) -> anyhow::Result<
             "only Linux has initrds; a multiboot kernel has modules, and an ELF kernel needs --args-linux",
         ),
         (files.dtb.is_some() && !linux, "dtb", "only Linux takes a device tree"),
-        (!fits_arguments(load, loader), "args-…", "is about ELF files"),
+        (!fits_arguments(load, loader), "args-…", "is for ELF files"),
         (
             load.entry_mode.is_some() && loader != Loader::BzImage,
             "real-mode and --entry-32bit",
-            "are about bzImages",
+            "are for bzImages",
         ),
         (
             load.entry.is_some() && loader != Loader::Elf,
             "entry",
-            "is about ELF files: a kernel's file says where it is entered",
+            "is for ELF files: a kernel file defines its entry points",
         ),
-        (load.no_efi && !linux, "noefi", "only Linux is told of EFI"),
-        (load.crash && !linux, "load-panic", "a crash kernel is Linux"),
+        (load.no_efi && !linux, "noefi", "only Linux gets EFI data"),
+        (load.crash && !linux, "load-panic", "only Linux can be a crash kernel"),
     ];
     match strange.into_iter().find(|(is_it, _, _)| *is_it) {
         None => Ok(()),
         Some((_, option, why)) => {
-            bail!("--{option}: {why}; {} is a file of the format {loader}", files.kernel.path.display())
+            bail!("--{option}: {why}; {} is of the format {loader}", files.kernel.path.display())
         }
     }
 }
 
-/// Whether the file is told in the way that is asked for: a bzImage always is what Linux wants to
-/// be told.
+/// Whether the file can get its arguments as asked for: a bzImage always gets boot_params.
 const fn fits_arguments(load: &Load, loader: Loader) -> bool {
     matches!(
         (load.arguments, loader),
@@ -96,7 +95,7 @@ const fn fits_arguments(load: &Load, loader: Loader) -> bool {
     )
 }
 
-/// How an ELF file is told what it is told: as asked, and where nothing is asked, as what it is.
+/// How an ELF file gets its arguments: as asked for, by default in the way of its kind.
 fn arguments(load: &Load, files: &Files) -> Arguments {
     load.arguments.unwrap_or_else(|| if files.kernel.is_linux() { Arguments::Linux } else { Arguments::Elf })
 }
@@ -152,7 +151,7 @@ fn other<'a>(
 ) -> anyhow::Result<LoadPlan<'a>> {
     let command_line = files.command_line.clone();
     if !notes && !command_line.is_empty() {
-        bail!("--args-none leaves no way to tell the command line");
+        bail!("--args-none leaves no way to pass the command line");
     }
     let purgatory = purgatory::of(load);
     let request = plan::elf::Request { program, notes, command_line, limits: limits(load), purgatory };

@@ -1,5 +1,5 @@
-//! The window of memory that an image may use beside its own: saved around each call, and zero at
-//! first.
+//! The window of memory that an image may use in addition to its own: saved around each call, zero
+//! at first.
 
 use std::borrow::Cow;
 
@@ -7,30 +7,30 @@ use abi::page_list::PAGE_SIZE;
 use kernel_file::Segment;
 use phys::PhysRange;
 
-/// Segments without bytes for all System RAM from the first to the last byte of the window that no
-/// segment covers. `covered` rises and does not overlap.
+/// Segments without bytes for the System RAM of the window that no segment covers. `covered` is
+/// sorted and does not overlap.
 pub(super) fn backup(
     ram: &[PhysRange],
     covered: &[Segment<'_>],
     (min, max): (u64, u64),
 ) -> Vec<Segment<'static>> {
     let Some(first) = min.checked_next_multiple_of(PAGE_SIZE) else { return Vec::new() };
-    let behind = max.saturating_add(1);
-    let behind = behind - behind % PAGE_SIZE;
+    let end_of_window = max.saturating_add(1);
+    let end_of_window = end_of_window - end_of_window % PAGE_SIZE;
     let mut segments = Vec::new();
     for range in ram {
-        let (start, end) = (range.start().get().max(first), range.end().min(behind));
+        let (start, end) = (range.start().get().max(first), range.end().min(end_of_window));
         let mut free = start;
         for segment in covered.iter().filter(|segment| segment.end() > start && segment.address < end) {
-            segments.extend(zeroes(free, segment.address));
+            segments.extend(zeros(free, segment.address));
             free = free.max(segment.end());
         }
-        segments.extend(zeroes(free, end));
+        segments.extend(zeros(free, end));
     }
     segments
 }
 
-fn zeroes(start: u64, end: u64) -> Option<Segment<'static>> {
+fn zeros(start: u64, end: u64) -> Option<Segment<'static>> {
     let size = end.checked_sub(start).filter(|&size| size > 0)?;
     Some(Segment { name: "window".into(), address: start, size, bytes: Cow::Borrowed(&[]) })
 }

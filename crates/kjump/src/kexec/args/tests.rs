@@ -44,3 +44,33 @@ fn words_become_what_kexec_tools_would_do_or_a_refusal() {
     assert!(text.len() >= 250, "{} lines", text.len());
     insta::assert_snapshot!(text.concat());
 }
+
+#[test]
+fn an_operand_that_is_blank_is_not_a_file() {
+    let load = |operands: &[&str]| {
+        let arguments: Vec<OsString> = ["-l", "/k"].iter().chain(operands).map(OsString::from).collect();
+        read(&arguments).map(|action| described(&action)).map_err(|trouble| trouble.text())
+    };
+    assert_eq!(load(&["", " "]), load(&[]));
+    let refusal = "only one file can be loaded, not both \"/k\" and \" -a\"";
+    assert_eq!(load(&[" -a"]).unwrap_err(), refusal);
+}
+
+#[test]
+fn an_option_that_a_load_would_ignore_is_refused() {
+    const RETURNING: &str = "--load-preserve-context --mem-max=0xffffff /k";
+    const CALLED: &str = "--load-preserve-context --args-none /k";
+    for option in
+        ["--entry 1", "--dtb=/d", "--no-cma", "--hotplug", "--initrd-add /a:/b", "--dry-run", "--check"]
+    {
+        let name = option.split([' ', '=']).next().unwrap();
+        let refusal = of(&format!("{RETURNING} {option}"));
+        assert!(refusal.starts_with(&format!("1: {name} is not for a kernel that returns")), "{refusal}");
+    }
+    for option in ["--initrd-add /a:/b", "--no-cma", "--hotplug", "--dry-run", "--check"] {
+        let name = option.split([' ', '=']).next().unwrap();
+        let refusal = format!("1: {name} is not for an image that is called with --args-none");
+        assert_eq!(of(&format!("{CALLED} {option}")), refusal);
+    }
+    assert!(of(&format!("{CALLED} --reset-vga")).starts_with("1: --reset-vga is for purgatory"));
+}

@@ -114,3 +114,16 @@ fn a_load_of_more_than_what_is_available_is_worth_a_warning() {
         "{text}"
     );
 }
+
+#[test]
+fn a_machine_that_shows_only_half_of_efi_is_worth_a_warning() {
+    let mut machine = Machine::probe(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/machines/debian-6.1-cloud"),
+    );
+    machine.efi = Err(machine::Error::Absent { path: "/sys/firmware/efi/runtime-map".into() });
+    let text = found_on(&machine, "-l");
+    let warning =
+        "Warn told: /sys/firmware/efi/runtime-map does not exist, so the next kernel does not get EFI";
+    assert!(text.contains(warning), "{text}");
+    assert!(!found_on(&machine, "-l --noefi").contains("Warn told"));
+}
