@@ -42,7 +42,7 @@ fn save_image(args: SaveArgs) -> anyhow::Result<Outcome> {
     if json && !request.is_to_stdout() {
         report::print_json(&saved)?;
     } else {
-        eprint!("{}", saved.text());
+        report::inform(&saved.text());
     }
     Ok(if saved.is_whole() { Outcome::Done } else { Outcome::No })
 }

@@ -7,6 +7,8 @@
 //! `args`. They are built on `kernel` (kernel files and digests), `device` (the module) and
 //! `terminal` (input and output).
 #![forbid(unsafe_code)]
+// These panic if the output cannot be written: see `terminal::report`.
+#![deny(clippy::print_stdout, clippy::print_stderr)]
 
 mod call;
 pub mod cli;

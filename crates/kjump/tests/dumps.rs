@@ -110,6 +110,7 @@ fn a_dump_whose_writer_is_killed_has_no_name() {
         }
     }
     assert!(whole < 50, "it always finished before it was killed");
+    assert_eq!(dir.names(), ["vmcore"], "nothing is left of a killed dump");
 }
 
 #[test]
@@ -322,4 +323,136 @@ fn an_exact_dump_has_all_memory() {
     let output = kjump(&["dump", "save", "--flat", "-d", "0"]).arg(&dump).arg(&flat).output().unwrap();
     assert!(output.status.success(), "{}", text(&output.stderr));
     assert!(fs::read(flat).unwrap() == fs::read(source).unwrap()[PAGE..]);
+}
+
+/// The program, started by a shell line in which it is `"$@"`.
+fn by_shell(line: &str, arguments: &[&str]) -> Output {
+    let mut command = Command::new("sh");
+    command.args(["-c", line, "sh", env!("CARGO_BIN_EXE_kjump")]).args(arguments);
+    command.stdin(Stdio::null()).output().unwrap()
+}
+
+#[test]
+fn an_unwritable_standard_error_does_not_change_the_result() {
+    let dir = Directory::new("stderr");
+    let (source, dump) = (dir.source(), dir.path("dump"));
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let status = save(&source, &dump).stderr(full.try_clone().unwrap()).status().unwrap();
+    assert_eq!(status.code(), Some(0));
+    assert!(verified(&dump).status.success());
+    // It reports the level without room, too.
+    fs::remove_file(&dump).unwrap();
+    let mut command = kjump(&["makedumpfile", "-l", "-d", "0,1", "-L", "5M"]);
+    let status = command.args([&source, &dump]).stderr(full).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+    assert!(dump.exists());
+}
+
+#[test]
+fn a_reader_that_goes_away_does_not_turn_no_into_yes() {
+    let dir = Directory::new("no");
+    let (source, dump) = (dir.source(), dir.path("dump"));
+    assert!(save(&source, &dump).status().unwrap().success());
+    let mut damaged = fs::read(&dump).unwrap();
+    let at = damaged.len() / 2;
+    damaged[at] ^= 1;
+    fs::write(&dump, damaged).unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = kjump(&["dump", "verify"]).arg(&dump).stdout(writer).status().unwrap();
+    assert_eq!(status.code(), Some(1));
+    // A dump, unlike a text, needs its reader.
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let mut command = save(&source, Path::new("/dev/stdout"));
+    assert_eq!(command.arg("--flattened").stdout(writer).status().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_closed_or_read_only_standard_output_is_an_error() {
+    let dir = Directory::new("no-stdout");
+    let source = dir.source();
+    let source = source.to_str().unwrap();
+    for line in ["exec \"$@\" >&-", "exec \"$@\" 1</dev/null"] {
+        for arguments in [&["dump", "save", source, "-"][..], &["makedumpfile", "-F", "-l", source]] {
+            let output = by_shell(line, arguments);
+            assert_eq!(output.status.code(), Some(1), "{line} {arguments:?}");
+            assert!(text(&output.stderr).contains("cannot write to standard output"), "{output:?}");
+        }
+    }
+}
+
+#[test]
+fn links_are_followed_and_open_files_are_written_in_place() {
+    let dir = Directory::new("links");
+    let (source, link, dump) = (dir.source(), dir.path("link"), dir.path("dump"));
+    std::os::unix::fs::symlink("dump", &link).unwrap();
+    // The link leads nowhere at first, then to a file.
+    for _ in 0..2 {
+        assert!(save(&source, &link).status().unwrap().success());
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert!(verified(&dump).status.success());
+    }
+    for name in ["/dev/stdout", "/proc/self/fd/1"] {
+        let open = dir.path("open");
+        let status = save(&source, Path::new(name)).stdout(File::create(&open).unwrap()).status().unwrap();
+        assert!(status.success(), "{name}");
+        assert!(verified(&open).status.success(), "{name}");
+    }
+    assert_eq!(dir.names(), ["dump", "link", "open", "vmcore"]);
+}
+
+#[test]
+fn a_name_may_be_as_long_as_the_file_system_allows() {
+    let dir = Directory::new("long");
+    let dump = dir.path(&"n".repeat(255));
+    assert!(save(&dir.source(), &dump).status().unwrap().success());
+    assert!(verified(&dump).status.success());
+}
+
+#[test]
+fn the_limit_of_file_sizes_makes_an_incomplete_dump() {
+    let dir = Directory::new("ulimit");
+    let (source, dump) = (dir.source(), dir.path("dump"));
+    let arguments = ["dump", "save", "-c", "lzo", source.to_str().unwrap(), dump.to_str().unwrap()];
+    let output = by_shell("ulimit -f 4000; exec \"$@\"", &arguments);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    assert!(text(&output.stderr).contains("dump.incomplete is an incomplete dump"), "{output:?}");
+    assert_eq!(dir.names(), ["dump.incomplete", "vmcore"]);
+}
+
+#[test]
+fn a_dump_is_written_by_fewer_threads_if_no_more_can_be_started() {
+    use std::os::unix::fs::PermissionsExt;
+    let dir = Directory::new("threads");
+    let (source, dump) = (dir.source(), dir.path("dump"));
+    fs::set_permissions(&dir.0, fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(&source, fs::Permissions::from_mode(0o644)).unwrap();
+    // The limit of processes does not hold for root. Without root, or setpriv, there is nothing to check.
+    let other = "setpriv --reuid=64321 --clear-groups";
+    let line = format!("{other} test -x \"$1\" || exit 77; exec {other} prlimit --nproc=2 \"$@\"");
+    let arguments = ["dump", "save", "--threads", "8", source.to_str().unwrap(), dump.to_str().unwrap()];
+    let output = by_shell(&line, &arguments);
+    if output.status.code() != Some(77) {
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(verified(&dump).status.success());
+    }
+}
+
+#[test]
+fn check_params_refuses_the_command_lines_that_a_run_refuses() {
+    let check = |line: &str| {
+        let mut command = kjump(&["makedumpfile", "--check-params"]);
+        command.args(line.split(' ').filter(|argument| !argument.is_empty())).status().unwrap().code()
+    };
+    for line in
+        ["-F a b", "--split a b", "-l a", "", "-i a", "--message-level 32 a b", "-R", "--dump-dmesg a"]
+    {
+        assert_eq!(check(line), Some(1), "{line}");
+    }
+    for line in
+        ["-l -d 31 a b", "-F -l a", "--split a b c", "--dump-dmesg a b", "-R a", "--message-level 31 a b"]
+    {
+        assert_eq!(check(line), Some(0), "{line}");
+    }
 }

@@ -12,10 +12,13 @@
 //! | [`clock`] | the clock that images are stamped with |
 //! | [`window`] | parts of the kernel's files as memory |
 //! | [`disk`] | disks without a file system, past the page cache |
+//! | [`signal`] | the signal of the limit of file sizes |
+//! | [`descriptor`] | inherited descriptors, files without a name |
 //! | [`holes`] | where a sparse file has data |
 //! | [`writeback`] | the page cache on its way to the disk |
 
 pub mod clock;
+pub mod descriptor;
 pub mod device;
 pub mod disk;
 pub mod holes;
@@ -24,6 +27,7 @@ pub mod kexec;
 pub mod mapping;
 mod name;
 pub mod refusal;
+pub mod signal;
 pub mod system;
 pub mod terminal;
 pub mod window;

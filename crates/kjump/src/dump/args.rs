@@ -49,6 +49,9 @@ pub(crate) struct SaveArgs {
     /// name only once complete
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: PathBuf,
+    /// Overwrite a disk that contains a file system, a partition table or the like
+    #[arg(long, short = 'f')]
+    pub(crate) force: bool,
     /// Another file of the split set that SOURCE belongs to; repeatable
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) part: Vec<PathBuf>,

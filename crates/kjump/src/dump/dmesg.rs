@@ -9,7 +9,7 @@ use clap::{CommandFactory, Parser, ValueHint};
 use vmcore::printk::{Record, RingBuffer};
 use vmcore::{Error, MemoryImage, log_buffer};
 
-use super::sink::{Sink, WriteMode};
+use super::sink::{Replace, Sink, WriteMode};
 use super::source;
 use crate::terminal::report;
 use vmcore::WriteAt;
@@ -53,7 +53,7 @@ fn write_record(text: &mut String, record: &Record) {
 }
 
 /// Writes the log to a file.
-pub(super) fn save(image: &MemoryImage<'_>, output: &Path, replace: bool) -> anyhow::Result<()> {
+pub(super) fn save(image: &MemoryImage<'_>, output: &Path, replace: Replace) -> anyhow::Result<()> {
     let (text, trouble) = text(image)?;
     let sink = Sink::file(output, WriteMode::Cached, replace)?;
     sink.write_at(0, text.as_bytes())?;

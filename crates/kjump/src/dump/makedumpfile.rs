@@ -18,7 +18,7 @@ use vmcore::{MemoryImage, Vmlinux, WriteAt};
 
 use super::request::{OutputFormat, Request};
 use super::save;
-use super::sink::{Sink, WriteMode};
+use super::sink::{Replace, Sink, WriteMode};
 use super::summary::Saved;
 use super::{dmesg, source};
 use crate::terminal::report;
@@ -74,7 +74,7 @@ struct Options {
     /// Rearrange a flattened stream from standard input
     #[arg(short = 'R', conflicts_with_all = ["flattened", "codec"])]
     rearrange: bool,
-    /// Replace DUMPFILE if it exists
+    /// Replace DUMPFILE if it exists, or is a disk with a file system
     #[arg(short = 'f')]
     force: bool,
     /// VMCOREINFO of the kernel, in addition to the image's own
@@ -114,7 +114,7 @@ struct Options {
     #[arg(long)]
     show_stats: bool,
     /// The sum of what to print: 1 progress, 2 common messages, 4 errors, 8 details, 16 the report
-    #[arg(long, value_name = "ML", default_value_t = 7)]
+    #[arg(long, value_name = "ML", default_value_t = 7, value_parser = clap::value_parser!(u8).range(0..=31))]
     message_level: u8,
     /// Also print the report
     #[arg(short = 'D')]
@@ -141,8 +141,6 @@ struct Options {
     /// Accepted for compatibility; no effect
     #[arg(short = 'b', hide = true, value_name = "ORDER")]
     cache_order: Option<u32>,
-    #[command(flatten)]
-    refused: Refused,
     /// Print this help
     #[arg(short = 'h', long, action = ArgAction::Help)]
     help: Option<bool>,
@@ -152,6 +150,8 @@ struct Options {
     /// The image, and the file to write
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
+    #[command(flatten)]
+    refused: Refused,
 }
 
 /// Options of makedumpfile that are not supported.
@@ -225,7 +225,7 @@ fn refuse(error: &clap::Error) -> ExitCode {
 
 fn failed(has_messages: bool) -> ExitCode {
     if has_messages {
-        eprintln!("makedumpfile Failed.");
+        report::inform("makedumpfile Failed.\n");
     }
     ExitCode::FAILURE
 }
@@ -276,10 +276,8 @@ impl Options {
             return self.rearrange().map(|()| true);
         }
         if self.dump_dmesg {
-            let [source, output] = self.files.as_slice() else {
-                anyhow::bail!("expected two files: VMCORE and LOGFILE");
-            };
-            dmesg::save(&self.image(source)?, output, self.force)?;
+            let (source, output) = self.log_files()?;
+            dmesg::save(&self.image(source)?, output, Replace::if_forced(self.force))?;
             self.inform(&format!("\nThe dmesg log is saved to {}.\n", output.display()));
             return Ok(true);
         }
@@ -294,16 +292,33 @@ impl Options {
         Ok(saved.is_whole())
     }
 
-    /// Checks the command line; the files need not exist.
+    /// Checks the command line as a run does, except that the files need not exist.
     fn check(&self) -> anyhow::Result<()> {
-        if self.split || self.reassemble || self.dump_dmesg || self.mem_usage || self.rearrange {
-            return Ok(());
+        if self.rearrange {
+            self.one_file("DUMPFILE").map(drop)
+        } else if self.dump_dmesg {
+            self.log_files().map(drop)
+        } else if self.generate.is_some() {
+            Ok(())
+        } else if self.vtop.is_some() {
+            self.one_file("VMCORE").map(drop)
+        } else {
+            self.sources_and_outputs().map(drop)
         }
-        // kdump's scripts check their options before they know the files.
-        if self.files.len() > 2 {
-            anyhow::bail!("expected two files: VMCORE and DUMPFILE");
+    }
+
+    fn one_file(&self, name: &str) -> anyhow::Result<&Path> {
+        match self.files.as_slice() {
+            [file] => Ok(file),
+            _ => anyhow::bail!("expected one file: {name}"),
         }
-        Ok(())
+    }
+
+    fn log_files(&self) -> anyhow::Result<(&Path, &Path)> {
+        match self.files.as_slice() {
+            [source, output] => Ok((source, output)),
+            _ => anyhow::bail!("expected two files: VMCORE and LOGFILE"),
+        }
     }
 
     fn request(&self) -> anyhow::Result<Request> {
@@ -323,7 +338,7 @@ impl Options {
             threads: self.num_threads.map_or_else(super::level::cpus, |threads| threads.clamp(1, 1024)),
             memory_limit: None,
             limit: self.limit,
-            replace: self.force,
+            replace: Replace::if_forced(self.force),
             progress: self.message_level & 1 != 0,
             keeps_name_if_incomplete: true,
         })
@@ -346,7 +361,7 @@ impl Options {
     fn generate(&self, output: &Path) -> anyhow::Result<()> {
         let vmlinux = self.vmlinux.as_deref().context("-g needs -x VMLINUX")?;
         let text = vmcoreinfo_of(vmlinux)?;
-        let file = Sink::file(output, WriteMode::Cached, self.force)?;
+        let file = Sink::file(output, WriteMode::Cached, Replace::if_forced(self.force))?;
         file.write_at(0, text.as_bytes())?;
         file.finish(text.len() as u64)?;
         self.inform(&format!("\nThe vmcoreinfo is saved to {}.\n", output.display()));
@@ -390,7 +405,7 @@ impl Options {
             return;
         }
         if self.message_level & 4 != 0 {
-            eprint!("{}", if saved.is_whole() { saved.warnings() } else { saved.text() });
+            report::inform(&if saved.is_whole() { saved.warnings() } else { saved.text() });
         }
         if self.message_level & 16 != 0 || self.show_stats || self.debug {
             self.print(&saved.report());
@@ -416,7 +431,7 @@ impl Options {
     /// Standard output may be the dump.
     fn print(&self, text: &str) {
         if self.flattened {
-            eprintln!("{text}");
+            report::inform(&format!("{text}\n"));
         } else {
             // A message that cannot be printed does not change the result.
             let _ = report::print(&format!("{text}\n"));
@@ -424,7 +439,7 @@ impl Options {
     }
 
     fn translate(&self, address: u64) -> anyhow::Result<()> {
-        let [source] = self.files.as_slice() else { anyhow::bail!("expected one file: VMCORE") };
+        let source = self.one_file("VMCORE")?;
         let image = self.image(source)?;
         let place = AddressSpace::of_kernel(&image.vmcoreinfo()?)?.translate(&image, address)?;
         self.print(&format!(
@@ -436,8 +451,8 @@ impl Options {
     }
 
     fn rearrange(&self) -> anyhow::Result<()> {
-        let [output] = self.files.as_slice() else { anyhow::bail!("expected one file: DUMPFILE") };
-        super::rearrange::from(std::io::stdin().lock(), output, self.force)?;
+        let output = self.one_file("DUMPFILE")?;
+        super::rearrange::from(std::io::stdin().lock(), output, Replace::if_forced(self.force))?;
         self.inform(&format!("\nThe dumpfile is saved to {}.\n", output.display()));
         Ok(())
     }

@@ -3,10 +3,10 @@
 use std::io::Read;
 use std::path::Path;
 
-use super::sink::{Sink, WriteMode};
+use super::sink::{Replace, Sink, WriteMode};
 
 /// Writes the file that a flattened stream describes.
-pub(super) fn from(stream: impl Read, path: &Path, replace: bool) -> anyhow::Result<()> {
+pub(super) fn from(stream: impl Read, path: &Path, replace: Replace) -> anyhow::Result<()> {
     let sink = Sink::file(path, WriteMode::Cached, replace)?;
     let length = vmcore::rearrange(stream, &sink)?;
     sink.finish(length)

@@ -8,6 +8,7 @@ use vmcore::write::Compression;
 
 use super::args::SaveArgs;
 use super::level::{Levels, cpus, with_higher};
+use super::sink::Replace;
 
 /// A request to save an image.
 pub(super) struct Request {
@@ -27,8 +28,7 @@ pub(super) struct Request {
     pub(super) memory_limit: Option<u64>,
     /// Size of the dump at most, in bytes.
     pub(super) limit: Option<u64>,
-    /// Whether to replace an existing file.
-    pub(super) replace: bool,
+    pub(super) replace: Replace,
     /// Whether to show progress.
     pub(super) progress: bool,
     /// Whether an incomplete dump gets the name of the output; otherwise `.incomplete` is appended.
@@ -74,7 +74,7 @@ impl From<SaveArgs> for Request {
             threads: args.threads.unwrap_or_else(cpus),
             memory_limit: args.memory_limit,
             limit: None,
-            replace: true,
+            replace: if args.force { Replace::FilesAndDisks } else { Replace::Files },
             progress: true,
             keeps_name_if_incomplete: false,
         }

@@ -17,16 +17,22 @@ use super::statistics::{self, Completeness};
 use super::summary::{Saved, name};
 use crate::terminal::progress::Progress as Shown;
 use crate::terminal::quantity::page_bytes;
+use crate::terminal::report;
 
 /// Saves an image at the first dump level for which there is room.
 pub(super) fn save(request: &Request) -> anyhow::Result<Saved> {
+    sys::signal::ignore_file_size_limit();
     let image = source::with_vmcoreinfo(source::set(&request.sources)?, request.vmcoreinfo.as_deref());
     let means = affordable(&image, request)?;
     let (last, others) = request.levels.split_last().context("no dump level")?;
     for (level, next) in others.iter().zip(request.levels.iter().skip(1)) {
         match save_at(&image, request, *level, means, false) {
             Err(error) if is_no_room(&error) => {
-                eprintln!("no room for dump level {}: trying {}", level.number(), next.number());
+                report::inform(&format!(
+                    "no room for dump level {}: trying {}\n",
+                    level.number(),
+                    next.number()
+                ));
             }
             result => return result,
         }
@@ -153,14 +159,17 @@ fn write(
                 std::thread::park_timeout(Duration::from_millis(250));
             }
         };
-        let watcher = scope.spawn(watch);
+        // Without a thread for it, no progress is shown.
+        let watcher = std::thread::Builder::new().spawn_scoped(scope, watch).ok();
         let written = match request.format {
             OutputFormat::Kdump => write_kdump(image, pages, settings, sink, &progress),
             OutputFormat::Elf => write_elf(image, pages.kept, settings, sink, &progress),
             OutputFormat::Flat => write_flat(image, pages.kept, settings, sink, &progress),
         };
         done.store(true, Ordering::Relaxed);
-        watcher.thread().unpark();
+        if let Some(watcher) = watcher {
+            watcher.thread().unpark();
+        }
         Ok(written?)
     })
 }
@@ -210,7 +219,7 @@ mod tests {
             threads: 1,
             memory_limit: None,
             limit: Some(600_000),
-            replace: true,
+            replace: sink::Replace::Files,
             progress: false,
             keeps_name_if_incomplete: false,
         };

@@ -3,29 +3,28 @@
 pub(super) mod chunks;
 mod direct;
 mod disk;
-mod new_name;
+mod signature;
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Seek, SeekFrom, Stdout};
+use std::io::{self, Seek, SeekFrom};
 use std::os::fd::AsFd;
-use std::os::unix::fs::{FileExt, FileTypeExt, OpenOptionsExt};
+use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, anyhow, bail};
-use sys::writeback;
+use sys::{descriptor, writeback};
 use vmcore::{Flattener, WriteAt};
 
-use crate::terminal::output_file;
+use crate::terminal::output_file::{self, Destination, NewFile};
 use direct::Direct;
 use disk::Disk;
-use new_name::NewName;
 
 /// A dump that is being written. It is removed when dropped, unless it was finished or kept.
 pub(super) struct Sink {
     output: Output,
     /// `None` if the output is not a regular file.
-    name: Option<NewName>,
+    name: Option<NewFile>,
     /// The size limit of the dump in bytes.
     limit: u64,
     /// Bytes written; they are pushed to the disk continuously.
@@ -47,55 +46,78 @@ pub(super) enum WriteMode {
     Flattened,
 }
 
+/// What a dump may replace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Replace {
+    /// Neither files nor the known contents of disks.
+    Nothing,
+    Files,
+    FilesAndDisks,
+}
+
+impl Replace {
+    /// With or without an option to replace everything.
+    pub(super) fn if_forced(force: bool) -> Self {
+        if force { Self::FilesAndDisks } else { Self::Nothing }
+    }
+}
+
 enum Output {
     File(File),
     Direct(Direct),
     Disk(Disk),
     FlatFile(Flattener<File>),
-    FlatStdout(Flattener<Stdout>),
+    FlatStdout(Flattener<File>),
 }
 
 impl Sink {
     /// Starts a file. Only its owner may read it, because it contains memory. Anything but a
     /// regular file is written to in place.
-    pub(super) fn file(path: &Path, mode: WriteMode, replace: bool) -> anyhow::Result<Self> {
-        let (file, name) = match std::fs::metadata(path) {
+    pub(super) fn file(path: &Path, mode: WriteMode, replace: Replace) -> anyhow::Result<Self> {
+        let failed = || path.display().to_string();
+        match std::fs::metadata(path) {
             Ok(present) if present.is_dir() => bail!("{}: is a directory", path.display()),
             Ok(present) if present.file_type().is_block_device() => {
-                return Self::disk(path, mode).with_context(|| path.display().to_string());
+                return Self::disk(path, mode, replace).with_context(failed);
             }
-            Ok(present) if !present.is_file() => (OpenOptions::new().write(true).open(path), None),
-            Ok(_) if !replace => bail!("{}: file exists; -f replaces it", path.display()),
-            _ => {
-                let new = output_file::new_name(path)?;
-                let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
-                (file, Some(NewName { new, path: path.to_owned() }))
+            _ => {}
+        }
+        let output = match output_file::destination(path).with_context(failed)? {
+            Destination::InPlace => {
+                let file = OpenOptions::new().write(true).open(path).with_context(failed)?;
+                (Output::of(file, mode)?, None)
+            }
+            Destination::File(path) if path.exists() && replace == Replace::Nothing => {
+                bail!("{}: file exists; -f replaces it", path.display());
+            }
+            Destination::File(path) => {
+                let new = NewFile::create(&path).with_context(failed)?;
+                let file = new.file.try_clone()?;
+                let output = match mode {
+                    WriteMode::Direct => Output::new(&new.current_path(), file).with_context(failed)?,
+                    WriteMode::Cached | WriteMode::Flattened => Output::of(file, mode)?,
+                };
+                (output, Some(new))
             }
         };
-        let file = match file {
-            Ok(file) => file,
-            Err(error) => {
-                // The file was not created here: it must not be removed.
-                std::mem::forget(name);
-                return Err(error).context(path.display().to_string());
-            }
-        };
-        let output = match (mode, &name) {
-            (WriteMode::Flattened, _) => Output::FlatFile(Flattener::new(file)?),
-            (WriteMode::Direct, Some(name)) => {
-                Output::new(&name.new, file).with_context(|| path.display().to_string())?
-            }
-            _ => Output::File(file),
-        };
-        Ok(Self { output, name, limit: u64::MAX, pushed: AtomicU64::new(0) })
+        let (output, name) = output;
+        // Known in advance, the limit leaves room for an incomplete dump. The kernel reports it late,
+        // when the file is written past the page cache.
+        let limit = descriptor::file_size_limit().unwrap_or(u64::MAX);
+        Ok(Self { output, name, limit, pushed: AtomicU64::new(0) })
     }
 
     /// Starts a dump on a disk.
-    fn disk(path: &Path, mode: WriteMode) -> anyhow::Result<Self> {
+    fn disk(path: &Path, mode: WriteMode, replace: Replace) -> anyhow::Result<Self> {
         let mut file = sys::disk::open_alone(path).map_err(|error| match error.kind() {
             io::ErrorKind::ResourceBusy => anyhow!("the disk is in use (mounted?)"),
             _ => error.into(),
         })?;
+        if replace != Replace::FilesAndDisks
+            && let Some(content) = signature::find(&File::open(path)?)?
+        {
+            bail!("the disk contains {content}; -f overwrites it");
+        }
         let length = file.seek(SeekFrom::End(0))?;
         let output = if mode == WriteMode::Flattened {
             file.rewind()?;
@@ -108,13 +130,14 @@ impl Sink {
 
     /// Starts a flattened stream to standard output.
     pub(super) fn stdout() -> anyhow::Result<Self> {
-        let output = Output::FlatStdout(Flattener::new(io::stdout()).map_err(|error| of_output(&error))?);
+        let stream = descriptor::writable(io::stdout()).and_then(Flattener::new);
+        let output = Output::FlatStdout(stream.map_err(|error| of_output(&error))?);
         Ok(Self { output, name: None, limit: u64::MAX, pushed: AtomicU64::new(0) })
     }
 
     /// Limits the size of the dump.
     pub(super) fn limited(self, limit: Option<u64>) -> Self {
-        Self { limit: limit.unwrap_or(u64::MAX), ..self }
+        Self { limit: limit.unwrap_or(u64::MAX).min(self.limit), ..self }
     }
 
     /// Pushes written bytes to the disk if these complete an amount of [`PUSH`].
@@ -130,20 +153,23 @@ impl Sink {
             Output::Disk(disk) => return Ok(disk.finish(length)?),
             Output::Direct(direct) => {
                 direct.finish(length)?;
-                return self.name.map_or(Ok(()), NewName::publish);
+                return Ok(self.name.map_or(Ok(()), NewFile::publish)?);
             }
-            Output::FlatFile(stream) => stream.finish()?,
+            Output::FlatFile(stream) => {
+                settle(stream.finish()?)?;
+                return Ok(self.name.map_or(Ok(()), NewFile::publish)?);
+            }
             Output::FlatStdout(stream) => {
                 return stream.finish().and_then(settle).map_err(|error| of_output(&error));
             }
         };
-        let Some(name) = self.name else { return Ok(settle(file)?) };
         // Zeros at the end may not have been written.
-        if file.metadata()?.len() < length {
+        let present = file.metadata()?;
+        if present.is_file() && present.len() < length {
             file.set_len(length)?;
         }
-        file.sync_all()?;
-        name.publish()
+        settle(file)?;
+        Ok(self.name.map_or(Ok(()), NewFile::publish)?)
     }
 
     /// Keeps a dump for which there was no room, under this name if it is a file. Returns whether
@@ -153,13 +179,13 @@ impl Sink {
             return Ok(disk.keep().map(|()| true)?);
         }
         let Some(mut name) = self.name else { return Ok(false) };
-        name.path = path.to_owned();
+        name.rename(path);
         match self.output {
             Output::File(file) => file.sync_all()?,
             Output::Direct(direct) => direct.keep()?,
             _ => return Ok(false),
         }
-        name.publish().map(|()| true)
+        Ok(name.publish().map(|()| true)?)
     }
 }
 
@@ -186,6 +212,14 @@ impl WriteAt for Sink {
 }
 
 impl Output {
+    /// A file, written through the page cache.
+    fn of(file: File, mode: WriteMode) -> io::Result<Self> {
+        Ok(match mode {
+            WriteMode::Flattened => Self::FlatFile(Flattener::new(file)?),
+            WriteMode::Cached | WriteMode::Direct => Self::File(file),
+        })
+    }
+
     /// A new file, past the page cache if its file system supports that.
     fn new(path: &Path, file: File) -> io::Result<Self> {
         Ok(Direct::start(path, &file)?.map_or(Self::File(file), Self::Direct))
@@ -226,7 +260,7 @@ mod tests {
     fn a_dump_gets_its_name_only_once_complete() {
         let dir = directory("whole");
         let path = dir.join("dump");
-        let sink = Sink::file(&path, WriteMode::Cached, false).unwrap();
+        let sink = Sink::file(&path, WriteMode::Cached, Replace::Nothing).unwrap();
         sink.write_at(3, b"abc").unwrap();
         assert!(!path.exists());
         sink.finish(10).unwrap();
@@ -240,8 +274,8 @@ mod tests {
         let dir = directory("left");
         let path = dir.join("dump");
         std::fs::write(&path, "old").unwrap();
-        assert!(Sink::file(&path, WriteMode::Cached, false).is_err());
-        drop(Sink::file(&path, WriteMode::Flattened, true).unwrap());
+        assert!(Sink::file(&path, WriteMode::Cached, Replace::Nothing).is_err());
+        drop(Sink::file(&path, WriteMode::Flattened, Replace::Files).unwrap());
         assert_eq!(std::fs::read(&path).unwrap(), b"old");
         assert_eq!(std::fs::read_dir(&dir).unwrap().count(), 1);
         std::fs::remove_dir_all(dir).unwrap();
@@ -250,7 +284,7 @@ mod tests {
     #[test]
     fn outputs_without_a_disk_are_finished_too() {
         for path in ["/dev/null", "/dev/zero"] {
-            let sink = Sink::file(Path::new(path), WriteMode::Cached, false).unwrap();
+            let sink = Sink::file(Path::new(path), WriteMode::Cached, Replace::Nothing).unwrap();
             sink.write_at(3, b"abc").unwrap();
             sink.finish(6).unwrap();
         }
@@ -262,7 +296,7 @@ mod tests {
     fn an_incomplete_dump_is_kept_under_another_name() {
         let dir = directory("room");
         let path = dir.join("dump");
-        let sink = Sink::file(&path, WriteMode::Cached, false).unwrap().limited(Some(4));
+        let sink = Sink::file(&path, WriteMode::Cached, Replace::Nothing).unwrap().limited(Some(4));
         sink.write_at(0, b"abcd").unwrap();
         assert_eq!(sink.write_at(4, b"e").unwrap_err().kind(), io::ErrorKind::StorageFull);
         assert!(sink.keep(&dir.join("part")).unwrap());

@@ -38,10 +38,14 @@ fn digest(key: &[u8; KEY_SIZE], described: [&[u8]; 2], regions: &[&[u8]]) -> [u8
     for wave in units.chunks(cpus) {
         thread::scope(|scope| {
             let Some((first, others)) = wave.split_first() else { return };
-            let others: Vec<_> = others.iter().map(|unit| scope.spawn(|| tags(unit))).collect();
+            // A unit for which no thread can be started is done here.
+            let mut started = Vec::new();
+            for unit in others {
+                started.push((unit, thread::Builder::new().spawn_scoped(scope, || tags(unit)).ok()));
+            }
             digest.tags(&tags(first));
-            for other in others {
-                digest.tags(&other.join().unwrap_or_default());
+            for (unit, other) in started {
+                digest.tags(&other.map_or_else(|| tags(unit), |other| other.join().unwrap_or_default()));
             }
         });
         progress.steps(wave.len() as u64);

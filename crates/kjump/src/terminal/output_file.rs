@@ -1,12 +1,14 @@
 //! Files that are written as a whole or not at all.
 
+use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
-use std::io::Write;
+use std::io::{self, Write};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
-use sys::Device;
+use sys::{Device, descriptor};
 
 use crate::terminal::number::FileFrom;
 
@@ -33,39 +35,129 @@ fn write_from(
 }
 
 fn fill(path: &Path, write: impl FnOnce(&mut File) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    match std::fs::metadata(path) {
-        // A pipe or a device must not be replaced.
-        Ok(present) if !present.is_file() && !present.is_dir() => {
-            write(&mut OpenOptions::new().write(true).open(path)?)
+    match destination(path)? {
+        Destination::InPlace => write(&mut OpenOptions::new().write(true).open(path)?),
+        Destination::File(path) => {
+            let mut file = NewFile::create(&path)?;
+            write(&mut file.file)?;
+            file.file.sync_all()?;
+            Ok(file.publish()?)
         }
-        _ => fill_new(path, write),
     }
 }
 
-/// Writes a new file in the same directory, then renames it. It may contain secrets: only its owner
-/// may read it.
-fn fill_new(path: &Path, write: impl FnOnce(&mut File) -> anyhow::Result<()>) -> anyhow::Result<()> {
-    let new = new_name(path)?;
-    let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&new);
-    let mut file = options.with_context(|| new.display().to_string())?;
-    let written = write(&mut file).and_then(|()| {
-        file.sync_all()?;
-        Ok(std::fs::rename(&new, path)?)
-    });
-    if written.is_err() {
-        // The error to report is the first one.
-        let _ = std::fs::remove_file(&new);
-    }
-    written
+/// Where the bytes for a path go.
+pub(crate) enum Destination {
+    /// To a regular file, new or replaced, by the name at the end of all symbolic links.
+    File(PathBuf),
+    /// To what is there: a device, a pipe, or an open file by a name such as /dev/stdout or
+    /// /proc/self/fd/3.
+    InPlace,
 }
 
-/// A name in the same directory that no other process uses.
-pub(crate) fn new_name(path: &Path) -> anyhow::Result<PathBuf> {
+/// Follows symbolic links, whose targets need not exist.
+///
+/// # Errors
+/// A directory cannot be read, or there are too many links.
+pub(crate) fn destination(path: &Path) -> io::Result<Destination> {
+    /// As many as the kernel follows.
+    const LINKS: usize = 40;
+    let mut path = path.to_owned();
+    for _ in 0..LINKS {
+        let parent = parent(&path).to_owned();
+        match std::fs::symlink_metadata(&path) {
+            Ok(present) if present.is_symlink() => {
+                // A link in /proc leads to an open file, which need not have a name.
+                if std::fs::canonicalize(&parent)?.starts_with("/proc") {
+                    return Ok(Destination::InPlace);
+                }
+                path = parent.join(std::fs::read_link(&path)?);
+            }
+            Ok(present) if present.is_file() || present.is_dir() => return Ok(Destination::File(path)),
+            Ok(_) => return Ok(Destination::InPlace),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Destination::File(path)),
+            Err(error) => return Err(error),
+        }
+    }
+    Err(io::Error::other("too many symbolic links"))
+}
+
+/// A new file that gets its name once complete. Only its owner may read it, because its contents
+/// may be secret. If the file system supports it, it has no name until then, so that nothing is
+/// left if the program is killed. Otherwise it has a temporary name, which is removed when this is
+/// dropped.
+pub(crate) struct NewFile {
+    pub(crate) file: File,
+    /// `None` for a file without a name.
+    temporary: Option<PathBuf>,
+    path: PathBuf,
+}
+
+impl NewFile {
+    /// Starts a file for this path, which replaces what is there in the end.
+    pub(crate) fn create(path: &Path) -> anyhow::Result<Self> {
+        let temporary = temporary_name(path)?;
+        if let Some(file) = descriptor::create_unnamed(parent(path))? {
+            return Ok(Self { file, temporary: None, path: path.to_owned() });
+        }
+        let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+        let file = options.with_context(|| temporary.display().to_string())?;
+        Ok(Self { file, temporary: Some(temporary), path: path.to_owned() })
+    }
+
+    /// A path by which the file can be opened again.
+    pub(crate) fn current_path(&self) -> PathBuf {
+        self.temporary.clone().unwrap_or_else(|| descriptor::path_of(&self.file))
+    }
+
+    /// Gives the file another name in the end.
+    pub(crate) fn rename(&mut self, path: &Path) {
+        path.clone_into(&mut self.path);
+    }
+
+    /// Gives the file its name.
+    pub(crate) fn publish(mut self) -> io::Result<()> {
+        if self.temporary.is_none() {
+            match descriptor::link(&self.file, &self.path) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                result => return result,
+            }
+            // Only a rename replaces a file.
+            let temporary = temporary_name(&self.path).map_err(io::Error::other)?;
+            descriptor::link(&self.file, &temporary)?;
+            self.temporary = Some(temporary);
+        }
+        std::fs::rename(self.current_path(), &self.path)
+    }
+}
+
+impl Drop for NewFile {
+    fn drop(&mut self) {
+        if let Some(temporary) = &self.temporary {
+            // After `publish` it does not exist. On an error, the first error is the one to report.
+            let _ = std::fs::remove_file(temporary);
+        }
+    }
+}
+
+fn parent(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent.as_os_str().is_empty() => Path::new("."),
+        Some(parent) => parent,
+        None => Path::new("/"),
+    }
+}
+
+/// A name in the same directory that no other process uses, and that is not too long.
+fn temporary_name(path: &Path) -> anyhow::Result<PathBuf> {
+    /// `NAME_MAX` of Linux.
+    const LONGEST: usize = 255;
     let Some(name) = path.file_name() else { bail!("this is not the name of a file") };
-    let mut new = std::ffi::OsString::from(".");
-    new.push(name);
-    new.push(format!(".kjump-{}", std::process::id()));
-    Ok(path.with_file_name(new))
+    let end = format!(".kjump-{}", std::process::id());
+    let mut new = [b".", name.as_bytes()].concat();
+    new.truncate(LONGEST - end.len());
+    new.extend(end.into_bytes());
+    Ok(path.with_file_name(OsString::from_vec(new)))
 }
 
 fn copy(

@@ -34,7 +34,7 @@ impl Progress {
 
     fn shown(manner: Option<Manner>, text: impl Fn(u64, Duration) -> String + Send + 'static) -> Self {
         let done = Arc::new(AtomicU64::new(0));
-        let printer = manner.map(|manner| {
+        let printer = manner.and_then(|manner| {
             let (stop, stopped) = mpsc::channel();
             let counter = Arc::clone(&done);
             let print = move || {
@@ -46,7 +46,8 @@ impl Progress {
                 }
                 manner.end();
             };
-            (stop, std::thread::spawn(print))
+            // Without a thread for it, no progress is shown.
+            Some((stop, std::thread::Builder::new().spawn(print).ok()?))
         });
         Self { done, printer }
     }

@@ -47,7 +47,6 @@ pub(crate) fn statuses() -> String {
 pub(crate) fn exit(program: &str, outcome: anyhow::Result<Outcome>) -> ExitCode {
     match outcome {
         Ok(outcome) => outcome.status().into(),
-        Err(error) if is_closed_pipe(&error) => Outcome::Done.status().into(),
         Err(error) => {
             complain(program, &format!("{error:#}"));
             if error.is::<UsageError>() { USAGE.into() } else { Outcome::No.status().into() }
@@ -80,22 +79,24 @@ pub(crate) fn complain(program: &str, text: &str) {
     let _ = io::stderr().write_all(format!("{program}: {text}\n").as_bytes());
 }
 
-/// Prints to standard output.
+/// Prints a message to standard error. If that cannot be written to, the command goes on.
+pub(crate) fn inform(text: &str) {
+    let _ = io::stderr().write_all(text.as_bytes());
+}
+
+/// Prints a text to standard output. A reader that goes away, as `head` does, has read enough: the
+/// outcome of the command does not change.
 pub(crate) fn print(text: &str) -> anyhow::Result<()> {
     let mut output = io::stdout().lock();
-    output.write_all(text.as_bytes())?;
-    Ok(output.flush()?)
+    match output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => Ok(result?),
+    }
 }
 
 /// Prints a value to standard output as JSON.
 pub(crate) fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
     print(&(serde_json::to_string_pretty(value)? + "\n"))
-}
-
-/// Whether the reader of the output closed the pipe, as `head` does. That is not an error of the
-/// command.
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
+use std::thread::Builder;
 
 use phys::PAGE_SIZE;
 
@@ -82,7 +83,9 @@ impl<'a, M: PhysRead> Survey<'a, M> {
             findings
         };
         std::thread::scope(|scope| {
-            let others: Vec<_> = (1..threads).map(|_| scope.spawn(work)).collect();
+            // If no more threads can be started, those that there are do the work.
+            let others = (1..threads).map_while(|_| Builder::new().spawn_scoped(scope, work).ok());
+            let others: Vec<_> = others.collect();
             let own = work();
             let joined = others.into_iter().map(|thread| match thread.join() {
                 Ok(findings) => findings,

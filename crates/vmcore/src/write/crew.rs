@@ -1,6 +1,7 @@
 //! Threads that share units of pages until all are done or one of them fails.
 
 use std::sync::{Mutex, PoisonError};
+use std::thread::Builder;
 
 use super::Progress;
 use super::pages::{Unit, Units};
@@ -28,7 +29,9 @@ pub(super) fn share<S: Send>(
         Ok(own)
     };
     std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads).map(|_| scope.spawn(member)).collect();
+        // If no more threads can be started, those that there are do the work.
+        let others = (1..threads).map_while(|_| Builder::new().spawn_scoped(scope, member).ok());
+        let others: Vec<_> = others.collect();
         let own = member();
         let joined = others.into_iter().map(|thread| match thread.join() {
             Ok(result) => result,

@@ -38,11 +38,15 @@ impl Direct {
     /// The file cannot be opened again, or there is no room.
     pub(super) fn start(path: &Path, file: &File) -> io::Result<Option<Self>> {
         let Some(past) = disk::open_past_the_cache(path)? else { return Ok(None) };
+        // Without threads for it, the file is written through the page cache.
+        let chunks = match Chunks::start(Some(&past), file, u64::MAX, CHUNK) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            result => result?,
+        };
         match disk::allocate(file, 0, AHEAD.0) {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(None),
             result => result?,
         }
-        let chunks = Chunks::start(Some(&past), file, u64::MAX, CHUNK)?;
         let room = Mutex::new(Room { allocated: AHEAD.0, end: 0 });
         Ok(Some(Self { chunks, file: file.try_clone()?, room }))
     }
