@@ -13,7 +13,8 @@ use crate::terminal::report;
 /// The last part of the help.
 fn notes() -> String {
     format!(
-        "Exit status:\n{}\nNumbers are decimal, hexadecimal with 0x, or octal with 0. Addresses are physical.",
+        "Exit status:\n{}\n\
+         Numbers are decimal, hexadecimal with 0x, or octal with 0. Addresses are physical.",
         report::statuses()
     )
 }

@@ -37,8 +37,7 @@ pub(super) fn describe(image: &ImageInfo) -> (String, String) {
     }
 }
 
-/// A refusal of a call as an error. If another image has the page that the module reports as used by the kernel, says
-/// so.
+/// The error of a refused call, if it was refused because of a page that another image uses.
 pub(super) fn explain(device: &Device, refusal: &Refusal) -> Option<anyhow::Error> {
     let [first, count, pages, ..] = refusal.diagnosis.numbers;
     if refusal.diagnosis.reason != reason::PAGE_IN_USE {
@@ -46,8 +45,8 @@ pub(super) fn explain(device: &Device, refusal: &Refusal) -> Option<anyhow::Erro
     }
     let (holder, advice) = describe(&find(device, first).ok()??);
     Some(anyhow::anyhow!(
-        "{holder} has {first:#x}, the first of {count} pages in use, of the image's {pages}; {advice}, or quiesce with \
-         `suspend`"
+        "{holder} has {first:#x}, the first of {count} pages in use, of the image's {pages}; {advice}, or \
+         quiesce with `suspend`"
     ))
 }
 

@@ -54,7 +54,8 @@ fn describe(loaded: &Load, holder: Option<&ImageInfo>) -> String {
         (0, 0) => "all its own: calls need not suspend the system".into(),
         (0, exchanged) => {
             format!(
-                "{exchanged} exchanged at each call, none in use by the kernel: calls need not suspend the system"
+                "{exchanged} exchanged at each call, none in use by the kernel: calls need not suspend the \
+                 system"
             )
         }
         (in_use, _) => {
@@ -62,7 +63,8 @@ fn describe(loaded: &Load, holder: Option<&ImageInfo>) -> String {
             match holder.map(holder::describe) {
                 Some((image, advice)) => {
                     format!(
-                        "{in_use} in use, the first at {first:#x} by {image}: calls suspend the system; {advice}"
+                        "{in_use} in use, the first at {first:#x} by {image}: calls suspend the system; \
+                         {advice}"
                     )
                 }
                 None => format!(
@@ -85,8 +87,8 @@ mod tests {
         let loaded = Load { pages: 1, in_use: 1, first_in_use: 0x20_0000, ..Load::default() };
         assert_eq!(
             describe(&loaded, Some(&other)),
-            "1 page (4 KiB), 1 in use, the first at 0x200000 by image a: calls suspend the system; unload it (`kjump \
-             unload a`), or call it by its name"
+            "1 page (4 KiB), 1 in use, the first at 0x200000 by image a: calls suspend the system; \
+             unload it (`kjump unload a`), or call it by its name"
         );
     }
 
@@ -98,7 +100,8 @@ mod tests {
         assert_eq!(load(2, 2, 0), "2 pages (8 KiB), all its own: calls need not suspend the system");
         assert_eq!(
             load(2, 1, 0),
-            "2 pages (8 KiB), 1 exchanged at each call, none in use by the kernel: calls need not suspend the system"
+            "2 pages (8 KiB), 1 exchanged at each call, none in use by the kernel: calls need not suspend \
+             the system"
         );
         assert_eq!(
             load(1, 0, 1),

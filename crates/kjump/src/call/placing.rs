@@ -22,8 +22,8 @@ impl Placing {
     pub(crate) fn program<'a>(&self, file: &'a [u8]) -> anyhow::Result<Program<'a>> {
         let mut program = match (self.load_at, Format::recognise(file)) {
             (Some(_), Some(Format::Elf)) => bail!(
-                "an ELF file determines its own addresses; leave out --load-at, or make a flat binary of it with \
-                 `objcopy -O binary`"
+                "an ELF file determines its own addresses; leave out --load-at, or make a flat binary of \
+                 it with `objcopy -O binary`"
             ),
             (Some(address), _) => flat::parse(file, address, self.mode.unwrap_or(Mode::Long))?,
             (None, Some(_)) => kernel_file::parse(file)?,

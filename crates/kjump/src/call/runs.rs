@@ -88,7 +88,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn runs_hold_every_result_in_order(values in prop::collection::vec(prop_oneof![0_u64..4, any::<u64>()], 0..50)) {
+        fn runs_hold_every_result_in_order(
+            values in prop::collection::vec(prop_oneof![0_u64..4, any::<u64>()], 0..50),
+        ) {
             let runs = runs(&values);
             let mut back = Vec::new();
             for run in runs.all() {

@@ -52,7 +52,9 @@ fn text_of(cause: Option<Cause>) -> String {
         Some(Step::SuspendLate) => format!("{device} failed to suspend in the late phase"),
         Some(Step::SuspendNoirq) => format!("{device} failed to suspend in the noirq phase"),
         None => {
-            "neither a task nor a device failed to suspend: another part of the kernel did, or a CPU did not go offline".into()
+            "neither a task nor a device failed to suspend: another part of the kernel did, or a CPU did \
+             not go offline"
+                .into()
         }
     }
 }

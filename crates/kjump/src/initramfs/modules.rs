@@ -289,7 +289,8 @@ kernel/fs.ko: kernel/crc.ko
 
     #[test]
     fn soft_dependencies_are_loaded_if_possible() {
-        let soft = "# Soft dependencies\nsoftdep crc pre: fast_crc nothing post: ring\nsoftdep fast-crc pre: crc\nsoftdep\n";
+        let soft = "# Soft dependencies\nsoftdep crc pre: fast_crc nothing post: ring\n\
+                    softdep fast-crc pre: crc\nsoftdep\n";
         let found = order(DEP, soft, &["fs"]).unwrap();
         assert_eq!(found, ["kernel/fast-crc.ko", "kernel/crc.ko", "kernel/ring.ko", "kernel/fs.ko"]);
     }

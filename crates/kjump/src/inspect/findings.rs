@@ -124,12 +124,14 @@ fn suspend(info: &Info) -> Finding {
             about,
             Level::Warn,
             "the kernel can neither suspend nor move its pages: an image must be in reserved memory",
-            "reserve memory, for example with memmap=SIZE$START on the kernel's command line, and --vouch for it",
+            "reserve memory, for example with memmap=SIZE$START on the kernel's command line, and \
+             --vouch for it",
         ),
         (false, true) => finding(
             about,
             Level::Warn,
-            "the kernel cannot suspend (CONFIG_SUSPEND): an image must be where the kernel can move its pages away",
+            "the kernel cannot suspend (CONFIG_SUSPEND): an image must be where the kernel can move its \
+             pages away",
         ),
         (true, _) if !can(feature::SUSPEND_OPS_KEPT) => finding(
             about,

@@ -60,7 +60,12 @@ pub(crate) struct BootArgs {
 #[derive(Clone, Copy, Debug, Args)]
 pub(crate) struct ReturnArgs {
     /// A number for the other kernel
-    #[arg(value_name = "VALUE", default_value = "0", allow_negative_numbers = true, value_parser = number::either_sign)]
+    #[arg(
+        value_name = "VALUE",
+        default_value = "0",
+        allow_negative_numbers = true,
+        value_parser = number::either_sign
+    )]
     pub(crate) value: u64,
     /// Do not return yet, but return from now on if this kernel panics
     #[arg(long, conflicts_with_all = ["value", "json"])]
@@ -78,7 +83,12 @@ pub(crate) struct SwitchArgs {
     /// The kernel's name
     pub(crate) name: ImageName,
     /// A number for the kernel
-    #[arg(value_name = "VALUE", default_value = "0", allow_negative_numbers = true, value_parser = number::either_sign)]
+    #[arg(
+        value_name = "VALUE",
+        default_value = "0",
+        allow_negative_numbers = true,
+        value_parser = number::either_sign
+    )]
     pub(crate) value: u64,
     /// Stop the kernel after this time; it must have been booted with --deadline
     #[arg(long, value_name = "SECONDS", value_parser = number::deadline)]

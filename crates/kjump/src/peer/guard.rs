@@ -61,8 +61,8 @@ fn this_cpu() -> anyhow::Result<u64> {
     }
     let cpus = std::thread::available_parallelism().map_or(1, |cpus| cpus.get() as u64);
     bail!(
-        "--deadline: the kernel cannot be guarded on this machine. A guard needs a second CPU (there is {}), this \
-         kernel on the CPU that the machine was started on, and a time stamp counter of known rate",
+        "--deadline: the kernel cannot be guarded on this machine. A guard needs a second CPU (there is {}), \
+         this kernel on the CPU that the machine was started on, and a time stamp counter of known rate",
         quantity::count(cpus, "CPU")
     )
 }

@@ -158,8 +158,8 @@ fn check_payload(kernel: &BzImage<'_>, path: &Path) -> anyhow::Result<()> {
 fn refuse_taken(device: &Device, name: &ImageName) -> anyhow::Result<()> {
     if device.image_named(name)?.is_some() {
         bail!(
-            "the name {name} is taken by a loaded image; choose another with --name, or give that one up with \
-             `kjump drop {name}`"
+            "the name {name} is taken by a loaded image; choose another with --name, or give that one up \
+             with `kjump drop {name}`"
         );
     }
     Ok(())

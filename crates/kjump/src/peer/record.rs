@@ -52,7 +52,8 @@ impl PeerRecord {
         match &self.death {
             None => Ok(()),
             Some(death) => bail!(
-                "{name} is dead: {death}; `kjump drop {name}` frees its memory, and it can then be loaded again"
+                "{name} is dead: {death}; `kjump drop {name}` frees its memory, and it can then be loaded \
+                 again"
             ),
         }
     }

@@ -43,7 +43,8 @@ fn resident(name: &ImageName) -> anyhow::Result<(Device, PeerRecord)> {
             bail!("{name} is an image that `kjump boot` did not load; use `kjump call --name`")
         }
         None => bail!(
-            "{name}: no kernel of this name is resident, or it was dropped; `kjump peers` lists the resident kernels"
+            "{name}: no kernel of this name is resident, or it was dropped; `kjump peers` lists the resident \
+             kernels"
         ),
     }
 }

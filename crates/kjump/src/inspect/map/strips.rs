@@ -171,7 +171,8 @@ mod tests {
     #[test]
     fn ram_is_cut_by_resources_in_it_and_devices_are_not() {
         let resources = resources(
-            "1000-ffff : System RAM\n  4000-4fff : Kernel code\n20000-2ffff : PCI Bus 0000:00\n  20000-20fff : device\n",
+            "1000-ffff : System RAM\n  4000-4fff : Kernel code\n\
+             20000-2ffff : PCI Bus 0000:00\n  20000-20fff : device\n",
         );
         let image = [Range { start: 0x4000, end: 0x6000 }];
         assert_eq!(
@@ -230,7 +231,8 @@ mod tests {
             let resources: Vec<Resource> = parts.iter().map(|&(first, more)| {
                 Resource { first, last: first + more, depth: 0, name: "System RAM".into() }
             }).collect();
-            let ranges: Vec<Range> = ranges.iter().map(|&(start, size)| Range { start, end: start + size }).collect();
+            let ranges: Vec<Range> =
+                ranges.iter().map(|&(start, size)| Range { start, end: start + size }).collect();
             let strips = strips(&resources, &[&ranges]);
             let mut next = 0;
             for strip in &strips {

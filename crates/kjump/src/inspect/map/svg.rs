@@ -37,8 +37,10 @@ const KINDS: [(Kind, &str, &str); 6] = [
 const IMAGE_COLOURS: [&str; 6] = ["#d55e00", "#0072b2", "#cc79a7", "#009e73", "#e69f00", "#56b4e9"];
 
 const STYLE: &str = "\
-text { font-family: 'DejaVu Sans', 'Liberation Sans', Helvetica, Arial, sans-serif; font-size: 13px; fill: #1d2733; }
-.address { font-family: 'DejaVu Sans Mono', 'Liberation Mono', Menlo, Consolas, monospace; font-size: 12px; fill: #5a6675; text-anchor: end; }
+text { font-family: 'DejaVu Sans', 'Liberation Sans', Helvetica, Arial, sans-serif; font-size: 13px; \
+  fill: #1d2733; }
+.address { font-family: 'DejaVu Sans Mono', 'Liberation Mono', Menlo, Consolas, monospace; font-size: 12px; \
+  fill: #5a6675; text-anchor: end; }
 .size { fill: #5a6675; font-size: 12px; text-anchor: end; }
 .title { font-size: 20px; font-weight: bold; }
 .note { fill: #5a6675; font-size: 12px; }
@@ -79,9 +81,10 @@ pub(super) fn draw(picture: &Picture) -> String {
 
 /// The pattern of unused addresses.
 const HATCH: &str = "\
-<defs><pattern id=\"hatch\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\" patternTransform=\"rotate(45)\">\
-<rect width=\"8\" height=\"8\" fill=\"#ffffff\"/><line x1=\"0\" y1=\"0\" x2=\"0\" y2=\"8\" stroke=\"#dfe4ea\" \
-stroke-width=\"3\"/></pattern></defs>\n";
+<defs><pattern id=\"hatch\" width=\"8\" height=\"8\" patternUnits=\"userSpaceOnUse\" \
+patternTransform=\"rotate(45)\">\
+<rect width=\"8\" height=\"8\" fill=\"#ffffff\"/><line x1=\"0\" y1=\"0\" x2=\"0\" y2=\"8\" \
+stroke=\"#dfe4ea\" stroke-width=\"3\"/></pattern></defs>\n";
 
 fn rows(strips: &[Strip]) -> Vec<Row<'_>> {
     let mut top = TOP;
@@ -205,8 +208,8 @@ fn write_bands(svg: &mut String, picture: &Picture, rows: &[Row<'_>], tops: &[u3
             let card_to = card_top + CARD_HEIGHT * (part + 1) / parts;
             let _ = writeln!(
                 svg,
-                "<path d=\"M{left} {top} C{bend} {top} {bend} {card_from} {CARD} {card_from} L{CARD} {card_to} \
-                 C{bend} {card_to} {bend} {bottom} {left} {bottom} Z\" fill=\"{}\" fill-opacity=\"0.18\"/>",
+                "<path d=\"M{left} {top} C{bend} {top} {bend} {card_from} {CARD} {card_from} \
+                 L{CARD} {card_to} C{bend} {card_to} {bend} {bottom} {left} {bottom} Z\" fill=\"{}\" fill-opacity=\"0.18\"/>",
                 image_colour(image)
             );
         }
@@ -218,8 +221,8 @@ fn write_cards(svg: &mut String, picture: &Picture, tops: &[u32]) {
         let colour = image_colour(image);
         let _ = writeln!(
             svg,
-            "<rect x=\"{CARD}\" y=\"{top}\" width=\"{CARD_WIDTH}\" height=\"{CARD_HEIGHT}\" rx=\"6\" fill=\"#ffffff\" \
-             stroke=\"{colour}\" stroke-width=\"1.5\"/>\n\
+            "<rect x=\"{CARD}\" y=\"{top}\" width=\"{CARD_WIDTH}\" height=\"{CARD_HEIGHT}\" rx=\"6\" \
+             fill=\"#ffffff\" stroke=\"{colour}\" stroke-width=\"1.5\"/>\n\
              <rect x=\"{CARD}\" y=\"{top}\" width=\"6\" height=\"{CARD_HEIGHT}\" rx=\"3\" fill=\"{colour}\"/>"
         );
         let text = CARD + 20;
