@@ -198,7 +198,8 @@ static int serve_ranges(struct open_file *open, union structures *request)
 	if (!image)
 		return kj_fail(&list->diagnosis, -ENOENT, KJUMP_REASON_NO_SUCH_IMAGE, 0);
 	for (list->count = 0; kjr_range(image->rust, list->count, &range) && !error; list->count++)
-		if (list->count < list->capacity && copy_to_user(&entries[list->count], &range, sizeof(range)))
+		if (list->count < list->capacity &&
+		    copy_to_user(&entries[list->count], &range, sizeof(range)))
 			error = kj_fail(&list->diagnosis, -EFAULT, KJUMP_REASON_BAD_POINTER, list->entries);
 	kj_image_put(image);
 	return error;

@@ -56,7 +56,7 @@ static int __init kjump_init(void)
 	kj_clock_find_rate();
 	kj_suspend_find_operations();
 	if (!kj_suspend_operations_found())
-		pr_info("kallsyms not available: system suspend will not work after the first suspend call\n");
+		pr_info("no kallsyms: system suspend will not work after the first suspend call\n");
 	kj_apic_map();
 	kj_machine_map();
 	kj_choose_mover();

@@ -179,7 +179,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_tag_is_what_its_definition_says(key: [u8; 32], page in prop::collection::vec(any::<u8>(), 0..=PAGE)) {
+        fn a_tag_is_what_its_definition_says(
+            key: [u8; 32], page in prop::collection::vec(any::<u8>(), 0..=PAGE),
+        ) {
             let schedule = Schedule::new(&key);
             prop_assert_eq!(schedule.tag(&page), plain_tag(&schedule, &page));
         }

@@ -187,7 +187,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn bytes_may_come_in_parts(bytes in prop::collection::vec(any::<u8>(), 0..300), cut: prop::sample::Index) {
+        fn bytes_may_come_in_parts(
+            bytes in prop::collection::vec(any::<u8>(), 0..300), cut: prop::sample::Index,
+        ) {
             let (front, back) = bytes.split_at(cut.index(bytes.len() + 1));
             let mut parts = Sha256::new();
             parts.update(front);
@@ -199,7 +201,9 @@ mod tests {
 
         #[cfg(target_arch = "x86_64")]
         #[test]
-        fn the_cpus_instructions_make_the_same(state: State, blocks in prop::collection::vec(any::<[u8; BLOCK]>(), 0..5)) {
+        fn the_cpus_instructions_make_the_same(
+            state: State, blocks in prop::collection::vec(any::<[u8; BLOCK]>(), 0..5),
+        ) {
             prop_assume!(crate::sha_ni::is_there());
             let (mut plain, mut by_cpu) = (state, state);
             compress_plain(&mut plain, &blocks);

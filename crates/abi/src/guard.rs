@@ -1,7 +1,8 @@
 //! The guard's pages: what one CPU runs while another runs the image.
 //!
 //! ```text
-//! 0x0000  code, entered at offset 0 in 64-bit mode at its physical address, or at offset 8 when the image has ended
+//! 0x0000  code, entered at offset 0 in 64-bit mode at its physical address, or at offset 8 after the
+//!         image has ended
 //! 0x0600  GuardTable
 //! ...     the guard's stack, which ends with the page
 //! 0x1000  gates for every interrupt vector

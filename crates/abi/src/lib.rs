@@ -5,12 +5,12 @@
 //! | [`device`] | the programs and the kernel module, over `/dev/kjump` |
 //! | [`control`] | the module and the relocator, in the control page |
 //! | [`guard`] | the module and the relocator, in the pages of a CPU that guards an image |
-//! | [`purgatory`] | whoever plans a load and the purgatory that runs in it |
-//! | [`page_list`] | whoever builds a page list and the relocator that walks it |
+//! | [`purgatory`] | the planner of a load and the purgatory that runs in it |
+//! | [`page_list`] | the builder of a page list and the relocator that walks it |
 //! | [`elf`] | kernels, core files, crash kernels and the programs that make or read them |
 //! | [`errno`] | the kernel and its callers |
-//! | [`setup_header`], [`boot_params`], [`e820`], [`setup_data`], [`efi`] | a Linux kernel for x86 and whoever loads it |
-//! | [`kexec`] | the running kernel and whoever calls its kexec |
+//! | [`setup_header`], [`boot_params`], [`e820`], [`setup_data`], [`efi`] | a Linux kernel for x86 and its loader |
+//! | [`kexec`] | the running kernel and the callers of its kexec |
 #![no_std]
 #![forbid(unsafe_code)]
 

@@ -428,7 +428,8 @@ fn a_dump_is_written_by_fewer_threads_if_no_more_can_be_started() {
     let (source, dump) = (dir.source(), dir.path("dump"));
     fs::set_permissions(&dir.0, fs::Permissions::from_mode(0o777)).unwrap();
     fs::set_permissions(&source, fs::Permissions::from_mode(0o644)).unwrap();
-    // The limit of processes does not hold for root. Without root, or setpriv, there is nothing to check.
+    // The limit of processes does not apply to root. Without root or setpriv there is nothing to
+    // check.
     let other = "setpriv --reuid=64321 --clear-groups";
     let line = format!("{other} test -x \"$1\" || exit 77; exec {other} prlimit --nproc=2 \"$@\"");
     let arguments = ["dump", "save", "--threads", "8", source.to_str().unwrap(), dump.to_str().unwrap()];

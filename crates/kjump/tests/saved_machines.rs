@@ -22,7 +22,8 @@ const MACHINES: [&str; 6] = [
 const CRASH: [(&str, &str); 3] = [
     (
         "/proc/iomem",
-        "00001000-0009fbff : System RAM\n00100000-7fffffff : System RAM\n  30000000-3fffffff : Crash kernel\n",
+        "00001000-0009fbff : System RAM\n00100000-7fffffff : System RAM\n  30000000-3fffffff : Crash \
+         kernel\n",
     ),
     ("/proc/cmdline", "BOOT_IMAGE=/vmlinuz root=/dev/saved crashkernel=256M\n"),
     ("/sys/kernel/crash_elfcorehdr_size", "12288\n"),

@@ -8,14 +8,14 @@
 //! |---|---|
 //! | [`iomem`] | `/proc/iomem` |
 //! | [`firmware_map`] | `/sys/firmware/memmap` |
-//! | [`boot_data`] | `/sys/kernel/boot_params/data`: what the kernel was told when it was booted |
-//! | [`crash_notes`] | `/sys/kernel/vmcoreinfo` and the CPUs' `crash_notes`: where the kernel's notes about itself are |
-//! | [`efi`] | `/sys/firmware/efi`: what a kernel started by kexec must be told of EFI |
+//! | [`boot_data`] | `/sys/kernel/boot_params/data`: what the boot loader passed to the kernel |
+//! | [`crash_notes`] | `/sys/kernel/vmcoreinfo` and `crash_notes`: addresses of the kernel's notes |
+//! | [`efi`] | `/sys/firmware/efi`: the EFI data that a kernel started by kexec needs |
 //! | [`config`] | the kernel's configuration, wherever the distribution puts it |
 //! | [`kernel`] | release, command line, lockdown, secure boot, switches |
 //! | [`kexec`] | `/sys/kernel/kexec_*`: what is loaded, and the memory reserved for crash kernels |
 //! | [`network`] | the names of network interfaces; not by [`Machine::probe`] |
-//! | [`page_flags`] | what the kernel does with each page frame; not by [`Machine::probe`], since it takes time |
+//! | [`page_flags`] | the use of each page frame; not by [`Machine::probe`], since it takes time |
 //! | [`process`] | what this process may do |
 //! | [`amounts`] | `/proc/meminfo` |
 //! | [`cpu`] | `/proc/cpuinfo` |

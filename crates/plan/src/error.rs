@@ -8,18 +8,21 @@ use crate::{Amount, Interface};
 pub enum Error {
     /// No free range is large enough.
     #[error(
-        "no room for {name}: {size}, aligned {align}, between {lowest:#x} and {highest:#x}; largest hole {hole}",
+        "no room for {name}: {size}, aligned {align}, between {lowest:#x} and {highest:#x}; largest hole \
+         {hole}",
         size = Amount(*.size), align = Amount(*.align), hole = Amount(*.largest)
     )]
     NoRoom { name: &'static str, size: u64, align: u64, lowest: u64, highest: u64, largest: u64 },
     /// The kernel has no 64-bit entry point.
     #[error(
-        "the kernel (boot protocol {protocol}) has no 64-bit entry point; it is a 32-bit kernel or older than 3.8"
+        "the kernel (boot protocol {protocol}) has no 64-bit entry point; it is a 32-bit kernel or older \
+         than 3.8"
     )]
     NoEntry64 { protocol: String },
     /// The kernel cannot be started in real mode.
     #[error(
-        "the kernel (boot protocol {protocol}, {setup:#x} bytes of setup code) cannot be entered in real mode: its code \
+        "the kernel (boot protocol {protocol}, {setup:#x} bytes of setup code) cannot be entered in real \
+         mode: its code \
          must be loaded below 1 MiB, or leaves no room for a heap"
     )]
     NotForRealMode { protocol: String, setup: usize },

@@ -187,7 +187,8 @@ mod tests {
     proptest! {
         #[test]
         fn every_byte_of_the_firmware_map_is_reported_once(
-            sizes in prop::collection::vec((1_u64..0x9000, any::<bool>()), 1..12), own in (0_u64..40, 1_u64..20),
+            sizes in prop::collection::vec((1_u64..0x9000, any::<bool>()), 1..12),
+            own in (0_u64..40, 1_u64..20),
         ) {
             let mut next = 0;
             let firmware: Vec<MemoryRange> = sizes.iter().map(|&(size, is_ram)| {

@@ -257,7 +257,7 @@ silence_devices:
         and     $0xffff & ~{BUS_MASTER}, %eax
         or      ${INTERRUPT_OFF}, %eax
         out     %eax, %dx
-        /* Functions 1 to 7 exist only if the header type of function 0 has the multi-function bit. */
+        /* Functions 1 to 7 exist only if function 0's header type has the multi-function bit. */
         test    $0x700, %edi
         jnz     .Lnext_function
         lea     12(%rdi), %eax

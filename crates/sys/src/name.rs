@@ -7,7 +7,8 @@ pub struct ImageName(String);
 
 /// The text is no [`ImageName`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("a name has 1 to {} printable ASCII characters without spaces, this has {length}{}", ImageName::LONGEST,
+#[error("a name has 1 to {} printable ASCII characters without spaces, this has \
+    {length}{}", ImageName::LONGEST,
     if *.printable { "" } else { ", not all of them such" })]
 pub struct BadName {
     /// Its length in bytes.

@@ -59,7 +59,8 @@ impl Refusal {
             reason::NOT_LOADED => "load an image first",
             reason::UNDER_WAY => "try again when that is done",
             reason::PAGE_IN_USE => {
-                "quiesce with `suspend`, let pages be claimed, or use an address outside of the kernel's memory"
+                "quiesce with `suspend`, let pages be claimed, or use an address outside of the kernel's \
+                 memory"
             }
             reason::SUSPEND_FAILED => "the kernel log names the task or the device that did not stop",
             reason::WOKEN_UP => "try again; /sys/kernel/debug/wakeup_sources shows what wakes the system",
@@ -209,7 +210,8 @@ mod tests {
     fn a_refusal_names_the_numbers_and_what_can_be_done() {
         assert_eq!(
             refusal(reason::PAGE_IN_USE, [0x20_0000, 3, 16, 0, 0]).to_string(),
-            "the kernel uses 3 of the image's 16 destination pages, the first at 0x200000; quiesce with `suspend`, \
+            "the kernel uses 3 of the image's 16 destination pages, the first at 0x200000; quiesce with \
+             `suspend`, \
              let pages be claimed, or use an address outside of the kernel's memory"
         );
         assert_eq!(

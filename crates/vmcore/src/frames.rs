@@ -96,7 +96,8 @@ impl Chunk {
     }
 }
 
-/// A set of page frames. It takes memory only where it has frames: 4 KiB for each 128 MiB, but next to none for chunks that have all of their frames or are shared with a copy of the set.
+/// A set of page frames. It takes memory only where it has frames: 4 KiB for each 128 MiB, but next
+/// to none for chunks that have all of their frames or are shared with a copy of the set.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct FrameSet {
     chunks: BTreeMap<u64, Arc<Chunk>>,
@@ -392,7 +393,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_frame_set_is_a_set(changes in prop::collection::vec((0_u64..70_000, 0_u64..40_000, any::<bool>()), 0..12)) {
+        fn a_frame_set_is_a_set(
+            changes in prop::collection::vec((0_u64..70_000, 0_u64..40_000, any::<bool>()), 0..12),
+        ) {
             let (mut set, mut model) = (FrameSet::new(), BTreeSet::new());
             for (from, count, present) in changes {
                 if present {

@@ -27,14 +27,15 @@ fn calls_wait_for_each_other_in_order(on: &str) -> Result<()> {
     vm(on)
         .smp(2)
         .run(
-            "# Eight processes, 100 calls each, one of them suspending the system, all of one file's image.
+            "# Eight processes, all of one file's image.
+            payloads=/lib/kjump/payloads
             for n in 1 2 3 4 5 6 7; do
-                (kjump call --repeat 100 /lib/kjump/payloads/sum64 1 2 > /tmp/$n 2>&1; echo $n ended with $?) &
+                (kjump call --repeat 100 $payloads/sum64 1 2 > /tmp/$n 2>&1; echo $n ended with $?) &
             done
-            kjump call --quiesce suspend --repeat 5 /lib/kjump/payloads/sum64 1 2 > /tmp/8; echo 8 ended with $?
+            kjump call --quiesce suspend --repeat 5 $payloads/sum64 1 2 > /tmp/8; echo 8 ended with $?
             wait
-            # During a call of seconds, another one waits until it gets a signal, and --no-wait does not wait.
-            taskset 2 kjump call --quiesce none /lib/kjump/payloads/spin64 20000000000 > /dev/null & spinning=$!
+            # During a long call, another one waits until it gets a signal; --no-wait does not wait.
+            taskset 2 kjump call --quiesce none $payloads/spin64 20000000000 > /dev/null & spinning=$!
             sleep 1
             taskset 1 timeout 1 kjump call /lib/kjump/payloads/sum64; echo a signal: $?
             taskset 1 kjump call --no-wait /lib/kjump/payloads/sum64; echo without waiting: $?

@@ -40,7 +40,8 @@ fn a_failed_suspend_names_its_cause(on: &str) -> Result<()> {
         ("noirq", "b: device kjump_refuse failed to suspend in the noirq phase: "),
         (
             "cpu",
-            "b: neither a task nor a device failed to suspend: another part of the kernel did, or a CPU did not go offline: ",
+            "b: neither a task nor a device failed to suspend: another part of the kernel did, or a CPU \
+             did not go offline: ",
         ),
         ("core", "b: neither a task nor a device failed to suspend"),
     ] {

@@ -117,7 +117,8 @@ fn other_bytes_are_not_mistaken_for_a_magic() {
 proptest! {
     #[test]
     fn damaged_files_are_rejected_or_decompressed_within_the_limit(
-        which in 0..ALL.len(), changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+        which in 0..ALL.len(),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
     ) {
         let (compression, file) = ALL[which];
         let mut damaged = file.to_vec();

@@ -225,7 +225,9 @@ fn pages_of(ranges: impl Iterator<Item = (u64, u64)>) -> Vec<u64> {
 
 prop_compose! {
     /// Load headers in rising order with small gaps, so that many share a page.
-    fn headers()(parts in prop::collection::vec((0_u64..6000, 0_usize..6000, 0_u64..9000), 1..6)) -> Vec<Header> {
+    fn headers()(
+        parts in prop::collection::vec((0_u64..6000, 0_usize..6000, 0_u64..9000), 1..6),
+    ) -> Vec<Header> {
         let mut address = 0x10_0000;
         let mut headers = Vec::new();
         for ((gap, filesz, zeros), value) in parts.into_iter().zip(1_u8..) {
@@ -246,7 +248,8 @@ proptest! {
             return Ok(());
         };
         prop_assert_eq!(bytes_of_segments(&program.segments), bytes_by_address(&headers));
-        let mut wanted = pages_of(headers.iter().filter(|header| header.memsz > 0).map(|it| (it.phys, it.memsz)));
+        let filled = headers.iter().filter(|header| header.memsz > 0);
+        let mut wanted = pages_of(filled.map(|header| (header.phys, header.memsz)));
         wanted.dedup();
         prop_assert_eq!(pages_of(program.segments.iter().map(|it| (it.address, it.size))), wanted);
     }

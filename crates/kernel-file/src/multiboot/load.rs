@@ -256,7 +256,9 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_header_is_loaded_or_rejected(words_1 in any::<[u32; 5]>(), tags in prop::collection::vec(any::<u8>(), 0..64)) {
+        fn any_header_is_loaded_or_rejected(
+            words_1 in any::<[u32; 5]>(), tags in prop::collection::vec(any::<u8>(), 0..64),
+        ) {
             let _ = load(&one(0x1_0000, words_1), Multiboot::One);
             let _ = load(&two(&tags), Multiboot::Two);
         }

@@ -101,8 +101,8 @@ impl Sink {
             }
         };
         let (output, name) = output;
-        // Known in advance, the limit leaves room for an incomplete dump. The kernel reports it late,
-        // when the file is written past the page cache.
+        // Known in advance, the limit leaves room for an incomplete dump. The kernel reports it
+        // late, when the file is written past the page cache.
         let limit = descriptor::file_size_limit().unwrap_or(u64::MAX);
         Ok(Self { output, name, limit, pushed: AtomicU64::new(0) })
     }

@@ -79,7 +79,8 @@ mod tests {
         ) {
             let ram = [ram(0x2000, 0xa000), ram(0x10_000, 0x28_000)];
             let cuts: Vec<u64> = cuts.into_iter().map(|page| page * PAGE_SIZE).collect();
-            let covered: Vec<Segment<'_>> = cuts.chunks_exact(2).map(|pair| segment(pair[0], pair[1])).collect();
+            let pairs = cuts.chunks_exact(2);
+            let covered: Vec<Segment<'_>> = pairs.map(|pair| segment(pair[0], pair[1])).collect();
             let backup = backup(&ram, &covered, window);
             let holds = |segments: &[Segment<'_>], page: u64| {
                 segments.iter().filter(|it| it.address <= page && page < it.end()).count()

@@ -249,7 +249,8 @@ fn impossible_requests_are_rejected_with_the_numbers() {
     );
     assert_eq!(
         text(&[], window(8 * GIB - MIB, 9 * GIB), &large_machine()),
-        "window 0x1fff00000-0x23fffffff overlaps the end of the running kernel's RAM; it must lie inside or outside as a whole"
+        "window 0x1fff00000-0x23fffffff overlaps the end of the running kernel's RAM; it must lie inside \
+         or outside as a whole"
     );
     assert_eq!(text(&[&[]], Home::ANYWHERE, &machine), "initrd initrd.img is empty");
     let nothing = "no firmware memory map found; the next kernel needs one";
@@ -486,14 +487,17 @@ proptest! {
     #[test]
     fn a_plan_stays_where_it_may_and_tells_the_kernel_what_is_so(
         holes in prop::collection::vec((1_u64..900, 1_u64..300), 1..6),
-        window in (1_u64..900, 1_u64..300), is_peer in any::<bool>(), sees in any::<bool>(), initrd_size in 1_usize..(40 << 20),
+        window in (1_u64..900, 1_u64..300), is_peer in any::<bool>(), sees in any::<bool>(),
+        initrd_size in 1_usize..(40 << 20),
     ) {
         let mut ram = vec![pages(0x1000, 0x9_f000)];
         ram.extend(holes.iter().map(|&(start, size)| pages(start * MIB, (start + size) * MIB)));
-        let firmware = RangeSet::sort(&mut ram).ranges().iter().map(|&range| MemoryRange::of_pages(range, MemoryKind::Ram));
+        let ranges = RangeSet::sort(&mut ram).ranges().iter();
+        let firmware = ranges.map(|&range| MemoryRange::of_pages(range, MemoryKind::Ram));
         let machine = Machine { firmware: firmware.collect(), ram: ram.clone(), ..Machine::default() };
         let window = pages(window.0 * MIB, (window.0 + window.1) * MIB);
-        let home = if is_peer { Home::Peer { window, view: sees.then_some(View { vmcoreinfo: 2500 }) } } else { Home::ANYWHERE };
+        let view = sees.then_some(View { vmcoreinfo: 2500 });
+        let home = if is_peer { Home::Peer { window, view } } else { Home::ANYWHERE };
         let (file, initrd) = (kernel_file(), vec![7; initrd_size]);
         let plan = plan(&request(&file, &[&initrd], home), &machine);
         prop_assume!(plan.is_ok());
@@ -517,7 +521,8 @@ proptest! {
         if is_peer {
             let mut covered: Vec<_> = plan.segments().iter().map(|segment| segment.range).collect();
             let covered = RangeSet::sort(&mut covered);
-            prop_assert!(ram.iter().all(|&(first, size, _)| covered.contains_range(pages(first, first + size))));
+            let is_covered = |first, size| covered.contains_range(pages(first, first + size));
+            prop_assert!(ram.iter().all(|&(first, size, _)| is_covered(first, size)));
         }
         for part in plan.parts() {
             memory(&plan, part.address, part.size.min(4096) as usize);
@@ -542,6 +547,7 @@ fn a_window_is_the_highest_that_fits_below_4_gib() {
     let error = window(&low, 256 * MIB, &above, &[]).unwrap_err().to_string();
     assert_eq!(
         error,
-        "no room for the window: 256 MiB, aligned 2 MiB, between 0x1000000 and 0xffffffff; largest hole 112 MiB"
+        "no room for the window: 256 MiB, aligned 2 MiB, between 0x1000000 and 0xffffffff; largest hole \
+         112 MiB"
     );
 }

@@ -390,7 +390,9 @@ pub(super) mod tests {
 
     proptest! {
         #[test]
-        fn compressed_pages_are_decompressed_here_and_elsewhere(inputs in prop::collection::vec(memory(), 1..6)) {
+        fn compressed_pages_are_decompressed_here_and_elsewhere(
+            inputs in prop::collection::vec(memory(), 1..6),
+        ) {
             let mut dictionary = Dictionary::default();
             for input in inputs {
                 round_trip(&mut dictionary, &input[..input.len().min(MOST)]);

@@ -1,8 +1,9 @@
 //! BTF: the kernel's types, as stored in the kernel (Linux, include/uapi/linux/btf.h).
 //!
 //! ```text
-//! header    magic, version, flags; its size; offsets of types, strings and, lately, the layout of kinds, from its end
-//! types     name, info, size or type; then what depends on the kind. The first has the number 1
+//! header    magic, version, flags; its size; offsets of types, strings and, in newer kernels, the layout of
+//!           kinds, from its end
+//! types     name, info, size or type; then a part that depends on the kind. The first has the number 1
 //! strings   each ends with a zero
 //! ```
 

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! kallsyms_num_syms      number of symbols, 32 bits
-//! kallsyms_names         of each symbol a length, then one-byte tokens: the letter of its type, then its name
+//! kallsyms_names         for each symbol a length, then one-byte tokens: its type letter, then its name
 //! kallsyms_token_index   for each of 256 tokens 16 bits: the offset of its text in
 //! kallsyms_token_table   texts, each ends with a zero
 //! kallsyms_offsets       for each symbol 32 bits, see `Encoding`

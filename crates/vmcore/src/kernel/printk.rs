@@ -4,7 +4,8 @@
 //! A ring of descriptors holds for each message where its text is in a second ring, of bytes:
 //!
 //! ```text
-//! descs[id % count]   state in the two highest bits, id in the others; start of the text's block, start of the next block
+//! descs[id % count]   state in the two highest bits, id in the others; start of the text's block,
+//!                     start of the next block
 //! infos[id % count]   number, time and length of the message
 //! data[position % size]   blocks: an id, then the text; a block that would cross the end moves to the start
 //! ```

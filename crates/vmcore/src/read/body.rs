@@ -4,7 +4,8 @@ use super::header::KdumpHeader;
 use crate::format::manifest::{Damage, Manifest};
 use crate::{FrameSet, PhysRead, Result};
 
-/// A file with more bytes of notes is damaged: 8192 CPUs need 3 MiB, a device's dump may have 32 MiB.
+/// A file with more bytes of notes is damaged: 8192 CPUs need 3 MiB, a device's dump may have
+/// 32 MiB.
 pub(super) const MOST_NOTES: u64 = 1 << 30;
 
 /// A memory image of one format.

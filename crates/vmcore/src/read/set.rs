@@ -18,8 +18,8 @@ impl<'a> Set<'a> {
     /// Joins the parts.
     ///
     /// # Errors
-    /// There is none, one is not part of a split set, they are of different images or dumps, or they
-    /// do not have each frame exactly once.
+    /// There is none, one is not part of a split set, they are of different images or dumps, or
+    /// they do not have each frame exactly once.
     pub(super) fn new(parts: Vec<Box<dyn Body + Send + 'a>>) -> Result<Self> {
         let first = parts.first().ok_or(Error::NotAPart)?;
         let mut header = first.header().ok_or(Error::NotAPart)?.clone();
@@ -46,7 +46,8 @@ impl<'a> Set<'a> {
     }
 }
 
-/// Checks that ranges of frames cover those below `end` without gap or overlap. Ranges may be empty.
+/// Checks that ranges of frames cover those below `end` without gap or overlap. Ranges may be
+/// empty.
 fn check_tiles(mut ranges: Vec<(u64, u64)>, end: u64) -> Result<()> {
     ranges.sort_unstable();
     let mut at = 0;

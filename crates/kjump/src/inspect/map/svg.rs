@@ -209,7 +209,8 @@ fn write_bands(svg: &mut String, picture: &Picture, rows: &[Row<'_>], tops: &[u3
             let _ = writeln!(
                 svg,
                 "<path d=\"M{left} {top} C{bend} {top} {bend} {card_from} {CARD} {card_from} \
-                 L{CARD} {card_to} C{bend} {card_to} {bend} {bottom} {left} {bottom} Z\" fill=\"{}\" fill-opacity=\"0.18\"/>",
+                 L{CARD} {card_to} C{bend} {card_to} {bend} {bottom} {left} {bottom} Z\" fill=\"{}\" \
+                 fill-opacity=\"0.18\"/>",
                 image_colour(image)
             );
         }

@@ -197,7 +197,9 @@ fn truncated_types_are_refused() {
 
 proptest! {
     #[test]
-    fn damaged_types_are_an_error_or_harmless(changes in prop::collection::vec((0..500_usize, any::<u8>()), 1..8)) {
+    fn damaged_types_are_an_error_or_harmless(
+        changes in prop::collection::vec((0..500_usize, any::<u8>()), 1..8),
+    ) {
         let mut builder = Builder::new();
         page(&mut builder);
         builder.constants("pageflags", &[("PG_locked", 0), ("PG_lru", 5)]);
@@ -210,7 +212,8 @@ proptest! {
             // The offset of a part and the offset within it have 32 bits each.
             let most = u64::from(u32::MAX) / 8 * u64::from(MOST_DEPTH);
             prop_assert!(btf.offset("page", "mapping").is_none_or(|offset| offset <= most));
-            prop_assert!(btf.constant("pageflags", "PG_lru").is_none_or(|value| value >> 32 == 0 || value < 0));
+            let constant = btf.constant("pageflags", "PG_lru");
+            prop_assert!(constant.is_none_or(|value| value >> 32 == 0 || value < 0));
             prop_assert!(btf.length("page", "mapping").is_none_or(|length| length <= u32::MAX.into()));
         }
     }

@@ -8,10 +8,14 @@ use crate::kernel::paging::AddressSpace;
 use crate::test_memory::TestMemory;
 
 /// Keys that all kernels have, with the values of Debian's 6.1.
-const COMMON: &str = "SYMBOL(init_top_pgt)=ffffffff80001000\nNUMBER(phys_base)=0\nSIZE(page)=64\nOFFSET(page.flags)=0\n\
-    OFFSET(page.mapping)=24\nOFFSET(page._mapcount)=48\nOFFSET(page.private)=40\nOFFSET(page.compound_head)=8\n\
-    LENGTH(zone.free_area)=11\nSYMBOL(mem_section)=ffffffff80008800\nLENGTH(mem_section)=2048\nSIZE(mem_section)=16\n\
-    OFFSET(mem_section.section_mem_map)=0\nNUMBER(SECTION_SIZE_BITS)=27\nNUMBER(PG_lru)=4\nNUMBER(PG_private)=13\n\
+const COMMON: &str = "SYMBOL(init_top_pgt)=ffffffff80001000\nNUMBER(phys_base)=0\nSIZE(page)=64\n\
+    OFFSET(page.flags)=0\n\
+    OFFSET(page.mapping)=24\nOFFSET(page._mapcount)=48\nOFFSET(page.private)=40\n\
+    OFFSET(page.compound_head)=8\n\
+    LENGTH(zone.free_area)=11\nSYMBOL(mem_section)=ffffffff80008800\nLENGTH(mem_section)=2048\n\
+    SIZE(mem_section)=16\n\
+    OFFSET(mem_section.section_mem_map)=0\nNUMBER(SECTION_SIZE_BITS)=27\nNUMBER(PG_lru)=4\n\
+    NUMBER(PG_private)=13\n\
     NUMBER(PG_swapcache)=10\nNUMBER(PG_swapbacked)=19\nNUMBER(PG_hwpoison)=22\nNUMBER(PG_head_mask)=65536\n";
 const LRU: u64 = 1 << 4;
 const SLAB: u64 = 1 << 9;
@@ -38,7 +42,8 @@ struct Generation {
 const GENERATIONS: [Generation; 5] = [
     Generation {
         name: "6.1",
-        keys: "NUMBER(PG_slab)=9\nNUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129\nNUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-257\n\
+        keys: "NUMBER(PG_slab)=9\nNUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129\n\
+        NUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-257\n\
             OFFSET(page.compound_order)=17\nOFFSET(page.compound_dtor)=16\nNUMBER(HUGETLB_PAGE_DTOR)=2\n",
         buddy: 0xffff_ff7f,
         offline: 0xffff_feff,
@@ -48,7 +53,8 @@ const GENERATIONS: [Generation; 5] = [
     },
     Generation {
         name: "6.6",
-        keys: "NUMBER(PG_slab)=9\nNUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129\nNUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-257\n\
+        keys: "NUMBER(PG_slab)=9\nNUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129\n\
+        NUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-257\n\
             NUMBER(PG_hugetlb)=8\n",
         buddy: 0xffff_ff7f,
         offline: 0xffff_feff,
@@ -58,7 +64,8 @@ const GENERATIONS: [Generation; 5] = [
     },
     Generation {
         name: "6.9",
-        keys: "NUMBER(PG_slab)=9\nNUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129\nNUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-257\n\
+        keys: "NUMBER(PG_slab)=9\nNUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-129\n\
+        NUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-257\n\
             NUMBER(PAGE_HUGETLB_MAPCOUNT_VALUE)=-2049\n",
         buddy: 0xffff_ff7f,
         offline: 0xffff_feff,
@@ -68,7 +75,8 @@ const GENERATIONS: [Generation; 5] = [
     },
     Generation {
         name: "6.11",
-        keys: "NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-1073741825\nNUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-536870913\n\
+        keys: "NUMBER(PAGE_BUDDY_MAPCOUNT_VALUE)=-1073741825\n\
+        NUMBER(PAGE_OFFLINE_MAPCOUNT_VALUE)=-536870913\n\
             NUMBER(PAGE_SLAB_MAPCOUNT_VALUE)=-33554433\nNUMBER(PAGE_HUGETLB_MAPCOUNT_VALUE)=-67108865\n",
         buddy: 0xbfff_ffff,
         offline: 0xdfff_ffff,
