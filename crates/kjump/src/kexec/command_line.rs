@@ -3,70 +3,45 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
+use plan::linux::parameters::{self, Parameter};
+
 use super::request::Load;
 
-/// The command line. `running` is the running kernel's, needed for `--reuse-cmdline`; `own` is the
-/// kernel file's, used where no option asks for another.
+/// The command line. `running` is this kernel's, for `--reuse-cmdline`; `own` is the kernel file's,
+/// which is used without options.
 pub(super) fn of(load: &Load, running: Option<&[u8]>, own: Option<&[u8]>) -> Vec<u8> {
     let given = load.command_line.as_deref().map(OsStr::as_bytes);
     let reused = running.filter(|_| load.reuse).map(|line| reused(line, load));
     match (reused, given) {
-        (Some(reused), Some(given)) => [&reused, b" ".as_slice(), given].concat(),
-        (Some(reused), None) => reused,
+        (Some(mut line), given) => {
+            parameters::append(&mut line, given.unwrap_or_default());
+            line
+        }
         (None, Some(given)) => given.to_vec(),
-        (None, None) => own.unwrap_or(b"").to_vec(),
+        (None, None) => own.unwrap_or_default().to_vec(),
     }
 }
 
-/// The running kernel's command line, without the parameters for the file it was loaded from, and
-/// without those to remove.
+/// This kernel's command line without the parameters of its boot loader and those to remove.
 fn reused(running: &[u8], load: &Load) -> Vec<u8> {
     let line = running.split(|byte| matches!(byte, b'\n' | b'\r' | 0)).next().unwrap_or(running);
-    let removed = |word: &[u8]| {
-        word.starts_with(b"BOOT_IMAGE")
-            || (load.crash && word.starts_with(b"crashkernel"))
-            || load.remove.iter().any(|name| is_named(word, name.as_bytes()))
+    let is_removed = |parameter: Parameter<'_>| {
+        parameter.name().starts_with(b"BOOT_IMAGE")
+            || (load.crash && parameter.name().starts_with(b"crashkernel"))
+            || load.remove.iter().any(|name| matches(parameter, name.as_bytes()))
     };
-    let mut kept: Vec<u8> = Vec::new();
-    for (word, blanks) in words(line) {
-        if !removed(word) {
-            kept.extend_from_slice(word);
-            kept.extend_from_slice(blanks);
-        }
+    let kept = parameters::parse(line).filter(|&parameter| !is_removed(parameter));
+    let mut line: Vec<u8> = kept.flat_map(|it| [it.text, it.spaces]).flatten().copied().collect();
+    while line.last() == Some(&b' ') {
+        line.pop();
     }
-    while kept.last() == Some(&b' ') {
-        kept.pop();
-    }
-    kept
+    line
 }
 
-/// Whether a parameter is the name, or the name with a value, or the whole parameter.
-fn is_named(word: &[u8], name: &[u8]) -> bool {
-    word == name || word.strip_prefix(name).is_some_and(|rest| rest.starts_with(b"="))
-}
-
-/// The parameters, each with the blanks after it. A blank between quotes is part of a parameter, as
-/// in the kernel (`lib/cmdline.c`).
-fn words(line: &[u8]) -> Vec<(&[u8], &[u8])> {
-    let mut words = Vec::new();
-    let mut rest = line.trim_ascii_start();
-    while !rest.is_empty() {
-        let (word, behind) = rest.split_at(word_length(rest));
-        let (blanks, next) =
-            behind.split_at(behind.iter().take_while(|byte| byte.is_ascii_whitespace()).count());
-        words.push((word, blanks));
-        rest = next;
-    }
-    words
-}
-
-fn word_length(rest: &[u8]) -> usize {
-    let mut is_quoted = false;
-    let ends = |&byte: &u8| {
-        is_quoted ^= byte == b'"';
-        byte.is_ascii_whitespace() && !is_quoted
-    };
-    rest.iter().position(ends).unwrap_or(rest.len())
+/// Whether a parameter has the name in a pattern and, if the pattern has one, the value.
+fn matches(parameter: Parameter<'_>, pattern: &[u8]) -> bool {
+    let pattern = Parameter::of(pattern);
+    parameter.is_named(pattern.name()) && (pattern.value().is_none() || parameter.value() == pattern.value())
 }
 
 #[cfg(test)]
@@ -86,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn the_running_kernels_line_is_used_without_the_file_it_came_from() {
+    fn the_running_kernels_line_is_reused_without_its_boot_image() {
         let rest = "root=/dev/vda1 ro  quiet crashkernel=256M dyndbg=\"file a +p\"";
         assert_eq!(line(&reusing()), rest);
         assert_eq!(line(&Load { command_line: Some("x".into()), ..reusing() }), format!("{rest} x"));
@@ -95,16 +70,37 @@ mod tests {
     }
 
     #[test]
-    fn the_option_counts_and_the_files_own_line_only_without_it() {
+    fn the_options_replace_the_files_own_command_line() {
         assert_eq!(line(&Load { command_line: Some("x  y".into()), ..Load::default() }), "x  y");
         assert_eq!(line(&Load { command_line: Some("".into()), ..Load::default() }), "");
         assert_eq!(line(&Load::default()), "of the file");
     }
 
     #[test]
-    fn parameters_are_removed_by_their_name_or_their_full_text() {
+    fn parameters_are_removed_by_name_or_with_their_value() {
         let remove = vec!["quiet".into(), "dyndbg".into(), "root=/dev/vda1".into(), "crash".into()];
         assert_eq!(line(&Load { remove, ..reusing() }), "ro  crashkernel=256M");
+    }
+
+    #[test]
+    fn parameters_are_removed_as_the_kernel_reads_them() {
+        let running =
+            b"\"BOOT_IMAGE=/boot dir/vmlinuz\" \"dyndbg=file ec.c +p\" log-buf-len=1M dyndbg=x quiet";
+        let line = |name: &str| {
+            let load = Load { remove: vec![name.into()], ..reusing() };
+            String::from_utf8(of(&load, Some(running), None)).unwrap()
+        };
+        assert_eq!(line("dyndbg"), "log-buf-len=1M quiet");
+        assert_eq!(line("dyndbg=file ec.c +p"), "log-buf-len=1M dyndbg=x quiet");
+        assert_eq!(line("log_buf_len"), "\"dyndbg=file ec.c +p\" dyndbg=x quiet");
+    }
+
+    #[test]
+    fn appended_parameters_come_before_the_arguments_for_init() {
+        let load = Load { command_line: Some("maxcpus=1".into()), ..reusing() };
+        assert_eq!(of(&load, Some(b"quiet -- single"), None), b"quiet maxcpus=1 -- single");
+        let load = Load { command_line: Some("maxcpus=1 -- debug".into()), ..reusing() };
+        assert_eq!(of(&load, Some(b"quiet -- single"), None), b"quiet maxcpus=1 -- single debug");
     }
 
     proptest! {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, anyhow};
 use phys::PhysRange;
-use plan::linux::Initrd;
+use plan::linux::{Initrd, parameters};
 
 use super::args::BootArgs;
 use super::load::{Planned, Request, Window};
@@ -68,7 +68,7 @@ impl Files {
             append => append.into(),
         };
         if let Some(cpus) = args.cpus {
-            line.extend_from_slice(format!(" nr_cpus={cpus}").as_bytes());
+            parameters::add(&mut line, format!("nr_cpus={cpus}").as_bytes());
         }
         line
     }

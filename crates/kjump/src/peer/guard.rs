@@ -4,12 +4,13 @@ use std::path::Path;
 
 use abi::device::feature;
 use anyhow::bail;
+use plan::linux::parameters;
 
 use crate::device;
 use crate::terminal::quantity;
 
 /// The parameter in the command line of a guarded kernel.
-pub(crate) const GUARDED: &str = "kexec_jump_back_guard=";
+pub(crate) const GUARDED: &str = "kexec_jump_back_guard";
 
 /// Which kernel is guarded, and by which CPU.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,19 +40,19 @@ impl GuardRole {
     /// The parameters for the command line of the booted kernel, which must not start the guard: an
     /// INIT to the CPU that the machine was started on resets the machine. Kernels since 6.9 detect
     /// that CPU themselves.
-    pub(super) fn parameters(self) -> String {
+    pub(super) fn parameters(self) -> Option<String> {
         match self {
-            Self::None => String::new(),
-            Self::OfThisKernel(cpu) => format!(" disable_cpu_apicid={cpu}"),
-            Self::OfTheOther(cpu) => format!(" disable_cpu_apicid={cpu} {GUARDED}{cpu}"),
+            Self::None => None,
+            Self::OfThisKernel(cpu) => Some(format!("disable_cpu_apicid={cpu}")),
+            Self::OfTheOther(cpu) => Some(format!("disable_cpu_apicid={cpu} {GUARDED}={cpu}")),
         }
     }
 }
 
 /// The CPU that guards the kernel with this command line. The last parameter counts.
 pub(crate) fn guard_of(line: &[u8]) -> Option<u64> {
-    let line = String::from_utf8_lossy(line);
-    line.split_whitespace().filter_map(|word| word.strip_prefix(GUARDED)).next_back()?.parse().ok()
+    let guards = parameters::of_kernel(line).filter(|parameter| parameter.is_named(GUARDED.as_bytes()));
+    std::str::from_utf8(guards.last()?.value()?).ok()?.parse().ok()
 }
 
 fn this_cpu() -> anyhow::Result<u64> {
@@ -75,7 +76,8 @@ mod tests {
     fn a_guarded_kernel_finds_its_guard_in_the_last_parameter() {
         assert_eq!(guard_of(b"quiet kexec_jump_back_guard=1 kexec_jump_back_guard=16\n"), Some(16));
         assert_eq!(guard_of(b"kexec_jump_back_guard=x"), None);
-        assert_eq!(guard_of(GuardRole::OfTheOther(3).parameters().as_bytes()), Some(3));
-        assert_eq!(guard_of(GuardRole::OfThisKernel(3).parameters().as_bytes()), None);
+        assert_eq!(guard_of(b"kexec_jump_back_guard=1 -- kexec_jump_back_guard=2"), Some(1));
+        assert_eq!(guard_of(GuardRole::OfTheOther(3).parameters().unwrap().as_bytes()), Some(3));
+        assert_eq!(guard_of(GuardRole::OfThisKernel(3).parameters().unwrap().as_bytes()), None);
     }
 }

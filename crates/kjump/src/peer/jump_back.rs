@@ -5,6 +5,7 @@ use std::path::Path;
 use abi::device::{Range, load_flag, mode, quiesce, status};
 use abi::page_list::PAGE_SIZE;
 use anyhow::{Context, bail};
+use plan::linux::parameters::{self, Parameter};
 use serde::Serialize;
 use sys::device::LoadRequest;
 use sys::{Device, ImageName};
@@ -20,7 +21,7 @@ use crate::terminal::report::{self, Outcome};
 /// The name that the jump-back entry is kept under.
 const NAME: &str = "return";
 /// The parameter in the command line of a kernel that can return.
-const JUMP_BACK: &str = "kexec_jump_back_entry=0x";
+const JUMP_BACK: &str = "kexec_jump_back_entry";
 
 pub(crate) fn run(args: ReturnArgs) -> anyhow::Result<Outcome> {
     let device = device::open()?;
@@ -88,13 +89,14 @@ pub(crate) fn is_entry(address: u64) -> bool {
 /// The entry point of the kernel that booted this one. The last parameter counts: the loader
 /// appended it.
 fn jump_back(line: &[u8]) -> anyhow::Result<u64> {
-    let line = String::from_utf8_lossy(line);
-    let digits = line.split_whitespace().filter_map(|word| word.strip_prefix(JUMP_BACK)).next_back();
-    let digits =
-        digits.context("this kernel was not booted to return: no kexec_jump_back_entry= in /proc/cmdline")?;
-    match u64::from_str_radix(digits, 16) {
-        Ok(entry) if is_entry(entry) => Ok(entry),
-        _ => bail!("{JUMP_BACK}{digits} in /proc/cmdline is not an entry point"),
+    let entries = parameters::of_kernel(line).filter(|parameter| parameter.is_named(JUMP_BACK.as_bytes()));
+    let value = entries.last().and_then(Parameter::value).map(String::from_utf8_lossy);
+    let value =
+        value.context("this kernel was not booted to return: no kexec_jump_back_entry= in /proc/cmdline")?;
+    let entry = value.strip_prefix("0x").and_then(|digits| u64::from_str_radix(digits, 16).ok());
+    match entry {
+        Some(entry) if is_entry(entry) => Ok(entry),
+        _ => bail!("{JUMP_BACK}={value} in /proc/cmdline is not an entry point"),
     }
 }
 

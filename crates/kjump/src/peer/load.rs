@@ -8,7 +8,7 @@ use kernel_file::BzImage;
 use machine::{Machine, page_flags};
 use phys::PhysRange;
 use plan::LoadPlan;
-use plan::linux::{self, Home, Initrd, Kernel};
+use plan::linux::{self, Home, Initrd, Kernel, parameters};
 use plan::purgatory::Purgatory;
 use sys::device::LoadRequest;
 use sys::{Device, ImageName};
@@ -68,11 +68,15 @@ impl<'a> Planned<'a> {
         let running = request.vmcore.then(|| RunningKernel::read(&machine));
         let machine = machine.for_plan().map_err(|unknown| anyhow!("{unknown}"))?;
         let guard = GuardRole::find(request.guarded)?;
+        let mut command_line = request.command_line.clone();
+        if let Some(parameters) = guard.parameters() {
+            parameters::add(&mut command_line, parameters.as_bytes());
+        }
         let linux = linux::Request {
             kernel: Kernel::BzImage(kernel),
             mode: None,
             initrds: request.initrds.clone(),
-            command_line: [&request.command_line, guard.parameters().as_bytes()].concat(),
+            command_line,
             home: Home::Peer {
                 window: request.window.range(&kernel, &machine)?,
                 view: running.as_ref().map(RunningKernel::view),

@@ -14,6 +14,12 @@ pub struct Parameter<'a> {
 }
 
 impl<'a> Parameter<'a> {
+    /// A text that is a single parameter, even if it contains white space.
+    #[must_use]
+    pub const fn of(text: &'a [u8]) -> Self {
+        Self { text, spaces: &[], offset: 0 }
+    }
+
     /// Its name, without quotes.
     #[must_use]
     pub fn name(self) -> &'a [u8] {
@@ -73,6 +79,11 @@ pub fn parse(line: &[u8]) -> impl Iterator<Item = Parameter<'_>> {
         rest = next;
         (!text.is_empty()).then_some(Parameter { text, spaces, offset })
     })
+}
+
+/// The parameters that the kernel reads, without the arguments for init.
+pub fn of_kernel(line: &[u8]) -> impl Iterator<Item = Parameter<'_>> {
+    parse(line).take_while(|parameter| !parameter.is_end())
 }
 
 fn split_spaces(line: &[u8]) -> (&[u8], &[u8]) {
@@ -250,8 +261,7 @@ mod tests {
         fn an_added_parameter_is_one_of_the_kernels(line in "[a\"= -]{0,20}") {
             let mut bytes = line.clone().into_bytes();
             let offset = add(&mut bytes, b"new=1");
-            let kernels: Vec<_> = parse(&bytes).take_while(|parameter| !parameter.is_end()).collect();
-            prop_assert!(kernels.iter().any(|it| it.text == b"new=1" && it.offset == offset));
+            prop_assert!(of_kernel(&bytes).any(|it| it.text == b"new=1" && it.offset == offset));
             let others = parse(&bytes).filter(|it| it.offset != offset).map(|it| it.text);
             prop_assert!(others.eq(parse(line.as_bytes()).map(|it| it.text)));
         }

@@ -243,7 +243,8 @@ pub(in crate::kexec) const OPTIONS: &[Opt] = &[
         id: Id::ReuseCommandLine,
         with: Loads::KERNELS,
         brief: Some("Start with this kernel's command line"),
-        help: "Start with this kernel's command line, without BOOT_IMAGE, and append --command-line",
+        help: "Start with this kernel's command line, without BOOT_IMAGE, and append --command-line; \
+               parameters go before `--`, arguments for init after it",
         ..IMAGE
     },
     Opt {
@@ -416,7 +417,7 @@ pub(in crate::kexec) const OPTIONS: &[Opt] = &[
         value: Some("NAME"),
         id: Id::RemoveParameter,
         with: Loads::KERNELS,
-        help: "Remove the parameter NAME, with or without a value, from --reuse-cmdline; repeatable",
+        help: "Remove the parameter NAME, or only NAME=VALUE, from --reuse-cmdline; repeatable",
         ..OWN
     },
     Opt {
