@@ -1,22 +1,22 @@
-//! `/proc/meminfo`: how much memory there is.
+//! `/proc/meminfo`: the amounts of memory.
 
 use crate::Garbled;
 
 /// Amounts of memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Amounts {
-    /// All that the kernel manages.
+    /// All memory that the kernel manages.
     pub total: u64,
-    /// What nobody uses.
+    /// Unused memory.
     pub free: u64,
-    /// What could be had without swapping.
+    /// Memory that can be allocated without swapping.
     pub available: u64,
 }
 
 /// Parses `/proc/meminfo`.
 ///
 /// # Errors
-/// [`Garbled`] if one of the three amounts is missing or no number of kB.
+/// [`Garbled`] if one of the three amounts is missing or is not a number of kB.
 pub fn parse(text: &str) -> Result<Amounts, Garbled> {
     let amount = |name| {
         let mut lines = text.lines().zip(1..);

@@ -10,14 +10,14 @@ use crate::firmware_map::parse_address;
 use crate::root::Root;
 use crate::{Error, Fact, Garbled};
 
-/// What of it cannot be found out anew.
+/// The parts that cannot be determined again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct BootData {
     /// Address of the ACPI root pointer.
     pub rsdp: Option<u64>,
-    /// `screen_info`: where the picture is.
+    /// `screen_info`: the frame buffer.
     pub screen: Option<[u8; SCREEN_INFO_SIZE]>,
-    /// `boot_params` wholly.
+    /// All of `boot_params`.
     pub params: Vec<u8>,
 }
 
@@ -33,16 +33,16 @@ pub(crate) fn read(root: &Root) -> Fact<BootData> {
 
 /// The running kernel's setup_data, in the order of its numbers.
 pub(crate) fn read_setup_data(root: &Root) -> Fact<Vec<SetupData>> {
-    const FOLDER: &str = "/sys/kernel/boot_params/setup_data";
-    let mut names = match root.names(FOLDER) {
+    const DIRECTORY: &str = "/sys/kernel/boot_params/setup_data";
+    let mut names = match root.names(DIRECTORY) {
         Err(Error::Absent { .. }) => return Ok(Vec::new()),
         other => other?,
     };
     names.sort_by_key(|name| (name.len(), name.clone()));
     let fact = |name: &String| {
-        let kind = root.parse(&format!("{FOLDER}/{name}/type"), parse_address)?;
+        let kind = root.parse(&format!("{DIRECTORY}/{name}/type"), parse_address)?;
         let kind = u32::try_from(kind).unwrap_or(0);
-        Ok(SetupData { kind, bytes: root.bytes(&format!("{FOLDER}/{name}/data"))? })
+        Ok(SetupData { kind, bytes: root.bytes(&format!("{DIRECTORY}/{name}/data"))? })
     };
     names.iter().map(fact).collect()
 }
@@ -66,7 +66,7 @@ pub fn parse(bytes: &[u8]) -> Result<BootData, Garbled> {
     })
 }
 
-/// The root pointer among the tables of EFI: that of ACPI 2.0 if there is one.
+/// The root pointer among the tables of EFI: ACPI 2.0's if there is one.
 fn rsdp_of_systab(text: &str) -> Option<u64> {
     let find = |name: &str| {
         let mut addresses = text.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix("=0x"));
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_zero_was_not_told() {
+    fn a_zero_field_is_unknown() {
         let mut bytes = [0; SIZE];
         assert_eq!(parse(&bytes), Ok(BootData { params: vec![0; SIZE], ..BootData::default() }));
         assert!(ACPI_RSDP_ADDR.write(&mut bytes, 0x7fbf_e014));

@@ -12,33 +12,33 @@ pub struct Config {
     text: String,
 }
 
-/// What is chosen for an option.
+/// The setting of an option.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setting<'a> {
     /// Built in.
     Yes,
     /// A module.
     Module,
-    /// A number or a text, as it stands.
+    /// A number or a text, as it is in the file.
     Value(&'a str),
     /// Left out, or unknown to this kernel.
     No,
 }
 
 impl Config {
-    /// The configuration in a text.
+    /// Takes the text of a configuration, and the path it was read from.
     #[must_use]
     pub fn new(path: &str, text: &str) -> Self {
         Self { path: path.into(), text: text.into() }
     }
 
-    /// The file it was found in.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &str {
         &self.path
     }
 
-    /// What is chosen for an option, named with its `CONFIG_`.
+    /// The setting of an option, whose name includes `CONFIG_`.
     #[must_use]
     pub fn get(&self, option: &str) -> Setting<'_> {
         let mut values = self.text.lines().filter_map(|line| line.strip_prefix(option)?.strip_prefix('='));
@@ -82,7 +82,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_option_is_found_by_its_whole_name() {
+    fn an_option_is_found_by_its_full_name() {
         let text = "CONFIG_KEXEC=y\nCONFIG_KEXEC_FILE=m\n# CONFIG_KEXEC_JUMP is not set\nCONFIG_HZ=250\n";
         let config = Config::new("/boot/config", text);
         assert_eq!(config.get("CONFIG_KEXEC"), Setting::Yes);

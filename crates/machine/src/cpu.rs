@@ -1,4 +1,4 @@
-//! `/proc/cpuinfo`: features and number of the CPUs.
+//! `/proc/cpuinfo`: the features and the number of CPUs.
 
 use std::collections::BTreeSet;
 
@@ -7,13 +7,13 @@ use crate::Garbled;
 /// The CPUs of the machine that are online.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cpu {
-    /// How many there are.
+    /// Their number.
     pub count: usize,
     features: BTreeSet<String>,
 }
 
 impl Cpu {
-    /// Whether the first CPU has a feature, by the name the kernel has for it.
+    /// Whether the first CPU has a feature, by the kernel's name for it.
     #[must_use]
     pub fn has(&self, feature: &str) -> bool {
         self.features.contains(feature)
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn features_are_whole_words_of_the_flags() {
+    fn a_feature_is_a_whole_flag() {
         let cpu = parse("processor\t: 0\nflags\t\t: fpu sev_es\n\nprocessor\t: 1\nflags\t\t: fpu sev_es\n")
             .unwrap();
         assert_eq!(cpu.count, 2);

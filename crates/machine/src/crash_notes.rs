@@ -7,29 +7,29 @@ use plan::elfcorehdr::NoteAt;
 use crate::root::Root;
 use crate::{Error, Fact, Garbled};
 
-/// Where the notes are in physical memory.
+/// The physical addresses of the notes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CrashNotes {
-    /// What the kernel says of itself (VMCOREINFO).
+    /// The kernel's description of itself (VMCOREINFO).
     pub vmcoreinfo: Option<NoteAt>,
     /// The registers of the CPUs, in the order of their numbers; as the kernel fills them in, none
     /// before it crashes.
     pub cpus: Vec<NoteAt>,
 }
 
-/// More is no note.
+/// The largest size accepted for a note.
 const MOST: u64 = 1 << 20;
 
 pub(crate) fn read(root: &Root) -> Fact<CrashNotes> {
-    const FOLDER: &str = "/sys/devices/system/cpu";
+    const DIRECTORY: &str = "/sys/devices/system/cpu";
     let vmcoreinfo = root.parse("/sys/kernel/vmcoreinfo", parse_place)?;
-    let mut numbers: Vec<u32> = root.names(FOLDER)?.iter().filter_map(|name| cpu_number(name)).collect();
+    let mut numbers: Vec<u32> = root.names(DIRECTORY)?.iter().filter_map(|name| cpu_number(name)).collect();
     numbers.sort_unstable();
     let mut cpus = Vec::new();
     for number in numbers {
-        let file = |name| format!("{FOLDER}/cpu{number}/{name}");
+        let file = |name| format!("{DIRECTORY}/cpu{number}/{name}");
         let address = match root.parse(&file("crash_notes"), parse_address) {
-            // A kernel that has no kexec keeps no room for them.
+            // A kernel without kexec has none.
             Err(Error::Absent { .. }) => continue,
             address => address?,
         };
@@ -47,7 +47,7 @@ fn cpu_number(name: &str) -> Option<u32> {
 /// Parses an address and a size in hexadecimal digits, as in `0x0000000004afa000 1024`.
 ///
 /// # Errors
-/// [`Garbled`] if it is none.
+/// [`Garbled`] if it is not one.
 pub fn parse_place(text: &str) -> Result<NoteAt, Garbled> {
     let place = text.trim().split_once(' ').and_then(|(address, size)| {
         Some(NoteAt { address: hexadecimal(address)?, size: hexadecimal(size).filter(|&size| size <= MOST)? })
@@ -58,7 +58,7 @@ pub fn parse_place(text: &str) -> Result<NoteAt, Garbled> {
 /// Parses an address in hexadecimal digits.
 ///
 /// # Errors
-/// [`Garbled`] if it is none.
+/// [`Garbled`] if it is not one.
 pub fn parse_address(text: &str) -> Result<u64, Garbled> {
     hexadecimal(text.trim()).ok_or(Garbled { line: 1, wanted: "an address (hexadecimal digits)" })
 }
@@ -66,7 +66,7 @@ pub fn parse_address(text: &str) -> Result<u64, Garbled> {
 /// Parses a size in decimal digits.
 ///
 /// # Errors
-/// [`Garbled`] if it is none, or more than a note can have.
+/// [`Garbled`] if it is not a size, or more than a note can have.
 pub fn parse_size(text: &str) -> Result<u64, Garbled> {
     let size = text.trim().parse().ok().filter(|&size: &u64| size <= MOST && !text.starts_with('+'));
     size.ok_or(Garbled { line: 1, wanted: "the size of a note (decimal digits)" })

@@ -8,28 +8,28 @@ use crate::Fact;
 use crate::firmware_map::parse_address;
 use crate::root::Root;
 
-const FOLDER: &str = "/sys/firmware/efi";
+const DIRECTORY: &str = "/sys/firmware/efi";
 
-/// All of it, or nothing: half of it does a kernel no good.
+/// All of it or nothing: a kernel cannot use half of it.
 pub(crate) fn read(root: &Root) -> Fact<Option<Efi>> {
-    if !root.has(FOLDER) {
+    if !root.has(DIRECTORY) {
         return Ok(None);
     }
-    let address = |name: &str| root.parse(&format!("{FOLDER}/{name}"), parse_address);
-    let smbios = root.text(&format!("{FOLDER}/systab")).ok().and_then(|text| smbios_of_systab(&text));
+    let address = |name: &str| root.parse(&format!("{DIRECTORY}/{name}"), parse_address);
+    let smbios = root.text(&format!("{DIRECTORY}/systab")).ok().and_then(|text| smbios_of_systab(&text));
     Ok(Some(Efi {
         vendor: address("fw_vendor")?,
         runtime: address("runtime")?,
         tables: address("config_table")?,
-        // Newer kernels may lack the list, and do without.
+        // Newer kernels may lack the list, and do not need it.
         smbios: smbios.unwrap_or(0),
         map: map(root)?,
     }))
 }
 
-/// The descriptors in the order of their numbers, which is that of the firmware.
+/// The descriptors in the order of their numbers, which is the firmware's order.
 fn map(root: &Root) -> Fact<Vec<[u8; efi::DESCRIPTOR_SIZE]>> {
-    let folder = format!("{FOLDER}/runtime-map");
+    let folder = format!("{DIRECTORY}/runtime-map");
     let mut names = root.names(&folder)?;
     names.sort_by_key(|name| (name.len(), name.clone()));
     let descriptor = |name: &String| {
@@ -46,7 +46,7 @@ fn map(root: &Root) -> Fact<Vec<[u8; efi::DESCRIPTOR_SIZE]>> {
     names.iter().map(descriptor).collect()
 }
 
-/// The address of the SMBIOS tables: of the older ones, which the kernel asks for.
+/// The address of the older SMBIOS tables, which the kernel uses.
 #[must_use]
 pub fn smbios_of_systab(text: &str) -> Option<u64> {
     text.lines().find_map(|line| parse_address(line.strip_prefix("SMBIOS=")?).ok())
@@ -58,7 +58,7 @@ mod tests {
     use std::fs;
 
     #[test]
-    fn descriptors_come_in_the_firmwares_order_and_nothing_is_half_there() {
+    fn descriptors_are_in_the_firmwares_order_and_incomplete_data_is_an_error() {
         let folder = std::env::temp_dir().join(format!("kjump-efi-{}", std::process::id()));
         let efi = folder.join("sys/firmware/efi");
         for number in [0, 2, 10] {

@@ -5,12 +5,12 @@ use crate::config::{Config, Setting};
 use crate::cpu::Cpu;
 use crate::root::Root;
 
-/// What is known about encrypted memory.
+/// The state of memory encryption.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
-    /// There is no sign of it.
+    /// Nothing indicates encryption.
     None,
-    /// The CPU can, the kernel does not.
+    /// The CPU supports it, the kernel does not use it.
     Inactive,
     /// Memory is encrypted.
     Active(Kind),
@@ -18,14 +18,14 @@ pub enum Encryption {
     Unclear,
 }
 
-/// Who encrypts memory.
+/// The technology that encrypts memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// The kernel, by AMD's Secure Memory Encryption.
     Sme,
     /// The hypervisor's owner does not see the memory of this guest: AMD SEV-SNP.
     SevSnpGuest,
-    /// Likewise: Intel TDX.
+    /// The same by Intel: TDX.
     TdxGuest,
 }
 
@@ -54,7 +54,7 @@ pub(crate) fn find(
     }
 }
 
-/// Whether the kernel was told to use SME, by its command line or when it was built.
+/// Whether the kernel uses SME, by its command line or its configuration.
 fn sme_by_choice(command_line: Option<&str>, config: Option<&Config>) -> Option<bool> {
     if config.is_some_and(|config| config.get("CONFIG_AMD_MEM_ENCRYPT") == Setting::No) {
         return Some(false);
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_configuration_it_cannot_be_told() {
+    fn without_a_configuration_it_is_unclear() {
         assert_eq!(with("sme", "quiet", None), Encryption::Unclear);
     }
 

@@ -1,4 +1,4 @@
-//! `/sys/firmware/memmap`: what the firmware said at boot (`drivers/firmware/memmap.c`).
+//! `/sys/firmware/memmap`: the firmware's memory map at boot (`drivers/firmware/memmap.c`).
 
 use crate::root::Root;
 use crate::{Error, Fact, Garbled};
@@ -10,20 +10,20 @@ pub struct FirmwareRange {
     pub first: u64,
     /// Address of the last byte.
     pub last: u64,
-    /// What the kernel calls its type, as in `System RAM`.
+    /// The kernel's name for its type, as in `System RAM`.
     pub kind: String,
 }
 
-/// The ranges by rising address.
+/// The ranges, sorted by address.
 pub(crate) fn read(root: &Root) -> Fact<Vec<FirmwareRange>> {
-    const FOLDER: &str = "/sys/firmware/memmap";
+    const DIRECTORY: &str = "/sys/firmware/memmap";
     let mut ranges = Vec::new();
-    for name in root.names(FOLDER)? {
-        let field = |field| format!("{FOLDER}/{name}/{field}");
+    for name in root.names(DIRECTORY)? {
+        let field = |field| format!("{DIRECTORY}/{name}/{field}");
         let first = root.parse(&field("start"), parse_address)?;
         let last = root.parse(&field("end"), parse_address)?;
         if first > last {
-            let garbled = Garbled { line: 1, wanted: "an address behind the start" };
+            let garbled = Garbled { line: 1, wanted: "an address above the start" };
             return Err(Error::Garbled { path: field("end"), garbled });
         }
         let kind = root.text(&field("type"))?.trim().into();
@@ -36,7 +36,7 @@ pub(crate) fn read(root: &Root) -> Fact<Vec<FirmwareRange>> {
 /// Parses an address like `0x9fc00`.
 ///
 /// # Errors
-/// [`Garbled`] if it is none.
+/// [`Garbled`] if it is not an address.
 pub fn parse_address(text: &str) -> Result<u64, Garbled> {
     let digits = text.trim().strip_prefix("0x").filter(|digits| !digits.starts_with('+'));
     let address = digits.and_then(|digits| u64::from_str_radix(digits, 16).ok());

@@ -13,9 +13,9 @@ pub struct Resource {
     pub first: u64,
     /// Address of the last byte.
     pub last: u64,
-    /// In how many others it lies.
+    /// The number of resources it lies in.
     pub depth: usize,
-    /// What it is.
+    /// Its name.
     pub name: String,
 }
 
@@ -40,7 +40,7 @@ impl Resource {
     }
 }
 
-/// All of `/proc/iomem`, in its order: by address, the outer before the inner.
+/// All of `/proc/iomem`, in its order: by address, outer resources first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MemoryMap {
     resources: Vec<Resource>,
@@ -53,21 +53,23 @@ impl MemoryMap {
         &self.resources
     }
 
-    /// Whether the kernel put zeroes in place of all addresses, as it does for readers without
+    /// Whether the kernel replaced all addresses by zeros, as it does for readers without
     /// `CAP_SYS_ADMIN`.
     #[must_use]
     pub fn is_hidden(&self) -> bool {
         self.resources.len() > 1 && self.resources.iter().all(|resource| resource.last == 0)
     }
 
-    /// The pages that are kept for a crash kernel, in the order of the file.
+    /// The pages reserved for a crash kernel, in the order of the file.
     #[must_use]
     pub fn crash_kernel(&self) -> Vec<PhysRange> {
-        let kept = self.resources.iter().filter(|resource| resource.name == "Crash kernel");
-        kept.filter_map(|kept| PhysRange::within_bytes(kept.first, kept.size()).ok()).collect()
+        let reserved = self.resources.iter().filter(|resource| resource.name == "Crash kernel");
+        reserved
+            .filter_map(|reserved| PhysRange::within_bytes(reserved.first, reserved.size()).ok())
+            .collect()
     }
 
-    /// The kernel's own code and data, from the first byte to behind the last.
+    /// The address range of the kernel's own code and data.
     #[must_use]
     pub fn kernel_image(&self) -> Option<Range<u64>> {
         let parts = || self.resources.iter().filter(|resource| resource.name.starts_with("Kernel "));
@@ -130,7 +132,7 @@ mod tests {
 ";
 
     #[test]
-    fn resources_keep_their_place_in_the_tree() {
+    fn resources_have_their_place_in_the_tree() {
         let map = parse(MAP).unwrap();
         assert_eq!(map.resources().len(), 6);
         let code = &map.resources()[4];
@@ -140,14 +142,14 @@ mod tests {
     }
 
     #[test]
-    fn system_ram_is_whole_pages_only() {
+    fn only_whole_pages_are_system_ram() {
         let ram = parse(MAP).unwrap().system_ram();
         let ranges: Vec<(u64, u64)> = ram.iter().map(|range| (range.start().get(), range.end())).collect();
         assert_eq!(ranges, [(0x1000, 0x9f000), (0x10_0000, 0x7ffd_f000), (0x1_0000_0000, 0x1_8000_0000)]);
     }
 
     #[test]
-    fn a_crash_kernels_memory_may_lie_in_two_places() {
+    fn a_crash_kernels_memory_may_be_in_two_ranges() {
         let text = "00100000-7fffffff : System RAM\n  70000000-77ffffff : Crash kernel\n\
                     100000000-17fffffff : System RAM\n  160000000-16fffffff : Crash kernel\n";
         let kept = parse(text).unwrap().crash_kernel();

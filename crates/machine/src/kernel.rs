@@ -5,10 +5,10 @@ use std::path::Path;
 use crate::root::Root;
 use crate::{Error, Fact, Garbled};
 
-/// How far the kernel keeps root from changing it (`security/lockdown/lockdown.c`).
+/// How far the kernel restricts root (`security/lockdown/lockdown.c`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lockdown {
-    /// Not at all.
+    /// There is no restriction.
     Off,
     /// Root cannot change the kernel.
     Integrity,
@@ -21,9 +21,9 @@ pub enum Lockdown {
 pub enum SecureBoot {
     /// The machine was not booted by UEFI.
     NoUefi,
-    /// It does not.
+    /// It does not check.
     Off,
-    /// It does.
+    /// It checks.
     On,
 }
 
@@ -46,7 +46,7 @@ pub(crate) fn read_command_line(root: &Root) -> Fact<Vec<u8>> {
 /// Parses a kernel release.
 ///
 /// # Errors
-/// [`Garbled`] if it is empty or could lead out of the folders named after releases.
+/// [`Garbled`] if it is empty or could lead out of the directories named after releases.
 pub fn parse_release(text: &str) -> Result<String, Garbled> {
     let release = text.trim();
     let sound = !release.is_empty() && release.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'/');
@@ -71,7 +71,7 @@ pub fn parse_lockdown(text: &str) -> Result<Lockdown, Garbled> {
 /// Parses a switch: `0`, `1`, `N` or `Y`.
 ///
 /// # Errors
-/// [`Garbled`] if it is none of them.
+/// [`Garbled`] for any other text.
 pub fn parse_switch(text: &str) -> Result<bool, Garbled> {
     match text.trim() {
         "0" | "N" => Ok(false),
@@ -80,10 +80,10 @@ pub fn parse_switch(text: &str) -> Result<bool, Garbled> {
     }
 }
 
-/// Parses a limit: a number, -1 for none.
+/// Parses a limit: a number, -1 for no limit.
 ///
 /// # Errors
-/// [`Garbled`] if it is no number.
+/// [`Garbled`] if it is not a number.
 pub fn parse_limit(text: &str) -> Result<i64, Garbled> {
     text.trim().parse().map_err(|_| Garbled { line: 1, wanted: "a number, -1 for no limit" })
 }
@@ -119,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_release_cannot_lead_to_another_folder() {
+    fn a_release_cannot_lead_to_another_directory() {
         assert_eq!(parse_release("6.1.0-35-amd64\n").as_deref(), Ok("6.1.0-35-amd64"));
         for bad in ["", "\n", "../../etc", "6.1 0", "6.1\0"] {
             parse_release(bad).unwrap_err();

@@ -1,28 +1,28 @@
-//! What `/proc` and `/sys` tell about the machine, read under a given root directory.
+//! Facts about the machine, read from `/proc` and `/sys` under a given root directory.
 //!
 //! [`Machine::probe`] reads everything at once and decides nothing: a [`Fact`] that could not be
-//! had says which file would have told it. The parsers are pure functions of a text; every text is
-//! hostile.
+//! read names the file that would contain it. The parsers are pure functions of a text, and no text
+//! is trusted.
 //!
 //! | module | reads |
 //! |---|---|
 //! | [`iomem`] | `/proc/iomem` |
 //! | [`firmware_map`] | `/sys/firmware/memmap` |
-//! | [`boot_data`] | `/sys/kernel/boot_params/data`: what the boot loader passed to the kernel |
-//! | [`crash_notes`] | `/sys/kernel/vmcoreinfo` and `crash_notes`: addresses of the kernel's notes |
-//! | [`efi`] | `/sys/firmware/efi`: the EFI data that a kernel started by kexec needs |
-//! | [`config`] | the kernel's configuration, wherever the distribution puts it |
+//! | [`boot_data`] | `/sys/kernel/boot_params/data`: the parameters the kernel was booted with |
+//! | [`crash_notes`] | `/sys/kernel/vmcoreinfo` and the CPUs' `crash_notes`: the addresses of the kernel's notes about itself |
+//! | [`efi`] | `/sys/firmware/efi`: what a kernel started by kexec needs of EFI |
+//! | [`config`] | the kernel's configuration, in the places where distributions install it |
 //! | [`kernel`] | release, command line, lockdown, secure boot, switches |
 //! | [`kexec`] | `/sys/kernel/kexec_*`: what is loaded, and the memory reserved for crash kernels |
 //! | [`network`] | the names of network interfaces; not by [`Machine::probe`] |
-//! | [`page_flags`] | the use of each page frame; not by [`Machine::probe`], since it takes time |
-//! | [`process`] | what this process may do |
+//! | [`page_flags`] | the kernel's use of each page frame; not by [`Machine::probe`], since it takes time |
+//! | [`process`] | the privileges of this process |
 //! | [`amounts`] | `/proc/meminfo` |
 //! | [`cpu`] | `/proc/cpuinfo` |
-//! | [`suspend_stats`] | what a suspend failed of; not by [`Machine::probe`] |
+//! | [`suspend_stats`] | why a suspend failed; not by [`Machine::probe`] |
 //! | [`encryption`] | whether memory is encrypted |
 //! | [`xen`] | whether the kernel runs under Xen |
-//! | [`module`] | kjump's own module: loaded, installed, can it be built |
+//! | [`module`] | kjump's own module: loaded, installed, or whether it can be built |
 #![forbid(unsafe_code)]
 
 pub mod amounts;
@@ -62,13 +62,13 @@ pub struct Machine {
     pub command_line: Fact<Vec<u8>>,
     /// How the kernel was configured.
     pub config: Fact<config::Config>,
-    /// How far the kernel keeps root from changing it.
+    /// How far the kernel restricts root.
     pub lockdown: Fact<kernel::Lockdown>,
     /// Whether the firmware checks what it boots.
     pub secure_boot: Fact<kernel::SecureBoot>,
     /// `kernel.kexec_load_disabled`.
     pub load_disabled: Fact<bool>,
-    /// `kernel.kexec_load_limit_reboot` (6.3): how many more loads there may be, -1 for any number.
+    /// `kernel.kexec_load_limit_reboot` (6.3): the number of loads left, -1 for no limit.
     pub load_limit_reboot: Fact<i64>,
     /// `kernel.kexec_load_limit_panic` (6.3): likewise for crash kernels.
     pub load_limit_panic: Fact<i64>,
@@ -82,27 +82,27 @@ pub struct Machine {
     pub crash_elfcorehdr_size: Fact<u64>,
     /// Whether the kernel refuses modules that are not signed.
     pub signatures_enforced: Fact<bool>,
-    /// What is where in physical memory.
+    /// The map of physical memory.
     pub memory: Fact<iomem::MemoryMap>,
-    /// What the firmware said about physical memory when the kernel was booted.
+    /// The firmware's memory map at boot.
     pub firmware_map: Fact<Vec<firmware_map::FirmwareRange>>,
-    /// What the kernel was told when it was booted, and a next one must be told too.
+    /// The boot parameters that a next kernel needs too.
     pub boot_data: Fact<boot_data::BootData>,
-    /// Where the kernel keeps its notes for another kernel.
+    /// The addresses of the kernel's notes for another kernel.
     pub crash_notes: Fact<crash_notes::CrashNotes>,
     /// EFI's tables and the memory of its runtime services; `None` if the machine was not booted by
     /// EFI.
     pub efi: Fact<Option<plan::Efi>>,
     /// The kernel's setup_data.
     pub setup_data: Fact<Vec<plan::SetupData>>,
-    /// How much memory there is.
+    /// The amounts of memory.
     pub amounts: Fact<amounts::Amounts>,
-    /// What this process may do.
+    /// The capabilities of this process.
     pub capabilities: Fact<process::Capabilities>,
     /// Whether this process is in the first user namespace, where capabilities count for the whole
     /// machine.
     pub first_namespace: Fact<bool>,
-    /// Features and number of the CPUs.
+    /// The features and the number of CPUs.
     pub cpu: Fact<cpu::Cpu>,
     /// Whether memory is encrypted.
     pub encryption: encryption::Encryption,
@@ -110,22 +110,22 @@ pub struct Machine {
     pub xen: Fact<xen::Xen>,
     /// Whether kjump's module is loaded.
     pub module_loaded: bool,
-    /// Where kjump's module is installed for this kernel, if it is.
+    /// The file of kjump's module for this kernel, if it is installed.
     pub module_file: Fact<Option<module::ModuleFile>>,
-    /// What is missing to build the module for this kernel.
+    /// What is missing for building the module for this kernel.
     pub missing_to_build: Vec<module::Missing>,
     /// Whether there is a `/dev/kjump`.
     pub device_node: bool,
 }
 
 impl Machine {
-    /// Reads what there is to read under a root directory, `/` for the machine itself.
+    /// Reads all facts under a root directory, `/` for the machine itself.
     #[must_use]
     pub fn probe(root: &Path) -> Self {
         Self::read(&Root::new(root))
     }
 
-    /// The same, and all that was read, for [`replay`](Self::replay).
+    /// The same, and a recording for [`replay`](Self::replay).
     #[must_use]
     pub fn record(root: &Path) -> (Self, Snapshot) {
         let root = Root::recording(root);
@@ -133,7 +133,7 @@ impl Machine {
         (machine, root.into_record())
     }
 
-    /// The machine that was recorded.
+    /// Reads all facts from a recording.
     #[must_use]
     pub fn replay(snapshot: Snapshot) -> Self {
         Self::read(&Root::saved(snapshot))

@@ -1,13 +1,13 @@
-//! kjump's own kernel module: loaded, installed, can it be built.
+//! kjump's own kernel module: whether it is loaded, installed, or can be built.
 
 use crate::root::Root;
 use crate::{Error, Fact};
 
-/// A file that modules may have, packed or not (`CONFIG_MODULE_COMPRESS`).
+/// The file names a module may have, compressed or not (`CONFIG_MODULE_COMPRESS`).
 const NAMES: [&str; 4] = ["kjump.ko", "kjump.ko.xz", "kjump.ko.zst", "kjump.ko.gz"];
-/// Folders that modules from outside of the kernel are installed in.
-const FOLDERS: [&str; 3] = ["extra", "updates", "updates/dkms"];
-/// Folders that programs are in.
+/// The directories for modules from outside of the kernel tree.
+const DIRECTORIES: [&str; 3] = ["extra", "updates", "updates/dkms"];
+/// The directories of programs.
 const PROGRAMS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 
 /// Where the module is installed for the running kernel.
@@ -15,7 +15,7 @@ const PROGRAMS: [&str; 3] = ["/usr/local/bin", "/usr/bin", "/bin"];
 pub struct ModuleFile {
     /// The path of the file.
     pub path: String,
-    /// Whether `modprobe` finds it, that is, `depmod` has seen it.
+    /// Whether `modprobe` finds it, that is, whether `depmod` has listed it.
     pub listed: bool,
 }
 
@@ -51,7 +51,7 @@ pub(crate) fn find_file(root: &Root, release: Option<&str>) -> Fact<Option<Modul
     if let Some(path) = listed.filter(|path| root.has(path)) {
         return Ok(Some(ModuleFile { path, listed: true }));
     }
-    let places = FOLDERS.iter().flat_map(|inner| NAMES.map(|name| format!("{folder}/{inner}/{name}")));
+    let places = DIRECTORIES.iter().flat_map(|inner| NAMES.map(|name| format!("{folder}/{inner}/{name}")));
     Ok(places.into_iter().find(|path| root.has(path)).map(|path| ModuleFile { path, listed: false }))
 }
 
@@ -83,14 +83,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_module_is_found_by_its_whole_name() {
+    fn a_module_is_found_by_its_full_name() {
         assert!(names_module("loop 40960 0 - Live 0x0\nkjump 45056 0 - Live 0x0 (OE)\n"));
         assert!(!names_module("kjump_sample 45056 0 - Live 0x0 (OE)\nother 1 1 kjump, Live 0x0\n"));
         assert!(!names_module(""));
     }
 
     #[test]
-    fn a_module_is_listed_packed_or_not_and_wherever_it_is() {
+    fn a_module_is_listed_compressed_or_not_in_any_directory() {
         let list = "kernel/fs/fat.ko: \nextra/kjump.ko.xz: kernel/lib/crc.ko\n";
         assert_eq!(listed_path(list), Some("extra/kjump.ko.xz"));
         assert_eq!(listed_path("updates/kjump.ko:\n"), Some("updates/kjump.ko"));

@@ -1,4 +1,4 @@
-//! `/proc/kpageflags`: what the kernel does with each page frame (`fs/proc/page.c`, and
+//! `/proc/kpageflags`: the kernel's use of each page frame (`fs/proc/page.c`, and
 //! `Documentation/admin-guide/mm/pagemap.rst`).
 
 use std::path::Path;
@@ -8,10 +8,10 @@ use phys::PhysRange;
 use crate::Fact;
 use crate::root::Root;
 
-/// Bytes of a frame's word.
+/// Bytes of flags for each frame.
 const WORD: usize = 8;
 const PAGE_SIZE: u64 = 4096;
-/// What the kernel moves pages by. One that cannot be moved spares all of its neighbours.
+/// The unit in which the kernel moves pages. One page that cannot be moved keeps its whole block.
 const BLOCK: u64 = 2 << 20;
 
 /// On the list of pages that can be reclaimed: used, and the kernel can move them elsewhere.
@@ -24,13 +24,13 @@ const BUDDY: u64 = 1 << 10;
 /// that cannot be moved.
 ///
 /// # Errors
-/// The file is not there, or not for this process.
+/// The file is missing, or this process may not read it.
 pub fn pinned(root: &Path, below: u64) -> Fact<Vec<PhysRange>> {
     let bytes = usize::try_from(below / PAGE_SIZE).unwrap_or(usize::MAX).saturating_mul(WORD);
     Ok(parse(&Root::new(root).beginning("/proc/kpageflags", bytes)?))
 }
 
-/// What the words of the first frames say.
+/// Parses the flags of the first frames.
 #[must_use]
 pub fn parse(words: &[u8]) -> Vec<PhysRange> {
     let frames_of_block = WORD * usize::try_from(BLOCK / PAGE_SIZE).unwrap_or(1);
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_ends_early_is_understood_as_far_as_it_goes() {
+    fn a_file_that_ends_early_is_used_up_to_its_end() {
         assert_eq!(pinned_of(&[]), []);
         assert_eq!(pinned_of(&[BUDDY, 0]), [(0, BLOCK)]);
         assert_eq!(parse(&[0; 7]), []);

@@ -1,4 +1,4 @@
-//! From what was read to what a plan needs.
+//! Derives what a plan needs from the facts.
 
 use plan::elfcorehdr::VirtualMap;
 use plan::{MemoryKind, MemoryRange};
@@ -6,10 +6,10 @@ use plan::{MemoryKind, MemoryRange};
 use crate::iomem::{MemoryMap, Resource};
 use crate::{Error, Machine};
 
-/// Why nothing can be planned for a machine.
+/// Why a load cannot be planned for a machine.
 #[derive(Debug, thiserror::Error)]
 pub enum Unknown<'a> {
-    /// What is where in memory is not known.
+    /// The memory map is not known.
     #[error(transparent)]
     Memory(&'a Error),
     /// The kernel shows no addresses.
@@ -63,20 +63,20 @@ impl Machine {
         line.split(u8::is_ascii_whitespace).any(|parameter| parameter == b"add_efi_memmap")
     }
 
-    /// What a plan needs to know of this machine.
+    /// The facts that a plan needs.
     ///
     /// # Errors
-    /// [`Unknown`]: the memory map could not be read. The rest may be missing.
+    /// [`Unknown`]: the memory map could not be read. Other facts may be missing.
     pub fn for_plan(&self) -> Result<plan::Machine, Unknown<'_>> {
         let memory = self.memory.as_ref().map_err(Unknown::Memory)?;
         if memory.is_hidden() {
             return Err(Unknown::Hidden);
         }
-        let told = |range: &crate::firmware_map::FirmwareRange| {
+        let entry = |range: &crate::firmware_map::FirmwareRange| {
             MemoryRange::new(range.first, range.last, MemoryKind::named(&range.kind))
         };
         let firmware: Vec<MemoryRange> = match &self.firmware_map {
-            Ok(map) if !self.adds_efi_memory() => map.iter().filter_map(told).collect(),
+            Ok(map) if !self.adds_efi_memory() => map.iter().filter_map(entry).collect(),
             Ok(_) | Err(Error::Absent { .. }) => kernels_map(memory),
             Err(error) => return Err(Unknown::Memory(error)),
         };
@@ -108,30 +108,27 @@ mod tests {
     }
 
     #[test]
-    fn memory_counts_wherever_it_lies_in_the_tree() {
+    fn memory_counts_anywhere_in_the_tree() {
         use MemoryKind::{Ram, Reserved};
         let text = "00100000-3fffffff : System RAM\n  01000000-01ffffff : Kernel code\n\
-                    40000000-febfffff : PCI Bus 0000:00\n  b0000000-bfffffff : PCI MMCONFIG 0000 [bus \
-                    00-ff]\n    \
+                    40000000-febfffff : PCI Bus 0000:00\n  b0000000-bfffffff : PCI MMCONFIG 0000 [bus 00-ff]\n    \
                     b0000000-bfffffff : Reserved\n100000000-13fffffff : CXL Window 0\n  \
                     100000000-13fffffff : region0\n    100000000-13fffffff : System RAM\n\
                     140000000-17fffffff : System RAM (kmem)\n";
-        let told = [
+        let expected = [
             (0x10_0000, 0x3fff_ffff, Ram),
             (0xb000_0000, 0xbfff_ffff, Reserved),
             (0x1_0000_0000, 0x1_3fff_ffff, Ram),
         ];
-        assert_eq!(map(text), told);
+        assert_eq!(map(text), expected);
     }
 
     #[test]
     fn a_resource_of_another_kind_is_taken_out_of_the_one_it_lies_in() {
         use MemoryKind::{AcpiNvs, Ram, Reserved};
-        let text = "0-ffff : System RAM\n  0-fff : Reserved\n  4000-7fff : reserved\n    4000-4fff : \
-            Reserved\n    \
-                    5000-5fff : ACPI Non-volatile Storage\n  f000-ffff : Reserved\n10000-1ffff : System \
-                    RAM\n";
-        let told = [
+        let text = "0-ffff : System RAM\n  0-fff : Reserved\n  4000-7fff : reserved\n    4000-4fff : Reserved\n    \
+                    5000-5fff : ACPI Non-volatile Storage\n  f000-ffff : Reserved\n10000-1ffff : System RAM\n";
+        let expected = [
             (0, 0xfff, Reserved),
             (0x1000, 0x3fff, Ram),
             (0x4000, 0x4fff, Reserved),
@@ -141,6 +138,6 @@ mod tests {
             (0xf000, 0xffff, Reserved),
             (0x1_0000, 0x1_ffff, Ram),
         ];
-        assert_eq!(map(text), told);
+        assert_eq!(map(text), expected);
     }
 }

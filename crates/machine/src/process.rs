@@ -1,4 +1,4 @@
-//! What this process may do (`Documentation/filesystems/proc.rst`, `user_namespaces(7)`).
+//! The privileges of this process (`Documentation/filesystems/proc.rst`, `user_namespaces(7)`).
 
 use std::path::Path;
 
@@ -41,7 +41,7 @@ pub fn name(root: &Path, process: u64) -> Fact<String> {
 /// Parses `/proc/PID/status`.
 ///
 /// # Errors
-/// [`Garbled`] if it has no line `CapEff:`, or a wrong one.
+/// [`Garbled`] if the line `CapEff:` is missing or wrong.
 pub fn parse_status(text: &str) -> Result<Capabilities, Garbled> {
     let wanted = "CapEff: and hexadecimal digits";
     for (line, number) in text.lines().zip(1..) {
@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_status_without_sound_capabilities_is_garbled() {
+    fn a_status_without_valid_capabilities_is_garbled() {
         assert_eq!(parse_status("Name:\tx\nCapEff:\tfull\n").unwrap_err().line, 2);
         parse_status("").unwrap_err();
         parse_status("CapEff:\t+1\n").unwrap_err();

@@ -6,51 +6,51 @@ use std::path::{Path, PathBuf};
 use crate::snapshot::Entry;
 use crate::{Error, Fact, Garbled, Snapshot};
 
-/// Most bytes that are read of one file. The largest there are, modules.dep and cpuinfo of large
-/// machines, have a few.
+/// The limit for one file. The largest, modules.dep and the cpuinfo of large machines, have a few
+/// MiB.
 const LIMIT: u64 = 16 << 20;
-/// Most entries that are read of one directory.
+/// The limit for the entries of one directory.
 const ENTRY_LIMIT: usize = 1 << 16;
 
-/// What stands for `/`.
+/// The root directory, or a recording of one.
 pub(crate) struct Root {
     source: Source,
-    /// What was read so far, if that is to be known.
+    /// Everything read, if it is recorded.
     record: Option<RefCell<Snapshot>>,
 }
 
 enum Source {
-    Folder(PathBuf),
+    Directory(PathBuf),
     Saved(Snapshot),
 }
 
 impl Root {
     pub(crate) fn new(folder: &Path) -> Self {
-        Self { source: Source::Folder(folder.into()), record: None }
+        Self { source: Source::Directory(folder.into()), record: None }
     }
 
-    /// A folder, of which everything that is read is noted.
+    /// A directory; everything that is read from it is recorded.
     pub(crate) fn recording(folder: &Path) -> Self {
         Self { record: Some(RefCell::default()), ..Self::new(folder) }
     }
 
-    /// What was read before.
+    /// A recording.
     pub(crate) const fn saved(snapshot: Snapshot) -> Self {
         Self { source: Source::Saved(snapshot), record: None }
     }
 
-    /// What was noted.
+    /// The recording.
     pub(crate) fn into_record(self) -> Snapshot {
         self.record.map(RefCell::into_inner).unwrap_or_default()
     }
 
-    /// What a parser makes of the text of a file.
+    /// Parses the text of a file.
     pub(crate) fn parse<T>(&self, path: &str, parser: impl Fn(&str) -> Result<T, Garbled>) -> Fact<T> {
         let text = self.text(path)?;
         parser(&text).map_err(|garbled| Error::Garbled { path: path.into(), garbled })
     }
 
-    /// The text of a file; what is not UTF-8 is replaced.
+    /// The text of a file; invalid UTF-8 is replaced.
     pub(crate) fn text(&self, path: &str) -> Fact<String> {
         Ok(String::from_utf8_lossy(&self.bytes(path)?).into_owned())
     }
@@ -62,7 +62,7 @@ impl Root {
                 Some(entry) => entry.bytes().ok_or_else(|| again(path, entry)),
                 None => Err(Error::Absent { path: path.into() }),
             },
-            Source::Folder(folder) => {
+            Source::Directory(folder) => {
                 let read = File::open(place(folder, path)).map_err(|error| failure(path, error));
                 let bytes = read.and_then(|file| read_all(path, file));
                 match &bytes {
@@ -78,12 +78,12 @@ impl Root {
     /// The first bytes of a file, read in whole words of 64 bits.
     pub(crate) fn beginning(&self, path: &str, most: usize) -> Fact<Vec<u8>> {
         const PIECE: usize = 1 << 16;
-        let Source::Folder(folder) = &self.source else {
+        let Source::Directory(folder) = &self.source else {
             let mut bytes = self.bytes(path)?;
             bytes.truncate(most);
             return Ok(bytes);
         };
-        // It may be large, and is not noted.
+        // It may be large, and is not recorded.
         let mut file = File::open(place(folder, path)).map_err(|error| failure(path, error))?;
         let mut bytes = Vec::new();
         while bytes.len() < most {
@@ -102,7 +102,8 @@ impl Root {
         Ok(bytes)
     }
 
-    /// The names in a folder, sorted. Names that are not UTF-8 are left out: the kernel makes none.
+    /// The names in a directory, sorted. Names that are not UTF-8 are left out: the kernel has
+    /// none.
     pub(crate) fn names(&self, path: &str) -> Fact<Vec<String>> {
         match &self.source {
             Source::Saved(snapshot) => match snapshot.entries.get(path) {
@@ -110,7 +111,7 @@ impl Root {
                 Some(entry) => Err(again(path, entry)),
                 None => Err(Error::Absent { path: path.into() }),
             },
-            Source::Folder(folder) => {
+            Source::Directory(folder) => {
                 let entries = std::fs::read_dir(place(folder, path)).map_err(|error| failure(path, error))?;
                 let names = entries.flatten().filter_map(|entry| entry.file_name().into_string().ok());
                 let mut names: Vec<String> = names.take(ENTRY_LIMIT).collect();
@@ -121,11 +122,11 @@ impl Root {
         }
     }
 
-    /// Whether there is a file, folder or device.
+    /// Whether a file, directory or device exists.
     pub(crate) fn has(&self, path: &str) -> bool {
         match &self.source {
             Source::Saved(snapshot) => snapshot.entries.contains_key(path),
-            Source::Folder(folder) => {
+            Source::Directory(folder) => {
                 let is_there = place(folder, path).exists();
                 if is_there {
                     self.note_if_new(path, Entry::There);
@@ -152,16 +153,16 @@ fn place(folder: &Path, path: &str) -> PathBuf {
     folder.join(path.trim_start_matches('/'))
 }
 
-/// The error for what could not be read when it was noted, or is noted as something else.
+/// The error for an entry that could not be read when it was recorded, or is of another kind.
 fn again(path: &str, entry: &Entry) -> Error {
     let why = match entry {
         Entry::Unreadable(why) => why.clone(),
-        _ => "it is saved as something else".into(),
+        _ => "it was saved as another kind of entry".into(),
     };
     Error::Unreadable { path: path.into(), error: io::Error::other(why) }
 }
 
-/// All that a reader gives, if it is not more than any sane file has.
+/// Reads to the end, up to the limit.
 pub(crate) fn read_all(path: &str, reader: impl Read) -> Fact<Vec<u8>> {
     let mut bytes = Vec::new();
     reader.take(LIMIT + 1).read_to_end(&mut bytes).map_err(|error| failure(path, error))?;
@@ -183,13 +184,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_without_end_is_given_up() {
+    fn an_endless_file_is_an_error() {
         let error = read_all("/proc/endless", io::repeat(b'x')).unwrap_err();
         assert_eq!(error.to_string(), "/proc/endless is longer than 16777216 bytes");
     }
 
     #[test]
-    fn a_missing_file_is_named_as_the_machine_names_it() {
+    fn a_missing_file_has_its_name_on_that_machine() {
         let root = Root::new(Path::new("/nowhere"));
         assert_eq!(root.text("/proc/iomem").unwrap_err().to_string(), "/proc/iomem does not exist");
         assert!(!root.has("/proc"));

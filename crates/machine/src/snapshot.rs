@@ -2,14 +2,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-/// Everything that was read about a machine, by path, to be read again elsewhere.
+/// Everything that was read about a machine, by path.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Snapshot {
     pub(crate) entries: BTreeMap<String, Entry>,
 }
 
-/// What there was at a path. What there was not is left out.
+/// What was found at a path. A path where nothing was found is left out.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Entry {
@@ -17,16 +17,16 @@ pub(crate) enum Entry {
     Text(String),
     /// The bytes of a file, in hexadecimal digits.
     Bytes(String),
-    /// The names in a folder.
+    /// The names in a directory.
     Folder(Vec<String>),
-    /// Something that was only looked at.
+    /// Something that exists and was not read.
     There,
     /// A file that could not be read, and why.
     Unreadable(String),
 }
 
 impl Snapshot {
-    /// How many paths there are.
+    /// The number of paths.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
@@ -48,7 +48,7 @@ impl Entry {
         }
     }
 
-    /// The bytes of a file, if this is one; `None` too for digits that are none.
+    /// The bytes of a file; `None` for other entries and for invalid digits.
     pub(crate) fn bytes(&self) -> Option<Vec<u8>> {
         match self {
             Self::Text(text) => Some(text.clone().into_bytes()),
@@ -68,7 +68,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_kept_whatever_they_are() {
+    fn any_bytes_are_saved() {
         for bytes in [b"text\n".as_slice(), b"\0\xff", b"", b"a\0b"] {
             assert_eq!(Entry::of(bytes).bytes().as_deref(), Some(bytes));
         }

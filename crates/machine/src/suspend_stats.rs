@@ -6,20 +6,20 @@ use std::path::Path;
 use crate::root::Root;
 use crate::{Fact, Garbled};
 
-const FOLDER: &str = "/sys/power/suspend_stats";
+const DIRECTORY: &str = "/sys/power/suspend_stats";
 
-/// A step of a suspend, in their order: those that the kernel counts failures of.
+/// The steps of a suspend that the kernel counts failures of, in their order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
     /// Tasks are frozen.
     Freeze,
-    /// Drivers are told of it.
+    /// Drivers prepare.
     Prepare,
-    /// Devices are put to rest.
+    /// Devices are suspended.
     Suspend,
-    /// The same, of what others needed until then.
+    /// Devices that others needed until then are suspended.
     SuspendLate,
-    /// The same, with no interrupts handled any more.
+    /// The last devices are suspended, with interrupts off.
     SuspendNoirq,
 }
 
@@ -38,25 +38,25 @@ impl Step {
     }
 }
 
-/// How often each step failed since the kernel was booted.
+/// The failures of each step since boot.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Failures([Option<u64>; 5]);
 
-/// What a suspend failed of.
+/// Why a suspend failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cause {
     /// The step.
     pub step: Step,
-    /// The device that refused, by the name that the kernel has for it, where it notes one.
+    /// The device that refused, by the kernel's name, if it recorded one.
     pub device: Option<String>,
 }
 
 impl Failures {
-    /// Reads the counters under a root directory. What cannot be read is not known.
+    /// Reads the counters under a root directory. A counter that cannot be read is unknown.
     #[must_use]
     pub fn read(root: &Path) -> Self {
         let root = Root::new(root);
-        Self(Step::ALL.map(|step| root.parse(&format!("{FOLDER}/{}", step.counter()), parse_count).ok()))
+        Self(Step::ALL.map(|step| root.parse(&format!("{DIRECTORY}/{}", step.counter()), parse_count).ok()))
     }
 
     /// What failed since then, under the same root directory; nothing if no step is counted more
@@ -69,7 +69,7 @@ impl Failures {
         // Before the devices are put to rest the kernel notes no name, and one of an earlier time
         // is there.
         let is_noted = !matches!(step, Step::Freeze | Step::Prepare);
-        let device = || Root::new(root).parse(&format!("{FOLDER}/last_failed_dev"), parse_device).ok();
+        let device = || Root::new(root).parse(&format!("{DIRECTORY}/last_failed_dev"), parse_device).ok();
         Some(Cause { step, device: is_noted.then(device).flatten() })
     }
 }
@@ -107,25 +107,25 @@ mod tests {
     use std::fs;
     use std::path::PathBuf;
 
-    struct Folder(PathBuf);
+    struct Directory(PathBuf);
 
-    impl Folder {
+    impl Directory {
         fn new(name: &str) -> Self {
             let root = std::env::temp_dir().join(format!("kjump-suspend-{name}-{}", std::process::id()));
-            fs::create_dir_all(root.join(&FOLDER[1..])).expect("a folder for temporary files");
-            let folder = Self(root);
+            fs::create_dir_all(root.join(&DIRECTORY[1..])).expect("a temporary directory");
+            let directory = Self(root);
             for step in Step::ALL {
-                folder.write(step.counter(), "3\n");
+                directory.write(step.counter(), "3\n");
             }
-            folder
+            directory
         }
 
         fn write(&self, name: &str, text: &str) {
-            fs::write(self.0.join(&FOLDER[1..]).join(name), text).expect("a file of ours");
+            fs::write(self.0.join(&DIRECTORY[1..]).join(name), text).expect("a file of ours");
         }
     }
 
-    impl Drop for Folder {
+    impl Drop for Directory {
         fn drop(&mut self) {
             let _ = fs::remove_dir_all(&self.0);
         }
@@ -133,24 +133,24 @@ mod tests {
 
     #[test]
     fn the_step_that_is_counted_once_more_failed_and_its_device() {
-        let folder = Folder::new("step");
-        folder.write("last_failed_dev", "0000:00:03.0\n");
-        let before = Failures::read(&folder.0);
-        assert_eq!(before.since_then(&folder.0), None);
-        folder.write("failed_suspend_late", "4\n");
+        let directory = Directory::new("step");
+        directory.write("last_failed_dev", "0000:00:03.0\n");
+        let before = Failures::read(&directory.0);
+        assert_eq!(before.since_then(&directory.0), None);
+        directory.write("failed_suspend_late", "4\n");
         let cause = Cause { step: Step::SuspendLate, device: Some("0000:00:03.0".into()) };
-        assert_eq!(before.since_then(&folder.0), Some(cause));
+        assert_eq!(before.since_then(&directory.0), Some(cause));
     }
 
     #[test]
-    fn a_device_of_an_earlier_time_is_not_blamed() {
-        let folder = Folder::new("task");
-        folder.write("last_failed_dev", "of an earlier time\n");
-        let before = Failures::read(&folder.0);
-        folder.write("failed_prepare", "4\n");
-        assert_eq!(before.since_then(&folder.0), Some(Cause { step: Step::Prepare, device: None }));
-        folder.write("failed_freeze", "4\n");
-        assert_eq!(before.since_then(&folder.0), Some(Cause { step: Step::Freeze, device: None }));
+    fn a_device_of_an_earlier_failure_is_not_blamed() {
+        let directory = Directory::new("task");
+        directory.write("last_failed_dev", "of an earlier time\n");
+        let before = Failures::read(&directory.0);
+        directory.write("failed_prepare", "4\n");
+        assert_eq!(before.since_then(&directory.0), Some(Cause { step: Step::Prepare, device: None }));
+        directory.write("failed_freeze", "4\n");
+        assert_eq!(before.since_then(&directory.0), Some(Cause { step: Step::Freeze, device: None }));
     }
 
     #[test]
@@ -163,12 +163,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_known_is_not_claimed() {
-        let folder = Folder::new("unknown");
-        folder.write("failed_suspend", "many\n");
-        let before = Failures::read(&folder.0);
-        folder.write("failed_suspend", "4\n");
-        assert_eq!(before.since_then(&folder.0), None);
+    fn an_unknown_count_blames_no_step() {
+        let directory = Directory::new("unknown");
+        directory.write("failed_suspend", "many\n");
+        let before = Failures::read(&directory.0);
+        directory.write("failed_suspend", "4\n");
+        assert_eq!(before.since_then(&directory.0), None);
         assert_eq!(Failures::read(Path::new("/nowhere")).since_then(Path::new("/nowhere")), None);
         for text in ["", "\n", "a\u{1b}[31m\n", &"x".repeat(300)] {
             parse_device(text).unwrap_err();

@@ -3,10 +3,10 @@
 use crate::root::Root;
 use crate::{Error, Fact, Garbled};
 
-/// How the kernel runs under Xen.
+/// Whether and how the kernel runs under Xen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Xen {
-    /// It does not.
+    /// It does not run under Xen.
     No,
     /// As a paravirtualised guest, which has no page tables of its own.
     Paravirtual,
@@ -40,7 +40,7 @@ fn is_control_domain(root: &Root) -> bool {
 /// Parses the type of a guest.
 ///
 /// # Errors
-/// [`Garbled`] if it is none that is known.
+/// [`Garbled`] if it is not known.
 pub fn parse_guest_type(text: &str) -> Result<Xen, Garbled> {
     match text.trim() {
         "PV" => Ok(Xen::Paravirtual),

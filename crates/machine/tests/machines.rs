@@ -21,7 +21,7 @@ fn probe(name: &str) -> Machine {
 }
 
 #[test]
-fn a_stock_cloud_machine_is_read_wholly() {
+fn a_stock_cloud_machine_is_read_completely() {
     let machine = probe("debian-6.1-cloud");
     assert_eq!(machine.release.unwrap(), "6.1.0-35-cloud-amd64");
     assert_eq!(machine.lockdown.unwrap(), Lockdown::Off);
@@ -41,7 +41,7 @@ fn a_stock_cloud_machine_is_read_wholly() {
 }
 
 #[test]
-fn the_firmware_told_of_the_same_memory_as_the_kernel_shows() {
+fn the_firmwares_map_has_the_memory_that_the_kernel_shows() {
     let machine = probe("debian-6.1-cloud");
     let ram = machine.memory.unwrap().system_ram();
     let firmware = machine.firmware_map.unwrap();
@@ -65,14 +65,14 @@ fn secure_boot_and_lockdown_are_two_facts() {
 }
 
 #[test]
-fn a_paravirtual_guest_is_told_from_a_virtual_machine() {
+fn a_paravirtual_guest_is_not_a_virtual_machine() {
     let machine = probe("xen-pv-guest");
     assert_eq!(machine.xen.unwrap(), Xen::Paravirtual);
     assert_eq!(machine.lockdown.unwrap_err().to_string(), "/sys/kernel/security/lockdown does not exist");
 }
 
 #[test]
-fn active_encryption_is_told_from_supported_encryption() {
+fn active_encryption_is_more_than_supported_encryption() {
     let machine = probe("amd-sme-active");
     assert_eq!(machine.encryption, Encryption::Active(Kind::Sme));
     assert_eq!(machine.secure_boot.unwrap(), SecureBoot::Off);
@@ -80,7 +80,7 @@ fn active_encryption_is_told_from_supported_encryption() {
 }
 
 #[test]
-fn a_module_that_depmod_has_not_seen_is_found_all_the_same() {
+fn a_module_that_depmod_has_not_listed_is_found() {
     let machine = probe("kexec-load-disabled");
     assert!(machine.load_disabled.unwrap());
     let file = machine.module_file.unwrap().unwrap();
@@ -97,7 +97,7 @@ fn without_privileges_addresses_are_hidden() {
 }
 
 #[test]
-fn what_a_plan_needs_is_known_of_a_stock_machine_and_only_with_privileges() {
+fn a_plans_facts_are_known_of_a_stock_machine_with_privileges_only() {
     let known = probe("debian-6.1-cloud");
     let machine = known.for_plan().unwrap();
     assert_eq!((machine.ram.len(), machine.firmware.len(), machine.rsdp), (2, 7, Some(0xf_59d0)));
@@ -111,7 +111,7 @@ fn what_a_plan_needs_is_known_of_a_stock_machine_and_only_with_privileges() {
 }
 
 #[test]
-fn nothing_is_known_of_a_machine_that_is_not_there() {
+fn nothing_is_known_of_a_machine_that_does_not_exist() {
     let machine = Machine::probe(Path::new("/nowhere"));
     assert_eq!(machine.memory.unwrap_err().to_string(), "/proc/iomem does not exist");
     assert!(machine.module_file.is_err() && !machine.module_loaded);
