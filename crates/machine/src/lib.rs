@@ -9,13 +9,13 @@
 //! | [`iomem`] | `/proc/iomem` |
 //! | [`firmware_map`] | `/sys/firmware/memmap` |
 //! | [`boot_data`] | `/sys/kernel/boot_params/data`: the parameters the kernel was booted with |
-//! | [`crash_notes`] | `/sys/kernel/vmcoreinfo` and the CPUs' `crash_notes`: the addresses of the kernel's notes about itself |
+//! | [`crash_notes`] | `/sys/kernel/vmcoreinfo` and `crash_notes`: the addresses of the kernel's notes about itself |
 //! | [`efi`] | `/sys/firmware/efi`: what a kernel started by kexec needs of EFI |
 //! | [`config`] | the kernel's configuration, in the places where distributions install it |
 //! | [`kernel`] | release, command line, lockdown, secure boot, switches |
 //! | [`kexec`] | `/sys/kernel/kexec_*`: what is loaded, and the memory reserved for crash kernels |
 //! | [`network`] | the names of network interfaces; not by [`Machine::probe`] |
-//! | [`page_flags`] | the kernel's use of each page frame; not by [`Machine::probe`], since it takes time |
+//! | [`page_flags`] | the use of each page frame; not by [`Machine::probe`], since it takes time |
 //! | [`process`] | the privileges of this process |
 //! | [`amounts`] | `/proc/meminfo` |
 //! | [`cpu`] | `/proc/cpuinfo` |

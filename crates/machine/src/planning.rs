@@ -111,7 +111,8 @@ mod tests {
     fn memory_counts_anywhere_in_the_tree() {
         use MemoryKind::{Ram, Reserved};
         let text = "00100000-3fffffff : System RAM\n  01000000-01ffffff : Kernel code\n\
-                    40000000-febfffff : PCI Bus 0000:00\n  b0000000-bfffffff : PCI MMCONFIG 0000 [bus 00-ff]\n    \
+                    40000000-febfffff : PCI Bus 0000:00\n  b0000000-bfffffff : PCI MMCONFIG 0000 [bus \
+                    00-ff]\n    \
                     b0000000-bfffffff : Reserved\n100000000-13fffffff : CXL Window 0\n  \
                     100000000-13fffffff : region0\n    100000000-13fffffff : System RAM\n\
                     140000000-17fffffff : System RAM (kmem)\n";
@@ -126,8 +127,10 @@ mod tests {
     #[test]
     fn a_resource_of_another_kind_is_taken_out_of_the_one_it_lies_in() {
         use MemoryKind::{AcpiNvs, Ram, Reserved};
-        let text = "0-ffff : System RAM\n  0-fff : Reserved\n  4000-7fff : reserved\n    4000-4fff : Reserved\n    \
-                    5000-5fff : ACPI Non-volatile Storage\n  f000-ffff : Reserved\n10000-1ffff : System RAM\n";
+        let text = "0-ffff : System RAM\n  0-fff : Reserved\n  4000-7fff : reserved\n    4000-4fff : \
+            Reserved\n    \
+                    5000-5fff : ACPI Non-volatile Storage\n  f000-ffff : Reserved\n10000-1ffff : System \
+                    RAM\n";
         let expected = [
             (0, 0xfff, Reserved),
             (0x1000, 0x3fff, Ram),

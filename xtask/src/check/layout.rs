@@ -10,8 +10,8 @@ use anyhow::{Context as _, Result, ensure};
 use super::rust_source::{self, Kind};
 use crate::tree;
 
-/// Columns of any line, as in rustfmt.toml, and of a line that is a comment. A figure or a table in a
-/// comment may be as wide as any line.
+/// Columns of any line, as in rustfmt.toml, and of a line that is a comment. A figure or a table in
+/// a comment may be as wide as any line.
 const WIDTH: usize = 110;
 const COMMENT_WIDTH: usize = 100;
 
