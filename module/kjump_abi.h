@@ -51,7 +51,7 @@
 #define KJUMP_REASON_LOAD_DISABLED_UNKNOWN 104 /* it could not be read */
 #define KJUMP_REASON_NOT_PERMITTED         105 /* no CAP_SYS_BOOT */
 #define KJUMP_REASON_NOT_LOADED            106
-#define KJUMP_REASON_UNDER_WAY             107 /* with O_NONBLOCK; numbers: 1 with this image, 2 with another */
+#define KJUMP_REASON_UNDER_WAY             107 /* with O_NONBLOCK; numbers: 1: this image, 2: another */
 #define KJUMP_REASON_PAGE_IN_USE           108 /* numbers: the first, their count, all pages */
 #define KJUMP_REASON_SUSPEND_FAILED        109 /* numbers: errno, positive */
 #define KJUMP_REASON_WOKEN_UP              110

@@ -9,7 +9,7 @@
 //! | [`page_list`] | the builder of a page list and the relocator that walks it |
 //! | [`elf`] | kernels, core files, crash kernels and the programs that make or read them |
 //! | [`errno`] | the kernel and its callers |
-//! | [`setup_header`], [`boot_params`], [`e820`], [`setup_data`], [`efi`] | a Linux kernel for x86 and its loader |
+//! | [`setup_header`], [`boot_params`], [`e820`], [`setup_data`], [`efi`] | an x86 kernel and its loader |
 //! | [`kexec`] | the running kernel and the callers of its kexec |
 #![no_std]
 #![forbid(unsafe_code)]

@@ -9,7 +9,7 @@
 //! | [`iomem`] | `/proc/iomem` |
 //! | [`firmware_map`] | `/sys/firmware/memmap` |
 //! | [`boot_data`] | `/sys/kernel/boot_params/data`: the parameters the kernel was booted with |
-//! | [`crash_notes`] | `/sys/kernel/vmcoreinfo` and `crash_notes`: the addresses of the kernel's notes about itself |
+//! | [`crash_notes`] | `/sys/kernel/vmcoreinfo` and `crash_notes`: the addresses of the kernel's notes |
 //! | [`efi`] | `/sys/firmware/efi`: what a kernel started by kexec needs of EFI |
 //! | [`config`] | the kernel's configuration, in the places where distributions install it |
 //! | [`kernel`] | release, command line, lockdown, secure boot, switches |
