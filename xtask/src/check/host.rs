@@ -16,6 +16,7 @@ use crate::{program, tree};
 pub(crate) fn before_stories(soak: bool) -> Vec<Step> {
     let mut steps = vec![
         Step::new("fmt", || cargo(&["fmt", "--all", "--check"])),
+        Step::new("layout", || layout::check().into()),
         Step::new("architecture", || architecture::check().into()),
         Step::new("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
         Step::new("clippy/purgatory", clippy_of_purgatory),
@@ -30,11 +31,6 @@ pub(crate) fn before_stories(soak: bool) -> Vec<Step> {
     );
     steps.extend(packages::steps(soak));
     steps
-}
-
-/// Steps that run only when they are asked for by their full names.
-pub(crate) fn by_name() -> Vec<Step> {
-    vec![Step::new("layout", || layout::check().into())]
 }
 
 /// The steps that take longest.
