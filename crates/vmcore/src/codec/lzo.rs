@@ -65,7 +65,7 @@ impl Dictionary {
     }
 }
 
-/// Compresses at most 16 KiB; `None` if the input is longer, or `out` is shorter than [`bound`] of
+/// Compresses at most 16 KiB; `None` if the input is longer, or `out` is shorter than `bound` of
 /// its length.
 pub fn compress(dictionary: &mut Dictionary, input: &[u8], out: &mut [u8]) -> Option<usize> {
     if input.len() > MOST || out.len() < bound(input.len()) {
