@@ -50,7 +50,7 @@ fn compile(name: &str, source: impl AsRef<OsStr>, to: &Path) -> Command {
         "-Cstrip=debuginfo",
     ]);
     rustc.arg("-o").arg(to).arg(source.as_ref());
-    // What is meant for the program that holds the image must not reach the image.
+    // Flags for the program that contains the image must not reach the image.
     rustc.env_remove("RUSTFLAGS").env_remove("CARGO_ENCODED_RUSTFLAGS");
     rustc
 }
@@ -60,8 +60,8 @@ fn run(command: &mut Command) {
     assert!(status.success(), "{command:?} failed: {status}");
 }
 
-/// The bytes from address 0 to the end of the code. There must be no relocation: nobody would apply
-/// it.
+/// The bytes from address 0 to the end of the code. There must be no relocation: nothing would
+/// apply it.
 fn image(elf: &[u8]) -> Vec<u8> {
     let mut image = vec![0; ENTRY];
     for section in sections(elf) {

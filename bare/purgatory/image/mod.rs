@@ -125,41 +125,41 @@ fn console(block: &Block<'_>) -> Speaker {
 
 fn check(block: &Block<'_>, console: &mut Speaker) -> Result<(), Damage> {
     if !block.has(flag::CHECK) {
-        console.say("purgatory: unchecked\n");
+        console.print("purgatory: unchecked\n");
         return Ok(());
     }
     let bytes = block.regions().fold(0, |sum: u64, region| sum.wrapping_add(region.bytes));
-    console.say("purgatory: checking ");
+    console.print("purgatory: checking ");
     console.say_number(bytes);
-    console.say(" bytes\n");
+    console.print(" bytes\n");
     verify(block, memory::bytes)?;
-    console.say("purgatory: all is as it was loaded\n");
+    console.print("purgatory: all is as it was loaded\n");
     Ok(())
 }
 
 /// Prints the damage. Returns the value for a kernel that waits; without one, resets the machine.
 fn fail(block: &Block<'_>, console: &mut Speaker, damage: &Damage) -> u64 {
-    console.say("purgatory: what was loaded is damaged: ");
+    console.print("purgatory: what was loaded is damaged: ");
     match damage {
         Damage::Digest { loaded, found } => {
-            console.say("its digest was ");
+            console.print("its digest was ");
             console.say_hex(loaded);
-            console.say(", and is ");
+            console.print(", and is ");
             console.say_hex(found);
         }
         Damage::NotZero { region } => {
-            console.say("no longer zero after ");
+            console.print("no longer zero after ");
             console.say_hex(&region.start.wrapping_add(region.bytes).to_be_bytes());
         }
     }
     if block.has(flag::COMES_BACK) {
-        console.say("\npurgatory: back to the kernel\n");
+        console.print("\npurgatory: back to the kernel\n");
         return verdict::DAMAGED;
     }
     let seconds = block.get(field::PAUSE);
-    console.say("\npurgatory: reset in ");
+    console.print("\npurgatory: reset in ");
     console.say_number(seconds);
-    console.say(" s\n");
+    console.print(" s\n");
     cpu::wait(seconds);
     cpu::reset()
 }

@@ -4,7 +4,7 @@ use abi::purgatory::{
     REGIONS_MAX, region,
 };
 
-/// What purgatory was told, if it makes sense.
+/// The parameters of purgatory, if they make sense.
 #[derive(Clone, Copy)]
 pub struct Block<'b> {
     bytes: &'b [u8; ENTRY],
@@ -18,8 +18,8 @@ pub struct Region {
     pub start: u64,
     /// Bytes that the digest is over.
     pub bytes: u64,
-    /// Bytes behind them that are to be zero.
-    pub zeroes: u64,
+    /// Bytes after them that must be zero.
+    pub zeros: u64,
 }
 
 impl<'b> Block<'b> {
@@ -46,13 +46,13 @@ impl<'b> Block<'b> {
         self.get(FLAGS) & flag != 0
     }
 
-    /// What is checked.
+    /// The regions to check.
     pub fn regions(&self) -> impl Iterator<Item = Region> + use<'b> {
         let number = |bytes: &[u8], field: Field<u64>| field.read(bytes).unwrap_or(0);
         self.regions.iter().map(move |entry| Region {
             start: number(entry, region::START),
             bytes: number(entry, region::BYTES),
-            zeroes: number(entry, region::ZEROES),
+            zeros: number(entry, region::ZEROS),
         })
     }
 
@@ -68,7 +68,7 @@ impl<'b> Block<'b> {
         self.part(DIGEST)
     }
 
-    /// What of the block the digest stands for: all that is told, in two parts.
+    /// The part of the block that the digest covers: all parameters, in two parts.
     #[must_use]
     pub fn description(&self) -> [&'b [u8]; 2] {
         [self.bytes.get(..DIGEST).unwrap_or_default(), self.regions.as_flattened()]

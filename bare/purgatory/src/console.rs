@@ -27,11 +27,11 @@ pub struct Console<'c, P> {
     column: usize,
 }
 
-/// A port that does not become ready is given up after so many looks at it.
+/// A port that is not ready after this number of reads is given up.
 const PATIENCE: u32 = 100_000;
 
 impl<'c, P: Ports> Console<'c, P> {
-    /// A console that nobody sees.
+    /// A console without outputs.
     pub const fn new(ports: P) -> Self {
         Self { ports, serial: None, screen: None, line: 0, column: 0 }
     }
@@ -52,7 +52,7 @@ impl<'c, P: Ports> Console<'c, P> {
         }
     }
 
-    /// Messages go to the screen too, from the line behind the cursor's on.
+    /// Messages go to the screen too, starting on the line after the cursor's.
     pub fn use_screen(&mut self, screen: &'c mut Screen) {
         let position = u16::from_be_bytes([self.cursor(0x0e), self.cursor(0x0f)]);
         self.screen = Some(screen);
@@ -75,12 +75,12 @@ impl<'c, P: Ports> Console<'c, P> {
         &mut self.ports
     }
 
-    /// Says a text.
-    pub fn say(&mut self, text: &str) {
+    /// Prints a text.
+    pub fn print(&mut self, text: &str) {
         text.bytes().for_each(|byte| self.put(byte));
     }
 
-    /// Says bytes as hexadecimal digits.
+    /// Prints bytes as hexadecimal digits.
     pub fn say_hex(&mut self, bytes: &[u8]) {
         for byte in bytes {
             self.put(hex_digit(u64::from(byte >> 4)));
@@ -88,7 +88,7 @@ impl<'c, P: Ports> Console<'c, P> {
         }
     }
 
-    /// Says a number.
+    /// Prints a number.
     pub fn say_number(&mut self, number: u64) {
         if number >= 10 {
             self.say_number(number / 10);
@@ -198,7 +198,7 @@ mod vga {
 mod tests {
     use super::*;
 
-    /// Notes what is written; every port reads as this byte.
+    /// Records writes; every port reads as this byte.
     struct Notes(Vec<(u16, u8)>, u8);
 
     impl Ports for &mut Notes {
@@ -220,7 +220,7 @@ mod tests {
         let mut notes = Notes(Vec::new(), 0xff);
         let mut console = Console::new(&mut notes);
         console.use_serial(0x2f8, 0);
-        console.say("a\n");
+        console.print("a\n");
         console.say_number(1200);
         console.say_hex(&[0xa, 0xf0]);
         assert_eq!(sent(&notes, 0x2f8), "a\r\n12000af0");
@@ -243,7 +243,7 @@ mod tests {
         let mut notes = Notes(Vec::new(), 0);
         let mut console = Console::new(&mut notes);
         console.use_serial(0x3f8, 0);
-        console.say("x");
+        console.print("x");
         assert_eq!(notes.0, []);
     }
 
@@ -254,8 +254,8 @@ mod tests {
         // The cursor reads as 0x0707, on line 22.
         let mut console = Console::new(&mut notes);
         console.use_screen(&mut screen);
-        console.say("first\nsecond\n");
-        console.say("third");
+        console.print("first\nsecond\n");
+        console.print("third");
         let text = |line: usize| -> String {
             screen[line].iter().map(|place| char::from(place.to_le_bytes()[0])).collect()
         };
@@ -270,7 +270,7 @@ mod tests {
         let mut notes = Notes(Vec::new(), 0);
         let mut console = Console::new(&mut notes);
         console.use_screen(&mut screen);
-        console.say(&"x".repeat(COLUMNS + 1));
+        console.print(&"x".repeat(COLUMNS + 1));
         assert_eq!((screen[2][0], screen[2][1]), (0x0778, 0));
     }
 

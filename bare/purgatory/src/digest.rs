@@ -1,4 +1,4 @@
-//! The digest over what is loaded: made by the tool when it loads, and again by purgatory before it
+//! The digest of a load: computed by the program that loads it, and again by purgatory before it
 //! hands over.
 //!
 //! It guards against damage: a device that still writes, a bit that flips, a stray pointer of a
@@ -10,11 +10,11 @@
 //!    for a key that does not depend on them their tags are the same with a probability of 2^-128
 //!    (Black, Halevi, Krawczyk, Krovetz, Rogaway: UMAC, CRYPTO '99, theorem on NH with a Toeplitz
 //!    key).
-//! 2. SHA-256 over what is told of the load, and over all tags.
+//! 2. SHA-256 over the description of the load, and over all tags.
 //!
 //! The key is random for every load, so there are no two images that always have the same digest.
-//! Whoever can write to the block where the key lies can write a digest that fits: this is no
-//! signature, and no digest of another kind would be one.
+//! Code that can write to the block with the key can write a matching digest too: this is not a
+//! signature, and neither would be any other digest.
 //!
 //! Why this one: a page costs one multiplication for each of its words, and 64-bit multiplications
 //! are as fast in general registers as memory is, on every x86-64 and in emulators, where SHA-256,
@@ -53,7 +53,7 @@ impl Schedule {
         Self { words }
     }
 
-    /// The tag of a page; of less than a page, as if zeroes followed.
+    /// The tag of a page; a shorter input is padded with zeros.
     #[must_use]
     pub fn tag(&self, page: &[u8]) -> Tag {
         match page.first_chunk::<PAGE>() {
@@ -71,7 +71,8 @@ impl Schedule {
     #[inline(never)]
     fn tag_of_whole(&self, page: &[u8; PAGE]) -> Tag {
         let (mut first, mut second) = (0_u128, 0_u128);
-        // Eight pairs a turn: an emulator forgets at every jump what it holds in registers.
+        // Eight pairs per iteration: at every jump, an emulator discards the registers it has
+        // cached.
         for (pairs, start) in page.as_chunks::<128>().0.iter().zip((0..).step_by(16)) {
             let keys = self.words.get(start..).and_then(<[u64]>::first_chunk::<18>);
             let Some(keys) = keys else { continue };
@@ -114,7 +115,7 @@ impl Digest {
         Self { hash: Sha256::new() }
     }
 
-    /// A part of the description. It comes before the tags, and tells how many there are.
+    /// A part of the description. It precedes the tags and contains their number.
     pub fn describe(&mut self, part: &[u8]) {
         self.hash.update(part);
     }

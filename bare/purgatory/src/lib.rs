@@ -1,5 +1,5 @@
-//! What runs between two kernels: it checks that what was loaded is still what it was, says so on a
-//! console if it is not, and hands over.
+//! Purgatory runs between two kernels: it verifies that everything loaded is unchanged, reports
+//! damage on a console, and hands over.
 //!
 //! ```text
 //! kexec_load or /dev/kjump ──► image/start.S ──► image/mod.rs ──► image/start.S ──► the next kernel
@@ -7,9 +7,9 @@
 //!                                                command line      or real mode
 //! ```
 //!
-//! This library is what purgatory decides, tested on the host. `build.rs` compiles it again, with
-//! `image/`, as a program for a machine without an operating system: position-independent bytes,
-//! [`IMAGE`]. What purgatory is told is laid out in [`abi::purgatory`].
+//! This library contains purgatory's decisions and is tested on the host. `build.rs` compiles it
+//! again, with `image/`, as a program for a machine without an operating system:
+//! position-independent bytes, [`IMAGE`]. [`abi::purgatory`] defines the layout of its parameters.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(purgatory_image, no_main)]
 
@@ -42,7 +42,7 @@ mod tests {
     use abi::purgatory::{ENTRY, VARIABLES};
 
     #[test]
-    fn the_image_is_a_block_of_zeroes_and_code() {
+    fn the_image_is_a_block_of_zeros_and_code() {
         assert!(IMAGE.len() > ENTRY && IMAGE.len() <= VARIABLES, "{:#x}", IMAGE.len());
         assert!(IMAGE[..ENTRY].iter().all(|&byte| byte == 0));
         // cli; cld

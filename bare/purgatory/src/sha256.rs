@@ -3,7 +3,7 @@
 
 /// Words of the state.
 type State = [u32; 8];
-/// What is taken in at once.
+/// The unit of input.
 const BLOCK: usize = 64;
 
 /// A hash that is being made.
@@ -102,7 +102,7 @@ const fn is_prime(number: u128) -> bool {
     true
 }
 
-/// The first 32 bits behind the point: the cube root of the number times 2^96, found bit by bit.
+/// The first 32 bits after the point: the cube root of the number times 2^96, found bit by bit.
 #[expect(clippy::cast_possible_truncation, reason = "the fraction is what is asked for")]
 const fn fraction_of_cube_root(number: u128) -> u32 {
     let (mut root, mut bit) = (0_u128, 36);

@@ -79,7 +79,7 @@ fn block_turn(abef: __m128i, cdgh: __m128i, block: &[u8; 64]) -> (__m128i, __m12
     (_mm_add_epi32(a, abef), _mm_add_epi32(c, cdgh))
 }
 
-/// The message schedule's next four words behind the last twelve.
+/// The message schedule's next four words after the last twelve.
 #[target_feature(enable = "sha,sse2,ssse3,sse4.1")]
 fn next([a, b, c, d]: [__m128i; 4]) -> [__m128i; 4] {
     let sum = _mm_add_epi32(_mm_sha256msg1_epu32(a, b), _mm_alignr_epi8::<4>(d, c));

@@ -1,14 +1,14 @@
 use crate::digest::{self, Digest, PAGE, Schedule};
 use crate::{Block, Region};
 
-/// What is not as it was loaded.
+/// The part of a load that has changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Damage {
     /// Some byte that the digest is over.
     Digest {
-        /// What it should be.
+        /// The expected digest.
         loaded: [u8; 32],
-        /// What it is.
+        /// The computed digest.
         found: [u8; 32],
     },
     /// A byte that was zero.
@@ -18,7 +18,7 @@ pub enum Damage {
     },
 }
 
-/// Checks all regions of a block; `memory` shows so many bytes at an address.
+/// Checks all regions of a block; `memory` returns a number of bytes at an address.
 ///
 /// # Errors
 /// [`Damage`].
@@ -28,7 +28,7 @@ pub fn verify<'m>(block: &Block<'_>, memory: impl Fn(u64, u64) -> &'m [u8]) -> R
         return Err(Damage::Digest { loaded: *block.digest(), found });
     }
     let is_clean =
-        |region: &Region| digest::is_zero(memory(region.start.wrapping_add(region.bytes), region.zeroes));
+        |region: &Region| digest::is_zero(memory(region.start.wrapping_add(region.bytes), region.zeros));
     match block.regions().find(|region| !is_clean(region)) {
         None => Ok(()),
         Some(region) => Err(Damage::NotZero { region }),
@@ -61,10 +61,10 @@ mod tests {
         assert!(MAGIC.write(&mut bytes, MAGIC_NUMBER));
         assert!(REGION_COUNT.write(&mut bytes, regions.len() as u64));
         bytes[KEY..KEY + 32].copy_from_slice(&[0x5a; 32]);
-        for (entry, &(start, count, zeroes)) in bytes[REGIONS..].chunks_mut(region::SIZE).zip(regions) {
+        for (entry, &(start, count, zeros)) in bytes[REGIONS..].chunks_mut(region::SIZE).zip(regions) {
             assert!(region::START.write(entry, start));
             assert!(region::BYTES.write(entry, count));
-            assert!(region::ZEROES.write(entry, zeroes));
+            assert!(region::ZEROS.write(entry, zeros));
         }
         let digest = digest(&Block::new(&bytes).unwrap(), |start, size| at(memory, start, size));
         bytes[DIGEST..DIGEST + 32].copy_from_slice(&digest);

@@ -1,5 +1,5 @@
 //! `struct boot_params` of Linux on x86, the page that a loader hands to the kernel; zero where
-//! nothing is said.
+//! a field is not set.
 //!
 //! ```text
 //! 0x000  screen_info
@@ -44,7 +44,7 @@ pub const EDID_INFO_SIZE: usize = 0x80;
 pub const EFI_INFO: usize = 0x1c0;
 /// Size of `efi_info`.
 pub const EFI_INFO_SIZE: usize = 0x20;
-/// Memory above 1 MiB in KiB: what is left of an older way to tell.
+/// Memory above 1 MiB in KiB, from an older interface.
 pub const ALT_MEM_K: Field<u32> = Field::at(0x1e0);
 /// Entries in the e820 table.
 pub const E820_ENTRIES: Field<u8> = Field::at(0x1e8);
@@ -64,7 +64,7 @@ pub const E820_TABLE: usize = 0x2d0;
 /// Entries there is room for; more go into a [`setup_data`](crate::setup_data) of type
 /// [`E820_EXT`](crate::setup_data::kind::E820_EXT).
 pub const E820_ENTRIES_MAX: usize = 128;
-/// Offset of what the BIOS says of disks (Enhanced Disk Drive Services).
+/// Offset of the BIOS's description of disks (Enhanced Disk Drive Services).
 pub const EDDBUF: usize = 0xd00;
 
 /// Fields of `screen_info`, by their offset in `boot_params`.
@@ -136,9 +136,9 @@ pub mod efi_info {
 
 /// Values of [`SECURE_BOOT`] (`enum efi_secureboot_mode`, `include/linux/efi.h`).
 pub mod secure_boot {
-    /// Nobody knows.
+    /// Unknown.
     pub const UNSET: u8 = 0;
-    /// It cannot be told.
+    /// Not determined.
     pub const UNKNOWN: u8 = 1;
     /// Off.
     pub const DISABLED: u8 = 2;

@@ -5,7 +5,7 @@
 //! 0xa80  ControlTable
 //! ```
 //!
-//! The page is nobody's destination, so it survives the exchange. It is mapped at its physical
+//! The page is not a destination, so it survives the exchange. It is mapped at its physical
 //! address in the image's page tables; the kernel reaches it through its direct map.
 
 use core::mem::{offset_of, size_of};
@@ -77,8 +77,8 @@ pub struct TaskState {
     pub words: [u32; 26],
 }
 
-/// What the relocator is told, and what it leaves behind. Addresses are physical unless a field
-/// says otherwise.
+/// The relocator's parameters and results. Addresses are physical unless a field is documented
+/// otherwise.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct ControlTable {
@@ -104,7 +104,7 @@ pub struct ControlTable {
     pub page_list: u64,
     /// End of the image's stack.
     pub stack: u64,
-    /// What is called.
+    /// The address to call.
     pub entry: u64,
     /// One of [`crate::device::mode`].
     pub mode: u64,
@@ -112,12 +112,12 @@ pub struct ControlTable {
     pub mover: u64,
     /// What the image is called with.
     pub arguments: [u64; 6],
-    /// What it returned.
+    /// The return value.
     pub value: u64,
-    /// What it had in `rdx` then, in 64-bit mode: the upper half of the result, or a
+    /// Its `rdx` on return, in 64-bit mode: the upper half of the result, or a
     /// [handoff](crate::device::Handoff).
     pub value_high: u64,
-    /// What it left for the next call to enter, in 64-bit mode; `entry` if it did not care.
+    /// The entry point it left for the next call, in 64-bit mode; `entry` if it left none.
     pub next_entry: u64,
     /// One of [`crate::device::status`].
     pub status: u64,
@@ -162,7 +162,7 @@ impl Fault {
 }
 
 impl ControlTable {
-    /// All zeroes.
+    /// All zeros.
     pub const EMPTY: Self = Self {
         control_page: 0,
         kernel_rsp: 0,

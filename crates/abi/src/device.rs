@@ -3,14 +3,14 @@
 //! The same layout stands in C in `module/kjump_abi.h`; a test compiles that header and compares.
 //!
 //! Every structure starts with `size`, its size in bytes as the caller knows it: a caller with an
-//! older, shorter structure is served, one with a longer structure must have zeroes in what the
-//! module does not know. Every field is 64 bits wide. Addresses are physical unless a field says
-//! otherwise. Fields under *out* are written by the module, also when the call fails with a
-//! [reason](Diagnosis).
+//! older, shorter structure is served, a longer structure must have zeros in the fields that the
+//! module does not know. Every field is 64 bits wide. Addresses are physical unless a field is
+//! documented otherwise. Fields under *out* are written by the module, also when the call fails
+//! with a [reason](Diagnosis).
 
 /// The path of the device node; owned by root, mode 0600.
 pub const PATH: &str = "/dev/kjump";
-/// The version of this interface; [`Info::version`] tells that of the module.
+/// The version of this interface; [`Info::version`] is that of the module.
 pub const VERSION: u64 = 1;
 
 /// Asks what the module and the machine can do: [`Info`].
@@ -36,8 +36,8 @@ pub const RANGES: u32 = request(9);
 /// Lists the slots of one image, those of neighbouring pages in one entry: [`List`] of [`SlotRun`],
 /// [`List::id`] names the image.
 pub const SLOTS: u32 = request(10);
-/// Says where the running kernel keeps the note about the CPU that calls the loaded image:
-/// [`Note`].
+/// Passes the address where the running kernel keeps the note about the CPU that calls the loaded
+/// image: [`Note`].
 pub const NOTE: u32 = request(11);
 
 /// `_IO(0xb9, number)` of `include/uapi/asm-generic/ioctl.h`: sizes travel in the structures, not
@@ -53,7 +53,7 @@ const fn request(number: u32) -> u32 {
 pub struct Segment {
     /// Virtual address of the bytes in the caller's memory.
     pub buf: u64,
-    /// How many bytes there are; what `memsz` has more is filled with zeroes.
+    /// Number of bytes; the rest of `memsz` is filled with zeros.
     pub bufsz: u64,
     /// Physical address of the destination, a multiple of the page size.
     pub mem: u64,
@@ -67,7 +67,7 @@ pub struct Segment {
 pub struct Range {
     /// First byte.
     pub start: u64,
-    /// First byte behind the range.
+    /// First byte after the range.
     pub end: u64,
 }
 
@@ -89,7 +89,7 @@ pub struct SlotRun {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Diagnosis {
-    /// One of [`reason`], 0 when there is nothing to say.
+    /// One of [`reason`], 0 if there is none.
     pub reason: u64,
     /// The numbers that go with the reason.
     pub numbers: [u64; 5],
@@ -97,7 +97,7 @@ pub struct Diagnosis {
 
 /// Values of [`Diagnosis::reason`].
 pub mod reason {
-    /// Nothing to say.
+    /// No reason.
     pub const NONE: u64 = 0;
     /// Reasons from here up to [`IMAGE_LAST`] are `kimage`'s errors in their word form.
     pub const IMAGE_FIRST: u64 = 1;
@@ -149,7 +149,7 @@ pub mod reason {
     /// A range that the caller vouches for is System RAM, which the kernel uses. Numbers: number of
     /// the range, start, end.
     pub const VOUCHED_RAM: u64 = 120;
-    /// A range that the caller vouches for is no range of whole pages. Numbers: number of the
+    /// A range that the caller vouches for is not a range of whole pages. Numbers: number of the
     /// range, start, end.
     pub const BAD_VOUCHED: u64 = 121;
     /// 32-bit mode at this quiesce level needs a CPU that is not a hypervisor's: virtual machines
@@ -279,7 +279,7 @@ pub mod load_flag {
     /// at a [deadline](super::Call::deadline), and may come back on any CPU. Calls need
     /// [`quiesce::SUSPEND`](super::quiesce::SUSPEND).
     pub const GUARD: u64 = 1 << 2;
-    /// With [`CALL_ON_PANIC`]: the kernel behind this image loaded this one with [`GUARD`]. It
+    /// With [`CALL_ON_PANIC`]: the kernel in this image loaded this one with [`GUARD`]. It
     /// takes care of the other CPUs and the devices, and it does not matter which CPU panics.
     pub const GUARDED_FROM_THERE: u64 = 1 << 3;
 }
@@ -319,7 +319,7 @@ pub struct Transfer {
 
 /// Where the running kernel keeps the ELF note about its first CPU for whoever reads its memory:
 /// its `crash_notes`. Before each call that suspends the system, the CPU's registers and task are
-/// written there (`NT_PRSTATUS`, as `crash_save_cpu` of `kernel/crash_core.c` has it), and zeroes
+/// written there (`NT_PRSTATUS`, as `crash_save_cpu` of `kernel/crash_core.c` has it), and zeros
 /// afterwards.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -351,7 +351,7 @@ pub struct Call {
     pub quiesce: u64,
     /// *Out:* what the image returned.
     pub value: u64,
-    /// *Out:* what it left in `rdx`, in 64-bit mode: the upper half of a result of 128 bits, or
+    /// *Out:* its `rdx` on return, in 64-bit mode: the upper half of a result of 128 bits, or
     /// from a peer kernel the physical address of a [`Handoff`], or 0.
     pub value_high: u64,
     /// *Out:* one of [`status`].
@@ -376,7 +376,7 @@ impl Call {
     pub const FIRST_SIZE: u64 = 376;
 }
 
-/// What is put to rest around a call: values of [`Call::quiesce`].
+/// How much of the system stops around a call: values of [`Call::quiesce`].
 pub mod quiesce {
     /// The cheapest level that is allowed.
     pub const AUTO: u64 = 0;
@@ -385,7 +385,7 @@ pub mod quiesce {
     pub const NONE: u64 = 1;
     /// All other CPUs wait with interrupts off. No destination page may be in use by the kernel.
     pub const STOP: u64 = 2;
-    /// Tasks are frozen, devices suspended, other CPUs offline. Any destination will do.
+    /// Tasks are frozen, devices suspended, other CPUs offline. Any destination is possible.
     pub const SUSPEND: u64 = 3;
 }
 
@@ -425,7 +425,7 @@ pub struct Ticks {
 pub struct Name {
     /// Size of this structure.
     pub size: u64,
-    /// Up to 31 bytes of printable ASCII, filled up with zeroes; eight bytes a word, the first the
+    /// Up to 31 bytes of printable ASCII, filled up with zeros; eight bytes a word, the first the
     /// lowest.
     pub name: [u64; 4],
     /// *Out:* why it failed.
@@ -456,7 +456,7 @@ pub struct List {
 pub struct ImageInfo {
     /// Number of the image.
     pub id: u64,
-    /// The name it is kept under, as in [`Name::name`]; zeroes if none.
+    /// The name it is kept under, as in [`Name::name`]; zeros if none.
     pub name: [u64; 4],
     /// Process id (in the first namespace) that loaded it, 0 for a kernel module.
     pub loader: u64,

@@ -26,7 +26,7 @@ pub mod kind {
     pub const UNUSABLE: u32 = 5;
     /// Persistent memory.
     pub const PMEM: u32 = 7;
-    /// Persistent memory as told before ACPI 6.
+    /// Persistent memory as reported before ACPI 6.
     pub const PRAM: u32 = 12;
     /// For a special purpose, by EFI's word (of Linux's own).
     pub const SOFT_RESERVED: u32 = 0xefff_ffff;

@@ -1,4 +1,4 @@
-//! EFI's memory descriptors, and what one kernel tells the next of EFI.
+//! EFI's memory descriptors, and the EFI data that one kernel passes to the next.
 //!
 //! Source: UEFI specification 2.10, 7.2 (`EFI_MEMORY_DESCRIPTOR`); `arch/x86/include/asm/efi.h`
 //! (`struct efi_setup_data`).
@@ -9,7 +9,7 @@ use crate::field::{Field, are_apart};
 pub const DESCRIPTOR_SIZE: usize = 40;
 /// Version of these descriptors.
 pub const DESCRIPTOR_VERSION: u32 = 1;
-/// [`DESCRIPTOR_SIZE`] as a kernel is told it.
+/// [`DESCRIPTOR_SIZE`] as it is passed to a kernel.
 pub const DESCRIPTOR_SIZE_TOLD: u32 = 40;
 /// Type of memory.
 pub const TYPE: Field<u32> = Field::at(0);

@@ -21,13 +21,13 @@ impl<T: Copy> Field<T> {
         self.offset
     }
 
-    /// Offset of the first byte behind it.
+    /// Offset of the first byte after it.
     #[must_use]
     pub const fn end(self) -> usize {
         self.offset + size_of::<T>()
     }
 
-    /// Its first byte and the first behind it.
+    /// Its first byte and the first after it.
     pub(crate) const fn span(self) -> (usize, usize) {
         (self.offset(), self.end())
     }
@@ -77,7 +77,7 @@ macro_rules! numbers {
 
 numbers!(u8, u16, u32, u64);
 
-/// Whether each span starts at or behind the end of the one before it, and the last ends at or
+/// Whether each span starts at or after the end of the previous one, and the last ends at or
 /// before `size`.
 pub(crate) const fn are_apart(spans: &[(usize, usize)], size: usize) -> bool {
     let mut free = 0;

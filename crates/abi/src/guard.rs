@@ -8,7 +8,7 @@
 //! 0x1000  gates for every interrupt vector
 //! ```
 //!
-//! Like the control page they are nobody's destination, and identity-mapped. They lie below 4 GiB,
+//! Like the control page they are not destinations, and are identity-mapped. They lie below 4 GiB,
 //! where a CPU that comes from real mode gets at them.
 
 use core::mem::size_of;
@@ -24,7 +24,7 @@ pub const GATES_OFFSET: usize = 0x1000;
 /// Interrupt vectors there are.
 pub const VECTORS: usize = 256;
 
-/// What the guard is told, and what it leaves behind. Addresses are physical.
+/// The guard's parameters and results. Addresses are physical.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GuardTable {

@@ -36,7 +36,7 @@ pub mod file_flag {
     pub const ON_CRASH: u64 = 1 << 1;
     /// There is no initrd.
     pub const NO_INITRAMFS: u64 = 1 << 2;
-    /// Say more in the kernel log (6.8).
+    /// Print more to the kernel log (6.8).
     pub const DEBUG: u64 = 1 << 3;
     /// Do not place segments in CMA (6.17).
     pub const NO_CMA: u64 = 1 << 4;
@@ -44,7 +44,7 @@ pub mod file_flag {
     pub const FORCE_DTB: u64 = 1 << 5;
 }
 
-/// The words of `reboot(2)`.
+/// The arguments of `reboot(2)`.
 pub mod reboot {
     /// First word.
     pub const MAGIC_1: u32 = 0xfee1_dead;

@@ -1,4 +1,4 @@
-//! What purgatory is told: a block at the start of its own memory, filled in by whoever plans the
+//! Purgatory's parameters: a block at the start of its own memory, filled in by the planner of the
 //! load.
 //!
 //! ```text
@@ -9,7 +9,7 @@
 //! 0x10000
 //! ```
 //!
-//! Purgatory runs wherever it is put, below 4 GiB if what it enters is not in 64-bit mode.
+//! Purgatory runs at any address; below 4 GiB if the next kernel is not entered in 64-bit mode.
 //! Everything that the block names is identity-mapped.
 
 use crate::field::{Field, are_apart};
@@ -38,7 +38,7 @@ pub const SERIAL_BAUD: Field<u64> = Field::at(0x18);
 pub const PAUSE: Field<u64> = Field::at(0x20);
 /// One of [`mode`].
 pub const MODE: Field<u64> = Field::at(0x28);
-/// What is entered: an address; in real mode a segment times 65536 and an offset.
+/// The entry point: an address; in real mode a segment times 65536 and an offset.
 pub const GOAL: Field<u64> = Field::at(0x30);
 /// The first of 16 registers by [`register`]; a stack pointer of 0 stands for purgatory's own.
 pub const REGISTERS: usize = 0x38;
@@ -53,7 +53,7 @@ pub const JUMP_BACK: Field<u64> = Field::at(0xc8);
 pub const COPY_FROM: Field<u64> = Field::at(0xd0);
 /// Where to.
 pub const COPY_TO: Field<u64> = Field::at(0xd8);
-/// So many bytes.
+/// Number of bytes.
 pub const COPY_SIZE: Field<u64> = Field::at(0xe0);
 /// How many regions there are.
 pub const REGION_COUNT: Field<u64> = Field::at(0xe8);
@@ -90,14 +90,14 @@ pub mod region {
     /// Bytes whose digest counts.
     pub const BYTES: Field<u64> = Field::at(8);
     /// Bytes from there on that must be zero.
-    pub const ZEROES: Field<u64> = Field::at(16);
+    pub const ZEROS: Field<u64> = Field::at(16);
 }
 
 /// Bits of [`FLAGS`].
 pub mod flag {
     /// The digest is checked.
     pub const CHECK: u64 = 1 << 0;
-    /// Whoever entered purgatory comes back: a return address is on top of the stack.
+    /// Purgatory returns: a return address is on top of the stack.
     pub const COMES_BACK: u64 = 1 << 1;
     /// Messages go to a serial port.
     pub const CONSOLE_SERIAL: u64 = 1 << 2;
@@ -172,6 +172,6 @@ const _: () = {
     ];
     assert!(are_apart(&spans, ENTRY));
     assert!(ENTRY < VARIABLES && VARIABLES < LAST_PAGE && LAST_PAGE + 0x1000 == MEMORY);
-    let spans = [region::START.span(), region::BYTES.span(), region::ZEROES.span()];
+    let spans = [region::START.span(), region::BYTES.span(), region::ZEROS.span()];
     assert!(are_apart(&spans, region::SIZE));
 };

@@ -12,9 +12,9 @@ pub const HEADER_SIZE: usize = 16;
 pub const NEXT: Field<u64> = Field::at(0);
 /// One of [`kind`], perhaps with [`INDIRECT`].
 pub const KIND: Field<u32> = Field::at(8);
-/// Bytes behind the header.
+/// Bytes after the header.
 pub const LENGTH: Field<u32> = Field::at(12);
-/// Bit of [`KIND`]: what stands behind the header tells where the bytes are.
+/// Bit of [`KIND`]: the address of the bytes stands after the header.
 pub const INDIRECT: u32 = 1 << 31;
 
 /// What the bytes are.

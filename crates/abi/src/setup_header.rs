@@ -9,8 +9,8 @@ use crate::field::{Field, are_apart};
 
 /// Offset of the first field.
 pub const START: usize = 0x1f1;
-/// Offset of the first byte behind what protocol 2.15 has; [`END_HINT`] tells where a file's header
-/// ends.
+/// Offset of the first byte after the fields of protocol 2.15; [`END_HINT`] is where a file's
+/// header ends.
 pub const END: usize = 0x26c;
 
 /// Size of the setup code in sectors of 512 bytes, the boot sector aside; 0 stands for 4.
@@ -29,7 +29,7 @@ pub const ROOT_DEV: Field<u16> = Field::at(0x1fc);
 pub const BOOT_FLAG: Field<u16> = Field::at(0x1fe);
 /// A short jump: its second byte is [`END_HINT`].
 pub const JUMP: Field<u16> = Field::at(0x200);
-/// The header ends this many bytes behind [`HEADER`]'s offset.
+/// The header ends this many bytes after [`HEADER`]'s offset.
 pub const END_HINT: Field<u8> = Field::at(0x201);
 /// [`HEADER_MAGIC`].
 pub const HEADER: Field<u32> = Field::at(0x202);
@@ -70,7 +70,7 @@ pub const INITRD_ADDR_MAX: Field<u32> = Field::at(0x22c);
 pub const KERNEL_ALIGNMENT: Field<u32> = Field::at(0x230);
 /// Whether the protected-mode code may be at any aligned address (2.05).
 pub const RELOCATABLE_KERNEL: Field<u8> = Field::at(0x234);
-/// Binary logarithm of the least alignment that will do (2.10).
+/// Binary logarithm of the smallest sufficient alignment (2.10).
 pub const MIN_ALIGNMENT: Field<u8> = Field::at(0x235);
 /// Bits of [`xload_flag`] (2.12).
 pub const XLOADFLAGS: Field<u16> = Field::at(0x236);
@@ -101,7 +101,7 @@ pub const BOOT_FLAG_MAGIC: u16 = 0xaa55;
 pub const HEADER_MAGIC: u32 = u32::from_le_bytes(*b"HdrS");
 /// Size of a sector.
 pub const SECTOR: usize = 512;
-/// Where the 64-bit entry point lies behind the load address (boot.rst, "64-bit Boot Protocol").
+/// Offset of the 64-bit entry point from the load address (boot.rst, "64-bit Boot Protocol").
 pub const ENTRY_64: u64 = 0x200;
 /// Value of [`INITRD_ADDR_MAX`] before protocol 2.03.
 pub const INITRD_ADDR_MAX_BEFORE_2_03: u32 = 0x37ff_ffff;
@@ -136,7 +136,7 @@ pub mod load_flag {
 
 /// Bits of [`XLOADFLAGS`].
 pub mod xload_flag {
-    /// There is a 64-bit entry point, [`ENTRY_64`](super::ENTRY_64) behind the load address.
+    /// There is a 64-bit entry point, [`ENTRY_64`](super::ENTRY_64) after the load address.
     pub const KERNEL_64: u16 = 1 << 0;
     /// Kernel, boot_params, command line and initrd may lie above 4 GiB.
     pub const CAN_BE_LOADED_ABOVE_4G: u16 = 1 << 1;

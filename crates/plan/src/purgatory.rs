@@ -150,10 +150,10 @@ impl Block<'_> {
         }
         self.put(REGION_COUNT, regions.len() as u64);
         let table = self.0.get_mut(REGIONS..).unwrap_or_default();
-        for (entry, &(start, bytes, zeroes)) in table.chunks_exact_mut(region::SIZE).zip(regions) {
+        for (entry, &(start, bytes, zeros)) in table.chunks_exact_mut(region::SIZE).zip(regions) {
             let written = region::START.write(entry, start)
                 && region::BYTES.write(entry, bytes)
-                && region::ZEROES.write(entry, zeroes);
+                && region::ZEROS.write(entry, zeros);
             debug_assert!(written, "abi asserts that every field lies in an entry");
         }
         Ok(())

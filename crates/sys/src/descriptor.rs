@@ -9,7 +9,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, fcntl_getfl, fstat, linka
 use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
-/// The file behind a standard descriptor, to write to.
+/// The file of a standard descriptor, to write to.
 ///
 /// # Errors
 /// `EBADF` if it is not open for writing. A descriptor that was closed when the program started is

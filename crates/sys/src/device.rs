@@ -17,7 +17,7 @@ use rustix::ioctl::{NoArg, Updater, ioctl};
 
 use crate::{ImageName, Refusal, Request};
 
-/// Why there is no answer from the device.
+/// Why the device did not answer.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// There is no device node: the module is not loaded.
@@ -31,7 +31,7 @@ pub enum Error {
     Open {
         /// The node.
         path: PathBuf,
-        /// What the kernel said; in the text already, hence not its source.
+        /// The kernel's error; already part of the text, hence not a source.
         error: io::Error,
     },
     /// The module speaks another version of the interface.
@@ -58,7 +58,7 @@ fn advice_to_open(error: &io::Error) -> &'static str {
 /// Bytes and where they are to be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Destination<'a> {
-    /// The bytes; what `size` has more is filled with zeroes.
+    /// The bytes; the rest of `size` is filled with zeros.
     pub bytes: &'a [u8],
     /// Physical address.
     pub address: u64,
@@ -66,7 +66,7 @@ pub struct Destination<'a> {
     pub size: u64,
 }
 
-/// What is to be loaded.
+/// The image to load.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LoadRequest<'a> {
     /// The segments.
@@ -135,7 +135,7 @@ impl Device {
         Ok(info)
     }
 
-    /// Loads an image into this open file. The out fields of the answer say what became of it.
+    /// Loads an image into this open file. The out fields of the answer contain the result.
     ///
     /// # Errors
     /// [`Refusal`]; then nothing is loaded.
@@ -196,7 +196,7 @@ impl Device {
     }
 
     /// Calls the image with the arguments, at a level of [`abi::device::quiesce`]. The answer's
-    /// [`status`](Call::status) tells whether the image returned or an exception ended it.
+    /// [`status`](Call::status) is whether the image returned or an exception ended it.
     ///
     /// # Errors
     /// [`Refusal`]; [`Call::status`] is then [`NOT_CALLED`](abi::device::status::NOT_CALLED), or
@@ -205,15 +205,15 @@ impl Device {
         self.call_until(arguments, quiesce, 0)
     }
 
-    /// The same, and takes a guarded image down after so many milliseconds, if not 0; the status is
-    /// then [`DEADLINE`](abi::device::status::DEADLINE).
+    /// The same, and stops a guarded image after this number of milliseconds, if not 0; the status
+    /// is then [`DEADLINE`](abi::device::status::DEADLINE).
     ///
     /// # Errors
     /// As for [`call`](Self::call).
     pub fn call_until(&self, arguments: [u64; 6], quiesce: u64, deadline: u64) -> Result<Call, Refusal> {
         let mut call = Call { size: bytes_of::<Call>(), arguments, quiesce, deadline, ..Call::default() };
         // SAFETY: CALL takes a `kjump_call`, which holds no pointer that the module follows. What
-        // the image itself does to the machine is for whoever had it loaded to answer for.
+        // the image itself does to the machine is the responsibility of the caller that loaded it.
         let result = unsafe { self.exchange::<CALL, _>(&mut call) };
         answer(Request::Call, result, call.diagnosis)?;
         Ok(call)
@@ -277,7 +277,7 @@ impl Device {
         Ok(self.images()?.into_iter().find(|image| image.name == name.words()))
     }
 
-    /// The destination ranges of the image with this [`id`](ImageInfo::id), whoever loaded it.
+    /// The destination ranges of the image with this [`id`](ImageInfo::id), loaded by any process.
     ///
     /// # Errors
     /// [`Refusal`].
@@ -292,7 +292,7 @@ impl Device {
         })
     }
 
-    /// The slots of the image with this [`id`](ImageInfo::id), whoever loaded it, as runs by rising
+    /// The slots of the image with this [`id`](ImageInfo::id), of any process, as runs by rising
     /// destination.
     ///
     /// # Errors
@@ -309,7 +309,7 @@ impl Device {
         })
     }
 
-    /// Says where the running kernel keeps the note about its first CPU, for calls of the image.
+    /// Passes the address of the running kernel's note about its first CPU, for calls of the image.
     ///
     /// # Errors
     /// [`Refusal`].

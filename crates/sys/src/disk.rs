@@ -7,7 +7,7 @@ use std::path::Path;
 use rustix::fs::{FallocateFlags, Mode, OFlags, fallocate, open};
 use rustix::io::Errno;
 
-/// Opens a disk for writing, for nobody but this process: not if it is mounted, and nobody mounts
+/// Opens a disk for writing, for this process alone: not if it is mounted, and it cannot be mounted
 /// it meanwhile.
 ///
 /// # Errors

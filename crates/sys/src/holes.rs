@@ -7,11 +7,11 @@ use std::os::fd::AsFd;
 use rustix::fs::{SeekFrom, seek};
 use rustix::io::Errno;
 
-/// The part of a file around or behind `offset` that is a hole: it reads as zeros. Empty where
+/// The part of a file around or after `offset` that is a hole: it reads as zeros. Empty where
 /// `offset` has data.
 ///
 /// # Errors
-/// The file system does not tell.
+/// The file system does not report holes.
 pub fn hole_at(file: impl AsFd, offset: u64, length: u64) -> io::Result<Range<u64>> {
     match seek(file, SeekFrom::Data(offset)) {
         Ok(data) => Ok(offset..data.max(offset).min(length)),
@@ -33,7 +33,7 @@ mod tests {
         file.write_all_at(&[1; 4096], 1 << 20).unwrap();
         file.set_len(3 << 20).unwrap();
         let file = std::fs::File::open(&path).unwrap();
-        // A file system that knows no holes says that all is data.
+        // A file system without holes reports that everything is data.
         let hole = hole_at(&file, 4096, 3 << 20).unwrap();
         assert!(hole == (4096..1 << 20) || hole.is_empty());
         assert!(hole_at(&file, 1 << 20, 3 << 20).unwrap().is_empty());

@@ -17,7 +17,7 @@ use crate::device::{Destination, address_of, segment};
 /// [`abi::kexec::flag`].
 ///
 /// # Errors
-/// What the kernel says; then what was loaded before may be gone.
+/// The kernel's error; an earlier load may then be gone.
 pub fn load(entry: u64, segments: &[Destination<'_>], flags: u64) -> io::Result<()> {
     let segments: Vec<Segment> = segments.iter().map(segment).collect();
     // SAFETY: `kexec_load` takes an address that it stores, a count, an array of as many segments
@@ -35,10 +35,10 @@ pub fn load(entry: u64, segments: &[Destination<'_>], flags: u64) -> io::Result<
     answer(result)
 }
 
-/// Unloads what is loaded by `kexec_load`, with flags as for [`load`].
+/// Unloads the image loaded by `kexec_load`, with flags as for [`load`].
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub fn unload(flags: u64) -> io::Result<()> {
     load(0, &[], flags)
 }
@@ -47,7 +47,7 @@ pub fn unload(flags: u64) -> io::Result<()> {
 /// no initrd is added.
 ///
 /// # Errors
-/// What the kernel says; then what was loaded before may be gone.
+/// The kernel's error; an earlier load may then be gone.
 pub fn load_file(
     kernel: BorrowedFd<'_>,
     initrd: Option<BorrowedFd<'_>>,
@@ -59,10 +59,10 @@ pub fn load_file(
     file_load(kernel.as_raw_fd(), initrd, Some(command_line), flags)
 }
 
-/// Unloads what is loaded by `kexec_file_load`, with flags as for [`load_file`].
+/// Unloads the image loaded by `kexec_file_load`, with flags as for [`load_file`].
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub fn unload_file(flags: u64) -> io::Result<()> {
     file_load(-1, -1, None, flags | file_flag::UNLOAD)
 }
@@ -84,10 +84,10 @@ fn file_load(kernel: i32, initrd: i32, command_line: Option<&CStr>, flags: u64) 
     answer(result)
 }
 
-/// Starts what is loaded. It returns only if that cannot be, or if what was started has returned.
+/// Starts the loaded image. Returns only if that is not possible, or if the image has returned.
 ///
 /// # Errors
-/// What the kernel says.
+/// The kernel's error.
 pub fn start() -> io::Result<()> {
     Ok(reboot(RebootCommand::Kexec)?)
 }

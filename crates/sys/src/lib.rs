@@ -4,7 +4,7 @@
 //! | module | calls |
 //! |---|---|
 //! | [`device`] | the ioctls of `/dev/kjump` |
-//! | [`refusal`] | what the module says when it refuses, in words |
+//! | [`refusal`] | explanations of the module's refusals |
 //! | [`kexec`] | `kexec_load`, `kexec_file_load`, and the reboot that starts what they loaded |
 //! | [`system`] | disks written out, random bytes, files in memory |
 //! | [`interface`] | network interfaces taken down |

@@ -29,9 +29,9 @@ pub struct Mapping {
     length: usize,
 }
 
-// SAFETY: the memory is nobody else's, and only read.
+// SAFETY: the memory belongs to this value, and is only read.
 unsafe impl Sync for Mapping {}
-// SAFETY: as above; whoever holds it may unmap it.
+// SAFETY: as above; its owner may unmap it.
 unsafe impl Send for Mapping {}
 
 impl FileBytes {
@@ -56,7 +56,7 @@ impl FileBytes {
     /// Maps all pages now: a fault for each would take as long as copying does.
     pub fn fault_in(&self) {
         if let Self::Mapped(mapping) = self {
-            // SAFETY: the mapping has so many bytes, and nothing of it changes. A kernel before
+            // SAFETY: the mapping has this number of bytes, and does not change. A kernel before
             // 5.14 does not know the advice, and maps each page when it is looked at.
             let _ = unsafe { madvise(mapping.address.cast(), mapping.length, Advice::LinuxPopulateRead) };
         }
@@ -83,7 +83,7 @@ impl Mapping {
     }
 
     fn bytes(&self) -> &[u8] {
-        // SAFETY: the mapping has so many bytes, and lives as long as `self`.
+        // SAFETY: the mapping has this number of bytes, and lives as long as `self`.
         unsafe { slice::from_raw_parts(self.address, self.length) }
     }
 }

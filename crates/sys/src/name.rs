@@ -5,7 +5,7 @@ use std::str::FromStr;
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct ImageName(String);
 
-/// The text is no [`ImageName`].
+/// The text is not an [`ImageName`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("a name has 1 to {} printable ASCII characters without spaces, this has \
     {length}{}", ImageName::LONGEST,

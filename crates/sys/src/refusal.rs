@@ -1,4 +1,4 @@
-//! What the module says when it refuses, in words: what is wrong, and what can be done about it.
+//! Explanations of the module's refusals: what is wrong, and what the user can change.
 
 use std::fmt;
 use std::io;
@@ -102,7 +102,7 @@ impl Refusal {
     }
 }
 
-/// What is wrong, and behind a semicolon what can be done.
+/// The fault and, after a semicolon, the remedy.
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_cause(f)?;

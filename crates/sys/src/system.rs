@@ -7,7 +7,7 @@ use std::io::{self, Seek, Write};
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::rand::{GetRandomFlags, getrandom};
 
-/// Writes what is in the caches to the disks.
+/// Writes the caches to the disks.
 pub fn sync() {
     rustix::fs::sync();
 }
@@ -22,7 +22,7 @@ pub fn random<const N: usize>() -> Option<[u8; N]> {
     }
 }
 
-/// A file in memory with these bytes, one part behind the other, to be read from its start.
+/// A file in memory with these bytes, one part after the other, to be read from its start.
 ///
 /// # Errors
 /// There is no memory for it.

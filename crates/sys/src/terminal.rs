@@ -4,7 +4,7 @@ use std::os::fd::AsFd;
 
 use rustix::termios::tcgetwinsize;
 
-/// How many columns the terminal has that this file is, or `None` if it is no terminal or does not
+/// The width of the terminal that this file is, or `None` if it is not a terminal or does not
 /// know.
 pub fn columns(file: impl AsFd) -> Option<usize> {
     let size = tcgetwinsize(file).ok()?;

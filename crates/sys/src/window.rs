@@ -34,8 +34,8 @@ impl Window {
     /// Maps `length` bytes from `offset` on, which is a multiple of the page size.
     ///
     /// # Errors
-    /// It is no file of the kernel's ([`is_of_the_kernel`]): another could become shorter, and then
-    /// there would be nothing where the mapping is. Or the kernel's own reasons.
+    /// It is not a file of the kernel's ([`is_of_the_kernel`]): another could become shorter, and
+    /// then there would be nothing where the mapping is. Or the kernel's own reasons.
     pub fn map(file: impl AsFd, offset: u64, length: usize) -> io::Result<Self> {
         if !is_of_the_kernel(&file) {
             return Err(io::ErrorKind::Unsupported.into());
@@ -57,7 +57,7 @@ impl Window {
         if count > 0 {
             // SAFETY: `at` is below the mapping's length.
             let from = unsafe { self.start.as_ptr().add(at) };
-            // SAFETY: so many bytes are in both; a new mapping does not overlap with a buffer.
+            // SAFETY: both have this number of bytes; a new mapping does not overlap with a buffer.
             unsafe { ptr::copy_nonoverlapping(from, buffer.as_mut_ptr(), count) };
         }
         count
@@ -66,7 +66,7 @@ impl Window {
 
 impl Drop for Window {
     fn drop(&mut self) {
-        // SAFETY: it is the mapping that map() made, and nobody has a reference into it.
+        // SAFETY: it is the mapping that map() made, and there is no reference into it.
         let unmapped = unsafe { munmap(self.start.as_ptr().cast(), self.length) };
         debug_assert!(unmapped.is_ok());
     }

@@ -1,4 +1,4 @@
-//! What is in the page cache, on its way to the disk.
+//! Pages of the page cache on their way to the disk.
 
 // UNSAFETY: sync_file_range has no safe wrapper.
 #![allow(unsafe_code)]

@@ -25,7 +25,7 @@ struct Addresses {
     header: u64,
     load: u64,
     load_end: u64,
-    zeroes_end: u64,
+    zeros_end: u64,
 }
 
 /// The requests of a header.
@@ -77,7 +77,7 @@ fn of_one(header: &Header, bytes: &[u8]) -> Result<Wanted, Error> {
     }
     let field = |offset| number(bytes, Field::<u32>::at(offset), "the multiboot header").map(u64::from);
     let addresses =
-        Addresses { header: field(12)?, load: field(16)?, load_end: field(20)?, zeroes_end: field(24)? };
+        Addresses { header: field(12)?, load: field(16)?, load_end: field(20)?, zeros_end: field(24)? };
     Ok(Wanted { addresses: Some(addresses), entry: Some(field(28)?), is_relocatable: false })
 }
 
@@ -131,7 +131,7 @@ fn take(wanted: &mut Wanted, kind: u16, flags: u16, tag: &[u8]) -> Result<(), Er
                 header: field(8)?,
                 load: field(12)?,
                 load_end: field(16)?,
-                zeroes_end: field(20)?,
+                zeros_end: field(20)?,
             });
         }
         TAG_ENTRY => wanted.entry = Some(field(8)?),
@@ -155,7 +155,7 @@ fn take(wanted: &mut Wanted, kind: u16, flags: u16, tag: &[u8]) -> Result<(), Er
 
 /// The program by the header's addresses. An end of 0 is the end of the file, or means no zeros.
 fn flat<'a>(file: &'a [u8], header: &Header, addresses: Addresses) -> Result<Program<'a>, Error> {
-    let Addresses { header: header_at, load, load_end, zeroes_end } = addresses;
+    let Addresses { header: header_at, load, load_end, zeros_end } = addresses;
     let wrong = |value| {
         Err(Error::Unsupported {
             field: "an address of the multiboot header",
@@ -171,7 +171,7 @@ fn flat<'a>(file: &'a [u8], header: &Header, addresses: Addresses) -> Result<Pro
         end => end - load,
     };
     let bytes = part(file, offset, size, || "the kernel that the multiboot header describes".into())?;
-    let memory = match zeroes_end {
+    let memory = match zeros_end {
         0 => size,
         end if end < load + size => return wrong(end),
         end => end - load,

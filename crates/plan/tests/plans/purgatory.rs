@@ -110,7 +110,7 @@ fn purgatory_finds_the_planned_load_and_its_entry_point() {
     let covered: u64 = block.regions().map(|region| region.bytes).sum();
     assert!(covered > KERNEL_SIZE as u64 + 12_345);
     // Only purgatory's parameters and variables are neither verified nor zero.
-    let all: u64 = block.regions().map(|region| region.bytes + region.zeroes).sum();
+    let all: u64 = block.regions().map(|region| region.bytes + region.zeros).sum();
     assert_eq!(plan.bytes() - all, 0x1000 + 0x8000);
 }
 
@@ -208,15 +208,15 @@ proptest! {
         let mut memory = Memory::of(&plan);
         let block = memory.block(&plan);
         let regions: Vec<_> = Block::new(&block).unwrap().regions().collect();
-        let all: u64 = regions.iter().map(|region| region.bytes + region.zeroes).sum();
+        let all: u64 = regions.iter().map(|region| region.bytes + region.zeros).sum();
         let mut place = place.index(all as usize) as u64;
         let mut regions = regions.into_iter();
         let region = loop {
             let region = regions.next().unwrap();
-            if place < region.bytes + region.zeroes {
+            if place < region.bytes + region.zeros {
                 break region;
             }
-            place -= region.bytes + region.zeroes;
+            place -= region.bytes + region.zeros;
         };
         let address = region.start + place;
         let (first, bytes) = memory.0.iter_mut()
