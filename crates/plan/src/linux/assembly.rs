@@ -3,9 +3,10 @@ use std::borrow::Cow;
 use abi::setup_header::ENTRY_64;
 use phys::{PhysRange, RangeSet};
 
-use super::boot_info::{BootInfo, Neighbours};
+use super::boot_info::BootInfo;
 use super::demands::Places;
 use super::home::{OldMemory, Site};
+use super::neighbours::Neighbours;
 use super::{Kernel, Request, initrd};
 use crate::demand::LOW_END;
 use crate::draft::Draft;

@@ -3,8 +3,10 @@ use std::borrow::Cow;
 use phys::PhysRange;
 
 use super::command_line::CommandLine;
-use super::handoff::{Handoff, HandoffFacts};
+use super::facts::HandoffFacts;
+use super::handoff::Handoff;
 use super::kernel::KernelTraits;
+use super::neighbours::Neighbours;
 use super::setup::Setup;
 use super::{Kernel, Request};
 use crate::entry::register::RSI;
@@ -16,15 +18,6 @@ pub(super) enum BootInfo<'r> {
     Setup(Setup<'r>),
     /// Otherwise: `boot_params` are made here.
     Handoff(Handoff),
-}
-
-/// Other parts of the load that it refers to.
-#[derive(Clone, Copy)]
-pub(super) struct Neighbours {
-    /// Address of the kernel.
-    pub(super) kernel: u64,
-    /// Address and bytes of the initrds.
-    pub(super) initrd: Option<(u64, u64)>,
 }
 
 /// Boot information at its address.

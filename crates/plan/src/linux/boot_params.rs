@@ -3,7 +3,7 @@ use abi::setup_header::{self as header, loader};
 use abi::{Field, Number, e820, efi};
 use kernel_file::bzimage::Protocol;
 
-use super::handoff::HandoffFacts;
+use super::facts::HandoffFacts;
 use super::kernel::KernelTraits;
 use crate::MemoryRange;
 

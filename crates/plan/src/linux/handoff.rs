@@ -7,17 +7,16 @@
 //! ```
 
 mod blob;
-mod facts;
 
 use abi::boot_params::SIZE;
 
-use super::boot_info::Neighbours;
 use super::boot_params::BootParams;
 use super::command_line::CommandLine;
+use super::facts::HandoffFacts;
 use super::kernel::KernelTraits;
+use super::neighbours::Neighbours;
 use crate::Part;
 use blob::Blob;
-pub(super) use facts::HandoffFacts;
 
 /// A handoff without the addresses in it.
 pub(super) struct Handoff {

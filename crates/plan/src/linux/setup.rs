@@ -10,8 +10,8 @@
 use abi::setup_header::{self as header, load_flag, loader, vid_mode};
 use kernel_file::BzImage;
 
-use super::boot_info::Neighbours;
 use super::command_line::CommandLine;
+use super::neighbours::Neighbours;
 use crate::entry::register::RSP;
 use crate::{CpuMode, Entry, Error, Part};
 

@@ -2,8 +2,8 @@ use abi::boot_params::E820_ENTRIES_MAX;
 use abi::efi;
 use abi::setup_data::{self, kind};
 
-use super::HandoffFacts;
 use crate::linux::boot_params::e820_entry;
+use crate::linux::facts::HandoffFacts;
 use crate::{Efi, MemoryRange, SetupData};
 
 /// Bytes that `boot_params` or another blob points to.

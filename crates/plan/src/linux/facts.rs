@@ -9,19 +9,19 @@ use crate::{Efi, Machine, MemoryRange, SetupData};
 
 /// The facts that a kernel is passed besides its command line and its initrd. None depends on an
 /// address in the load.
-pub(in crate::linux) struct HandoffFacts<'m> {
-    pub(in crate::linux) memory: &'m [MemoryRange],
-    pub(in crate::linux) rsdp: Option<u64>,
-    pub(in crate::linux) screen: Option<&'m [u8; SCREEN_INFO_SIZE]>,
+pub(super) struct HandoffFacts<'m> {
+    pub(super) memory: &'m [MemoryRange],
+    pub(super) rsdp: Option<u64>,
+    pub(super) screen: Option<&'m [u8; SCREEN_INFO_SIZE]>,
     /// The running kernel's `boot_params`; some fields are passed on.
-    pub(in crate::linux) previous: Option<&'m [u8]>,
-    pub(in crate::linux) efi: Option<&'m Efi>,
+    pub(super) previous: Option<&'m [u8]>,
+    pub(super) efi: Option<&'m Efi>,
     pub(super) setup_data: Vec<Cow<'m, SetupData>>,
 }
 
 impl<'m> HandoffFacts<'m> {
     /// `memory` is the kernel's memory map.
-    pub(in crate::linux) fn new(
+    pub(super) fn new(
         request: &'m Request<'_>,
         traits: &KernelTraits<'_>,
         memory: &'m [MemoryRange],
