@@ -28,7 +28,7 @@ fn worlds() -> Vec<[Frame; FRAMES]> {
 
 /// Every range of the world.
 fn ranges() -> impl Iterator<Item = PhysRange> {
-    let step = if cfg!(miri) { 5 } else { 1 };
+    let step = if cfg!(miri) { 23 } else { 1 };
     (0..FRAMES).flat_map(|first| (1..=FRAMES - first).map(move |pages| range(first, pages))).step_by(step)
 }
 
@@ -62,10 +62,10 @@ fn every_frame_goes_back_once_whatever_fails() {
 fn images_share_spare_frames_and_give_all_back_in_any_order() {
     let before = [Free; FRAMES];
     let (mut runs, mut shared) = (0, 0);
-    for (first, second) in
-        [(range(1, 2), range(3, 2)), (range(5, 2), range(4, 1)), (range(2, 4), range(6, 1))]
-    {
-        for order in 0..6 {
+    let pairs = [(range(1, 2), range(3, 2)), (range(5, 2), range(4, 1)), (range(2, 4), range(6, 1))];
+    let (pairs, orders) = if cfg!(miri) { (&pairs[..1], 1) } else { (&pairs[..], 6) };
+    for &(first, second) in pairs {
+        for order in 0..orders {
             runs += Choices::every(|choices| {
                 let world = World::new(&before, choices);
                 let machine = Machine(&world);
@@ -88,7 +88,7 @@ fn images_share_spare_frames_and_give_all_back_in_any_order() {
             });
         }
     }
-    assert!(runs > 1000 && shared > 0, "{runs} {shared}");
+    assert!(runs > if cfg!(miri) { 10 } else { 1000 } && shared > 0, "{runs} {shared}");
 }
 
 #[test]
@@ -161,7 +161,7 @@ fn only_system_ram_is_claimed() {
 
 #[test]
 fn no_more_free_memory_is_taken_than_the_image_needs() {
-    for pages in 1..=FRAMES {
+    for pages in 1..=if cfg!(miri) { 3 } else { FRAMES } {
         Choices::every(|choices| {
             let world = World::new(&[Free; FRAMES], choices);
             let machine = Machine(&world);
