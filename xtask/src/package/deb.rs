@@ -20,9 +20,7 @@ const SCRIPTS: [&str; 4] = ["preinst", "postinst", "prerm", "postrm"];
 /// A file cannot be read or written, the changelog is of another version, or dpkg-deb fails.
 pub(crate) fn build(package: &Package, dir: &Path) -> Result<PathBuf> {
     let stage = dir.join("stage").join(package.name);
-    if stage.exists() {
-        fs::remove_dir_all(&stage).with_context(|| stage.display().to_string())?;
-    }
+    tree::recreate(&stage)?;
     for entry in &package.entries {
         place(entry, &stage).with_context(|| entry.path.clone())?;
     }
