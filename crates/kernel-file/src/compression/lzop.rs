@@ -54,7 +54,7 @@ fn header(reader: &mut Reader<'_>) -> io::Result<u32> {
     reader.bytes(usize::from(is_long))?;
     let flags = reader.u32()?;
     if flags & (flag::MULTIPART | flag::EXTRA_FIELD | flag::FILTER) != 0 {
-        return Err(broken(format!("flags {flags:#x} ask for more than LZO1X")));
+        return Err(broken(format!("flags {flags:#x} require more than LZO1X")));
     }
     // Mode and time of the file, its name, and a checksum of the header.
     reader.bytes(if is_long { 12 } else { 8 })?;

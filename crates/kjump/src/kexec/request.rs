@@ -17,7 +17,7 @@ pub(super) enum Action {
     PrintCrashSize,
     /// Load an image that is called and returns.
     LoadCalled(CalledLoad),
-    /// Load a kernel that runs in a window alongside this one, and returns.
+    /// Load a kernel that runs in a window alongside this one and can return to it.
     LoadReturning(Box<ReturningLoad>),
     /// Prepare to return to the kernel with this entry point.
     LoadJumpBackHelper {
