@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::io;
 
 use vmcore::codec::{Codec, Effort};
-use vmcore::select::Level;
+use vmcore::select::{Level, WriteOrder};
 use vmcore::write::{Compression, Pages, Progress, Settings, write_kdump};
 use vmcore::{MemoryImage, PhysRead, WriteAt, log_buffer, select};
 
@@ -37,7 +37,7 @@ libfuzzer_sys::fuzz_target!(|file: &[u8]| {
         return;
     }
     let level = Level::new(31).unwrap_or_default();
-    let selection = select(&image, image.present(), image.vmcoreinfo(), level, 1);
+    let selection = select(&image, image.present(), image.vmcoreinfo(), level, WriteOrder::ByNeed, 1);
     let settings = Settings {
         compression: Compression::Fixed(Effort::usual(Codec::Lzo)),
         level,

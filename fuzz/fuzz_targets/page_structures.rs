@@ -2,7 +2,7 @@
 //! not is reported.
 #![no_main]
 
-use vmcore::select::Level;
+use vmcore::select::{Level, WriteOrder};
 use vmcore::{Error, FrameSet, PhysRead, Result, Vmcoreinfo, select};
 
 /// Memory that repeats itself, so that addresses lead somewhere.
@@ -39,6 +39,6 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     let mut present = FrameSet::new();
     present.insert(0, 3000);
     let level = Level::new(31).unwrap_or_default();
-    let selection = select(&Memory(memory), &present, Ok(info), level, 1);
+    let selection = select(&Memory(memory), &present, Ok(info), level, WriteOrder::ByNeed, 1);
     assert!(selection.kept.without(&present).count() == 0);
 });

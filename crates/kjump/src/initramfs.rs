@@ -19,9 +19,6 @@ use args::{Disk, InitramfsArgs, Pair};
 use entries::{Content, Entries};
 use host::Parts;
 
-/// The other names of the program.
-const NAMES: [&str; 2] = ["kexec", "makedumpfile"];
-
 pub(crate) fn run(args: &InitramfsArgs) -> anyhow::Result<Outcome> {
     let parts = Parts::read(args)?;
     let entries = plan(parts, &args.kernel_version, args.disk.as_ref(), &args.command)?;
@@ -38,7 +35,7 @@ fn plan(parts: Parts, version: &str, disk: Option<&Disk>, command: &[OsString]) 
     base(&mut entries)?;
     entries.add("/bin/busybox", Content::Bytes(parts.busybox).with_mode(0o755))?;
     entries.add("/sbin/kjump", Content::Bytes(parts.program).with_mode(0o755))?;
-    for name in NAMES {
+    for name in crate::NAMES {
         entries.add(&format!("/sbin/{name}"), Content::Link("kjump".into()).with_mode(0o777))?;
     }
     let directory = format!("/lib/modules/{version}");

@@ -44,6 +44,9 @@ pub enum Program {
     VmcoreDmesg(Vec<OsString>),
 }
 
+/// The names that call another program than kjump itself.
+pub(crate) const NAMES: [&str; 3] = ["kexec", "makedumpfile", "vmcore-dmesg"];
+
 impl Program {
     /// The program that a command line calls.
     #[must_use]

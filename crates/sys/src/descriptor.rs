@@ -52,6 +52,15 @@ pub fn path_of(file: &File) -> PathBuf {
     format!("/proc/self/fd/{}", file.as_raw_fd()).into()
 }
 
+/// Opens a file for reading once more. Unlike a duplicate of its descriptor, the new file shares
+/// nothing with it.
+///
+/// # Errors
+/// The kernel's reasons; `ENOENT` if /proc is not mounted.
+pub fn open_again(file: &File) -> io::Result<File> {
+    File::open(path_of(file))
+}
+
 /// Gives a name to a file of [`create_unnamed`].
 ///
 /// # Errors

@@ -14,6 +14,7 @@
 //! | [`disk`] | disks without a file system, past the page cache |
 //! | [`signal`] | the signal of the limit of file sizes |
 //! | [`descriptor`] | inherited descriptors, files without a name |
+//! | [`memory`] | the memory of this program |
 //! | [`holes`] | where a sparse file has data |
 //! | [`writeback`] | the page cache on its way to the disk |
 
@@ -25,6 +26,7 @@ pub mod holes;
 pub mod interface;
 pub mod kexec;
 pub mod mapping;
+pub mod memory;
 mod name;
 pub mod refusal;
 pub mod signal;

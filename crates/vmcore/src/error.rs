@@ -39,8 +39,8 @@ pub enum Error {
     #[error("VMCOREINFO has an invalid value: {key}={value}")]
     BadKey { key: String, value: String },
     /// VMCOREINFO lacks a key, and the kernel's types and symbols do not give its value either.
-    #[error("VMCOREINFO has no {key}, and the kernel's types and symbols cannot replace it: {why}")]
-    NotLearned { key: String, why: Box<Error> },
+    #[error("VMCOREINFO has no {key}, and the kernel's types and symbols cannot replace it")]
+    NotLearned { key: String, source: Box<Error> },
     /// The dump of another architecture.
     #[error("a dump of {machine}; only x86-64 is supported")]
     ForeignMachine { machine: String },
@@ -66,7 +66,16 @@ pub enum Error {
     /// The image carries no VMCOREINFO.
     #[error("the image has no VMCOREINFO note")]
     NoVmcoreinfo,
-    /// A flattened stream ends without its last record, or a record has an impossible size.
+    /// Facts about another kernel than the dumped one.
+    #[error("they are of another kernel: its {key} is {given}, that of the image is {own}")]
+    OtherKernel { key: &'static str, given: String, own: String },
+    /// A flattened stream ends before the header of its file.
+    #[error("the flattened stream is cut off after {length} bytes, before anything of use")]
+    CutOffStream { length: u64 },
+    /// A flattened stream is cut off, and the rest cannot be read.
+    #[error("the flattened stream is cut off after {length} bytes, too early to be of use")]
+    CutOffEarly { length: u64, source: Box<Error> },
+    /// A flattened stream has a record with an impossible size.
     #[error("the flattened stream is damaged at offset {offset:#x}: {reason}")]
     Flattened { offset: u64, reason: &'static str },
     /// The file is not part of a split set.
@@ -86,15 +95,56 @@ pub enum Error {
     TooLarge { what: &'static str, value: u64, most: u64 },
 }
 
+/// The first bytes of files that are mistaken for memory images, and what they are.
+const OTHERS: [(&[u8], &str); 14] = [
+    (b"\x1f\x8b", "gzip data, to be decompressed first"),
+    (b"\xfd7zXZ", "xz data, to be decompressed first"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard data, to be decompressed first"),
+    (b"\x04\x22\x4d\x18", "LZ4 data, to be decompressed first"),
+    (b"\x89LZO", "lzop data, to be decompressed first"),
+    (b"BZh", "bzip2 data, to be decompressed first"),
+    (
+        b"LibvirtQemud",
+        "a saved guest of libvirt; `virsh dump --memory-only` writes an image that can be read",
+    ),
+    (b"QEVM", "a saved guest of QEMU; its command `dump-guest-memory` writes an image that can be read"),
+    (b"QFI\xfb", "a QCOW2 disk"),
+    (b"EMiL", "a LiME image, which is not supported"),
+    (b"AVML", "an AVML image, which is not supported"),
+    (b"PAGEDU64", "a crash dump of Windows"),
+    (b"PAGEDUMP", "a crash dump of Windows"),
+    (b"DISKDUMP", "a diskdump, the predecessor of kdump, which is not supported"),
+];
+
 /// The first bytes of a file, also as text if they are any.
 fn beginning(start: &[u8]) -> String {
     if start.is_empty() {
         return "the file is empty".to_owned();
     }
+    if let Some((_, what)) = OTHERS.iter().find(|(magic, _)| start.starts_with(magic)) {
+        return (*what).to_owned();
+    }
+    if start.iter().all(|byte| *byte == 0) {
+        return "it starts with zeros".to_owned();
+    }
     let text = start.iter().take_while(|byte| byte.is_ascii_graphic() || **byte == b' ').count();
     let text = String::from_utf8_lossy(&start[..text]);
     let text = if text.len() < 4 { String::new() } else { format!(" ({text:?})") };
     format!("it starts with {start:02x?}{text}")
+}
+
+impl Error {
+    /// The message with its causes.
+    #[must_use]
+    pub fn whole(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(error) = cause {
+            text += &format!(": {error}");
+            cause = error.source();
+        }
+        text
+    }
 }
 
 /// Why bytes are not a compressed page. Sizes are in bytes.

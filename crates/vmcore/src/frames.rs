@@ -1,106 +1,26 @@
 //! Sets of page frames, as large as memory and as sparse.
 
+mod chunk;
+
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::sync::{Arc, LazyLock};
 
 use phys::{FRAME_END, Pfn};
 
-/// Words in a [`Chunk`].
-const WORDS: usize = 512;
+pub(crate) use chunk::{CHUNK, Chunk};
 
 /// Frames in a `Chunk`: 128 MiB of memory, one section of x86-64's sparse memory model.
 pub const CHUNK_FRAMES: u64 = CHUNK as u64;
 
-/// The same, as an index within a chunk.
-pub(crate) const CHUNK: usize = 64 * WORDS;
+/// Bytes that a chunk takes in the map of a set.
+const IN_MAP: u64 = 40;
 
-/// One bit per frame, the lowest frame in the lowest bit of the first word.
-#[derive(Clone, PartialEq, Eq)]
-pub(crate) struct Chunk([u64; WORDS]);
-
-impl Chunk {
-    fn empty() -> Arc<Self> {
-        Arc::new(Self([0; WORDS]))
-    }
-
-    /// The chunk of all frames. There is only one, so that contiguous memory takes next to none.
-    fn full() -> Arc<Self> {
-        static FULL: LazyLock<Arc<Chunk>> = LazyLock::new(|| Arc::new(Chunk([u64::MAX; WORDS])));
-        Arc::clone(&FULL)
-    }
-
-    /// Whether this is the chunk of [`Chunk::full`].
-    fn is_shared_full(self: &Arc<Self>) -> bool {
-        Arc::ptr_eq(self, &Self::full())
-    }
-
-    pub(crate) fn has(&self, frame: usize) -> bool {
-        self.0[frame / 64] >> (frame % 64) & 1 == 1
-    }
-
-    /// Sets or clears frames; returns how many changed.
-    pub(crate) fn change(&mut self, from: usize, to: usize, present: bool) -> u64 {
-        let mut changed = 0;
-        let mut at = from;
-        while at < to {
-            let count = (64 - at % 64).min(to - at);
-            let mask = (u64::MAX >> (64 - count)) << (at % 64);
-            let word = &mut self.0[at / 64];
-            let new = if present { *word | mask } else { *word & !mask };
-            changed += u64::from((new ^ *word).count_ones());
-            *word = new;
-            at += count;
-        }
-        changed
-    }
-
-    pub(crate) fn count(&self) -> u64 {
-        self.0.iter().map(|word| u64::from(word.count_ones())).sum()
-    }
-
-    fn count_below(&self, at: usize) -> u64 {
-        let whole: u64 = self.0[..at / 64].iter().map(|word| u64::from(word.count_ones())).sum();
-        let part = self.0.get(at / 64).map_or(0, |word| word & !(u64::MAX << (at % 64)));
-        whole + u64::from(part.count_ones())
-    }
-
-    /// The first frame at or after `from`.
-    pub(crate) fn next(&self, from: usize) -> Option<usize> {
-        let mut index = from / 64;
-        let mut word = self.0.get(index)? & (u64::MAX << (from % 64));
-        while word == 0 {
-            index += 1;
-            word = *self.0.get(index)?;
-        }
-        Some(index * 64 + word.trailing_zeros() as usize)
-    }
-
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.iter().all(|word| *word == 0)
-    }
-
-    /// The bits in the order of the dump format: frame `n` is bit `n % 8` of byte `n / 8`.
-    pub(crate) fn to_bytes(&self) -> Vec<u8> {
-        self.0.iter().flat_map(|word| word.to_le_bytes()).collect()
-    }
-
-    pub(crate) fn from_bytes(bytes: &[u8]) -> Arc<Self> {
-        let mut chunk = Self([0; WORDS]);
-        for (word, bytes) in chunk.0.iter_mut().zip(bytes.chunks(8)) {
-            let mut array = [0; 8];
-            array[..bytes.len()].copy_from_slice(bytes);
-            *word = u64::from_le_bytes(array);
-        }
-        if chunk.0.iter().all(|word| *word == u64::MAX) { Self::full() } else { Arc::new(chunk) }
-    }
-}
-
-/// A set of page frames. It takes memory only where it has frames: 4 KiB for each 128 MiB, but next
-/// to none for chunks that have all of their frames or are shared with a copy of the set.
-#[derive(Clone, Default, PartialEq, Eq)]
+/// A set of page frames. It takes memory only where it has frames: for each 128 MiB, 40 bytes if
+/// they are contiguous, at most 4 KiB otherwise, and only 40 bytes if they are shared with a copy
+/// of the set.
+#[derive(Clone, Default)]
 pub struct FrameSet {
-    chunks: BTreeMap<u64, Arc<Chunk>>,
+    chunks: BTreeMap<u64, Chunk>,
 }
 
 impl FrameSet {
@@ -117,13 +37,12 @@ impl FrameSet {
         while at < to {
             let (number, start) = split(at);
             let end = to.min((number + 1) * CHUNK_FRAMES);
-            if end - at == CHUNK_FRAMES {
-                self.chunks.insert(number, Chunk::full());
-            } else {
-                let chunk = self.chunks.entry(number).or_insert_with(Chunk::empty);
-                if !chunk.is_shared_full() {
-                    Arc::make_mut(chunk).change(start, start + within(end - at), true);
+            let new = Chunk::run(start, start + within(end - at));
+            match self.chunks.entry(number) {
+                Entry::Vacant(place) => {
+                    place.insert(new);
                 }
+                Entry::Occupied(mut own) => *own.get_mut() = own.get().with(&new),
             }
             at = end;
         }
@@ -138,7 +57,7 @@ impl FrameSet {
         for (number, chunk) in self.chunks.range_mut(from / CHUNK_FRAMES..to.div_ceil(CHUNK_FRAMES)) {
             let base = number * CHUNK_FRAMES;
             let (start, end) = (from.max(base) - base, to.min(base + CHUNK_FRAMES).saturating_sub(base));
-            removed += Arc::make_mut(chunk).change(within(start), within(end), false);
+            removed += chunk.change(within(start), within(end), false);
         }
         removed
     }
@@ -153,17 +72,27 @@ impl FrameSet {
     /// Number of frames.
     #[must_use]
     pub fn count(&self) -> u64 {
-        self.chunks.values().map(|chunk| chunk.count()).sum()
+        self.chunks.values().map(Chunk::count).sum()
     }
 
     /// The number of the frame after the highest one; 0 if the set is empty.
     #[must_use]
     pub fn end(&self) -> u64 {
         let last = self.chunks.iter().rev().find(|(_, chunk)| !chunk.is_empty());
-        last.map_or(0, |(number, chunk)| {
-            let high = chunk.0.iter().rposition(|word| *word != 0).unwrap_or(0);
-            number * CHUNK_FRAMES + (high as u64 + 1) * 64 - u64::from(chunk.0[high].leading_zeros())
-        })
+        last.map_or(0, |(number, chunk)| number * CHUNK_FRAMES + chunk.end() as u64)
+    }
+
+    /// Bytes of memory that the set takes. What it shares with copies counts in each.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.chunks.values().map(|chunk| IN_MAP + chunk.memory()).sum()
+    }
+
+    /// Bytes of memory that a set of some of these frames takes at most.
+    #[must_use]
+    pub fn most_memory(&self) -> u64 {
+        let most = |chunk: &Chunk| IN_MAP + chunk::most_memory(chunk.count());
+        self.chunks.values().map(most).sum()
     }
 
     /// The first frame with this number or a higher one.
@@ -197,43 +126,35 @@ impl FrameSet {
 
     /// All frames, from the lowest to the highest.
     pub fn iter(&self) -> impl Iterator<Item = Pfn> + '_ {
-        self.chunks.iter().flat_map(|(number, chunk)| {
-            let base = number * CHUNK_FRAMES;
-            let mut at = 0;
-            std::iter::from_fn(move || {
-                let frame = chunk.next(at)?;
-                at = frame + 1;
-                Pfn::new(base + frame as u64)
-            })
-        })
+        self.runs().flatten().filter_map(Pfn::new)
     }
 
     /// Runs of neighbouring frames as `from..to`, from the lowest to the highest.
     pub fn runs(&self) -> impl Iterator<Item = std::ops::Range<u64>> + '_ {
-        let mut frames = self.iter().map(Pfn::number).peekable();
+        let runs = self.chunks.iter().flat_map(|(number, chunk)| {
+            let base = number * CHUNK_FRAMES;
+            chunk.runs().map(move |(from, to)| base + from as u64..base + to as u64)
+        });
+        let mut runs = runs.peekable();
         std::iter::from_fn(move || {
-            let from = frames.next()?;
-            let mut to = from + 1;
-            while frames.next_if_eq(&to).is_some() {
-                to += 1;
+            let mut run = runs.next()?;
+            while let Some(next) = runs.next_if(|next| next.start == run.end) {
+                run.end = next.end;
             }
-            Some(from..to)
+            Some(run)
         })
     }
 
     /// The frames of this set that are not in the other one.
     #[must_use]
     pub fn without(&self, other: &Self) -> Self {
-        let mut left = self.clone();
-        left.chunks.retain(|number, chunk| match other.chunks.get(number) {
-            Some(taken) if taken.is_shared_full() => false,
-            Some(taken) => {
-                let words = &mut Arc::make_mut(chunk).0;
-                words.iter_mut().zip(&taken.0).for_each(|(word, taken)| *word &= !taken);
-                true
+        let mut left = Self::new();
+        for (number, chunk) in &self.chunks {
+            match other.chunks.get(number) {
+                Some(taken) => left.put_chunk(*number, chunk.without(taken)),
+                None => left.put_chunk(*number, chunk.clone()),
             }
-            None => true,
-        });
+        }
         left
     }
 
@@ -242,13 +163,9 @@ impl FrameSet {
     pub fn within(&self, other: &Self) -> Self {
         let mut both = Self::new();
         for (number, chunk) in &self.chunks {
-            let Some(other) = other.chunks.get(number) else { continue };
-            let mut chunk = Arc::clone(chunk);
-            if !other.is_shared_full() {
-                let words = &mut Arc::make_mut(&mut chunk).0;
-                words.iter_mut().zip(&other.0).for_each(|(word, other)| *word &= other);
+            if let Some(other) = other.chunks.get(number) {
+                both.put_chunk(*number, chunk.within(other));
             }
-            both.put_chunk(*number, chunk);
         }
         both
     }
@@ -260,7 +177,7 @@ impl FrameSet {
             return Self::new();
         }
         let (first, end) = (from / CHUNK_FRAMES, to.div_ceil(CHUNK_FRAMES));
-        let chunks = self.chunks.range(first..end).map(|(number, chunk)| (*number, Arc::clone(chunk)));
+        let chunks = self.chunks.range(first..end).map(|(number, chunk)| (*number, chunk.clone()));
         let mut part = Self { chunks: chunks.collect() };
         part.remove(first * CHUNK_FRAMES, from);
         part.remove(to, end.saturating_mul(CHUNK_FRAMES));
@@ -274,14 +191,7 @@ impl FrameSet {
                 Entry::Vacant(place) => {
                     place.insert(theirs);
                 }
-                Entry::Occupied(mut own) if theirs.is_shared_full() => {
-                    own.insert(theirs);
-                }
-                Entry::Occupied(own) if own.get().is_shared_full() => {}
-                Entry::Occupied(mut own) => {
-                    let words = &mut Arc::make_mut(own.get_mut()).0;
-                    words.iter_mut().zip(&theirs.0).for_each(|(word, theirs)| *word |= theirs);
-                }
+                Entry::Occupied(mut own) => *own.get_mut() = own.get().with(&theirs),
             }
         }
     }
@@ -293,19 +203,27 @@ impl FrameSet {
     }
 
     pub(crate) fn chunks(&self) -> impl Iterator<Item = (u64, &Chunk)> {
-        self.chunks.iter().map(|(number, chunk)| (*number, &**chunk))
+        self.chunks.iter().map(|(number, chunk)| (*number, chunk))
     }
 
     pub(crate) fn chunks_mut(&mut self) -> impl Iterator<Item = (u64, &mut Chunk)> {
-        self.chunks.iter_mut().map(|(number, chunk)| (*number, Arc::make_mut(chunk)))
+        self.chunks.iter_mut().map(|(number, chunk)| (*number, chunk))
     }
 
-    pub(crate) fn put_chunk(&mut self, number: u64, chunk: Arc<Chunk>) {
+    pub(crate) fn put_chunk(&mut self, number: u64, chunk: Chunk) {
         if !chunk.is_empty() && number < FRAME_END / CHUNK_FRAMES {
             self.chunks.insert(number, chunk);
         }
     }
 }
+
+impl PartialEq for FrameSet {
+    fn eq(&self, other: &Self) -> bool {
+        self.runs().eq(other.runs())
+    }
+}
+
+impl Eq for FrameSet {}
 
 /// Positions of frames in a set.
 pub(crate) struct Ranks(Vec<(u64, u64)>);
@@ -319,6 +237,11 @@ impl Ranks {
             (number, rank)
         };
         Self(set.chunks().map(count).collect())
+    }
+
+    /// Bytes of memory that they take.
+    pub(crate) fn memory(&self) -> u64 {
+        (self.0.capacity() * size_of::<(u64, u64)>()) as u64
     }
 
     /// The position of a frame in the set that these ranks were made of.
@@ -369,7 +292,7 @@ mod tests {
         set.insert(9, 11);
         let (_, chunk) = set.chunks().next().unwrap();
         assert_eq!(chunk.to_bytes()[..3], [0, 0b110, 0]);
-        assert!(*Chunk::from_bytes(&chunk.to_bytes()) == *chunk);
+        assert!(Chunk::from_bytes(&chunk.to_bytes()) == *chunk);
     }
 
     #[test]
@@ -411,11 +334,38 @@ mod tests {
             prop_assert_eq!(set.end(), model.last().map_or(0, |last| last + 1));
             prop_assert!(set.iter().map(Pfn::number).eq(model.iter().copied()));
             prop_assert!(set.runs().flatten().eq(model.iter().copied()));
+            prop_assert!(set.memory() <= set.most_memory());
             let ranks = Ranks::of(&set);
             for (rank, frame) in set.iter().enumerate().step_by(997) {
                 prop_assert_eq!(ranks.rank(&set, frame), Some(rank as u64));
             }
             prop_assert_eq!(set.next(35_000).map(Pfn::number), model.range(35_000..).next().copied());
+        }
+
+        /// Sets with many short runs and with few long ones, of which chunks differ in their form.
+        #[test]
+        fn sets_are_combined_frame_by_frame(
+            long in prop::collection::vec((0_u64..70_000, 0_u64..40_000), 0..3),
+            step in 2_u64..200,
+            ends in (0_u64..70_000, 0_u64..70_000),
+        ) {
+            let (mut a, mut b) = (FrameSet::new(), FrameSet::new());
+            long.iter().for_each(|(from, count)| a.insert(*from, from + count));
+            (0..70_000).step_by(usize::try_from(step).unwrap()).for_each(|frame| b.insert(frame, frame + 1));
+            let frames = |set: &FrameSet| set.iter().map(Pfn::number).collect::<BTreeSet<_>>();
+            let (of_a, of_b) = (frames(&a), frames(&b));
+            for (one, other, own, theirs) in [(&a, &b, &of_a, &of_b), (&b, &a, &of_b, &of_a)] {
+                prop_assert!(frames(&one.within(other)).iter().eq(own.intersection(theirs)));
+                prop_assert!(frames(&one.without(other)).iter().eq(own.difference(theirs)));
+                let mut both = one.clone();
+                both.unite(other.clone());
+                prop_assert!(frames(&both).iter().eq(own.union(theirs)));
+                prop_assert!(both.without(other) == one.without(other));
+                let part = one.between(ends.0, ends.1);
+                prop_assert!(part.iter().all(|frame| own.contains(&frame.number())));
+                let inside = own.iter().filter(|frame| (ends.0..ends.1).contains(*frame)).count();
+                prop_assert_eq!(part.count(), inside as u64);
+            }
         }
     }
 }

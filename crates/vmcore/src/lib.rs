@@ -15,6 +15,7 @@ pub mod select;
 mod source;
 #[cfg(test)]
 mod test_memory;
+mod threads;
 pub mod write;
 
 pub use error::{DecodeError, Error, Result};
@@ -24,4 +25,5 @@ pub use kernel::{Vmcoreinfo, Vmlinux, btf, kallsyms, log_buffer, notes, paging, 
 pub use read::{Flattened, ImageFormat, KdumpHeader, MemoryImage};
 pub use select::select;
 pub use source::{DumpSource, Origin, PhysRead, ReadAt, WriteAt};
-pub use write::{Flattener, rearrange};
+pub use threads::is_available;
+pub use write::{Flattener, Rearranged, rearrange};

@@ -10,6 +10,7 @@ mod classify;
 mod image;
 mod layout;
 mod level;
+mod mapped;
 mod survey;
 
 use std::collections::BTreeMap;
@@ -45,12 +46,16 @@ pub struct Selection {
 pub struct VitalPages {
     /// The data of the kernel's image.
     pub data: FrameSet,
-    /// The kernel's own pages apart from its image: page tables, stacks, memory of each CPU.
-    pub own: FrameSet,
     /// The code of the kernel's image, by which crash finds where stacks start.
     pub code: FrameSet,
+    /// The kernel's page tables, and memory that it maps by them: stacks, modules.
+    pub mapped: FrameSet,
+    /// Memory allocated before there were page structures, such as that of each CPU.
+    pub early: FrameSet,
     /// Objects of the kernel, tasks among them.
     pub objects: FrameSet,
+    /// The kernel's other pages.
+    pub own: FrameSet,
     /// Page structures.
     pub structures: FrameSet,
 }
@@ -58,18 +63,30 @@ pub struct VitalPages {
 impl VitalPages {
     /// The sets, in the order in which readers need them.
     #[must_use]
-    pub fn in_order(&self) -> [&FrameSet; 5] {
-        [&self.data, &self.own, &self.code, &self.objects, &self.structures]
+    pub fn in_order(&self) -> [&FrameSet; 7] {
+        let Self { data, code, mapped, early, objects, own, structures } = self;
+        [data, code, mapped, early, objects, own, structures]
     }
 
     fn unite(&mut self, other: Self) {
-        let Self { data, own, code, objects, structures } = other;
+        let Self { data, code, mapped, early, objects, own, structures } = other;
         self.data.unite(data);
-        self.own.unite(own);
         self.code.unite(code);
+        self.mapped.unite(mapped);
+        self.early.unite(early);
         self.objects.unite(objects);
+        self.own.unite(own);
         self.structures.unite(structures);
     }
+}
+
+/// Whether to find out which pages readers need first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteOrder {
+    /// [`Selection::vital`] has them.
+    ByNeed,
+    /// [`Selection::vital`] stays empty, which takes less memory.
+    ByAddress,
 }
 
 /// Selects pages of an image. It never fails: pages of unknown kind are kept, and
@@ -81,6 +98,7 @@ pub fn select(
     present: &FrameSet,
     info: Result<Vmcoreinfo>,
     level: Level,
+    order: WriteOrder,
     threads: usize,
 ) -> Selection {
     let mut selection = Selection {
@@ -91,7 +109,9 @@ pub fn select(
         learned: Vec::new(),
         vital: VitalPages::default(),
     };
-    match info.and_then(|info| Survey::new(memory, info, level, &mut selection.learned)) {
+    match info
+        .and_then(|info| Survey::new(memory, info, (level, order), present.end(), &mut selection.learned))
+    {
         Ok(survey) => survey.exclude(&mut selection, threads),
         Err(error) if level.needs_page_structures() => {
             selection.unknown = present.count();

@@ -2,7 +2,8 @@
 
 use std::io;
 
-use crate::{Error, FrameSet, Result};
+use crate::kernel::notes;
+use crate::{Error, FrameSet, Result, Vmcoreinfo};
 
 /// A file to read, or its equivalent.
 pub trait ReadAt: Sync {
@@ -80,6 +81,15 @@ pub trait WriteAt: Sync {
     /// The file's own error.
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
+    /// Receives the header that an incomplete file would have, before anything is written. Streams
+    /// keep it in their own header, because the file's header comes last in them.
+    ///
+    /// # Errors
+    /// The file's own error.
+    fn announce(&self, _header: &[u8]) -> io::Result<()> {
+        Ok(())
+    }
+
     /// Whether no place should be written twice: some readers of streams take the first bytes they
     /// find for it.
     fn is_stream(&self) -> bool {
@@ -90,6 +100,10 @@ pub trait WriteAt: Sync {
 impl<T: WriteAt + ?Sized> WriteAt for &T {
     fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
         (**self).write_at(offset, bytes)
+    }
+
+    fn announce(&self, header: &[u8]) -> io::Result<()> {
+        (**self).announce(header)
     }
 
     fn is_stream(&self) -> bool {
@@ -114,6 +128,14 @@ pub trait DumpSource: PhysRead {
     fn ram(&self) -> &FrameSet;
     /// The ELF notes: registers of the CPUs, VMCOREINFO.
     fn notes(&self) -> &[u8];
+    /// Facts about the kernel; usually those in the notes.
+    ///
+    /// # Errors
+    /// [`Error::NoVmcoreinfo`].
+    fn vmcoreinfo(&self) -> Result<Vmcoreinfo> {
+        let note = notes::vmcoreinfo(self.notes()).ok_or(Error::NoVmcoreinfo)?;
+        Ok(Vmcoreinfo::parse(note.contents))
+    }
     /// The virtual address that the image itself gives to a physical one.
     fn virtual_address(&self, phys: u64) -> Option<u64>;
     /// Facts to carry over, if the image is a dump itself.
@@ -180,7 +202,13 @@ pub(crate) fn read_vec<S: ReadAt + ?Sized>(
     Ok(bytes)
 }
 
-fn check_inside<S: ReadAt + ?Sized>(source: &S, what: &'static str, offset: u64, size: u64) -> Result<()> {
+/// Checks that a part of the file exists.
+pub(crate) fn check_inside<S: ReadAt + ?Sized>(
+    source: &S,
+    what: &'static str,
+    offset: u64,
+    size: u64,
+) -> Result<()> {
     let length = source.length();
     match offset.checked_add(size) {
         Some(end) if end <= length => Ok(()),

@@ -22,7 +22,7 @@ pub use elf::write_elf;
 pub use flat::write_flat;
 pub use flattened::Flattener;
 pub use kdump::write_kdump;
-pub use rearrange::rearrange;
+pub use rearrange::{Rearranged, rearrange};
 
 /// Settings for writing an image.
 #[derive(Clone, Copy, Debug)]

@@ -159,7 +159,7 @@ fn notes_may_be_large_but_not_larger_than_the_file() {
 #[test]
 fn a_stream_that_claims_petabytes_in_a_gap_is_refused() {
     let head = core(&[(1, 0x1000, 0, 0, 1 << 51, 1 << 51)], &[]);
-    let stream = Flattener::new(Vec::new()).unwrap();
+    let stream = Flattener::new(Vec::new());
     stream.write_at(0, &head[..0x1000]).unwrap();
     stream.write_at((1 << 51) + 0xfff, b"x").unwrap();
     let message = refusal(&stream.finish().unwrap());
@@ -235,7 +235,7 @@ fn a_load_that_starts_within_a_page_has_a_virtual_address_for_all_of_it() {
 fn a_stream_of_an_elf_file_has_its_pages_of_zeros() {
     let file = small(64);
     let image = MemoryImage::open(&file[..]).unwrap();
-    let stream = Flattener::new(Vec::new()).unwrap();
+    let stream = Flattener::new(Vec::new());
     let written = write_elf(&image, image.present(), &settings(1), &stream, &Progress::default()).unwrap();
     let stream = vmcore::Flattened::open(stream.finish().unwrap()).unwrap();
     assert_eq!(stream.length(), written.length);

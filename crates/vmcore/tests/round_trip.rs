@@ -9,7 +9,7 @@ use phys::PAGE_SIZE;
 use proptest::prelude::*;
 use support::MemoryFile;
 use vmcore::codec::{Codec, Effort};
-use vmcore::select::Level;
+use vmcore::select::{Level, WriteOrder};
 use vmcore::write::{Compression, Pages, Progress, Settings, Written, write_elf, write_kdump};
 use vmcore::{Flattener, MemoryImage, PhysRead, WriteAt, select};
 
@@ -105,7 +105,7 @@ fn every_codec_keeps_every_page() {
 
 #[test]
 fn a_flattened_dump_is_read_as_it_is() {
-    let flattener = Flattener::new(Vec::new()).unwrap();
+    let flattener = Flattener::new(Vec::new());
     kdump(Codec::Lzo, 1, &flattener);
     assert_same(&flattener.finish().unwrap());
 }
@@ -126,7 +126,8 @@ fn an_elf_file_has_zeros_for_pages_of_zeros() {
 fn without_page_structures_every_page_is_kept_and_the_reason_given() {
     let source = source();
     let image = MemoryImage::open(&source[..]).unwrap();
-    let selection = select(&image, image.present(), image.vmcoreinfo(), Level::new(31).unwrap(), 2);
+    let selection =
+        select(&image, image.present(), image.vmcoreinfo(), Level::new(31).unwrap(), WriteOrder::ByNeed, 2);
     assert_eq!(selection.kept.count(), pages().len() as u64);
     assert_eq!(selection.unknown, pages().len() as u64);
     assert!(selection.trouble.unwrap().to_string().contains("VMCOREINFO has no SYMBOL("));
@@ -155,7 +156,8 @@ fn read_all(file: &[u8]) {
     for number in image.present().iter().take(1000) {
         let _ = image.read_phys(number.address().get(), &mut page);
     }
-    let _ = select(&image, image.present(), image.vmcoreinfo(), Level::new(31).unwrap(), 1);
+    let _ =
+        select(&image, image.present(), image.vmcoreinfo(), Level::new(31).unwrap(), WriteOrder::ByNeed, 1);
 }
 
 proptest! {
@@ -171,7 +173,7 @@ proptest! {
         let mut file = match format {
             0 => source(),
             1 => {
-                let flattener = Flattener::new(Vec::new()).unwrap();
+                let flattener = Flattener::new(Vec::new());
                 kdump(Codec::Zstd, 1, &flattener);
                 flattener.finish().unwrap()
             }

@@ -100,7 +100,7 @@ pub(crate) struct SaveArgs {
     )]
     pub(crate) split: Vec<PathBuf>,
     /// Limit memory use; uses fewer threads if necessary
-    #[arg(long, value_name = "SIZE", value_parser = number::size)]
+    #[arg(long, value_name = "SIZE", value_parser = number::amount)]
     pub(crate) memory_limit: Option<u64>,
     /// Number of threads; by default one for each CPU
     #[arg(long, value_name = "N", value_parser = threads)]
@@ -140,7 +140,8 @@ pub(crate) struct DumpMapArgs {
 
 /// Compare two memory images page by page
 ///
-/// The exit status is 1 if a page that is in both differs or cannot be read.
+/// The exit status is 1 if a page that is in both differs or cannot be read, or if no page is in
+/// both.
 #[derive(Debug, Args)]
 pub(crate) struct DiffArgs {
     /// One image

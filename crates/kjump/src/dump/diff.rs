@@ -31,7 +31,8 @@ struct Difference {
 /// Runs to print at most.
 const MOST_SHOWN: usize = 20;
 
-/// Compares two images. The outcome is `No` if a page that is in both differs or cannot be read.
+/// Compares two images. The outcome is `No` if a page that is in both differs or cannot be read, or
+/// if no page is in both.
 pub(super) fn run(args: &DiffArgs) -> anyhow::Result<Outcome> {
     let (first, second) = (source::image(&args.first)?, source::image(&args.second)?);
     let difference = difference(&first, &second);
@@ -40,7 +41,14 @@ pub(super) fn run(args: &DiffArgs) -> anyhow::Result<Outcome> {
     } else {
         report::print(&text(&difference))?;
     }
-    Ok(if difference.different == 0 && difference.unreadable == 0 { Outcome::Done } else { Outcome::No })
+    Ok(if difference.is_none() { Outcome::Done } else { Outcome::No })
+}
+
+impl Difference {
+    /// Whether there are pages to compare, and all are the same.
+    fn is_none(&self) -> bool {
+        self.same > 0 && self.different == 0 && self.unreadable == 0
+    }
 }
 
 fn difference(first: &MemoryImage<'_>, second: &MemoryImage<'_>) -> Difference {

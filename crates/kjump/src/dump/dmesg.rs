@@ -2,10 +2,13 @@
 
 use std::ffi::OsString;
 use std::fmt::Write as _;
+use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::{CommandFactory, Parser, ValueHint};
+use sys::descriptor;
 use vmcore::printk::{Record, RingBuffer};
 use vmcore::{Error, MemoryImage, log_buffer};
 
@@ -52,12 +55,18 @@ fn write_record(text: &mut String, record: &Record) {
     text.push('\n');
 }
 
-/// Writes the log to a file.
+/// Writes the log to a file, or to standard output if it is `-`. Unlike [`print()`], it is an error
+/// if the reader goes away.
 pub(super) fn save(image: &MemoryImage<'_>, output: &Path, replace: Replace) -> anyhow::Result<()> {
     let (text, trouble) = text(image)?;
-    let sink = Sink::file(output, WriteMode::Cached, replace)?;
-    sink.write_at(0, text.as_bytes())?;
-    sink.finish(text.len() as u64)?;
+    if output.as_os_str() == "-" {
+        let written = descriptor::writable(io::stdout()).and_then(|mut out| out.write_all(text.as_bytes()));
+        written.context("cannot write to standard output")?;
+    } else {
+        let sink = Sink::file(output, WriteMode::Cached, replace)?;
+        sink.write_at(0, text.as_bytes())?;
+        sink.finish(text.len() as u64)?;
+    }
     trouble.map_or(Ok(()), |error| Err(error.into()))
 }
 

@@ -20,6 +20,14 @@ struct Info {
     format: String,
     flattened: bool,
     incomplete: bool,
+    /// Whether it is a flattened stream that ends without its last record.
+    stream_cut_off: bool,
+    /// Pages that would be after the end of the file.
+    cut_off_pages: u64,
+    /// Whether it is the memory of the running machine.
+    live: bool,
+    machine: String,
+    page_size: u64,
     release: Option<String>,
     crash_time: Option<u64>,
     cpus: u32,
@@ -50,6 +58,7 @@ pub(super) fn run(args: &InfoArgs) -> anyhow::Result<Outcome> {
 
 fn info(path: &Path, kinds: bool) -> anyhow::Result<Info> {
     let image = source::image(path)?;
+    let is_live = source::is_live(path);
     let vmcoreinfo = image.vmcoreinfo().unwrap_or_default();
     let header = image.header();
     let time = vmcoreinfo.text("CRASHTIME").and_then(|time| time.parse().ok());
@@ -57,6 +66,11 @@ fn info(path: &Path, kinds: bool) -> anyhow::Result<Info> {
         format: format(&image),
         flattened: image.is_flattened(),
         incomplete: image.is_incomplete(),
+        stream_cut_off: image.is_stream_cut_off(),
+        cut_off_pages: if is_live { 0 } else { image.cut_off() },
+        live: is_live,
+        machine: image.machine(),
+        page_size: phys::PAGE_SIZE,
         release: vmcoreinfo.text("OSRELEASE").map(str::to_owned),
         crash_time: time.or(header.map(|header| header.seconds).filter(|seconds| *seconds > 0)),
         cpus: notes::cpus(image.notes()),
@@ -95,9 +109,20 @@ fn text(info: &Info) -> String {
     let flattened = if info.flattened { ", flattened" } else { "" };
     let incomplete = if info.incomplete { ", INCOMPLETE" } else { "" };
     row("format", format!("{}{flattened}{incomplete}", info.format));
+    if info.stream_cut_off {
+        row("cut off", "the flattened stream ends too early".to_owned());
+    }
+    if info.cut_off_pages > 0 {
+        let pages = quantity::count(info.cut_off_pages, "page");
+        row("cut off", format!("the file ends before {pages}"));
+    }
+    if info.live {
+        row("live", "yes: the machine is running".to_owned());
+    }
+    row("machine", format!("{}, pages of {} bytes", info.machine, info.page_size));
     row("kernel", info.release.clone().unwrap_or_else(|| "unknown: no VMCOREINFO".to_owned()));
     if let Some(time) = info.crash_time {
-        row("time", format!("{time} s since 1970"));
+        row("time", quantity::date(time));
     }
     row("CPUs", info.cpus.to_string());
     if !info.codecs.is_empty() {

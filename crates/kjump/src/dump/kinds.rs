@@ -1,6 +1,6 @@
 //! All pages of an image by kind.
 
-use vmcore::select::{Level, VitalPages};
+use vmcore::select::{Level, VitalPages, WriteOrder};
 use vmcore::{FrameSet, MemoryImage, select};
 
 /// The kind of a page.
@@ -39,18 +39,18 @@ impl Kinds {
     pub(super) fn of(image: &MemoryImage<'_>, threads: usize) -> Self {
         let excluded = |level| {
             let level = Level::new(level).unwrap_or_default();
-            let selection = select(image, image.present(), image.vmcoreinfo(), level, threads);
+            let selection =
+                select(image, image.present(), image.vmcoreinfo(), level, WriteOrder::ByNeed, threads);
             (image.present().without(&selection.kept), selection)
         };
         let (all, selection) = excluded(31);
-        let VitalPages { data, own, code, objects, structures } = selection.vital;
+        let VitalPages { data, code, mapped, early, objects, own, structures } = selection.vital;
         let (free, _) = excluded(16);
         let (cache, _) = excluded(4);
         let cache = cache.without(&free);
         let user = all.without(&free).without(&cache);
         let mut kernel = data;
-        kernel.unite(own);
-        kernel.unite(code);
+        [code, mapped, early, own].into_iter().for_each(|set| kernel.unite(set));
         let known = [(Kind::Kernel, kernel), (Kind::Objects, objects), (Kind::Structures, structures)];
         let mut rest = image.present().without(&all);
         let mut kinds = Vec::new();

@@ -14,13 +14,14 @@ use sys::mapping::FileBytes;
 use vmcore::codec::{Codec, Effort};
 use vmcore::paging::AddressSpace;
 use vmcore::write::Compression;
-use vmcore::{MemoryImage, Vmlinux, WriteAt};
+use vmcore::{MemoryImage, Vmcoreinfo, Vmlinux, WriteAt};
 
+use super::dmesg;
 use super::request::{OutputFormat, Request};
 use super::save;
 use super::sink::{Replace, Sink, WriteMode};
+use super::source::{self, Facts};
 use super::summary::Saved;
-use super::{dmesg, source};
 use crate::terminal::report;
 
 const NAME: &str = "makedumpfile";
@@ -35,7 +36,6 @@ const REFUSED: &str = "Not supported";
 #[derive(Debug, Parser)]
 #[command(
     name = NAME,
-    version,
     infer_long_args = true,
     disable_help_flag = true,
     disable_version_flag = true,
@@ -46,6 +46,7 @@ const REFUSED: &str = "Not supported";
         makedumpfile [-c|-l|-p|-z] [-d DL] --split VMCORE DUMPFILE1 DUMPFILE2...\n       \
         makedumpfile --reassemble DUMPFILE1 DUMPFILE2... DUMPFILE\n       \
         makedumpfile --dump-dmesg VMCORE LOGFILE\n       \
+        makedumpfile --dump-dmesg -F VMCORE > LOGFILE\n       \
         makedumpfile --mem-usage /proc/kcore\n       \
         makedumpfile -g VMCOREINFO -x VMLINUX"
 )]
@@ -77,7 +78,7 @@ struct Options {
     /// Replace DUMPFILE if it exists, or is a disk with a file system
     #[arg(short = 'f')]
     force: bool,
-    /// VMCOREINFO of the kernel, in addition to the image's own
+    /// VMCOREINFO of the kernel, to use instead of the image's own
     #[arg(short = 'i', value_name = "VMCOREINFO", conflicts_with = "vmlinux")]
     vmcoreinfo: Option<PathBuf>,
     /// Take the facts about the kernel from its ELF file, by its BTF and symbols
@@ -145,12 +146,12 @@ struct Options {
     #[arg(short = 'h', long, action = ArgAction::Help)]
     help: Option<bool>,
     /// Print the version
-    #[arg(short = 'v', long, action = ArgAction::Version)]
-    version: Option<bool>,
+    #[arg(short = 'v', long)]
+    version: bool,
     /// The image, and the file to write
     #[arg(value_name = "FILE")]
     files: Vec<PathBuf>,
-    #[command(flatten)]
+    #[command(flatten, next_help_heading = REFUSED)]
     refused: Refused,
 }
 
@@ -202,6 +203,9 @@ pub fn run(args: &[OsString]) -> ExitCode {
         Ok(args) => args,
         Err(error) => return refuse(&error),
     };
+    if args.version {
+        return report::exit(NAME, report::print(&version()).map(|()| report::Outcome::Done));
+    }
     let has_messages = args.message_level & 2 != 0;
     match args.run() {
         Ok(is_whole) => {
@@ -215,6 +219,14 @@ pub fn run(args: &[OsString]) -> ExitCode {
             failed(has_messages)
         }
     }
+}
+
+/// The version of makedumpfile whose options are accepted, for scripts that compare it.
+fn version() -> String {
+    format!(
+        "makedumpfile: version 1.7.8 (kjump {})\nlzo\tenabled\nsnappy\tenabled\nzstd\tenabled\n",
+        env!("CARGO_PKG_VERSION")
+    )
 }
 
 fn refuse(error: &clap::Error) -> ExitCode {
@@ -255,10 +267,10 @@ fn limit(argument: &str) -> Result<u64, String> {
 }
 
 /// VMCOREINFO made from a kernel's ELF file.
-fn vmcoreinfo_of(path: &Path) -> anyhow::Result<String> {
+fn vmcoreinfo_of(path: &Path) -> anyhow::Result<Vmcoreinfo> {
     let named = || path.display().to_string();
     let bytes = FileBytes::of(&mut File::open(path).with_context(named)?).with_context(named)?;
-    Ok(Vmlinux::parse(&bytes).and_then(|kernel| kernel.vmcoreinfo()).with_context(named)?.to_text())
+    Ok(Vmlinux::parse(&bytes).and_then(|kernel| kernel.vmcoreinfo()).with_context(named)?)
 }
 
 fn hexadecimal(argument: &str) -> Result<u64, String> {
@@ -273,13 +285,10 @@ impl Options {
             return self.check().map(|()| true);
         }
         if self.rearrange {
-            return self.rearrange().map(|()| true);
+            return self.rearrange();
         }
         if self.dump_dmesg {
-            let (source, output) = self.log_files()?;
-            dmesg::save(&self.image(source)?, output, Replace::if_forced(self.force))?;
-            self.inform(&format!("\nThe dmesg log is saved to {}.\n", output.display()));
-            return Ok(true);
+            return self.save_log().map(|()| true);
         }
         if let Some(output) = &self.generate {
             return self.generate(output).map(|()| true);
@@ -314,18 +323,39 @@ impl Options {
         }
     }
 
+    /// The image, and where its log goes: with -F, to standard output.
     fn log_files(&self) -> anyhow::Result<(&Path, &Path)> {
         match self.files.as_slice() {
+            [source] if self.flattened => Ok((source, Path::new("-"))),
+            _ if self.flattened => anyhow::bail!("expected one file: VMCORE; -F writes to standard output"),
             [source, output] => Ok((source, output)),
             _ => anyhow::bail!("expected two files: VMCORE and LOGFILE"),
         }
+    }
+
+    fn save_log(&self) -> anyhow::Result<()> {
+        let (source, output) = self.log_files()?;
+        let image = self.image(source)?;
+        if self.has_details() {
+            report::inform(&save::details(&image));
+        }
+        dmesg::save(&image, output, Replace::if_forced(self.force))?;
+        if !self.flattened {
+            self.inform(&format!("\nThe dmesg log is saved to {}.\n", output.display()));
+        }
+        Ok(())
+    }
+
+    fn has_details(&self) -> bool {
+        self.message_level & 8 != 0 || self.debug
     }
 
     fn request(&self) -> anyhow::Result<Request> {
         let (sources, outputs) = self.sources_and_outputs()?;
         Ok(Request {
             sources,
-            vmcoreinfo: self.given_vmcoreinfo()?,
+            facts: self.facts()?,
+            details: self.has_details(),
             outputs,
             format: if self.elf { OutputFormat::Elf } else { OutputFormat::Kdump },
             flattened: self.flattened && !self.dry_run,
@@ -344,23 +374,26 @@ impl Options {
         })
     }
 
-    /// The VMCOREINFO of `-i` or `-x`.
-    fn given_vmcoreinfo(&self) -> anyhow::Result<Option<Vec<u8>>> {
-        let read = |path: &Path| std::fs::read(path).with_context(|| path.display().to_string());
-        match (&self.vmcoreinfo, &self.vmlinux) {
-            (Some(path), _) => read(path).map(Some),
-            (None, Some(path)) => vmcoreinfo_of(path).map(|text| Some(text.into_bytes())),
-            (None, None) => Ok(None),
-        }
+    /// The facts of `-i` or `-x`.
+    fn facts(&self) -> anyhow::Result<Option<Facts>> {
+        let (path, vmcoreinfo) = match (&self.vmcoreinfo, &self.vmlinux) {
+            (Some(path), _) => {
+                let text = std::fs::read(path).with_context(|| path.display().to_string())?;
+                (path, Vmcoreinfo::parse(&text))
+            }
+            (None, Some(path)) => (path, vmcoreinfo_of(path)?),
+            (None, None) => return Ok(None),
+        };
+        Ok(Some(Facts { path: path.clone(), vmcoreinfo }))
     }
 
     fn image(&self, path: &Path) -> anyhow::Result<MemoryImage<'static>> {
-        Ok(source::with_vmcoreinfo(source::image(path)?, self.given_vmcoreinfo()?.as_deref()))
+        source::with_facts(source::image(path)?, self.facts()?.as_ref())
     }
 
     fn generate(&self, output: &Path) -> anyhow::Result<()> {
         let vmlinux = self.vmlinux.as_deref().context("-g needs -x VMLINUX")?;
-        let text = vmcoreinfo_of(vmlinux)?;
+        let text = vmcoreinfo_of(vmlinux)?.to_text();
         let file = Sink::file(output, WriteMode::Cached, Replace::if_forced(self.force))?;
         file.write_at(0, text.as_bytes())?;
         file.finish(text.len() as u64)?;
@@ -450,11 +483,21 @@ impl Options {
         Ok(())
     }
 
-    fn rearrange(&self) -> anyhow::Result<()> {
+    /// Returns whether the stream was whole.
+    fn rearrange(&self) -> anyhow::Result<bool> {
         let output = self.one_file("DUMPFILE")?;
-        super::rearrange::from(std::io::stdin().lock(), output, Replace::if_forced(self.force))?;
+        let replace = Replace::if_forced(self.force);
+        let rearranged = super::rearrange::from(std::io::stdin().lock(), output, replace)?;
+        if let Some(bytes) = rearranged.cut_off
+            && self.message_level & 4 != 0
+        {
+            report::inform(&format!(
+                "WARNING: the stream was cut off after {bytes} bytes: {} is an incomplete dump\n",
+                output.display()
+            ));
+        }
         self.inform(&format!("\nThe dumpfile is saved to {}.\n", output.display()));
-        Ok(())
+        Ok(rearranged.cut_off.is_none())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use anyhow::bail;
 use vmcore::MemoryImage;
+use vmcore::select::WriteOrder;
 
 use super::request::{OutputFormat, Request};
 use super::sink::{self, WriteMode, chunks};
@@ -11,19 +12,23 @@ use crate::terminal::quantity;
 const BASE: u64 = 10 << 20;
 /// Memory of a thread, in bytes: pages, encoded pages, and the codec's tables.
 const EACH_THREAD: u64 = 4 << 20;
-/// Sets of frames that exist at the same time, of one bit per page: memory, present, kept, and the
-/// order of writing.
-const SETS: u64 = 10;
+/// More sets of frames, as large as that of the kept pages, if pages are written in the order in
+/// which readers need them: when they are selected, and when they are written.
+const SETS_FOR_ORDER: u64 = 12;
+/// Memory for each run of memory in an ELF file, in bytes: its load header, twice.
+const EACH_RUN: u64 = 160;
 
 /// The resources for saving an image.
 #[derive(Clone, Copy)]
 pub(super) struct Means {
     pub(super) threads: usize,
     pub(super) mode: WriteMode,
+    pub(super) order: WriteOrder,
 }
 
-/// The requested number of threads, or fewer if the memory limit demands it. Files are written past
-/// the page cache if the limit leaves enough memory after all threads.
+/// The requested number of threads, or fewer if the memory limit demands it. If the limit leaves
+/// enough memory after the first of them, pages are written in the order in which readers need them;
+/// after all of them, past the page cache.
 pub(super) fn affordable(image: &MemoryImage<'_>, request: &Request) -> anyhow::Result<Means> {
     let mode = match (request.flattened, request.format) {
         (true, _) => WriteMode::Flattened,
@@ -31,17 +36,30 @@ pub(super) fn affordable(image: &MemoryImage<'_>, request: &Request) -> anyhow::
         // These have holes.
         (_, OutputFormat::Elf | OutputFormat::Flat) => WriteMode::Cached,
     };
-    let Some(limit) = request.memory_limit else { return Ok(Means { threads: request.threads, mode }) };
+    let order = WriteOrder::ByNeed;
+    let Some(limit) = request.memory_limit else {
+        return Ok(Means { threads: request.threads, mode, order });
+    };
     let disks = request.outputs.iter().filter(|path| sink::is_disk(path)).count() as u64;
-    let fixed = BASE + disks * chunks::MEMORY + image.ram().count().div_ceil(8) * SETS;
+    // The set of the kept pages; copies of it share its memory.
+    let set = image.present().most_memory();
+    let elf = match request.format {
+        OutputFormat::Elf => set + image.ram().runs().count() as u64 * EACH_RUN,
+        OutputFormat::Kdump | OutputFormat::Flat => 0,
+    };
+    let fixed = BASE + image.memory() + disks * chunks::MEMORY + set + set / 16 + elf;
     let least = fixed + EACH_THREAD;
     if limit < least {
         let [limit, least] = [limit, least].map(quantity::bytes);
         bail!("--memory-limit {limit}: this image needs at least {least}");
     }
+    let for_order = set * SETS_FOR_ORDER;
+    let is_ordered = limit - least >= for_order;
+    let order = if is_ordered { order } else { WriteOrder::ByAddress };
+    let fixed = if is_ordered { fixed + for_order } else { fixed };
     let affordable = usize::try_from((limit - fixed) / EACH_THREAD).unwrap_or(usize::MAX);
     let threads = request.threads.min(affordable);
     let left = limit - fixed - threads as u64 * EACH_THREAD;
     let mode = if mode == WriteMode::Direct && left < chunks::MEMORY { WriteMode::Cached } else { mode };
-    Ok(Means { threads, mode })
+    Ok(Means { threads, mode, order })
 }

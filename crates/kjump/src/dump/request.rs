@@ -9,13 +9,16 @@ use vmcore::write::Compression;
 use super::args::SaveArgs;
 use super::level::{Levels, cpus, with_higher};
 use super::sink::Replace;
+use super::source::Facts;
 
 /// A request to save an image.
 pub(super) struct Request {
     /// The image, or the files of a split set.
     pub(super) sources: Vec<PathBuf>,
-    /// VMCOREINFO to use instead of the image's own.
-    pub(super) vmcoreinfo: Option<Vec<u8>>,
+    /// Facts about the kernel to use instead of the image's own.
+    pub(super) facts: Option<Facts>,
+    /// Whether to print VMCOREINFO.
+    pub(super) details: bool,
     /// `-` is standard output. Several outputs are a split set.
     pub(super) outputs: Vec<PathBuf>,
     pub(super) format: OutputFormat,
@@ -57,7 +60,8 @@ impl From<SaveArgs> for Request {
         let exact = Level::new(17).unwrap_or_default();
         Self {
             sources: [vec![args.source], args.part].concat(),
-            vmcoreinfo: None,
+            facts: None,
+            details: false,
             outputs: [vec![args.output], args.split].concat(),
             format: match (args.elf, args.flat) {
                 (true, _) => OutputFormat::Elf,

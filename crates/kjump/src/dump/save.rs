@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use vmcore::select::Level;
 use vmcore::write::{Pages, Progress, Settings, Written, parts, write_elf, write_flat, write_kdump};
-use vmcore::{Error, FrameSet, MemoryImage, select};
+use vmcore::{Error, FrameSet, MemoryImage, notes, select};
 
 use super::means::{Means, affordable};
 use super::request::{OutputFormat, Request};
@@ -22,7 +22,10 @@ use crate::terminal::report;
 /// Saves an image at the first dump level for which there is room.
 pub(super) fn save(request: &Request) -> anyhow::Result<Saved> {
     sys::signal::ignore_file_size_limit();
-    let image = source::with_vmcoreinfo(source::set(&request.sources)?, request.vmcoreinfo.as_deref());
+    let image = source::with_facts(source::set(&request.sources)?, request.facts.as_ref())?;
+    if request.details {
+        report::inform(&details(&image));
+    }
     let means = affordable(&image, request)?;
     let (last, others) = request.levels.split_last().context("no dump level")?;
     for (level, next) in others.iter().zip(request.levels.iter().skip(1)) {
@@ -40,6 +43,14 @@ pub(super) fn save(request: &Request) -> anyhow::Result<Saved> {
     save_at(&image, request, *last, means, true)
 }
 
+/// VMCOREINFO as makedumpfile prints it; scripts look for OSRELEASE and CRASHTIME in it.
+pub(super) fn details(image: &MemoryImage<'_>) -> String {
+    let text = notes::vmcoreinfo(image.notes()).map(|note| String::from_utf8_lossy(note.contents));
+    let lines = text.iter().flat_map(|text| text.lines());
+    let printable = |line: &str| line.chars().filter(|letter| !letter.is_control()).collect::<String>();
+    lines.fold("VMCOREINFO   :\n".to_owned(), |all, line| all + "  " + &printable(line) + "\n")
+}
+
 fn save_at(
     image: &MemoryImage<'_>,
     request: &Request,
@@ -48,7 +59,7 @@ fn save_at(
     is_last: bool,
 ) -> anyhow::Result<Saved> {
     let start = Instant::now();
-    let selection = select(image, image.present(), image.vmcoreinfo(), level, means.threads);
+    let selection = select(image, image.present(), image.vmcoreinfo(), level, means.order, means.threads);
     let selecting = start.elapsed();
     let source = Completeness::of(image, request);
     let incomplete = source.is_incomplete;
@@ -59,12 +70,16 @@ fn save_at(
         let sink = open(request, path, means.mode)?.limited(request.limit);
         let part = part.map(|(from, to)| (from, to, &selection.kept));
         let pages = Pages { kept: &kept, first: &selection.vital.in_order(), part, statistics: &statistics };
-        match write(image, &pages, request, &settings, &sink) {
+        let progress = Progress::default();
+        match write(image, &pages, request, &settings, &sink, &progress) {
             Ok(share) => {
                 sink.finish(share.length).with_context(|| path.display().to_string())?;
                 written.add(share);
             }
-            Err(error) if is_last && is_no_room(&error) => return Err(keep(request, sink, path, error)),
+            Err(error) if is_last && is_no_room(&error) => {
+                let share = (progress.pages(), kept.count());
+                return Err(keep(request, sink, path, share, error));
+            }
             Err(error) => return Err(error),
         }
     }
@@ -74,19 +89,21 @@ fn save_at(
         source_pages: image.present().count(),
         zero_pages: written.zero_pages,
         excluded: selection.excluded.into_iter().map(|(kind, pages)| (name(kind), pages)).collect(),
-        kept_pages: selection.kept.count() - written.zero_pages,
+        kept_pages: selection.kept.count() - written.zero_pages - written.missing,
         stored: written.stored.into_iter().map(|(codec, pages)| (codec.name(), pages)).collect(),
         unknown_pages: selection.unknown,
         missing_pages: written.missing + source.cut_off,
         is_live: source.is_live,
         incomplete,
-        why_unknown: selection.trouble.map(|error| error.to_string()),
+        why_unknown: selection.trouble.map(|error| error.whole()),
         why_missing: written.trouble.or_else(|| source.why_missing()),
+        is_part: image.header().is_some_and(|header| header.part.is_some()),
         learned: selection.learned,
         highest_frame: image.ram().end(),
         bytes: written.length,
         selecting_seconds: selecting.as_secs_f64(),
         seconds: start.elapsed().as_secs_f64(),
+        peak_memory: sys::memory::peak(),
     })
 }
 
@@ -120,8 +137,14 @@ fn open(request: &Request, path: &Path, mode: WriteMode) -> anyhow::Result<Sink>
 }
 
 /// Keeps a dump for which there was no room. It may be usable, because the most needed pages are
-/// written first.
-fn keep(request: &Request, sink: Sink, path: &Path, error: anyhow::Error) -> anyhow::Error {
+/// written first. `share` is the number of pages that were written, and of all pages.
+fn keep(
+    request: &Request,
+    sink: Sink,
+    path: &Path,
+    share: (u64, u64),
+    error: anyhow::Error,
+) -> anyhow::Error {
     let name = if request.keeps_name_if_incomplete || sink::is_disk(path) {
         path.to_owned()
     } else {
@@ -130,7 +153,11 @@ fn keep(request: &Request, sink: Sink, path: &Path, error: anyhow::Error) -> any
         name.into()
     };
     match sink.keep(&name) {
-        Ok(true) => error.context(format!("{} is an incomplete dump", name.display())),
+        Ok(true) => {
+            let (pages, all) = share;
+            let name = name.display();
+            error.context(format!("{name} is an incomplete dump with about {pages} of {all} pages"))
+        }
         Ok(false) => error,
         Err(other) => other.context(error),
     }
@@ -142,8 +169,8 @@ fn write(
     request: &Request,
     settings: &Settings,
     sink: &Sink,
+    progress: &Progress,
 ) -> anyhow::Result<Written> {
-    let progress = Progress::default();
     let count = pages.kept.count();
     let shown = request.progress.then(|| Shown::start_bytes("saving pages".to_owned(), count, page_bytes(1)));
     let done = AtomicBool::new(false);
@@ -162,9 +189,9 @@ fn write(
         // Without a thread for it, no progress is shown.
         let watcher = std::thread::Builder::new().spawn_scoped(scope, watch).ok();
         let written = match request.format {
-            OutputFormat::Kdump => write_kdump(image, pages, settings, sink, &progress),
-            OutputFormat::Elf => write_elf(image, pages.kept, settings, sink, &progress),
-            OutputFormat::Flat => write_flat(image, pages.kept, settings, sink, &progress),
+            OutputFormat::Kdump => write_kdump(image, pages, settings, sink, progress),
+            OutputFormat::Elf => write_elf(image, pages.kept, settings, sink, progress),
+            OutputFormat::Flat => write_flat(image, pages.kept, settings, sink, progress),
         };
         done.store(true, Ordering::Relaxed);
         if let Some(watcher) = watcher {
@@ -210,7 +237,8 @@ mod tests {
         std::fs::write(&source, image(200)).unwrap();
         let request = Request {
             sources: vec![source],
-            vmcoreinfo: None,
+            facts: None,
+            details: false,
             outputs: vec![output],
             format: OutputFormat::Kdump,
             flattened: false,

@@ -84,7 +84,14 @@ impl Sink {
         }
         let output = match output_file::destination(path).with_context(failed)? {
             Destination::InPlace => {
-                let file = OpenOptions::new().write(true).open(path).with_context(failed)?;
+                let mut file = OpenOptions::new().write(true).open(path).with_context(failed)?;
+                if mode != WriteMode::Flattened && file.stream_position().is_err() {
+                    bail!(
+                        "{}: a pipe or the like can only be written to in order: --flattened (-F of \
+                         makedumpfile) writes a flattened stream",
+                        path.display()
+                    );
+                }
                 (Output::of(file, mode)?, None)
             }
             Destination::File(path) if path.exists() && replace == Replace::Nothing => {
@@ -121,7 +128,7 @@ impl Sink {
         let length = file.seek(SeekFrom::End(0))?;
         let output = if mode == WriteMode::Flattened {
             file.rewind()?;
-            Output::FlatFile(Flattener::new(file)?)
+            Output::FlatFile(Flattener::new(file))
         } else {
             Output::Disk(Disk::open(path, &file, length)?)
         };
@@ -130,7 +137,7 @@ impl Sink {
 
     /// Starts a flattened stream to standard output.
     pub(super) fn stdout() -> anyhow::Result<Self> {
-        let stream = descriptor::writable(io::stdout()).and_then(Flattener::new);
+        let stream = descriptor::writable(io::stdout()).map(Flattener::new);
         let output = Output::FlatStdout(stream.map_err(|error| of_output(&error))?);
         Ok(Self { output, name: None, limit: u64::MAX, pushed: AtomicU64::new(0) })
     }
@@ -206,6 +213,14 @@ impl WriteAt for Sink {
         }
     }
 
+    fn announce(&self, header: &[u8]) -> io::Result<()> {
+        match &self.output {
+            Output::FlatFile(stream) => stream.announce(header),
+            Output::FlatStdout(stream) => stream.announce(header),
+            Output::File(_) | Output::Direct(_) | Output::Disk(_) => Ok(()),
+        }
+    }
+
     fn is_stream(&self) -> bool {
         matches!(self.output, Output::FlatFile(_) | Output::FlatStdout(_))
     }
@@ -215,7 +230,7 @@ impl Output {
     /// A file, written through the page cache.
     fn of(file: File, mode: WriteMode) -> io::Result<Self> {
         Ok(match mode {
-            WriteMode::Flattened => Self::FlatFile(Flattener::new(file)?),
+            WriteMode::Flattened => Self::FlatFile(Flattener::new(file)),
             WriteMode::Cached | WriteMode::Direct => Self::File(file),
         })
     }

@@ -8,11 +8,11 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::Context;
-use sys::holes;
 use sys::window::{self, Window};
+use sys::{descriptor, holes};
 use vmcore::{MemoryImage, ReadAt, Vmcoreinfo};
 
-/// A file, opened once.
+/// A file to read from many threads.
 pub(crate) struct SourceFile {
     file: File,
     length: u64,
@@ -25,10 +25,39 @@ enum ReadMode {
     /// Reading /proc/vmcore maps and unmaps each page in the kernel; large mappings are thirty
     /// times as fast. The windows that were used last, in order of use.
     ByWindows(Mutex<Vec<(u64, Arc<Window>)>>),
+    /// The kernel copies what is read from /proc/kcore through one page for each open file: threads
+    /// that share a file may get each other's bytes.
+    ByThread(Files),
     /// The last hole that was found.
     AroundHoles(Mutex<Range<u64>>),
 }
 
+/// More openings of a file, so that no two threads use the same one at the same time.
+#[derive(Default)]
+struct Files {
+    /// Those that no thread is using.
+    idle: Mutex<Vec<File>>,
+    /// Held while the first opening is used.
+    first: Mutex<()>,
+}
+
+impl Files {
+    fn read(&self, first: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let idle = || self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = idle().pop();
+        let Ok(file) = file.map_or_else(|| descriptor::open_again(first), Ok) else {
+            // There may be a limit on open files.
+            let _alone = self.first.lock().unwrap_or_else(PoisonError::into_inner);
+            return first.read_at(buffer, offset);
+        };
+        let result = file.read_at(buffer, offset);
+        idle().push(file);
+        result
+    }
+}
+
+/// Bytes of a page.
+const PAGE: usize = 1 << phys::PAGE_SHIFT;
 /// Size of a window in bytes.
 const WINDOW: u64 = 16 << 20;
 /// Windows to keep: one for each of a few threads, and the same number for page tables and page
@@ -41,11 +70,21 @@ impl SourceFile {
         let metadata = file.metadata()?;
         // The metadata of a disk has no length; its end has.
         let length = match metadata.len() {
-            0 => file.seek(SeekFrom::End(0))?,
+            0 => file.seek(SeekFrom::End(0)).map_err(|error| match error.kind() {
+                io::ErrorKind::NotSeekable => io::Error::other(
+                    "a pipe or the like can only be read in order: save it to a file first; \
+                     `makedumpfile -R` does that with a flattened stream",
+                ),
+                _ => error,
+            })?,
             length => length,
         };
         let mode = if window::is_of_the_kernel(&file) {
-            ReadMode::ByWindows(Mutex::default())
+            // /proc/vmcore can be mapped, /proc/kcore cannot.
+            match Window::map(&file, 0, PAGE) {
+                Ok(_) => ReadMode::ByWindows(Mutex::default()),
+                Err(_) => ReadMode::ByThread(Files::default()),
+            }
         } else if metadata.is_file() && metadata.blocks() < length / 512 {
             ReadMode::AroundHoles(Mutex::new(0..0))
         } else {
@@ -54,8 +93,7 @@ impl SourceFile {
         Ok(Self { file, length, mode })
     }
 
-    /// The window with this number, mapped if necessary; `None` if it cannot be mapped, as parts of
-    /// /proc/kcore.
+    /// The window with this number, mapped if necessary; `None` if it cannot be mapped.
     fn window(&self, windows: &Mutex<Vec<(u64, Arc<Window>)>>, number: u64) -> Option<Arc<Window>> {
         let mut windows = windows.lock().unwrap_or_else(PoisonError::into_inner);
         let found = match windows.iter().position(|(known, _)| *known == number) {
@@ -107,6 +145,7 @@ impl ReadAt for SourceFile {
                     return Ok(window.copy(inside, buffer));
                 }
             }
+            ReadMode::ByThread(files) => return files.read(&self.file, buffer, offset),
             ReadMode::AroundHoles(hole) if self.is_hole(hole, offset, buffer.len()) => {
                 buffer.fill(0);
                 return Ok(buffer.len());
@@ -117,9 +156,10 @@ impl ReadAt for SourceFile {
     }
 }
 
-/// Whether this is the memory of the running machine.
+/// Whether this is the memory of the running machine, by any name.
 pub(super) fn is_live(path: &Path) -> bool {
-    path.file_name().is_some_and(|name| name == "kcore")
+    let name = path.canonicalize().ok();
+    name.as_deref().and_then(Path::file_name).is_some_and(|name| name == "kcore")
         && File::open(path).is_ok_and(window::is_of_the_kernel)
 }
 
@@ -133,11 +173,19 @@ pub(crate) fn image(path: &Path) -> anyhow::Result<MemoryImage<'static>> {
     MemoryImage::open(open(path)?).with_context(|| path.display().to_string())
 }
 
-/// The image with these lines added to its VMCOREINFO, if there are any.
-pub(super) fn with_vmcoreinfo<'a>(image: MemoryImage<'a>, vmcoreinfo: Option<&[u8]>) -> MemoryImage<'a> {
-    let Some(text) = vmcoreinfo else { return image };
-    let own = image.vmcoreinfo().unwrap_or_default();
-    image.with_vmcoreinfo(Vmcoreinfo::parse(text).as_booted(&own).to_text().as_bytes())
+/// Facts about a kernel, and the file that they are from.
+pub(super) struct Facts {
+    pub(super) path: PathBuf,
+    pub(super) vmcoreinfo: Vmcoreinfo,
+}
+
+/// The image with these facts about its kernel, if there are any.
+pub(super) fn with_facts<'a>(
+    image: MemoryImage<'a>,
+    facts: Option<&Facts>,
+) -> anyhow::Result<MemoryImage<'a>> {
+    let Some(facts) = facts else { return Ok(image) };
+    image.with_vmcoreinfo(facts.vmcoreinfo.clone()).with_context(|| facts.path.display().to_string())
 }
 
 /// Opens a memory image, or the files of a split set as one.

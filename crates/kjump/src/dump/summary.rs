@@ -24,6 +24,8 @@ pub(super) struct Saved {
     pub(super) is_live: bool,
     /// Whether the source lacks pages, because it is marked as incomplete or cut off.
     pub(super) incomplete: bool,
+    /// Whether the source is one file of a split set.
+    pub(super) is_part: bool,
     pub(super) why_unknown: Option<String>,
     pub(super) why_missing: Option<String>,
     /// Keys missing in VMCOREINFO that were found in the kernel's memory.
@@ -33,6 +35,8 @@ pub(super) struct Saved {
     pub(super) bytes: u64,
     pub(super) selecting_seconds: f64,
     pub(super) seconds: f64,
+    /// The most memory that the program has used, in bytes; mapped files count too.
+    pub(super) peak_memory: Option<u64>,
 }
 
 impl Saved {
@@ -64,6 +68,8 @@ impl Saved {
         if let Some(why) = &self.why_missing {
             let pages = quantity::count(self.missing_pages, "page");
             text += &format!("WARNING: {pages} missing in the dump: {why}\n");
+        } else if self.is_part {
+            text += "WARNING: the source is one file of a split set: the pages of the others are missing\n";
         } else if self.incomplete {
             text += "WARNING: the source is marked as incomplete\n";
         }
@@ -110,12 +116,13 @@ impl Saved {
         text + &format!(
             "  Remaining pages  : {:#018x}\n  (The number of pages is reduced to {percent}%.)\n\
              Memory Hole     : {:#018x}\n--------------------------------------------------\n\
-             Total pages     : {:#018x}\nWrite bytes     : {}\n\n",
+             Total pages     : {:#018x}\nWrite bytes     : {}\n",
             self.kept_pages,
             self.highest_frame - self.source_pages.min(self.highest_frame),
             self.highest_frame,
             self.bytes
-        )
+        ) + &self.peak_memory.map_or(String::new(), |peak| format!("Peak memory     : {peak}\n"))
+            + "\n"
     }
 
     /// makedumpfile's table of memory use.
@@ -146,13 +153,12 @@ impl Saved {
     fn last_line(&self) -> String {
         let read = page_bytes(self.kept_pages + self.zero_pages);
         #[expect(clippy::cast_precision_loss, reason = "a few digits are printed")]
-        let (percent, rate) =
-            (self.bytes as f64 * 100.0 / read.max(1) as f64, read as f64 / self.seconds.max(1e-6) / 1e6);
-        let written = quantity::bytes(self.bytes);
-        format!(
-            "{written} written, {percent:.0} % of the pages read, in {:.2} s, {rate:.0} MB/s\n",
-            self.seconds
-        )
+        let rate = read as f64 / self.seconds.max(1e-6) / 1e6;
+        let [written, pages] = [self.bytes, read].map(quantity::bytes);
+        let peak = self
+            .peak_memory
+            .map_or(String::new(), |peak| format!(", with at most {} of memory", quantity::bytes(peak)));
+        format!("{written} written for {pages} of pages, in {:.2} s, {rate:.0} MB/s{peak}\n", self.seconds)
     }
 }
 

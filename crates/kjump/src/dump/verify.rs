@@ -25,6 +25,8 @@ struct Verdict {
     cut_off: u64,
     /// Whether it is marked as incomplete.
     incomplete: bool,
+    /// Whether it is a flattened stream that ends without its last record.
+    stream_cut_off: bool,
     /// Pages after the end of its source.
     cut_off_in_source: u64,
     /// The reason for each of the first [`MOST_SHOWN`] unreadable pages.
@@ -77,6 +79,7 @@ fn verdict(image: &MemoryImage<'_>, other: Option<&MemoryImage<'_>>) -> Verdict 
         present: image.present().count(),
         cut_off: image.cut_off(),
         incomplete: image.is_incomplete(),
+        stream_cut_off: image.is_stream_cut_off(),
         cut_off_in_source: statistics.get(CUT_OFF).copied().unwrap_or(0),
         ..Verdict::default()
     };
@@ -87,7 +90,7 @@ fn verdict(image: &MemoryImage<'_>, other: Option<&MemoryImage<'_>>) -> Verdict 
         if let Err(error) = image.read_phys(page.address().get(), &mut own) {
             verdict.unreadable += 1;
             if verdict.reasons.len() < MOST_SHOWN {
-                verdict.reasons.insert(page.number(), error.to_string());
+                verdict.reasons.insert(page.number(), error.whole());
             }
             continue;
         }
@@ -127,6 +130,9 @@ fn text(verdict: &Verdict, compared: bool) -> String {
     text += &format!(", {} unreadable\n", verdict.unreadable);
     if verdict.cut_off > 0 {
         text += &format!("{} cut off: the file ends before them\n", quantity::count(verdict.cut_off, "page"));
+    }
+    if verdict.stream_cut_off {
+        text += "the flattened stream was cut off before its end\n";
     }
     if verdict.cut_off_in_source > 0 {
         let pages = quantity::count(verdict.cut_off_in_source, "page");

@@ -24,20 +24,27 @@ pub(crate) fn unsigned(word: &str) -> Result<u64, String> {
     Err(format!("{word:?} is not a number from 0 to 2^64 - 1 (0x1f, 037 or 31)"))
 }
 
-/// A size in bytes: a number, with K, M or G for KiB, MiB or GiB.
+/// A size in whole pages: a number of bytes, with K, M, G or T for KiB, MiB, GiB or TiB.
 pub(crate) fn size(word: &str) -> Result<u64, String> {
-    let shift = match word.as_bytes().last() {
-        Some(b'k' | b'K') => 10,
-        Some(b'm' | b'M') => 20,
-        Some(b'g' | b'G') => 30,
+    let bytes = bytes(word).filter(|bytes| bytes.is_multiple_of(PAGE_SIZE));
+    bytes.ok_or_else(|| format!("{word:?} is not a size in whole pages of {PAGE_SIZE} bytes, such as 256M"))
+}
+
+/// An amount of memory: a number of bytes, with K, M, G or T for KiB, MiB, GiB or TiB.
+pub(crate) fn amount(word: &str) -> Result<u64, String> {
+    bytes(word).ok_or_else(|| format!("{word:?} is not an amount of memory, such as 256M"))
+}
+
+fn bytes(word: &str) -> Option<u64> {
+    let shift = match word.as_bytes().last()? {
+        b'k' | b'K' => 10,
+        b'm' | b'M' => 20,
+        b'g' | b'G' => 30,
+        b't' | b'T' => 40,
         _ => 0,
     };
-    let digits = if shift == 0 { word } else { word.get(..word.len() - 1).unwrap_or("") };
-    let size = unsigned(digits)?;
-    match size.checked_mul(1 << shift) {
-        Some(bytes) if bytes > 0 && bytes.is_multiple_of(PAGE_SIZE) => Ok(bytes),
-        _ => Err(format!("{word:?} is not a size in whole pages of {PAGE_SIZE} bytes, such as 256M")),
-    }
+    let digits = if shift == 0 { word } else { &word[..word.len() - 1] };
+    unsigned(digits).ok()?.checked_mul(1 << shift).filter(|bytes| *bytes > 0)
 }
 
 /// Seconds as a whole number of milliseconds, at least one; `none` is 0.

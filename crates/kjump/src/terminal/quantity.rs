@@ -32,6 +32,22 @@ fn three_digits(number: f64) -> String {
     }
 }
 
+/// A time in seconds since 1970, as a date in UTC.
+pub(crate) fn date(seconds: u64) -> String {
+    let (days, time) = (seconds / 86_400, seconds % 86_400);
+    // Years that start in March end with the day that a leap year adds; 400 years are a cycle.
+    let days = days + 719_468;
+    let (cycle, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let (month, next) = if month < 10 { (month + 3, 0) } else { (month - 9, 1) };
+    let year = year + cycle * 400 + next;
+    let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
+    format!("{year}-{month:02}-{day:02} {hour:02}:{minute:02}:{second:02} UTC")
+}
+
 /// A time ago, rounded to a readable unit.
 pub(crate) fn ago(nanoseconds: u64) -> String {
     match nanoseconds / 1_000_000_000 {
@@ -61,6 +77,22 @@ mod tests {
         assert_eq!(microseconds(190_900_000.0), "191 s");
         assert_eq!(ticks_in_microseconds(5000, 2_500_000), Some(2.0));
         assert_eq!(ticks_in_microseconds(5000, 0), None);
+    }
+
+    #[test]
+    fn dates_are_in_utc() {
+        for (seconds, expected) in [
+            (0, "1970-01-01 00:00:00 UTC"),
+            (951_782_399, "2000-02-28 23:59:59 UTC"),
+            (951_782_400, "2000-02-29 00:00:00 UTC"),
+            (951_868_800, "2000-03-01 00:00:00 UTC"),
+            (1_795_719_273, "2026-11-26 18:54:33 UTC"),
+            (4_107_542_400, "2100-03-01 00:00:00 UTC"),
+        ] {
+            assert_eq!(date(seconds), expected);
+        }
+        // A damaged header may hold anything.
+        assert!(date(u64::MAX).ends_with(" UTC"));
     }
 
     #[test]

@@ -22,9 +22,32 @@ pub(crate) const RECORD_SIZE: usize = 16;
 /// Offset and size of the last record.
 const END: u64 = u64::MAX;
 
-/// The header of a stream.
-pub(crate) fn header() -> [u8; HEADER_SIZE] {
+/// A copy of the header that the described file would have if it were incomplete: in kjump's streams
+/// the file's own header comes last, so that no place is written twice, and is lost if the stream is
+/// cut off. It is in the unused part of the stream's header: a magic number, a size of 8 bytes, and
+/// the copy.
+mod copy {
+    pub(super) const MAGIC: [u8; 8] = *b"kjump  1";
+    pub(super) const START: usize = 512;
+    pub(super) const SIZE: usize = START + MAGIC.len();
+    pub(super) const BYTES: usize = SIZE + 8;
+}
+
+/// Where in a stream the copy of the file's header is, if it has one: offset and size.
+pub(crate) fn copy_in(header: &[u8; HEADER_SIZE]) -> Option<(u64, u64)> {
+    let size = header[copy::START..].starts_with(&copy::MAGIC).then(|| big(header, copy::SIZE))?;
+    let most = (HEADER_SIZE - copy::BYTES) as u64;
+    (1..=most).contains(&size).then_some((copy::BYTES as u64, size))
+}
+
+/// The header of a stream, with a copy of the file's header unless it is empty.
+pub(crate) fn header(copy: &[u8]) -> [u8; HEADER_SIZE] {
     let mut header = [0; HEADER_SIZE];
+    if (1..=HEADER_SIZE - copy::BYTES).contains(&copy.len()) {
+        header[copy::START..copy::SIZE].copy_from_slice(&copy::MAGIC);
+        header[copy::SIZE..copy::BYTES].copy_from_slice(&(copy.len() as u64).to_be_bytes());
+        header[copy::BYTES..copy::BYTES + copy.len()].copy_from_slice(copy);
+    }
     header[..MAGIC.len()].copy_from_slice(&MAGIC);
     header[TYPE..TYPE + 8].copy_from_slice(&1_u64.to_be_bytes());
     header[VERSION..VERSION + 8].copy_from_slice(&1_u64.to_be_bytes());

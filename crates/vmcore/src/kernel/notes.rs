@@ -6,6 +6,9 @@ use phys::PhysRange;
 use crate::format::field::{get, put};
 use crate::{PhysRead, Vmcoreinfo};
 
+/// Each note starts at a multiple of this.
+pub(crate) const ALIGNMENT: usize = ALIGN;
+
 /// One note. Offsets are within the notes it was found in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note<'a> {
@@ -95,12 +98,6 @@ fn vmcoreinfo_at(memory: &impl PhysRead, address: u64) -> Option<Vmcoreinfo> {
 pub fn cpus(bytes: &[u8]) -> u32 {
     let count = iter(bytes).filter(|note| note.name == CORE && note.kind == PRSTATUS).count();
     u32::try_from(count).unwrap_or(u32::MAX)
-}
-
-/// All notes but the one that describes the kernel.
-pub(crate) fn without_vmcoreinfo(bytes: &[u8]) -> Vec<u8> {
-    let others = iter(bytes).filter(|note| note.name != VMCOREINFO);
-    others.flat_map(|other| note(&[other.name, &[0]].concat(), other.kind, other.contents)).collect()
 }
 
 /// A note with VMCOREINFO's text.

@@ -33,6 +33,19 @@ pub struct Place {
     pub executable: bool,
 }
 
+/// An entry of a page table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Mapping {
+    /// The first address that it maps.
+    pub(crate) virt: u64,
+    /// The physical address of memory or of another table.
+    pub(crate) phys: u64,
+    /// The level of the table that it is in.
+    pub(crate) level: u8,
+    /// Bytes of memory that it maps; 0 if it names another table.
+    pub(crate) size: u64,
+}
+
 /// The entry forbids execution.
 const NO_EXECUTE: u64 = 1 << 63;
 
@@ -78,6 +91,50 @@ impl AddressSpace {
                 return Ok(Place { phys: (table & !(size - 1)) + inside, left: size - inside, executable });
             }
             level -= 1;
+        }
+    }
+
+    /// Visits the entries of the kernel's half of the page tables, in the order of addresses. The
+    /// tables of an entry are visited if the visitor returns true; at most `most` tables are read.
+    pub(crate) fn visit_kernel(
+        &self,
+        memory: &(impl PhysRead + ?Sized),
+        most: usize,
+        visitor: &mut dyn FnMut(Mapping) -> bool,
+    ) {
+        let mut left = most;
+        self.visit_table(memory, (self.top, self.levels, 0), &mut left, visitor);
+    }
+
+    fn visit_table(
+        &self,
+        memory: &(impl PhysRead + ?Sized),
+        (table, level, base): (u64, u8, u64),
+        left: &mut usize,
+        visitor: &mut dyn FnMut(Mapping) -> bool,
+    ) {
+        let mut entries = [0; 4096];
+        if *left == 0 || memory.read_phys(table, &mut entries).is_err() {
+            return;
+        }
+        *left -= 1;
+        let shift = 12 + 9 * u32::from(level - 1);
+        let first = if level == self.levels { 256 } else { 0 };
+        for index in first..512 {
+            let entry = u64_at(&entries, index * 8);
+            if entry & PRESENT == 0 {
+                continue;
+            }
+            let inside = base | (index as u64) << shift;
+            // The highest bit of an address fills the bits above it.
+            let virt = if level == self.levels { inside | u64::MAX << (shift + 9) } else { inside };
+            let phys = entry & ADDRESS & !self.encryption;
+            let is_memory = level == 1 || entry & LEAF != 0 && level <= 3;
+            let size = if is_memory { 1 << shift } else { 0 };
+            let phys = if is_memory { phys & !((1 << shift) - 1) } else { phys };
+            if visitor(Mapping { virt, phys, level, size }) && !is_memory {
+                self.visit_table(memory, (phys, level - 1, virt), left, visitor);
+            }
         }
     }
 

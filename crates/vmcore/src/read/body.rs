@@ -16,6 +16,12 @@ pub(super) trait Body: PhysRead {
     fn ram(&self) -> &FrameSet;
     /// The ELF notes.
     fn notes(&self) -> &[u8];
+    /// The architecture, as far as the format shows it.
+    fn machine(&self) -> &'static str {
+        "x86_64"
+    }
+    /// Bytes of memory that it takes.
+    fn memory(&self) -> u64;
     /// Number of pages that headers describe and that would be after the end of the file.
     fn cut_off(&self) -> u64 {
         0

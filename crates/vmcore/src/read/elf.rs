@@ -11,7 +11,7 @@ use super::pieces::{Found, Piece, Pieces};
 use crate::format::elf::{self as vmcore_elf, INCOMPLETE};
 use crate::format::field::get;
 use crate::kernel::notes;
-use crate::source::{read_exact, read_vec};
+use crate::source::{check_inside, read_exact, read_vec};
 use crate::{Error, FrameSet, PhysRead, ReadAt, Result};
 
 /// A file with more program headers is damaged.
@@ -45,6 +45,8 @@ pub(super) struct ElfCore<S> {
     notes: Vec<u8>,
     ram: FrameSet,
     present: FrameSet,
+    /// Memory without data. Only while the headers are read.
+    gaps: FrameSet,
     /// How many more bytes of memory without data are recorded.
     holes: u64,
     /// Bytes of all loads, which may be the same bytes.
@@ -52,6 +54,8 @@ pub(super) struct ElfCore<S> {
     /// Bytes of memory that would be after the end of the file.
     cut_off: u64,
     incomplete: bool,
+    /// Whether it is of i386.
+    is_narrow: bool,
 }
 
 impl<S: ReadAt> ElfCore<S> {
@@ -76,7 +80,7 @@ impl<S: ReadAt> ElfCore<S> {
     }
 
     fn read<A: abi::Number>(source: S, header: &[u8], class: &Class<A>) -> Result<Self> {
-        let headers = program_headers(&source, header, class)?;
+        let table = HeaderTable::of(&source, header, class)?;
         let mut core = Self {
             source,
             bytes: Pieces::default(),
@@ -84,20 +88,28 @@ impl<S: ReadAt> ElfCore<S> {
             notes: Vec::new(),
             ram: FrameSet::new(),
             present: FrameSet::new(),
+            gaps: FrameSet::new(),
             holes: MOST_HOLES,
             claimed: 0,
             cut_off: 0,
             incomplete: get(header, class.file_header.flags) & INCOMPLETE != 0,
+            is_narrow: get(header, CLASS_64.file_header.machine) == elf::machine::I386,
         };
-        let mut loads = Vec::new();
-        for header in headers.chunks_exact(class.program_header.size) {
-            let load = load(header, class);
-            match get(header, class.program_header.kind) {
-                program_type::LOAD => loads.extend(core.add_memory(load)?),
-                program_type::NOTE => core.add_notes(load)?,
-                _ => {}
+        let mut loads = Vec::with_capacity(table.count);
+        let mut batch = Vec::new();
+        for first in (0..table.count).step_by(BATCH) {
+            table.read(&core.source, first, &mut batch)?;
+            for header in batch.chunks_exact(class.program_header.size) {
+                let load = load(header, class);
+                match get(header, class.program_header.kind) {
+                    program_type::LOAD => loads.extend(core.add_memory(load)?),
+                    program_type::NOTE => core.add_notes(load)?,
+                    _ => {}
+                }
             }
         }
+        core.ram = core.present.clone();
+        core.ram.unite(std::mem::take(&mut core.gaps));
         if loads.is_empty() {
             return Err(Error::NoMemory);
         }
@@ -121,17 +133,21 @@ impl<S: ReadAt> ElfCore<S> {
         if value > most {
             return Err(Error::TooLarge { what: "the size of all notes", value, most });
         }
-        self.notes.extend(read_vec(&self.source, "the notes", notes.offset, notes.file_size)?);
-        Ok(())
+        // Nothing is allocated for notes beyond the end, and no more than necessary for the others.
+        check_inside(&self.source, "the notes", notes.offset, notes.file_size)?;
+        let (old, size) = (self.notes.len(), usize::try_from(notes.file_size).unwrap_or(0));
+        self.notes.reserve_exact(size);
+        self.notes.resize(old + size, 0);
+        read_exact(&self.source, "the notes", notes.offset, &mut self.notes[old..])
     }
 
     /// The load as far as it is memory and in the file. `/proc/kcore` has mappings that are not
     /// memory at address -1.
     fn add_memory(&mut self, load: Load) -> Result<Option<Load>> {
-        if load.phys >= ADDRESS_END || load.memory_size == 0 {
+        if load.phys == u64::MAX || load.memory_size == 0 {
             return Ok(None);
         }
-        if load.memory_size > ADDRESS_END - load.phys {
+        if load.phys >= ADDRESS_END || load.memory_size > ADDRESS_END - load.phys {
             return Err(Error::TooLarge {
                 what: "the end of a load header",
                 value: load.phys.saturating_add(load.memory_size),
@@ -152,7 +168,7 @@ impl<S: ReadAt> ElfCore<S> {
         // Memory without data costs a file nothing but a header, so the effort for it is limited.
         let hole = (load.memory_size - load.file_size).min(self.holes);
         self.holes -= hole;
-        insert_bytes(&mut self.ram, load.phys, load.file_size + hole);
+        insert_bytes(&mut self.gaps, load.phys + load.file_size, hole);
         Ok(Some(load))
     }
 
@@ -190,6 +206,15 @@ impl<S: ReadAt> Body for ElfCore<S> {
 
     fn is_incomplete(&self) -> bool {
         self.incomplete
+    }
+
+    fn machine(&self) -> &'static str {
+        if self.is_narrow { "i386" } else { "x86_64" }
+    }
+
+    fn memory(&self) -> u64 {
+        let sets = self.ram.memory() + self.present.memory();
+        sets + self.notes.len() as u64 + self.bytes.memory() + self.virt.memory()
     }
 
     /// A load may start within a page: then the rest of the page has addresses too.
@@ -255,24 +280,40 @@ fn check(header: &[u8]) -> Result<()> {
     }
 }
 
+/// Program headers to read at a time.
+const BATCH: usize = 1024;
+
 /// The table of program headers.
-fn program_headers<A: abi::Number>(source: &impl ReadAt, header: &[u8], class: &Class<A>) -> Result<Vec<u8>> {
-    let layout = &class.file_header;
-    let mut count = u64::from(get(header, layout.program_header_count));
-    if count == elf::MANY_PROGRAM_HEADERS.into() {
-        let at = get(header, layout.section_headers).into();
-        let section = read_vec(source, "the first section header", at, class.section_header.size as u64)?;
-        count = get(&section, class.section_header.info).into();
+struct HeaderTable {
+    at: u64,
+    count: usize,
+    /// Bytes of each.
+    size: usize,
+}
+
+impl HeaderTable {
+    fn of<A: abi::Number>(source: &impl ReadAt, header: &[u8], class: &Class<A>) -> Result<Self> {
+        let layout = &class.file_header;
+        let mut count = u64::from(get(header, layout.program_header_count));
+        if count == elf::MANY_PROGRAM_HEADERS.into() {
+            let at = get(header, layout.section_headers).into();
+            let section = read_vec(source, "the first section header", at, class.section_header.size as u64)?;
+            count = get(&section, class.section_header.info).into();
+        }
+        if count > MOST_HEADERS {
+            let what = "the number of program headers";
+            return Err(Error::TooLarge { what, value: count, most: MOST_HEADERS });
+        }
+        let (at, size) = (get(header, layout.program_headers).into(), class.program_header.size);
+        check_inside(source, "the program headers", at, count * size as u64)?;
+        Ok(Self { at, count: usize::try_from(count).unwrap_or(0), size })
     }
-    if count > MOST_HEADERS {
-        return Err(Error::TooLarge {
-            what: "the number of program headers",
-            value: count,
-            most: MOST_HEADERS,
-        });
+
+    /// Reads a batch of headers.
+    fn read(&self, source: &impl ReadAt, first: usize, batch: &mut Vec<u8>) -> Result<()> {
+        batch.resize((self.count - first).min(BATCH) * self.size, 0);
+        read_exact(source, "the program headers", self.at + (first * self.size) as u64, batch)
     }
-    let (at, size) = (get(header, layout.program_headers).into(), class.program_header.size as u64);
-    read_vec(source, "the program headers", at, count * size)
 }
 
 fn load<A: abi::Number>(header: &[u8], class: &Class<A>) -> Load {

@@ -162,6 +162,10 @@ impl<S: ReadAt> Body for Kdump<S> {
         &self.notes
     }
 
+    fn memory(&self) -> u64 {
+        self.ram.memory() + self.present.memory() + self.ranks.memory() + self.notes.len() as u64
+    }
+
     /// A file of a split set alone is not all of the dump.
     fn is_incomplete(&self) -> bool {
         self.header.is_incomplete() || self.header.part.is_some()

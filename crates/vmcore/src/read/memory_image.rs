@@ -6,8 +6,9 @@ use super::flattened::Flattened;
 use super::header::KdumpHeader;
 use super::kdump::Kdump;
 use super::set::Set;
+use crate::format::flattened;
+use crate::format::kdump::{self, utsname};
 use crate::format::manifest::{Damage, Manifest};
-use crate::format::{flattened, kdump};
 use crate::kernel::notes;
 use crate::source::read_vec;
 use crate::{DumpSource, Error, FrameSet, Origin, PhysRead, ReadAt, Result, Vmcoreinfo};
@@ -44,7 +45,11 @@ pub struct MemoryImage<'a> {
     body: Box<dyn Body + Send + 'a>,
     format: ImageFormat,
     flattened: bool,
-    /// Replaces the image's own.
+    /// Whether the image came as a flattened stream that ends too early.
+    is_cut_off: bool,
+    /// Facts about the kernel in place of the image's own.
+    facts: Option<Vmcoreinfo>,
+    /// The image's notes, with a VMCOREINFO that it lacks.
     notes: Option<Vec<u8>>,
 }
 
@@ -55,8 +60,14 @@ impl<'a> MemoryImage<'a> {
     /// The file cannot be read, is not a memory image, or claims to hold more than it does.
     pub fn open<S: ReadAt + Send + 'a>(source: S) -> Result<Self> {
         if format_of(&source)? == ImageFormat::Flattened {
-            let image = Self::open_plain(Flattened::open(source)?)?;
-            return Ok(Self { flattened: true, ..image });
+            let length = source.length();
+            let stream = Flattened::open(source)?;
+            let is_cut_off = stream.is_cut_off();
+            return match Self::open_plain(stream) {
+                Ok(image) => Ok(Self { flattened: true, is_cut_off, ..image }),
+                Err(error) if is_cut_off => Err(Error::CutOffEarly { length, source: Box::new(error) }),
+                Err(error) => Err(error),
+            };
         }
         Self::open_plain(source)
     }
@@ -68,8 +79,16 @@ impl<'a> MemoryImage<'a> {
     pub fn open_set<S: ReadAt + Send + 'a>(sources: Vec<S>) -> Result<Self> {
         let parts = sources.into_iter().map(Self::open).collect::<Result<Vec<_>>>()?;
         let flattened = parts.iter().any(Self::is_flattened);
+        let is_cut_off = parts.iter().any(|part| part.is_cut_off);
         let body = Set::new(parts.into_iter().map(|part| part.body).collect())?;
-        Ok(Self { body: Box::new(body), format: ImageFormat::Kdump, flattened, notes: None })
+        Ok(Self {
+            body: Box::new(body),
+            format: ImageFormat::Kdump,
+            flattened,
+            is_cut_off,
+            facts: None,
+            notes: None,
+        })
     }
 
     /// A stream within a stream is refused, as it is not an ELF file.
@@ -79,13 +98,20 @@ impl<'a> MemoryImage<'a> {
             ImageFormat::Kdump => Box::new(Kdump::open(source)?),
             ImageFormat::Elf | ImageFormat::Flattened => Box::new(ElfCore::open(source)?),
         };
-        let image = Self { body, format, flattened: false, notes: None };
+        let image = Self { body, format, flattened: false, is_cut_off: false, facts: None, notes: None };
         match image.vmcoreinfo().ok().and_then(|info| info.text("PAGESIZE")?.parse().ok()) {
             Some(value) if value != phys::PAGE_SIZE => {
                 Err(Error::Unsupported { field: "the page size", value, wanted: "x86-64 has pages of 4096" })
             }
             _ => Ok(image),
         }
+    }
+
+    /// The name of the dumped machine's architecture, as `uname -m` prints it.
+    #[must_use]
+    pub fn machine(&self) -> String {
+        let named = self.header().map(|header| utsname::string(&header.utsname, utsname::MACHINE));
+        named.filter(|name| !name.is_empty()).unwrap_or_else(|| self.body.machine().to_owned())
     }
 
     /// The format; of a flattened stream, that of the file it describes.
@@ -106,6 +132,13 @@ impl<'a> MemoryImage<'a> {
         self.body.present()
     }
 
+    /// Bytes of memory that the open image takes: sets of frames, notes, places of pages. Pages are
+    /// read when they are needed.
+    #[must_use]
+    pub fn memory(&self) -> u64 {
+        self.body.memory() + self.notes.as_ref().map_or(0, |notes| notes.len() as u64)
+    }
+
     /// The number of pages that headers describe and that would be after the end of the file. They
     /// count neither as present nor as unreadable. In /proc/kcore they are not memory.
     #[must_use]
@@ -117,7 +150,13 @@ impl<'a> MemoryImage<'a> {
     /// never finished.
     #[must_use]
     pub fn is_incomplete(&self) -> bool {
-        self.body.is_incomplete()
+        self.body.is_incomplete() || self.is_cut_off
+    }
+
+    /// Whether the image is a flattened stream that ends without its last record.
+    #[must_use]
+    pub fn is_stream_cut_off(&self) -> bool {
+        self.is_cut_off
     }
 
     /// The pages that are memory of the dumped machine.
@@ -132,12 +171,27 @@ impl<'a> MemoryImage<'a> {
         self.notes.as_deref().unwrap_or_else(|| self.body.notes())
     }
 
-    /// Uses this text as the kernel's VMCOREINFO in place of the image's own.
-    #[must_use]
-    pub fn with_vmcoreinfo(self, text: &[u8]) -> Self {
-        let mut notes = notes::without_vmcoreinfo(self.body.notes());
-        notes.extend(notes::vmcoreinfo_note(text));
-        Self { notes: Some(notes), ..self }
+    /// Uses these facts about the kernel in place of the image's own VMCOREINFO. Its notes are not
+    /// changed, unless they have none.
+    ///
+    /// # Errors
+    /// [`Error::OtherKernel`]: the image's own VMCOREINFO is that of another kernel.
+    pub fn with_vmcoreinfo(self, facts: Vmcoreinfo) -> Result<Self> {
+        let Ok(own) = self.vmcoreinfo() else {
+            let mut notes = self.body.notes().to_vec();
+            notes.resize(notes.len().next_multiple_of(notes::ALIGNMENT), 0);
+            notes.extend(notes::vmcoreinfo_note(facts.to_text().as_bytes()));
+            return Ok(Self { notes: Some(notes), facts: Some(facts), ..self });
+        };
+        for key in ["OSRELEASE", "BUILD-ID"] {
+            if let (Some(given), Some(own)) = (facts.text(key), own.text(key))
+                && given != own
+            {
+                let [given, own] = [given, own].map(str::to_owned);
+                return Err(Error::OtherKernel { key, given, own });
+            }
+        }
+        Ok(Self { facts: Some(facts.as_booted(&own)), ..self })
     }
 
     /// The header of a kdump-compressed dump.
@@ -177,6 +231,9 @@ impl<'a> MemoryImage<'a> {
     /// # Errors
     /// [`Error::NoVmcoreinfo`].
     pub fn vmcoreinfo(&self) -> Result<Vmcoreinfo> {
+        if let Some(facts) = &self.facts {
+            return Ok(facts.clone());
+        }
         let note = notes::vmcoreinfo(self.notes()).ok_or(Error::NoVmcoreinfo)?;
         Ok(Vmcoreinfo::parse(note.contents))
     }
@@ -199,6 +256,10 @@ impl DumpSource for MemoryImage<'_> {
 
     fn notes(&self) -> &[u8] {
         self.notes()
+    }
+
+    fn vmcoreinfo(&self) -> Result<Vmcoreinfo> {
+        self.vmcoreinfo()
     }
 
     fn virtual_address(&self, phys: u64) -> Option<u64> {

@@ -25,6 +25,23 @@ impl Pieces {
     /// Cuts records where they overlap: the later record counts. No record may end beyond
     /// `u64::MAX`.
     pub(super) fn of(records: &[Piece]) -> Self {
+        let in_order = Self::disjoint(records.iter()).or_else(|| Self::disjoint(records.iter().rev()));
+        in_order.unwrap_or_else(|| Self::cut(records))
+    }
+
+    /// Records that are in order and do not overlap.
+    fn disjoint<'a>(records: impl ExactSizeIterator<Item = &'a Piece>) -> Option<Self> {
+        let mut pieces = Self(Vec::with_capacity(records.len()));
+        for record in records.filter(|record| record.size > 0) {
+            if record.start < pieces.end() {
+                return None;
+            }
+            pieces.add(*record);
+        }
+        Some(pieces)
+    }
+
+    fn cut(records: &[Piece]) -> Self {
         let mut borders: Vec<_> = records
             .iter()
             .enumerate()
@@ -78,6 +95,11 @@ impl Pieces {
     /// The end of the last piece.
     pub(super) fn end(&self) -> u64 {
         self.0.last().map_or(0, |last| last.end())
+    }
+
+    /// Bytes of memory that they take.
+    pub(super) fn memory(&self) -> u64 {
+        (self.0.capacity() * size_of::<Piece>()) as u64
     }
 
     /// Bytes of all pieces together.

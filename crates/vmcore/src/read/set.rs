@@ -76,6 +76,10 @@ impl Body for Set<'_> {
         self.parts[0].notes()
     }
 
+    fn memory(&self) -> u64 {
+        self.present.memory() + self.parts.iter().map(|part| part.memory()).sum::<u64>()
+    }
+
     fn header(&self) -> Option<&KdumpHeader> {
         Some(&self.header)
     }

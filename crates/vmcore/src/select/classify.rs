@@ -39,10 +39,12 @@ pub(super) enum Verdict {
 /// How soon a reader needs a page that is kept, before it looks at anything in particular.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Need {
-    /// The kernel's own: text and data, page tables, stacks, memory of each CPU.
-    First,
+    /// Memory allocated before there were page structures: memory of each CPU, large tables.
+    Early,
     /// Objects of the kernel, tasks among them.
-    Second,
+    Object,
+    /// The kernel's other pages.
+    Own,
     /// Anything else.
     Last,
 }
@@ -79,17 +81,21 @@ impl PageLayout {
     }
 
     /// How soon a page is needed, by its structure. Tails of compound pages follow their head.
-    pub(super) fn need(&self, page: &[u8], tail: Option<&[u8]>, pfn: u64) -> (Need, u32) {
+    /// `early` is the flag of early pages.
+    pub(super) fn need(&self, page: &[u8], tail: Option<&[u8]>, pfn: u64, early: u64) -> (Need, u32) {
         if u64_at(page, self.compound_head) & 1 != 0 {
-            return (Need::First, 0);
+            return (Need::Own, 0);
         }
         let flags = u64_at(page, self.flags);
+        if flags & early != 0 {
+            return (Need::Early, 0);
+        }
         let order =
             tail.filter(|_| flags & self.bits.head != 0).map_or(0, |tail| self.compound_order(tail, pfn));
         match self.judge(page, tail, pfn, Level::ALL_KINDS) {
             Verdict::Exclude(_, order) => (Need::Last, order),
-            Verdict::Keep if self.is_slab(flags, u32_at(page, self.mapcount)) => (Need::Second, order),
-            Verdict::Keep => (Need::First, order),
+            Verdict::Keep if self.is_slab(flags, u32_at(page, self.mapcount)) => (Need::Object, order),
+            Verdict::Keep => (Need::Own, order),
         }
     }
 

@@ -2,17 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
-use std::thread::Builder;
 
 use phys::PAGE_SIZE;
 
 use super::classify::{Exclusion, Need, Verdict};
-use super::image;
-use super::{Level, PageLayout, Selection, VitalPages};
+use super::{Level, PageLayout, Selection, VitalPages, WriteOrder};
+use super::{image, mapped};
+use crate::format::field::u64_at;
 use crate::frames::{CHUNK, Chunk};
 use crate::kernel::learned::Learned;
 use crate::kernel::paging::AddressSpace;
-use crate::{CHUNK_FRAMES, Error, FrameSet, PhysRead, Result, Vmcoreinfo};
+use crate::{CHUNK_FRAMES, Error, FrameSet, PhysRead, Result, Vmcoreinfo, threads};
 
 /// Number of page structures per read.
 const BATCH: usize = 1024;
@@ -22,8 +22,13 @@ pub(super) struct Survey<'a, M> {
     space: AddressSpace,
     layout: PageLayout,
     level: Level,
+    order: WriteOrder,
     /// The kernel's image: data and code.
     image: (FrameSet, FrameSet),
+    /// The kernel's page tables, and what they map.
+    mapped: FrameSet,
+    /// The flag of pages that were allocated before they had a structure; 0 if unknown.
+    early: u64,
 }
 
 /// The findings of one thread.
@@ -44,20 +49,57 @@ pub(super) struct Findings {
 
 impl<'a, M: PhysRead> Survey<'a, M> {
     /// `keys` receives the keys that VMCOREINFO lacked.
-    pub(super) fn new(memory: &'a M, info: Vmcoreinfo, level: Level, keys: &mut Vec<String>) -> Result<Self> {
+    pub(super) fn new(
+        memory: &'a M,
+        info: Vmcoreinfo,
+        (level, order): (Level, WriteOrder),
+        end: u64,
+        keys: &mut Vec<String>,
+    ) -> Result<Self> {
         let space = AddressSpace::of_kernel(&info)?;
-        let image = image::frames(memory, &space, &info);
+        let (image, mapped) = match order {
+            WriteOrder::ByNeed => {
+                let end = end.saturating_mul(PAGE_SIZE);
+                (image::frames(memory, &space, &info), mapped::frames(memory, &space, end))
+            }
+            WriteOrder::ByAddress => Default::default(),
+        };
         let layout = match PageLayout::new(&info, &space, memory) {
             Err(Error::NoKey { key }) => {
                 let learned = Learned::new(memory, &space, info);
-                let learned = learned.map_err(|why| Error::NotLearned { key, why: Box::new(why) })?;
+                let learned =
+                    learned.map_err(|source| Error::NotLearned { key, source: Box::new(source) })?;
                 let layout = PageLayout::new(&learned.info, &space, memory)?;
                 *keys = learned.keys;
                 layout
             }
             layout => layout?,
         };
-        Ok(Self { memory, space, layout, level, image })
+        let mut survey = Self { memory, space, layout, level, order, image, mapped, early: 0 };
+        survey.early = survey.early_flag();
+        Ok(survey)
+    }
+
+    /// The flag that all pages of the kernel's code have in common (`PG_reserved`, whose number
+    /// differs and is not in VMCOREINFO).
+    fn early_flag(&self) -> u64 {
+        /// Flags are below the numbers of zone and node.
+        const FLAGS: u64 = 0xff_ffff;
+        const SAMPLES: usize = 64;
+        let count = self.image.1.count();
+        let step = usize::try_from(count).unwrap_or(usize::MAX) / SAMPLES + 1;
+        let mut common = if count == 0 { 0 } else { FLAGS };
+        for frame in self.image.1.iter().step_by(step) {
+            let mut structure = vec![0; self.layout.size];
+            let is_read = self
+                .layout
+                .structure_of(frame.number(), &self.space, self.memory)
+                .ok()
+                .flatten()
+                .is_some_and(|at| self.space.read(self.memory, at, &mut structure).is_ok());
+            common &= if is_read { u64_at(&structure, self.layout.flags) } else { 0 };
+        }
+        if common.is_power_of_two() { common } else { 0 }
     }
 
     pub(super) fn exclude(&self, selection: &mut Selection, threads: usize) {
@@ -66,15 +108,16 @@ impl<'a, M: PhysRead> Survey<'a, M> {
         let vital = &mut selection.vital;
         let (data, code) = &self.image;
         vital.own = vital.own.without(&vital.structures).without(code);
+        vital.early = vital.early.without(&vital.structures).without(code);
+        vital.mapped = self.mapped.without(&vital.structures);
         vital.data.unite(data.clone());
         vital.code.unite(code.clone());
     }
 
-    fn findings(&self, kept: &mut FrameSet, threads: usize) -> Vec<Findings> {
+    fn findings(&self, kept: &mut FrameSet, number: usize) -> Vec<Findings> {
         let chunks = Mutex::new(kept.chunks_mut());
         let next = || chunks.lock().unwrap_or_else(PoisonError::into_inner).next();
-        let work = || {
-            let mut findings = Findings::default();
+        let work = |mut findings: Findings| {
             let mut structures = Vec::new();
             while let Some((number, chunk)) = next() {
                 self.exclude_in(number, chunk, &mut structures, &mut findings);
@@ -82,21 +125,12 @@ impl<'a, M: PhysRead> Survey<'a, M> {
             findings.end_run();
             findings
         };
-        std::thread::scope(|scope| {
-            // If no more threads can be started, those that there are do the work.
-            let others = (1..threads).map_while(|_| Builder::new().spawn_scoped(scope, work).ok());
-            let others: Vec<_> = others.collect();
-            let own = work();
-            let joined = others.into_iter().map(|thread| match thread.join() {
-                Ok(findings) => findings,
-                Err(panic) => std::panic::resume_unwind(panic),
-            });
-            std::iter::once(own).chain(joined).collect()
-        })
+        threads::run(number, Findings::default, work)
     }
 
     /// Classifies all frames of a chunk, in batches that share a section of the memory model.
     fn exclude_in(&self, number: u64, chunk: &mut Chunk, structures: &mut Vec<u8>, findings: &mut Findings) {
+        chunk.expand();
         let mut from = 0;
         while let Some(start) = chunk.next(from) {
             // Heads of compound pages have even numbers, so a batch never ends between a head and
@@ -115,6 +149,7 @@ impl<'a, M: PhysRead> Survey<'a, M> {
             }
             from = start + count;
         }
+        chunk.shrink();
     }
 
     /// Returns whether the frames have structures: firmware's memory has none.
@@ -130,6 +165,9 @@ impl<'a, M: PhysRead> Survey<'a, M> {
         };
         structures.resize(count * self.layout.size, 0);
         self.space.read(self.memory, address, structures)?;
+        if self.order == WriteOrder::ByAddress {
+            return Ok(true);
+        }
         // The batch's structures fill whole pages, which are contiguous except at the start of
         // memory.
         let place = self.space.translate(self.memory, address)?;
@@ -156,8 +194,8 @@ impl<'a, M: PhysRead> Survey<'a, M> {
                 if let Verdict::Exclude(kind, order) = self.layout.judge(page, tail, pfn, self.level) {
                     count = 1 << order;
                     findings.exclude(kind, pfn, count, start + index, chunk);
-                } else if pfn >= findings.ordered_to {
-                    let (need, order) = self.layout.need(page, tail, pfn);
+                } else if self.order == WriteOrder::ByNeed && pfn >= findings.ordered_to {
+                    let (need, order) = self.layout.need(page, tail, pfn, self.early);
                     findings.order(need, pfn, pfn + (1 << order));
                 }
             }
@@ -190,8 +228,9 @@ impl Findings {
 
     fn end_run(&mut self) {
         match self.run.take() {
-            Some((Need::First, from, to)) => self.vital.own.insert(from, to),
-            Some((Need::Second, from, to)) => self.vital.objects.insert(from, to),
+            Some((Need::Early, from, to)) => self.vital.early.insert(from, to),
+            Some((Need::Object, from, to)) => self.vital.objects.insert(from, to),
+            Some((Need::Own, from, to)) => self.vital.own.insert(from, to),
             Some((Need::Last, ..)) | None => {}
         }
     }

@@ -12,7 +12,7 @@ use crate::format::elf::INCOMPLETE;
 use crate::format::field::put as put_field;
 use crate::format::field::put_bytes;
 use crate::format::kdump::BLOCK;
-use crate::{DumpSource, FrameSet, Result, WriteAt};
+use crate::{DumpSource, Error, FrameSet, Result, WriteAt};
 
 const HEADER: FileHeader<u64> = elf::CLASS_64.file_header;
 const PROGRAM: ProgramHeader<u64> = elf::CLASS_64.program_header;
@@ -61,9 +61,13 @@ pub fn write_elf(
     // Pages of zeros are holes in a file, but readers of streams do not know holes.
     let full = if out.is_stream() { filled } else { filled.without(&kept.without(&full)) };
     let length = loads.last().map_or(data, |load| load.offset + load.filled * PAGE_SIZE);
+    let [marked, header] = [true, settings.incomplete].map(|incomplete| file_header(loads.len(), incomplete));
+    out.announce(&marked).map_err(|source| Error::Write { offset: 0, size: marked.len(), source })?;
     if !out.is_stream() {
-        put(out, 0, &headers(image, &loads, true))?;
+        put(out, 0, &marked)?;
     }
+    put(out, HEADER.size as u64, &other_headers(image, &loads))?;
+    put(out, notes_at(loads.len()) as u64, image.notes())?;
     let state = || (vec![0; UNIT * BLOCK], Written::default());
     let work = |state: &mut (Vec<u8>, Written), unit: &Unit| copy(image, unit, &loads, state, out);
     let states =
@@ -71,7 +75,7 @@ pub fn write_elf(
     let mut written = Written { zero_pages, length, ..Written::default() };
     states.into_iter().for_each(|(_, part)| written.add(part));
     written.stored.insert(Codec::Raw, full.count() - written.missing);
-    put(out, 0, &headers(image, &loads, written.missing > 0 || settings.incomplete))?;
+    put(out, 0, if written.missing > 0 { &marked } else { &header })?;
     Ok(written)
 }
 
@@ -175,7 +179,7 @@ fn copy(
 ) -> Result<()> {
     pages::read(image, &unit.pages, buffer, |_, error| {
         written.missing += 1;
-        written.trouble.get_or_insert_with(|| error.to_string());
+        written.trouble.get_or_insert_with(|| error.whole());
     });
     for (first, count) in pages::runs(&unit.pages) {
         let frame = unit.pages[first];
@@ -188,8 +192,8 @@ fn copy(
     Ok(())
 }
 
-fn headers(image: &dyn DumpSource, loads: &[Load], incomplete: bool) -> Vec<u8> {
-    let count = 1 + loads.len();
+fn file_header(loads: usize, incomplete: bool) -> Vec<u8> {
+    let count = 1 + loads;
     let mut all = vec![0; HEADER.size];
     put_bytes(&mut all, 0, &elf::IDENT_64);
     put_field(&mut all, HEADER.kind, file_type::CORE);
@@ -200,14 +204,18 @@ fn headers(image: &dyn DumpSource, loads: &[Load], incomplete: bool) -> Vec<u8> 
     put_field(&mut all, HEADER.header_size, short(HEADER.size));
     put_field(&mut all, HEADER.program_header_size, short(PROGRAM.size));
     put_field(&mut all, HEADER.program_header_count, short(count));
-    if is_extended(loads.len()) {
+    if is_extended(loads) {
         put_field(&mut all, HEADER.section_headers, (HEADER.size + count * PROGRAM.size) as u64);
         put_field(&mut all, HEADER.section_header_size, short(SECTION.size));
         put_field(&mut all, HEADER.section_header_count, 1);
     }
-    let notes = image.notes();
-    let size = notes.len() as u64;
-    all.extend(program_header(program_type::NOTE, notes_at(loads.len()) as u64, 0, 0, size, size));
+    all
+}
+
+/// The headers after the first; the notes follow.
+fn other_headers(image: &dyn DumpSource, loads: &[Load]) -> Vec<u8> {
+    let size = image.notes().len() as u64;
+    let mut all = program_header(program_type::NOTE, notes_at(loads.len()) as u64, 0, 0, size, size);
     for load in loads {
         let (start, memory) = (load.frames.start * PAGE_SIZE, load.frames.end - load.frames.start);
         let virt = image.virtual_address(start).unwrap_or(start);
@@ -216,10 +224,9 @@ fn headers(image: &dyn DumpSource, loads: &[Load], incomplete: bool) -> Vec<u8> 
     }
     if is_extended(loads.len()) {
         let mut section = vec![0; SECTION.size];
-        put_field(&mut section, SECTION.info, u32::try_from(count).unwrap_or(u32::MAX));
+        put_field(&mut section, SECTION.info, u32::try_from(1 + loads.len()).unwrap_or(u32::MAX));
         all.extend(section);
     }
-    all.extend(notes);
     all
 }
 

@@ -23,7 +23,7 @@ pub fn write_flat(
     let work = |(buffer, written): &mut (Vec<u8>, Written), unit: &Unit| {
         pages::read(image, &unit.pages, buffer, |_, error| {
             written.missing += 1;
-            written.trouble.get_or_insert_with(|| error.to_string());
+            written.trouble.get_or_insert_with(|| error.whole());
         });
         for (first, count) in pages::runs(&unit.pages) {
             let bytes = &buffer[first * BLOCK..(first + count) * BLOCK];

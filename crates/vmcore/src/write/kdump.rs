@@ -9,10 +9,9 @@ use std::sync::atomic::AtomicU64;
 use super::pace::Pace;
 use super::pages::{Unit, Units};
 use super::{Compression, Pages, Progress, Settings, Written, crew, put};
-use crate::format::kdump::{BLOCK, status};
+use crate::format::kdump::{BLOCK, WIDE_HEADER, status};
 use crate::frames::Ranks;
-use crate::kernel::notes;
-use crate::{DumpSource, FrameSet, Result, Vmcoreinfo, WriteAt};
+use crate::{DumpSource, Error, FrameSet, Result, WriteAt};
 use head::Head;
 use layout::DumpLayout;
 use worker::{Following, Shared, Worker};
@@ -34,15 +33,18 @@ pub fn write_kdump(
 ) -> Result<Written> {
     let sets = pages.in_order();
     let layout = DumpLayout::new(image, pages.kept, Units::count(&sets))?;
-    let info =
-        notes::vmcoreinfo(image.notes()).map(|note| Vmcoreinfo::parse(note.contents)).unwrap_or_default();
+    let info = image.vmcoreinfo().unwrap_or_default();
     let head = Head { image, info: &info, layout: &layout, pages, settings };
     let header = head.header();
-    // A stream that is cut short lacks its last record.
+    let incomplete = header(status::INCOMPLETE, None);
+    let used = &incomplete[..WIDE_HEADER.cpus.end()];
+    out.announce(used).map_err(|source| Error::Write { offset: 0, size: used.len(), source })?;
     if !out.is_stream() {
-        put(out, 0, &header(status::INCOMPLETE, None))?;
+        put(out, 0, &incomplete)?;
     }
-    put(out, BLOCK as u64, &head.sub_header())?;
+    for (block, at) in head.sub_header().zip((BLOCK as u64..).step_by(BLOCK)) {
+        put(out, at, &block)?;
+    }
     write_bitmaps(image, pages.bitmap(), &layout, out)?;
     put(out, layout.zero_page, &[0; BLOCK])?;
     let shared = Shared {

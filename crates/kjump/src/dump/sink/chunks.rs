@@ -12,7 +12,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use phys::Pfn;
@@ -49,7 +49,7 @@ impl Chunks {
             .map(|_| {
                 let past = past.map(File::try_clone).transpose()?;
                 let writer = Writer { past, file: file.try_clone()?, length, written: FrameSet::new() };
-                Queue::start(writer, back.clone())
+                Ok(Queue::start(writer, back.clone()))
             })
             .collect::<io::Result<_>>()?;
         Ok(Self { begun: Mutex::new(Begun { chunks: Vec::new(), queues, spare }), size })
@@ -133,27 +133,53 @@ impl Begun {
     }
 }
 
-/// A queue of chunks for a writer thread.
-struct Queue {
-    queue: SyncSender<Chunk>,
-    /// `None` after it failed.
-    writer: Option<JoinHandle<io::Result<Writer>>>,
+/// A queue of chunks for a writer.
+enum Queue {
+    /// The writer has a thread; `None` after it failed.
+    Thread(SyncSender<Chunk>, Option<JoinHandle<io::Result<Writer>>>),
+    /// No thread could be started: the sender writes.
+    Here(Writer, Sender<Memory>),
 }
 
 impl Queue {
-    fn start(writer: Writer, back: Sender<Memory>) -> io::Result<Self> {
+    fn start(writer: Writer, back: Sender<Memory>) -> Self {
         let (queue, chunks) = sync_channel(WAITING);
-        let writer = std::thread::Builder::new().spawn(move || writer.run(chunks, &back))?;
-        Ok(Self { queue, writer: Some(writer) })
+        // If no thread is started, its closure is dropped with all that it owns.
+        let parts = Arc::new(Mutex::new(Some((writer, back))));
+        let taken = |parts: &Mutex<Option<_>>| parts.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let theirs = Arc::clone(&parts);
+        let run =
+            move || taken(&theirs).map_or_else(gone, |(writer, back)| Writer::run(writer, chunks, &back));
+        match (std::thread::Builder::new().spawn(run), &parts) {
+            (Ok(thread), _) => Self::Thread(queue, Some(thread)),
+            (Err(_), parts) => match taken(parts) {
+                Some((writer, back)) => Self::Here(writer, back),
+                None => Self::Thread(queue, None),
+            },
+        }
     }
 
-    fn send(&mut self, chunk: Chunk) -> io::Result<()> {
-        self.queue.send(chunk).or_else(|_| self.writer.take().map_or_else(gone, join).map(drop))
+    fn send(&mut self, mut chunk: Chunk) -> io::Result<()> {
+        match self {
+            Self::Thread(queue, writer) => {
+                queue.send(chunk).or_else(|_| writer.take().map_or_else(gone, join).map(drop))
+            }
+            Self::Here(writer, back) => {
+                writer.put(&mut chunk)?;
+                let _ = back.send(chunk.memory);
+                Ok(())
+            }
+        }
     }
 
     fn end(self) -> io::Result<Writer> {
-        drop(self.queue);
-        self.writer.map_or_else(gone, join)
+        match self {
+            Self::Thread(queue, writer) => {
+                drop(queue);
+                writer.map_or_else(gone, join)
+            }
+            Self::Here(writer, _) => Ok(writer),
+        }
     }
 }
 

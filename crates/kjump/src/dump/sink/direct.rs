@@ -9,7 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use sys::disk;
 use vmcore::WriteAt;
 
-use super::chunks::{CHUNK, Chunks, Writer};
+use super::chunks::{self, CHUNK, Chunks, Writer};
 
 /// A new file that is being written. Its blocks are allocated before they are written, so that lack
 /// of room is detected at once.
@@ -38,11 +38,11 @@ impl Direct {
     /// The file cannot be opened again, or there is no room.
     pub(super) fn start(path: &Path, file: &File) -> io::Result<Option<Self>> {
         let Some(past) = disk::open_past_the_cache(path)? else { return Ok(None) };
-        // Without threads for it, the file is written through the page cache.
-        let chunks = match Chunks::start(Some(&past), file, u64::MAX, CHUNK) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-            result => result?,
-        };
+        // Without memory for it, the file is written through the page cache.
+        if !vmcore::is_available(2 * usize::try_from(chunks::MEMORY).unwrap_or(usize::MAX)) {
+            return Ok(None);
+        }
+        let chunks = Chunks::start(Some(&past), file, u64::MAX, CHUNK)?;
         match disk::allocate(file, 0, AHEAD.0) {
             Err(error) if error.kind() == io::ErrorKind::Unsupported => return Ok(None),
             result => result?,

@@ -48,13 +48,25 @@ impl Head<'_> {
         }
     }
 
-    /// The sub-header and the notes after it.
-    pub(super) fn sub_header(&self) -> Vec<u8> {
+    /// The blocks of the sub-header and of the notes after it. There may be many notes, so they are
+    /// not copied as a whole.
+    pub(super) fn sub_header(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
+        let start = self.start_of_sub_header();
+        let (first, others) = self.image.notes().split_at(self.image.notes().len().min(BLOCK - start.len()));
+        let padded = |mut block: Vec<u8>| {
+            block.resize(BLOCK, 0);
+            block
+        };
+        let first = padded([&start, first].concat());
+        std::iter::once(first).chain(others.chunks(BLOCK).map(move |part| padded(part.to_vec())))
+    }
+
+    fn start_of_sub_header(&self) -> Vec<u8> {
         let (image, layout) = (self.image, self.layout);
         let all = image.notes();
         let sub = WIDE_SUB_HEADER;
         let at = (BLOCK + sub.size) as u64;
-        let mut bytes = vec![0; usize::try_from(layout.sub_blocks).unwrap_or(0) * BLOCK];
+        let mut bytes = vec![0; sub.size];
         let phys_base = self.info.number("phys_base").ok().map(i64::cast_unsigned);
         let phys_base = phys_base.or(image.origin().map(|origin| origin.phys_base)).unwrap_or(0);
         field::put(&mut bytes, sub.phys_base, phys_base);
@@ -76,7 +88,6 @@ impl Head<'_> {
         field::put(&mut bytes, sub.notes, at);
         field::put(&mut bytes, sub.notes_size, all.len() as u64);
         field::put(&mut bytes, sub.max_mapnr_64, layout.max_mapnr);
-        put_bytes(&mut bytes, sub.size, all);
         bytes
     }
 
@@ -110,8 +121,8 @@ impl Head<'_> {
     /// The checksum of all blocks before the descriptors.
     fn head_sum(&self, header: &[u8]) -> u64 {
         let mut seed = add_block(0, header);
-        for block in self.sub_header().chunks(BLOCK) {
-            seed = add_block(seed, block);
+        for block in self.sub_header() {
+            seed = add_block(seed, &block);
         }
         for set in [self.image.ram(), self.pages.bitmap()] {
             let mut chunks = set.chunks().peekable();

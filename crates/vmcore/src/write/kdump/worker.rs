@@ -61,12 +61,15 @@ impl Worker {
     pub(super) fn new(settings: &Settings, effort: Effort) -> Self {
         let mut encoder = Encoder::new(effort);
         let most = encoder.most(BLOCK);
+        let (pages, mut data) = (vec![0; UNIT * BLOCK], vec![0; (UNIT - 1) * BLOCK + most]);
+        // Codecs allocate their tables on first use, when other threads may have taken the memory.
+        encoder.encode(&pages[..BLOCK], &mut data);
         Self {
             encoder,
             most,
             spare_zeros: settings.level.zero_pages(),
-            pages: vec![0; UNIT * BLOCK],
-            data: vec![0; (UNIT - 1) * BLOCK + most],
+            pages,
+            data,
             descriptors: Vec::with_capacity(UNIT * descriptor::SIZE),
             descriptor_sum: 0,
             written: Written::default(),
@@ -159,7 +162,7 @@ impl Worker {
         let mut missing = Vec::new();
         pages::read(image, &unit.pages, &mut self.pages, |index, error| {
             missing.push(index);
-            self.written.trouble.get_or_insert_with(|| error.to_string());
+            self.written.trouble.get_or_insert_with(|| error.whole());
         });
         self.written.missing += missing.len() as u64;
         missing
