@@ -4,13 +4,13 @@
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Child, Output, Stdio};
 use std::time::Duration;
 
 mod support;
 
-use support::{Directory, PAGE, by_shell, kjump, save, text, verified};
+use support::{Directory, PAGE, PAGES, by_shell, kjump, save, text, verified};
 
 fn wait(mut child: Child) -> std::process::ExitStatus {
     child.wait().unwrap()

@@ -5,26 +5,26 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 
-pub const PAGE: usize = 4096;
-pub const PAGES: usize = 6000;
+pub(crate) const PAGE: usize = 4096;
+pub(crate) const PAGES: usize = 6000;
 
 /// A directory that is removed at the end.
-pub struct Directory(pub PathBuf);
+pub(crate) struct Directory(pub(crate) PathBuf);
 
 impl Directory {
-    pub fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let path = std::env::temp_dir().join(format!("kjump-dumps-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&path);
         fs::create_dir_all(&path).unwrap();
         Self(path)
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
 
     /// An ELF vmcore of pages with noise and text.
-    pub fn source(&self) -> PathBuf {
+    pub(crate) fn source(&self) -> PathBuf {
         let mut file = vec![0; PAGE];
         file[..20].copy_from_slice(b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0");
         file[32] = 64;
@@ -45,7 +45,7 @@ impl Directory {
     }
 
     /// The names of its files.
-    pub fn names(&self) -> Vec<String> {
+    pub(crate) fn names(&self) -> Vec<String> {
         let mut names: Vec<_> = fs::read_dir(&self.0)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
@@ -61,28 +61,28 @@ impl Drop for Directory {
     }
 }
 
-pub fn kjump(arguments: &[&str]) -> Command {
+pub(crate) fn kjump(arguments: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_kjump"));
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
 
-pub fn save(source: &Path, output: &Path) -> Command {
+pub(crate) fn save(source: &Path, output: &Path) -> Command {
     let mut command = kjump(&["dump", "save", "--threads", "2", "--compress", "lzo"]);
     command.arg(source).arg(output);
     command
 }
 
-pub fn text(bytes: &[u8]) -> String {
+pub(crate) fn text(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }
 
-pub fn verified(dump: &Path) -> Output {
+pub(crate) fn verified(dump: &Path) -> Output {
     kjump(&["dump", "verify"]).arg(dump).output().unwrap()
 }
 
 /// The program, started by a shell line in which it is `"$@"`.
-pub fn by_shell(line: &str, arguments: &[&str]) -> Output {
+pub(crate) fn by_shell(line: &str, arguments: &[&str]) -> Output {
     let mut command = Command::new("sh");
     command.args(["-c", line, "sh", env!("CARGO_BIN_EXE_kjump")]).args(arguments);
     command.stdin(Stdio::null()).output().unwrap()

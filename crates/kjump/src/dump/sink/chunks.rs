@@ -30,8 +30,11 @@ const WAITING: usize = 1;
 /// size, which is at most a page.
 pub(super) const BLOCK: usize = 1 << phys::PAGE_SHIFT;
 
+/// Chunks that exist at the same time at most.
+const ALL: usize = BEGUN + 1 + WRITERS * (WAITING + 1);
+
 /// Memory use at most, in bytes.
-pub(in crate::dump) const MEMORY: u64 = ((BEGUN + 1 + WRITERS * (WAITING + 1)) * (CHUNK + BLOCK)) as u64;
+pub(in crate::dump) const MEMORY: u64 = (ALL * (CHUNK + BLOCK)) as u64;
 
 /// A file or disk that is being written.
 pub(super) struct Chunks {
@@ -45,6 +48,11 @@ impl Chunks {
     /// the same file, opened for writing past the page cache, or `None` if that is not supported.
     pub(super) fn start(past: Option<&File>, file: &File, length: u64, size: usize) -> io::Result<Self> {
         let (back, spare) = channel();
+        // All memory is taken at once, before threads that compress take what is left.
+        for _ in 0..ALL {
+            // The receiver is not dropped before the sender.
+            let _ = back.send(Memory::new(size));
+        }
         let queues = (0..WRITERS)
             .map(|_| {
                 let past = past.map(File::try_clone).transpose()?;

@@ -31,6 +31,9 @@ struct Room {
 /// small one.
 const AHEAD: (u64, u64) = (CHUNK as u64, 64 << 20);
 
+/// Memory to leave for everything else, in bytes.
+const LEFT: usize = 12 << 20;
+
 impl Direct {
     /// Starts to write to an empty file; `None` if its file system does not support this.
     ///
@@ -39,7 +42,7 @@ impl Direct {
     pub(super) fn start(path: &Path, file: &File) -> io::Result<Option<Self>> {
         let Some(past) = disk::open_past_the_cache(path)? else { return Ok(None) };
         // Without memory for it, the file is written through the page cache.
-        if !vmcore::is_available(2 * usize::try_from(chunks::MEMORY).unwrap_or(usize::MAX)) {
+        if !vmcore::is_available(usize::try_from(chunks::MEMORY).unwrap_or(usize::MAX) + LEFT) {
             return Ok(None);
         }
         let chunks = Chunks::start(Some(&past), file, u64::MAX, CHUNK)?;
