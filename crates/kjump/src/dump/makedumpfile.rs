@@ -270,7 +270,7 @@ fn limit(argument: &str) -> Result<u64, String> {
 fn vmcoreinfo_of(path: &Path) -> anyhow::Result<Vmcoreinfo> {
     let named = || path.display().to_string();
     let bytes = FileBytes::of(&mut File::open(path).with_context(named)?).with_context(named)?;
-    Ok(Vmlinux::parse(&bytes).and_then(|kernel| kernel.vmcoreinfo()).with_context(named)?)
+    Vmlinux::parse(&bytes).and_then(|kernel| kernel.vmcoreinfo()).with_context(named)
 }
 
 fn hexadecimal(argument: &str) -> Result<u64, String> {
