@@ -15,7 +15,11 @@ use crate::stage::INVENTORY;
 
 /// The kernels that every story should pass on.
 pub const EVERY: &[&str] = &["6.1", "6.12"];
-/// The same kernels with all drivers.
+/// With a kernel of Debian's next release, for what depends on the kernel's version.
+pub const WITH_NEWEST: &[&str] = &["6.1", "6.12", "newest-backport"];
+/// Debian unstable's kernel, for the same stories when there is time.
+pub const UNSTABLE: &[&str] = &["newest"];
+/// The kernels of [`EVERY`] with all drivers.
 pub const FULL: &[&str] = &["6.1-full", "6.12-full"];
 /// Pairs of kernels: the running one, and one that is booted from it.
 pub const PAIRS: &[&str] = &["6.1+6.1", "6.12+6.12", "6.1+6.12", "6.12+6.1"];
@@ -60,7 +64,7 @@ impl Story {
 pub fn main(chapters: &[&[Story]]) -> ExitCode {
     let stories = || chapters.iter().copied().flatten();
     if let Some(name) = repeated(stories()) {
-        eprintln!("two stories have the name {name}");
+        eprintln!("two stories have the name {name} on the same kernel");
         return ExitCode::FAILURE;
     }
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -76,10 +80,11 @@ pub fn main(chapters: &[&[Story]]) -> ExitCode {
     }
 }
 
-/// The first name that two stories have: `NAME KERNEL` could not select one of them.
-fn repeated<'a>(mut stories: impl Iterator<Item = &'a Story>) -> Option<&'static str> {
-    let mut names = BTreeSet::new();
-    stories.find(|story| !names.insert(story.name)).map(|story| story.name)
+/// The first name that two stories have on one kernel: `NAME KERNEL` could not select one of them.
+fn repeated<'a>(stories: impl Iterator<Item = &'a Story>) -> Option<&'static str> {
+    let mut steps = BTreeSet::new();
+    let mut named = stories.flat_map(|story| story.kernels.iter().map(|kernel| (story.name, *kernel)));
+    named.find(|step| !steps.insert(*step)).map(|(name, _)| name)
 }
 
 fn skip(count: usize) -> ExitCode {

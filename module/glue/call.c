@@ -23,6 +23,16 @@ void kjump_enter(void *page, u64 control);
 STACK_FRAME_NON_STANDARD(kjump_enter);
 #endif
 
+void kj_load_writable_gdt(int cpu)
+{
+	struct desc_ptr table = {
+		.size = GDT_SIZE - 1,
+		.address = (unsigned long)get_cpu_gdt_rw(cpu),
+	};
+
+	load_gdt(&table);
+}
+
 void kj_enter(struct kj_entry *entry)
 {
 	bool suspended = entry->call->quiesced == KJUMP_QUIESCE_SUSPEND;
@@ -34,7 +44,7 @@ void kj_enter(struct kj_entry *entry)
 	local_irq_save(flags);
 	cpu = smp_processor_id();
 	kernel_fpu_begin();
-	load_direct_gdt(cpu);
+	kj_load_writable_gdt(cpu);
 	priority = kj_hold_interrupts(suspended);
 	entry->before = rdtsc_ordered();
 	kjr_enter(entry->image->rust, entry->call);

@@ -88,6 +88,8 @@ struct kj_entry {
 };
 
 void kj_enter(struct kj_entry *entry);
+/* As load_direct_gdt() does, which kernels from 7.2 on export to KVM only. */
+void kj_load_writable_gdt(int cpu);
 int kj_call(struct kjump_image *image, struct kjump_call *call, bool wait);
 u64 kj_total_calls(void);
 void kj_choose_mover(void);

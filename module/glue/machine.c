@@ -29,18 +29,26 @@ void kjg_bug(void)
 	BUG();
 }
 
+static void read_apic_base(void *base)
+{
+	u32 low, high;
+
+	rdmsr(MSR_IA32_APICBASE, low, high);
+	*(u64 *)base = (u64)high << 32 | low;
+}
+
 /*
  * Only the bootstrap processor can guard: an INIT sent to it, which is how a guard stops the other
  * CPUs, resets the machine. It also has to be CPU 0, on which the system is suspended.
  */
 bool kjg_guard_facts(struct kjg_guard_facts *facts)
 {
-	u32 low, high;
+	u64 base;
 	int cpu;
 
-	if (!kj_counter_khz || rdmsr_safe_on_cpu(0, MSR_IA32_APICBASE, &low, &high))
+	if (!kj_counter_khz || smp_call_function_single(0, read_apic_base, &base, true))
 		return false;
-	if (!(low & MSR_IA32_APICBASE_BSP))
+	if (!(base & MSR_IA32_APICBASE_BSP))
 		return false;
 	for_each_present_cpu(cpu)
 		if (cpu)
@@ -48,7 +56,7 @@ bool kjg_guard_facts(struct kjg_guard_facts *facts)
 	if (cpu >= nr_cpu_ids)
 		return false;
 	*facts = (struct kjg_guard_facts){
-		.apic = low & X2APIC_ENABLE ? 0 : ((u64)high << 32 | low) & PAGE_MASK,
+		.apic = base & X2APIC_ENABLE ? 0 : base & PAGE_MASK,
 		.cpu = per_cpu(x86_cpu_to_apicid, cpu),
 		.tsc_khz = kj_counter_khz,
 	};

@@ -85,8 +85,10 @@ bool kjg_claim_low(u64 start, u64 end)
 
 	INIT_LIST_HEAD(&claim.wanted);
 	INIT_LIST_HEAD(&claim.others);
+	cpus_read_lock();
 	for_each_online_cpu(cpu)
-		work_on_cpu_safe(cpu, take_free_pages, &claim);
+		work_on_cpu(cpu, take_free_pages, &claim);
+	cpus_read_unlock();
 	if (claim.missing)
 		list_splice_init(&claim.wanted, &claim.others);
 	list_for_each_entry_safe(page, next, &claim.others, lru)

@@ -13,6 +13,7 @@
 #include <linux/pm.h>
 #include <linux/suspend.h>
 #include <linux/syscore_ops.h>
+#include <linux/version.h>
 
 static char *step = "";
 module_param(step, charp, 0400);
@@ -83,12 +84,24 @@ static int on_cpu_down(unsigned int cpu)
 
 static int cpu_state;
 
+#if LINUX_VERSION_CODE >= KERNEL_VERSION(6, 19, 0)
+static int on_core(void *unused)
+{
+	return refuse("core");
+}
+
+static const struct syscore_ops core_operations = { .suspend = on_core };
+static struct syscore core = { .ops = &core_operations };
+#else
 static int on_core(void)
 {
 	return refuse("core");
 }
 
 static struct syscore_ops core = { .suspend = on_core };
+#define register_syscore register_syscore_ops
+#define unregister_syscore unregister_syscore_ops
+#endif
 
 static int add_device(void)
 {
@@ -130,7 +143,7 @@ static int __init refuse_init(void)
 	error = cpu_state;
 	if (error < 0)
 		goto without_state;
-	register_syscore_ops(&core);
+	register_syscore(&core);
 	return register_pm_notifier(&notifier);
 
 without_state:
@@ -145,7 +158,7 @@ static void __exit refuse_exit(void)
 {
 	unloading = true;
 	unregister_pm_notifier(&notifier);
-	unregister_syscore_ops(&core);
+	unregister_syscore(&core);
 	cpuhp_remove_state(cpu_state);
 	if (awake)
 		kthread_stop(awake);

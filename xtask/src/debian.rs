@@ -6,3 +6,4 @@ pub(crate) mod kernels;
 pub(crate) mod packages;
 pub(crate) mod programs;
 pub(crate) mod reference;
+pub(crate) mod toolchain;

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use lab::stage::vm;
-use lab::story::{EVERY, Story};
+use lab::story::{EVERY, Story, UNSTABLE, WITH_NEWEST};
 use lab::{Result, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
     EVERY => invalid_requests_are_refused_and_do_no_harm,
     EVERY, long => random_requests_do_no_harm_for_minutes,
-    EVERY => unloading_frees_every_page_frame,
+    WITH_NEWEST => unloading_frees_every_page_frame,
+    UNSTABLE, long => unloading_frees_every_page_frame,
     EVERY => loading_without_permission_is_refused_with_a_reason,
     EVERY => a_kernel_locked_down_at_boot_loads_nothing,
     EVERY => the_module_cannot_be_removed_while_in_use,

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 use lab::Kernel;
 
 use crate::debian::compiler::{self, Compiler};
-use crate::debian::packages;
+use crate::debian::{packages, toolchain};
 use crate::{program, tree};
 
 /// How the Rust half is compiled: the kernel's code model, no vector registers, no red zone, the
@@ -224,7 +224,7 @@ fn kbuild(kernel: &Kernel, dir: &Path) -> Result<()> {
 
 /// Runs Kbuild and returns its output.
 fn make(kernel: &Kernel, dir: &Path, variables: &[String]) -> Result<String> {
-    let mut make = Command::new("make");
+    let mut make = toolchain::make(kernel)?;
     make.arg("-C").arg(kernel.headers()).arg(format!("M={}", dir.display())).args(variables).arg("modules");
     // Kbuild must not see what an outer make or cargo passes down.
     for name in ["MAKEFLAGS", "MFLAGS", "MAKELEVEL", "CARGO_MAKEFLAGS"] {

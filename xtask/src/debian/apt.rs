@@ -36,6 +36,8 @@ pub(crate) enum Suites {
     Backports,
     /// The previous release.
     Old,
+    /// The next release.
+    Next,
     /// Newer kernels rebuilt for the next release.
     NextBackports,
     /// Debian unstable.
@@ -76,6 +78,7 @@ impl Archive {
             Suites::Stable => "stable",
             Suites::Backports => "backports",
             Suites::Old => "old",
+            Suites::Next => "next",
             Suites::NextBackports => "next-backports",
             Suites::Unstable => "unstable",
         };
@@ -148,7 +151,7 @@ impl Archive {
             let name = match self.suites {
                 Suites::Stable | Suites::Backports => RELEASE,
                 Suites::Old => OLD,
-                Suites::NextBackports => NEXT,
+                Suites::Next | Suites::NextBackports => NEXT,
                 Suites::Unstable => UNSTABLE,
             };
             eprintln!("reading the package lists of {name}");
@@ -255,6 +258,7 @@ impl Mirrors {
         match suites {
             Suites::Backports => vec![(&self.main, format!("{RELEASE}-backports"))],
             Suites::Old => vec![(&self.main, OLD.to_owned())],
+            Suites::Next => vec![(&self.main, NEXT.to_owned())],
             Suites::NextBackports => vec![(&self.main, format!("{NEXT}-backports"))],
             Suites::Unstable => vec![(&self.main, UNSTABLE.to_owned())],
             Suites::Stable => {

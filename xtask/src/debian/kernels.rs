@@ -21,8 +21,8 @@ pub(crate) struct Stock {
     flavour: &'static str,
     /// A short description.
     pub(crate) about: &'static str,
-    /// Whether modules are built for it: its headers can be used on this release.
-    pub(crate) has_headers: bool,
+    /// The suites that have the compiler that its headers name, to build modules for it.
+    pub(crate) compiler: Option<Suites>,
 }
 
 /// Every kernel that the lab knows.
@@ -32,49 +32,49 @@ pub(crate) const STOCK: &[Stock] = &[
         suites: Suites::Old,
         flavour: "cloud-amd64",
         about: "Debian 11, cloud; no module is built for it",
-        has_headers: false,
+        compiler: None,
     },
     Stock {
         name: "6.1",
         suites: Suites::Stable,
         flavour: "cloud-amd64",
         about: "Debian 12, cloud",
-        has_headers: true,
+        compiler: Some(Suites::Stable),
     },
     Stock {
         name: "6.1-full",
         suites: Suites::Stable,
         flavour: "amd64",
         about: "Debian 12, all drivers",
-        has_headers: true,
+        compiler: Some(Suites::Stable),
     },
     Stock {
         name: "6.12",
         suites: Suites::Backports,
         flavour: "cloud-amd64",
         about: "Debian 12 backports, cloud",
-        has_headers: true,
+        compiler: Some(Suites::Stable),
     },
     Stock {
         name: "6.12-full",
         suites: Suites::Backports,
         flavour: "amd64",
         about: "Debian 12 backports, all drivers",
-        has_headers: true,
+        compiler: Some(Suites::Stable),
     },
     Stock {
         name: "newest",
         suites: Suites::Unstable,
         flavour: "cloud-amd64",
-        about: "Debian unstable, cloud; no module is built for it",
-        has_headers: false,
+        about: "Debian unstable, cloud",
+        compiler: Some(Suites::Unstable),
     },
     Stock {
         name: "newest-backport",
         suites: Suites::NextBackports,
         flavour: "cloud-amd64",
-        about: "Debian 13 backports, cloud, sometimes newer than unstable; no module is built for it",
-        has_headers: false,
+        about: "Debian 13 backports, cloud, sometimes newer than unstable",
+        compiler: Some(Suites::Next),
     },
 ];
 
@@ -90,7 +90,7 @@ pub(crate) fn get(name: &str) -> Result<Kernel> {
 
 /// The kernels that modules are built for.
 pub(crate) fn with_headers() -> impl Iterator<Item = &'static Stock> {
-    STOCK.iter().filter(|stock| stock.has_headers)
+    STOCK.iter().filter(|stock| stock.compiler.is_some())
 }
 
 /// Whether modules are built for it.
@@ -101,6 +101,15 @@ pub(crate) fn has_headers(kernel: &Kernel) -> bool {
 /// The kernel of this name if it has been fetched already.
 pub(crate) fn fetched(stock: &Stock) -> Option<Kernel> {
     Kernel::open(&tree::target().join(place(stock))).ok()
+}
+
+/// The suites that have the compiler to build modules for a kernel with.
+///
+/// # Errors
+/// The lab does not know this kernel, or builds no modules for it.
+pub(crate) fn compiler(kernel: &Kernel) -> Result<Suites> {
+    let compiler = find(&kernel.name)?.compiler;
+    compiler.with_context(|| format!("no modules are built for {}", kernel.name))
 }
 
 /// The suites that a kernel and its debugging information come from.
@@ -132,7 +141,7 @@ fn fetch(stock: &Stock, dir: &Path) -> Result<()> {
     if !dir.join("lib").exists() {
         symlink("usr/lib", dir.join("lib"))?;
     }
-    if stock.has_headers {
+    if stock.compiler.is_some() {
         make_relocatable(dir, &release)?;
     }
     Ok(Kernel::describe(dir, stock.name, &release, &version).map(drop)?)
@@ -152,7 +161,7 @@ fn unpack(archive: &Archive, stock: &Stock, release: &str, into: &Path) -> Resul
     let version = archive.version(&image)?;
     let base = format!("linux-base-{release}");
     let mut packages = parts(archive, image, &[&base, "linux-binary-", "linux-modules-"])?;
-    if stock.has_headers {
+    if stock.compiler.is_some() {
         let headers = format!("linux-headers-{release}");
         packages.extend(parts(archive, headers, &["linux-headers-", "linux-kbuild-"])?);
     }
@@ -180,15 +189,22 @@ fn make_relocatable(dir: &Path, release: &str) -> Result<()> {
     relocate_links(&dir.join("lib/modules").join(release))
 }
 
-/// Makes `include /usr/src/linux-headers-X-common/Makefile` relative to the including file.
+/// Makes `include /usr/src/linux-headers-X-common/Makefile`, and from 7.2 on
+/// `KBUILD_OUTPUT=/usr/src/linux-headers-X`, relative to the file.
 fn relocate_makefile(makefile: &Path) -> Result<()> {
     let text = fs::read_to_string(makefile).with_context(|| format!("cannot read {}", makefile.display()))?;
-    let Some(common) = text.trim_end().strip_prefix("include /usr/src/").filter(|rest| !rest.contains('\n'))
-    else {
-        bail!("{}: expected one include of /usr/src, found {text:?}", makefile.display());
-    };
-    let here = "$(dir $(realpath $(lastword $(MAKEFILE_LIST))))";
-    Ok(fs::write(makefile, format!("include {here}../{common}\n"))?)
+    // Evaluated at once, while this file is the last one that was read.
+    let here = "$(dir $(realpath $(lastword $(MAKEFILE_LIST))))..";
+    let mut relative = String::new();
+    for line in text.lines() {
+        relative +=
+            &match (line.strip_prefix("include /usr/src/"), line.strip_prefix("KBUILD_OUTPUT=/usr/src/")) {
+                (Some(common), _) => format!("include {here}/{common}\n"),
+                (_, Some(output)) => format!("KBUILD_OUTPUT := {here}/{output}\n"),
+                _ => bail!("{}: expected a reference to /usr/src, found {line:?}", makefile.display()),
+            };
+    }
+    Ok(fs::write(makefile, relative)?)
 }
 
 fn relocate_links(modules: &Path) -> Result<()> {

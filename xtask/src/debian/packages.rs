@@ -34,7 +34,7 @@ const LAB: &[Need] = &[
 ];
 
 const MODULE: &[Need] = &[
-    // The headers of both kernels name this compiler.
+    // The headers of the release's kernels name this compiler; for later ones see `toolchain`.
     program("gcc-12", "gcc-12"),
     program("x86_64-linux-gnu-gcc-12", "gcc-12"),
     program("make", "make"),
