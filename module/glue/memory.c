@@ -2,6 +2,7 @@
 /*
  * Page frames, arrays, the map of System RAM, and copies to and from the caller.
  */
+#include <linux/cpu.h>
 #include <linux/freezer.h>
 #include <linux/gfp.h>
 #include <linux/io.h>
