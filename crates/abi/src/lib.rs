@@ -5,6 +5,7 @@
 //! | [`device`] | the programs and the kernel module, over `/dev/kjump` |
 //! | [`control`] | the module and the relocator, in the control page |
 //! | [`guard`] | the module and the relocator, in the pages of a CPU that guards an image |
+//! | [`bios`] | the program that wants the BIOS called, and the image that calls it |
 //! | [`purgatory`] | the planner of a load and the purgatory that runs in it |
 //! | [`page_list`] | the builder of a page list and the relocator that walks it |
 //! | [`elf`] | kernels, core files, crash kernels and the programs that make or read them |
@@ -14,6 +15,7 @@
 #![no_std]
 #![forbid(unsafe_code)]
 
+pub mod bios;
 pub mod boot_params;
 pub mod control;
 pub mod device;

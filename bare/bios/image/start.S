@@ -1,0 +1,390 @@
+/*
+ * From 64-bit mode to real mode and back. Position-independent; the linker puts this section first
+ * in the code, so that its first byte is the entry point. The block with the calls is the page
+ * below.
+ *
+ * The section is writable: its variables stand between its code, so that 32-bit code, which has no
+ * addresses relative to the instruction pointer, finds them by their distance from bios_start.
+ * The names in braces are constants of abi::bios and of image/mod.rs.
+ *
+ * SDM is the Intel 64 and IA-32 Architectures Software Developer's Manual, volume 3; APM is the
+ * AMD64 Architecture Programmer's Manual, volume 2.
+ */
+        .section .text.start, "awx"
+        .globl bios_start, bios_enter_real_mode, bios_back, bios_stub, bios_stub_end
+        .globl bios_descriptors, bios_descriptors_end
+        .globl bios_nmi, bios_tick, bios_exception_0, bios_exception_6, bios_exception_12, bios_exception_13
+        .code64
+
+/*
+ * bios_start: entered from the running kernel.
+ * In:  64-bit mode, all memory and the registers of the devices that the block names
+ *      identity-mapped, interrupts off, a stack with a return address.
+ * Out: returns; %rax = one of abi::bios::why.
+ */
+bios_start:
+        cli
+        cld
+        /*
+         * The caller's stack may lie above 4 GiB, where 32-bit code cannot reach it: ours is in the
+         * image, which lies below.
+         */
+        mov     %rsp, kernel_rsp(%rip)
+        lea     stack_end(%rip), %rsp
+        lea     block(%rip), %rdi
+        xor     %ebp, %ebp
+        call    bios_main
+        mov     kernel_rsp(%rip), %rsp
+        ret
+
+/*
+ * bios_enter_real_mode: runs the stub in low memory, and returns when it has stored its results. A
+ * System V function.
+ * In:  64-bit mode, interrupts off, stack below 4 GiB; the stub at {LOW_STUB}; the tables' root in
+ *      %rdi: page tables below 4 GiB that map the code here at its own address.
+ */
+bios_enter_real_mode:
+        push    %rbx
+        push    %rbp
+        push    %r12
+        push    %r13
+        push    %r14
+        push    %r15
+        mov     %edi, tables(%rip)
+        /*
+         * Everything that a mode switch or the BIOS changes in the CPU and that returning needs:
+         * control registers, EFER, descriptor tables, selectors.
+         */
+        mov     %rsp, old_rsp(%rip)
+        mov     %cr0, %rax
+        mov     %rax, old_cr0(%rip)
+        mov     %cr3, %rax
+        mov     %rax, old_cr3(%rip)
+        mov     %cr4, %rax
+        mov     %rax, old_cr4(%rip)
+        mov     ${EFER}, %ecx
+        rdmsr
+        mov     %eax, old_efer(%rip)
+        mov     %edx, old_efer + 4(%rip)
+        sgdt    old_gdt(%rip)
+        sidt    old_idt(%rip)
+        mov     %cs, old_cs(%rip)
+        mov     %ss, old_ss(%rip)
+        /*
+         * Our descriptors: the kernel's may lie above 4 GiB, and have none for 16-bit code. The base
+         * of the table depends on where the image lies.
+         */
+        lea     bios_descriptors(%rip), %rax
+        mov     %rax, descriptors_pointer + 2(%rip)
+        lgdt    descriptors_pointer(%rip)
+        /*
+         * An empty table: no gate fits every mode. Until the stub has loaded the BIOS's table an
+         * exception or an NMI resets the machine.
+         */
+        lidt    no_idt(%rip)
+        lea     bios_start(%rip), %rbx
+        /*
+         * Paging can be turned off in compatibility mode only: %cs gets a descriptor with L clear
+         * and D set. SDM 10.8.5.4, APM 14.7.
+         */
+        pushq   ${CODE_32}
+        lea     .Lcompatibility_mode(%rip), %rax
+        push    %rax
+        lretq
+        .code32
+.Lcompatibility_mode:
+        mov     ${DATA_32}, %eax
+        mov     %eax, %ds
+        mov     %eax, %es
+        mov     %eax, %ss
+        /* Paging off ends long mode. Code goes on at the same address: the map is the identity. */
+        mov     %cr0, %eax
+        and     $~{CR0_PG}, %eax
+        mov     %eax, %cr0
+        /* LME off, or else a BIOS that turns paging on would be in long mode. */
+        mov     ${EFER}, %ecx
+        rdmsr
+        and     $~{EFER_LME}, %eax
+        wrmsr
+        /* PAE and all other extensions off, as after a reset. */
+        xor     %eax, %eax
+        mov     %eax, %cr4
+        /*
+         * PE may be cleared only in a code segment of 16-bit size with a limit of 64 KiB: the stub
+         * in low memory has one. SDM 10.9.2.
+         */
+        ljmp    ${CODE_16}, $0
+
+/*
+ * bios_back: the stub ended.
+ * In:  32-bit protected mode without paging, %ebx = bios_start, no stack, interrupts off.
+ * Out: to back_64.
+ */
+bios_back:
+        mov     ${DATA_32}, %eax
+        mov     %eax, %ds
+        mov     %eax, %es
+        mov     %eax, %ss
+        mov     %eax, %fs
+        mov     %eax, %gs
+        mov     old_rsp - bios_start(%ebx), %esp
+        /*
+         * The order is given by SDM 10.8.5 and APM 14.6: PAE, CR3, LME, paging. CR4 is the old
+         * one, with LA57 as it was: it cannot change in long mode.
+         */
+        mov     old_cr4 - bios_start(%ebx), %eax
+        mov     %eax, %cr4
+        /* 32-bit code loads 32 bits of CR3: our tables lie below 4 GiB, the kernel's perhaps not. */
+        mov     tables - bios_start(%ebx), %eax
+        mov     %eax, %cr3
+        /* LMA is the CPU's to set, once paging is on. */
+        mov     ${EFER}, %ecx
+        mov     old_efer - bios_start(%ebx), %eax
+        mov     old_efer + 4 - bios_start(%ebx), %edx
+        and     $~{EFER_LMA}, %eax
+        wrmsr
+        mov     old_cr0 - bios_start(%ebx), %eax
+        mov     %eax, %cr0
+        /* A code segment with L set makes it 64-bit mode. */
+        pushl   ${CODE_64}
+        lea     back_64 - bios_start(%ebx), %eax
+        push    %eax
+        lretl
+
+/*
+ * back_64: puts back what bios_enter_real_mode kept.
+ * In:  64-bit mode on our tables.
+ */
+        .code64
+back_64:
+        mov     old_cr3(%rip), %rax
+        mov     %rax, %cr3
+        mov     old_rsp(%rip), %rsp
+        lgdt    old_gdt(%rip)
+        lidt    old_idt(%rip)
+        pushq   old_cs(%rip)
+        lea     .Lown_segments(%rip), %rax
+        push    %rax
+        lretq
+.Lown_segments:
+        mov     old_ss(%rip), %eax
+        mov     %eax, %ss
+        mov     %eax, %ds
+        mov     %eax, %es
+        mov     %eax, %fs
+        mov     %eax, %gs
+        pop     %r15
+        pop     %r14
+        pop     %r13
+        pop     %r12
+        pop     %rbp
+        pop     %rbx
+        ret
+
+/*
+ * bios_stub: copied to {LOW_STUB}. Makes one call in real mode. Fields of the stub (braces) are
+ * offsets in its page, to which %ds (before the call) or %cs (after it) points.
+ * In:  16-bit protected mode, %cs = the page.
+ * Out: to bios_back, in 32-bit protected mode.
+ */
+        .code16
+bios_stub:
+        /* Segments of 64 KiB: the limits stay in force in real mode, and the BIOS expects these. */
+        mov     ${DATA_16}, %ax
+        mov     %ax, %ds
+        mov     %ax, %es
+        mov     %ax, %ss
+        mov     %ax, %fs
+        mov     %ax, %gs
+        /* The real-mode interrupt table, at address 0. */
+        lidtl   .Lreal_mode_table - bios_stub
+        /* PE off, and a far jump, which loads %cs with a real-mode segment. SDM 10.9.2. */
+        mov     %cr0, %eax
+        and     $~1, %al
+        mov     %eax, %cr0
+        ljmp    ${STUB_SEGMENT}, $.Lreal_mode - bios_stub
+.Lreal_mode:
+        mov     %cs, %ax
+        mov     %ax, %ds
+        mov     ${STACK_SEGMENT}, %ax
+        mov     %ax, %ss
+        mov     ${STACK_TOP}, %esp
+        xor     %ax, %ax
+        mov     %ax, %fs
+        mov     %ax, %gs
+        /*
+         * INT n pushes the flags and makes a far call with IF and TF clear (SDM volume 2, INT). The
+         * same is done here, so that the call's number needs not be written into the code. For a
+         * far call the first word is not used.
+         */
+        pushw   {IN} + 0x1c
+        pushw   {ENTRY_FLAGS}
+        movl    {IN} + 0x00, %eax
+        movl    {IN} + 0x04, %ebx
+        movl    {IN} + 0x08, %ecx
+        movl    {IN} + 0x0c, %edx
+        movl    {IN} + 0x10, %esi
+        movl    {IN} + 0x14, %edi
+        movl    {IN} + 0x18, %ebp
+        mov     {IN} + 0x22, %es
+        mov     {IN} + 0x20, %ds
+        popfw
+        lcall   *%cs:{TARGET}
+.Lreturned:
+        /* The flags first: they are a result, and what follows must not be interrupted. */
+        pushfl
+.Lstore:
+        cli
+        cld
+        movl    %eax, %cs:{OUT} + 0x00
+        movl    %ebx, %cs:{OUT} + 0x04
+        movl    %ecx, %cs:{OUT} + 0x08
+        movl    %edx, %cs:{OUT} + 0x0c
+        movl    %esi, %cs:{OUT} + 0x10
+        movl    %edi, %cs:{OUT} + 0x14
+        movl    %ebp, %cs:{OUT} + 0x18
+        popl    %eax
+        movl    %eax, %cs:{OUT} + 0x1c
+        mov     %ds, %cs:{OUT} + 0x20
+        mov     %es, %cs:{OUT} + 0x22
+        /*
+         * Back to protected mode: our descriptors, PE on, and a far jump to a 32-bit code segment.
+         * The address is in memory, since it depends on where the image lies.
+         */
+        movl    %cs:{CODE}, %ebx
+        lgdtl   %cs:{DESCRIPTORS_LIMIT}
+        mov     %cr0, %eax
+        or      $1, %al
+        mov     %eax, %cr0
+        ljmpl   *%cs:{BACK}
+
+/*
+ * Handlers that take the place of the BIOS's during the calls.
+ * In: real mode, interrupts off; on the stack IP, CS, FLAGS.
+ */
+
+/* An NMI is counted: it has a meaning to the kernel only, whose counters are off meanwhile. */
+bios_nmi:
+        incl    %cs:{NMIS}
+        iretw
+
+/*
+ * IRQ 0: counts, and passes on to the BIOS until the deadline. Vector 8 is also a double fault: the
+ * first 8259 knows whether its IRQ 0 is in service (Intel 8259A data sheet, OCW3).
+ */
+bios_tick:
+        pushw   %ax
+        mov     $0x0b, %al
+        out     %al, $0x20
+        in      $0x20, %al
+        mov     %al, %ah
+        mov     $0x0a, %al
+        out     %al, $0x20
+        test    $1, %ah
+        popw    %ax
+        jz      .Ldouble_fault
+        incl    %cs:{TICKS}
+        decl    %cs:{DEADLINE}
+        jz      .Lpast_deadline
+        ljmp    *%cs:{OLD_TICK}
+.Lpast_deadline:
+        /* End of interrupt: the BIOS's handler, which would send it, does not run. */
+        pushw   %ax
+        mov     $0x20, %al
+        out     %al, $0x20
+        popw    %ax
+        movl    ${WHY_DEADLINE}, %cs:{WHY}
+        jmp     .Lend_early
+.Ldouble_fault:
+        movl    ${WHY_EXCEPTION} + 8, %cs:{WHY}
+        jmp     .Lend_early
+bios_exception_0:
+        movl    ${WHY_EXCEPTION}, %cs:{WHY}
+        jmp     .Lend_early
+bios_exception_6:
+        movl    ${WHY_EXCEPTION} + 6, %cs:{WHY}
+        jmp     .Lend_early
+/* IRQs 4 and 5, which have these vectors too, are masked. */
+bios_exception_12:
+        movl    ${WHY_EXCEPTION} + 12, %cs:{WHY}
+        jmp     .Lend_early
+bios_exception_13:
+        movl    ${WHY_EXCEPTION} + 13, %cs:{WHY}
+/*
+ * Leaves the BIOS where it is: records the place, takes our own stack, and ends as a call that
+ * returned.
+ */
+.Lend_early:
+        pushw   %bp
+        mov     %sp, %bp
+        pushl   2(%bp)
+        popl    %cs:{WHERE}
+        pushw   6(%bp)
+        popw    %cs:{OUT} + 0x1c
+        popw    %bp
+        pushw   %ax
+        mov     ${STACK_SEGMENT}, %ax
+        mov     %ax, %cs:.Lscratch - bios_stub
+        popw    %ax
+        mov     %cs:.Lscratch - bios_stub, %ss
+        mov     ${STACK_TOP}, %esp
+        pushl   %cs:{OUT} + 0x1c
+        jmp     .Lstore
+
+        .balign 4
+.Lscratch:
+        .word   0
+/* Limit and base: 256 vectors of four bytes. */
+.Lreal_mode_table:
+        .word   0x3ff
+        .long   0
+bios_stub_end:
+        .code64
+
+/*
+ * Null, unused, 32-bit code and data, 16-bit code and data with the stub's page as their base,
+ * 64-bit code; all with the accessed bit set, so that the CPU does not write to them. SDM 3.4.5.
+ */
+        .balign 16
+bios_descriptors:
+        .quad   0, 0
+        .quad   0x00cf9b000000ffff
+        .quad   0x00cf93000000ffff
+        .quad   0x00009b000000ffff | {LOW_STUB} << 16
+        .quad   0x000093000000ffff | {LOW_STUB} << 16
+        .quad   0x00af9b000000ffff
+bios_descriptors_end:
+        .balign 16
+descriptors_pointer:
+        .word   bios_descriptors_end - bios_descriptors - 1
+        .quad   0
+        .balign 16
+no_idt:
+        .quad   0, 0
+old_gdt:
+        .quad   0, 0
+old_idt:
+        .quad   0, 0
+kernel_rsp:
+        .quad   0
+old_rsp:
+        .quad   0
+old_cr0:
+        .quad   0
+old_cr3:
+        .quad   0
+old_cr4:
+        .quad   0
+old_efer:
+        .quad   0
+old_cs:
+        .quad   0
+old_ss:
+        .quad   0
+tables:
+        .quad   0
+
+        .bss
+        .balign 16
+        .skip   {STACK}
+stack_end:

@@ -1,0 +1,477 @@
+//! The calls of a block, from the first step to the last.
+
+use abi::Field;
+use abi::bios::{
+    self as field, BUFFER, EBDA_BEFORE, EBDA_ROOM, EBDA_SEGMENT, ENTRY, LOW_BUFFER, LOW_SIZE, LOW_STACK,
+    LOW_STUB, PAGE_0_AFTER, PAGE_0_BEFORE, SAVED_BUFFER, SAVED_LOW, call, flag, kind, registers, stub, why,
+};
+
+use crate::block::{self, Block, Registers, registers_at, store_registers};
+use crate::hardware::{Hardware, TICK};
+use crate::interrupts::{Interrupts, open_a20};
+use crate::state::{EFER, State};
+
+/// CR4: VMX is on. It forbids real mode (Intel SDM volume 3, 23.8).
+const CR4_VMXE: u64 = 1 << 13;
+/// EFER: SVM is on.
+const EFER_SVME: u64 = 1 << 12;
+/// EFLAGS: carry, trap, interrupts enabled.
+const CARRY: u32 = 1 << 0;
+const TRAP: u16 = 1 << 8;
+const INTERRUPTS: u16 = 1 << 9;
+const PAGE: u64 = 0x1000;
+/// First address of read-only memory: option ROMs, then the BIOS.
+const ROM: u32 = 0xc_0000;
+/// Segment of the stub.
+#[expect(clippy::cast_possible_truncation, reason = "it lies below 1 MiB")]
+const STUB_SEGMENT: u32 = (LOW_STUB / 16) as u32;
+/// Addresses of the vectors.
+const VECTORS: u64 = 256;
+
+/// Makes the calls of a block. `memory` is the address of the image, of which `bytes` are the first
+/// page. Returns one of [`why`], which is also stored in the block.
+pub fn run(bytes: &mut [u8; ENTRY], memory: u64, hardware: &mut impl Hardware) -> u32 {
+    let Some(mut block) = Block::new(bytes) else { return why::SENSELESS };
+    block.set(field::stamp(0), hardware.time());
+    for out in [field::DONE, field::NMIS, field::TICKS] {
+        block.set(out, 0);
+    }
+    let result = match refusal(hardware) {
+        Some(refusal) => refusal,
+        None => Session::new(&block, memory, hardware).run(&mut block),
+    };
+    block.set(field::stamp(3), hardware.time());
+    block.set(field::WHY, result);
+    result
+}
+
+/// Why the BIOS cannot be called here.
+fn refusal(hardware: &mut impl Hardware) -> Option<u32> {
+    let [_, cr4] = hardware.control();
+    if cr4 & CR4_VMXE != 0 || hardware.register(EFER) & EFER_SVME != 0 {
+        return Some(why::VIRTUALIZATION);
+    }
+    let is_empty = (0..VECTORS).all(|vector| hardware.read(vector * 4) == 0);
+    is_empty.then_some(why::NO_BIOS)
+}
+
+struct Session<'h, H> {
+    hardware: &'h mut H,
+    memory: u64,
+    interrupts: Interrupts,
+    /// Bytes of the buffer.
+    length: u64,
+    /// The vector of IRQ 0 before ours.
+    old_tick: u32,
+}
+
+impl<'h, H: Hardware> Session<'h, H> {
+    fn new(block: &Block<'_>, memory: u64, hardware: &'h mut H) -> Self {
+        let io_apic = if block.has(flag::MASK_IO_APIC) { block.get(field::IO_APIC) } else { 0 };
+        let interrupts = Interrupts {
+            hpet: block.get(field::HPET),
+            io_apic,
+            linux_vectors: block.get(field::PIC_LINUX).to_le_bytes(),
+            mask: block.get(field::PIC_MASK),
+            wanted: !block.has(flag::NO_INTERRUPTS),
+        };
+        let length = block.get(field::BUFFER_LENGTH).into();
+        let old_tick = hardware.read(u64::from(TICK) * 4);
+        Self { hardware, memory, interrupts, length, old_tick }
+    }
+
+    fn run(mut self, block: &mut Block<'_>) -> u32 {
+        let hpet = self.interrupts.hpet;
+        let before = State::read(self.hardware, hpet);
+        before.store(block.bytes_at(field::BEFORE, field::state::SIZE));
+        self.keep();
+        self.hardware.lay_stub();
+        self.clear_stub();
+        self.copy(BUFFER, LOW_BUFFER, self.length);
+        let pins = self.interrupts.to_bios(self.hardware, &before);
+        let vectors = self.hook();
+
+        block.set(field::stamp(1), self.hardware.time());
+        let result = self.calls(block);
+        block.set(field::stamp(2), self.hardware.time());
+
+        State::read(self.hardware, hpet).store(block.bytes_at(field::BETWEEN, field::state::SIZE));
+        open_a20(self.hardware, &before);
+        self.hardware.copy(0, self.memory + PAGE_0_AFTER as u64, PAGE);
+        block.set(field::NMIS, self.field(stub::NMIS));
+        block.set(field::TICKS, self.field(stub::TICKS));
+        self.hardware.copy(LOW_BUFFER as u64, self.memory + BUFFER as u64, self.length);
+        if result == why::DEADLINE || result & why::EXCEPTION != 0 {
+            self.undo();
+        } else {
+            self.unhook(vectors);
+        }
+        self.put_back();
+        self.interrupts.to_linux(self.hardware, &before, &pins);
+        State::read(self.hardware, hpet).store(block.bytes_at(field::AFTER, field::state::SIZE));
+        result
+    }
+
+    /// Copies from the image to low memory.
+    fn copy(&mut self, from: usize, to: usize, bytes: u64) {
+        self.hardware.copy(self.memory + from as u64, to as u64, bytes);
+    }
+
+    /// Keeps what the calls may change: the low pages, the buffer's place, and the BIOS's own data.
+    fn keep(&mut self) {
+        let memory = self.memory;
+        self.hardware.copy(LOW_STACK as u64, memory + SAVED_LOW as u64, LOW_SIZE as u64);
+        self.hardware.copy(LOW_BUFFER as u64, memory + SAVED_BUFFER as u64, self.length);
+        self.hardware.copy(0, memory + PAGE_0_BEFORE as u64, PAGE);
+        let (start, size) = self.extended_area();
+        self.hardware.copy(start, memory + EBDA_BEFORE as u64, size);
+    }
+
+    fn put_back(&mut self) {
+        self.copy(SAVED_LOW, LOW_STACK, LOW_SIZE as u64);
+        self.copy(SAVED_BUFFER, LOW_BUFFER, self.length);
+    }
+
+    /// Puts the BIOS's own data back after a call that was ended in the middle of something: it
+    /// may hold a lock, or run on a stack of its own.
+    fn undo(&mut self) {
+        self.copy(PAGE_0_BEFORE, 0, PAGE);
+        let (start, size) = self.extended_area();
+        self.copy(EBDA_BEFORE, usize::try_from(start).unwrap_or(0), size);
+    }
+
+    /// Address and size of the extended BIOS data area, as page 0 named it before the calls. Its
+    /// first byte is its size in KiB.
+    fn extended_area(&mut self) -> (u64, u64) {
+        let word = self.hardware.read(self.memory + (PAGE_0_BEFORE + 0x40c) as u64);
+        let start = u64::from(word >> 16) * 16;
+        if !(0x8_0000..0xa_0000).contains(&start) {
+            return (0, 0);
+        }
+        let kibibytes = u64::from(self.hardware.read(start) & 0xff);
+        (start, (kibibytes * 1024).min(EBDA_ROOM as u64).min(0xa_0000 - start))
+    }
+
+    /// Replaces vectors by the stub's handlers. Returns what they were.
+    fn hook(&mut self) -> [(u8, u32); 6] {
+        self.set_field(stub::OLD_TICK, self.old_tick);
+        let handlers = self.hardware.handlers().all;
+        handlers.map(|(vector, offset)| {
+            let place = u64::from(vector) * 4;
+            let old = self.hardware.read(place);
+            self.hardware.write(place, STUB_SEGMENT << 16 | u32::from(offset));
+            (vector, old)
+        })
+    }
+
+    /// Puts vectors back, unless a call replaced them.
+    fn unhook(&mut self, vectors: [(u8, u32); 6]) {
+        for (vector, old) in vectors {
+            let place = u64::from(vector) * 4;
+            if self.hardware.read(place) >> 16 == STUB_SEGMENT {
+                self.hardware.write(place, old);
+            }
+        }
+    }
+
+    fn calls(&mut self, block: &mut Block<'_>) -> u32 {
+        for number in 0..block.calls() {
+            let result = self.call(block.call(number));
+            block.set(field::DONE, u32::try_from(number).unwrap_or(0) + 1);
+            if result != why::DONE {
+                return result;
+            }
+        }
+        why::DONE
+    }
+
+    /// Makes one call, in a loop if it is one.
+    fn call(&mut self, call: &mut [u8]) -> u32 {
+        for out in [call::TIMES, call::WHY, call::WHERE] {
+            block::set(call, out, 0);
+        }
+        block::set(call, call::TIME, 0);
+        let mut arguments = registers_at(call, call::IN);
+        let target = match self.target(call) {
+            Ok(target) => target,
+            Err(vector) => {
+                block::set(call, call::WHY, why::VECTOR);
+                block::set(call, call::WHERE, vector);
+                return why::VECTOR;
+            }
+        };
+        let is_loop = block::get(call, call::KIND) == kind::LOOP;
+        let most = if is_loop { block::get(call, call::MOST) } else { 1 };
+        for turn in 1..=u32::from(most) {
+            let start = self.hardware.time();
+            self.enter(call, &arguments, target);
+            let time = self.hardware.time().wrapping_sub(start);
+            let result = self.field(stub::WHY);
+            let out = self.registers(stub::OUT);
+            store_registers(call, call::OUT, &out);
+            let all = block::get(call, call::TIME);
+            block::set(call, call::TIME, all.wrapping_add(time));
+            block::set(call, call::TIMES, turn);
+            if result != why::DONE {
+                block::set(call, call::WHY, result);
+                block::set(call, call::WHERE, self.field(stub::WHERE));
+                return result;
+            }
+            let next = block::get(&out, registers::EBX);
+            if next == 0 || block::get(&out, registers::EFLAGS) & CARRY != 0 {
+                break;
+            }
+            // Results never become arguments, but for the loop's own counter.
+            block::set(&mut arguments, registers::EBX, next);
+            let place = block::get(&arguments, registers::EDI);
+            let step = u32::from(block::get(call, call::STEP));
+            block::set(&mut arguments, registers::EDI, place.wrapping_add(step));
+        }
+        why::DONE
+    }
+
+    /// What the call enters, or the interrupt vector that does not point into ROM.
+    fn target(&mut self, call: &[u8]) -> Result<u32, u32> {
+        if block::get(call, call::KIND) == kind::FAR {
+            return Ok(block::get(call, call::TARGET));
+        }
+        let number = block::get(call, call::NUMBER);
+        let is_hooked = self.hardware.handlers().all.iter().any(|(vector, _)| *vector == number);
+        // The vector as it was, where it is ours now.
+        let place = u64::from(number) * 4;
+        let place = if is_hooked { self.memory + PAGE_0_BEFORE as u64 + place } else { place };
+        let vector = self.hardware.read(place);
+        let address = (vector >> 16) * 16 + (vector & 0xffff);
+        if address >= ROM { Ok(vector) } else { Err(vector) }
+    }
+
+    fn enter(&mut self, call: &[u8], arguments: &Registers, target: u32) {
+        #[expect(clippy::cast_possible_truncation, reason = "the other flags are not for real mode")]
+        let flags = block::get(arguments, registers::EFLAGS) as u16;
+        let is_far = block::get(call, call::KIND) == kind::FAR;
+        let entry_flags = if is_far { flags } else { flags & !(INTERRUPTS | TRAP) };
+        self.set_registers(arguments);
+        // Two fields of 16 bits, of which the second is not used.
+        self.hardware.write(address(stub::ENTRY_FLAGS), entry_flags.into());
+        self.set_field(stub::TARGET, target);
+        self.set_field(stub::WHY, why::DONE);
+        self.set_field(stub::WHERE, 0);
+        let deadline = u32::from(block::get(call, call::DEADLINE)).max(1);
+        self.set_field(stub::DEADLINE, deadline);
+        self.hardware.real_mode();
+    }
+
+    fn clear_stub(&mut self) {
+        for field in [stub::WHY, stub::WHERE, stub::NMIS, stub::TICKS, stub::DEADLINE] {
+            self.set_field(field, 0);
+        }
+        for offset in (stub::OUT..stub::OUT + registers::SIZE).step_by(4) {
+            self.set_field(Field::at(offset), 0);
+        }
+    }
+
+    fn registers(&mut self, offset: usize) -> Registers {
+        let mut all = [0; registers::SIZE];
+        for place in (0..registers::SIZE).step_by(4) {
+            let word = self.field(Field::at(offset + place));
+            block::set(&mut all, Field::at(place), word);
+        }
+        all
+    }
+
+    fn set_registers(&mut self, all: &Registers) {
+        for place in (0..registers::SIZE).step_by(4) {
+            self.set_field(Field::at(stub::IN + place), block::get(all, Field::at(place)));
+        }
+    }
+
+    fn field(&mut self, field: Field<u32>) -> u32 {
+        self.hardware.read(address(field))
+    }
+
+    fn set_field(&mut self, field: Field<u32>, value: u32) {
+        self.hardware.write(address(field), value);
+    }
+}
+
+/// The address of one of the stub's fields.
+fn address<T: Copy>(field: Field<T>) -> u64 {
+    (LOW_STUB + field.offset()) as u64
+}
+
+const _: () = assert!(EBDA_SEGMENT.offset() == 0x40e);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{APIC, Fake, MEMORY, block, int_15};
+    use abi::bios::{CALLS, LOW_BUFFER};
+
+    /// Runs a block; the machine's memory holds the image.
+    fn run_on(fake: &mut Fake, mut block: [u8; ENTRY]) -> (u32, [u8; ENTRY]) {
+        let result = run(&mut block, MEMORY, fake);
+        (result, block)
+    }
+
+    fn of_call<T: abi::Number>(block: &[u8], field: Field<T>) -> T {
+        field.read(&block[CALLS..]).unwrap()
+    }
+
+    /// Low memory but for what a BIOS may keep for itself.
+    fn low(fake: &Fake) -> Vec<u8> {
+        fake.memory[..0x10_0000].to_vec()
+    }
+
+    /// Uses everything: interrupt controllers, timers, the clock, A20, its stack and the buffer.
+    fn careless(fake: &mut Fake) {
+        for port in [0x20, 0x21, 0xa1, 0x4d0, 0x4d1, 0x43, 0x71] {
+            fake.output(port, 0x55);
+        }
+        fake.output(0x92, 0);
+        fake.devices.insert(APIC + 0x350, 0x700);
+        fake.memory[LOW_STACK..LOW_STACK + 0x1000].fill(0xcc);
+        fake.memory[LOW_BUFFER..LOW_BUFFER + 0x1000].fill(0xdd);
+        fake.returns(registers::EAX, 0x1234);
+    }
+
+    #[test]
+    fn everything_is_as_before_afterwards() {
+        let mut fake = Fake::new(careless);
+        let (memory, ports, devices) = (low(&fake), fake.ports.clone(), fake.devices.clone());
+        let (result, block) = run_on(&mut fake, int_15());
+        assert_eq!(result, why::DONE);
+        assert_eq!(low(&fake), memory);
+        for port in [0x21, 0xa1, 0x4d0, 0x4d1, 0x40, 0x92] {
+            assert_eq!(fake.input(port), ports.get(&port).copied().unwrap_or(0), "port {port:#x}");
+        }
+        for (address, value) in devices {
+            assert_eq!(fake.devices[&address], value, "{address:#x}");
+        }
+        let state = |offset| block[offset..offset + field::state::SIZE].to_vec();
+        let mut after = state(field::AFTER);
+        // What the 8259s wait to deliver is compared with nothing.
+        after[4..6].copy_from_slice(&state(field::BEFORE)[4..6]);
+        assert_eq!(after, state(field::BEFORE));
+        assert_eq!(of_call(&block, Field::<u32>::at(call::OUT)), 0x1234);
+        assert!(fake.memory[MEMORY as usize + BUFFER..][..0x1000].iter().all(|&byte| byte == 0xdd));
+    }
+
+    #[test]
+    fn the_bios_runs_at_the_highest_priority_with_interrupts_of_the_8259s() {
+        let mut fake = Fake::new(|_| {});
+        run_on(&mut fake, int_15());
+        // IRQs 4 and 5 are masked, whatever the block says.
+        assert_eq!(fake.seen, [(0xff, 0x700, 0xfa)]);
+        let mut fake = Fake::new(|_| {});
+        let mut quiet = int_15();
+        assert!(field::FLAGS.write(&mut quiet, flag::NO_INTERRUPTS));
+        run_on(&mut fake, quiet);
+        assert_eq!(fake.seen, [(0xff, 0x1_0700, 0xff)]);
+    }
+
+    #[test]
+    fn the_priority_is_put_back_last() {
+        let mut fake = Fake::new(|_| {});
+        run_on(&mut fake, int_15());
+        assert_eq!(fake.apic_writes.first(), Some(&(APIC + 0x80, 0xff)));
+        assert_eq!(fake.apic_writes.last(), Some(&(APIC + 0x80, 0)));
+    }
+
+    #[test]
+    fn a_call_that_ends_early_leaves_the_bios_as_it_was() {
+        let mut fake = Fake::new(|fake| {
+            fake.memory[0x480] = 0xee;
+            fake.memory[0x9_fc10] = 0xee;
+            fake.set_stub(stub::WHY, why::DEADLINE);
+            fake.set_stub(stub::WHERE, 0xf000_1234_u32);
+        });
+        let memory = low(&fake);
+        let (result, block) = run_on(&mut fake, int_15());
+        assert_eq!(result, why::DEADLINE);
+        assert_eq!(of_call(&block, call::WHERE), 0xf000_1234);
+        assert_eq!(low(&fake), memory);
+    }
+
+    #[test]
+    fn what_the_bios_remembers_stays_but_our_handlers_do_not() {
+        let mut fake = Fake::new(|fake| {
+            fake.memory[0x41a] = 0x77;
+            // The BIOS takes a vector for itself.
+            fake.write(6 * 4, 0xf000_9999);
+        });
+        let (_, _) = run_on(&mut fake, int_15());
+        assert_eq!(fake.memory[0x41a], 0x77);
+        assert_eq!(fake.read(8 * 4), 0xf000_e008);
+        assert_eq!(fake.read(6 * 4), 0xf000_9999);
+    }
+
+    #[test]
+    fn a_loop_passes_on_ebx_alone() {
+        let mut fake = Fake::new(|fake| {
+            assert_eq!(fake.register_in(registers::EAX), 0xe820);
+            let turn = fake.register_in(registers::EBX);
+            assert_eq!(fake.register_in(registers::EDI), turn * 24);
+            fake.returns(registers::EAX, 0x534d_4150);
+            fake.returns(registers::EDI, 0xffff);
+            fake.returns(registers::EBX, if turn == 6 { 0 } else { turn + 1 });
+        });
+        let (result, block) = run_on(&mut fake, block(kind::LOOP, 0x15, 100));
+        assert_eq!((result, of_call(&block, call::TIMES)), (why::DONE, 7));
+    }
+
+    #[test]
+    fn a_loop_ends_with_the_carry_flag_or_its_limit() {
+        let endless = |fake: &mut Fake| fake.returns(registers::EBX, 1);
+        let mut fake = Fake::new(endless);
+        let (_, limited) = run_on(&mut fake, block(kind::LOOP, 0x15, 5));
+        assert_eq!(of_call(&limited, call::TIMES), 5);
+        let mut fake = Fake::new(|fake| {
+            fake.returns(registers::EBX, 1);
+            fake.returns(registers::EFLAGS, 0x203);
+        });
+        let (_, ended) = run_on(&mut fake, block(kind::LOOP, 0x15, 5));
+        assert_eq!(of_call(&ended, call::TIMES), 1);
+    }
+
+    #[test]
+    fn a_vector_outside_rom_is_not_followed() {
+        let mut fake = Fake::new(|_| panic!("called"));
+        fake.write(0x15 * 4, 0x2000_0000);
+        let (result, block) = run_on(&mut fake, int_15());
+        assert_eq!((result, of_call(&block, call::WHERE)), (why::VECTOR, 0x2000_0000));
+    }
+
+    #[test]
+    fn a_vector_that_is_ours_meanwhile_leads_to_the_bios() {
+        let mut fake = Fake::new(|fake| assert_eq!(fake.stub(stub::TARGET), 0xf000_e006));
+        let (result, _) = run_on(&mut fake, block(kind::INTERRUPT, 6, 1));
+        assert_eq!((result, fake.seen.len()), (why::DONE, 1));
+    }
+
+    #[test]
+    fn nothing_is_touched_where_real_mode_or_the_bios_is_missing() {
+        for (change, expected) in [
+            ((|fake: &mut Fake| fake.cr4 |= CR4_VMXE) as fn(&mut Fake), why::VIRTUALIZATION),
+            (|fake| { fake.registers.insert(EFER, 0x1d01); }, why::VIRTUALIZATION),
+            (|fake| fake.memory[..0x400].fill(0), why::NO_BIOS),
+        ] {
+            let mut fake = Fake::new(|_| panic!("called"));
+            change(&mut fake);
+            let (memory, ports) = (low(&fake), fake.ports.clone());
+            assert_eq!(run_on(&mut fake, int_15()).0, expected);
+            assert!(low(&fake) == memory && fake.ports == ports && fake.apic_writes.is_empty());
+        }
+        let mut senseless = int_15();
+        senseless[0] ^= 1;
+        assert_eq!(run_on(&mut Fake::new(|_| {}), senseless).0, why::SENSELESS);
+    }
+
+    #[test]
+    fn x2apic_registers_are_model_specific() {
+        let mut fake = Fake::new(|fake| assert_eq!(fake.registers[&0x808], 0xff));
+        fake.registers.insert(0x1b, APIC | 0xd00);
+        fake.registers.insert(0x835, 0x1_0700);
+        run_on(&mut fake, int_15());
+        assert_eq!((fake.registers[&0x835], fake.registers[&0x808]), (0x1_0700, 0));
+    }
+}

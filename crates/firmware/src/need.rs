@@ -1,0 +1,348 @@
+//! What a call needs of the machine, and why it is refused.
+
+use abi::bios::flag;
+
+use crate::{Call, Kind};
+
+/// How much of the system stands still: as in [`abi::device::quiesce`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    /// Interrupts of one CPU.
+    #[default]
+    None,
+    /// All CPUs.
+    Stop,
+    /// Tasks, devices and all CPUs but one.
+    Suspend,
+}
+
+/// The facts about the machine that decide.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Whether it was booted by UEFI.
+    pub uefi: bool,
+    /// The name of an active encryption of all memory.
+    pub encryption: Option<String>,
+    /// Address of the HPET, 0 for none.
+    pub hpet: u64,
+    /// Address of the first I/O APIC, 0 for none.
+    pub io_apic: u64,
+    /// First vector of the 8259s in the running kernel.
+    pub vectors: u8,
+    /// Whether the 8254 is a clock of the running kernel.
+    pub uses_8254: bool,
+    /// The storage controllers.
+    pub controllers: Vec<Controller>,
+}
+
+/// A storage controller on the PCI bus.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Controller {
+    /// Its address, as in `0000:00:1f.2`.
+    pub address: String,
+    /// Class, subclass and programming interface.
+    pub class: u32,
+    /// The driver that holds it.
+    pub driver: Option<String>,
+}
+
+impl Controller {
+    /// Whether it works through the ports of 1984, which drivers leave as the BIOS uses them: an
+    /// IDE controller. Drivers give all others queues and lists of their own.
+    #[must_use]
+    pub const fn is_ide(&self) -> bool {
+        self.class >> 8 == 0x0101
+    }
+}
+
+/// What the image is passed about the machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Setup {
+    /// Bits of [`flag`].
+    pub flags: u32,
+    /// Address of the HPET, 0 for none.
+    pub hpet: u64,
+    /// Address of the I/O APIC.
+    pub io_apic: u64,
+    /// First vector of the 8259s in the running kernel.
+    pub vectors: u8,
+    /// What the 8259s mask.
+    pub mask: u16,
+}
+
+/// Why calls are refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    /// UEFI.
+    #[error(
+        "this machine was booted by UEFI and has no BIOS to call; its memory map is in \
+         /sys/firmware/memmap, monitors' EDID in /sys/class/drm/*/edid, SMBIOS in /sys/firmware/dmi, \
+         variables in /sys/firmware/efi/efivars"
+    )]
+    Uefi,
+    /// Encrypted memory.
+    #[error("memory is encrypted ({0}), and real mode would read it as it is stored; boot without it")]
+    Encrypted(String),
+    /// A clock.
+    #[error(
+        "the kernel takes its ticks from the 8254, which the BIOS sets anew; use --quiesce suspend, or boot \
+         with an APIC timer or an HPET"
+    )]
+    Clock,
+    /// Disk input and output through a controller that a driver holds.
+    #[error(
+        "INT {number:#04x} with AH={function:#04x} drives a disk, and {address} is held by the driver \
+         {driver}: the BIOS would start it on the driver's lists; only IDE controllers, or those without a \
+         driver since boot, can be used"
+    )]
+    Held {
+        /// The interrupt.
+        number: u8,
+        /// The function.
+        function: u8,
+        /// The controller.
+        address: String,
+        /// Its driver.
+        driver: String,
+    },
+    /// A write to a disk.
+    #[error(
+        "INT {number:#04x} with AH={function:#04x} writes to a disk under the kernel's file systems; \
+         --allow-disk-writes permits it"
+    )]
+    Write {
+        /// The interrupt.
+        number: u8,
+        /// The function.
+        function: u8,
+    },
+    /// Power management that the kernel has.
+    #[error("INT 0x15 with AX={0:#06x} takes power management away from the kernel; only 0x5300 is allowed")]
+    Power(u16),
+    /// The level is too low.
+    #[error("INT {number:#04x} with AH={function:#04x} needs at least --quiesce {needed}")]
+    Level {
+        /// The interrupt.
+        number: u8,
+        /// The function.
+        function: u8,
+        /// The level.
+        needed: &'static str,
+    },
+}
+
+/// What a function of the BIOS does, as far as it matters here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Nature {
+    /// Looks into tables, or computes.
+    Tables,
+    /// Waits for the clock or a key.
+    Waits,
+    /// Reads a disk.
+    Reads,
+    /// Writes to a disk.
+    Writes,
+    /// Connects to power management.
+    Power,
+    /// Anything else.
+    Other,
+}
+
+/// By the interrupt list (IBM's "Personal System/2 and Personal Computer BIOS Interface Technical
+/// Reference"; for INT 10h 4Fxxh VESA's "VBE Core Functions", for 13h 41h to 48h the "BIOS Enhanced
+/// Disk Drive Specification").
+const fn nature(number: u8, ax: u16) -> Nature {
+    let [al, ah] = ax.to_le_bytes();
+    match (number, ah) {
+        (0x11 | 0x12, _) => Nature::Tables,
+        (0x10, 0x03 | 0x0f | 0x1a | 0x1b) => Nature::Tables,
+        (0x10, 0x11) if al == 0x30 => Nature::Tables,
+        (0x10, 0x4f) if matches!(al, 0x00 | 0x01 | 0x03 | 0x15) => Nature::Tables,
+        (0x13, 0x01 | 0x08 | 0x15 | 0x41 | 0x48) => Nature::Tables,
+        (0x13, 0x02 | 0x04 | 0x42 | 0x44 | 0x47 | 0x00 | 0x0c | 0x0d | 0x10 | 0x11) => Nature::Reads,
+        (0x13, _) => Nature::Writes,
+        (0x15, 0x53) => match al {
+            0x00 => Nature::Tables,
+            _ => Nature::Power,
+        },
+        (0x15, 0x24 | 0x88 | 0xc0 | 0xc1 | 0xe8) => Nature::Tables,
+        (0x15, 0x83 | 0x86) => Nature::Waits,
+        (0x16, 0x00 | 0x10) => Nature::Waits,
+        (0x16, 0x01 | 0x02 | 0x05 | 0x11 | 0x12) => Nature::Tables,
+        (0x1a, 0x00 | 0x02 | 0x04 | 0xb1) => Nature::Tables,
+        _ => Nature::Other,
+    }
+}
+
+fn nature_of(call: &Call) -> Nature {
+    call.kind.number().map_or(Nature::Other, |number| nature(number, call.registers.ax()))
+}
+
+/// The level that a call needs if the caller names none.
+#[must_use]
+pub fn level(call: &Call) -> Level {
+    match nature_of(call) {
+        Nature::Tables => Level::None,
+        Nature::Waits => Level::Stop,
+        Nature::Reads | Nature::Writes | Nature::Power | Nature::Other => Level::Suspend,
+    }
+}
+
+/// What the image is passed for these calls.
+#[must_use]
+pub fn setup(facts: &Facts, calls: &[Call]) -> Setup {
+    let Facts { hpet, io_apic, vectors, .. } = *facts;
+    Setup { flags: 0, hpet, io_apic, vectors, mask: mask(calls) }
+}
+
+impl Setup {
+    /// The same at a level. While other CPUs run, the I/O APIC belongs to the kernel.
+    #[must_use]
+    pub const fn at(self, level: Level) -> Self {
+        let masks = !matches!(level, Level::None) && self.io_apic != 0;
+        let flags = if masks { self.flags | flag::MASK_IO_APIC } else { self.flags & !flag::MASK_IO_APIC };
+        Self { flags, ..self }
+    }
+}
+
+/// IRQ 0 is the deadline's; 2 leads to the second 8259; 8 is the clock's, for waits; disks have 14
+/// and 15, the keyboard 1.
+fn mask(calls: &[Call]) -> u16 {
+    let mut open: u16 = 1 << 0 | 1 << 2;
+    for call in calls {
+        open |= match nature_of(call) {
+            Nature::Tables => 0,
+            Nature::Waits => 1 << 1 | 1 << 8,
+            _ => 1 << 1 | 1 << 6 | 1 << 8 | 1 << 12 | 1 << 14 | 1 << 15 | 1 << 9 | 1 << 10 | 1 << 11,
+        };
+    }
+    !open
+}
+
+/// Checks whether calls may be made at this level.
+///
+/// # Errors
+/// The first [`Refusal`].
+pub fn check(facts: &Facts, calls: &[Call], level: Level, allow_writes: bool) -> Result<(), Refusal> {
+    if facts.uefi {
+        return Err(Refusal::Uefi);
+    }
+    if let Some(name) = &facts.encryption {
+        return Err(Refusal::Encrypted(name.clone()));
+    }
+    if facts.uses_8254 && level < Level::Suspend {
+        return Err(Refusal::Clock);
+    }
+    calls.iter().try_for_each(|call| check_call(facts, call, level, allow_writes))
+}
+
+fn check_call(facts: &Facts, call: &Call, level: Level, allow_writes: bool) -> Result<(), Refusal> {
+    let (Some(number), function) = (call.kind.number(), call.registers.ah()) else { return Ok(()) };
+    let nature = nature_of(call);
+    if nature == Nature::Power {
+        return Err(Refusal::Power(call.registers.ax()));
+    }
+    if matches!(nature, Nature::Reads | Nature::Writes) {
+        let is_held = |controller: &&Controller| controller.driver.is_some() && !controller.is_ide();
+        if let Some(Controller { address, driver: Some(driver), .. }) = facts.controllers.iter().find(is_held) {
+            let (address, driver) = (address.clone(), driver.clone());
+            return Err(Refusal::Held { number, function, address, driver });
+        }
+        if level < Level::Suspend {
+            return Err(Refusal::Level { number, function, needed: "suspend" });
+        }
+    }
+    if nature == Nature::Writes && !allow_writes {
+        return Err(Refusal::Write { number, function });
+    }
+    Ok(())
+}
+
+/// A loop over INT 15h E820h.
+#[must_use]
+pub fn memory_map() -> Call {
+    use crate::e820::{ENTRY, MOST, SIGNATURE};
+    let registers = crate::Registers { eax: 0xe820, ecx: ENTRY.into(), edx: SIGNATURE, ..Default::default() };
+    Call {
+        kind: Kind::Loop { number: 0x15, most: MOST, step: ENTRY },
+        ..Call::interrupt(0x15, registers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Registers;
+
+    fn call(number: u8, eax: u32) -> Call {
+        Call::interrupt(number, Registers { eax, ..Registers::default() })
+    }
+
+    fn controller(class: u32, driver: Option<&str>) -> Controller {
+        Controller { address: "0000:00:04.0".into(), class, driver: driver.map(Into::into) }
+    }
+
+    #[test]
+    fn a_function_that_only_looks_needs_nothing_stopped() {
+        for (number, eax) in [(0x12, 0), (0x15, 0xe820), (0x10, 0x4f15), (0x13, 0x4800), (0x1a, 0xb101)] {
+            assert_eq!(level(&call(number, eax)), Level::None, "{number:x} {eax:x}");
+        }
+        assert_eq!(level(&call(0x15, 0x8600)), Level::Stop);
+        assert_eq!(level(&call(0x16, 0)), Level::Stop);
+        for (number, eax) in [(0x13, 0x4200), (0x10, 0x0003), (0x15, 0xec00), (0x77, 0)] {
+            assert_eq!(level(&call(number, eax)), Level::Suspend, "{number:x} {eax:x}");
+        }
+        let far = Call { kind: Kind::Far { segment: 0x2000, offset: 0 }, ..call(0, 0) };
+        assert_eq!(level(&far), Level::Suspend);
+    }
+
+    #[test]
+    fn interrupts_that_no_call_needs_are_masked() {
+        let facts = Facts { io_apic: 0xfec0_0000, ..Facts::default() };
+        assert_eq!(setup(&facts, &[call(0x15, 0xe820)]).mask, 0xfffa);
+        let waits = setup(&facts, &[call(0x15, 0xe820), call(0x15, 0x8600)]);
+        assert_eq!(waits.mask & 0x0103, 0);
+        assert_eq!(waits.at(Level::None).flags, 0);
+        assert_eq!(waits.at(Level::Stop).flags, flag::MASK_IO_APIC);
+    }
+
+    #[test]
+    fn a_machine_without_bios_or_with_encrypted_memory_is_refused() {
+        let one = [call(0x12, 0)];
+        let check = |facts: &Facts, level| check(facts, &one, level, false);
+        assert_eq!(check(&Facts { uefi: true, ..Facts::default() }, Level::None), Err(Refusal::Uefi));
+        let encrypted = Facts { encryption: Some("SME".into()), ..Facts::default() };
+        assert_eq!(check(&encrypted, Level::None), Err(Refusal::Encrypted("SME".into())));
+        let clock = Facts { uses_8254: true, ..Facts::default() };
+        assert_eq!(check(&clock, Level::Stop), Err(Refusal::Clock));
+        assert_eq!(check(&clock, Level::Suspend), Ok(()));
+    }
+
+    #[test]
+    fn a_disk_is_read_only_where_the_bios_still_has_its_controller() {
+        let read = [call(0x13, 0x4200)];
+        let allowed = |controllers: Vec<Controller>| {
+            check(&Facts { controllers, ..Facts::default() }, &read, Level::Suspend, false)
+        };
+        assert_eq!(allowed(vec![controller(0x0001_0180, Some("ata_piix"))]), Ok(()));
+        assert_eq!(allowed(vec![controller(0x0001_0601, None)]), Ok(()));
+        let refused = allowed(vec![controller(0x0001_0601, Some("ahci"))]).unwrap_err();
+        assert!(refused.to_string().contains("0000:00:04.0 is held by the driver ahci"), "{refused}");
+        // Asking about a disk touches none.
+        let ask = [call(0x13, 0x4800)];
+        let facts = Facts { controllers: vec![controller(0x0001_0601, Some("ahci"))], ..Facts::default() };
+        assert_eq!(check(&facts, &ask, Level::None, false), Ok(()));
+    }
+
+    #[test]
+    fn writes_and_power_management_need_to_be_allowed() {
+        let facts = Facts::default();
+        let check = |one: Call, level, allow| check(&facts, &[one], level, allow);
+        let write = call(0x13, 0x4300);
+        assert!(matches!(check(write, Level::Suspend, false), Err(Refusal::Write { .. })));
+        assert_eq!(check(write, Level::Suspend, true), Ok(()));
+        assert!(matches!(check(write, Level::None, true), Err(Refusal::Level { .. })));
+        assert_eq!(check(call(0x15, 0x5300), Level::None, false), Ok(()));
+        assert_eq!(check(call(0x15, 0x5303), Level::Suspend, false), Err(Refusal::Power(0x5303)));
+    }
+}
