@@ -16,6 +16,7 @@ pub mod e820;
 pub mod edd;
 pub mod edid;
 pub mod need;
+pub mod rom;
 pub mod state;
 pub mod vbe;
 

@@ -29,7 +29,7 @@ pub(crate) use fault::FaultReport;
 use record::{CallReport, Ending};
 use request::{CallRequest, Source};
 
-pub(crate) use record::ImageFacts;
+pub(crate) use record::{ImageFacts, level_name};
 
 pub(crate) fn run(args: CallArgs) -> anyhow::Result<Outcome> {
     let request = CallRequest::resolve(args)?;

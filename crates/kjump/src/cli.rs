@@ -2,6 +2,7 @@
 
 use clap::{CommandFactory, Parser, Subcommand};
 
+use crate::bios::args::BiosArgs;
 use crate::call::args::{CallArgs, LoadArgs, UnloadArgs};
 use crate::dump::args::{DumpArgs, MakedumpfileArgs};
 use crate::initramfs::args::InitramfsArgs;
@@ -44,6 +45,7 @@ pub(crate) enum Command {
     Call(Box<CallArgs>),
     Load(Box<LoadArgs>),
     Unload(UnloadArgs),
+    Bios(Box<BiosArgs>),
     Boot(Box<BootArgs>),
     Return(ReturnArgs),
     Switch(SwitchArgs),
@@ -101,7 +103,7 @@ mod tests {
     fn help_fits_a_terminal_and_names_every_option() {
         let mut command = command().term_width(100);
         command.build();
-        for name in ["call", "load", "map", "initramfs", "dump"] {
+        for name in ["bios", "call", "load", "map", "initramfs", "dump"] {
             let help = command.find_subcommand_mut(name).unwrap().render_help().to_string();
             insta::assert_snapshot!(format!("help_{name}"), help);
         }

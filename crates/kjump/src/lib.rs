@@ -3,13 +3,14 @@
 //! Arguments are read in two steps: raw arguments ([`cli`], [`kexec::command`]), then a resolved
 //! request with its files read. All output is first a value, then text or JSON.
 //!
-//! `call`, `peer`, `kexec`, `dump`, `initramfs` and `inspect` are the commands, each with its own
+//! `call`, `bios`, `peer`, `kexec`, `dump`, `initramfs` and `inspect` are the commands, each with its own
 //! `args`. They are built on `kernel` (kernel files and digests), `device` (the module) and
 //! `terminal` (input and output).
 #![forbid(unsafe_code)]
 // These panic if the output cannot be written: see `terminal::report`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
 
+mod bios;
 mod call;
 pub mod cli;
 mod device;
@@ -79,6 +80,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
         Command::Call(args) => call::run(*args),
         Command::Load(args) => call::kept::load(*args),
         Command::Unload(args) => call::kept::unload(&args),
+        Command::Bios(args) => bios::run(&args),
         Command::Boot(args) => peer::boot::run(&args),
         Command::Return(args) => peer::jump_back::run(args),
         Command::Switch(args) => peer::resident::switch(&args),

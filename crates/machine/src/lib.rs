@@ -17,6 +17,7 @@
 //! | [`network`] | the names of network interfaces; not by [`Machine::probe`] |
 //! | [`page_flags`] | the use of each page frame; not by [`Machine::probe`], since it takes time |
 //! | [`process`] | the privileges of this process |
+//! | [`bios`] | what calls of the BIOS depend on; not by [`Machine::probe`] |
 //! | [`amounts`] | `/proc/meminfo` |
 //! | [`cpu`] | `/proc/cpuinfo` |
 //! | [`suspend_stats`] | why a suspend failed; not by [`Machine::probe`] |
@@ -26,6 +27,7 @@
 #![forbid(unsafe_code)]
 
 pub mod amounts;
+pub mod bios;
 pub mod boot_data;
 pub mod config;
 pub mod cpu;

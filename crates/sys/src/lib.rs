@@ -6,7 +6,7 @@
 //! | [`device`] | the ioctls of `/dev/kjump` |
 //! | [`refusal`] | explanations of the module's refusals |
 //! | [`kexec`] | `kexec_load`, `kexec_file_load`, and the reboot that starts what they loaded |
-//! | [`system`] | disks written out, random bytes, files in memory |
+//! | [`system`] | disks written out, random bytes, files in memory, the CPU to run on |
 //! | [`interface`] | network interfaces taken down |
 //! | [`terminal`] | the width of a terminal |
 //! | [`clock`] | the clock that images are stamped with |

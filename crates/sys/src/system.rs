@@ -6,10 +6,21 @@ use std::io::{self, Seek, Write};
 
 use rustix::fs::{MemfdFlags, memfd_create};
 use rustix::rand::{GetRandomFlags, getrandom};
+use rustix::thread::{CpuSet, sched_setaffinity};
 
 /// Writes the caches to the disks.
 pub fn sync() {
     rustix::fs::sync();
+}
+
+/// Lets this thread run on CPU 0 only.
+///
+/// # Errors
+/// sched_setaffinity(2) fails: the CPU is offline, or not for this process.
+pub fn run_on_first_cpu() -> io::Result<()> {
+    let mut first = CpuSet::new();
+    first.set(0);
+    Ok(sched_setaffinity(None, &first)?)
 }
 
 /// Random bytes, or `None` if the kernel has not gathered enough randomness yet, or none at all.

@@ -124,7 +124,7 @@ struct CallJson {
 }
 
 /// The name of one of [`quiesce`].
-pub(super) const fn level_name(level: u64) -> &'static str {
+pub(crate) const fn level_name(level: u64) -> &'static str {
     match level {
         quiesce::AUTO => "auto",
         quiesce::NONE => "none",

@@ -1,0 +1,148 @@
+//! The facts that calls of the BIOS depend on. Not by [`Machine::probe`](crate::Machine::probe).
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use firmware::need::{Controller, Facts};
+use firmware::rom;
+
+use crate::encryption::Encryption;
+use crate::root::Root;
+use crate::{Error, Fact, Machine, iomem};
+
+/// The class of storage controllers on the PCI bus.
+const STORAGE: u32 = 0x01;
+/// First vector of the 8259s: `ISA_IRQ_VECTOR(0)` of `arch/x86/include/asm/irq_vectors.h`.
+const VECTORS: u8 = 0x30;
+
+/// The facts under a root directory, of the machine that was probed there.
+#[must_use]
+pub fn facts(root: &Path, machine: &Machine) -> Facts {
+    let root = Root::new(root);
+    let resource = |name: &str| {
+        let all = machine.memory.as_ref().ok().into_iter().flat_map(iomem::MemoryMap::resources);
+        all.clone().find(|resource| resource.name == name).map_or(0, |resource| resource.first)
+    };
+    Facts {
+        uefi: root.has("/sys/firmware/efi"),
+        encryption: match machine.encryption {
+            Encryption::Active(kind) => Some(format!("{kind:?}")),
+            _ => None,
+        },
+        hpet: resource("HPET 0"),
+        io_apic: resource("IOAPIC 0"),
+        vectors: VECTORS,
+        uses_8254: uses_8254(&root),
+        controllers: controllers(&root),
+    }
+}
+
+/// The local APIC's registers, 0 if the kernel does not name them.
+#[must_use]
+pub fn local_apic(machine: &Machine) -> u64 {
+    let resources = machine.memory.as_ref().map(iomem::MemoryMap::resources).unwrap_or_default();
+    resources.iter().find(|resource| resource.name == "Local APIC").map_or(0, |resource| resource.first)
+}
+
+/// Sizes in sectors of 512 bytes of the disks, with their names.
+#[must_use]
+pub fn disks(root: &Path) -> Vec<(String, u64)> {
+    let root = Root::new(root);
+    let size = |name: &str| root.text(&format!("/sys/block/{name}/size")).ok()?.trim().parse().ok();
+    let names = root.names("/sys/block").unwrap_or_default();
+    names.into_iter().filter_map(|name| size(&name).map(|size| (name, size))).collect()
+}
+
+/// What the monitors on the kernel's outputs report, with the names of the outputs.
+#[must_use]
+pub fn monitors(root: &Path) -> Vec<(String, Vec<u8>)> {
+    let root = Root::new(root);
+    let names = root.names("/sys/class/drm").unwrap_or_default();
+    let edid = |name: &String| root.bytes(&format!("/sys/class/drm/{name}/edid")).ok();
+    let all = names.into_iter().filter_map(|name| edid(&name).map(|bytes| (name, bytes)));
+    all.filter(|(_, bytes)| !bytes.is_empty()).collect()
+}
+
+/// Memory from 0xc0000 to 0xfffff: option ROMs and the BIOS. The kernel shows it even where it
+/// restricts `/dev/mem`, unless it is locked down.
+///
+/// # Errors
+/// `/dev/mem` cannot be read.
+pub fn rom(root: &Path) -> Fact<Vec<u8>> {
+    const DEVICE: &str = "/dev/mem";
+    let failure = |error| Error::Unreadable { path: DEVICE.into(), error };
+    let mut file = File::open(root.join("dev/mem")).map_err(failure)?;
+    file.seek(SeekFrom::Start(rom::START)).map_err(failure)?;
+    let mut bytes = vec![0; rom::SIZE];
+    file.read_exact(&mut bytes).map_err(failure)?;
+    Ok(bytes)
+}
+
+/// Whether the 8254 is a clock event device of a CPU, or of all of them.
+fn uses_8254(root: &Root) -> bool {
+    const DIRECTORY: &str = "/sys/devices/system/clockevents";
+    let names = root.names(DIRECTORY).unwrap_or_default();
+    let device = |name: &String| root.text(&format!("{DIRECTORY}/{name}/current_device"));
+    names.iter().filter_map(|name| device(name).ok()).any(|device| device.trim() == "pit")
+}
+
+fn controllers(root: &Root) -> Vec<Controller> {
+    const DEVICES: &str = "/sys/bus/pci/devices";
+    let names = root.names(DEVICES).unwrap_or_default();
+    let class = |address: &str| {
+        let text = root.text(&format!("{DEVICES}/{address}/class")).ok()?;
+        u32::from_str_radix(text.trim().strip_prefix("0x")?, 16).ok()
+    };
+    let storage = names.into_iter().filter_map(|address| {
+        let class = class(&address).filter(|class| class >> 16 == STORAGE)?;
+        Some(Controller { address, class, driver: None })
+    });
+    let mut controllers: Vec<Controller> = storage.collect();
+    if controllers.is_empty() {
+        return controllers;
+    }
+    for driver in root.names("/sys/bus/pci/drivers").unwrap_or_default() {
+        let held = root.names(&format!("/sys/bus/pci/drivers/{driver}")).unwrap_or_default();
+        for controller in controllers.iter_mut().filter(|controller| held.contains(&controller.address)) {
+            controller.driver = Some(driver.clone());
+        }
+    }
+    controllers
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    #[test]
+    fn a_controller_has_the_driver_whose_directory_names_it() {
+        let root = std::env::temp_dir().join(format!("kjump-bios-{}", std::process::id()));
+        for (path, text) in [
+            ("sys/bus/pci/devices/0000:00:01.1/class", "0x010180\n"),
+            ("sys/bus/pci/devices/0000:00:02.0/class", "0x030000\n"),
+            ("sys/bus/pci/devices/0000:00:03.0/class", "0x010601\n"),
+            ("sys/bus/pci/drivers/ahci/0000:00:03.0/x", ""),
+            ("sys/devices/system/clockevents/broadcast/current_device", "pit\n"),
+            ("sys/block/sda/size", "16384\n"),
+        ] {
+            let file = root.join(path);
+            fs::create_dir_all(file.parent().unwrap()).unwrap();
+            fs::write(file, text).unwrap();
+        }
+        let facts = facts(&root, &Machine::probe(&root));
+        let held = |address: &str, class, driver: Option<&str>| Controller {
+            address: address.into(),
+            class,
+            driver: driver.map(Into::into),
+        };
+        assert_eq!(facts.controllers, [
+            held("0000:00:01.1", 0x0001_0180, None),
+            held("0000:00:03.0", 0x0001_0601, Some("ahci"))
+        ]);
+        assert!(facts.uses_8254 && !facts.uefi);
+        assert_eq!(disks(&root), [("sda".into(), 16384)]);
+        fs::remove_dir_all(root).unwrap();
+    }
+}
