@@ -38,7 +38,10 @@ impl<'b> Block<'b> {
 
     /// The bytes of a call; the number is below [`Block::calls`].
     pub(crate) fn call(&mut self, number: usize) -> &mut [u8] {
-        self.bytes.get_mut(CALLS + number * call::SIZE..).and_then(|rest| rest.get_mut(..call::SIZE)).unwrap_or_default()
+        self.bytes
+            .get_mut(CALLS + number * call::SIZE..)
+            .and_then(|rest| rest.get_mut(..call::SIZE))
+            .unwrap_or_default()
     }
 
     /// Some bytes of the block.

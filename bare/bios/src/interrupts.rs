@@ -138,7 +138,8 @@ fn set_controllers(hardware: &mut impl Hardware, vectors: [u8; 2], mask: u16) {
     let mask = mask.to_le_bytes();
     let controllers = [(0x20, vectors[0], 0x04, mask[0]), (0xa0, vectors[1], 0x02, mask[1])];
     for (port, vector, cascade, mask) in controllers {
-        let steps = [(port, 0x11), (port + 1, vector), (port + 1, cascade), (port + 1, 0x01), (port + 1, mask)];
+        let steps =
+            [(port, 0x11), (port + 1, vector), (port + 1, cascade), (port + 1, 0x01), (port + 1, mask)];
         for (port, byte) in steps {
             hardware.output(port, byte);
             hardware.output(0x80, 0);

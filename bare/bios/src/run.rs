@@ -452,7 +452,12 @@ mod tests {
     fn nothing_is_touched_where_real_mode_or_the_bios_is_missing() {
         for (change, expected) in [
             ((|fake: &mut Fake| fake.cr4 |= CR4_VMXE) as fn(&mut Fake), why::VIRTUALIZATION),
-            (|fake| { fake.registers.insert(EFER, 0x1d01); }, why::VIRTUALIZATION),
+            (
+                |fake| {
+                    fake.registers.insert(EFER, 0x1d01);
+                },
+                why::VIRTUALIZATION,
+            ),
             (|fake| fake.memory[..0x400].fill(0), why::NO_BIOS),
         ] {
             let mut fake = Fake::new(|_| panic!("called"));

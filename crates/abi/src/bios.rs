@@ -316,11 +316,8 @@ const _: () = {
         (SAVED_BUFFER, SAVED_BUFFER + BUFFER_ROOM),
     ];
     assert!(are_apart(&spans, MEMORY));
-    let spans = [
-        (LOW_STACK, LOW_STUB),
-        (LOW_STUB, LOW_STACK + LOW_SIZE),
-        (LOW_BUFFER, LOW_BUFFER + BUFFER_ROOM),
-    ];
+    let spans =
+        [(LOW_STACK, LOW_STUB), (LOW_STUB, LOW_STACK + LOW_SIZE), (LOW_BUFFER, LOW_BUFFER + BUFFER_ROOM)];
     assert!(are_apart(&spans, 0x8_0000));
     let spans = [
         call::KIND.span(),

@@ -1,7 +1,8 @@
 //! The block of the image in `bare/bios`: [`abi::bios`].
 
 use abi::bios::{
-    self as field, CALL_COUNT, CALLS, CALLS_MAX, ENTRY, FLAGS, MAGIC, MAGIC_NUMBER, call, kind, registers, why,
+    self as field, CALL_COUNT, CALLS, CALLS_MAX, ENTRY, FLAGS, MAGIC, MAGIC_NUMBER, call, kind, registers,
+    why,
 };
 use abi::{Field, Number};
 
@@ -197,10 +198,8 @@ mod tests {
     fn calls() -> Vec<Call> {
         let registers = Registers { eax: 0xe820, ebp: 7, es: 0x1234, ..Registers::default() };
         let one = Call::interrupt(0x15, registers);
-        let [looped, far] = [
-            Kind::Loop { number: 0x15, most: 100, step: 24 },
-            Kind::Far { segment: 0xf000, offset: 0xfff0 },
-        ];
+        let [looped, far] =
+            [Kind::Loop { number: 0x15, most: 100, step: 24 }, Kind::Far { segment: 0xf000, offset: 0xfff0 }];
         vec![one, Call { kind: looped, ..one }, Call { kind: far, ..one }]
     }
 

@@ -219,6 +219,35 @@ fn mask(calls: &[Call]) -> u16 {
     !open
 }
 
+/// The disks, by their BIOS numbers, that calls drive: the path to the controller of each decides.
+#[must_use]
+pub fn disks(calls: &[Call]) -> Vec<u8> {
+    let drives = |call: &&Call| matches!(nature_of(call), Nature::Reads | Nature::Writes);
+    let mut numbers: Vec<u8> =
+        calls.iter().filter(drives).map(|call| call.registers.edx.to_le_bytes()[0]).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    numbers
+}
+
+impl Facts {
+    /// The same with only those controllers that the disks are behind, by the bus, device and
+    /// function that the BIOS reports. A disk without such a path may be behind any of them.
+    #[must_use]
+    pub fn behind(&self, paths: &[Option<[u8; 3]>]) -> Self {
+        let mut facts = self.clone();
+        if let Some(paths) = paths.iter().copied().collect::<Option<Vec<_>>>() {
+            let is_used = |controller: &Controller| {
+                paths.iter().any(|[bus, device, function]| {
+                    controller.address == format!("0000:{bus:02x}:{device:02x}.{function:x}")
+                })
+            };
+            facts.controllers.retain(is_used);
+        }
+        facts
+    }
+}
+
 /// Checks whether calls may be made at this level.
 ///
 /// # Errors
@@ -244,7 +273,8 @@ fn check_call(facts: &Facts, call: &Call, level: Level, allow_writes: bool) -> R
     }
     if matches!(nature, Nature::Reads | Nature::Writes) {
         let is_held = |controller: &&Controller| controller.driver.is_some() && !controller.is_ide();
-        if let Some(Controller { address, driver: Some(driver), .. }) = facts.controllers.iter().find(is_held) {
+        if let Some(Controller { address, driver: Some(driver), .. }) = facts.controllers.iter().find(is_held)
+        {
             let (address, driver) = (address.clone(), driver.clone());
             return Err(Refusal::Held { number, function, address, driver });
         }
@@ -263,10 +293,7 @@ fn check_call(facts: &Facts, call: &Call, level: Level, allow_writes: bool) -> R
 pub fn memory_map() -> Call {
     use crate::e820::{ENTRY, MOST, SIGNATURE};
     let registers = crate::Registers { eax: 0xe820, ecx: ENTRY.into(), edx: SIGNATURE, ..Default::default() };
-    Call {
-        kind: Kind::Loop { number: 0x15, most: MOST, step: ENTRY },
-        ..Call::interrupt(0x15, registers)
-    }
+    Call { kind: Kind::Loop { number: 0x15, most: MOST, step: ENTRY }, ..Call::interrupt(0x15, registers) }
 }
 
 #[cfg(test)]
@@ -332,6 +359,21 @@ mod tests {
         let ask = [call(0x13, 0x4800)];
         let facts = Facts { controllers: vec![controller(0x0001_0601, Some("ahci"))], ..Facts::default() };
         assert_eq!(check(&facts, &ask, Level::None, false), Ok(()));
+    }
+
+    #[test]
+    fn only_the_controller_of_a_disk_counts_if_the_bios_names_it() {
+        let ide = Controller { address: "0000:00:01.1".into(), ..controller(0x0001_0180, Some("ata_piix")) };
+        let virtio = controller(0x0001_0000, Some("virtio-pci"));
+        let facts = Facts { controllers: vec![ide.clone(), virtio.clone()], ..Facts::default() };
+        assert_eq!(facts.behind(&[Some([0, 1, 1])]).controllers, [ide]);
+        assert_eq!(facts.behind(&[Some([0, 4, 0])]).controllers, [virtio]);
+        assert_eq!(facts.behind(&[Some([0, 1, 1]), None]).controllers.len(), 2);
+        let one = |ax, edx| Call::interrupt(0x13, Registers { eax: ax, edx, ..Registers::default() });
+        assert_eq!(
+            disks(&[one(0x4200, 0x81), one(0x4800, 0x82), one(0x0201, 0x80), one(0x4200, 0x81)]),
+            [0x80, 0x81]
+        );
     }
 
     #[test]

@@ -78,7 +78,9 @@ pub fn anchors(rom: &[u8]) -> Vec<Anchor> {
 }
 
 fn anchor(bytes: &[u8], address: u64) -> Option<Anchor> {
-    let word = |at: usize| bytes.get(at..at + 4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]));
+    let word = |at: usize| {
+        bytes.get(at..at + 4).map(|four| u32::from_le_bytes([four[0], four[1], four[2], four[3]]))
+    };
     let byte = |at: usize| bytes.get(at).copied();
     let (name, length, content) = if bytes.starts_with(b"_SM3_") {
         let version = format!("version {}.{}", byte(7)?, byte(8)?);
@@ -121,10 +123,10 @@ mod tests {
         rom[3] = 0_u8.wrapping_sub(0x55).wrapping_sub(0xaa).wrapping_sub(8);
         rom[0x1000..0x1003].copy_from_slice(&[0x55, 0xaa, 1]);
         let roms = option_roms(&rom);
-        assert_eq!(roms.iter().map(|rom| (rom.address, rom.size, rom.sum)).collect::<Vec<_>>(), [
-            (0xc_0000, 4096, 0),
-            (0xc_1000, 512, 0)
-        ]);
+        assert_eq!(
+            roms.iter().map(|rom| (rom.address, rom.size, rom.sum)).collect::<Vec<_>>(),
+            [(0xc_0000, 4096, 0), (0xc_1000, 512, 0)]
+        );
         rom[BIOS + 0x20..BIOS + 0x28].copy_from_slice(b"RSD PTR ");
         rom[BIOS + 0x30..BIOS + 0x34].copy_from_slice(&0x7fe0_0000_u32.to_le_bytes());
         let found = anchors(&rom);

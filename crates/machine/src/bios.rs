@@ -137,10 +137,10 @@ mod tests {
             class,
             driver: driver.map(Into::into),
         };
-        assert_eq!(facts.controllers, [
-            held("0000:00:01.1", 0x0001_0180, None),
-            held("0000:00:03.0", 0x0001_0601, Some("ahci"))
-        ]);
+        assert_eq!(
+            facts.controllers,
+            [held("0000:00:01.1", 0x0001_0180, None), held("0000:00:03.0", 0x0001_0601, Some("ahci"))]
+        );
         assert!(facts.uses_8254 && !facts.uefi);
         assert_eq!(disks(&root), [("sda".into(), 16384)]);
         fs::remove_dir_all(root).unwrap();

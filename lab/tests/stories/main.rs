@@ -1,6 +1,7 @@
 //! Stories that run in virtual machines: `cargo xtask test vm`. A new chapter gets a line here.
 #![forbid(unsafe_code)]
 
+mod bios;
 mod boot_matrix;
 mod calling;
 mod concurrent_calls;
@@ -24,6 +25,7 @@ fn main() -> std::process::ExitCode {
     lab::story::main(&[
         calling::STORIES,
         suspended_calls::STORIES,
+        bios::STORIES,
         concurrent_calls::STORIES,
         refused_requests::STORIES,
         crashing::STORIES,

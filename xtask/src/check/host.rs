@@ -20,7 +20,8 @@ pub(crate) fn before_stories(soak: bool) -> Vec<Step> {
         Step::new("layout", || layout::check().into()),
         Step::new("architecture", || architecture::check().into()),
         Step::new("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
-        Step::new("clippy/purgatory", clippy_of_purgatory),
+        Step::new("clippy/purgatory", || clippy_of_image("purgatory")),
+        Step::new("clippy/bios", || clippy_of_image("bios")),
         Step::new("unit", || cargo(&["test", "--workspace"])),
         Step::new("doc", doc),
         Step::new("deny", || deny(&["bans", "licenses", "sources"])),
@@ -61,12 +62,10 @@ pub(crate) fn after_stories(soak: bool) -> Result<Vec<Step>> {
 
 /// Lints the library and `image/` as they are compiled for a machine without an operating system.
 /// They have a target directory of their own, because cargo would mix up the two builds.
-fn clippy_of_purgatory() -> Verdict {
+fn clippy_of_image(name: &str) -> Verdict {
     let mut cargo = program::cargo();
-    cargo
-        .args(["clippy", "--package", "purgatory", "--lib", "--target-dir"])
-        .arg(tree::target().join("purgatory"));
-    Verdict::of(cargo.args(["--", "--cfg", "purgatory_image", "-D", "warnings"]))
+    cargo.args(["clippy", "--package", name, "--lib", "--target-dir"]).arg(tree::target().join(name));
+    Verdict::of(cargo.args(["--", "--cfg", &format!("{name}_image"), "-D", "warnings"]))
 }
 
 /// Builds the module, which runs objtool, and checks its instructions, relocations and symbols.

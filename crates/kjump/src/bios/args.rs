@@ -203,7 +203,9 @@ mod tests {
 
     #[test]
     fn what_cannot_be_called_is_refused() {
-        for line in ["kjump bios 256", "kjump bios e821", "kjump bios c000:10000", "kjump bios :", "kjump bios +1:0"] {
+        for line in
+            ["kjump bios 256", "kjump bios e821", "kjump bios c000:10000", "kjump bios :", "kjump bios +1:0"]
+        {
             assert!(args(line).call().unwrap_err().to_string().contains("kjump bios list"), "{line}");
         }
         assert!(args("kjump bios c000:3 --loop").call().is_err());

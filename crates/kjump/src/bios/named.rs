@@ -33,7 +33,11 @@ struct Decoded {
 }
 
 const NAMED: &[Named] = &[
-    Named { name: "e820", about: "the memory map (INT 15h E820h), compared with the kernel's", run: memory_map },
+    Named {
+        name: "e820",
+        about: "the memory map (INT 15h E820h), compared with the kernel's",
+        run: memory_map,
+    },
     Named { name: "vbe", about: "the video BIOS and its modes (INT 10h 4F00h, 4F01h)", run: video_modes },
     Named { name: "edid", about: "the monitor (INT 10h 4F15h), compared with the kernel's", run: monitor },
     Named { name: "edd", about: "the disks as the BIOS sees them (INT 13h 48h)", run: disks },
@@ -86,7 +90,8 @@ fn memory_map(session: &Session, args: &BiosArgs) -> anyhow::Result<Decoded> {
         Some(true) => "equal to /sys/firmware/memmap",
         Some(false) => "NOT equal to /sys/firmware/memmap",
     };
-    let json = ranges.iter().map(|range| json!({ "first": range.start, "last": range.last(), "type": range.kind }));
+    let json =
+        ranges.iter().map(|range| json!({ "first": range.start, "last": range.last(), "type": range.kind }));
     Ok(Decoded {
         text: format!("{table}{verdict}\n{}", text::changes(&answer.results)),
         json: json!({ "ranges": json.collect::<Vec<_>>(), "equal_to_kernels": equal }),
@@ -110,9 +115,12 @@ fn video_modes(session: &Session, args: &BiosArgs) -> anyhow::Result<Decoded> {
     let mut buffer = vec![0; vbe::CONTROLLER_SIZE];
     buffer[..4].copy_from_slice(&vbe::WANTED);
     let answer = session.call(&[call], &buffer, args.quiesce)?.finished()?;
-    let implemented = answer.results.calls.first().is_some_and(|call| call.registers.ax() == vbe::IMPLEMENTED);
+    let implemented =
+        answer.results.calls.first().is_some_and(|call| call.registers.ax() == vbe::IMPLEMENTED);
     let controller = vbe::controller(&answer.buffer).filter(|_| implemented);
-    let Some(controller) = controller else { bail!("this machine's video BIOS has no VBE, or there is none") };
+    let Some(controller) = controller else {
+        bail!("this machine's video BIOS has no VBE, or there is none")
+    };
     let list = listed(&controller, &answer.buffer);
     let modes = modes(session, args, &list)?;
     let (major, minor) = controller.version;
@@ -124,19 +132,23 @@ fn video_modes(session: &Session, args: &BiosArgs) -> anyhow::Result<Decoded> {
         Column::left("FRAMEBUFFER"),
     ]);
     for mode in modes.iter().filter(|mode| mode.supported && mode.graphics) {
-        let framebuffer = if mode.framebuffer == 0 { String::new() } else { format!("{:#x}", mode.framebuffer) };
+        let framebuffer =
+            if mode.framebuffer == 0 { String::new() } else { format!("{:#x}", mode.framebuffer) };
         let numbers = [mode.width.to_string(), mode.height.to_string(), mode.bits.to_string()];
         let [width, height, bits] = numbers;
         table.row([format!("{:#x}", mode.number), width, height, bits, framebuffer]);
     }
     let memory = quantity::bytes(controller.memory);
-    let json: Vec<Value> = modes.iter().map(|mode| {
-        json!({
-            "mode": mode.number, "supported": mode.supported, "graphics": mode.graphics,
-            "width": mode.width, "height": mode.height, "bits": mode.bits, "pitch": mode.pitch,
-            "framebuffer": mode.framebuffer,
+    let json: Vec<Value> = modes
+        .iter()
+        .map(|mode| {
+            json!({
+                "mode": mode.number, "supported": mode.supported, "graphics": mode.graphics,
+                "width": mode.width, "height": mode.height, "bits": mode.bits, "pitch": mode.pitch,
+                "framebuffer": mode.framebuffer,
+            })
         })
-    }).collect();
+        .collect();
     Ok(Decoded {
         text: format!("VBE {major}.{minor}, {memory} of video memory, {} modes\n{table}", list.len()),
         json: json!({ "version": [major, minor], "memory": controller.memory, "modes": json }),
@@ -160,10 +172,14 @@ fn listed(controller: &vbe::Controller, buffer: &[u8]) -> Vec<u16> {
 fn modes(session: &Session, args: &BiosArgs, numbers: &[u16]) -> anyhow::Result<Vec<vbe::Mode>> {
     let mut modes = Vec::new();
     for numbers in numbers.chunks(firmware::block::MOST_CALLS) {
-        let calls: Vec<Call> = (0_u32..).step_by(vbe::MODE_SIZE).zip(numbers).map(|(edi, &number)| {
-            let registers = Registers { eax: 0x4f01, ecx: number.into(), edi, ..Registers::default() };
-            with_deadline(Call::interrupt(0x10, registers), args)
-        }).collect();
+        let calls: Vec<Call> = (0_u32..)
+            .step_by(vbe::MODE_SIZE)
+            .zip(numbers)
+            .map(|(edi, &number)| {
+                let registers = Registers { eax: 0x4f01, ecx: number.into(), edi, ..Registers::default() };
+                with_deadline(Call::interrupt(0x10, registers), args)
+            })
+            .collect();
         let buffer = vec![0; calls.len() * vbe::MODE_SIZE];
         let answer = session.call(&calls, &buffer, args.quiesce)?.finished()?;
         let described = answer.buffer.chunks(vbe::MODE_SIZE).zip(numbers).zip(&answer.results.calls);
@@ -179,7 +195,10 @@ fn monitor(session: &Session, args: &BiosArgs) -> anyhow::Result<Decoded> {
     let call = with_deadline(Call::interrupt(0x10, registers), args);
     let answer = session.call(&[call], &[0; edid::SIZE], args.quiesce)?.finished()?;
     let ax = answer.results.calls.first().map_or(0, |call| call.registers.ax());
-    ensure!(ax == vbe::IMPLEMENTED, "the video BIOS does not pass on EDID (AX is {ax:#06x}), or there is none");
+    ensure!(
+        ax == vbe::IMPLEMENTED,
+        "the video BIOS does not pass on EDID (AX is {ax:#06x}), or there is none"
+    );
     let monitor = edid::monitor(&answer.buffer)?;
     let mut text = monitor.to_string();
     let kernels = facts::monitors(Path::new("/"));
@@ -208,10 +227,14 @@ fn disks(session: &Session, args: &BiosArgs) -> anyhow::Result<Decoded> {
     const MOST: u32 = 8;
     const STEP: usize = 128;
     let numbers = FIRST..FIRST + MOST;
-    let calls: Vec<Call> = (0_u32..).step_by(STEP).zip(numbers.clone()).map(|(esi, edx)| {
-        let registers = Registers { eax: 0x4800, edx, esi, ..Registers::default() };
-        with_deadline(Call::interrupt(0x13, registers), args)
-    }).collect();
+    let calls: Vec<Call> = (0_u32..)
+        .step_by(STEP)
+        .zip(numbers.clone())
+        .map(|(esi, edx)| {
+            let registers = Registers { eax: 0x4800, edx, esi, ..Registers::default() };
+            with_deadline(Call::interrupt(0x13, registers), args)
+        })
+        .collect();
     let mut buffer = vec![0; calls.len() * STEP];
     for place in buffer.chunks_mut(STEP) {
         place[..2].copy_from_slice(&edd::SIZE.to_le_bytes());

@@ -5,9 +5,9 @@ use std::path::Path;
 use abi::bios::{BUFFER, BUFFER_ROOM, ENTRY, MEMORY};
 use abi::device::{Range, load_flag, mode, quiesce, status};
 use anyhow::{Context, anyhow, bail};
-use firmware::Call;
 use firmware::block::{self, Results};
 use firmware::need::{self, Facts, Level};
+use firmware::{Call, Registers, edd};
 use machine::{Machine, bios as facts};
 use sys::Device;
 use sys::device::{Destination, LoadRequest};
@@ -57,7 +57,7 @@ impl Session {
     /// the highest that one of them needs.
     pub(crate) fn call(&self, calls: &[Call], buffer: &[u8], wish: Quiesce) -> anyhow::Result<Answer> {
         let level = level(calls, wish);
-        need::check(&self.facts, calls, level, self.allow_writes)?;
+        need::check(&self.facts_for(calls)?, calls, level, self.allow_writes)?;
         if buffer.len() > BUFFER_ROOM {
             bail!("a buffer of {} bytes, and there is room for {BUFFER_ROOM}", buffer.len());
         }
@@ -66,6 +66,21 @@ impl Session {
         self.device.write(self.at, &block::render(&setup, calls, length))?;
         self.device.write(self.at + BUFFER as u64, buffer)?;
         self.enter(level, buffer.len())
+    }
+
+    /// The facts, with the controllers of the disks that the calls drive, which the BIOS is asked
+    /// for.
+    fn facts_for(&self, calls: &[Call]) -> anyhow::Result<Facts> {
+        let mut paths = Vec::new();
+        for disk in need::disks(calls) {
+            let registers = Registers { eax: 0x4800, edx: disk.into(), ..Registers::default() };
+            let mut buffer = vec![0; 128];
+            buffer[..2].copy_from_slice(&edd::SIZE.to_le_bytes());
+            let call = Call::interrupt(0x13, registers);
+            let answer = self.call(&[call], &buffer, Quiesce::None)?;
+            paths.push(edd::drive(&answer.buffer).and_then(|drive| drive.pci));
+        }
+        Ok(self.facts.behind(&paths))
     }
 
     /// Makes the same calls once more: the block's arguments are as they were.
@@ -136,9 +151,9 @@ fn load(device: &Device, machine: &Machine, facts: &Facts) -> anyhow::Result<u64
             mode: mode::LONG,
             flags: load_flag::CLAIM,
         };
-        let load = device.load(&request).map_err(|refusal| {
-            device::refused(refusal, &["the image that calls the BIOS".into()])
-        })?;
+        let load = device
+            .load(&request)
+            .map_err(|refusal| device::refused(refusal, &["the image that calls the BIOS".into()]))?;
         if load.in_use == 0 || Some(&at) == places.last() {
             return Ok(at);
         }
@@ -147,7 +162,9 @@ fn load(device: &Device, machine: &Machine, facts: &Facts) -> anyhow::Result<u64
     }
     match in_use {
         Some(at) => bail!("no room for the image at {at:#x}"),
-        None => bail!("no System RAM below 4 GiB has room for the image, {MEMORY:#x} bytes at a multiple of 2 MiB"),
+        None => bail!(
+            "no System RAM below 4 GiB has room for the image, {MEMORY:#x} bytes at a multiple of 2 MiB"
+        ),
     }
 }
 

@@ -222,9 +222,11 @@ mod tests {
     fn a_call_that_was_ended_is_explained() {
         let answer = answer(why::DEADLINE);
         let report = Report { name: "INT 16h", answer: &answer, times: &[1], tsc_khz: 0 };
-        assert!(report.text(false).starts_with(
-            "INT 16h: did not return before its deadline; it was ended at f000:b7b9\neax"
-        ));
+        assert!(
+            report
+                .text(false)
+                .starts_with("INT 16h: did not return before its deadline; it was ended at f000:b7b9\neax")
+        );
         let json = serde_json::to_value(report.to_json()).unwrap();
         assert_eq!((&json["returned"], &json["place"]), (&false.into(), &0xf000_b7b9_u32.into()));
     }

@@ -11,11 +11,11 @@ pub(crate) enum Outcome {
     Done = 0,
     /// A negative result.
     No = 1,
-    /// An exception ended the image.
+    /// An exception ended the image, or a call of the BIOS.
     Fault = 3,
     /// The other kernel panicked.
     Panic = 4,
-    /// The other kernel was stopped at its deadline.
+    /// The other kernel, or a call of the BIOS, was stopped at its deadline.
     Deadline = 5,
 }
 
@@ -33,9 +33,9 @@ const STATUSES: [(u8, &str); 6] = [
     (Outcome::Done.status(), "done; for `call`: the image returned"),
     (Outcome::No.status(), "an error, or a negative result"),
     (USAGE, "the command line is wrong"),
-    (Outcome::Fault.status(), "an exception ended the image"),
+    (Outcome::Fault.status(), "an exception ended the image, or a call of the BIOS"),
     (Outcome::Panic.status(), "the other kernel panicked"),
-    (Outcome::Deadline.status(), "the other kernel was stopped at its deadline"),
+    (Outcome::Deadline.status(), "the other kernel, or a call of the BIOS, was stopped at its deadline"),
 ];
 
 /// The exit statuses, a line each.
