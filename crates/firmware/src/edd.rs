@@ -35,7 +35,8 @@ pub fn drive(buffer: &[u8]) -> Option<Drive> {
     if size < 26 {
         return None;
     }
-    let has_path = size >= 66 && at::<u16>(buffer, 30) == Some(PATH_KEY);
+    // The key stands for the path: some BIOSes fill it in and name a smaller size.
+    let has_path = at::<u16>(buffer, 30) == Some(PATH_KEY);
     let host_bus = if has_path { text(buffer.get(36..40)?) } else { String::new() };
     let interface = if has_path { text(buffer.get(40..48)?) } else { String::new() };
     let pci = match buffer.get(48..51) {

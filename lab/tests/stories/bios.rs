@@ -86,8 +86,8 @@ fn a_bios_that_waits_returns_or_is_ended_at_its_deadline(on: &str) -> Result<()>
     Ok(())
 }
 
-/// Programs of a few bytes: a division by zero, an invalid instruction, a word beyond the end of a
-/// segment.
+/// Programs of a few bytes: a division by zero, an invalid instruction, an interrupt beyond the end
+/// of a shortened table.
 fn an_exception_in_real_mode_is_an_error(on: &str) -> Result<()> {
     vm(on)
         .smp(2)
@@ -103,7 +103,7 @@ fn an_exception_in_real_mode_is_an_error(on: &str) -> Result<()> {
             }
             ends '\\x31\\xc0\\xf7\\xf0\\xcb' 'exception 0 (divide error) at 2000:0002'
             ends '\\x0f\\x0b' 'exception 6 (invalid opcode) at 2000:0000'
-            ends '\\xa1\\xff\\xff' 'exception 13 (general protection fault) at 2000:0000'
+            ends '\\x0f\\x01\\x1e\\x08\\x00\\xcd\\x55\\xcb\\x3f\\x00\\x00\\x00\\x00\\x00' 'exception 13 (general protection fault) at 2000:0005'
             program '\\xb8\\x34\\x12\\xcb' none | grep 'eax 00001234'",
         )?
         .succeeded()

@@ -164,10 +164,8 @@ impl BiosArgs {
 fn register(word: &str) -> Result<u32, String> {
     let number = number::either_sign(word)?;
     let narrow = u32::try_from(number).ok();
-    let negative = i64::try_from(number.cast_signed()).ok().and_then(|number| i32::try_from(number).ok());
-    narrow
-        .or_else(|| negative.map(i32::cast_unsigned))
-        .ok_or_else(|| format!("{word:?} has more than 32 bits"))
+    let negative = || i32::try_from(number.cast_signed()).ok().map(i32::cast_unsigned);
+    narrow.or_else(negative).ok_or_else(|| format!("{word:?} has more than 32 bits"))
 }
 
 fn segment(word: &str) -> Result<u16, String> {
