@@ -1,5 +1,6 @@
 //! The benches of `cargo xtask bench`.
 
+pub(crate) mod bios;
 pub(crate) mod call;
 pub(crate) mod capture;
 pub(crate) mod dump;

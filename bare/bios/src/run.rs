@@ -3,7 +3,8 @@
 use abi::Field;
 use abi::bios::{
     self as field, BUFFER, EBDA_BEFORE, EBDA_ROOM, EBDA_SEGMENT, ENTRY, LOW_BUFFER, LOW_SIZE, LOW_STACK,
-    LOW_STUB, PAGE_0_AFTER, PAGE_0_BEFORE, SAVED_BUFFER, SAVED_LOW, call, flag, kind, registers, stub, why,
+    LOW_STUB, PAGE_0_AFTER, PAGE_0_BEFORE, SAVED_BUFFER, SAVED_LOW, UPPER, UPPER_BEFORE, UPPER_SIZE, call,
+    flag, kind, registers, stub, why,
 };
 
 use crate::block::{self, Block, Registers, registers_at, store_registers};
@@ -61,6 +62,7 @@ struct Session<'h, H> {
     interrupts: Interrupts,
     /// Bytes of the buffer.
     length: u64,
+    keeps_upper: bool,
     /// The vector of IRQ 0 before ours.
     old_tick: u32,
 }
@@ -77,7 +79,8 @@ impl<'h, H: Hardware> Session<'h, H> {
         };
         let length = block.get(field::BUFFER_LENGTH).into();
         let old_tick = hardware.read(u64::from(TICK) * 4);
-        Self { hardware, memory, interrupts, length, old_tick }
+        let keeps_upper = block.has(flag::KEEP_UPPER);
+        Self { hardware, memory, interrupts, length, keeps_upper, old_tick }
     }
 
     fn run(mut self, block: &mut Block<'_>) -> u32 {
@@ -123,6 +126,9 @@ impl<'h, H: Hardware> Session<'h, H> {
         self.hardware.copy(LOW_STACK as u64, memory + SAVED_LOW as u64, LOW_SIZE as u64);
         self.hardware.copy(LOW_BUFFER as u64, memory + SAVED_BUFFER as u64, self.length);
         self.hardware.copy(0, memory + PAGE_0_BEFORE as u64, PAGE);
+        if self.keeps_upper {
+            self.hardware.copy(UPPER as u64, memory + UPPER_BEFORE as u64, UPPER_SIZE as u64);
+        }
         let (start, size) = self.extended_area();
         self.hardware.copy(start, memory + EBDA_BEFORE as u64, size);
     }
@@ -133,11 +139,19 @@ impl<'h, H: Hardware> Session<'h, H> {
     }
 
     /// Puts the BIOS's own data back after a call that was ended in the middle of something: it
-    /// may hold a lock, or run on a stack of its own.
+    /// may hold a lock, or have moved the top of a stack of its own. Of upper memory only words
+    /// that differ are written: they are in RAM, whatever else there is.
     fn undo(&mut self) {
         self.copy(PAGE_0_BEFORE, 0, PAGE);
         let (start, size) = self.extended_area();
         self.copy(EBDA_BEFORE, usize::try_from(start).unwrap_or(0), size);
+        let size = if self.keeps_upper { UPPER_SIZE as u64 } else { 0 };
+        for offset in (0..size).step_by(4) {
+            let before = self.hardware.read(self.memory + UPPER_BEFORE as u64 + offset);
+            if self.hardware.read(UPPER as u64 + offset) != before {
+                self.hardware.write(UPPER as u64 + offset, before);
+            }
+        }
     }
 
     /// Address and size of the extended BIOS data area, as page 0 named it before the calls. Its
@@ -382,11 +396,14 @@ mod tests {
         let mut fake = Fake::new(|fake| {
             fake.memory[0x480] = 0xee;
             fake.memory[0x9_fc10] = 0xee;
+            fake.memory[0xe_8001] ^= 0xff;
             fake.set_stub(stub::WHY, why::DEADLINE);
             fake.set_stub(stub::WHERE, 0xf000_1234_u32);
         });
         let memory = low(&fake);
-        let (result, block) = run_on(&mut fake, int_15());
+        let mut waits = int_15();
+        assert!(field::FLAGS.write(&mut waits, flag::KEEP_UPPER));
+        let (result, block) = run_on(&mut fake, waits);
         assert_eq!(result, why::DEADLINE);
         assert_eq!(of_call(&block, call::WHERE), 0xf000_1234);
         assert_eq!(low(&fake), memory);

@@ -33,7 +33,7 @@ pub(crate) struct Fake {
 impl Fake {
     pub(crate) fn new(bios: Bios) -> Self {
         let mut fake = Self {
-            memory: (0..0x18_0000_u32).map(|at| (at / 7) as u8).collect(),
+            memory: (0..0x20_0000_u32).map(|at| (at / 7) as u8).collect(),
             ports: BTreeMap::from([(0x21, 0xff), (0xa1, 0xfe), (0x4d1, 0x0c), (0x40, 0x34), (0x92, 2)]),
             devices: BTreeMap::from([
                 (APIC + 0x350, 0x1_0700),

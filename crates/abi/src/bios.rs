@@ -8,7 +8,8 @@
 //! 0x11000  what was in the low pages; then pages 0 before and after the calls
 //! 0x20000  the buffer's contents, in and out
 //! 0x30000  what was in the buffer's place
-//! 0x40000
+//! 0x40000  what was in upper memory, where a BIOS has its ROMs and more of its data
+//! 0x80000
 //! ```
 //!
 //! The image runs at any address below 4 GiB. During the calls two pages below 1 MiB hold the code
@@ -46,8 +47,15 @@ pub const BUFFER: usize = 0x2_0000;
 pub const BUFFER_ROOM: usize = 0x1_0000;
 /// Offset of what was in the buffer's place.
 pub const SAVED_BUFFER: usize = 0x3_0000;
+/// Offset of what was in upper memory before the calls.
+pub const UPPER_BEFORE: usize = 0x4_0000;
 /// All of the image's memory.
-pub const MEMORY: usize = 0x4_0000;
+pub const MEMORY: usize = 0x8_0000;
+
+/// Physical address of upper memory.
+pub const UPPER: usize = 0xc_0000;
+/// Bytes of upper memory.
+pub const UPPER_SIZE: usize = 0x4_0000;
 
 /// Physical address of the real-mode stack.
 pub const LOW_STACK: usize = 0x1_0000;
@@ -112,6 +120,9 @@ pub mod flag {
     pub const MASK_IO_APIC: u32 = 1 << 0;
     /// No interrupt reaches the BIOS, and no deadline ends a call.
     pub const NO_INTERRUPTS: u32 = 1 << 1;
+    /// Upper memory is kept, and put back after a call that was ended early. It takes as long as a
+    /// short call.
+    pub const KEEP_UPPER: u32 = 1 << 2;
 }
 
 /// Values of [`WHY`] and of a call's.
@@ -314,6 +325,7 @@ const _: () = {
         (EBDA_BEFORE, EBDA_BEFORE + EBDA_ROOM),
         (BUFFER, BUFFER + BUFFER_ROOM),
         (SAVED_BUFFER, SAVED_BUFFER + BUFFER_ROOM),
+        (UPPER_BEFORE, UPPER_BEFORE + UPPER_SIZE),
     ];
     assert!(are_apart(&spans, MEMORY));
     let spans =

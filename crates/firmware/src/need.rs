@@ -192,7 +192,10 @@ pub fn level(call: &Call) -> Level {
 #[must_use]
 pub fn setup(facts: &Facts, calls: &[Call]) -> Setup {
     let Facts { hpet, io_apic, vectors, .. } = *facts;
-    Setup { flags: 0, hpet, io_apic, vectors, mask: mask(calls) }
+    // A call that only looks into tables has nothing to be ended in the middle of.
+    let looks = calls.iter().all(|call| nature_of(call) == Nature::Tables);
+    let flags = if looks { 0 } else { flag::KEEP_UPPER };
+    Setup { flags, hpet, io_apic, vectors, mask: mask(calls) }
 }
 
 impl Setup {
@@ -329,8 +332,9 @@ mod tests {
         assert_eq!(setup(&facts, &[call(0x15, 0xe820)]).mask, 0xfffa);
         let waits = setup(&facts, &[call(0x15, 0xe820), call(0x15, 0x8600)]);
         assert_eq!(waits.mask & 0x0103, 0);
-        assert_eq!(waits.at(Level::None).flags, 0);
-        assert_eq!(waits.at(Level::Stop).flags, flag::MASK_IO_APIC);
+        assert_eq!(waits.at(Level::None).flags, flag::KEEP_UPPER);
+        assert_eq!(waits.at(Level::Stop).flags, flag::MASK_IO_APIC | flag::KEEP_UPPER);
+        assert_eq!(setup(&facts, &[call(0x15, 0xe820)]).flags, 0);
     }
 
     #[test]

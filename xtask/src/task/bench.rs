@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use crate::bench::figure::Figure;
-use crate::bench::{call, capture, dump, load, switch};
+use crate::bench::{bios, call, capture, dump, load, switch};
 use crate::program;
 
 /// Measure something
@@ -50,6 +50,12 @@ const BENCHES: &[Bench] = &[
         about: "calls of images in a virtual machine: time, speed of the exchange",
         meaning: call::MEANING,
         measure: |args| call::figures(&args.kernel),
+    },
+    Bench {
+        name: "bios",
+        about: "calls of the BIOS in a virtual machine: time by level",
+        meaning: bios::MEANING,
+        measure: |args| bios::figures(&args.kernel),
     },
     Bench {
         name: "dump",
