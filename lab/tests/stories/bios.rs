@@ -127,7 +127,7 @@ fn a_machine_without_a_bios_says_so(on: &str) -> Result<()> {
 /// Sector 1000 is read through IDE, whose driver works by the same ports. Through virtio, whose
 /// driver has its own queues, nothing is.
 fn disks_are_read_only_by_controllers_that_the_bios_still_has(on: &str) -> Result<()> {
-    let bytes: Vec<u8> = (0..8_u32 << 20).map(|at| (at / 512 + at) as u8).collect();
+    let bytes: Vec<u8> = (0..8_u32 << 20).map(|at| (at / 512 + at).to_le_bytes()[0]).collect();
     let (ide, virtio) = (Scratch::new("ide", &bytes)?, Scratch::new("virtio", &bytes)?);
     let drive = format!("file={},format=raw,if=ide", PathBuf::from(&ide).display());
     vm(on)
