@@ -71,8 +71,8 @@ bios_enter_real_mode:
         mov     %cs, old_cs(%rip)
         mov     %ss, old_ss(%rip)
         /*
-         * Our descriptors: the kernel's may lie above 4 GiB, and have none for 16-bit code. The base
-         * of the table depends on where the image lies.
+         * Our descriptors: the kernel's may lie above 4 GiB, and have none for 16-bit code. The
+         * base of the table depends on where the image lies.
          */
         lea     bios_descriptors(%rip), %rax
         mov     %rax, descriptors_pointer + 2(%rip)
@@ -134,7 +134,7 @@ bios_back:
          */
         mov     old_cr4 - bios_start(%ebx), %eax
         mov     %eax, %cr4
-        /* 32-bit code loads 32 bits of CR3: our tables lie below 4 GiB, the kernel's perhaps not. */
+        /* 32-bit code loads 32 bits of CR3: our tables lie below 4 GiB, unlike the kernel's. */
         mov     tables - bios_start(%ebx), %eax
         mov     %eax, %cr3
         /* LMA is the CPU's to set, once paging is on. */

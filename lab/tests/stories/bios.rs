@@ -95,19 +95,21 @@ fn an_exception_in_real_mode_is_an_error(on: &str) -> Result<()> {
     vm(on)
         .smp(2)
         .run(
-            "program() { printf \"$1\" > /tmp/program; kjump bios @:0 --in /tmp/program --quiesce $2; }
+            r#"program() { printf "$1" > /tmp/program; kjump bios @:0 --in /tmp/program --quiesce $2; }
+            # ends PROGRAM MESSAGE: 34 times, and once while the system is suspended
             ends() {
                 for time in $(seq 34); do
-                    program \"$1\" none > /tmp/out
-                    [ $? = 3 ] && grep \"$2\" /tmp/out > /dev/null || { cat /tmp/out; exit 1; }
+                    program "$1" none > /tmp/out
+                    [ $? = 3 ] && grep -q "$2" /tmp/out || { cat /tmp/out; exit 1; }
                     grep changed /tmp/out && exit 1
                 done
-                program \"$1\" suspend; [ $? = 3 ] || exit 1
+                program "$1" suspend; [ $? = 3 ] || exit 1
             }
-            ends '\\x31\\xc0\\xf7\\xf0\\xcb' 'exception 0 (divide error) at 2000:0002'
-            ends '\\x0f\\x0b' 'exception 6 (invalid opcode) at 2000:0000'
-            ends '\\x0f\\x01\\x1e\\x08\\x00\\xcd\\x55\\xcb\\x3f\\x00\\x00\\x00\\x00\\x00' 'exception 13 (general protection fault) at 2000:0005'
-            program '\\xb8\\x34\\x12\\xcb' none | grep 'eax 00001234'",
+            ends '\x31\xc0\xf7\xf0\xcb' 'exception 0 (divide error) at 2000:0002'
+            ends '\x0f\x0b' 'exception 6 (invalid opcode) at 2000:0000'
+            ends '\x0f\x01\x1e\x08\x00\xcd\x55\xcb\x3f\x00\x00\x00\x00\x00' \
+                'exception 13 (general protection fault) at 2000:0005'
+            program '\xb8\x34\x12\xcb' none | grep 'eax 00001234'"#,
         )?
         .succeeded()
         .kernel_log_is_clean();
@@ -139,7 +141,9 @@ fn disks_are_read_only_by_controllers_that_the_bios_still_has(on: &str) -> Resul
             r"kjump bios edd
             # A packet: 16 bytes, one sector, to 2000:0010, sector 1000.
             printf '\x10\x00\x01\x00\x10\x00\x00\x20\xe8\x03\x00\x00\x00\x00\x00\x00' > /tmp/packet
-            read_by_bios() { kjump bios 0x13 --eax 0x4200 --edx $1 --in /tmp/packet --buffer 528 --out /tmp/back; }
+            read_by_bios() {
+                kjump bios 0x13 --eax 0x4200 --edx $1 --in /tmp/packet --buffer 528 --out /tmp/back
+            }
             ide=$(kjump bios edd | sed -n 's/^\(0x8[0-9]*\) .* ATA .*/\1/p')
             virtio=$(kjump bios edd | sed -n 's/^\(0x8[0-9]*\) .* vda$/\1/p' | grep -v ^$ide)
             read_by_bios $ide || exit 1

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::TypedValueParser;
 use clap::{Args, ValueHint};
 use firmware::{Call, Kind, Registers};
 
@@ -43,7 +44,7 @@ pub(crate) struct BiosArgs {
     #[arg(long = "out", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) output: Option<PathBuf>,
     /// Milliseconds after which a call that has not returned is ended, in steps of 55
-    #[arg(long, value_name = "MS", default_value_t = Call::DEADLINE, value_parser = clap::value_parser!(u32).range(1..=3_600_000))]
+    #[arg(long, value_name = "MS", default_value_t = Call::DEADLINE, value_parser = milliseconds())]
     pub(crate) deadline: u32,
     /// How much of the system is stopped during the call [default: what the call needs]
     #[arg(long, value_enum, value_name = "LEVEL", default_value_t, hide_default_value = true)]
@@ -158,6 +159,11 @@ impl BiosArgs {
         ];
         options.into_iter().find(|(_, given)| *given).map(|(option, _)| option)
     }
+}
+
+/// At most an hour.
+fn milliseconds() -> impl TypedValueParser<Value = u32> {
+    clap::value_parser!(u32).range(1..=3_600_000)
 }
 
 /// 32 bits, also as a negative number.

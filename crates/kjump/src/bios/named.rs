@@ -289,8 +289,8 @@ fn pci(session: &Session, args: &BiosArgs) -> anyhow::Result<Decoded> {
     let [minor, major] = registers.ebx.to_le_bytes().first_chunk().copied().unwrap_or_default();
     let (last, hardware) = (registers.ecx.to_le_bytes()[0], registers.eax.to_le_bytes()[0]);
     let text = format!(
-        "PCI BIOS {major:x}.{minor:02x}, last bus {last}, configuration mechanisms {hardware:#x}, 32-bit entry \
-         {:#x}\n",
+        "PCI BIOS {major:x}.{minor:02x}, last bus {last}, configuration mechanisms {hardware:#x}, 32-bit \
+         entry {:#x}\n",
         registers.edi
     );
     let json = json!({
