@@ -367,7 +367,8 @@ mod tests {
         after[4..6].copy_from_slice(&state(field::BEFORE)[4..6]);
         assert_eq!(after, state(field::BEFORE));
         assert_eq!(of_call(&block, Field::<u32>::at(call::OUT)), 0x1234);
-        assert!(fake.memory[MEMORY as usize + BUFFER..][..0x1000].iter().all(|&byte| byte == 0xdd));
+        let buffer = usize::try_from(MEMORY).unwrap() + BUFFER;
+        assert!(fake.memory[buffer..][..0x1000].iter().all(|&byte| byte == 0xdd));
     }
 
     #[test]

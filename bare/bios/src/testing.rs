@@ -1,4 +1,5 @@
 //! A machine for tests: memory, ports that hold what is written to them, and a BIOS in Rust.
+#![expect(clippy::cast_possible_truncation, reason = "all addresses are below 4 GiB")]
 
 use std::collections::BTreeMap;
 
