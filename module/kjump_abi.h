@@ -36,6 +36,7 @@
 #define KJUMP_IOC_RANGES _IO(0xb9, 9) /* struct kjump_list of struct kjump_range */
 #define KJUMP_IOC_SLOTS  _IO(0xb9, 10) /* struct kjump_list of struct kjump_slot_run */
 #define KJUMP_IOC_NOTE   _IO(0xb9, 11) /* struct kjump_note: where the crash note of CPU 0 is */
+#define KJUMP_IOC_WRITE_LIST _IO(0xb9, 12) /* struct kjump_list of struct kjump_piece */
 
 /*
  * struct kjump_diagnosis, reason. 1 to 99 are the errors of the image builder:
@@ -70,6 +71,7 @@
 #define KJUMP_REASON_NO_GUARD              123
 #define KJUMP_REASON_DEAD                  124
 #define KJUMP_REASON_CPU_NOT_STARTED       125 /* numbers: its APIC ID */
+#define KJUMP_REASON_NOT_WRITTEN           126 /* numbers: pages not written, all pages */
 #define KJUMP_REASON_BAD_NOTE              130 /* numbers: physical address, length */
 
 /* struct kjump_info, features */
@@ -104,6 +106,11 @@
 #define KJUMP_LOAD_FLAG_GUARD (1 << 2)
 /* With CALL_ON_PANIC: the kernel that started this one watches it in that way. */
 #define KJUMP_LOAD_FLAG_GUARDED_FROM_THERE (1 << 3)
+/*
+ * No page is filled, which takes longest for an image as large as memory. Until each page has been
+ * written as a whole, the image can be neither read nor called. Segments have no bytes.
+ */
+#define KJUMP_LOAD_FLAG_UNFILLED (1 << 4)
 
 /* struct kjump_call, quiesce and quiesced */
 #define KJUMP_QUIESCE_AUTO    0 /* the cheapest level that works for the image */
@@ -247,6 +254,13 @@ struct kjump_call {
 	struct kjump_diagnosis diagnosis;
 	/* in */
 	__u64 deadline; /* in milliseconds, 0 for none; requires KJUMP_LOAD_FLAG_GUARD */
+};
+
+/* Bytes to write. KJUMP_IOC_WRITE_LIST counts the pieces that were written as a whole. */
+struct kjump_piece {
+	__u64 address; /* in the image */
+	__u64 buffer;  /* virtual, the caller's */
+	__u64 length;
 };
 
 struct kjump_name {

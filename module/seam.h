@@ -60,6 +60,8 @@ const char *kjr_init(bool xen_pv, bool encrypted_memory);
 int kjr_load(struct kjump_load *request, bool user, struct kjr_image **image);
 void kjr_free(struct kjr_image *image);
 int kjr_transfer(struct kjr_image *image, struct kjump_transfer *request, bool write, bool user);
+/* Writes the pieces of a list. */
+int kjr_write_list(struct kjr_image *image, struct kjump_list *list, bool user);
 int kjr_slots(struct kjr_image *image, struct kjump_list *list, bool user);
 /* Checks whether the call can be made, and sets call->quiesced to the level it needs. */
 int kjr_quiesce(const struct kjr_image *image, struct kjump_call *call);

@@ -50,6 +50,9 @@ impl Vm {
         if self.successor.is_some() {
             decoder.expect_successor();
         }
+        if self.resumes {
+            decoder.expect_resumed();
+        }
         let status = match running.converse(&mut decoder, listener, deadline)? {
             Ending::Exit(status) => status,
             Ending::Closed => {

@@ -45,6 +45,7 @@ pub struct Vm {
     pub(crate) drivers: Vec<String>,
     pub(crate) arguments: Vec<String>,
     pub(crate) successor: Option<Job>,
+    pub(crate) resumes: bool,
 }
 
 impl Vm {
@@ -69,6 +70,7 @@ impl Vm {
             drivers: Vec::new(),
             arguments: Vec::new(),
             successor: None,
+            resumes: false,
         }
     }
 
@@ -174,6 +176,13 @@ impl Vm {
     /// kernel begins to send, and the exit status is that of this job.
     pub fn successor(mut self, job: Job) -> Self {
         self.successor = Some(job);
+        self
+    }
+
+    /// Lets a kernel of an earlier run go on in this one, resumed by the job: the exit status is
+    /// then that of the earlier job.
+    pub fn resumes(mut self) -> Self {
+        self.resumes = true;
         self
     }
 

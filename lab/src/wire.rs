@@ -66,6 +66,8 @@ pub struct Decoder {
     pending: Vec<u8>,
     next: u32,
     successor: bool,
+    /// An agent that was at rest may go on in the middle of a frame.
+    resumed: bool,
 }
 
 impl Decoder {
@@ -83,6 +85,7 @@ impl Decoder {
             match self.first() {
                 Ok(Some(frame)) => frames.push(frame),
                 _ if self.successor_begins() => {}
+                Err(_) if self.resumed => self.skip_to_resumed(),
                 Ok(None) => return Ok(frames),
                 // A frame that was cut off may be followed by the first frame of another agent.
                 Err(_) if self.successor && self.pending.len() < PATIENCE => return Ok(frames),
@@ -94,6 +97,24 @@ impl Decoder {
     /// From now on another agent may begin to send, even in the middle of a frame of the first one.
     pub fn expect_successor(&mut self) {
         self.successor = true;
+    }
+
+    /// From now on an agent that was at rest may go on: with other numbers, and in the middle of a
+    /// frame.
+    pub fn expect_resumed(&mut self) {
+        self.resumed = true;
+    }
+
+    /// Takes the number of the first frame of an agent that goes on, or drops bytes before it.
+    fn skip_to_resumed(&mut self) {
+        let number = self.pending.get(2..6).and_then(|bytes| bytes.try_into().ok()).map(u32::from_le_bytes);
+        let copy = Self { pending: self.pending.clone(), next: number.unwrap_or(0), ..Self::default() };
+        if let (Ok(Some(_)), Some(number)) = ({ copy }.first(), number) {
+            (self.next, self.resumed) = (number, false);
+        } else {
+            self.pending.drain(..1);
+            self.skip_noise();
+        }
     }
 
     /// Whether another agent is expected and has not begun to send.
@@ -150,6 +171,26 @@ impl Decoder {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_agent_that_was_at_rest_goes_on_with_its_own_numbers() {
+        let (mut first, mut second) = (Encoder::default(), Encoder::default());
+        let rested: Vec<_> = (0..5).map(|_| first.frame(Kind::Out, b"before")).collect();
+        let mut line = [second.frame(Kind::Hello, b""), second.frame(Kind::Out, b"loading")].concat();
+        line.extend(&rested[4][9..]);
+        line.extend([first.frame(Kind::Out, b"after"), first.frame(Kind::Exit, &[0])].concat());
+        for size in [1, 7, line.len()] {
+            let mut decoder = Decoder::default();
+            decoder.expect_resumed();
+            let frames: Vec<_> = line
+                .chunks(size)
+                .flat_map(|bytes| decoder.take(bytes).unwrap())
+                .map(|(_, body)| body)
+                .collect();
+            assert_eq!(frames, [&b""[..], b"loading", b"after", &[0]]);
+            assert!(decoder.take(&first.frame(Kind::Out, b"")[1..]).is_err() || !decoder.resumed);
+        }
+    }
 
     #[test]
     fn frames_are_decoded_wherever_reads_cut_them() {

@@ -133,6 +133,24 @@ static int serve_write(struct open_file *open, union structures *request)
 	return transfer(open, &request->transfer, true);
 }
 
+static int serve_write_list(struct open_file *open, union structures *request)
+{
+	struct kjump_list *list = &request->list;
+	int error = kj_may_load(&list->diagnosis);
+
+	list->count = 0;
+	if (error)
+		return error;
+	if (!open->image)
+		return kj_fail(&list->diagnosis, -ENOENT, KJUMP_REASON_NOT_LOADED, 0);
+	error = kj_take_turn(&open->image->turn, waits(open), &list->diagnosis, 1);
+	if (error)
+		return error;
+	error = kjr_write_list(open->image->rust, list, true);
+	kj_turn_end(&open->image->turn);
+	return error;
+}
+
 static int serve_call(struct open_file *open, union structures *request)
 {
 	struct kjump_call *call = &request->call;
@@ -264,6 +282,7 @@ static const struct request_kind request_kinds[] = {
 	REQUEST(KJUMP_IOC_RANGES, list, serve_ranges),
 	REQUEST(KJUMP_IOC_SLOTS, list, serve_slots),
 	REQUEST(KJUMP_IOC_NOTE, note, serve_note),
+	REQUEST(KJUMP_IOC_WRITE_LIST, list, serve_write_list),
 };
 
 static const struct request_kind *find_kind(unsigned int number)

@@ -5,5 +5,6 @@ pub(crate) mod call;
 pub(crate) mod capture;
 pub(crate) mod dump;
 pub(crate) mod figure;
+pub(crate) mod hibernate;
 pub(crate) mod load;
 pub(crate) mod switch;

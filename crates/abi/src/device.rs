@@ -39,6 +39,9 @@ pub const SLOTS: u32 = request(10);
 /// Passes the address where the running kernel keeps the note about the CPU that calls the loaded
 /// image: [`Note`].
 pub const NOTE: u32 = request(11);
+/// Copies bytes of the caller into many places of the loaded image: [`List`] of [`Piece`];
+/// [`List::count`] is the number of pieces that were written as a whole.
+pub const WRITE_LIST: u32 = request(12);
 
 /// `_IO(0xb9, number)` of `include/uapi/asm-generic/ioctl.h`: sizes travel in the structures, not
 /// in the number.
@@ -163,6 +166,9 @@ pub mod reason {
     pub const DEAD: u64 = 124;
     /// The CPU that was to run the image did not start. Numbers: its APIC identifier.
     pub const CPU_NOT_STARTED: u64 = 125;
+    /// The image was loaded unfilled, and some of its pages were not written yet. Numbers: how many,
+    /// pages in all.
+    pub const NOT_WRITTEN: u64 = 126;
     /// There is no System RAM with room for the note in one page. Numbers: physical address,
     /// length.
     pub const BAD_NOTE: u64 = 130;
@@ -282,6 +288,9 @@ pub mod load_flag {
     /// With [`CALL_ON_PANIC`]: the kernel in this image loaded this one with [`GUARD`]. It
     /// takes care of the other CPUs and the devices, and it does not matter which CPU panics.
     pub const GUARDED_FROM_THERE: u64 = 1 << 3;
+    /// No page is filled, which takes longest for an image as large as memory. Until each page has
+    /// been written as a whole, the image can be neither read nor called. Segments have no bytes.
+    pub const UNFILLED: u64 = 1 << 4;
 }
 
 /// What a peer kernel leaves in its memory when it gives up.
@@ -315,6 +324,18 @@ pub struct Transfer {
     pub length: u64,
     /// *Out:* why it failed.
     pub diagnosis: Diagnosis,
+}
+
+/// Bytes of [`WRITE_LIST`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Piece {
+    /// Physical address in the image, any alignment.
+    pub address: u64,
+    /// Virtual address in the caller's memory.
+    pub buffer: u64,
+    /// Bytes.
+    pub length: u64,
 }
 
 /// Where the running kernel keeps the ELF note about its first CPU for whoever reads its memory:
@@ -493,6 +514,7 @@ const _: () = {
     assert!(size_of::<Info>() == 80);
     assert!(size_of::<Load>() == 176);
     assert!(size_of::<Transfer>() == 80);
+    assert!(size_of::<Piece>() == 24);
     assert!(size_of::<Note>() == 72);
     assert!(size_of::<Call>() == 384);
     assert!(size_of::<Handoff>() == 24);

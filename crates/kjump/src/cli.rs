@@ -5,6 +5,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use crate::bios::args::BiosArgs;
 use crate::call::args::{CallArgs, LoadArgs, UnloadArgs};
 use crate::dump::args::{DumpArgs, MakedumpfileArgs};
+use crate::hibernate::args::{HibernateArgs, ImageArgs, ResumeArgs, SnapshotArgs};
 use crate::initramfs::args::InitramfsArgs;
 use crate::inspect::args::{CheckArgs, MachineArgs, MapArgs, StatusArgs};
 use crate::kexec::args::KexecArgs;
@@ -55,6 +56,10 @@ pub(crate) enum Command {
     Map(MapArgs),
     Machine(MachineArgs),
     Initramfs(Box<InitramfsArgs>),
+    Hibernate(Box<HibernateArgs>),
+    Resume(ResumeArgs),
+    Snapshot(Box<SnapshotArgs>),
+    Image(ImageArgs),
     Kexec(KexecArgs),
     Dump(DumpArgs),
     Makedumpfile(MakedumpfileArgs),

@@ -5,7 +5,7 @@ mod diff;
 pub mod dmesg;
 mod info;
 mod kinds;
-mod level;
+pub(crate) mod level;
 pub mod makedumpfile;
 mod map;
 mod means;
@@ -17,6 +17,13 @@ pub(crate) mod source;
 mod statistics;
 mod summary;
 mod verify;
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+use anyhow::Context;
+use vmcore::select::Level;
 
 use crate::terminal::report::{self, Outcome};
 use args::{DumpCommand, SaveArgs};
@@ -32,6 +39,18 @@ pub(crate) fn run(command: DumpCommand) -> anyhow::Result<Outcome> {
         DumpCommand::Diff(args) => diff::run(&args),
         DumpCommand::Dmesg(args) => dmesg::print(&args.file).map(|()| Outcome::Done),
     }
+}
+
+/// Saves an image to a disk; returns what there is to say about it.
+pub(crate) fn save_to_disk(source: &Path, disk: &Path, level: u8) -> anyhow::Result<String> {
+    let level = Level::new(level).context("a dump level is from 0 to 31")?;
+    let saved = save::save(&Request::to_disk(source.into(), disk.into(), level))?;
+    Ok(saved.in_short())
+}
+
+/// The name of what a disk contains, if it is known.
+pub(crate) fn content_of_disk(disk: &File) -> io::Result<Option<&'static str>> {
+    sink::content(disk)
 }
 
 fn save_image(args: SaveArgs) -> anyhow::Result<Outcome> {

@@ -9,28 +9,36 @@ mod host;
 mod init;
 mod modules;
 
-use std::ffi::OsString;
-
 use crate::terminal::output_file;
 use crate::terminal::quantity;
 use crate::terminal::report::{self, Outcome};
 
-use args::{Disk, InitramfsArgs, Pair};
+use args::{InitramfsArgs, Pair};
 use entries::{Content, Entries};
 use host::Parts;
+use init::Job;
 
 pub(crate) fn run(args: &InitramfsArgs) -> anyhow::Result<Outcome> {
-    let parts = Parts::read(args)?;
-    let entries = plan(parts, &args.kernel_version, args.disk.as_ref(), &args.command)?;
-    let bytes = archive::compress(archive::pack(&entries)?, args.compress)?;
+    let bytes = build(args)?;
     output_file::write_bytes(&args.output, &bytes)?;
     let (path, size) = (args.output.display(), quantity::bytes(bytes.len() as u64));
     report::print(&format!("{path}: {size}, for {}\n", args.kernel_version))?;
     Ok(Outcome::Done)
 }
 
+/// Makes an initramfs, compressed.
+pub(crate) fn build(args: &InitramfsArgs) -> anyhow::Result<Vec<u8>> {
+    let parts = Parts::read(args)?;
+    let job = match args.hibernate {
+        true => Job::Hibernate,
+        false => Job::Command { disk: args.disk.as_ref(), command: &args.command },
+    };
+    let entries = plan(parts, &args.kernel_version, job)?;
+    archive::compress(archive::pack(&entries)?, args.compress)
+}
+
 /// All entries of the initramfs.
-fn plan(parts: Parts, version: &str, disk: Option<&Disk>, command: &[OsString]) -> anyhow::Result<Entries> {
+fn plan(parts: Parts, version: &str, job: Job<'_>) -> anyhow::Result<Entries> {
     let mut entries = Entries::default();
     base(&mut entries)?;
     entries.add("/bin/busybox", Content::Bytes(parts.busybox).with_mode(0o755))?;
@@ -48,7 +56,7 @@ fn plan(parts: Parts, version: &str, disk: Option<&Disk>, command: &[OsString]) 
     }
     // For modprobe, if the command uses it.
     entries.add(&format!("{directory}/modules.dep"), Content::Bytes(dependencies.into()).with_mode(0o644))?;
-    entries.add("/init", Content::Bytes(init::script(&order, disk, command)).with_mode(0o755))?;
+    entries.add("/init", Content::Bytes(init::script(&order, job)).with_mode(0o755))?;
     for (name, entry) in parts.added {
         entries.add(&name, entry)?;
     }
@@ -67,6 +75,17 @@ pub(crate) fn archive_of(pairs: &[Pair]) -> anyhow::Result<Vec<u8>> {
     }
     for (name, entry) in added {
         entries.add(&name, entry)?;
+    }
+    archive::pack(&entries)
+}
+
+/// An uncompressed archive of files that only root can read.
+pub(crate) fn archive_of_bytes<'a>(
+    files: impl Iterator<Item = (&'a str, &'a [u8])>,
+) -> anyhow::Result<Vec<u8>> {
+    let mut entries = Entries::default();
+    for (name, bytes) in files {
+        entries.add(name, Content::Bytes(bytes.to_vec()).with_mode(0o600))?;
     }
     archive::pack(&entries)
 }

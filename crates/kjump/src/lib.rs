@@ -3,9 +3,9 @@
 //! Arguments are read in two steps: raw arguments ([`cli`], [`kexec::command`]), then a resolved
 //! request with its files read. All output is first a value, then text or JSON.
 //!
-//! `call`, `bios`, `peer`, `kexec`, `dump`, `initramfs` and `inspect` are the commands, each with
-//! its own `args`. They are built on `kernel` (kernel files and digests), `device` (the module)
-//! and `terminal` (input and output).
+//! `call`, `bios`, `peer`, `kexec`, `dump`, `initramfs`, `hibernate` and `inspect` are the commands,
+//! each with its own `args`. They are built on `kernel` (kernel files and digests), `device` (the
+//! module) and `terminal` (input and output).
 #![forbid(unsafe_code)]
 // These panic if the output cannot be written: see `terminal::report`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -15,6 +15,7 @@ mod call;
 pub mod cli;
 mod device;
 pub mod dump;
+mod hibernate;
 mod initramfs;
 mod inspect;
 mod kernel;
@@ -90,6 +91,10 @@ pub fn run(args: &[OsString]) -> ExitCode {
         Command::Map(args) => inspect::map::run(args),
         Command::Machine(args) => inspect::saved_machine::save(&args.command),
         Command::Initramfs(args) => initramfs::run(&args),
+        Command::Hibernate(args) => hibernate::start::run(&args),
+        Command::Snapshot(args) => hibernate::snapshot::run(&args),
+        Command::Resume(args) => hibernate::resume::run(&args),
+        Command::Image(args) => hibernate::image::run(&args.command),
         Command::Dump(args) => dump::run(args.command),
         Command::Makedumpfile(args) => return dump::makedumpfile::run(&args.arguments),
         Command::Kexec(args) => return kexec::run(&args.arguments),

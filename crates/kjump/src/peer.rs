@@ -5,7 +5,7 @@ pub(crate) mod args;
 pub(crate) mod boot;
 pub(crate) mod guard;
 pub(crate) mod jump_back;
-mod last_words;
+pub(crate) mod last_words;
 pub(crate) mod load;
 pub(crate) mod record;
 pub(crate) mod resident;

@@ -9,6 +9,8 @@ use crate::Garbled;
 pub struct Cpu {
     /// Their number.
     pub count: usize,
+    /// The vendor of the first one; empty if it is not known.
+    pub vendor: String,
     features: BTreeSet<String>,
 }
 
@@ -34,7 +36,8 @@ pub fn parse(text: &str) -> Result<Cpu, Garbled> {
     let flags =
         values("flags").next().ok_or(Garbled { line: text.lines().count(), wanted: "flags of a CPU" })?;
     let features = flags.split_whitespace().map(str::to_owned).collect();
-    Ok(Cpu { count: values("processor").count(), features })
+    let vendor = values("vendor_id").next().unwrap_or_default().trim().to_owned();
+    Ok(Cpu { count: values("processor").count(), vendor, features })
 }
 
 #[cfg(test)]

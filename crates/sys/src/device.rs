@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use abi::device::{
     ATTACH, CALL, Call, Diagnosis, IMAGES, INFO, ImageInfo, Info, KEEP, LOAD, List, Load, NOTE, Name, Note,
-    PATH, RANGES, READ, Range, SLOTS, Segment, SlotRun, Transfer, UNLOAD, VERSION, WRITE,
+    PATH, Piece, RANGES, READ, Range, SLOTS, Segment, SlotRun, Transfer, UNLOAD, VERSION, WRITE, WRITE_LIST,
 };
 use rustix::ioctl::{NoArg, Updater, ioctl};
 
@@ -195,6 +195,20 @@ impl Device {
         answer(Request::Write, result, transfer.diagnosis)
     }
 
+    /// Copies bytes into the image at many physical addresses.
+    ///
+    /// # Errors
+    /// [`Refusal`]; some pieces may have been copied.
+    pub fn write_list(&self, pieces: &[(u64, &[u8])]) -> Result<(), Refusal> {
+        let mut entries: Vec<Piece> = pieces.iter().map(piece).collect();
+        let mut list = list_for(&mut entries, 0);
+        // SAFETY: WRITE_LIST takes a `kjump_list`; its pointer is that of a slice of `kjump_piece`,
+        // whose pointers are those of slices. All live until it returns, and the module only reads
+        // what they point at.
+        let result = unsafe { self.exchange::<WRITE_LIST, _>(&mut list) };
+        answer(Request::Write, result, list.diagnosis)
+    }
+
     /// Calls the image with the arguments, at a level of [`abi::device::quiesce`]. The answer's
     /// [`status`](Call::status) is whether the image returned or an exception ended it.
     ///
@@ -346,6 +360,10 @@ pub(crate) fn segment(destination: &Destination<'_>) -> Segment {
         mem: destination.address,
         memsz: destination.size,
     }
+}
+
+fn piece((address, bytes): &(u64, &[u8])) -> Piece {
+    Piece { address: *address, buffer: address_of(bytes), length: bytes.len() as u64 }
 }
 
 fn list_for<T>(entries: &mut [T], id: u64) -> List {

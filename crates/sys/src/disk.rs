@@ -16,6 +16,19 @@ pub fn open_alone(path: &Path) -> io::Result<File> {
     Ok(open(path, OFlags::WRONLY | OFlags::EXCL | OFlags::CLOEXEC, Mode::empty())?.into())
 }
 
+/// Opens a disk for reading and writing, for this process alone, and past the page cache if its
+/// driver does that.
+///
+/// # Errors
+/// `EBUSY` if it is in use, and the kernel's other reasons.
+pub fn open_for_both(path: &Path) -> io::Result<File> {
+    let flags = OFlags::RDWR | OFlags::EXCL | OFlags::CLOEXEC;
+    match open(path, flags | OFlags::DIRECT, Mode::empty()) {
+        Err(Errno::INVAL | Errno::OPNOTSUPP) => Ok(open(path, flags, Mode::empty())?.into()),
+        opened => Ok(opened?.into()),
+    }
+}
+
 /// Opens a disk, or a file that is there, for writing past the page cache: of memory, place in the
 /// file and size, all have to be multiples of what the disk wants. `None` if its driver or file
 /// system does not do that.

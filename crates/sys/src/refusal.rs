@@ -81,6 +81,7 @@ impl Refusal {
                 "guarding takes a second CPU, and a kernel that runs on the one that the machine started with"
             }
             reason::DEAD => "its memory can be read; unload it, and load it anew",
+            reason::NOT_WRITTEN => "write every page of it as a whole first",
             reason::CPU_NOT_STARTED => "call it without a guard, or offline that CPU and load it anew",
             _ => return self.advice_by_errno(),
         })
@@ -161,6 +162,7 @@ impl Refusal {
             reason::BAD_NOTE => {
                 write!(f, "{a:#x} has no room for a note of {b} bytes in one page of System RAM")
             }
+            reason::NOT_WRITTEN => write!(f, "{a} of the image's {b} pages have not been written yet"),
             reason::VIRTUALIZATION_ON => f.write_str("32-bit mode does not go with virtual machines running"),
             reason::NO_GUARD => f.write_str("no CPU can guard an image here"),
             reason::DEAD => f.write_str("the image ended in a way that leaves nothing to call"),

@@ -40,6 +40,21 @@ impl Window {
         if !is_of_the_kernel(&file) {
             return Err(io::ErrorKind::Unsupported.into());
         }
+        Self::map_unchanging(file, offset, length)
+    }
+
+    /// Maps `length` bytes of physical memory from an address on, which is a multiple of the page
+    /// size. With `CONFIG_STRICT_DEVMEM`, the kernel allows that only for memory that it does not
+    /// use itself.
+    ///
+    /// # Errors
+    /// The kernel's reasons.
+    pub fn of_memory(address: u64, length: usize) -> io::Result<Self> {
+        // Memory does not become less.
+        Self::map_unchanging(std::fs::File::open("/dev/mem")?, address, length)
+    }
+
+    fn map_unchanging(file: impl AsFd, offset: u64, length: usize) -> io::Result<Self> {
         // SAFETY: a new private mapping at an address that the kernel chooses touches no memory of
         // ours.
         let start =

@@ -9,6 +9,7 @@ mod controllers;
 mod crashing;
 mod failed_switches;
 mod guarding;
+mod hibernating;
 mod initramfs;
 mod kexec;
 mod lab_itself;
@@ -39,6 +40,7 @@ fn main() -> std::process::ExitCode {
         taking_turns::STORIES,
         looking_back::STORIES,
         guarding::STORIES,
+        hibernating::STORIES,
         page_mover::STORIES,
         lab_itself::STORIES,
     ])

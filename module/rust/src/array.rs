@@ -20,6 +20,10 @@ pub unsafe trait Plain: Copy {}
 unsafe impl Plain for Range {}
 // SAFETY: made of `u64`s.
 unsafe impl Plain for abi::device::Segment {}
+// SAFETY: made of `u64`s.
+unsafe impl Plain for abi::device::Piece {}
+// SAFETY: every bit pattern is a number.
+unsafe impl Plain for u64 {}
 
 /// An array of fixed size.
 pub struct Array<T> {

@@ -16,10 +16,12 @@ use crate::frames::KernelFrames;
 use crate::kernel;
 
 use guard::Guard;
+use unwritten::Unwritten;
 
 mod build;
 mod contents;
 mod guard;
+mod unwritten;
 
 /// A loaded image.
 pub struct Loaded {
@@ -28,6 +30,8 @@ pub struct Loaded {
     guard: Option<Guard>,
     /// The last call ended so that the image cannot be called again.
     dead: bool,
+    /// What is left to write of an image that was loaded unfilled.
+    unwritten: Option<Unwritten>,
     mode: u64,
     entry: u64,
     in_use: u64,
@@ -43,6 +47,7 @@ type Sealed = SealedImage<Array<Segment>, KernelFrames>;
 impl Loaded {
     /// Decides the level of quiescing for a call.
     pub fn quiesce(&self, call: &Call) -> Result<u64, Failure> {
+        self.check_written()?;
         let facts = Facts {
             dead: self.dead,
             guard_khz: self.guard.as_ref().map(Guard::khz),
@@ -54,6 +59,14 @@ impl Loaded {
             Ok(Level::Stop) => Ok(quiesce::STOP),
             Ok(Level::Suspend) => Ok(quiesce::SUSPEND),
             Err(refusal) => Err(self.refused(refusal, call)),
+        }
+    }
+
+    /// Checks that the image has all its contents.
+    fn check_written(&self) -> Result<(), Failure> {
+        match self.unwritten.as_ref().map_or(0, Unwritten::left) {
+            0 => Ok(()),
+            left => Err(Failure::new(reason::NOT_WRITTEN, [left, self.sealed.pages(), 0])),
         }
     }
 

@@ -91,6 +91,13 @@ extern "C" fn kjr_transfer(image: &mut Loaded, request: &mut Transfer, write: bo
     image::report(result, &mut request.diagnosis)
 }
 
+/// Writes the pieces of a list into an image.
+#[unsafe(no_mangle)]
+extern "C" fn kjr_write_list(image: &mut Loaded, list: &mut List, user: bool) -> i32 {
+    let result = image.write_list(list, CallerMemory { user });
+    image::report(result, &mut list.diagnosis)
+}
+
 /// Lists an image's slots.
 #[unsafe(no_mangle)]
 extern "C" fn kjr_slots(image: &mut Loaded, list: &mut List, user: bool) -> i32 {

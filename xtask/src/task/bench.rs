@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use crate::bench::figure::Figure;
-use crate::bench::{bios, call, capture, dump, load, switch};
+use crate::bench::{bios, call, capture, dump, hibernate, load, switch};
 use crate::program;
 
 /// Measure something
@@ -80,6 +80,12 @@ const BENCHES: &[Bench] = &[
         about: "switching to another kernel and back in a virtual machine, by phase",
         meaning: switch::MEANING,
         measure: |args| switch::figures(&args.kernel),
+    },
+    Bench {
+        name: "hibernate",
+        about: "hibernating and resuming a virtual machine, compared with the kernel's own way",
+        meaning: hibernate::MEANING,
+        measure: |args| hibernate::figures(&args.kernel),
     },
 ];
 

@@ -5,6 +5,7 @@
 
 mod chapters;
 mod facts;
+mod hibernate;
 mod report;
 mod switch;
 
@@ -37,6 +38,7 @@ pub(crate) struct DemoArgs {
 #[derive(Subcommand)]
 enum Demo {
     Switch(SwitchArgs),
+    Hibernate(HibernateArgs),
 }
 
 /// Boot a second stock kernel from the first, and switch between the two
@@ -46,6 +48,10 @@ struct SwitchArgs {
     #[arg(long, default_value = "6.12")]
     beside: String,
 }
+
+/// Hibernate a kernel with work under way, and resume it after a power cycle
+#[derive(Args)]
+struct HibernateArgs {}
 
 /// Memory that the kernel does not use, so that its contents are known: a window of 2 MiB at 256
 /// MiB.
@@ -90,6 +96,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<bool> {
     match &args.demo {
         None => calls(args),
         Some(Demo::Switch(switch)) => switch::run(&args.kernel, &switch.beside),
+        Some(Demo::Hibernate(HibernateArgs {})) => hibernate::run(&args.kernel),
     }
 }
 

@@ -41,6 +41,11 @@ fn effort(argument: &str) -> Result<Effort, String> {
 /// Dump levels to try one after the other, as in `1,31`.
 pub(super) type Levels = Vec<Level>;
 
+/// One dump level.
+pub(crate) fn level(argument: &str) -> Result<Level, String> {
+    argument.parse().ok().and_then(Level::new).ok_or_else(|| "dump levels are 0 to 31".to_owned())
+}
+
 /// See [`Levels`].
 pub(super) fn levels(argument: &str) -> Result<Levels, String> {
     let level = |part: &str| part.parse().ok().and_then(Level::new);

@@ -39,6 +39,26 @@ pub(super) struct Request {
 }
 
 impl Request {
+    /// To save an image to a disk, whatever that contains.
+    pub(super) fn to_disk(source: PathBuf, disk: PathBuf, level: Level) -> Self {
+        Self {
+            sources: vec![source],
+            facts: None,
+            details: false,
+            outputs: vec![disk],
+            format: OutputFormat::Kdump,
+            flattened: false,
+            levels: vec![level],
+            compression: Compression::Adaptive(sys::clock::nanoseconds_since_boot),
+            threads: cpus(),
+            memory_limit: None,
+            limit: None,
+            replace: Replace::FilesAndDisks,
+            progress: false,
+            keeps_name_if_incomplete: false,
+        }
+    }
+
     /// Whether the dump is written to standard output.
     pub(super) fn is_to_stdout(&self) -> bool {
         self.outputs.iter().any(|path| path.as_os_str() == "-")

@@ -20,6 +20,11 @@ use crate::terminal::output_file::{self, Destination, NewFile};
 use direct::Direct;
 use disk::Disk;
 
+/// The name of what a disk contains, if it is known.
+pub(super) fn content(disk: &File) -> io::Result<Option<&'static str>> {
+    signature::find(disk)
+}
+
 /// A dump that is being written. It is removed when dropped, unless it was finished or kept.
 pub(super) struct Sink {
     output: Output,

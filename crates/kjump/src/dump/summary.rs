@@ -45,6 +45,19 @@ impl Saved {
         self.missing_pages == 0 && self.why_unknown.is_none() && !self.incomplete
     }
 
+    /// One line: pages, bytes and time.
+    pub(super) fn in_short(&self) -> String {
+        let warning = if self.is_whole() { "" } else { "; it is not complete" };
+        format!(
+            "dump level {}: {} of {}, as {} in {:.1} s{warning}",
+            self.level,
+            quantity::count(self.kept_pages, "page"),
+            self.source_pages,
+            quantity::bytes(self.bytes),
+            self.seconds
+        )
+    }
+
     /// The warnings, and the table of pages.
     pub(super) fn text(&self) -> String {
         self.warnings() + &self.table()

@@ -8,6 +8,9 @@ use clap::{Args, ValueEnum, ValueHint};
 
 use crate::terminal::number;
 
+/// Where distributions install busybox.
+const BUSYBOX: &str = "/bin/busybox";
+
 /// Build a small initramfs: kjump, its module, drivers, busybox and one command
 ///
 /// Contains this program under all its names, kjump.ko, the requested drivers with their
@@ -33,6 +36,10 @@ pub(crate) struct InitramfsArgs {
     /// Wait until this disk exists, and pass its device to COMMAND as $DISK
     #[arg(long, value_name = "LABEL=L|UUID=U|/dev/NAME|first", value_parser = disk)]
     pub(crate) disk: Option<Disk>,
+    /// Instead of a command, write the memory of a kernel that `kjump hibernate` put to rest to its
+    /// disk, which is found by itself. On any failure, that kernel goes on
+    #[arg(long, conflicts_with_all = ["disk", "command"])]
+    pub(crate) hibernate: bool,
     /// Compression
     #[arg(long, value_enum, value_name = "CODEC", default_value_t)]
     pub(crate) compress: InitramfsCodec,
@@ -43,7 +50,7 @@ pub(crate) struct InitramfsArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) module: Option<PathBuf>,
     /// A static busybox, as in Debian's package busybox-static
-    #[arg(long, value_name = "FILE", default_value = "/bin/busybox", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", default_value = BUSYBOX, value_hint = ValueHint::FilePath)]
     pub(crate) busybox: PathBuf,
     /// A static kjump [default: this program]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -51,6 +58,26 @@ pub(crate) struct InitramfsArgs {
     /// The command and its arguments
     #[arg(last = true, value_name = "COMMAND")]
     pub(crate) command: Vec<OsString>,
+}
+
+impl InitramfsArgs {
+    /// For the kernel of this release that writes a hibernation file, with the files of this host.
+    pub(crate) fn for_hibernation(release: &str, drivers: Vec<String>) -> Self {
+        Self {
+            output: PathBuf::new(),
+            kernel_version: release.to_owned(),
+            add: Vec::new(),
+            driver: drivers,
+            disk: None,
+            hibernate: true,
+            compress: InitramfsCodec::Zstd,
+            module_dir: None,
+            module: None,
+            busybox: PathBuf::from(BUSYBOX),
+            program: None,
+            command: Vec::new(),
+        }
+    }
 }
 
 /// The compression of an initramfs.

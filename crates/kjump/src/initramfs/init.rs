@@ -62,14 +62,44 @@ while kjump return 0 </dev/null; do :; done
 fail "kjump return ended with status $?"
 "#;
 
-/// The script that loads these modules, the last of which is kjump.ko, and runs the command.
-pub(crate) fn script(modules: &[String], disk: Option<&Disk>, command: &[OsString]) -> Vec<u8> {
+/// The end of the script that writes an image. A failure is reported to the kernel at rest, which
+/// prints its reason and may try again.
+const HIBERNATE: &str = r#"
+can_return || fail 'no kernel jumped here, so there is nothing to save'
+until kjump image save </dev/null; do
+    kjump return 1 </dev/null || fail "kjump return ended with status $?"
+done
+sync
+case $(cat /etc/kjump/then) in
+    poweroff) poweroff -f ;;
+    reboot) reboot -f ;;
+    *) kjump return 0 </dev/null; fail "kjump return ended with status $?" ;;
+esac
+sleep 60
+fail 'the machine does not power off'
+"#;
+
+/// What the script is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Job<'a> {
+    /// Wait for the disk, and run the command.
+    Command { disk: Option<&'a Disk>, command: &'a [OsString] },
+    /// Write a hibernation file.
+    Hibernate,
+}
+
+/// The script that loads these modules, the last of which is kjump.ko, and does its job.
+pub(crate) fn script(modules: &[String], job: Job<'_>) -> Vec<u8> {
     let mut script = START.as_bytes().to_vec();
     let (kjump, drivers) = modules.split_last().map_or(("", modules), |(last, rest)| (last.as_str(), rest));
     line(&mut script, &["prepare_return", kjump]);
     for driver in drivers {
         line(&mut script, &["load", driver]);
     }
+    let Job::Command { disk, command } = job else {
+        script.extend(HIBERNATE.as_bytes());
+        return script;
+    };
     if let Some(disk) = disk {
         wait(&mut script, disk);
     }
@@ -120,13 +150,17 @@ mod tests {
     #[test]
     fn the_shell_understands_every_script() {
         let modules = ["/lib/modules/6.1/a'b.ko".to_owned(), "/lib/modules/6.1/kjump.ko".to_owned()];
+        is_understood(&script(&modules, Job::Hibernate));
         for disk in [None, Some(Disk::First), Some(Disk::Tagged("LABEL=it's $HOME".into()))] {
             for command in [&[][..], &["echo".into(), "a 'b' $c".into()]] {
-                let script = script(&modules, disk.as_ref(), command);
-                let parsed = Command::new("sh").arg("-nc").arg(OsStr::from_bytes(&script)).output().unwrap();
-                assert!(parsed.status.success(), "{}", String::from_utf8_lossy(&parsed.stderr));
+                is_understood(&script(&modules, Job::Command { disk: disk.as_ref(), command }));
             }
         }
+    }
+
+    fn is_understood(script: &[u8]) {
+        let parsed = Command::new("sh").arg("-nc").arg(OsStr::from_bytes(script)).output().unwrap();
+        assert!(parsed.status.success(), "{}", String::from_utf8_lossy(&parsed.stderr));
     }
 
     #[test]
@@ -140,7 +174,10 @@ mod tests {
 
     #[test]
     fn returning_is_prepared_before_anything_can_fail_and_the_disk_precedes_the_command() {
-        let script = script(&["/d.ko".into(), "/kjump.ko".into()], Some(&Disk::First), &["true".into()]);
+        let script = script(
+            &["/d.ko".into(), "/kjump.ko".into()],
+            Job::Command { disk: Some(&Disk::First), command: &["true".into()] },
+        );
         let text = String::from_utf8(script).unwrap();
         let places =
             ["'prepare_return' '/kjump.ko'", "'load' '/d.ko'", "'wait_for' 'block_device'", "'true' <"];

@@ -58,7 +58,7 @@ fn prepare(device: &Device) -> anyhow::Result<()> {
     match device.attach(&name) {
         Err(refusal) if kept::is_missing(&refusal) => {
             let line = machine::kernel::command_line(Path::new("/"))?;
-            load(device, jump_back(&line)?, guard_of(&line).is_some())?;
+            load(device, entry(&line)?, guard_of(&line).is_some())?;
             Ok(device.keep(&name)?)
         }
         other => Ok(other?),
@@ -88,7 +88,7 @@ pub(crate) fn is_entry(address: u64) -> bool {
 
 /// The entry point of the kernel that booted this one. The last parameter counts: the loader
 /// appended it.
-fn jump_back(line: &[u8]) -> anyhow::Result<u64> {
+pub(crate) fn entry(line: &[u8]) -> anyhow::Result<u64> {
     let entries = parameters::of_kernel(line).filter(|parameter| parameter.is_named(JUMP_BACK.as_bytes()));
     let value = entries.last().and_then(Parameter::value).map(String::from_utf8_lossy);
     let value =
@@ -102,11 +102,11 @@ fn jump_back(line: &[u8]) -> anyhow::Result<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::entry as parse;
 
     #[test]
     fn the_last_jump_back_entry_of_a_command_line_counts() {
-        let entry = |line: &str| jump_back(line.as_bytes()).map_err(|error| error.to_string());
+        let entry = |line: &str| parse(line.as_bytes()).map_err(|error| error.to_string());
         assert_eq!(
             entry("quiet kexec_jump_back_entry=0x1000 kexec_jump_back_entry=0x00000000417813f0\n"),
             Ok(0x4178_13f0)

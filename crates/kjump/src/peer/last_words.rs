@@ -25,6 +25,11 @@ pub(super) fn of(device: &Device, name: &ImageName, call: &Call) -> Option<Strin
     log.map(|log| printable(&log))
 }
 
+/// The last lines of the log of a kernel that returned, by its name.
+pub(crate) fn of_resident(device: &Device, name: &ImageName) -> Option<String> {
+    found(device, name).map(|log| printable(&log))
+}
+
 /// The end of a kernel's log, from the handoff that it left at an address, if that is one.
 fn left(device: &Device, address: u64) -> Option<Vec<u8>> {
     let mut bytes = [0; 24];

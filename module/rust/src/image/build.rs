@@ -17,6 +17,7 @@ use crate::ranges::Destinations;
 use crate::trial;
 
 use super::guard::Guard;
+use super::unwritten::Unwritten;
 use super::{Image, Loaded, Sealed, levels};
 
 /// The image's stack and the exception stacks: 2^3 pages.
@@ -56,8 +57,11 @@ impl Loaded {
 }
 
 fn check_fields(request: &Load) -> Result<(), Failure> {
-    const KNOWN: u64 =
-        load_flag::CLAIM | load_flag::CALL_ON_PANIC | load_flag::GUARD | load_flag::GUARDED_FROM_THERE;
+    const KNOWN: u64 = load_flag::CLAIM
+        | load_flag::CALL_ON_PANIC
+        | load_flag::GUARD
+        | load_flag::GUARDED_FROM_THERE
+        | load_flag::UNFILLED;
     let return_flags = request.flags & (load_flag::CALL_ON_PANIC | load_flag::GUARDED_FROM_THERE);
     if request.flags & !KNOWN != 0 || return_flags == load_flag::GUARDED_FROM_THERE {
         return Err(Failure::bad_field(offset_of!(Load, flags), request.flags));
@@ -112,7 +116,12 @@ fn build(
     let support = Support::take(&mut image, control, request, ranges)?;
     let mut sealed = image.seal()?;
     sealed.frames_mut().end_supply();
-    fill(&mut sealed, memory)?;
+    let unwritten = if request.flags & load_flag::UNFILLED == 0 {
+        fill(&mut sealed, memory)?;
+        None
+    } else {
+        Some(unfilled(&sealed)?)
+    };
     let (in_use, first_in_use) = count_in_use(&mut sealed, ranges.vouched());
     support.install(&mut sealed, request);
     request.pages = sealed.pages();
@@ -127,6 +136,7 @@ fn build(
         control: support.control,
         guard: support.guard,
         dead: false,
+        unwritten,
         mode: request.mode,
         entry: request.entry,
         in_use,
@@ -191,6 +201,18 @@ impl Support {
             guard.install(setup.control_page);
         }
     }
+}
+
+/// An image whose pages are written later. Segments with bytes are refused.
+fn unfilled(sealed: &Sealed) -> Result<Unwritten, Failure> {
+    let mut end = 0;
+    for segment in sealed.segments() {
+        if segment.bufsz != 0 {
+            return Err(Failure::bad_field(offset_of!(Load, flags), load_flag::UNFILLED));
+        }
+        end = end.max(segment.mem.saturating_add(segment.memsz));
+    }
+    Unwritten::new(sealed.pages(), end)
 }
 
 /// Writes the segments' bytes, then zeros, into the source pages.

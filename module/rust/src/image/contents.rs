@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! Reading and writing an image, and listing its slots.
 
-use abi::device::{List, SlotRun, Transfer, reason};
+use core::mem::offset_of;
+
+use abi::device::{List, Piece, SlotRun, Transfer, reason};
 use claims::runs::{Run, Runs};
 use phys::{PAGE_SIZE, Pfn};
 
@@ -13,6 +15,9 @@ use super::Loaded;
 impl Loaded {
     /// Copies bytes between the caller and the image, up to the first bad address.
     pub fn transfer(&mut self, request: &Transfer, write: bool, memory: CallerMemory) -> Result<(), Failure> {
+        if !write {
+            self.check_written()?;
+        }
         self.check_inside(request)?;
         let mut done = 0;
         while done < request.length {
@@ -25,12 +30,43 @@ impl Loaded {
             if !good {
                 return Err(Failure::bad_pointer(theirs));
             }
+            if let Some(unwritten) = &mut self.unwritten
+                && length == PAGE_SIZE
+            {
+                unwritten.note(address);
+            }
             done += length;
             if !self.sealed.frames_mut().pause_now_and_then() {
                 self.sealed.frames_mut().interrupted = false;
                 let numbers = [done / PAGE_SIZE, request.length / PAGE_SIZE, 0];
                 return Err(Failure::new(reason::INTERRUPTED, numbers));
             }
+        }
+        Ok(())
+    }
+
+    /// Writes the pieces of a list, up to the first that is bad, and counts them.
+    pub fn write_list(&mut self, list: &mut List, memory: CallerMemory) -> Result<(), Failure> {
+        list.count = 0;
+        while list.count < list.capacity {
+            let mut piece = [0; size_of::<Piece>()];
+            let from = list.entries.wrapping_add(list.count.wrapping_mul(size_of::<Piece>() as u64));
+            if !memory.read(from, &mut piece) {
+                return Err(Failure::bad_pointer(from));
+            }
+            let transfer = Transfer {
+                address: word(&piece, offset_of!(Piece, address)),
+                buffer: word(&piece, offset_of!(Piece, buffer)),
+                length: word(&piece, offset_of!(Piece, length)),
+                ..Transfer::default()
+            };
+            self.transfer(&transfer, true, memory)?;
+            // Pieces may be empty, and there may be any number of them.
+            if !self.sealed.frames_mut().pause_now_and_then() {
+                self.sealed.frames_mut().interrupted = false;
+                return Err(Failure::new(reason::INTERRUPTED, [list.count, list.capacity, 0]));
+            }
+            list.count += 1;
         }
         Ok(())
     }
@@ -93,6 +129,11 @@ impl RunWriter {
         self.count += 1;
         Ok(())
     }
+}
+
+/// The word at an offset of a piece.
+fn word(piece: &[u8; size_of::<Piece>()], at: usize) -> u64 {
+    piece.get(at..).and_then(|rest| rest.first_chunk()).map_or(0, |bytes| u64::from_ne_bytes(*bytes))
 }
 
 fn not_inside(request: &Transfer) -> Failure {

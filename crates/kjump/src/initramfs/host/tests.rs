@@ -3,6 +3,7 @@ use super::*;
 use clap::Parser;
 
 use crate::cli::{Cli, Command};
+use crate::initramfs::init::Job;
 use crate::initramfs::{archive, plan};
 
 const VERSION: &str = "6.1.0-1-amd64";
@@ -100,7 +101,8 @@ fn the_same_input_makes_the_same_bytes() {
     let pack = || {
         let args = host.args("--driver net --add HOST/more:/etc/more --disk first -- echo");
         let parts = Parts::read(&args).unwrap();
-        let entries = plan(parts, VERSION, args.disk.as_ref(), &args.command).unwrap();
+        let entries =
+            plan(parts, VERSION, Job::Command { disk: args.disk.as_ref(), command: &args.command }).unwrap();
         let names: Vec<_> = entries.iter().map(|(name, _)| name.to_owned()).collect();
         (names, archive::pack(&entries).unwrap())
     };

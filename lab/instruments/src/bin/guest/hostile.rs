@@ -10,11 +10,12 @@ use std::mem::offset_of;
 
 use abi::device::{
     ATTACH, CALL, Call, Diagnosis, IMAGES, INFO, Info, KEEP, LOAD, List, Load, NOTE, Name, Note, RANGES,
-    READ, SLOTS, Transfer, UNLOAD, WRITE, quiesce, reason,
+    READ, SLOTS, Segment, Transfer, UNLOAD, WRITE, WRITE_LIST, load_flag, quiesce, reason, status,
 };
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use rustix::io::Errno;
 use sys::Device;
+use sys::device::{Destination, LoadRequest};
 
 use crate::image::Plan;
 use crate::memory::Before;
@@ -40,6 +41,7 @@ pub(crate) fn hostile(_: &[String]) -> Result<()> {
         tester.loads()?;
         tester.without_image()?;
         tester.with_image()?;
+        tester.unfilled()?;
     }
     println!("{} requests answered as expected", tester.made);
     before.check(&tester.device, 64)
@@ -50,7 +52,7 @@ type Answer = Result<(), (Errno, u64)>;
 
 /// Every request with a structure, and the size of the structure in the first version and today.
 /// The diagnosis is the last field of the first version.
-const STRUCTURES: [(u32, usize, usize); 11] = [
+const STRUCTURES: [(u32, usize, usize); 12] = [
     (INFO, Info::FIRST_SIZE as usize, size_of::<Info>()),
     (LOAD, size_of::<Load>(), size_of::<Load>()),
     (READ, size_of::<Transfer>(), size_of::<Transfer>()),
@@ -62,6 +64,7 @@ const STRUCTURES: [(u32, usize, usize); 11] = [
     (RANGES, size_of::<List>(), size_of::<List>()),
     (SLOTS, size_of::<List>(), size_of::<List>()),
     (NOTE, size_of::<Note>(), size_of::<Note>()),
+    (WRITE_LIST, size_of::<List>(), size_of::<List>()),
 ];
 
 /// A valid destination.
@@ -111,6 +114,7 @@ impl Tester {
         ensure!(unloaded == Err(Errno::NOENT), "nothing was unloaded: {unloaded:?}");
         self.name(ATTACH, [0x61, 0, 0, 0], Err((Errno::NOENT, reason::NO_SUCH_IMAGE)))?;
         self.note("no image", GOOD, 0x400, not_loaded)?;
+        self.list("no image", WRITE_LIST, (buffer, 1, 0), not_loaded)?;
         for number in [RANGES, SLOTS] {
             let no_such_image = Err((Errno::NOENT, reason::NO_SUCH_IMAGE));
             self.list("no such image", number, (buffer, 1, u64::MAX), no_such_image)?;
@@ -140,6 +144,7 @@ impl Tester {
             self.list("images to nowhere", IMAGES, (entries, u64::MAX, 0), bad_pointer)?;
             self.list("ranges to nowhere", RANGES, (entries, u64::MAX, load.id), bad_pointer)?;
             self.list("slots to nowhere", SLOTS, (entries, u64::MAX, load.id), bad_pointer)?;
+            self.list("pieces from nowhere", WRITE_LIST, (entries, 1, 0), bad_pointer)?;
         }
         for number in [RANGES, SLOTS] {
             let entries = self.arena.buffer();
@@ -152,6 +157,50 @@ impl Tester {
         ensure!(result == Err(Errno::FAULT), "a call that cannot be answered: {result:?}");
         let calls = self.device.call([0; 6], quiesce::NONE)?.calls;
         ensure!(calls == 1, "{calls} calls, the one that could not be answered among them");
+        Ok(self.device.unload()?)
+    }
+
+    /// An image that was loaded unfilled is neither read nor called before each page was written.
+    fn unfilled(&mut self) -> Result<()> {
+        let flags = load_flag::CLAIM | load_flag::UNFILLED;
+        let good = self.good();
+        let load = Load { flags, ..good.load };
+        let bytes = vec![Segment { bufsz: 1, ..good.segments[0] }];
+        let with_bytes = Err((Errno::INVAL, reason::BAD_FIELD));
+        self.attempt(&Attempt { what: "bytes", segments: bytes, load, expected: with_bytes, ..self.good() })?;
+        let segments = [Destination { bytes: &[], address: GOOD, size: 0x3000 }];
+        let request = LoadRequest { segments: &segments, vouched: &[], entry: GOOD, mode: load.mode, flags };
+        self.device.load(&request)?;
+        let mut ret = vec![0xc3; 0x1000];
+        for (left, pieces) in [
+            (3, vec![(GOOD, &ret[1..]), (GOOD + 0xfff, &ret[..2])]),
+            (2, vec![(GOOD + 0x1000, &ret[..])]),
+            (2, vec![(GOOD + 0x1000, &ret[..]), (GOOD + 8, &[]), (GOOD + 0x1fff, &ret[..])]),
+        ] {
+            self.device.write_list(&pieces)?;
+            let refusals = [
+                self.device.call([0; 6], quiesce::NONE).map(drop),
+                self.device.read(GOOD + 0x1000, &mut [0; 8]),
+            ];
+            for refusal in refusals {
+                let found = refusal.err().map(|refusal| (refusal.errno, refusal.diagnosis));
+                let Some((errno, Diagnosis { reason, numbers: [count, all, ..] })) = found else {
+                    bail!("an image was used of which {left} pages were not written")
+                };
+                let expected = (Errno::INVAL.raw_os_error(), reason::NOT_WRITTEN, left, 3);
+                ensure!((errno, reason, count, all) == expected, "{errno} {reason}: {count} of {all}");
+            }
+        }
+        let outside =
+            self.device.write_list(&[(GOOD, &ret[..]), (GOOD + 0x2000, &ret[..]), (GOOD + 0x3000, &[1])]);
+        let reason = outside.err().map(|refusal| refusal.diagnosis.reason);
+        ensure!(reason == Some(reason::NOT_IN_IMAGE), "a piece outside: {reason:?}");
+        let call = self.device.call([0; 6], quiesce::NONE)?;
+        ensure!(call.status == status::RETURNED, "the image ended with {}", call.status);
+        ret.fill(0);
+        self.device.read(GOOD + 0x2000, &mut ret)?;
+        ensure!(ret == [0xc3; 0x1000], "the last page is not what was written");
+        self.made += 9;
         Ok(self.device.unload()?)
     }
 

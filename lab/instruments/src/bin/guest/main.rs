@@ -30,6 +30,7 @@ mod pages;
 mod plain;
 mod raw;
 mod registers;
+mod remember;
 mod turns;
 mod unpacked;
 
@@ -76,6 +77,7 @@ const SCENES: &[(&str, Scene)] = &[
     ("unpacked", unpacked::unpacked),
     ("fill", pages::fill),
     ("find", pages::find),
+    ("remember", remember::remember),
 ];
 
 fn main() -> ExitCode {

@@ -152,7 +152,7 @@ impl Tester {
         let bad_pointer = Err((Errno::FAULT, reason::BAD_POINTER));
         let entry_too_high = Err((Errno::ADDRNOTAVAIL, reason::ENTRY_TOO_HIGH));
         vec![
-            self.with_load("unknown flag", |load| load.flags |= 1 << 4, bad_field),
+            self.with_load("unknown flag", |load| load.flags |= 1 << 40, bad_field),
             self.with_load(
                 "guarded from nowhere",
                 |load| load.flags = load_flag::GUARDED_FROM_THERE,
