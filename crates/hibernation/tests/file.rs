@@ -1,4 +1,5 @@
 //! Whole hibernation files: written, read back, damaged, cut short, and interrupted.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

@@ -1,5 +1,6 @@
 //! The power is cut between any two writes, and in the middle of one. Afterwards there is no image,
 //! or a whole one, and none that has run.
+#![allow(clippy::unwrap_used, reason = "a test")]
 
 mod support;
 

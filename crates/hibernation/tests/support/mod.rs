@@ -1,5 +1,5 @@
 //! Memory to hibernate, and a disk that loses its power.
-#![allow(dead_code, reason = "each test uses a part of it")]
+#![allow(dead_code, clippy::unwrap_used, reason = "each test uses a part of it")]
 
 use hibernation::{
     BLOCK_PAGES, BlockReader, CipherKind, Codec, Cost, Disk, Error, Facts, Image, Key, PAGE, Plan, Saved,
@@ -18,10 +18,10 @@ impl Memory {
 
     fn fill(frame: u64, page: &mut [u8]) {
         page.fill(0);
-        if frame % 3 != 0 || frame % 7 == 5 {
+        if !frame.is_multiple_of(3) || frame % 7 == 5 {
             page[..16].copy_from_slice(b"the sixth page: ");
             for (place, byte) in page[16..].iter_mut().enumerate() {
-                let mixed = (frame ^ place as u64 / 16).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+                let mixed = (frame ^ (place as u64 / 16)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
                 *byte = if place % 64 < 16 { mixed.to_le_bytes()[place % 8] } else { 1 };
             }
         }
