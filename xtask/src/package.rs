@@ -2,3 +2,4 @@
 
 pub(crate) mod contents;
 pub(crate) mod deb;
+pub(crate) mod object;

@@ -110,25 +110,36 @@ fn build_others(kernel: &Kernel, name: &str) -> Result<PathBuf> {
 /// # Errors
 /// The compiler cannot be fetched, or the object does not build.
 pub(crate) fn rust_object() -> Result<PathBuf> {
+    object_of(tree::root(), &tree::target().join("module"))
+}
+
+/// The Rust half of a copy of this tree in another directory, built from nothing.
+///
+/// # Errors
+/// The tree cannot be copied, or the object does not build.
+pub(crate) fn rust_object_of_copy(root: &Path) -> Result<PathBuf> {
+    tree::recreate(root)?;
+    let mut copy = Command::new("cp");
+    copy.arg("--archive").args(WORKSPACE).arg(root).current_dir(tree::root());
+    program::quiet(&mut copy)?;
+    object_of(root, &root.join("module-object"))
+}
+
+/// What cargo needs of the tree to build one of its members.
+const WORKSPACE: [&str; 7] = ["Cargo.lock", "Cargo.toml", "bare", "crates", "lab", "module", "xtask"];
+
+fn object_of(root: &Path, dir: &Path) -> Result<PathBuf> {
     let compiler = compiler::get()?;
-    let sysroot = sysroot::get(&compiler)?;
-    let target = tree::target().join("module/rust");
+    let sysroot = sysroot::get(&compiler, &dir.join("sysroot"))?;
+    let target = dir.join("rust");
     let mut cargo = program::cargo();
-    cargo.args([
-        "build",
-        "--quiet",
-        "--release",
-        "--target",
-        TARGET,
-        "--manifest-path",
-        "module/rust/Cargo.toml",
-    ]);
-    cargo.arg("--target-dir").arg(&target);
+    cargo.args(["build", "--quiet", "--profile=module", "--target", TARGET, "--package=kjump-module"]);
+    cargo.arg("--target-dir").arg(&target).current_dir(root);
     for_kernel(&mut cargo, &compiler);
     let flags = FLAGS.map(str::to_owned).into_iter().chain([format!("--sysroot={}", sysroot.display())]);
     cargo.env("CARGO_ENCODED_RUSTFLAGS", flags.collect::<Vec<_>>().join("\x1f"));
     program::run(&mut cargo)?;
-    link(&target.join(TARGET).join("release/libkjump_module.a"), &target)
+    link(&target.join(TARGET).join("module/libkjump_module.a"), &target)
 }
 
 /// The flags are unstable; they exist for the kernel.

@@ -15,7 +15,7 @@ const CRATES: [&str; 4] = ["crate", "what it is", "uses", "its tests also use"];
 const UNSAFE: [&str; 2] = ["`unsafe` in", "because"];
 
 /// Every workspace that has crates of this tree in it.
-const MANIFESTS: [&str; 3] = ["Cargo.toml", "fuzz/Cargo.toml", "module/rust/Cargo.toml"];
+const MANIFESTS: [&str; 2] = ["Cargo.toml", "fuzz/Cargo.toml"];
 
 /// Compares both tables with the tree.
 ///

@@ -8,12 +8,15 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::check::step::{Step, Verdict};
 use crate::debian::packages;
-use crate::package::{contents, deb};
+use crate::package::{contents, deb, object};
 use crate::{program, tree};
 
 /// The packages as they are, and with `soak` as dpkg and DKMS handle them on a Debian 12.
 pub(crate) fn steps(soak: bool) -> Vec<Step> {
-    let mut steps = vec![Step::new("package/contents", || contents_are_clean().into())];
+    let mut steps = vec![
+        Step::new("package/contents", || contents_are_clean().into()),
+        Step::new("package/object", || object::same_elsewhere().map(drop).into()),
+    ];
     if soak {
         steps.push(Step::new("package/install", install));
     }

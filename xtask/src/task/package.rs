@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Args;
 
-use crate::package::{contents, deb};
+use crate::package::{contents, deb, object};
 use crate::tree;
 
 /// Make Debian packages
@@ -15,13 +15,20 @@ pub(crate) struct PackageArgs {
     /// Directory to make them in, instead of target/packages
     #[arg(value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Make no packages: build the module's Rust object once more, in another directory, and compare
+    #[arg(long, conflicts_with = "dir")]
+    source_object: bool,
 }
 
 /// Makes every package and prints its path.
 ///
 /// # Errors
-/// A part does not build, or a package cannot be written.
+/// A part does not build, or a package cannot be written, or the objects differ.
 pub(crate) fn run(args: &PackageArgs) -> Result<bool> {
+    if args.source_object {
+        println!("{} of both directories", object::same_elsewhere()?);
+        return Ok(true);
+    }
     let dir = args.dir.clone().unwrap_or_else(|| tree::target().join("packages"));
     for package in contents::packages()? {
         println!("{}", deb::build(&package, &dir)?.display());

@@ -12,26 +12,25 @@ use crate::{program, tree};
 /// The compiler requires this crate; the functions in it come from the kernel.
 const NO_BUILTINS: &str = "#![feature(compiler_builtins)]\n#![compiler_builtins]\n#![no_std]\n";
 
-/// The directory for `--sysroot`, compiled first if the compiler or the flags have changed.
+/// The directory `dir` for `--sysroot`, compiled first if the compiler or the flags have changed.
 ///
 /// # Errors
 /// `core` does not compile.
-pub(super) fn get(compiler: &Compiler) -> Result<PathBuf> {
-    let dir = tree::target().join("module/sysroot");
+pub(super) fn get(compiler: &Compiler, dir: &Path) -> Result<PathBuf> {
     let stamp = dir.join("built-with");
     let wanted = format!("{}\n{}\n", compiler.version()?, FLAGS.join("\n"));
     if fs::read_to_string(&stamp).is_ok_and(|found| found == wanted) {
-        return Ok(dir);
+        return Ok(dir.to_owned());
     }
-    tree::recreate(&dir)?;
+    tree::recreate(dir)?;
     let libraries = dir.join("lib/rustlib").join(TARGET).join("lib");
     fs::create_dir_all(&libraries)?;
     let source = dir.join("compiler_builtins.rs");
     fs::write(&source, NO_BUILTINS)?;
-    compile(compiler, &dir, "core", &compiler.library.join("core/src/lib.rs"))?;
-    compile(compiler, &dir, "compiler_builtins", &source)?;
+    compile(compiler, dir, "core", &compiler.library.join("core/src/lib.rs"))?;
+    compile(compiler, dir, "compiler_builtins", &source)?;
     fs::write(stamp, wanted)?;
-    Ok(dir)
+    Ok(dir.to_owned())
 }
 
 fn compile(compiler: &Compiler, sysroot: &Path, name: &str, source: &Path) -> Result<()> {
