@@ -6,6 +6,7 @@ use lab::{Result, Scratch, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
     EVERY => a_dump_is_written_straight_to_a_disk,
+    &["6.12"] => threads_that_read_live_memory_do_not_mix_it_up,
     &["6.1"] => a_dump_fills_a_file_system,
 };
 
@@ -87,5 +88,29 @@ fn a_dump_fills_a_file_system(on: &str) -> Result<()> {
         .prints("\ndump.incomplete\n")
         .prints("no room for dump level 17: trying 31")
         .kernel_log_is_clean();
+    Ok(())
+}
+
+/// The kernel copies what is read from an open /proc/kcore through one page. The kernel's code does
+/// not change, so every dump has the same.
+fn threads_that_read_live_memory_do_not_mix_it_up(on: &str) -> Result<()> {
+    let job = "set -e
+        mount -t tmpfs -o size=200m none /mnt
+        code=$(sed -n 's/^ *\\([0-9a-f]*\\)-.*Kernel code$/\\1/p' /proc/iomem)
+        code() {
+            dd if=/mnt/flat bs=4096 skip=$((0x$code / 4096)) count=2048 2> /dev/null
+        }
+        ln -s /proc/kcore /mnt/memory
+        for threads in 1 4 4 4; do
+            kjump dump save --threads $threads -d 31 --flat /mnt/memory /mnt/flat || [ $? = 1 ]
+            code | md5sum > /mnt/sum.$threads
+            cmp /mnt/sum.1 /mnt/sum.$threads
+        done
+        [ $(code | od -An -tx1 -v | sort -u | wc -l) -gt 10000 ]
+        kjump dump info /mnt/memory";
+    let outcome = vm(on).smp(4).mem(320).without_module().run(job)?.succeeded();
+    let messages = String::from_utf8_lossy(&outcome.err).into_owned();
+    assert_eq!(messages.matches("WARNING: the dump is not consistent").count(), 4, "{messages}");
+    outcome.prints("yes: the machine is running").kernel_log_is_clean();
     Ok(())
 }

@@ -27,8 +27,8 @@ pub(super) struct Means {
 }
 
 /// The requested number of threads, or fewer if the memory limit demands it. If the limit leaves
-/// enough memory after the first of them, pages are written in the order in which readers need them;
-/// after all of them, past the page cache.
+/// enough memory after the first of them, pages are written in the order in which readers need
+/// them; after all of them, past the page cache.
 pub(super) fn affordable(image: &MemoryImage<'_>, request: &Request) -> anyhow::Result<Means> {
     let mode = match (request.flattened, request.format) {
         (true, _) => WriteMode::Flattened,

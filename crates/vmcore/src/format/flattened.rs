@@ -22,10 +22,10 @@ pub(crate) const RECORD_SIZE: usize = 16;
 /// Offset and size of the last record.
 const END: u64 = u64::MAX;
 
-/// A copy of the header that the described file would have if it were incomplete: in kjump's streams
-/// the file's own header comes last, so that no place is written twice, and is lost if the stream is
-/// cut off. It is in the unused part of the stream's header: a magic number, a size of 8 bytes, and
-/// the copy.
+/// A copy of the header that the described file would have if it were incomplete: in kjump's
+/// streams the file's own header comes last, so that no place is written twice, and is lost if the
+/// stream is cut off. It is in the unused part of the stream's header: a magic number, a size of 8
+/// bytes, and the copy.
 mod copy {
     pub(super) const MAGIC: [u8; 8] = *b"kjump  1";
     pub(super) const START: usize = 512;

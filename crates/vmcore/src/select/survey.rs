@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
 
-use phys::PAGE_SIZE;
+use phys::{PAGE_SIZE, Pfn};
 
 use super::classify::{Exclusion, Need, Verdict};
 use super::{Level, PageLayout, Selection, VitalPages, WriteOrder};
@@ -80,26 +80,29 @@ impl<'a, M: PhysRead> Survey<'a, M> {
         Ok(survey)
     }
 
-    /// The flag that all pages of the kernel's code have in common (`PG_reserved`, whose number
-    /// differs and is not in VMCOREINFO).
+    /// The flag that most pages of the kernel's code have (`PG_reserved`, whose number differs and is
+    /// not in VMCOREINFO). Memory at the end of the code may have been freed.
     fn early_flag(&self) -> u64 {
         /// Flags are below the numbers of zone and node.
-        const FLAGS: u64 = 0xff_ffff;
+        const FLAGS: u32 = 24;
         const SAMPLES: usize = 64;
-        let count = self.image.1.count();
-        let step = usize::try_from(count).unwrap_or(usize::MAX) / SAMPLES + 1;
-        let mut common = if count == 0 { 0 } else { FLAGS };
-        for frame in self.image.1.iter().step_by(step) {
-            let mut structure = vec![0; self.layout.size];
-            let is_read = self
-                .layout
-                .structure_of(frame.number(), &self.space, self.memory)
-                .ok()
-                .flatten()
-                .is_some_and(|at| self.space.read(self.memory, at, &mut structure).is_ok());
-            common &= if is_read { u64_at(&structure, self.layout.flags) } else { 0 };
+        let code = &self.image.1;
+        let step = usize::try_from(code.count()).unwrap_or(usize::MAX) / SAMPLES + 1;
+        let flags: Vec<u64> = code.iter().step_by(step).filter_map(|frame| self.flags_of(frame)).collect();
+        let is_usual =
+            |bit: &u32| flags.iter().filter(|flags| *flags >> bit & 1 == 1).count() * 4 > flags.len() * 3;
+        let mut usual = (0..FLAGS).filter(is_usual);
+        match (usual.next(), usual.next()) {
+            (Some(bit), None) => 1 << bit,
+            _ => 0,
         }
-        if common.is_power_of_two() { common } else { 0 }
+    }
+
+    fn flags_of(&self, frame: Pfn) -> Option<u64> {
+        let at = self.layout.structure_of(frame.number(), &self.space, self.memory).ok()??;
+        let mut structure = vec![0; self.layout.size];
+        self.space.read(self.memory, at, &mut structure).ok()?;
+        Some(u64_at(&structure, self.layout.flags))
     }
 
     pub(super) fn exclude(&self, selection: &mut Selection, threads: usize) {

@@ -6,8 +6,8 @@ use super::Progress;
 use super::pages::{Unit, Units};
 use crate::{FrameSet, Result, threads};
 
-/// Has each unit of these sets of pages processed by one of up to `number` threads. `state` makes the state of
-/// each thread; the final states are returned.
+/// Has each unit of these sets of pages processed by one of up to `number` threads. `state` makes
+/// the state of each thread; the final states are returned.
 ///
 /// # Errors
 /// The first error of any thread; the others stop after their current unit.
