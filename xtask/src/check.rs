@@ -2,6 +2,7 @@
 
 pub(crate) mod architecture;
 pub(crate) mod dump_debuggers;
+pub(crate) mod dump_forms;
 pub(crate) mod dump_readers;
 pub(crate) mod dumps;
 pub(crate) mod host;

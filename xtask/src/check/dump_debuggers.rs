@@ -39,8 +39,9 @@ for cache in for_each_slab_cache(program):
 const LANDMARKS: [&str; 6] =
     ["PANIC", "swapper/0", "Linux version", "TOTAL MEM", "/disk", "cpu_startup_entry"];
 
-/// Percentages of a dump at which it is cut off.
-const PERCENTS: [u64; 3] = [30, 50, 80];
+/// Levels of dumps, and percentages at which they are cut off. A dump of level 31 has few pages that
+/// are not written first.
+const CUTS: [(&str, u64); 5] = [("17", 30), ("17", 50), ("17", 80), ("31", 65), ("31", 80)];
 
 /// All steps; they take minutes.
 pub(crate) fn steps() -> Vec<Step> {
@@ -54,13 +55,13 @@ pub(crate) fn steps() -> Vec<Step> {
 /// crash prints the same for every format of a dump as for the raw image.
 fn crash(kernel: &str) -> Result<()> {
     for age in ages(kernel) {
-        let raw = answers(kernel, *age, &memory_image::vmcore(kernel)?)?;
+        let raw = answers(kernel, *age, &[&memory_image::vmcore(kernel)?])?;
         ensure!(raw.lines().count() > 500, "{age:?}: crash prints little about the raw image:\n{raw}");
         for landmark in LANDMARKS {
             ensure!(raw.contains(landmark), "{age:?}: crash finds no {landmark:?} in the raw image:\n{raw}");
         }
         for options in [["-l", "-d", "31"], ["-z", "-d", "17"], ["-c", "-d", "31"], ["-E", "-d", "31"]] {
-            let output = answers(kernel, *age, &saved(kernel, &options, "for-crash")?)?;
+            let output = answers(kernel, *age, &[&saved(kernel, &options, "for-crash")?])?;
             ensure!(
                 output == raw,
                 "{options:?}, {age:?}: crash prints something else; see {}",
@@ -74,24 +75,23 @@ fn crash(kernel: &str) -> Result<()> {
 /// crash opens a dump that was cut off and lists its tasks: the pages that this needs are written
 /// first.
 fn crash_incomplete(kernel: &str) -> Result<()> {
-    for percent in PERCENTS {
-        let cut = cut(kernel, percent)?;
+    for (level, percent) in CUTS {
+        let cut = cut(kernel, level, percent)?;
         for age in ages(kernel) {
-            let output = run_crash(kernel, *age, &cut, &["--zero_excluded"], "ps\nquit\n")?;
-            ensure!(output.contains("swapper/0"), "at {percent} %, {age:?}: {output}");
+            let output = run_crash(kernel, *age, &[&cut], &["--zero_excluded"], "ps\nquit\n")?;
+            ensure!(output.contains("swapper/0"), "level {level}, at {percent} %, {age:?}: {output}");
         }
     }
     Ok(())
 }
 
-/// The first `percent` of a dump. It is one of level 17, because one of level 31 has few pages that
-/// are not written first.
-fn cut(kernel: &str, percent: u64) -> Result<PathBuf> {
-    let length = fs::metadata(saved(kernel, &["-l", "-d", "17"], "whole")?)?.len();
+/// The first `percent` of a dump.
+fn cut(kernel: &str, level: &str, percent: u64) -> Result<PathBuf> {
+    let length = fs::metadata(saved(kernel, &["-l", "-d", level], "whole")?)?.len();
     let cut = place("cut")?;
     let limit = (length * percent / 100).to_string();
     let mut command = ours()?;
-    command.args(["makedumpfile", "-f", "-l", "-d", "17", "-L", &limit]);
+    command.args(["makedumpfile", "-f", "-l", "-d", level, "-L", &limit]);
     let status = command.arg(memory_image::vmcore(kernel)?).arg(&cut).stderr(Stdio::null()).status()?;
     ensure!(status.code() == Some(1), "a dump over its size limit: {status}");
     Ok(cut)
@@ -117,9 +117,12 @@ fn drgn(kernel: &str) -> Result<()> {
 fn drgn_incomplete(kernel: &str) -> Result<()> {
     for age in ages(kernel) {
         let whole = walked_whole(kernel, *age)?;
-        for percent in PERCENTS {
-            let output = walked(kernel, *age, &cut(kernel, percent)?)?;
-            ensure!(output == whole, "at {percent} %, {age:?}: drgn finds something else:\n{output}");
+        for (level, percent) in CUTS {
+            let output = walked(kernel, *age, &cut(kernel, level, percent)?)?;
+            ensure!(
+                output == whole,
+                "level {level}, at {percent} %, {age:?}: drgn finds something else:\n{output}"
+            );
         }
     }
     Ok(())
@@ -136,12 +139,14 @@ fn walked_whole(kernel: &str, age: Age) -> Result<String> {
     walked(kernel, age, &whole)
 }
 
-fn walked(kernel: &str, age: Age, dump: &Path) -> Result<String> {
+/// What drgn finds in a dump.
+pub(crate) fn walked(kernel: &str, age: Age, dump: &Path) -> Result<String> {
     let vmlinux = programs::vmlinux(&kernels::get(kernel)?)?;
     program::read(programs::python(age)?.args(["-c", WALK]).arg(dump).arg(vmlinux))
 }
 
-fn answers(kernel: &str, age: Age, dump: &Path) -> Result<String> {
+/// crash's answers about a dump, which may have several files.
+pub(crate) fn answers(kernel: &str, age: Age, dump: &[&Path]) -> Result<String> {
     let output = run_crash(kernel, age, dump, &[], COMMANDS)?;
     // The name and the format of the dump differ.
     let lines = output.lines().filter(|line| !line.contains("DUMPFILE"));
@@ -150,10 +155,10 @@ fn answers(kernel: &str, age: Age, dump: &Path) -> Result<String> {
     Ok(output)
 }
 
-fn run_crash(kernel: &str, age: Age, dump: &Path, options: &[&str], commands: &str) -> Result<String> {
+fn run_crash(kernel: &str, age: Age, dump: &[&Path], options: &[&str], commands: &str) -> Result<String> {
     let vmlinux = programs::vmlinux(&kernels::get(kernel)?)?;
     let mut command = programs::crash(age)?;
-    command.arg("-s").args(without(kernel)).args(options).arg(vmlinux).arg(dump);
+    command.arg("-s").args(without(kernel)).args(options).arg(vmlinux).args(dump);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
     child.stdin.take().context("crash reads its standard input")?.write_all(commands.as_bytes())?;
     Ok(String::from_utf8_lossy(&child.wait_with_output()?.stdout).into_owned())

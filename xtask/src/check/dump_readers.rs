@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Read as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -10,7 +11,7 @@ use anyhow::{Context as _, Result, ensure};
 use crate::check::dumps::{ages, on_all, ours, place, saved};
 use crate::check::step::Step;
 use crate::debian::kernels;
-use crate::debian::programs::{self};
+use crate::debian::programs::{self, Age};
 use crate::guest::memory_image;
 use crate::program;
 
@@ -29,18 +30,19 @@ const LEARNED: [&str; 8] = [
     "NUMBER(PG_",
 ];
 
-/// Reads every page of a dump by libkdumpfile, and compares it with the raw image. The names in its
+/// Reads every page of a dump by libkdumpfile, and compares it with the raw image, which is the last
+/// argument. The names in its
 /// Python module changed between 0.5.1 and 0.5.5.
 const COMPARE: &str = r#"
 import kdumpfile, mmap, struct, sys
 if hasattr(kdumpfile, 'Context'):
     dump, space, none = kdumpfile.Context(), kdumpfile.MACHPHYSADDR, kdumpfile.NoDataError
-    dump.open(sys.argv[1])
+    dump.open(*sys.argv[1:-1])
 else:
     dump, space = kdumpfile.kdumpfile(sys.argv[1]), kdumpfile.KDUMP_MACHPHYSADDR
     none = kdumpfile.exceptions.NoDataException
 dump.attr['addrxlat.ostype'] = 'linux'
-raw = open(sys.argv[2], 'rb')
+raw = open(sys.argv[-1], 'rb')
 raw = mmap.mmap(raw.fileno(), 0, prot=mmap.PROT_READ)
 first, count = struct.unpack_from('<Q', raw, 32)[0], struct.unpack_from('<H', raw, 56)[0]
 same = 0
@@ -61,6 +63,7 @@ print(same)
 pub(crate) fn steps() -> Vec<Step> {
     let mut steps: Vec<Step> = on_all("levels", levels).collect();
     steps.extend(on_all("learned", learned));
+    steps.extend(on_all("found", found));
     steps.extend(on_all("libkdumpfile", libkdumpfile));
     steps.extend(on_all("makedumpfile", makedumpfile));
     steps.extend(on_all("vmlinux", vmlinux));
@@ -137,6 +140,21 @@ fn learned(kernel: &str) -> Result<()> {
     Ok(())
 }
 
+/// Without its note, VMCOREINFO is found in memory: the kept pages and the log are the same.
+fn found(kernel: &str) -> Result<()> {
+    let (image, lacking) = (memory_image::vmcore(kernel)?, place("no-note")?);
+    program::quiet(Command::new("cp").arg("--sparse=always").args([&image, &lacking]))?;
+    // The first program header is that of the notes; type 0 is not used.
+    File::options().write(true).open(&lacking)?.write_all_at(&[0; 4], 64)?;
+    let (own, dump) = (saved(kernel, &["-l", "-d", "31"], "own")?, place("found")?);
+    program::quiet(ours()?.args(["makedumpfile", "-f", "-l", "-d", "31"]).args([&lacking, &dump]))?;
+    same_pages(kernel, &own, &dump)?;
+    let log = program::read(ours()?.args(["dump", "dmesg"]).arg(&lacking))?;
+    ensure!(log == program::read(ours()?.args(["dump", "dmesg"]).arg(&image))?, "{log}");
+    fs::remove_file(lacking)?;
+    Ok(())
+}
+
 /// Removes the lines that start with `other` in addition to [`LEARNED`].
 fn learned_of(kernel: &str, other: &str) -> Result<()> {
     let informed = place("informed")?;
@@ -196,6 +214,13 @@ fn libkdumpfile(kernel: &str) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The number of pages that Debian's newest libkdumpfile reads of a dump, which may have several
+/// files. All are as in the raw image.
+pub(crate) fn pages_by_libkdumpfile(files: &[&Path], image: &Path) -> Result<u64> {
+    let mut python = programs::python(Age::Newest)?;
+    Ok(program::read(python.args(["-c", COMPARE]).args(files).arg(image))?.trim().parse()?)
 }
 
 /// Debian's makedumpfile filters our dumps again, joins our split dumps and rearranges our

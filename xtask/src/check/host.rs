@@ -8,7 +8,9 @@ use anyhow::{Context as _, Result};
 use crate::build::fuzz;
 use crate::build::module;
 use crate::check::step::{Step, Verdict};
-use crate::check::{architecture, dump_debuggers, dump_readers, kdump_tools, layout, packages, peer_readers};
+use crate::check::{
+    architecture, dump_debuggers, dump_forms, dump_readers, kdump_tools, layout, packages, peer_readers,
+};
 use crate::debian::apt::Suites;
 use crate::debian::kernels;
 use crate::{program, tree};
@@ -48,10 +50,16 @@ pub(crate) fn after_stories(soak: bool) -> Result<Vec<Step>> {
         .into_iter()
         .map(|name| Step::new(format!("fuzz/{name}"), move || fuzz::check(&name, seconds).into()));
     let readers = if soak {
-        [dump_readers::steps(), dump_debuggers::steps(), peer_readers::steps(), kdump_tools::steps()]
-            .into_iter()
-            .flatten()
-            .collect()
+        [
+            dump_readers::steps(),
+            dump_debuggers::steps(),
+            dump_forms::steps(),
+            peer_readers::steps(),
+            kdump_tools::steps(),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
     } else {
         Vec::new()
     };

@@ -103,7 +103,7 @@ pub fn command() -> clap::Command {
 
 /// Prints the log of an image.
 pub(super) fn print(source: &Path) -> anyhow::Result<()> {
-    let (text, trouble) = text(&source::image(source)?)?;
+    let (text, trouble) = text(&source::informed(source::image(source)?)?)?;
     report::print(&text)?;
     trouble.map_or(Ok(()), |error| Err(error.into()))
 }

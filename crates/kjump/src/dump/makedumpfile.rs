@@ -335,7 +335,7 @@ impl Options {
 
     fn save_log(&self) -> anyhow::Result<()> {
         let (source, output) = self.log_files()?;
-        let image = self.image(source)?;
+        let image = source::informed(self.image(source)?)?;
         if self.has_details() {
             report::inform(&save::details(&image));
         }

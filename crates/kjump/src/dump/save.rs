@@ -23,6 +23,8 @@ use crate::terminal::report;
 pub(super) fn save(request: &Request) -> anyhow::Result<Saved> {
     sys::signal::ignore_file_size_limit();
     let image = source::with_facts(source::set(&request.sources)?, request.facts.as_ref())?;
+    let needs_structures = request.levels.iter().any(|level| level.needs_page_structures());
+    let image = if needs_structures { source::informed(image)? } else { image };
     if request.details {
         report::inform(&details(&image));
     }

@@ -12,6 +12,8 @@ use sys::window::{self, Window};
 use sys::{descriptor, holes};
 use vmcore::{MemoryImage, ReadAt, Vmcoreinfo};
 
+use crate::terminal::report;
+
 /// A file to read from many threads.
 pub(crate) struct SourceFile {
     file: File,
@@ -186,6 +188,20 @@ pub(super) fn with_facts<'a>(
 ) -> anyhow::Result<MemoryImage<'a>> {
     let Some(facts) = facts else { return Ok(image) };
     image.with_vmcoreinfo(facts.vmcoreinfo.clone()).with_context(|| facts.path.display().to_string())
+}
+
+/// The image with the VMCOREINFO that is found in its memory, if it has none itself.
+pub(super) fn informed(image: MemoryImage<'_>) -> anyhow::Result<MemoryImage<'_>> {
+    if image.vmcoreinfo().is_ok() {
+        return Ok(image);
+    }
+    match image.search_vmcoreinfo() {
+        Some(found) => {
+            report::inform("VMCOREINFO is not in the notes of the image: found in its memory\n");
+            Ok(image.with_vmcoreinfo(found)?)
+        }
+        None => Ok(image),
+    }
 }
 
 /// Opens a memory image, or the files of a split set as one.

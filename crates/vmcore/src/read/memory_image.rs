@@ -1,5 +1,7 @@
 //! A memory image of any format, page by page.
 
+use phys::{Pfn, PhysRange};
+
 use super::body::Body;
 use super::elf::ElfCore;
 use super::flattened::Flattened;
@@ -10,6 +12,7 @@ use crate::format::flattened;
 use crate::format::kdump::{self, utsname};
 use crate::format::manifest::{Damage, Manifest};
 use crate::kernel::notes;
+use crate::kernel::paging::AddressSpace;
 use crate::source::read_vec;
 use crate::{DumpSource, Error, FrameSet, Origin, PhysRead, ReadAt, Result, Vmcoreinfo};
 
@@ -192,6 +195,35 @@ impl<'a> MemoryImage<'a> {
             }
         }
         Ok(Self { facts: Some(facts.as_booted(&own)), ..self })
+    }
+
+    /// Searches memory for the VMCOREINFO of its kernel, which keeps a copy. `None` if there is none,
+    /// or if there are several kernels, as of a guest.
+    #[must_use]
+    pub fn search_vmcoreinfo(&self) -> Option<Vmcoreinfo> {
+        let pages = self
+            .present()
+            .runs()
+            .filter_map(|run| PhysRange::new(Pfn::new(run.start)?, run.end - run.start).ok());
+        let mut found: Option<Vmcoreinfo> = None;
+        for info in notes::vmcoreinfos_in(self, pages).filter(|info| self.is_of_kernel(info)) {
+            match &found {
+                Some(other) if *other != info => return None,
+                _ => found = Some(info),
+            }
+        }
+        found
+    }
+
+    /// Whether these facts lead to a kernel of the same release.
+    fn is_of_kernel(&self, info: &Vmcoreinfo) -> bool {
+        let release = || -> Result<String> {
+            let names = info.symbol("init_uts_ns")?.wrapping_add(info.offset("uts_namespace.name")? as u64);
+            let mut bytes = vec![0; utsname::SIZE];
+            AddressSpace::of_kernel(info)?.read(self, names, &mut bytes)?;
+            Ok(utsname::string(&bytes, utsname::RELEASE))
+        };
+        release().is_ok_and(|release| info.text("OSRELEASE") == Some(release.as_str()))
     }
 
     /// The header of a kdump-compressed dump.
