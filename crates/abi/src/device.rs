@@ -166,8 +166,8 @@ pub mod reason {
     pub const DEAD: u64 = 124;
     /// The CPU that was to run the image did not start. Numbers: its APIC identifier.
     pub const CPU_NOT_STARTED: u64 = 125;
-    /// The image was loaded unfilled, and some of its pages were not written yet. Numbers: how many,
-    /// pages in all.
+    /// The image was loaded unfilled, and some of its pages were not written yet. Numbers: how
+    /// many, pages in all.
     pub const NOT_WRITTEN: u64 = 126;
     /// There is no System RAM with room for the note in one page. Numbers: physical address,
     /// length.

@@ -1,5 +1,5 @@
-//! `cargo xtask bench hibernate`: hibernation by jump, compared with the kernel's own (swsusp) in the
-//! same virtual machine, with the same memory in use and the same disk.
+//! `cargo xtask bench hibernate`: hibernation by jump, compared with the kernel's own (swsusp) in
+//! the same virtual machine, with the same memory in use and the same disk.
 
 use std::fs;
 use std::io;
@@ -45,7 +45,7 @@ struct Way {
     resume: &'static str,
 }
 
-const WAYS: [Way; 3] = [
+const WAYS: [Way; 4] = [
     Way {
         name: "jump, lz4",
         save: "kjump hibernate --to /dev/vda --key-file /key",
@@ -55,6 +55,11 @@ const WAYS: [Way; 3] = [
         name: "jump, zstd",
         save: "kjump hibernate --to /dev/vda --key-file /key --compress zstd",
         resume: "kjump resume --from /dev/vda --key-file /key",
+    },
+    Way {
+        name: "jump, lz4, not encrypted",
+        save: "kjump hibernate --to /dev/vda --no-encryption",
+        resume: "kjump resume --from /dev/vda --no-encryption",
     },
     Way {
         name: "swsusp",

@@ -1,5 +1,5 @@
-//! `cargo xtask demo hibernate`: a kernel with work under way is hibernated and resumed after a power
-//! cycle; then everything that must not be resumed is refused.
+//! `cargo xtask demo hibernate`: a kernel with work under way is hibernated and resumed after a
+//! power cycle; then everything that must not be resumed is refused.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -97,7 +97,8 @@ impl Demo {
             echo 'another key, as long as that' > /tmp/wrong
             kjump resume --from /dev/vda --key-file /tmp/wrong
             dd if=/dev/vda of=/tmp/page bs=4k skip=500 count=1 2> /dev/null
-            tr '\\000-\\377' '\\001-\\377\\000' < /tmp/page | dd of=/dev/vda bs=4k seek=500 count=1 2> /dev/null
+            tr '\\000-\\377' '\\001-\\377\\000' < /tmp/page \\
+                | dd of=/dev/vda bs=4k seek=500 count=1 2> /dev/null
             kjump image verify /dev/vda --key-file /key
             dd if=/tmp/page of=/dev/vda bs=4k seek=500 count=1 2> /dev/null
             kjump image verify /dev/vda --key-file /key
