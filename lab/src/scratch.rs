@@ -25,6 +25,18 @@ impl Scratch {
         Ok(Self(path))
     }
 
+    /// Creates a file of this size in MiB, all of it a hole.
+    ///
+    /// # Errors
+    /// It cannot be created.
+    pub fn empty(name: &str, mebibytes: u64) -> Result<Self> {
+        let scratch = Self::new(name, &[])?;
+        let file = fs::File::options().write(true).open(&scratch.0);
+        let sized = file.and_then(|file| file.set_len(mebibytes << 20));
+        sized.map_err(Error::file("write", &scratch.0))?;
+        Ok(scratch)
+    }
+
     /// Creates a file with an archive of this tree.
     ///
     /// # Errors
