@@ -54,6 +54,7 @@ impl<'a> Machine<'a> {
             .prints("the key is wrong: it opens none of the 1 key slots")
             .prints("was changed after it was written")
             .prints("not resumed: this machine has other memory than the hibernated kernel")
+            .prints("was mounted or changed since")
             .prints("the header was changed after it was written")
             .prints("are what was written")
             .prints("state: complete")
@@ -118,7 +119,11 @@ kjump image verify /dev/vdb --key-file /key && echo 'went on'
 restore 1000
 change 3; tried; restore 3
 kjump image verify /dev/vdb --key-file /key || exit 1
+cat /dev/vda > /tmp/disk
+mount -t ext4 /dev/vda /mnt; umount /mnt
 tried
+cat /tmp/disk > /dev/vda
+sync
 kjump image info /dev/vdb
 ";
 
