@@ -22,7 +22,7 @@ pub(crate) fn run(args: &HibernateArgs) -> anyhow::Result<Outcome> {
     let key = KeyMaterial::read(&args.key)?;
     let target = Target::open(&args.to)?;
     let state = State::read(&target).with_context(|| args.to.display().to_string())?;
-    refuse_content(&args.to, &state, args.force)?;
+    refuse_content(&args.to, &state, args.force, Swap::IsKept)?;
     let facts = facts::here(device::open()?.info()?.paging_levels)?;
     let (secret, slot) = key.new_secret()?.unzip();
     let checked = Checked::new(args, &target, &facts, key.cipher(&facts.cpu_flags).name());
@@ -53,8 +53,15 @@ pub(super) fn new_id() -> anyhow::Result<Id> {
     sys::system::random().context("the kernel has not gathered enough randomness yet; try again later")
 }
 
+/// Whether a swap partition is one afterwards.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Swap {
+    IsKept,
+    IsRefused,
+}
+
 /// Refuses to overwrite what may be needed.
-pub(super) fn refuse_content(to: &Path, state: &State, force: bool) -> anyhow::Result<()> {
+pub(super) fn refuse_content(to: &Path, state: &State, force: bool, swap: Swap) -> anyhow::Result<()> {
     let path = to.display();
     if force {
         return Ok(());
@@ -63,7 +70,8 @@ pub(super) fn refuse_content(to: &Path, state: &State, force: bool) -> anyhow::R
         bail!("{path} holds an image that can be resumed; `kjump image erase {path}` or -f gives it up");
     }
     match dump::content_of_disk(&File::open(to)?)? {
-        None | Some("swap space") => Ok(()),
+        None => Ok(()),
+        Some("swap space") if swap == Swap::IsKept => Ok(()),
         Some(content) => bail!("{path} contains {content}; -f overwrites it"),
     }
 }
