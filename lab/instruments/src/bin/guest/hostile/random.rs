@@ -67,7 +67,7 @@ impl Tester {
             (0..4).map(|_| Segment { buf: odd(), bufsz: odd(), mem: odd(), memsz: odd() }).collect();
         let words = [(); 24].map(|()| odd());
         self.arena.put(&segments.iter().flat_map(bytes).collect::<Vec<u8>>());
-        let (number, _, size) = STRUCTURES[(numbers.next() % 11) as usize];
+        let (number, _, size) = STRUCTURES[(numbers.next() % STRUCTURES.len() as u64) as usize];
         if numbers.next() % 4 == 0 {
             let load =
                 Load { segments: self.arena.buffer(), segment_count: numbers.next() % 3 + 1, ..good.load };

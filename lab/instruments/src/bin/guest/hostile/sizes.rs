@@ -10,7 +10,7 @@ use crate::raw::diagnosis;
 impl Tester {
     /// Numbers of no request.
     pub(super) fn numbers(&mut self) -> Result<()> {
-        for number in [12, 13, 255].map(|low| 0xb9 << 8 | low).into_iter().chain([
+        for number in [13, 14, 255].map(|low| 0xb9 << 8 | low).into_iter().chain([
             0,
             0x5401,
             LOAD | 0xc008_0000,
