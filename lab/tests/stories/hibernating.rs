@@ -146,7 +146,7 @@ fn a_kernel_that_cannot_be_saved_goes_on(on: &str) -> Result<()> {
         .vm()
         .run(&job)?
         .succeeded()
-        .prints("this kernel can be hibernated")
+        .prints(" can be hibernated")
         .prints("not hibernated, and this kernel goes on: no room: ")
         .prints("memory after failing: all as it was")
         .prints("checked after failing")
