@@ -6,6 +6,7 @@
 //! | [`control`] | the module and the relocator, in the control page |
 //! | [`guard`] | the module and the relocator, in the pages of a CPU that guards an image |
 //! | [`bios`] | the program that wants the BIOS called, and the image that calls it |
+//! | [`memtest`] | the program that wants memory tested, and the image that tests it |
 //! | [`purgatory`] | the planner of a load and the purgatory that runs in it |
 //! | [`page_list`] | the builder of a page list and the relocator that walks it |
 //! | [`elf`] | kernels, core files, crash kernels and the programs that make or read them |
@@ -26,6 +27,7 @@ pub mod errno;
 mod field;
 pub mod guard;
 pub mod kexec;
+pub mod memtest;
 pub mod page_list;
 pub mod purgatory;
 pub mod setup_data;

@@ -9,6 +9,7 @@ use crate::hibernate::args::{HibernateArgs, ImageArgs, ResumeArgs, SnapshotArgs}
 use crate::initramfs::args::InitramfsArgs;
 use crate::inspect::args::{CheckArgs, MachineArgs, MapArgs, StatusArgs};
 use crate::kexec::args::KexecArgs;
+use crate::memtest::args::MemtestArgs;
 use crate::peer::args::{BootArgs, DropArgs, PeersArgs, ReturnArgs, SwitchArgs};
 use crate::terminal::report;
 
@@ -47,6 +48,7 @@ pub(crate) enum Command {
     Load(Box<LoadArgs>),
     Unload(UnloadArgs),
     Bios(Box<BiosArgs>),
+    Memtest(MemtestArgs),
     Boot(Box<BootArgs>),
     Return(ReturnArgs),
     Switch(SwitchArgs),

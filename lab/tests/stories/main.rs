@@ -15,6 +15,7 @@ mod kexec;
 mod lab_itself;
 mod looking_back;
 mod machines;
+mod memtest;
 mod page_mover;
 mod refused_requests;
 mod saving;
@@ -27,6 +28,7 @@ fn main() -> std::process::ExitCode {
         calling::STORIES,
         suspended_calls::STORIES,
         bios::STORIES,
+        memtest::STORIES,
         concurrent_calls::STORIES,
         refused_requests::STORIES,
         crashing::STORIES,

@@ -24,6 +24,7 @@ pub(crate) fn before_stories(soak: bool) -> Vec<Step> {
         Step::new("clippy", || cargo(&["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])),
         Step::new("clippy/purgatory", || clippy_of_image("purgatory")),
         Step::new("clippy/bios", || clippy_of_image("bios")),
+        Step::new("clippy/memtest", || clippy_of_image("memtest")),
         Step::new("unit", || cargo(&["test", "--workspace"])),
         Step::new("doc", doc),
         Step::new("deny", || deny(&["bans", "licenses", "sources"])),

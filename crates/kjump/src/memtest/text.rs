@@ -1,0 +1,223 @@
+//! The report.
+
+use std::collections::BTreeMap;
+use std::fmt::Write;
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::ranges::{self, PAGE, Span};
+use super::session::{Found, Wrong};
+use crate::terminal::quantity;
+
+/// The patterns by their numbers.
+const PATTERNS: [&str; 7] = ["zeros", "ones", "0x55", "0xaa", "own address", "inversions", "random"];
+/// Most wrong words that are printed.
+const PRINTED: usize = 20;
+
+/// Everything that was found.
+pub(super) struct Report {
+    wanted: u64,
+    ram: u64,
+    /// Complete passes.
+    pub(super) passes: u64,
+    tested: u64,
+    left_out: u64,
+    wrong_count: u64,
+    wrongs: Vec<Wrong>,
+    seconds: [f64; PATTERNS.len()],
+    slices: u64,
+    longest: f64,
+    /// Pages that the kernel was to stop using, and what it answered.
+    offlined: Vec<(u64, String)>,
+}
+
+impl Report {
+    pub(super) fn new(wanted: &[Span], ram: &[Span]) -> Self {
+        Self {
+            wanted: ranges::pages(wanted),
+            ram: ranges::pages(ram),
+            passes: 0,
+            tested: 0,
+            left_out: 0,
+            wrong_count: 0,
+            wrongs: Vec::new(),
+            seconds: [0.0; PATTERNS.len()],
+            slices: 0,
+            longest: 0.0,
+            offlined: Vec::new(),
+        }
+    }
+
+    pub(super) fn add(&mut self, found: Found) {
+        self.tested += found.tested;
+        self.left_out += found.left_out.len() as u64;
+        self.wrong_count += found.wrong_count;
+        self.wrongs.extend(found.wrongs);
+        for (sum, seconds) in self.seconds.iter_mut().zip(found.seconds) {
+            *sum += seconds;
+        }
+        self.slices += found.slices;
+        self.longest = self.longest.max(found.longest);
+    }
+
+    pub(super) const fn is_good(&self) -> bool {
+        self.wrong_count == 0
+    }
+
+    /// Pages with wrong words, and the bits that were wrong in each.
+    fn pages(&self) -> BTreeMap<u64, u64> {
+        let mut pages = BTreeMap::new();
+        for wrong in &self.wrongs {
+            *pages.entry(wrong.address / PAGE * PAGE).or_default() |= wrong.written ^ wrong.read;
+        }
+        pages
+    }
+
+    /// Has the kernel stop using the pages with wrong words.
+    pub(super) fn offline(&mut self, root: &Path) {
+        let file = root.join("sys/devices/system/memory/soft_offline_page");
+        for page in self.pages().into_keys() {
+            let answer = match std::fs::write(&file, format!("{page:#x}\n")) {
+                Ok(()) => "no longer used".into(),
+                Err(error) => format!("still used: {error}"),
+            };
+            self.offlined.push((page, answer));
+        }
+    }
+
+    pub(super) fn text(&self) -> String {
+        let mut text = String::new();
+        let bytes = quantity::bytes(quantity::page_bytes(self.tested));
+        let _ = writeln!(
+            text,
+            "tested {bytes} ({}) in {}, {}; the longest took {:.2} s",
+            quantity::count(self.tested, "page"),
+            match self.passes {
+                1 => "1 complete pass".into(),
+                passes => format!("{passes} complete passes"),
+            },
+            quantity::count(self.slices, "slice"),
+            self.longest
+        );
+        let each = (self.tested.checked_div(self.passes), self.left_out.checked_div(self.passes));
+        if let (Some(tested), Some(left_out)) = each {
+            let _ = writeln!(
+                text,
+                "each pass: {} of System RAM; {} tested from a second place",
+                percent(tested, self.ram),
+                quantity::count(left_out, "page")
+            );
+        }
+        for (name, speed) in PATTERNS.iter().zip(self.speeds()) {
+            let _ = writeln!(text, "  {name:<12}{speed:>8.0} MiB/s");
+        }
+        if self.is_good() {
+            text.push_str("no wrong word\n");
+            return text;
+        }
+        let _ = writeln!(text, "{}:", quantity::count(self.wrong_count, "wrong word"));
+        for wrong in self.wrongs.iter().take(PRINTED) {
+            let Wrong { address, written, read, pattern } = *wrong;
+            let name = usize::try_from(pattern).ok().and_then(|number| PATTERNS.get(number)).unwrap_or(&"?");
+            let bits = written ^ read;
+            let _ = writeln!(
+                text,
+                "  {address:#014x}: wrote {written:#018x}, read {read:#018x}, bits {bits:#018x} ({name})"
+            );
+        }
+        for (page, bits) in self.pages() {
+            let _ = writeln!(text, "page {page:#x}: bits {bits:#x}; to leave it out: memmap=4K${page:#x}");
+        }
+        for (page, answer) in &self.offlined {
+            let _ = writeln!(text, "page {page:#x}: {answer}");
+        }
+        text
+    }
+
+    /// MiB a second of each pattern.
+    #[expect(clippy::cast_precision_loss, reason = "a speed for people")]
+    fn speeds(&self) -> [f64; PATTERNS.len()] {
+        let mebibytes = self.tested as f64 / 256.0;
+        self.seconds.map(|seconds| if seconds > 0.0 { mebibytes / seconds } else { 0.0 })
+    }
+
+    pub(super) fn to_json(&self) -> impl Serialize {
+        serde_json::json!({
+            "good": self.is_good(),
+            "passes": self.passes,
+            "wanted_pages": self.wanted,
+            "ram_pages": self.ram,
+            "tested_pages": self.tested,
+            "tested_from_second_place": self.left_out,
+            "slices": self.slices,
+            "longest_seconds": self.longest,
+            "mebibytes_per_second": PATTERNS.into_iter().zip(self.speeds()).collect::<BTreeMap<_, _>>(),
+            "wrong_words": self.wrong_count,
+            "wrong": self.wrongs.iter().map(|wrong| serde_json::json!({
+                "address": wrong.address, "written": wrong.written, "read": wrong.read,
+                "bits": wrong.written ^ wrong.read,
+                "pattern": usize::try_from(wrong.pattern).ok().and_then(|number| PATTERNS.get(number)),
+            })).collect::<Vec<_>>(),
+            "pages": self.pages().into_iter().map(|(page, bits)| serde_json::json!({
+                "page": page, "bits": bits, "memmap": format!("4K${page:#x}"),
+            })).collect::<Vec<_>>(),
+            "offlined": self.offlined,
+        })
+    }
+}
+
+/// A share with two digits after the point; 100 % only if it is all.
+#[expect(clippy::cast_precision_loss, reason = "a share for people")]
+fn percent(part: u64, all: u64) -> String {
+    if part >= all { "100 %".into() } else { format!("{:.2} %", part as f64 / all as f64 * 100.0 - 0.005) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found() -> Found {
+        let wrong = |address, read, pattern| Wrong { address, written: 0, read, pattern };
+        Found {
+            tested: 256,
+            left_out: vec![0x5000, 0x6000],
+            wrong_count: 2,
+            wrongs: vec![wrong(0x1_2340, 0x20, 0), wrong(0x1_2348, 0x40, 4)],
+            seconds: [0.5; 7],
+            slices: 3,
+            longest: 1.9,
+            complete: true,
+        }
+    }
+
+    #[test]
+    fn wrong_words_are_listed_and_their_pages_named() {
+        let all = [Span { first: 0x1000, end: 0x10_1000 }];
+        let mut report = Report::new(&all, &all);
+        report.add(found());
+        report.passes = 1;
+        let text = report.text();
+        assert!(
+            text.starts_with(
+                "tested 1 MiB (256 pages) in 1 complete pass, 3 slices; the longest took 1.90 s\n"
+            )
+        );
+        assert!(
+            text.contains("each pass: 100 % of System RAM; 2 pages tested from a second place\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "2 wrong words:\n  0x000000012340: wrote 0x0000000000000000, read 0x0000000000000020"
+            )
+        );
+        assert!(text.contains("page 0x12000: bits 0x60; to leave it out: memmap=4K$0x12000\n"));
+        assert!(!report.is_good());
+    }
+
+    #[test]
+    fn a_share_is_100_percent_only_if_it_is_all() {
+        assert_eq!((percent(5, 5).as_str(), percent(99_999, 100_000).as_str()), ("100 %", "99.99 %"));
+    }
+}
