@@ -3,6 +3,7 @@
 //! The guest runs [`SCRIPT`]. Its output is explained here as it arrives, and checked against
 //! values that are computed here.
 
+mod bios;
 mod chapters;
 mod facts;
 mod hibernate;
@@ -38,7 +39,11 @@ pub(crate) struct DemoArgs {
 #[derive(Subcommand)]
 enum Demo {
     Switch(SwitchArgs),
+<<<<<<< HEAD
     Hibernate(HibernateArgs),
+=======
+    Bios(BiosArgs),
+>>>>>>> c2d0215 (Show BIOS calls and a memory test in place: cargo xtask demo bios)
 }
 
 /// Boot a second stock kernel from the first, and switch between the two
@@ -49,9 +54,15 @@ struct SwitchArgs {
     beside: String,
 }
 
+<<<<<<< HEAD
 /// Hibernate a kernel with work under way, and resume it after a power cycle
 #[derive(Args)]
 struct HibernateArgs {}
+=======
+/// Call the BIOS out of a stock kernel, end a call that hangs, and test the kernel's own memory
+#[derive(Args)]
+struct BiosArgs {}
+>>>>>>> c2d0215 (Show BIOS calls and a memory test in place: cargo xtask demo bios)
 
 /// Memory that the kernel does not use, so that its contents are known: a window of 2 MiB at 256
 /// MiB.
@@ -95,6 +106,7 @@ part end
 pub(crate) fn run(args: &DemoArgs) -> Result<bool> {
     match &args.demo {
         None => calls(args),
+        Some(Demo::Bios(BiosArgs {})) => bios::run(&args.kernel),
         Some(Demo::Switch(switch)) => switch::run(&args.kernel, &switch.beside),
         Some(Demo::Hibernate(HibernateArgs {})) => hibernate::run(&args.kernel),
     }
