@@ -6,10 +6,10 @@ mod session;
 mod text;
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
 use anyhow::{anyhow, bail};
 use machine::Machine;
+use sys::clock::nanoseconds_since_boot;
 
 use crate::memtest::args::MemtestArgs;
 use crate::terminal::progress::Progress;
@@ -26,7 +26,9 @@ pub(crate) fn run(args: &MemtestArgs) -> anyhow::Result<Outcome> {
     let ram = ranges::ram(memory.resources());
     let wanted = if args.ranges.is_empty() { ram.clone() } else { ranges::given(&args.ranges, &ram)? };
     let mut report = text::Report::new(&wanted, &ram);
-    let end = args.limit.map(|limit| Instant::now() + Duration::from_millis(limit));
+    // The monotonic clock stands still while the system is suspended.
+    let end =
+        args.limit.map(|limit| nanoseconds_since_boot().saturating_add(limit.saturating_mul(1_000_000)));
     for pass in 1..=args.passes {
         let complete = one_pass(args, &wanted, memory.resources(), pass, end, &mut report)?;
         if !complete {
@@ -45,14 +47,14 @@ pub(crate) fn run(args: &MemtestArgs) -> anyhow::Result<Outcome> {
     Ok(if report.is_good() { Outcome::Done } else { Outcome::No })
 }
 
-/// Tests everything once: what the test itself uses is tested by a second image in another place,
+/// Tests everything once, until `end` in nanoseconds since boot: what the test itself uses is tested by a second image in another place,
 /// while the first one stays loaded. Returns whether there was time for all of it.
 fn one_pass(
     args: &MemtestArgs,
     wanted: &[Span],
     resources: &[machine::iomem::Resource],
     pass: u64,
-    end: Option<Instant>,
+    end: Option<u64>,
     report: &mut text::Report,
 ) -> anyhow::Result<bool> {
     let mut first = Session::open(resources, &[])?;
@@ -90,7 +92,7 @@ fn slices(
     spans: &[Span],
     pass: u64,
     name: &str,
-    end: Option<Instant>,
+    end: Option<u64>,
 ) -> anyhow::Result<Found> {
     session.prepare(args, spans, pass)?;
     let progress = Progress::start(name.to_owned(), ranges::pages(spans));
@@ -99,7 +101,7 @@ fn slices(
         let complete = session.slice(&mut found)?;
         progress.steps(found.tested - shown);
         shown = found.tested;
-        if complete || end.is_some_and(|end| Instant::now() >= end) {
+        if complete || end.is_some_and(|end| nanoseconds_since_boot() >= end) {
             session.finish(&mut found, complete)?;
             return Ok(found);
         }

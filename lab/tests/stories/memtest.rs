@@ -29,7 +29,9 @@ fn wrong_words_are_found_exactly_and_right_ones_are_not(on: &str) -> Result<()> 
         )?
         .succeeded()
         .prints("7 wrong words:")
-        .prints("  0x000004001238: wrote 0x0000000000000000, read 0x0000000000020000, bits 0x0000000000020000")
+        .prints(
+            "  0x000004001238: wrote 0x0000000000000000, read 0x0000000000020000, bits 0x0000000000020000",
+        )
         .prints("page 0x4001000: bits 0x20000; to leave it out: memmap=4K$0x4001000")
         .prints("no wrong word")
         .kernel_log_is_clean();
@@ -49,6 +51,7 @@ fn all_memory_is_tested_under_a_working_kernel(on: &str) -> Result<()> {
             remember
             kjump memtest --slice 0.5 || exit 1
             fine test
+            kjump memtest --slice 0.1 --for 0.2 | grep 'in 0 complete passes' || exit 1
             [ \"$sum\" = \"$(sha256sum < /tmp/file)\" ]",
         )?
         .succeeded()

@@ -167,10 +167,12 @@ impl Report {
     }
 }
 
-/// A share with two digits after the point; 100 % only if it is all.
-#[expect(clippy::cast_precision_loss, reason = "a share for people")]
+/// A share with two digits after the point, rounded down: 100 % only if it is all.
 fn percent(part: u64, all: u64) -> String {
-    if part >= all { "100 %".into() } else { format!("{:.2} %", part as f64 / all as f64 * 100.0 - 0.005) }
+    match part.saturating_mul(10_000).checked_div(all) {
+        Some(share) if part < all => format!("{}.{:02} %", share / 100, share % 100),
+        _ => "100 %".into(),
+    }
 }
 
 #[cfg(test)]
@@ -218,6 +220,8 @@ mod tests {
 
     #[test]
     fn a_share_is_100_percent_only_if_it_is_all() {
-        assert_eq!((percent(5, 5).as_str(), percent(99_999, 100_000).as_str()), ("100 %", "99.99 %"));
+        let shares =
+            [(5, 5), (99_999, 100_000), (2, 130_942), (1, 1000)].map(|(part, all)| percent(part, all));
+        assert_eq!(shares, ["100 %", "99.99 %", "0.00 %", "0.10 %"]);
     }
 }
