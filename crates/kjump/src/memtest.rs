@@ -47,8 +47,9 @@ pub(crate) fn run(args: &MemtestArgs) -> anyhow::Result<Outcome> {
     Ok(if report.is_good() { Outcome::Done } else { Outcome::No })
 }
 
-/// Tests everything once, until `end` in nanoseconds since boot: what the test itself uses is tested by a second image in another place,
-/// while the first one stays loaded. Returns whether there was time for all of it.
+/// Tests everything once, until `end` in nanoseconds since boot: what the test itself uses is
+/// tested by a second image in another place, while the first one stays loaded. Returns whether
+/// there was time for all of it.
 fn one_pass(
     args: &MemtestArgs,
     wanted: &[Span],

@@ -13,6 +13,8 @@ use crate::{Error, Fact, Machine, iomem};
 
 /// The class of storage controllers on the PCI bus.
 const STORAGE: u32 = 0x01;
+/// Address of the local APIC's registers after a reset (Intel SDM volume 3, 11.4.1).
+const LOCAL_APIC: u64 = 0xfee0_0000;
 /// First vector of the 8259s: `ISA_IRQ_VECTOR(0)` of `arch/x86/include/asm/irq_vectors.h`.
 const VECTORS: u8 = 0x30;
 
@@ -38,11 +40,13 @@ pub fn facts(root: &Path, machine: &Machine) -> Facts {
     }
 }
 
-/// The local APIC's registers, 0 if the kernel does not name them.
+/// The local APIC's registers: where the kernel names them, or else where they are after a reset.
+/// 6.12 does not name them, and no kernel moves them.
 #[must_use]
 pub fn local_apic(machine: &Machine) -> u64 {
     let resources = machine.memory.as_ref().map(iomem::MemoryMap::resources).unwrap_or_default();
-    resources.iter().find(|resource| resource.name == "Local APIC").map_or(0, |resource| resource.first)
+    let named = resources.iter().find(|resource| resource.name == "Local APIC");
+    named.map_or(LOCAL_APIC, |resource| resource.first)
 }
 
 /// Sizes in sectors of 512 bytes of the disks, with their names.
@@ -142,6 +146,7 @@ mod tests {
             [held("0000:00:01.1", 0x0001_0180, None), held("0000:00:03.0", 0x0001_0601, Some("ahci"))]
         );
         assert!(facts.uses_8254 && !facts.uefi);
+        assert_eq!(local_apic(&Machine::probe(&root)), LOCAL_APIC);
         assert_eq!(disks(&root), [("sda".into(), 16384)]);
         fs::remove_dir_all(root).unwrap();
     }

@@ -33,7 +33,7 @@ pub(crate) struct MemtestArgs {
     /// Have the kernel stop using pages with wrong words
     #[arg(long)]
     pub(crate) offline: bool,
-    /// Invert a bit of the word at this address between writing and reading, to see that it is found
+    /// Invert a bit of the word at this address between writing and reading, so that it is found
     #[arg(long, value_name = "ADDR", value_parser = number::unsigned, hide = true)]
     pub(crate) inject: Option<u64>,
     /// Print JSON

@@ -65,7 +65,8 @@ impl Session {
             let segments = [Destination { bytes: ::memtest::IMAGE, address: at, size: MEMORY as u64 }];
             let entry = at + ENTRY as u64;
             let flags = load_flag::CLAIM;
-            let request = LoadRequest { segments: &segments, vouched: &[], entry, mode: mode::LONG, flags };
+            let mode = mode::LONG;
+            let request = LoadRequest { segments: &segments, vouched: &[], entry, mode, flags };
             let load = device
                 .load(&request)
                 .map_err(|refusal| device::refused(refusal, &["the image that tests memory".into()]))?;
