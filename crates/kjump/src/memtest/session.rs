@@ -76,8 +76,8 @@ impl Session {
             device.unload()?;
         }
         bail!(
-            "the kernel gives up none of the places for the image that tests memory ({MEMORY:#x} bytes); free \
-             memory and try again"
+            "the kernel gives up none of the places for the image that tests memory ({MEMORY:#x} bytes); \
+             free memory and try again"
         )
     }
 
