@@ -39,11 +39,8 @@ pub(crate) struct DemoArgs {
 #[derive(Subcommand)]
 enum Demo {
     Switch(SwitchArgs),
-<<<<<<< HEAD
     Hibernate(HibernateArgs),
-=======
     Bios(BiosArgs),
->>>>>>> c2d0215 (Show BIOS calls and a memory test in place: cargo xtask demo bios)
 }
 
 /// Boot a second stock kernel from the first, and switch between the two
@@ -54,15 +51,13 @@ struct SwitchArgs {
     beside: String,
 }
 
-<<<<<<< HEAD
 /// Hibernate a kernel with work under way, and resume it after a power cycle
 #[derive(Args)]
 struct HibernateArgs {}
-=======
+
 /// Call the BIOS out of a stock kernel, end a call that hangs, and test the kernel's own memory
 #[derive(Args)]
 struct BiosArgs {}
->>>>>>> c2d0215 (Show BIOS calls and a memory test in place: cargo xtask demo bios)
 
 /// Memory that the kernel does not use, so that its contents are known: a window of 2 MiB at 256
 /// MiB.
