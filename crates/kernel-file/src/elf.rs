@@ -64,7 +64,14 @@ fn check_kind(file: &[u8], right_machine: u16) -> Result<(), Error> {
     let data = number(file, ident::DATA, ELF_HEADER)?;
     check("ELF data encoding", data, ident::LITTLE_ENDIAN.into(), "expected 1, little-endian")?;
     let machine = number(file, HEADER.machine, ELF_HEADER)?;
-    let wanted = "expected 62 (x86-64) in a 64-bit file, 3 (386) in a 32-bit one";
+    let wanted = match machine {
+        0xb7 => "arm64; expected 0x3e, x86-64",
+        0xf3 => "RISC-V; expected 0x3e, x86-64",
+        0x28 => "arm; expected 0x3e, x86-64",
+        0x15 => "PowerPC; expected 0x3e, x86-64",
+        0x16 => "s390x; expected 0x3e, x86-64",
+        _ => "expected 0x3e (x86-64) in a 64-bit file, 0x3 (386) in a 32-bit one",
+    };
     check("ELF machine", machine, right_machine.into(), wanted)?;
     let kind = number(file, HEADER.kind, ELF_HEADER)?;
     if kind == file_type::SHARED.into() {
@@ -106,11 +113,11 @@ fn program_headers<'a, A: Address>(
     let count = bytes::number(file, layout.program_header_count, ELF_HEADER)?;
     let stated_size = number(file, layout.program_header_size, ELF_HEADER)?;
     if count == MANY_PROGRAM_HEADERS {
-        let wanted = "expected at most 65534";
+        let wanted = "expected at most 0xfffe";
         return Err(Error::Unsupported { field: "number of program headers", value: count.into(), wanted });
     }
     if count > 0 && stated_size != size as u64 {
-        let wanted = "expected 56 in a 64-bit file, 32 in a 32-bit one";
+        let wanted = "expected 0x38 in a 64-bit file, 0x20 in a 32-bit one";
         return Err(Error::Unsupported { field: "size of a program header", value: stated_size, wanted });
     }
     let (at, bytes) = (number(file, layout.program_headers, ELF_HEADER)?, u64::from(count) * size as u64);

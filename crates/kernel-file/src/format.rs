@@ -3,7 +3,7 @@ use std::fmt;
 use abi::setup_header as header;
 
 use crate::multiboot::{self, Multiboot};
-use crate::{Compression, elf, uki, zboot};
+use crate::{Compression, elf, pe, uki, zboot};
 
 /// A format of kernel files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +53,11 @@ impl Format {
             (Self::Beoboot, file.starts_with(&BEOBOOT_MAGIC)),
         ];
         let found = by_bytes.into_iter().find(|&(_, is_it)| is_it).map(|(format, _)| format);
-        found.or_else(|| multiboot::find(file).map(|header| Self::Multiboot(header.version)))
+        // An EFI program may have a multiboot header for its ELF twin, as Xen does.
+        found.or_else(|| {
+            let header = if pe::is_program(file) { None } else { multiboot::find(file) };
+            header.map(|header| Self::Multiboot(header.version))
+        })
     }
 }
 

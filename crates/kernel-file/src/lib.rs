@@ -14,6 +14,8 @@
 //! | [`zboot`] | kernels packed in an EFI program that unpacks them |
 //! | [`multiboot`] | the headers of multiboot 1 and 2 |
 //! | [`compression`] | any of these, compressed as a whole |
+//!
+//! [`foreign`] names what is not a kernel file.
 #![forbid(unsafe_code)]
 
 mod bytes;
@@ -22,6 +24,7 @@ pub mod compression;
 pub mod elf;
 mod error;
 pub mod flat;
+pub mod foreign;
 mod format;
 pub mod multiboot;
 mod pages;

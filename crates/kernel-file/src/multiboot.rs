@@ -51,7 +51,16 @@ const LEAST_2: usize = 16;
 /// The multiboot header of a file. Version 2 is preferred if it has both.
 #[must_use]
 pub fn find(file: &[u8]) -> Option<Header> {
-    search(file, REACH_2, ALIGN_2, second).or_else(|| search(file, REACH_1, ALIGN_1, first))
+    find_version(file, Multiboot::Two).or_else(|| find_version(file, Multiboot::One))
+}
+
+/// The header of this version.
+#[must_use]
+pub fn find_version(file: &[u8], version: Multiboot) -> Option<Header> {
+    match version {
+        Multiboot::One => search(file, REACH_1, ALIGN_1, first),
+        Multiboot::Two => search(file, REACH_2, ALIGN_2, second),
+    }
 }
 
 /// The first valid header within reach.
@@ -118,7 +127,11 @@ mod tests {
         assert_eq!(found, Header { version: Multiboot::One, offset: 0x104, word: 3, size: 12 });
         let found = find(&at(32768 - 24, &header_2(24))).unwrap();
         assert_eq!(found, Header { version: Multiboot::Two, offset: 32744, word: 0, size: 24 });
-        assert_eq!(find(&[at(0, &header_1(0, 16)), header_2(16)].concat()).unwrap().version, Multiboot::Two);
+        let both = [at(0, &header_1(0, 16)), header_2(16)].concat();
+        assert_eq!(find(&both).unwrap().version, Multiboot::Two);
+        for version in [Multiboot::One, Multiboot::Two] {
+            assert_eq!(find_version(&both, version).unwrap().version, version);
+        }
     }
 
     #[test]

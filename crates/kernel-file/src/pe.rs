@@ -46,6 +46,13 @@ impl<'a> SectionHeader<'a> {
     }
 }
 
+/// Whether this is an EFI program: a DOS header that leads to the PE signature.
+pub(crate) fn is_program(file: &[u8]) -> bool {
+    let signature_at = SIGNATURE_AT.read(file).and_then(|at| usize::try_from(at).ok());
+    let rest = signature_at.and_then(|at| file.get(at..));
+    file.starts_with(MAGIC) && rest.is_some_and(|rest| rest.starts_with(SIGNATURE))
+}
+
 /// The section headers of an EFI program, in their order.
 pub(crate) fn sections(file: &[u8]) -> Result<impl Iterator<Item = SectionHeader<'_>>, Error> {
     let signature_at = u64::from(number(file, SIGNATURE_AT, "the DOS header")?);

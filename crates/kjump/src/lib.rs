@@ -17,6 +17,7 @@ mod device;
 pub mod dump;
 mod hibernate;
 mod initramfs;
+mod input;
 mod inspect;
 mod kernel;
 pub mod kexec;

@@ -1,6 +1,9 @@
 //! `/proc/meminfo`: the amounts of memory.
 
-use crate::Garbled;
+use std::path::Path;
+
+use crate::root::Root;
+use crate::{Fact, Garbled};
 
 /// Amounts of memory, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,12 +14,31 @@ pub struct Amounts {
     pub free: u64,
     /// Memory that can be allocated without swapping.
     pub available: u64,
+    /// Unused swap space.
+    pub swap: u64,
+}
+
+impl Amounts {
+    /// Memory that can be had before the kernel ends processes to free some.
+    #[must_use]
+    pub const fn room(&self) -> u64 {
+        self.available.saturating_add(self.swap)
+    }
+}
+
+/// The amounts of memory of this moment.
+///
+/// # Errors
+/// The file is missing, as where `/proc` is not mounted, or cannot be parsed.
+pub fn now(root: &Path) -> Fact<Amounts> {
+    Root::new(root).parse("/proc/meminfo", parse)
 }
 
 /// Parses `/proc/meminfo`.
 ///
 /// # Errors
-/// [`Garbled`] if one of the three amounts is missing or is not a number of kB.
+/// [`Garbled`] if an amount is missing or is not a number of kB. Without an amount of swap space,
+/// there is none.
 pub fn parse(text: &str) -> Result<Amounts, Garbled> {
     let amount = |name| {
         let mut lines = text.lines().zip(1..);
@@ -25,7 +47,12 @@ pub fn parse(text: &str) -> Result<Amounts, Garbled> {
         let (value, line) = found.unwrap_or(("", text.lines().count()));
         parse_amount(value).ok_or(Garbled { line, wanted: "an amount of memory in kB" })
     };
-    Ok(Amounts { total: amount("MemTotal")?, free: amount("MemFree")?, available: amount("MemAvailable")? })
+    Ok(Amounts {
+        total: amount("MemTotal")?,
+        free: amount("MemFree")?,
+        available: amount("MemAvailable")?,
+        swap: if text.contains("\nSwapFree:") { amount("SwapFree")? } else { 0 },
+    })
 }
 
 fn parse_amount(value: &str) -> Option<u64> {
@@ -39,7 +66,9 @@ mod tests {
     #[test]
     fn amounts_are_bytes() {
         let text = "MemTotal:        1000 kB\nMemFree:          20 kB\nMemAvailable:     30 kB\n";
-        assert_eq!(parse(text), Ok(Amounts { total: 1_024_000, free: 20_480, available: 30_720 }));
+        assert_eq!(parse(text), Ok(Amounts { total: 1_024_000, free: 20_480, available: 30_720, swap: 0 }));
+        let amounts = parse(&format!("{text}SwapFree: 5 kB\n")).unwrap();
+        assert_eq!((amounts.swap, amounts.room()), (5_120, 35_840));
     }
 
     #[test]

@@ -35,6 +35,9 @@ pub enum Error {
     /// An initrd or module is empty.
     #[error("initrd {name} is empty")]
     EmptyInitrd { name: String },
+    /// Two initrds end in a bootconfig.
+    #[error("initrds {first} and {second} both end in a bootconfig, and a kernel reads only one")]
+    TwoBootconfigs { first: String, second: String },
     /// The firmware's memory map is unknown.
     #[error("no firmware memory map found; the next kernel needs one")]
     NoFirmwareMap,

@@ -38,7 +38,7 @@ use command_line::CommandLine;
 use demands::Demands;
 pub use home::Home;
 use home::Site;
-pub use initrd::Initrd;
+pub use initrd::{Initrd, with_bootconfig_last};
 pub use kernel::Kernel;
 use kernel::KernelTraits;
 pub use window::window;
@@ -76,6 +76,7 @@ pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>
         return Err(Error::NoFirmwareMap);
     }
     initrd::check(&request.initrds)?;
+    let request = &Request { initrds: with_bootconfig_last(&request.initrds)?, ..request.clone() };
     let traits = KernelTraits::of(&request.kernel);
     let site = Site::new(request, machine)?;
     let command_line = CommandLine::new(request, &site, traits.cmdline_size)?;

@@ -8,6 +8,7 @@
 //! | [`kexec`] | `kexec_load`, `kexec_file_load`, and the reboot that starts what they loaded |
 //! | [`system`] | disks written out, random bytes, files in memory, the CPU to run on |
 //! | [`interface`] | network interfaces taken down |
+//! | [`routes`] | addresses and routes saved and put back |
 //! | [`terminal`] | the width of a terminal |
 //! | [`clock`] | the clock that images are stamped with |
 //! | [`window`] | parts of the kernel's files as memory |
@@ -29,6 +30,7 @@ pub mod mapping;
 pub mod memory;
 mod name;
 pub mod refusal;
+pub mod routes;
 pub mod signal;
 pub mod system;
 pub mod terminal;

@@ -7,7 +7,7 @@ use std::io::{self, Read};
 use std::ops::Deref;
 use std::slice;
 
-use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mmap, munmap};
+use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 
 /// The bytes of a file, not copied where they need not be.
 ///
@@ -51,15 +51,6 @@ impl FileBytes {
         let mut bytes = Vec::new();
         file.read_to_end(&mut bytes)?;
         Ok(Self::Read(bytes))
-    }
-
-    /// Maps all pages now: a fault for each would take as long as copying does.
-    pub fn fault_in(&self) {
-        if let Self::Mapped(mapping) = self {
-            // SAFETY: the mapping has this number of bytes, and does not change. A kernel before
-            // 5.14 does not know the advice, and maps each page when it is looked at.
-            let _ = unsafe { madvise(mapping.address.cast(), mapping.length, Advice::LinuxPopulateRead) };
-        }
     }
 }
 

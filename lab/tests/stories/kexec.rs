@@ -18,6 +18,10 @@ pub(crate) const STORIES: &[Story] = stories! {
     &["6.1"] => kexec_explains_every_refusal,
     &["6.1"] => missing_mounts_are_reported,
     &["6.1"] => kexec_without_permission_explains_the_refusal,
+    &["6.1", "6.12"] => a_file_that_cannot_be_read_as_it_is_ends_the_load_with_its_name,
+    &["6.1", "6.12"] => an_initrd_that_the_disk_cannot_read_is_named,
+    &["6.1"] => a_start_that_fails_leaves_the_network_as_it_was,
+    &["6.1"] => a_bootconfig_stays_behind_what_is_added,
 };
 
 /// The next kernel reports its release, its command line, its memory map and added files.
@@ -271,7 +275,7 @@ fn kexec_explains_every_refusal(on: &str) -> Result<()> {
         .prints("the protected-mode code needs")
         .prints("Cannot open /nonexistent")
         .prints("Could not open initrd file /nonexistent")
-        .prints("Could not open initrd file /tmp/empty: the file is empty")
+        .prints("initrd /tmp/empty: the file is empty")
         .prints("the command line has 3000 bytes, the kernel accepts at most 2047")
         .prints("no room for initrd")
         .prints("kexec_file_load takes bzImages only")
@@ -338,9 +342,134 @@ fn kexec_without_permission_explains_the_refusal(on: &str) -> Result<()> {
         .prints("CAP_SYS_BOOT counts only inside this container")
         .prints("unrecognized option '--bogus'")
         .prints("--mem-min 0x2000000 is above --mem-max 0x1000000")
-        .prints("no room for initrd: 1.4 GiB")
+        .prints("/tmp/big: it takes 1.5 GiB, and ")
         .never_prints("status 0")
         .never_prints("panicked")
         .kernel_log_is_clean();
+    Ok(())
+}
+
+/// Files without an end, larger than memory, or that another program writes to, cuts short or makes
+/// grow while they are read.
+fn a_file_that_cannot_be_read_as_it_is_ends_the_load_with_its_name(on: &str) -> Result<()> {
+    let job = "no() {
+            echo \"--- $*\"; timeout -s KILL 60 \"$@\"; echo status $?
+            [ $(cat /sys/kernel/kexec_loaded) = 0 ] || exit 9
+        }
+        truncate -s 4G /tmp/disk; cp /boot/next /tmp/elf; truncate -s 3G /tmp/elf
+        no kexec -l /tmp/disk
+        no kexec -l /tmp/elf
+        no kexec -l /boot/next --initrd /dev/zero
+        no kexec -l -c /boot/next --initrd /tmp/disk
+        no kexec -l -s /boot/next --initrd /tmp/disk
+        no kexec -l -c /boot/next --dtb /dev/zero
+        no kexec -l /lib/kjump/payloads/multiboot2 --module '/dev/zero x'
+        no kjump call /dev/zero
+        no kjump boot --kernel /boot/next --initrd /dev/zero
+        yes | no kexec -l /boot/next --initrd /dev/stdin
+        rm /tmp/disk /tmp/elf
+        dd if=/dev/zero of=/tmp/i bs=1M count=150 2> /dev/null
+        changing() { while :; do echo x | dd of=/tmp/i seek=90000000 bs=1 conv=notrunc 2> /dev/null; done; }
+        for way in -c -s; do
+            changing & writer=$!
+            kexec -l $way /boot/next --initrd /tmp/i; echo changing $way $?
+            kill $writer; wait $writer
+            (usleep 50000; truncate -s 0 /tmp/i) &
+            kexec -l $way /boot/next --initrd /tmp/i; status=$?; wait
+            [ $status = 0 -o $status = 255 ] || { echo status $status; exit 9; }
+            kexec -u; dd if=/dev/zero of=/tmp/i bs=1M count=150 2> /dev/null
+        done";
+    let killed = ["status 137", "status 135", "Bus error", "status 0\n"];
+    let outcome = vm(on).smp(2).mem(768).file(kernel_file(on), "/boot/next").run(job)?.succeeded();
+    killed
+        .into_iter()
+        .fold(outcome, lab::Outcome::never_prints)
+        .prints("/tmp/disk: it is all zeros at its beginning")
+        .prints("/tmp/elf: it takes 3.0 GiB, and ")
+        .prints("Could not open initrd file /dev/zero: it is a character device")
+        .prints("/tmp/disk: it takes 4.0 GiB, and ")
+        .prints("the load: it takes 8.0 GiB, and ")
+        .prints("--dtb /dev/zero: it is a character device")
+        .prints("--module /dev/zero: it is a character device")
+        .prints("kjump: /dev/zero: it is a character device")
+        .prints("initrd /dev/zero: it is a character device")
+        .prints("the most that can be read here")
+        .prints("changing -c 255")
+        .prints("/tmp/i: it was changed while it was read")
+        .never_prints("Out of memory")
+        .kernel_log_is_clean();
+    Ok(())
+}
+
+/// A bad sector below an initrd.
+fn an_initrd_that_the_disk_cannot_read_is_named(on: &str) -> Result<()> {
+    let rules = "[inject-error]\nevent = \"read_aio\"\nerrno = \"5\"\nsector = \"61440\"\nonce = \"off\"\n";
+    let rules = Scratch::new("rules", rules.as_bytes())?;
+    let disk = Scratch::ext4("disk", 64)?;
+    let drive = format!(
+        "driver=raw,file.driver=blkdebug,file.config={},file.image.driver=file,file.image.filename={},id=bad,if=none",
+        std::path::PathBuf::from(&rules).display(),
+        std::path::PathBuf::from(&disk).display()
+    );
+    let job = "mkdir /d; mount /dev/vda /d; dd if=/dev/zero of=/d/i bs=1M count=50 2> /dev/null
+        umount /d; mount -o ro /dev/vda /d
+        for way in -c -s -a; do
+            timeout -s KILL 60 kexec -l $way /boot/next --initrd /d/i; echo $way $?
+            [ $(cat /sys/kernel/kexec_loaded) = 0 ] || exit 9
+        done";
+    vm(on)
+        .mem(768)
+        .file(kernel_file(on), "/boot/next")
+        .driver("virtio_blk")
+        .driver("ext4")
+        .qemu("-drive")
+        .qemu(drive)
+        .qemu("-device")
+        .qemu("virtio-blk-pci,drive=bad")
+        .run(job)?
+        .succeeded()
+        .prints("kexec: /d/i: Input/output error")
+        .prints("-c 255")
+        .prints("-s 255")
+        .prints("-a 255");
+    Ok(())
+}
+
+/// The start fails in another namespace of processes, when the interfaces are down already.
+fn a_start_that_fails_leaves_the_network_as_it_was(on: &str) -> Result<()> {
+    let job = "card=$(ls /sys/class/net | grep -v lo); ip link set $card up
+        ip address show dev $card | grep -q 'inet ' || ip address add 10.0.2.15/24 dev $card
+        ip route add 10.9.0.0/16 via 10.0.2.2 2> /dev/null
+        ip -6 address add fd00::5/64 dev $card nodad
+        ip route > /tmp/then; cat /tmp/then
+        kexec -l /boot/next || exit 9
+        unshare -p -f kexec -e; echo status $?
+        ip route > /tmp/now; diff /tmp/then /tmp/now || exit 8
+        ip -6 address show dev $card | grep fd00::5 || exit 7
+        ping -c 1 -W 9 10.0.2.2 > /dev/null && echo reachable";
+    vm(on)
+        .mem(768)
+        .file(kernel_file(on), "/boot/next")
+        .run(job)?
+        .succeeded()
+        .prints("10.9.0.0/16 via 10.0.2.2")
+        .prints("is up again\n")
+        .prints("status 255")
+        .prints("reachable");
+    Ok(())
+}
+
+/// A bootconfig stays at the end of the initrd, where the next kernel looks for it.
+fn a_bootconfig_stays_behind_what_is_added(on: &str) -> Result<()> {
+    let load = format!(
+        "text='kernel.from = bootconfig'; sum=0
+        for byte in $(printf \"$text\" | od -An -v -tu1); do sum=$((sum + byte)); done
+        word() {{ printf \"$(printf '\\\\%03o' $(($1 & 255)) $((($1 >> 8) & 255)) 0 0)\"; }}
+        (cat /boot/next.cpio; printf \"$text\"; word ${{#text}}; word $sum; echo '#BOOTCONFIG') > /tmp/i
+        echo a secret > /tmp/key
+        kexec -l -c -d --initrd /tmp/i --append 'console=ttyS0 no_timer_check marked' \\
+            --initrd-add /tmp/key:/added/key /boot/next"
+    );
+    follow(on, &load)?.succeeded().prints("a secret");
     Ok(())
 }

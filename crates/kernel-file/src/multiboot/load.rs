@@ -1,8 +1,6 @@
 use abi::Field;
 
-use super::{
-    ALIGN_1, ALIGN_2, HAS_ADDRESSES, Header, LEAST_2, Multiboot, REACH_1, REACH_2, first, search, second,
-};
+use super::{ALIGN_2, HAS_ADDRESSES, Header, LEAST_2, Multiboot, find_version};
 use crate::bytes::{number, part};
 use crate::pages::{self, Piece};
 use crate::{Error, Format, Mode, Program, elf};
@@ -42,11 +40,7 @@ struct Wanted {
 /// [`Error::Not`] without such a header; [`Error::Unsupported`] if it requires unsupported
 /// features; those of [`elf::parse`].
 pub fn load(file: &[u8], version: Multiboot) -> Result<Kernel<'_>, Error> {
-    let header = match version {
-        Multiboot::One => search(file, REACH_1, ALIGN_1, first),
-        Multiboot::Two => search(file, REACH_2, ALIGN_2, second),
-    };
-    let header = header.ok_or(Error::Not { wanted: Format::Multiboot(version) })?;
+    let header = find_version(file, version).ok_or(Error::Not { wanted: Format::Multiboot(version) })?;
     let bytes = part(file, header.offset as u64, header.size as u64, || "the multiboot header".into())?;
     let wanted = match version {
         Multiboot::One => of_one(&header, bytes)?,

@@ -10,6 +10,7 @@ use sys::device::{Destination, LoadRequest};
 
 use crate::call::placing::Placing;
 use crate::device;
+use crate::input::{self, Name};
 use crate::terminal::progress::Progress;
 use crate::terminal::quantity;
 
@@ -23,13 +24,13 @@ pub(crate) struct ImageFile {
 
 impl ImageFile {
     pub(crate) fn read(path: &Path, placing: Placing) -> anyhow::Result<Self> {
-        let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        let bytes = input::read(path, u64::MAX).with_context(|| Name(path).to_string())?;
         Ok(Self { path: path.into(), bytes, placing })
     }
 
     /// The program in the file, placed.
     pub(crate) fn program(&self) -> anyhow::Result<Program<'_>> {
-        self.placing.program(&self.bytes).with_context(|| self.path.display().to_string())
+        self.placing.program(&self.bytes).with_context(|| Name(&self.path).to_string())
     }
 
     /// Loads a program that [`program`](Self::program) returned.
@@ -43,11 +44,11 @@ impl ImageFile {
             flags: self.placing.flags(),
         };
         let size = segments.iter().fold(0_u64, |sum, segment| sum.saturating_add(segment.size));
-        let name = format!("loading {} ({})", self.path.display(), quantity::bytes(size));
+        let name = format!("loading {} ({})", Name(&self.path), quantity::bytes(size));
         let _progress = Progress::start(name, 1);
         device.load(&request).map_err(|refusal| {
             let names: Vec<String> = program.segments.iter().map(|segment| segment.name.clone()).collect();
-            device::refused(refusal, &names).context(self.path.display().to_string())
+            device::refused(refusal, &names).context(Name(&self.path).to_string())
         })
     }
 }

@@ -9,6 +9,7 @@ use sys::ImageName;
 use crate::call::args::{CallArgs, Quiesce};
 use crate::call::image_file::ImageFile;
 use crate::call::placing::Placing;
+use crate::input::{self, Name};
 use crate::terminal::number::{self, FileFrom, FileTo};
 use crate::terminal::report::UsageError;
 
@@ -88,9 +89,9 @@ fn arguments(words: &[OsString]) -> Result<[u64; 6], UsageError> {
     Ok(arguments)
 }
 
-fn read(input: FileTo) -> anyhow::Result<Input> {
-    let bytes = std::fs::read(&input.path).with_context(|| input.path.display().to_string())?;
-    Ok(Input { path: input.path, address: input.address, bytes })
+fn read(file: FileTo) -> anyhow::Result<Input> {
+    let bytes = input::read_any(&file.path, u64::MAX).with_context(|| Name(&file.path).to_string())?;
+    Ok(Input { path: file.path, address: file.address, bytes })
 }
 
 #[cfg(test)]

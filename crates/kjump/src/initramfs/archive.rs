@@ -8,6 +8,7 @@ use flate2::{Compression, GzBuilder};
 
 use super::args::InitramfsCodec;
 use super::entries::{Content, Entries, Entry};
+use crate::input::{self, Name};
 
 const DIRECTORY: u32 = 0o040_000;
 const FILE: u32 = 0o100_000;
@@ -36,7 +37,7 @@ fn add(archive: &mut Vec<u8>, number: u32, name: &str, entry: &Entry) -> anyhow:
             put(archive, described, &[])?;
         }
         Content::File(path) => {
-            let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+            let bytes = input::read_any(path, u64::MAX).with_context(|| Name(path).to_string())?;
             put(archive, described.mode(mode(FILE)), &bytes)?;
         }
     }

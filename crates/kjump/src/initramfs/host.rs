@@ -12,6 +12,7 @@ use kernel_file::Compression;
 use super::args::{InitramfsArgs, Pair};
 use super::entries::{Content, Entry};
 use super::modules::{Modules, uncompressed};
+use crate::input::{self, Name};
 
 /// Size limit of a decompressed module. The largest of distributions have some 20 MiB.
 const MOST: u64 = 512 << 20;
@@ -58,7 +59,7 @@ pub(super) fn added(pairs: &[Pair]) -> anyhow::Result<Vec<(String, Entry)>> {
 
 /// Reads a program that runs without libraries.
 fn static_program(path: &Path, advice: &str) -> anyhow::Result<Vec<u8>> {
-    let bytes = fs::read(path).with_context(|| format!("{}; {advice}", path.display()))?;
+    let bytes = input::read(path, u64::MAX).with_context(|| format!("{}; {advice}", Name(path)))?;
     match has_interpreter(&bytes) {
         Some(false) => Ok(bytes),
         Some(true) => {
@@ -126,7 +127,7 @@ fn read_lists(directory: &Path) -> anyhow::Result<Modules> {
 
 /// A module's bytes, decompressed, if it was built for this kernel.
 fn read_module(path: &Path, version: &str) -> anyhow::Result<Vec<u8>> {
-    let bytes = fs::read(path).with_context(|| path.display().to_string())?;
+    let bytes = input::read(path, u64::MAX).with_context(|| Name(path).to_string())?;
     let bytes = match Compression::recognise(&bytes) {
         Some(kind) => kind.decompress(&bytes, MOST).with_context(|| path.display().to_string())?,
         None => bytes,

@@ -2,19 +2,20 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use kernel_file::multiboot::{self, Multiboot};
-use kernel_file::{Error, Format, Uki, Zboot};
+use kernel_file::{Error, Format, Uki, Zboot, foreign};
 
+use crate::input::{Input, Name};
 use crate::terminal::progress::Progress;
-use crate::terminal::quantity;
 
-/// Most bytes of a kernel file, unpacked.
-const LIMIT: u64 = 1 << 30;
+/// Most bytes of a kernel file: offsets in an EFI program have 32 bits.
+const LIMIT: u64 = 4 << 30;
+/// Most bytes of what is packed in one.
+const LIMIT_UNPACKED: u64 = 1 << 30;
 /// Most levels of packing.
 const DEPTH: usize = 4;
 
@@ -36,7 +37,7 @@ pub(crate) enum Kind {
 pub(crate) struct KernelFile {
     pub(crate) path: PathBuf,
     /// The open file, which carries more than its bytes: IMA's signature.
-    pub(crate) file: File,
+    pub(crate) input: Input,
     bytes: Vec<u8>,
     kernel: Range<usize>,
     /// The formats it was packed in, from the outermost to the innermost.
@@ -67,29 +68,27 @@ impl fmt::Display for Loader {
 
 impl KernelFile {
     pub(crate) fn read(path: &Path) -> anyhow::Result<Self> {
-        let named = || format!("Cannot open {}", path.display());
-        let mut file = File::open(path).with_context(named)?;
-        let _progress = Progress::start(format!("reading {}", path.display()), 1);
-        match whole(&mut file, LIMIT).with_context(named)? {
-            None => {
-                bail!(
-                    "{}: larger than {}, the most that a kernel file may have",
-                    path.display(),
-                    quantity::bytes(LIMIT)
-                )
-            }
-            Some(bytes) if bytes.is_empty() => bail!("{}: the file is empty", path.display()),
-            Some(bytes) => Self::unpack(path, file, bytes).with_context(|| path.display().to_string()),
+        let input = Input::open(path).with_context(|| format!("Cannot open {}", Name(path)))?;
+        let _progress = Progress::start(format!("reading {}", Name(path)), 1);
+        let named = || Name(path).to_string();
+        if input.head().is_empty() {
+            bail!("{}: the file is empty", named());
         }
+        // The first bytes show whether the others are worth reading.
+        if Format::recognise(input.head()).is_none() {
+            return Err(unrecognised(path, input.head(), &[], input.is_disk()));
+        }
+        let bytes = input.read(LIMIT).with_context(named)?;
+        Self::unpack(path, input, bytes).with_context(named)
     }
 
-    fn unpack(path: &Path, file: File, bytes: Vec<u8>) -> Result<Self, Error> {
+    fn unpack(path: &Path, input: Input, bytes: Vec<u8>) -> Result<Self, Error> {
         let mut wrappings = Vec::new();
         let bytes = unwrapped(bytes, &mut wrappings)?;
         let whole = 0..bytes.len();
         let mut unpacked = Self {
             path: path.into(),
-            file,
+            input,
             bytes: Vec::new(),
             kernel: whole,
             wrappings,
@@ -123,9 +122,9 @@ impl KernelFile {
         self.kernel().windows(BANNER.len()).any(|part| part == BANNER)
     }
 
-    /// Whether the kernel is the file itself, not unpacked from it.
-    pub(crate) fn is_original(&self) -> bool {
-        self.wrappings.is_empty()
+    /// The file, if the kernel is all of it, not unpacked from it, and it can be read again.
+    pub(crate) fn file(&self) -> Option<&File> {
+        self.input.file().filter(|_| self.wrappings.is_empty())
     }
 
     /// The initrds in the file.
@@ -157,11 +156,12 @@ impl KernelFile {
     /// The loader for the file's format, which must be the `wanted` one.
     pub(crate) fn loader(&self, wanted: Option<Kind>) -> anyhow::Result<Loader> {
         let kernel = self.kernel();
-        let path = self.path.display();
+        let path = Name(&self.path);
         let Some(format) = Format::recognise(kernel) else {
-            bail!("Cannot determine the file type of {path}: unrecognised file format");
+            return Err(unrecognised(&self.path, kernel, &self.wrappings, false));
         };
         let header = multiboot::find(kernel).map(|header| header.version);
+        let has = |version| multiboot::find_version(kernel, version).is_some();
         let is_64 = kernel.get(4) == Some(&2);
         // In the order of kexec-tools.
         let found = match (format, header) {
@@ -178,8 +178,8 @@ impl KernelFile {
             Some(Kind::Uki) => self.wrappings.contains(&Format::Uki),
             Some(Kind::Elf64) => format == Format::Elf && is_64,
             Some(Kind::Elf32) => format == Format::Elf && !is_64,
-            Some(Kind::Multiboot1) => header == Some(Multiboot::One),
-            Some(Kind::Multiboot2) => header == Some(Multiboot::Two),
+            Some(Kind::Multiboot1) => has(Multiboot::One),
+            Some(Kind::Multiboot2) => has(Multiboot::Two),
         };
         match wanted {
             _ if !fits => bail!("{path} is of the format {format}, not what --type says"),
@@ -191,11 +191,15 @@ impl KernelFile {
     }
 }
 
-/// All bytes, if they are at most `limit`; `None` if there are more, as of a device without an end.
-fn whole(file: &mut impl Read, limit: u64) -> io::Result<Option<Vec<u8>>> {
-    let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes)?;
-    Ok((bytes.len() as u64 <= limit).then_some(bytes))
+/// The error for a file that is not a kernel: what it is instead.
+fn unrecognised(path: &Path, bytes: &[u8], wrappings: &[Format], is_disk: bool) -> anyhow::Error {
+    let packed: Vec<String> = wrappings.iter().map(|format| format!("{format}, of ")).collect();
+    let what = match foreign::describe(bytes) {
+        Some(what) => format!("it is {}{what}", packed.concat()),
+        None if is_disk => "it is a disk, and does not start with a kernel".to_owned(),
+        None => "unrecognised file format".to_owned(),
+    };
+    anyhow!("Cannot determine the file type of {}: {what}", Name(path))
 }
 
 /// The bytes without the formats that pack them as a whole.
@@ -204,11 +208,11 @@ fn unwrapped(mut bytes: Vec<u8>, wrappings: &mut Vec<Format>) -> Result<Vec<u8>,
         match Format::recognise(&bytes) {
             Some(format @ Format::Compressed(compression)) => {
                 wrappings.push(format);
-                bytes = compression.decompress(&bytes, LIMIT)?;
+                bytes = compression.decompress(&bytes, LIMIT_UNPACKED)?;
             }
             Some(format @ Format::Zboot) => {
                 wrappings.push(format);
-                bytes = Zboot::parse(&bytes)?.decompress(LIMIT)?;
+                bytes = Zboot::parse(&bytes)?.decompress(LIMIT_UNPACKED)?;
             }
             _ => break,
         }
@@ -242,10 +246,34 @@ mod tests {
     }
 
     #[test]
-    fn a_file_without_an_end_is_read_only_up_to_the_limit() {
-        assert_eq!(whole(&mut io::repeat(1), 1000).unwrap(), None);
-        assert_eq!(whole(&mut [1; 1000].as_slice(), 1000).unwrap(), Some(vec![1; 1000]));
-        assert_eq!(whole(&mut [1; 1001].as_slice(), 1000).unwrap(), None);
+    fn a_file_that_is_not_a_kernel_is_named() {
+        let archive = [b"070701".as_slice(), &[b'0'; 200]].concat();
+        let text = refusal("cpio", &archive);
+        assert!(text.ends_with("it is a cpio archive; is it the initrd?"), "{text}");
+        let packed = refusal("cpio.gz", &gzip(&archive));
+        assert!(packed.ends_with("it is gzip, of a cpio archive; is it the initrd?"), "{packed}");
+        let zeros = refusal("zeros", &[0; 70_000]);
+        assert!(zeros.contains("it is all zeros at its beginning"), "{zeros}");
+    }
+
+    #[test]
+    fn a_large_file_is_refused_by_its_first_bytes() {
+        let path = std::env::temp_dir().join(format!("kjump-kernel-{}-sparse", std::process::id()));
+        File::create(&path).unwrap().set_len(1 << 43).unwrap();
+        let text = KernelFile::read(&path).map(drop).unwrap_err().to_string();
+        std::fs::write(&path, b"\x7fELF").unwrap();
+        File::options().write(true).open(&path).unwrap().set_len(1 << 43).unwrap();
+        let large = format!("{:#}", KernelFile::read(&path).map(drop).unwrap_err());
+        std::fs::remove_file(&path).unwrap();
+        assert!(text.contains("it is all zeros at its beginning"), "{text}");
+        assert!(large.ends_with("it has 8.0 TiB, and may have at most 4.0 GiB"), "{large}");
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        use std::io::Write;
+        let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        gzip.write_all(bytes).unwrap();
+        gzip.finish().unwrap()
     }
 
     #[test]
@@ -265,18 +293,12 @@ mod tests {
 
     #[test]
     fn a_file_is_unpacked_from_several_formats() {
-        use std::io::Write;
         let elf = [b"\x7fELF\x02".as_slice(), &[0; 100]].concat();
-        let pack = |bytes: &[u8]| {
-            let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
-            gzip.write_all(bytes).unwrap();
-            gzip.finish().unwrap()
-        };
-        let (file, loader) = read("twice", &pack(&pack(&elf))).unwrap();
+        let (file, loader) = read("twice", &gzip(&gzip(&elf))).unwrap();
         assert_eq!((file.kernel(), loader, file.wrappings.len()), (elf.as_slice(), Loader::Elf, 2));
-        assert!(!file.is_original());
+        assert!(file.file().is_none());
         let (file, _) = read("plain", &elf).unwrap();
-        assert!(file.is_original());
+        assert!(file.file().is_some());
         assert!(file.loader(Some(Kind::Elf64)).is_ok());
         assert!(file.loader(Some(Kind::Elf32)).is_err());
         assert!(file.loader(Some(Kind::BzImage)).is_err());

@@ -3,13 +3,17 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::AsFd;
+use std::path::Path;
 
 use abi::kexec::file_flag;
-use anyhow::Context;
+use anyhow::{Context, anyhow, bail};
+use plan::linux;
 
+use super::by_load::{LESS, shortage};
 use super::files::Files;
 use super::kept::NAME;
 use super::request::Load;
+use crate::input::Name;
 use crate::terminal::progress::Progress;
 use crate::terminal::report;
 
@@ -23,22 +27,54 @@ pub(super) fn load(files: &Files, load: &Load) -> anyhow::Result<io::Result<()>>
             &format!("kexec_file_load: flags {flags:#x}, {} bytes of command line", line.count_bytes()),
         );
     }
-    let memory =
-        |name, parts: &[&[u8]]| sys::system::file_of(name, parts.iter().copied()).context("a file in memory");
-    let unpacked = match files.kernel.is_original() {
-        true => None,
-        false => Some(memory(c"kernel", &[files.kernel.kernel()])?),
+    require_room(files, load)?;
+    let memory = |name, parts: &[&[u8]]| {
+        sys::system::file_of(name, parts.iter().copied())
+            .with_context(|| format!("a copy of {} in memory", name.to_string_lossy()))
     };
-    let kernel = unpacked.as_ref().unwrap_or(&files.kernel.file);
-    let initrds = files.all_initrds();
-    let parts = padded(initrds.iter().map(|(_, bytes)| *bytes));
-    let joined = match (files.only_initrd(), parts.is_empty()) {
-        (None, false) => Some(memory(c"initrd", &parts)?),
+    let unpacked = match files.kernel.file() {
+        Some(_) => None,
+        None => Some(memory(c"the kernel", &[files.kernel.kernel()])?),
+    };
+    let kernel = unpacked.as_ref().or(files.kernel.file()).context("there is no kernel")?;
+    let joined = match (files.only_initrd(), files.initrd_sizes().next()) {
+        (None, Some(_)) => {
+            let initrds = linux::with_bootconfig_last(&files.all_initrds()?)?;
+            Some(memory(c"the initrds", &padded(initrds.iter().map(|initrd| initrd.bytes)))?)
+        }
         _ => None,
     };
     let initrd = files.only_initrd().or(joined.as_ref());
-    let _progress = Progress::start(format!("loading {}", files.kernel.path.display()), 1);
-    Ok(sys::kexec::load_file(kernel.as_fd(), initrd.map(AsFd::as_fd), &line, flags))
+    let _progress = Progress::start(format!("loading {}", Name(&files.kernel.path)), 1);
+    let outcome = sys::kexec::load_file(kernel.as_fd(), initrd.map(AsFd::as_fd), &line, flags);
+    if outcome.is_ok()
+        && let Err(changed) = files.check_unchanged()
+    {
+        // What was loaded may be half of the old file and half of the new one.
+        let unloaded = sys::kexec::unload_file(flags);
+        return Err(unloaded.err().map_or_else(
+            || changed.context("nothing is loaded"),
+            |error| anyhow!("{error}").context("unloading what may be damaged"),
+        ));
+    }
+    Ok(outcome)
+}
+
+/// Refuses a load for which the kernel would end processes to get memory: it reads the files into
+/// memory, and copies them to where they are loaded. For a crash kernel, that is memory of its own.
+fn require_room(files: &Files, load: &Load) -> anyhow::Result<()> {
+    let amounts = machine::amounts::now(Path::new("/"));
+    match amounts.ok().and_then(|amounts| shortage(needed(files, load), &amounts)) {
+        None => Ok(()),
+        Some(shortage) => bail!("the load: {shortage}; {LESS}"),
+    }
+}
+
+/// Bytes that the kernel needs for a load of these files.
+pub(super) fn needed(files: &Files, load: &Load) -> u64 {
+    let initrds = files.initrd_sizes().fold(0_u64, |sum, (_, size)| sum.saturating_add(size));
+    let bytes = initrds.saturating_add(files.kernel.kernel().len() as u64);
+    if load.crash { bytes } else { bytes.saturating_mul(2) }
 }
 
 pub(super) fn flags(load: &Load) -> u64 {

@@ -177,6 +177,8 @@ fn of_syscalls(
         {
             obstacles.push(errno::beyond_half(bytes, amounts.total));
         }
+        let needed = needed(syscall, load, files, plan.as_ref().ok());
+        obstacles.extend(machine.amounts.as_ref().ok().and_then(|amounts| short_of(needed, amounts)));
         is_free |= obstacles.is_empty();
         findings.push(of_syscall(syscall, &obstacles));
     }
@@ -194,22 +196,27 @@ fn of_syscalls(
             plan.kernel_entry()
         );
         findings.push(finding("plan", Level::Ok, text));
-        findings
-            .extend(taken.filter(|_| !load.crash).and_then(|(bytes, amounts)| little_memory(bytes, amounts)));
         let lacking = by_load::lacking(load, machine);
         findings.extend(lacking.map(|(text, advice)| advised("told", Level::Warn, text, advice)));
     }
     findings
 }
 
-/// A load of more than what is available makes the kernel kill processes. A crash kernel has its
-/// own memory.
-fn little_memory(bytes: u64, amounts: &Amounts) -> Option<Finding> {
-    (bytes > amounts.available).then(|| {
-        let [needed, available] = [bytes, amounts.available].map(quantity::bytes);
-        let text = format!("the load takes {needed}, and {available} are available");
-        advised("memory", Level::Warn, text, "free memory, or load less")
-    })
+/// Bytes that a load takes by this system call. By `kexec_load`, initrds are read into this
+/// program's memory first. A crash kernel has memory of its own.
+fn needed(syscall: Syscall, load: &Load, files: &Files, plan: Option<&LoadPlan<'_>>) -> u64 {
+    match syscall {
+        Syscall::FileLoad => by_file_load::needed(files, load),
+        Syscall::Load => {
+            let own = plan.filter(|_| !load.crash).map_or(0, LoadPlan::bytes);
+            files.initrd_sizes().fold(own, |sum, (_, size)| sum.saturating_add(size))
+        }
+    }
+}
+
+/// For a load of more than what is available, the kernel would end processes: it is refused.
+fn short_of(needed: u64, amounts: &Amounts) -> Option<String> {
+    by_load::shortage(needed, amounts).map(|shortage| format!("the load: {shortage}; {}", by_load::LESS))
 }
 
 fn of_syscall(syscall: Syscall, obstacles: &[String]) -> Finding {

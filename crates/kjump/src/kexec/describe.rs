@@ -2,6 +2,7 @@
 
 use super::files::Files;
 use super::syscall::Choice;
+use crate::input::Name;
 use crate::kernel::file::Loader;
 use crate::terminal::quantity;
 
@@ -13,13 +14,9 @@ pub(super) fn lines(files: &Files, loader: Loader, choice: &Choice) -> Vec<Strin
     let about: Vec<String> = kernel.about().into_iter().map(|text| format!(", {text}")).collect();
     let size = quantity::bytes(kernel.kernel().len() as u64);
     let mut lines =
-        vec![format!("{}: {loader}, {size}{}{}", kernel.path.display(), packed.concat(), about.concat())];
-    lines.extend(
-        files
-            .all_initrds()
-            .iter()
-            .map(|(name, bytes)| format!("initrd {name}: {}", quantity::bytes(bytes.len() as u64))),
-    );
+        vec![format!("{}: {loader}, {size}{}{}", Name(&kernel.path), packed.concat(), about.concat())];
+    lines
+        .extend(files.initrd_sizes().map(|(name, size)| format!("initrd {name}: {}", quantity::bytes(size))));
     lines.push(format!("command line: {}", String::from_utf8_lossy(&files.command_line)));
     lines.push(format!("by {}: {}", choice.first.name(), choice.why));
     lines.iter().map(|line| line.replace(|c: char| c.is_control() && c != '\t', "?")).collect()

@@ -1,16 +1,18 @@
 //! The files of a load, each read once.
 
+use std::cell::OnceCell;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
-use anyhow::{Context, bail};
-use sys::mapping::FileBytes;
+use anyhow::{Context, anyhow};
+use plan::linux::Initrd;
 
 use super::command_line;
 use super::request::Load;
 use crate::initramfs;
+use crate::input::{self, Input, Name};
 use crate::kernel::file::KernelFile;
 use crate::terminal::progress::Progress;
 
@@ -24,12 +26,32 @@ pub(super) struct Files {
     pub(super) command_line: Vec<u8>,
 }
 
-/// The bytes of a file, and its name.
+/// An initrd and its name.
 pub(super) struct Named {
-    pub(super) name: String,
-    pub(super) bytes: FileBytes,
-    /// The file, if it can be read again.
-    file: Option<File>,
+    name: String,
+    /// Its file, unless it was made here.
+    input: Option<Input>,
+    /// Its bytes, once they are needed: `kexec_file_load` reads a single initrd by itself.
+    bytes: OnceCell<Vec<u8>>,
+}
+
+impl Named {
+    fn bytes(&self) -> anyhow::Result<&[u8]> {
+        if let (None, Some(input)) = (self.bytes.get(), &self.input) {
+            let _progress = Progress::start(format!("reading {}", self.name), 1);
+            let bytes = input.read(u64::MAX).with_context(|| self.name.clone())?;
+            return Ok(self.bytes.get_or_init(|| bytes));
+        }
+        Ok(self.bytes.get().map_or(&[], Vec::as_slice))
+    }
+
+    fn size(&self) -> u64 {
+        match (self.bytes.get(), &self.input) {
+            (Some(bytes), _) => bytes.len() as u64,
+            (None, Some(input)) => input.size().unwrap_or(0),
+            (None, None) => 0,
+        }
+    }
 }
 
 /// A multiboot kernel's module: its bytes, and the argument that names it.
@@ -51,7 +73,7 @@ impl Files {
             load.initrds.iter().map(|path| initrd(path.as_path())).collect::<anyhow::Result<_>>()?;
         if !load.add.is_empty() {
             let bytes = initramfs::archive_of(&load.add).context("--initrd-add")?;
-            initrds.push(Named { name: "--initrd-add".into(), bytes: FileBytes::Read(bytes), file: None });
+            initrds.push(Named { name: "--initrd-add".into(), input: None, bytes: bytes.into() });
         }
         let running = load.reuse.then(running).transpose().context("--reuse-cmdline")?;
         Ok(Self {
@@ -63,40 +85,68 @@ impl Files {
         })
     }
 
-    /// All initrds: those in the kernel file first.
-    pub(super) fn all_initrds(&self) -> Vec<(&str, &[u8])> {
-        let own = self.kernel.initrds().map(|bytes| ("in the kernel file", bytes));
-        own.chain(self.initrds.iter().map(|named| (named.name.as_str(), &*named.bytes))).collect()
+    /// All initrds: those in the kernel file first. They are read if they have not been.
+    pub(super) fn all_initrds(&self) -> anyhow::Result<Vec<Initrd<'_>>> {
+        let own = self.kernel.initrds().map(|bytes| Ok(Initrd { name: OWN, bytes }));
+        let named = self.initrds.iter().map(|named| Ok(Initrd { name: &named.name, bytes: named.bytes()? }));
+        own.chain(named).collect()
     }
 
-    /// The initrd, if there is only one and it is in a file.
+    /// The names and sizes of all initrds, which are not read for it.
+    pub(super) fn initrd_sizes(&self) -> impl Iterator<Item = (&str, u64)> {
+        let own = self.kernel.initrds().map(|bytes| (OWN, bytes.len() as u64));
+        own.chain(self.initrds.iter().map(|named| (named.name.as_str(), named.size())))
+    }
+
+    /// The initrd, if there is only one and the kernel can read it by itself.
     pub(super) fn only_initrd(&self) -> Option<&File> {
         match (self.kernel.initrds().next(), self.initrds.as_slice()) {
-            (None, [only]) => only.file.as_ref(),
+            (None, [only]) => only.input.as_ref().and_then(Input::file),
             _ => None,
         }
     }
+
+    /// The files that the kernel reads by itself for `kexec_file_load`, with their names.
+    fn read_by_kernel(&self) -> impl Iterator<Item = (String, &Input)> {
+        let kernel = self.kernel.file().map(|_| (Name(&self.kernel.path).to_string(), &self.kernel.input));
+        let initrd = self.only_initrd().and_then(|_| self.initrds.first());
+        let initrd = initrd.and_then(|named| Some((named.name.clone(), named.input.as_ref()?)));
+        kernel.into_iter().chain(initrd)
+    }
+
+    /// Fails if another program wrote to one of the files that the kernel has read by itself.
+    pub(super) fn check_unchanged(&self) -> anyhow::Result<()> {
+        self.read_by_kernel().try_for_each(|(name, input)| input.check_unchanged().context(name))
+    }
+
+    /// Which of the files that the kernel has read by itself it could not read, and why.
+    pub(super) fn unreadable(&self) -> Option<anyhow::Error> {
+        self.read_by_kernel().find_map(|(name, input)| {
+            let outcome = input.check_unchanged();
+            outcome.and_then(|()| Ok(input.check_readable()?)).err().map(|error| error.context(name))
+        })
+    }
 }
+
+/// The name of an initrd in a unified kernel image.
+const OWN: &str = "in the kernel file";
 
 fn read(option: &str, path: &Path) -> anyhow::Result<Vec<u8>> {
-    let named = || format!("{option} {}", path.display());
-    let bytes = std::fs::read(path).with_context(named)?;
-    if bytes.is_empty() {
-        bail!("{}: the file is empty", named());
-    }
-    Ok(bytes)
+    input::read(path, u64::MAX).with_context(|| format!("{option} {}", Name(path)))
 }
 
-/// The file is mapped, not copied: no decision depends on its contents.
+/// Opens an initrd. One whose size is not known in advance is read now.
 fn initrd(path: &Path) -> anyhow::Result<Named> {
-    let named = || format!("Could not open initrd file {}", path.display());
-    let mut file = File::open(path).with_context(named)?;
-    let bytes = FileBytes::of(&mut file).with_context(named)?;
-    if bytes.is_empty() {
-        bail!("{}: the file is empty", named());
+    let named = || format!("initrd {}", Name(path));
+    let input = Input::open(path).with_context(|| format!("Could not open initrd file {}", Name(path)))?;
+    if input.head().is_empty() {
+        return Err(anyhow!("the file is empty").context(named()));
     }
-    let file = matches!(bytes, FileBytes::Mapped(_)).then_some(file);
-    Ok(Named { name: path.display().to_string(), bytes, file })
+    let initrd = Named { name: Name(path).to_string(), input: Some(input), bytes: OnceCell::new() };
+    if initrd.input.as_ref().is_some_and(|input| input.file().is_none()) {
+        initrd.bytes().map(drop).context("initrd")?;
+    }
+    Ok(initrd)
 }
 
 /// `FILE ARGS`: the file is decompressed if it is compressed.
@@ -105,10 +155,10 @@ fn module(words: &OsStr) -> anyhow::Result<Module> {
     let file = words.split(|&byte| byte == b' ').next().unwrap_or(words);
     let path = Path::new(OsStr::from_bytes(file));
     let bytes = read("--module", path)?;
-    let _progress = Progress::start(format!("unpacking {}", path.display()), 1);
+    let _progress = Progress::start(format!("unpacking {}", Name(path)), 1);
     let bytes = match kernel_file::Compression::recognise(&bytes) {
         Some(compression) => {
-            compression.decompress(&bytes, 1 << 32).with_context(|| format!("--module {}", path.display()))?
+            compression.decompress(&bytes, 1 << 32).with_context(|| format!("--module {}", Name(path)))?
         }
         None => bytes,
     };

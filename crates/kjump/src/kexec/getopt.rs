@@ -73,7 +73,7 @@ fn find_long(name: &str) -> Result<&'static Opt, String> {
         candidates = OPTIONS.iter().filter(beginning).collect();
     }
     match candidates.as_slice() {
-        [] => Err(format!("unrecognized option '--{name}'")),
+        [] => Err(format!("unrecognized option '--{name}'{}", meant(name))),
         [only] => Ok(only),
         // Two names of the same option are not ambiguous.
         [first, others @ ..]
@@ -86,6 +86,18 @@ fn find_long(name: &str) -> Result<&'static Opt, String> {
             Err(format!("option '--{name}' is ambiguous; possibilities: {}", names.join(" ")))
         }
     }
+}
+
+/// A question for the option whose name begins most alike.
+fn meant(name: &str) -> String {
+    /// Fewer common letters are chance.
+    const LEAST: usize = 4;
+    let common = |option: &Opt| option.long.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
+    let alike = OPTIONS.iter().rev().max_by_key(|option| common(option));
+    alike.filter(|option| common(option) >= LEAST).map_or_else(
+        || "; see `kexec --help`".into(),
+        |option| format!("; did you mean '--{}'?", option.long),
+    )
 }
 
 fn bundled<'a>(
@@ -156,7 +168,9 @@ mod tests {
     #[test]
     fn errors_have_the_text_of_getopt_long() {
         for (line, text) in [
-            ("--foo", "unrecognized option '--foo'"),
+            ("--foo", "unrecognized option '--foo'; see `kexec --help`"),
+            ("--initramfs=i", "unrecognized option '--initramfs'; did you mean '--initrd'?"),
+            ("--commandline=x", "unrecognized option '--commandline'; did you mean '--command-line'?"),
             ("--mem 1", "option '--mem' is ambiguous; possibilities: '--mem-min' '--mem-max'"),
             ("--help=x", "option '--help' doesn't allow an argument"),
             ("f --mem-max", "option '--mem-max' requires an argument"),

@@ -12,6 +12,7 @@ use super::request::{Load, Wanted};
 use super::syscall::{self, Choice, Syscall};
 use super::trouble::Trouble;
 use super::{by_file_load, by_load, describe};
+use crate::input::Name;
 use crate::kernel::file::Loader;
 use crate::terminal::report;
 
@@ -47,7 +48,7 @@ pub(super) fn check(files: &Files, loader: Loader) -> anyhow::Result<()> {
         return Ok(());
     }
     let kernel =
-        BzImage::parse(files.kernel.kernel()).with_context(|| files.kernel.path.display().to_string())?;
+        BzImage::parse(files.kernel.kernel()).with_context(|| Name(&files.kernel.path).to_string())?;
     let length = files.command_line.len();
     if length as u64 > kernel.cmdline_size {
         return Err(plan::Error::LongCommandLine { length, limit: kernel.cmdline_size }.into());
@@ -65,11 +66,13 @@ fn by_choice(files: &Files, load: &Load, loader: Loader, choice: &Choice) -> Res
     };
     let attempt = Attempt {
         crash: load.crash,
-        bytes: (files.kernel.kernel().len()
-            + files.all_initrds().iter().map(|(_, bytes)| bytes.len()).sum::<usize>()) as u64,
+        bytes: files.initrd_sizes().fold(files.kernel.kernel().len() as u64, |sum, (_, size)| sum + size),
         new_flags: load.file_flags != 0,
         span: None,
     };
+    if let Some(unreadable) = files.unreadable() {
+        return Err(Trouble::Failed(unreadable.context("kexec_file_load failed")));
+    }
     match choice.then {
         None if errno::is_missing(&error) => Err(Trouble::NoFileLoad),
         Some(Syscall::Load) if error.raw_os_error().is_some_and(syscall::falls_back) => {

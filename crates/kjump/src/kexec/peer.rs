@@ -5,7 +5,6 @@ use std::path::Path;
 
 use anyhow::Context;
 use phys::{PAGE_SIZE, PhysRange};
-use plan::linux::Initrd;
 
 use super::files::Files;
 use super::kept::name;
@@ -34,7 +33,7 @@ pub(super) fn load(peer: &ReturningLoad) -> anyhow::Result<()> {
     let request = Request {
         name: &name,
         kernel: &files.kernel,
-        initrds: files.all_initrds().into_iter().map(|(name, bytes)| Initrd { name, bytes }).collect(),
+        initrds: files.all_initrds()?,
         command_line: files.command_line.clone(),
         window: Window::At(PhysRange::from_bytes(start, size).with_context(window)?),
         guarded: false,

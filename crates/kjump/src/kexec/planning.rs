@@ -5,12 +5,13 @@ use kernel_file::multiboot::Multiboot;
 use kernel_file::{BzImage, Program, elf, multiboot};
 use machine::Machine;
 use plan::elfcorehdr::VirtualMap;
-use plan::linux::{self, Home, Initrd, Kernel};
+use plan::linux::{self, Home, Kernel};
 use plan::{CpuMode, LoadPlan};
 
 use super::files::Files;
 use super::purgatory;
 use super::request::{Arguments, EntryMode, Load};
+use crate::input::Name;
 use crate::kernel::file::{Kind, Loader};
 
 /// Plans a load by `kexec_load`. The seed is for the next kernel's random number generator.
@@ -82,7 +83,7 @@ fn refuse_strange(files: &Files, load: &Load, loader: Loader) -> anyhow::Result<
     match strange.into_iter().find(|(is_it, _, _)| *is_it) {
         None => Ok(()),
         Some((_, option, why)) => {
-            bail!("--{option}: {why}; {} is of the format {loader}", files.kernel.path.display())
+            bail!("--{option}: {why}; {} is of the format {loader}", Name(&files.kernel.path))
         }
     }
 }
@@ -101,8 +102,7 @@ fn arguments(load: &Load, files: &Files) -> Arguments {
 }
 
 fn program<'a>(files: &'a Files, load: &Load) -> anyhow::Result<Program<'a>> {
-    let program =
-        elf::parse(files.kernel.kernel()).with_context(|| files.kernel.path.display().to_string())?;
+    let program = elf::parse(files.kernel.kernel()).with_context(|| Name(&files.kernel.path).to_string())?;
     Ok(Program { entry: load.entry.unwrap_or(program.entry), ..program })
 }
 
@@ -131,7 +131,7 @@ fn linux<'a>(
     let request = linux::Request {
         kernel,
         mode,
-        initrds: files.all_initrds().into_iter().map(|(name, bytes)| Initrd { name, bytes }).collect(),
+        initrds: files.all_initrds()?,
         command_line: files.command_line.clone(),
         home,
         purgatory: purgatory::of(load),
@@ -166,7 +166,7 @@ fn multiboot<'a>(
     machine: &plan::Machine,
 ) -> anyhow::Result<LoadPlan<'a>> {
     let kernel = multiboot::load(files.kernel.kernel(), version)
-        .with_context(|| files.kernel.path.display().to_string())?;
+        .with_context(|| Name(&files.kernel.path).to_string())?;
     let mut command_line = files.kernel.path.as_os_str().as_encoded_bytes().to_vec();
     if !files.command_line.is_empty() {
         command_line.push(b' ');

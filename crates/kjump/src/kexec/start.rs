@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, bail};
+use sys::routes::Saved;
 
 use super::errno;
 use super::kept::{self, NAME};
@@ -33,6 +34,8 @@ fn start(sync: bool, ifdown: bool, loaded: bool, debug: bool) -> Result<u8, Trou
     if sync {
         sys::system::sync();
     }
+    // What cannot be saved can only be missing after a failure.
+    let routes = if ifdown { sys::routes::save().unwrap_or_default() } else { Saved::default() };
     let down = if ifdown { take_interfaces_down(debug) } else { Vec::new() };
     match sys::kexec::start() {
         // Something that returns was started, on a kernel with CONFIG_KEXEC_JUMP.
@@ -41,7 +44,7 @@ fn start(sync: bool, ifdown: bool, loaded: bool, debug: bool) -> Result<u8, Trou
             Ok(0)
         }
         Err(error) => {
-            bring_interfaces_up(&down);
+            bring_interfaces_up(&down, &routes);
             Err(Trouble::Failed(errno::explained(errno::Call::Reboot, &error, "", None)))
         }
     }
@@ -85,20 +88,23 @@ fn take_interfaces_down(debug: bool) -> Vec<String> {
     down
 }
 
-/// Brings interfaces up again, in the opposite order. The kernel restores addresses, but not routes
-/// through a gateway.
-fn bring_interfaces_up(names: &[String]) {
+/// Brings interfaces up again, in the opposite order, with the routes and addresses they had.
+fn bring_interfaces_up(names: &[String], routes: &Saved) {
     for name in names.iter().rev() {
         match sys::interface::bring_up(name) {
-            Ok(()) => {
-                report::complain(
-                    NAME,
-                    &format!("{name} is up again; routes through a gateway may be missing"),
-                );
-            }
+            Ok(()) => report::complain(NAME, &format!("{name} is up again")),
             Err(error) => report::complain(NAME, &format!("{name} stays down: {error}")),
         }
     }
+    if names.is_empty() {
+        return;
+    }
+    let text = match routes.restore() {
+        Ok(0) => return,
+        Ok(missing) => format!("{missing} of the addresses and routes cannot be restored"),
+        Err(error) => format!("addresses and routes are not restored: {error}"),
+    };
+    report::complain(NAME, &format!("{text}; see `ip address` and `ip route`"));
 }
 
 /// Runs `shutdown`, which starts what is loaded instead of rebooting.

@@ -9,6 +9,7 @@ use plan::linux::{Initrd, parameters};
 use super::args::BootArgs;
 use super::load::{Planned, Request, Window};
 use super::visit::Visit;
+use crate::input::{self, Name};
 use crate::kernel::digest::QUIET;
 use crate::kernel::file::KernelFile;
 use crate::terminal::report::{self, Outcome};
@@ -39,8 +40,8 @@ impl Files {
     fn read(args: &BootArgs) -> anyhow::Result<Self> {
         let kernel = KernelFile::read(&args.kernel).context("kernel")?;
         let read = |path: &PathBuf| {
-            let name = path.display().to_string();
-            let bytes = std::fs::read(path).with_context(|| format!("initrd {name}"))?;
+            let name = Name(path).to_string();
+            let bytes = input::read(path, u64::MAX).with_context(|| format!("initrd {name}"))?;
             Ok((name, bytes))
         };
         Ok(Self { kernel, initrds: args.initrd.iter().map(read).collect::<anyhow::Result<_>>()? })

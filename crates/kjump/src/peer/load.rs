@@ -17,6 +17,7 @@ use super::guard::GuardRole;
 use super::record::PeerRecord;
 use super::view::RunningKernel;
 use crate::device;
+use crate::input::Name;
 use crate::kernel::file::KernelFile;
 use crate::kernel::{digest, loading};
 use crate::terminal::progress::Progress;
@@ -63,7 +64,7 @@ impl<'a> Planned<'a> {
     pub(crate) fn new(request: &Request<'a>) -> anyhow::Result<Self> {
         let path = &request.kernel.path;
         let kernel = BzImage::parse(request.kernel.kernel());
-        let kernel = kernel.with_context(|| format!("kernel {}", path.display()))?;
+        let kernel = kernel.with_context(|| format!("kernel {}", Name(path)))?;
         let machine = Machine::probe(Path::new("/"));
         let running = request.vmcore.then(|| RunningKernel::read(&machine));
         let machine = machine.for_plan().map_err(|unknown| anyhow!("{unknown}"))?;
@@ -154,8 +155,8 @@ impl Window {
 /// Unpacks the kernel's payload, which the kernel itself does again in its window, where an error
 /// could not be reported.
 fn check_payload(kernel: &BzImage<'_>, path: &Path) -> anyhow::Result<()> {
-    let _progress = Progress::start(format!("unpacking {}", path.display()), 1);
-    kernel.check_payload().with_context(|| format!("kernel {} is damaged", path.display()))
+    let _progress = Progress::start(format!("unpacking {}", Name(path)), 1);
+    kernel.check_payload().with_context(|| format!("kernel {} is damaged", Name(path)))
 }
 
 /// Checks the name first: loading takes long.

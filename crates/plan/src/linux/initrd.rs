@@ -16,6 +16,51 @@ pub struct Initrd<'a> {
 /// Up to this number, initrds are loaded from where they are; more are copied into one segment.
 const APART: usize = 8;
 
+/// The last bytes of an initrd with a bootconfig, after the text, its size and its checksum.
+const BOOTCONFIG: &[u8] = b"#BOOTCONFIG\n";
+/// Bytes of the size and of the checksum.
+const BOOTCONFIG_NUMBERS: usize = 8;
+
+/// The initrds with the bootconfig of one of them after all others: a kernel looks for it at the
+/// very end of its initrd, and there alone (`get_boot_config_from_initrd`, `init/main.c`).
+///
+/// # Errors
+/// [`Error::TwoBootconfigs`] if several have one.
+pub fn with_bootconfig_last<'a>(initrds: &[Initrd<'a>]) -> Result<Vec<Initrd<'a>>, Error> {
+    let mut arranged = initrds.to_vec();
+    let mut last: Option<Initrd<'a>> = None;
+    for initrd in &mut arranged {
+        let Some((archive, bootconfig)) = split_bootconfig(initrd.bytes) else { continue };
+        if let Some(first) = last.replace(Initrd { bytes: bootconfig, ..*initrd }) {
+            return Err(Error::TwoBootconfigs { first: first.name.into(), second: initrd.name.into() });
+        }
+        initrd.bytes = archive;
+    }
+    arranged.retain(|initrd| !initrd.bytes.is_empty());
+    match last {
+        None => Ok(initrds.to_vec()),
+        // It is where it was: nothing comes apart.
+        Some(_) if initrds.last().is_some_and(|last| split_bootconfig(last.bytes).is_some()) => {
+            Ok(initrds.to_vec())
+        }
+        Some(bootconfig) => {
+            arranged.push(bootconfig);
+            Ok(arranged)
+        }
+    }
+}
+
+/// The archives of an initrd, and the bootconfig at its end. Boot loaders pad to 4 bytes.
+fn split_bootconfig(initrd: &[u8]) -> Option<(&[u8], &[u8])> {
+    let end = (0..4).find_map(|pad| {
+        let (rest, _) = initrd.split_at_checked(initrd.len().checked_sub(pad)?)?;
+        rest.ends_with(BOOTCONFIG).then_some(rest)
+    })?;
+    let numbers_at = end.len().checked_sub(BOOTCONFIG.len() + BOOTCONFIG_NUMBERS)?;
+    let size = end.get(numbers_at..)?.first_chunk().map(|&size| u32::from_le_bytes(size))?;
+    end.split_at_checked(numbers_at.checked_sub(usize::try_from(size).ok()?)?)
+}
+
 pub(crate) fn check(initrds: &[Initrd<'_>]) -> Result<(), Error> {
     match initrds.iter().find(|initrd| initrd.bytes.is_empty()) {
         None => Ok(()),
@@ -89,5 +134,39 @@ mod tests {
             assert_eq!(memory, joined(initrds));
         }
         assert_eq!(size(&[]), None);
+    }
+
+    fn with_bootconfig(archive: &[u8], text: &[u8], pad: usize) -> Vec<u8> {
+        let size = u32::try_from(text.len()).unwrap().to_le_bytes();
+        [archive, text, &size, &[0xcc; 4], BOOTCONFIG, &vec![0; pad]].concat()
+    }
+
+    #[test]
+    fn a_bootconfig_stays_at_the_very_end() {
+        let first = with_bootconfig(b"070701 archive", b"kernel.quiet\n", 3);
+        let initrds = [Initrd { name: "first", bytes: &first }, Initrd { name: "second", bytes: b"more" }];
+        let arranged = with_bootconfig_last(&initrds).unwrap();
+        assert_eq!(
+            arranged.iter().map(|initrd| initrd.name).collect::<Vec<_>>(),
+            ["first", "second", "first"]
+        );
+        assert_eq!(arranged[0].bytes, b"070701 archive");
+        assert!(arranged[2].bytes.starts_with(b"kernel.quiet\n") && arranged[2].bytes.ends_with(BOOTCONFIG));
+        let others = [initrds[1], initrds[0]];
+        assert_eq!(with_bootconfig_last(&others).unwrap(), others);
+        assert_eq!(with_bootconfig_last(&initrds[1..]).unwrap(), initrds[1..]);
+        let text = with_bootconfig_last(&[initrds[0], initrds[0]]).unwrap_err().to_string();
+        assert_eq!(text, "initrds first and first both end in a bootconfig, and a kernel reads only one");
+    }
+
+    #[test]
+    fn a_bootconfig_that_is_damaged_is_not_one() {
+        let whole = with_bootconfig(b"", b"text", 0);
+        assert_eq!(split_bootconfig(&whole), Some((b"".as_slice(), whole.as_slice())));
+        for start in 1..whole.len() {
+            assert_eq!(split_bootconfig(&whole[start..]), None);
+        }
+        let huge = [&u32::MAX.to_le_bytes(), &[0; 4], BOOTCONFIG].concat();
+        assert_eq!(split_bootconfig(&huge), None);
     }
 }

@@ -66,8 +66,12 @@ pub(super) fn check_window(window: PhysRange, machine: &Machine) -> Result<bool,
         return bad(&format!("{first:#x}-{last:#x}, which the firmware reports as {}", range.kind()));
     }
     let ram = machine.firmware.iter().filter(|range| range.kind() == MemoryKind::Ram);
-    let mut ram: Vec<_> = ram.filter_map(|range| range.pages()).collect();
+    let mut ram: Vec<PhysRange> = ram.filter_map(|range| range.pages()).collect();
     if !RangeSet::sort(&mut ram).contains_range(window) {
+        let end = ram.iter().map(|range| range.end()).max().unwrap_or(0);
+        if window.end() > end {
+            return bad(&format!("memory beyond the end of RAM, {end:#x}"));
+        }
         return bad("memory that the firmware does not report as RAM");
     }
     let mut ram = machine.ram.clone();
