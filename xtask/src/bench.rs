@@ -3,6 +3,7 @@
 pub(crate) mod bios;
 pub(crate) mod call;
 pub(crate) mod capture;
+pub(crate) mod downtime;
 pub(crate) mod dump;
 pub(crate) mod figure;
 pub(crate) mod hibernate;

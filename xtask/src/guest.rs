@@ -3,3 +3,4 @@
 pub(crate) mod crash_kernel;
 pub(crate) mod memory_image;
 pub(crate) mod timed;
+pub(crate) mod watcher;

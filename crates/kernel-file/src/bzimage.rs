@@ -49,6 +49,8 @@ pub struct BzImage<'a> {
     pub above_4g: bool,
     /// Whether EFI runtime services survive a kexec into it.
     pub efi_kexec: bool,
+    /// Whether it can use page tables of five levels.
+    pub levels_5: bool,
     /// The alignment of a load address, or `None` if only [`preferred`](Self::preferred) works.
     pub alignment: Option<u64>,
     /// The load address at which the kernel need not move itself.
@@ -107,12 +109,20 @@ impl<'a> BzImage<'a> {
     pub fn check_payload(&self) -> Result<(), Error> {
         let Some(payload) = self.payload else { return Ok(()) };
         let Some(compression) = Compression::recognise(payload) else { return Ok(()) };
+        self.decompressed(compression, payload).map(drop)
+    }
+
+    pub(crate) fn decompressed(&self, compression: Compression, payload: &[u8]) -> Result<Vec<u8>, Error> {
         let unpacked = compression.decompress(payload, self.memory.min(MOST_UNPACKED))?;
         // For formats without a size, the kernel's build appends it (size_append of
         // scripts/Makefile.lib).
         let stated = payload.last_chunk().map_or(0, |&bytes| u32::from_le_bytes(bytes).into());
         let length = unpacked.len() as u64;
-        if length == stated { Ok(()) } else { Err(Error::Unpacked { what: compression, length, stated }) }
+        if length == stated {
+            Ok(unpacked)
+        } else {
+            Err(Error::Unpacked { what: compression, length, stated })
+        }
     }
 }
 
@@ -141,6 +151,7 @@ impl<'a> Fields<'a> {
             has_entry_64: has(xload_flag::KERNEL_64),
             above_4g: has(xload_flag::CAN_BE_LOADED_ABOVE_4G),
             efi_kexec: has(xload_flag::EFI_KEXEC),
+            levels_5: has(xload_flag::LEVELS_5),
             alignment: self.alignment()?,
             preferred: self.get(10, header::PREF_ADDRESS, if loads_high { HIGH } else { LOW })?,
             memory: u64::from(self.get(10, header::INIT_SIZE, 0)?).max(kernel.len() as u64),

@@ -75,31 +75,43 @@ impl Compression {
     /// [`Error::Compressed`] if the data is damaged, truncated or needs too large a dictionary;
     /// [`Error::TooLarge`] if the output exceeds `limit` bytes.
     pub fn decompress(self, data: &[u8], limit: u64) -> Result<Vec<u8>, Error> {
+        self.decompress_part(data, limit).map(|(bytes, _)| bytes)
+    }
+
+    /// Decompresses the data, and returns the bytes after it, if the format marks its end.
+    ///
+    /// # Errors
+    /// As [`decompress`](Self::decompress).
+    pub fn decompress_part(self, data: &[u8], limit: u64) -> Result<(Vec<u8>, Option<&[u8]>), Error> {
         let dictionary_kib = u32::try_from(DICTIONARY_LIMIT / 1024 + 4096).unwrap_or(u32::MAX);
         let mut sink = Sink { bytes: Vec::new(), limit };
         let outcome = match self {
             Self::Gzip => members(data, b"\x1f\x8b", |rest| {
                 let mut decoder = flate2::bufread::GzDecoder::new(rest);
                 sink.fill(&mut decoder).map(|()| decoder.into_inner())
-            }),
-            Self::Zstd => members(data, b"\x28\xb5\x2f\xfd", |rest| zstd_frame(rest, &mut sink)),
+            })
+            .map(Some),
+            Self::Zstd => members(data, b"\x28\xb5\x2f\xfd", |rest| zstd_frame(rest, &mut sink)).map(Some),
             Self::Xz => members(data, b"\xfd7zXZ\0", |rest| {
                 let mut decoder = lzma_rust2::XzReader::new_mem_limit(rest, false, dictionary_kib);
                 sink.fill(&mut decoder).map(|()| decoder.into_inner())
-            }),
+            })
+            .map(Some),
             Self::Lzma => lzma_rust2::LzmaReader::new_mem_limit(data, dictionary_kib, None)
-                .and_then(|mut decoder| sink.fill(&mut decoder)),
-            Self::Lz4 => members(data, b"\x04\x22\x4d\x18", |rest| lz4::frame(rest, &mut sink)),
-            Self::Lz4Legacy => lz4::legacy(data, &mut sink),
+                .and_then(|mut decoder| sink.fill(&mut decoder))
+                .map(|()| None),
+            Self::Lz4 => members(data, b"\x04\x22\x4d\x18", |rest| lz4::frame(rest, &mut sink)).map(Some),
+            Self::Lz4Legacy => lz4::legacy(data, &mut sink).map(|()| None),
             Self::Bzip2 => members(data, b"BZh", |rest| {
                 let mut decoder = bzip2::bufread::BzDecoder::new(rest);
                 sink.fill(&mut decoder).map(|()| decoder.into_inner())
-            }),
-            Self::Lzo => lzop::file(data, &mut sink),
+            })
+            .map(Some),
+            Self::Lzo => lzop::file(data, &mut sink).map(|()| None),
         };
         match outcome {
             _ if sink.is_over() => Err(Error::TooLarge { what: self, limit }),
-            Ok(()) => Ok(sink.bytes),
+            Ok(rest) => Ok((sink.bytes, rest)),
             Err(reason) => Err(Error::Compressed { what: self, reason: reason.to_string() }),
         }
     }
@@ -140,16 +152,17 @@ fn is_lzma(file: &[u8]) -> bool {
     dictionary >= 4096 && is_round && (size == u64::MAX || size < 1 << 38)
 }
 
-/// Decompresses consecutive frames as one. `decompress` returns the bytes after its frame.
+/// Decompresses consecutive frames as one, and returns the bytes after them, as `decompress` does
+/// for one.
 fn members<'a>(
     mut data: &'a [u8],
     magic: &[u8],
     mut decompress: impl FnMut(&'a [u8]) -> io::Result<&'a [u8]>,
-) -> io::Result<()> {
+) -> io::Result<&'a [u8]> {
     loop {
         let rest = decompress(data)?;
         if !rest.starts_with(magic) || rest.len() >= data.len() {
-            return Ok(());
+            return Ok(rest);
         }
         data = rest;
     }

@@ -8,16 +8,19 @@
 //! | module | format |
 //! |---|---|
 //! | [`bzimage`] | Linux for x86, in every version of its boot protocol |
+//! | [`vmlinux`] | the kernel inside a bzImage |
 //! | [`elf`] | static executables |
 //! | [`flat`] | files that are loaded as they are |
 //! | [`uki`] | unified kernel images: a kernel, its initrd and its command line in one EFI program |
 //! | [`zboot`] | kernels packed in an EFI program that unpacks them |
 //! | [`multiboot`] | the headers of multiboot 1 and 2 |
 //! | [`compression`] | any of these, compressed as a whole |
+//! | [`archive`] | initrds |
 //!
 //! [`foreign`] names what is not a kernel file.
 #![forbid(unsafe_code)]
 
+pub mod archive;
 mod bytes;
 pub mod bzimage;
 pub mod compression;
@@ -33,6 +36,7 @@ mod segment;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod uki;
+pub mod vmlinux;
 pub mod zboot;
 
 pub use bzimage::BzImage;
@@ -41,6 +45,7 @@ pub use error::Error;
 pub use format::Format;
 pub use segment::Segment;
 pub use uki::Uki;
+pub use vmlinux::Unpacked;
 pub use zboot::Zboot;
 
 /// An image that only needs to be placed and entered.

@@ -30,6 +30,7 @@ mod load;
 mod options;
 mod peer;
 mod planning;
+mod prepare;
 mod purgatory;
 mod request;
 mod reservation;

@@ -39,8 +39,8 @@ use demands::Demands;
 pub use home::Home;
 use home::Site;
 pub use initrd::{Initrd, with_bootconfig_last};
-pub use kernel::Kernel;
 use kernel::KernelTraits;
+pub use kernel::{Kernel, Prepared};
 pub use window::window;
 
 /// A kernel to load.
@@ -89,6 +89,7 @@ pub fn plan<'a>(request: &Request<'a>, machine: &Machine) -> Result<LoadPlan<'a>
 fn mode(request: &Request<'_>) -> Result<CpuMode, Error> {
     let kernel = match &request.kernel {
         Kernel::BzImage(kernel) => kernel,
+        Kernel::Prepared(_) => return Ok(CpuMode::Long),
         Kernel::Executable(program) => return Ok(program.mode.into()),
     };
     match request.mode {

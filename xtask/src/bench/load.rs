@@ -2,21 +2,16 @@
 //! kexec-tools.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read as _};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
-use lab::{Job, Listener, NEXT_INITRD, NEXT_KERNEL, Vm};
+use lab::{Job, NEXT_INITRD, NEXT_KERNEL, Vm};
 
 use crate::bench::figure::Figure;
 use crate::build::product;
 use crate::debian::reference;
 use crate::guest::timed;
+use crate::guest::watcher::Watcher;
 
 /// The meaning of the figures.
 pub(crate) const MEANING: &str = "\
@@ -124,95 +119,13 @@ fn start(vm: &Vm, variant: &Variant) -> Result<f64> {
     let lines = watcher.lines();
     ensure!(!outcome.alone, "the next kernel did not start; the log is {}", outcome.log.display());
     let find = |text: &str, after: f64| {
-        let mut times = lines.iter().filter(|(time, _)| *time >= after);
-        times.find(|(_, line)| line.contains(text)).map(|(time, _)| *time)
+        let mut times = lines.iter().filter(|line| line.cpu >= after);
+        times.find(|line| line.text.contains(text)).map(|line| line.cpu)
     };
     let leaves =
         find("Starting new kernel", 0.0).context("the kernel did not log \"Starting new kernel\"")?;
     let arrives = find("Linux version", leaves).context("the next kernel logged nothing")?;
     Ok(arrives - leaves)
-}
-
-/// Reads the kernel's log while it is written, and records the emulator's CPU time at each line.
-#[derive(Default)]
-struct Watcher {
-    lines: Arc<Mutex<Vec<(f64, String)>>>,
-    done: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Watcher {
-    fn lines(&mut self) -> Vec<(f64, String)> {
-        self.done.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // The thread only reads: a panic in it loses lines, which is noticed.
-            let _ = thread.join();
-        }
-        std::mem::take(&mut self.lines.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Listener for Watcher {
-    fn out(&mut self, _: &[u8]) -> io::Result<()> {
-        Ok(())
-    }
-
-    fn err(&mut self, bytes: &[u8]) -> io::Result<()> {
-        io::Write::write_all(&mut io::stderr().lock(), bytes)
-    }
-
-    fn note(&mut self, text: &str) {
-        if let Some(path) = text.strip_prefix("the kernel log is ") {
-            let (path, lines, done) = (PathBuf::from(path), Arc::clone(&self.lines), Arc::clone(&self.done));
-            self.thread = Some(std::thread::spawn(move || watch(&path, &lines, &done)));
-        }
-    }
-}
-
-fn watch(path: &Path, lines: &Mutex<Vec<(f64, String)>>, done: &AtomicBool) {
-    let mut log = None;
-    let mut line = Vec::new();
-    while !done.load(Ordering::Relaxed) {
-        let mut fresh = Vec::new();
-        if log.is_none() {
-            log = File::open(path).ok();
-        }
-        if let Some(log) = &mut log {
-            // On an error, the next iteration reads the bytes.
-            let _ = log.read_to_end(&mut fresh);
-        }
-        let now = emulator_cpu_time();
-        for byte in fresh {
-            if byte != b'\n' {
-                line.push(byte);
-                continue;
-            }
-            let text = String::from_utf8_lossy(&line).into_owned();
-            line.clear();
-            lines.lock().unwrap_or_else(PoisonError::into_inner).push((now, text));
-        }
-        std::thread::sleep(Duration::from_millis(2));
-    }
-}
-
-/// CPU time in seconds of the running child processes. Other work on the machine does not count.
-fn emulator_cpu_time() -> f64 {
-    /// `USER_HZ` of every x86 kernel.
-    const TICKS: f64 = 100.0;
-    let own = std::process::id().to_string();
-    let mut ticks = 0.0;
-    for entry in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-        let text = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
-        // proc(5): after the name come state and parent; the eleventh and twelfth are user and
-        // system time.
-        let fields: Vec<&str> =
-            text.rsplit_once(") ").map_or_else(Vec::new, |(_, rest)| rest.split(' ').collect());
-        if fields.get(1) == Some(&own.as_str()) {
-            let times = fields.get(11..13).unwrap_or_default();
-            ticks += times.iter().filter_map(|time| time.parse::<f64>().ok()).sum::<f64>();
-        }
-    }
-    ticks / TICKS
 }
 
 /// The values of both programs, and their ratio.

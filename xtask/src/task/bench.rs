@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 use clap::Args;
 
 use crate::bench::figure::Figure;
-use crate::bench::{bios, call, capture, dump, hibernate, load, switch};
+use crate::bench::{bios, call, capture, downtime, dump, hibernate, load, switch};
 use crate::program;
 
 /// Measure something
@@ -74,6 +74,12 @@ const BENCHES: &[Bench] = &[
         about: "loading and starting a kernel in a virtual machine, compared with kexec-tools",
         meaning: load::MEANING,
         measure: |args| load::figures(&args.kernel),
+    },
+    Bench {
+        name: "downtime",
+        about: "from `kexec -e` to the next kernel's /init in virtual machines, by phase, compared with kexec-tools",
+        meaning: downtime::MEANING,
+        measure: |args| downtime::figures(&args.kernel),
     },
     Bench {
         name: "switch",

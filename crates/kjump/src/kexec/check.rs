@@ -15,6 +15,7 @@ use machine::kernel::Lockdown;
 use plan::LoadPlan;
 
 use super::files::Files;
+use super::prepare::Entropy;
 use super::request::{Load, Wanted};
 use super::syscall::{self, Choice, Syscall};
 use super::trouble::Trouble;
@@ -30,6 +31,7 @@ use crate::terminal::report;
 
 /// A seed for plans that are not carried out.
 const NO_SEED: Option<[u8; 32]> = Some([0; 32]);
+const NO_ENTROPY: Option<Entropy> = Some([0; 2]);
 
 /// Prints whether a load can work; the exit status is 0 if so, otherwise 1.
 pub(super) fn check(load: &Load, wanted: Wanted, json: bool) -> Result<u8, Trouble> {
@@ -67,10 +69,13 @@ pub(super) fn check(load: &Load, wanted: Wanted, json: bool) -> Result<u8, Troub
 pub(super) fn dry_run(load: &Load, wanted: Wanted) -> Result<u8, Trouble> {
     let machine = machine_of(load)?;
     let path = load.file.as_deref().unwrap_or(Path::new(""));
-    let files = Files::read(load, path, || command_line_of(&machine))?;
+    let mut files = Files::read(load, path, || command_line_of(&machine))?;
     let loader = files.kernel.loader(load.format)?;
     load::check(&files, loader)?;
     let choice = syscall::choose(load, wanted, loader).map_err(Trouble::Usage)?;
+    if load.prepare {
+        files.prepare(loader, &machine, NO_ENTROPY)?;
+    }
     let mut text = String::new();
     for line in describe::lines(&files, loader, &choice) {
         let _ = writeln!(text, "{line}");
@@ -115,7 +120,7 @@ fn drawn(plan: &LoadPlan<'_>, machine: &Machine) -> String {
 }
 
 fn of_load(load: &Load, wanted: Wanted, path: &Path, machine: &Machine) -> Vec<Finding> {
-    let files = match Files::read(load, path, || command_line_of(machine)) {
+    let mut files = match Files::read(load, path, || command_line_of(machine)) {
         Ok(files) => files,
         Err(error) => return vec![finding("file", Level::No, format!("{error:#}"))],
     };
@@ -129,6 +134,11 @@ fn of_load(load: &Load, wanted: Wanted, path: &Path, machine: &Machine) -> Vec<F
         Ok(choice) => choice,
         Err(text) => return vec![finding("way", Level::No, text)],
     };
+    if load.prepare
+        && let Err(error) = files.prepare(loader, machine, NO_ENTROPY)
+    {
+        return vec![finding("file", Level::No, format!("{error:#}"))];
+    }
     let mut findings: Vec<Finding> = describe::lines(&files, loader, &choice)
         .into_iter()
         .zip(["file"].into_iter().chain(std::iter::repeat("told")))

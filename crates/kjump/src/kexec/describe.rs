@@ -1,6 +1,7 @@
 //! Describes a load for `--debug`, `--check` and `--dry-run`.
 
 use super::files::Files;
+use super::prepare::Prepared;
 use super::syscall::Choice;
 use crate::input::Name;
 use crate::kernel::file::Loader;
@@ -17,6 +18,7 @@ pub(super) fn lines(files: &Files, loader: Loader, choice: &Choice) -> Vec<Strin
         vec![format!("{}: {loader}, {size}{}{}", Name(&kernel.path), packed.concat(), about.concat())];
     lines
         .extend(files.initrd_sizes().map(|(name, size)| format!("initrd {name}: {}", quantity::bytes(size))));
+    lines.extend(files.prepared.iter().map(Prepared::describe));
     lines.push(format!("command line: {}", String::from_utf8_lossy(&files.command_line)));
     lines.push(format!("by {}: {}", choice.first.name(), choice.why));
     lines.iter().map(|line| line.replace(|c: char| c.is_control() && c != '\t', "?")).collect()

@@ -7,13 +7,15 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use anyhow::{Context, anyhow};
+use machine::Machine;
 use plan::linux::Initrd;
 
 use super::command_line;
+use super::prepare::{Entropy, Prepared};
 use super::request::Load;
 use crate::initramfs;
 use crate::input::{self, Input, Name};
-use crate::kernel::file::KernelFile;
+use crate::kernel::file::{KernelFile, Loader};
 use crate::terminal::progress::Progress;
 
 /// The files of a load.
@@ -24,6 +26,8 @@ pub(super) struct Files {
     pub(super) modules: Vec<Module>,
     pub(super) dtb: Option<Vec<u8>>,
     pub(super) command_line: Vec<u8>,
+    /// The kernel and the initrds as the next kernel would unpack them, for `--prepare`.
+    pub(super) prepared: Option<Prepared>,
 }
 
 /// An initrd and its name.
@@ -80,16 +84,33 @@ impl Files {
             command_line: command_line::of(load, running.as_deref(), kernel.command_line()),
             initrds,
             modules: load.modules.iter().map(|words| module(words)).collect::<anyhow::Result<_>>()?,
+            prepared: None,
             dtb: load.dtb.as_deref().map(|path| read("--dtb", path)).transpose()?,
             kernel,
         })
     }
 
+    /// Unpacks the kernel and the initrds.
+    pub(super) fn prepare(
+        &mut self,
+        loader: Loader,
+        machine: &Machine,
+        entropy: Option<Entropy>,
+    ) -> anyhow::Result<()> {
+        self.prepared = Some(Prepared::new(self, loader, machine, entropy).context("--prepare")?);
+        Ok(())
+    }
+
     /// All initrds: those in the kernel file first. They are read if they have not been.
     pub(super) fn all_initrds(&self) -> anyhow::Result<Vec<Initrd<'_>>> {
+        let prepared = |index| self.prepared.as_ref().and_then(|prepared| prepared.initrd(index));
         let own = self.kernel.initrds().map(|bytes| Ok(Initrd { name: OWN, bytes }));
         let named = self.initrds.iter().map(|named| Ok(Initrd { name: &named.name, bytes: named.bytes()? }));
-        own.chain(named).collect()
+        let mut initrds = own.chain(named).collect::<anyhow::Result<Vec<_>>>()?;
+        for (index, initrd) in initrds.iter_mut().enumerate() {
+            initrd.bytes = prepared(index).unwrap_or(initrd.bytes);
+        }
+        Ok(initrds)
     }
 
     /// The names and sizes of all initrds, which are not read for it.

@@ -4,10 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context, anyhow};
 use kernel_file::BzImage;
+use machine::Machine;
 
 use super::errno::{self, Attempt, Call};
 use super::files::Files;
 use super::kept::{self, NAME};
+use super::prepare::Entropy;
 use super::request::{Load, Wanted};
 use super::syscall::{self, Choice, Syscall};
 use super::trouble::Trouble;
@@ -22,10 +24,13 @@ pub(super) fn load(load: &Load, wanted: Wanted) -> Result<(), Trouble> {
     if load.crash && super::reservation::crash_size().is_ok_and(|size| size == 0) {
         return Err(Trouble::NoCrashMemory);
     }
-    let files = Files::read(load, path, || Ok(machine::kernel::command_line(Path::new("/"))?))?;
+    let mut files = Files::read(load, path, || Ok(machine::kernel::command_line(Path::new("/"))?))?;
     let loader = files.kernel.loader(load.format)?;
     check(&files, loader)?;
     let choice = syscall::choose(load, wanted, loader).map_err(Trouble::Usage)?;
+    if load.prepare {
+        files.prepare(loader, &Machine::probe(Path::new("/")), entropy())?;
+    }
     if load.debug {
         for line in describe::lines(&files, loader, &choice) {
             report::complain(NAME, &line);
@@ -40,6 +45,12 @@ pub(super) fn load(load: &Load, wanted: Wanted) -> Result<(), Trouble> {
         report::complain(NAME, &format!("{error:#}; `kexec --exec` calls that image first"));
     }
     Ok(())
+}
+
+/// Two random numbers, if the kernel has any.
+fn entropy() -> Option<Entropy> {
+    let [low, high] = [sys::system::random()?, sys::system::random()?];
+    Some([low, high].map(u64::from_ne_bytes))
 }
 
 /// What no system call looks at: a kernel that is cut off would be loaded, and never start.

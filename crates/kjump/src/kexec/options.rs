@@ -64,7 +64,7 @@ impl Part {
             Self::Action => "Actions",
             Self::Manner => "How to load and start",
             Self::Image => "What to load",
-            Self::Purgatory => "PurgatoryOptions the kernels",
+            Self::Purgatory => "Between the kernels",
             Self::Own => "Beyond kexec-tools",
         }
     }
@@ -161,6 +161,7 @@ pub(super) enum Id {
     Dtb,
     RemoveParameter,
     InitrdAdd,
+    Prepare,
     Check,
     DryRun,
     Json,

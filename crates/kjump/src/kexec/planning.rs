@@ -28,7 +28,11 @@ pub(super) fn plan<'a>(
     let machine = plan::Machine { virtual_map, ..known };
     match loader {
         Loader::BzImage => {
-            let kernel = Kernel::BzImage(BzImage::parse(files.kernel.kernel())?);
+            let kernel = BzImage::parse(files.kernel.kernel())?;
+            let kernel = match &files.prepared {
+                Some(prepared) => Kernel::Prepared(prepared.kernel(kernel)),
+                None => Kernel::BzImage(kernel),
+            };
             linux(kernel, files, load, (&machine, elfcorehdr_size), seed)
         }
         Loader::Elf => {

@@ -144,6 +144,8 @@ pub(super) struct Load {
     pub(super) no_efi: bool,
     pub(super) reuse_video_type: bool,
     pub(super) no_checks: bool,
+    /// Whether the kernel and its initrds are unpacked in advance.
+    pub(super) prepare: bool,
     /// Bits of [`abi::kexec::file_flag`].
     pub(super) file_flags: u64,
     /// The first option that only `kexec_load` supports.

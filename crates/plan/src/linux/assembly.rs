@@ -65,7 +65,12 @@ fn kernel<'a>(kernel: &Kernel<'a>, place: Option<PhysRange>) -> (Vec<Segment<'a>
             let segment = Segment { name: "kernel", range, bytes: Cow::Borrowed(bytes) };
             (vec![segment], vec![Part { name: "kernel", address, size: bytes.len() as u64 }], address)
         }
-        (Kernel::BzImage(_), None) => (Vec::new(), Vec::new(), 0),
+        (Kernel::Prepared(prepared), Some(range)) => {
+            let (bytes, address) = (prepared.image.bytes.as_slice(), range.start().get());
+            let segment = Segment { name: "kernel", range, bytes: Cow::Borrowed(bytes) };
+            (vec![segment], vec![Part { name: "kernel", address, size: bytes.len() as u64 }], address)
+        }
+        (Kernel::BzImage(_) | Kernel::Prepared(_), None) => (Vec::new(), Vec::new(), 0),
     }
 }
 
@@ -73,6 +78,7 @@ fn kernel<'a>(kernel: &Kernel<'a>, place: Option<PhysRange>) -> (Vec<Segment<'a>
 fn entry(kernel: &Kernel<'_>, mode: CpuMode, address: u64) -> Entry {
     let offset = match (kernel, mode) {
         (Kernel::BzImage(_), CpuMode::Long) => ENTRY_64,
+        (Kernel::Prepared(prepared), _) => prepared.image.entry,
         _ => 0,
     };
     Entry::at(mode, address + offset)

@@ -2,7 +2,7 @@ use phys::PhysRange;
 
 use super::boot_info::BootInfo;
 use super::home::Site;
-use super::kernel::KernelTraits;
+use super::kernel::{KernelTraits, Prepared};
 use super::{Kernel, Request, initrd};
 use crate::demand::{LAST_BELOW_4G, LOW_END, whole_pages};
 use crate::place::FreePages;
@@ -42,7 +42,7 @@ impl Demands {
         let high = |name, size, window| limits.demand(name, size, 1, Search::TopDown, window);
         let small = |name, size| if is_real_mode { low(name, size) } else { high(name, size, ALL) };
         Self {
-            kernel: kernel(request, &limits),
+            kernel: kernel(request, &limits, &site.free),
             boot_info: small(boot_info.name(), boot_info.size()),
             purgatory: small(purgatory::NAME, purgatory::SIZE),
             initrd: initrd::size(&request.initrds).map(|size| high("initrd", size, (0, traits.initrd_last))),
@@ -69,14 +69,54 @@ impl Demands {
     }
 }
 
-fn kernel(request: &Request<'_>, limits: &Limits) -> Option<Demand> {
-    let Kernel::BzImage(kernel) = &request.kernel else { return None };
+fn kernel(request: &Request<'_>, limits: &Limits, free: &[PhysRange]) -> Option<Demand> {
+    let kernel = match &request.kernel {
+        Kernel::BzImage(kernel) => kernel,
+        Kernel::Prepared(prepared) => return Some(prepared_kernel(prepared, limits, free)),
+        Kernel::Executable(_) => return None,
+    };
     let (align, highest) = match kernel.alignment {
         Some(alignment) => (alignment, u64::MAX),
         None => (1, kernel.preferred.saturating_add(kernel.memory - 1)),
     };
     let window = (kernel.preferred, highest);
     Some(limits.demand("kernel", kernel.memory, align, Search::BottomUp, window))
+}
+
+/// A kernel that does not move itself gets its final place here.
+fn prepared_kernel(prepared: &Prepared<'_>, limits: &Limits, free: &[PhysRange]) -> Demand {
+    let align = prepared.file.alignment.unwrap_or(0).max(LARGE_PAGE);
+    let window = (prepared.image.linked_at, u64::MAX);
+    let mut demand = limits.demand("kernel", prepared.image.memory, align, Search::BottomUp, window);
+    let place = prepared.random.and_then(|random| random_place(&demand, free, random));
+    let random = place.map(|start| (start, start.saturating_add(demand.size - 1)));
+    demand.windows.splice(0..0, random);
+    demand
+}
+
+/// Linux maps itself with pages of this size.
+const LARGE_PAGE: u64 = 2 << 20;
+
+/// One of all places that a demand can have, each as likely as the others.
+fn random_place(demand: &Demand, free: &[PhysRange], random: u64) -> Option<u64> {
+    let &(lowest, highest) = demand.windows.last()?;
+    let size = demand.size.checked_next_multiple_of(phys::PAGE_SIZE)?;
+    // The first place in a hole, and how many there are.
+    let places = |hole: &PhysRange| {
+        let first = hole.start().get().max(lowest).checked_next_multiple_of(demand.align)?;
+        let last = hole.end().min(highest.saturating_add(1)).checked_sub(size)?;
+        Some((first, last.checked_sub(first)? / demand.align + 1))
+    };
+    let holes: Vec<(u64, u64)> = free.iter().filter_map(places).collect();
+    let count = holes.iter().map(|(_, count)| count).sum::<u64>();
+    let mut index = random.checked_rem(count)?;
+    for (first, count) in holes {
+        match index.checked_sub(count) {
+            None => return Some(first + index * demand.align),
+            Some(rest) => index = rest,
+        }
+    }
+    None
 }
 
 /// A part that real mode must reach. The first 64 KiB hold data of BIOSes and old kernels.
@@ -110,5 +150,28 @@ impl Limits {
             windows.push((lowest, highest));
         }
         Demand { name, size, align, windows, search }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_place_is_found_by_some_number_and_none_is_outside() {
+        const MIB: u64 = 1 << 20;
+        let hole = |start: u64, mib: u64| PhysRange::from_bytes(start * MIB, mib * MIB).unwrap();
+        let free = [hole(1, 20), hole(31, 3), hole(40, 8)];
+        let demand = Demand {
+            name: "kernel",
+            size: 4 * MIB - 1,
+            align: 2 * MIB,
+            windows: vec![(16 * MIB, u64::MAX)],
+            search: Search::BottomUp,
+        };
+        let places: Vec<u64> =
+            (0..5).map(|random| random_place(&demand, &free, random).unwrap() / MIB).collect();
+        assert_eq!(places, [16, 40, 42, 44, 16]);
+        assert_eq!(random_place(&demand, &free[1..2], 0), None);
     }
 }

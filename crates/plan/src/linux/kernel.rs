@@ -1,16 +1,31 @@
 use std::borrow::Cow;
 
-use abi::setup_header::{self as header, xload_flag};
+use abi::setup_header::{self as header, load_flag, xload_flag};
 use kernel_file::bzimage::Protocol;
-use kernel_file::{BzImage, Program};
+use kernel_file::{BzImage, Program, Unpacked};
 
 /// A kernel to load.
 #[derive(Clone, Debug)]
 pub enum Kernel<'a> {
     /// A bzImage.
     BzImage(BzImage<'a>),
+    /// A bzImage whose kernel was unpacked in advance.
+    Prepared(Prepared<'a>),
     /// A vmlinux. It is entered in the mode that it was built for.
     Executable(Program<'a>),
+}
+
+/// A bzImage, and the kernel in it as it is in memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Prepared<'a> {
+    /// The file.
+    pub file: BzImage<'a>,
+    /// The kernel, moved to random virtual addresses or not.
+    pub image: &'a Unpacked,
+    /// A random number that chooses its physical address; `None` for the lowest free one.
+    pub random: Option<u64>,
+    /// Whether its addresses are random, which it is to know.
+    pub is_random: bool,
 }
 
 /// The traits of a kernel that a plan depends on.
@@ -31,15 +46,31 @@ const NEWEST: Protocol = Protocol { major: 2, minor: 15 };
 impl<'a> KernelTraits<'a> {
     pub(super) fn of(kernel: &Kernel<'a>) -> Self {
         match kernel {
-            Kernel::BzImage(kernel) => Self {
-                protocol: kernel.protocol,
-                header: Cow::Borrowed(kernel.header),
-                cmdline_size: kernel.cmdline_size,
-                initrd_last: kernel.initrd_last,
-                above_4g: kernel.above_4g,
-                efi_kexec: kernel.efi_kexec,
-            },
+            Kernel::BzImage(kernel) => Self::of_file(kernel),
+            Kernel::Prepared(prepared) => {
+                let mut traits = Self::of_file(&prepared.file);
+                if prepared.is_random {
+                    // As the kernel's own decompressor does: the kernel then chooses random places
+                    // for its other mappings, too.
+                    let at = header::LOADFLAGS.offset() - header::START;
+                    if let Some(flags) = traits.header.to_mut().get_mut(at) {
+                        *flags |= load_flag::KASLR;
+                    }
+                }
+                traits
+            }
             Kernel::Executable(program) => Self::of_executable(program.mode == kernel_file::Mode::Long),
+        }
+    }
+
+    fn of_file(kernel: &BzImage<'a>) -> Self {
+        Self {
+            protocol: kernel.protocol,
+            header: Cow::Borrowed(kernel.header),
+            cmdline_size: kernel.cmdline_size,
+            initrd_last: kernel.initrd_last,
+            above_4g: kernel.above_4g,
+            efi_kexec: kernel.efi_kexec,
         }
     }
 

@@ -110,6 +110,7 @@ impl Parsed {
         match option.id {
             Id::Debug => load.debug = true,
             Id::NoChecks => load.no_checks = true,
+            Id::Prepare => load.prepare = true,
             Id::NoIfdown => self.skip_ifdown = true,
             Id::NoSync => self.skip_sync = true,
             Id::FileSyscall => self.wanted = Wanted::FileLoad,
@@ -345,6 +346,10 @@ fn conflicts(load: &Load, wanted: Wanted) -> Result<(), Trouble> {
         (Some(_), Some(Arguments::Elf | Arguments::None)) => usage(
             "--real-mode and --entry-32bit are for bzImages, --args-elf and --args-none for ELF \
                    files",
+        ),
+        (Some(_), _) if load.prepare => usage(
+            "--prepare unpacks a kernel, which is entered in 64-bit mode; leave out --real-mode and \
+             --entry-32bit",
         ),
         _ if !load.remove.is_empty() && !load.reuse => usage("--cmdline-remove needs --reuse-cmdline"),
         _ => Ok(()),

@@ -389,6 +389,15 @@ pub(in crate::kexec) const OPTIONS: &[Opt] = &[
         ..PURGATORY
     },
     Opt {
+        long: "prepare",
+        id: Id::Prepare,
+        needs: Needs::KexecLoad,
+        with: Loads::NORMAL,
+        help: "Unpack a bzImage and its initrds now, and load the kernel at random addresses, so that \
+               less time passes from --exec to the next kernel",
+        ..OWN
+    },
+    Opt {
         long: "check",
         id: Id::Check,
         with: Loads::REPLACING,
