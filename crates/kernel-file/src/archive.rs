@@ -37,8 +37,8 @@ pub fn without_compression(initrd: &[u8], limit: u64) -> Option<Vec<u8>> {
             None => {
                 let (bytes, after) = Compression::recognise(rest)?.decompress_part(rest, room).ok()?;
                 was_compressed = true;
-                // A text at the end, such as a bootconfig, must not be taken for padding.
-                (archive_size(&bytes)? <= bytes.len()).then(|| plain.extend_from_slice(&bytes))?;
+                // The kernel does not decompress what is inside.
+                is_plain(&bytes).then(|| plain.extend_from_slice(&bytes))?;
                 after?
             }
         };
@@ -46,6 +46,23 @@ pub fn without_compression(initrd: &[u8], limit: u64) -> Option<Vec<u8>> {
             return None;
         }
         rest = after;
+    }
+}
+
+/// Whether there is at least one archive, and nothing else.
+fn is_plain(mut bytes: &[u8]) -> bool {
+    let mut count = 0;
+    loop {
+        let start = bytes.iter().position(|&byte| byte != 0).unwrap_or(bytes.len());
+        bytes = bytes.get(start..).unwrap_or(&[]);
+        if bytes.is_empty() {
+            return count > 0;
+        }
+        match archive_size(bytes).and_then(|size| bytes.get(size..)) {
+            Some(rest) => bytes = rest,
+            None => return false,
+        }
+        count += 1;
     }
 }
 
@@ -116,6 +133,8 @@ mod tests {
         assert_eq!(without_compression(&main, 1 << 20), None);
         assert_eq!(without_compression(&[gzip(&main), b"#BOOTCONFIG\n".to_vec()].concat(), 1 << 20), None);
         assert_eq!(without_compression(&gzip(b"a file system"), 1 << 20), None);
+        let nested = gzip(&[main.clone(), gzip(&main)].concat());
+        assert_eq!(without_compression(&nested, 1 << 20), None);
         assert_eq!(without_compression(&gzip(&main)[..20], 1 << 20), None);
         assert_eq!(without_compression(&gzip(&main), main.len() as u64 - 1), None);
         assert!(without_compression(&gzip(&main), main.len() as u64).is_some());

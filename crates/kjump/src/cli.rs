@@ -12,6 +12,7 @@ use crate::kexec::args::KexecArgs;
 use crate::memtest::args::MemtestArgs;
 use crate::peer::args::{BootArgs, DropArgs, PeersArgs, ReturnArgs, SwitchArgs};
 use crate::terminal::report;
+use crate::trial::args::TryArgs;
 
 /// The last part of the help.
 fn notes() -> String {
@@ -50,6 +51,7 @@ pub(crate) enum Command {
     Bios(Box<BiosArgs>),
     Memtest(MemtestArgs),
     Boot(Box<BootArgs>),
+    Try(Box<TryArgs>),
     Return(ReturnArgs),
     Switch(SwitchArgs),
     Peers(PeersArgs),

@@ -9,12 +9,17 @@ mod host;
 mod init;
 mod modules;
 
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
 use crate::terminal::output_file;
 use crate::terminal::quantity;
 use crate::terminal::report::{self, Outcome};
 
+pub(crate) use archive::pack;
 use args::{InitramfsArgs, Pair};
-use entries::{Content, Entries};
+pub(crate) use entries::{Content, Entries};
 use host::Parts;
 use init::Job;
 
@@ -34,7 +39,40 @@ pub(crate) fn build(args: &InitramfsArgs) -> anyhow::Result<Vec<u8>> {
         false => Job::Command { disk: args.disk.as_ref(), command: &args.command },
     };
     let entries = plan(parts, &args.kernel_version, job)?;
-    archive::compress(archive::pack(&entries)?, args.compress)
+    archive::compress(pack(&entries)?, args.compress)
+}
+
+/// The programs for another kernel that are not its own.
+pub(crate) struct Tools {
+    pub(crate) program: Vec<u8>,
+    pub(crate) busybox: Vec<u8>,
+    /// kjump.ko.
+    pub(crate) module: Vec<u8>,
+}
+
+/// Reads them for the kernel of this version.
+pub(crate) fn tools(
+    version: &str,
+    busybox: &Path,
+    module_dir: Option<&Path>,
+    module: Option<&Path>,
+) -> anyhow::Result<Tools> {
+    let parts = Parts::read(&InitramfsArgs {
+        output: PathBuf::new(),
+        kernel_version: version.to_owned(),
+        add: Vec::new(),
+        driver: Vec::new(),
+        disk: None,
+        hibernate: false,
+        compress: args::InitramfsCodec::None,
+        module_dir: module_dir.map(Path::to_owned),
+        module: module.map(Path::to_owned),
+        busybox: busybox.to_owned(),
+        program: None,
+        command: Vec::new(),
+    })?;
+    let module = parts.modules.into_iter().last().context("kjump.ko is missing")?.bytes;
+    Ok(Tools { program: parts.program, busybox: parts.busybox, module })
 }
 
 /// All entries of the initramfs.
@@ -76,7 +114,7 @@ pub(crate) fn archive_of(pairs: &[Pair]) -> anyhow::Result<Vec<u8>> {
     for (name, entry) in added {
         entries.add(&name, entry)?;
     }
-    archive::pack(&entries)
+    pack(&entries)
 }
 
 /// An uncompressed archive of files that only root can read.
@@ -87,7 +125,7 @@ pub(crate) fn archive_of_bytes<'a>(
     for (name, bytes) in files {
         entries.add(name, Content::Bytes(bytes.to_vec()).with_mode(0o600))?;
     }
-    archive::pack(&entries)
+    pack(&entries)
 }
 
 fn base(entries: &mut Entries) -> anyhow::Result<()> {

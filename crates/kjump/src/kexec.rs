@@ -69,6 +69,15 @@ pub(crate) fn check(arguments: &[OsString], json: bool) -> ExitCode {
     run(&arguments)
 }
 
+/// Runs kexec with these arguments, as a part of another command.
+pub(crate) fn run_now(arguments: &[OsString]) -> anyhow::Result<()> {
+    match args::read(arguments).and_then(|action| act(&action)) {
+        Ok(0) => Ok(()),
+        Ok(status) => anyhow::bail!("kexec: exit status {status}"),
+        Err(trouble) => anyhow::bail!("kexec: {}", trouble.text()),
+    }
+}
+
 /// Carries the action out; returns the exit status.
 fn act(action: &Action) -> Result<u8, Trouble> {
     match action {

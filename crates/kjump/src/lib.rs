@@ -3,9 +3,9 @@
 //! Arguments are read in two steps: raw arguments ([`cli`], [`kexec::command`]), then a resolved
 //! request with its files read. All output is first a value, then text or JSON.
 //!
-//! `call`, `bios`, `memtest`, `peer`, `kexec`, `dump`, `initramfs`, `hibernate` and `inspect` are the
-//! commands, each with its own `args`. They are built on `kernel` (kernel files and digests),
-//! `device` (the module) and `terminal` (input and output).
+//! `call`, `bios`, `memtest`, `peer`, `trial`, `kexec`, `dump`, `initramfs`, `hibernate` and
+//! `inspect` are the commands, each with its own `args`. They are built on `kernel` (kernel files
+//! and digests), `device` (the module) and `terminal` (input and output).
 #![forbid(unsafe_code)]
 // These panic if the output cannot be written: see `terminal::report`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
@@ -24,6 +24,7 @@ pub mod kexec;
 mod memtest;
 mod peer;
 mod terminal;
+mod trial;
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -86,6 +87,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
         Command::Bios(args) => bios::run(&args),
         Command::Memtest(args) => memtest::run(&args),
         Command::Boot(args) => peer::boot::run(&args),
+        Command::Try(args) => trial::run(&args),
         Command::Return(args) => peer::jump_back::run(args),
         Command::Switch(args) => peer::resident::switch(&args),
         Command::Peers(args) => peer::resident::list(args),

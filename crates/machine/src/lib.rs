@@ -10,6 +10,7 @@
 //! | [`firmware_map`] | `/sys/firmware/memmap` |
 //! | [`boot_data`] | `/sys/kernel/boot_params/data`: the parameters the kernel was booted with |
 //! | [`crash_notes`] | `/sys/kernel/vmcoreinfo` and `crash_notes`: the addresses of the kernel's notes |
+//! | [`drivers`] | drivers, their devices, network links; not by [`Machine::probe`] |
 //! | [`efi`] | `/sys/firmware/efi`: what a kernel started by kexec needs of EFI |
 //! | [`config`] | the kernel's configuration, in the places where distributions install it |
 //! | [`kernel`] | release, command line, lockdown, secure boot, switches |
@@ -32,6 +33,7 @@ pub mod boot_data;
 pub mod config;
 pub mod cpu;
 pub mod crash_notes;
+pub mod drivers;
 pub mod efi;
 pub mod encryption;
 mod fact;

@@ -67,12 +67,31 @@ impl Visit {
         } else {
             report::print(&self.text())?;
         }
-        Ok(match self.ending {
+        Ok(self.outcome())
+    }
+
+    pub(crate) const fn outcome(&self) -> Outcome {
+        match self.ending {
             Ending::Returned { .. } => Outcome::Done,
             Ending::Panicked => Outcome::Panic,
             Ending::Deadline => Outcome::Deadline,
             Ending::Fault { .. } => Outcome::Fault,
-        })
+        }
+    }
+
+    /// The last lines of its log, if the kernel died.
+    pub(crate) fn last_lines(&self) -> Option<&str> {
+        self.log.as_deref()
+    }
+
+    /// The last lines of the log of a kernel that returned.
+    pub(crate) fn log_of(device: &Device, name: &ImageName) -> Option<String> {
+        last_words::of_resident(device, name)
+    }
+
+    /// How long the kernel ran.
+    pub(crate) fn seconds(&self) -> f64 {
+        self.phases_microseconds.map_or(0.0, |phases| phases.run / 1e6)
     }
 
     /// Which call it was and what the kernel returned, if it did.
