@@ -31,7 +31,7 @@ fn is_zero(file: &[u8]) -> bool {
 
 fn is_text(file: &[u8]) -> bool {
     let is_it = |&byte: &u8| matches!(byte, b'\t' | b'\n' | b'\r' | 0x20..=0x7e);
-    !file.is_empty() && file.iter().take(4096).all(is_it)
+    file.len() >= 16 && file.iter().take(4096).all(is_it)
 }
 
 #[cfg(test)]
@@ -52,7 +52,7 @@ mod tests {
             (at(0x38, b"ARM\x64"), "arm64"),
             (at(0x438, b"\x53\xef"), "ext4"),
             (vec![0; 8192], "all zeros"),
-            (b"root:x:0:0\n".to_vec(), "a text"),
+            (b"root:x:0:0:root:/root\n".to_vec(), "a text"),
         ] {
             assert_eq!(Format::recognise(&file), None, "{what}");
             let described = describe(&file).unwrap_or("nothing");

@@ -9,6 +9,7 @@ mod facts;
 mod hibernate;
 mod report;
 mod switch;
+mod trial;
 
 use std::fs;
 use std::io;
@@ -41,6 +42,8 @@ enum Demo {
     Switch(SwitchArgs),
     Hibernate(HibernateArgs),
     Bios(BiosArgs),
+    /// Try four kernels next to the running one: good, without a driver, panicking, hanging
+    Trial,
 }
 
 /// Boot a second stock kernel from the first, and switch between the two
@@ -104,6 +107,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<bool> {
         Some(Demo::Bios(BiosArgs {})) => bios::run(&args.kernel),
         Some(Demo::Switch(switch)) => switch::run(&args.kernel, &switch.beside),
         Some(Demo::Hibernate(HibernateArgs {})) => hibernate::run(&args.kernel),
+        Some(Demo::Trial) => trial::run(&args.kernel),
     }
 }
 

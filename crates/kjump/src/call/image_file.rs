@@ -24,7 +24,7 @@ pub(crate) struct ImageFile {
 
 impl ImageFile {
     pub(crate) fn read(path: &Path, placing: Placing) -> anyhow::Result<Self> {
-        let bytes = input::read(path, u64::MAX).with_context(|| Name(path).to_string())?;
+        let bytes = input::read_any(path, u64::MAX).with_context(|| Name(path).to_string())?;
         Ok(Self { path: path.into(), bytes, placing })
     }
 

@@ -266,7 +266,7 @@ mod tests {
         let large = format!("{:#}", KernelFile::read(&path).map(drop).unwrap_err());
         std::fs::remove_file(&path).unwrap();
         assert!(text.contains("it is all zeros at its beginning"), "{text}");
-        assert!(large.ends_with("it has 8.0 TiB, and may have at most 4.0 GiB"), "{large}");
+        assert!(large.ends_with("it has 8 TiB, and may have at most 4 GiB"), "{large}");
     }
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
