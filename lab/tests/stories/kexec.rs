@@ -366,18 +366,18 @@ fn a_file_that_cannot_be_read_as_it_is_ends_the_load_with_its_name(on: &str) -> 
         no kexec -l /lib/kjump/payloads/multiboot2 --module '/dev/zero x'
         no kjump call /dev/zero
         no kjump boot --kernel /boot/next --initrd /dev/zero
-        yes | no kexec -l /boot/next --initrd /dev/stdin
+        yes | no kexec -l /boot/next --initrd /proc/self/fd/0
         rm /tmp/disk /tmp/elf
-        dd if=/dev/zero of=/tmp/i bs=1M count=150 2> /dev/null
+        dd if=/dev/zero of=/tmp/i bs=1M count=100 2> /dev/null
         changing() { while :; do echo x | dd of=/tmp/i seek=90000000 bs=1 conv=notrunc 2> /dev/null; done; }
         for way in -c -s; do
             changing & writer=$!
             kexec -l $way /boot/next --initrd /tmp/i; echo changing $way $?
             kill $writer; wait $writer
-            (usleep 50000; truncate -s 0 /tmp/i) &
+            (until readlink /proc/[0-9]*/fd/* 2> /dev/null | grep -qx /tmp/i; do :; done; truncate -s 0 /tmp/i) &
             kexec -l $way /boot/next --initrd /tmp/i; status=$?; wait
             [ $status = 0 -o $status = 255 ] || { echo status $status; exit 9; }
-            kexec -u; dd if=/dev/zero of=/tmp/i bs=1M count=150 2> /dev/null
+            kexec -u; dd if=/dev/zero of=/tmp/i bs=1M count=100 2> /dev/null
         done";
     let killed = ["status 137", "status 135", "Bus error", "status 0\n"];
     let outcome = vm(on).smp(2).mem(768).file(kernel_file(on), "/boot/next").run(job)?.succeeded();

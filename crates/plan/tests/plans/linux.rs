@@ -245,7 +245,7 @@ fn impossible_requests_are_rejected_with_the_numbers() {
     );
     assert_eq!(
         text(&[], window(0x9000_0000, 0xa000_0000), &machine),
-        "window 0x90000000-0x9fffffff overlaps memory that the firmware does not report as RAM"
+        "window 0x90000000-0x9fffffff overlaps memory beyond the end of RAM, 0x7ffe0000"
     );
     assert_eq!(
         text(&[], window(8 * GIB - MIB, 9 * GIB), &large_machine()),
