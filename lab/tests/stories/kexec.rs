@@ -440,7 +440,7 @@ fn a_start_that_fails_leaves_the_network_as_it_was(on: &str) -> Result<()> {
     let job = "card=$(ls /sys/class/net | grep -v lo); ip link set $card up
         ip address show dev $card | grep -q 'inet ' || ip address add 10.0.2.15/24 dev $card
         ip route add 10.9.0.0/16 via 10.0.2.2 2> /dev/null
-        ip -6 address add fd00::5/64 dev $card nodad
+        ip -6 address add fd00::5/64 dev $card
         ip route > /tmp/then; cat /tmp/then
         kexec -l /boot/next || exit 9
         unshare -p -f kexec -e; echo status $?
