@@ -342,7 +342,7 @@ fn kexec_without_permission_explains_the_refusal(on: &str) -> Result<()> {
         .prints("CAP_SYS_BOOT counts only inside this container")
         .prints("unrecognized option '--bogus'")
         .prints("--mem-min 0x2000000 is above --mem-max 0x1000000")
-        .prints("/tmp/big: it takes 1.5 GiB, and ")
+        .prints("/tmp/big: it takes 1.4 GiB, and ")
         .never_prints("status 0")
         .never_prints("panicked")
         .kernel_log_is_clean();
