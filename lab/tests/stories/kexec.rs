@@ -374,8 +374,10 @@ fn a_file_that_cannot_be_read_as_it_is_ends_the_load_with_its_name(on: &str) -> 
             changing & writer=$!
             kexec -l $way /boot/next --initrd /tmp/i; echo changing $way $?
             kill $writer; wait $writer
-            (until readlink /proc/[0-9]*/fd/* 2> /dev/null | grep -qx /tmp/i; do :; done; truncate -s 0 /tmp/i) &
-            kexec -l $way /boot/next --initrd /tmp/i; status=$?; wait
+            (while ! readlink /proc/[0-9]*/fd/* | grep -qx /tmp/i; do :; done; truncate -s 0 /tmp/i) 2> /dev/null &
+            cutter=$!
+            kexec -l $way /boot/next --initrd /tmp/i; status=$?
+            kill $cutter 2> /dev/null; wait $cutter
             [ $status = 0 -o $status = 255 ] || { echo status $status; exit 9; }
             kexec -u; dd if=/dev/zero of=/tmp/i bs=1M count=100 2> /dev/null
         done";
