@@ -366,7 +366,7 @@ fn a_file_that_cannot_be_read_as_it_is_ends_the_load_with_its_name(on: &str) -> 
         no kexec -l /lib/kjump/payloads/multiboot2 --module '/dev/zero x'
         no kjump call /dev/zero
         no kjump boot --kernel /boot/next --initrd /dev/zero
-        yes | no kexec -l /boot/next --initrd /proc/self/fd/0
+        cat /dev/zero | no kexec -l /boot/next --initrd /proc/self/fd/0
         rm /tmp/disk /tmp/elf
         dd if=/dev/zero of=/tmp/i bs=1M count=100 2> /dev/null
         changing() { while :; do echo x | dd of=/tmp/i seek=90000000 bs=1 conv=notrunc 2> /dev/null; done; }
