@@ -9,6 +9,7 @@ pub(crate) const STORIES: &[Story] = stories! {
     &["6.1"], long => arguments_have_the_same_effect_as_with_kexec_tools,
     &["6.1+6.12"] => a_kernel_is_started_by_kexec_file_load,
     &["6.12+6.1"] => a_kernel_is_started_by_kexec_load,
+    &["6.1", "6.1+6.12"] => a_prepared_kernel_is_started_at_random_addresses,
     &["6.1"] => kexec_works_where_the_module_cannot_be_used,
     &["6.1"] => a_kernel_is_entered_in_real_mode,
     &["6.12"], long => a_kernel_is_entered_in_32_bit_mode,
@@ -56,6 +57,30 @@ fn a_kernel_is_started_by_kexec_load(on: &str) -> Result<()> {
         .prints("console=ttyS0 no_timer_check marked\n")
         .prints("a secret")
         .prints("kernel entry: 0x1000200 in 64-bit mode");
+    Ok(())
+}
+
+/// The kernel and its compressed initrd are unpacked before the start.
+fn a_prepared_kernel_is_started_at_random_addresses(on: &str) -> Result<()> {
+    const LOOK: &str = "uname -r; cat /proc/cmdline
+        virtual=$(grep ' T _text$' /proc/kallsyms | cut -d ' ' -f 1)
+        physical=$(grep 'Kernel code' /proc/iomem)
+        echo \"$virtual $physical\"
+        case \"$virtual $physical\" in
+            'ffffffff81000000   01000000-'*) echo not moved ;;
+            *) echo moved ;;
+        esac
+        dmesg | grep -i 'initramfs unpacking failed'; nproc";
+    let load = format!(
+        "gzip -1 /boot/next.cpio; mv /boot/next.cpio.gz /boot/next.cpio
+        kexec -l --prepare -d {OPTIONS} /boot/next || exit 9; kexec -e; exit 8"
+    );
+    let outcome = vm(on).smp(2).mem(1024).successor(Job::shell(LOOK)).run(&load)?.succeeded();
+    outcome
+        .prints("prepared: the kernel is unpacked, at random addresses; initrds unpacked: 1")
+        .prints(&release_of_last(on))
+        .prints("console=ttyS0 no_timer_check marked\n")
+        .prints("\nmoved\n2\n");
     Ok(())
 }
 
