@@ -16,9 +16,9 @@ mod verdict;
 use anyhow::{Context, bail};
 use kernel_file::BzImage;
 use plan::linux::{Initrd, parameters};
-use sys::Device;
 
 use crate::call::kept;
+use crate::device;
 use crate::input::{self, Name};
 use crate::kernel::digest::QUIET;
 use crate::kernel::file::KernelFile;
@@ -76,16 +76,19 @@ fn attempt(args: &TryArgs) -> anyhow::Result<Verdict> {
     let device = Planned::new(&request)?.load()?;
     let visit = Visit::make(&device, &args.name, [0; 6], args.deadline);
     let verdict = visit.map(|visit| Verdict::of(&visit, &device, &args.name, release, &expectations));
+    // The kernel is the image of this open file; to give it up, another one takes it.
+    drop(device);
     // The verdict matters more than memory that is not given back.
-    if let Err(error) = drop_kernel(&device, args) {
+    if let Err(error) = drop_kernel(args) {
         report::complain("kjump", &format!("{error:#}"));
     }
     verdict
 }
 
-fn drop_kernel(device: &Device, args: &TryArgs) -> anyhow::Result<()> {
-    PeerRecord::forget(device, &args.name);
-    kept::forget(device, &args.name).context("freeing the other kernel's memory")?;
+fn drop_kernel(args: &TryArgs) -> anyhow::Result<()> {
+    let device = device::open()?;
+    PeerRecord::forget(&device, &args.name);
+    kept::forget(&device, &args.name).context("freeing the other kernel's memory")?;
     Ok(())
 }
 

@@ -26,8 +26,8 @@ $own/kjump return --prepare < /dev/null || fail "kjump return --prepare ended wi
 
 # Nothing writes to a disk before this: no program of the initrd runs.
 protect() {
-    for disk in /sys/class/block/*; do
-        [ -b /dev/${disk##*/} ] && blockdev --setro /dev/${disk##*/} 2> /dev/null
+    for block in /sys/class/block/*; do
+        [ -b /dev/${block##*/} ] && blockdev --setro /dev/${block##*/} 2> /dev/null
     done
 }
 
