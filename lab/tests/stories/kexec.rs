@@ -488,15 +488,13 @@ fn a_start_that_fails_leaves_the_network_as_it_was(on: &str) -> Result<()> {
 
 /// A bootconfig stays at the end of the initrd, where the next kernel looks for it.
 fn a_bootconfig_stays_behind_what_is_added(on: &str) -> Result<()> {
-    let load = format!(
-        "text='kernel.from = bootconfig'; sum=0
+    let load = "text='kernel.from = bootconfig'; sum=0
         for byte in $(printf \"$text\" | od -An -v -tu1); do sum=$((sum + byte)); done
-        word() {{ printf \"$(printf '\\\\%03o' $(($1 & 255)) $((($1 >> 8) & 255)) 0 0)\"; }}
-        (cat /boot/next.cpio; printf \"$text\"; word ${{#text}}; word $sum; echo '#BOOTCONFIG') > /tmp/i
+        word() { printf \"$(printf '\\\\%03o' $(($1 & 255)) $((($1 >> 8) & 255)) 0 0)\"; }
+        (cat /boot/next.cpio; printf \"$text\"; word ${#text}; word $sum; echo '#BOOTCONFIG') > /tmp/i
         echo a secret > /tmp/key
         kexec -l -c -d --initrd /tmp/i --append 'console=ttyS0 no_timer_check marked' \\
-            --initrd-add /tmp/key:/added/key /boot/next"
-    );
-    follow(on, &load)?.succeeded().prints("a secret");
+            --initrd-add /tmp/key:/added/key /boot/next";
+    follow(on, load)?.succeeded().prints("a secret");
     Ok(())
 }
