@@ -4,7 +4,7 @@
 //! (`arch/x86/boot/compressed/misc.c`). Here the same is done in advance.
 //!
 //! ```text
-//! ELF file | 0 | places of 64 bits | 0 | places of 32 bits to subtract from | 0 | places of 32 bits
+//! ELF file | 0 | places of 64 bits | 0 | of 32 bits, to subtract from | 0 | of 32 bits
 //! ```
 //!
 //! Since Linux 6.15 there is nothing to subtract from, and that part is missing.

@@ -33,7 +33,7 @@ pub fn bound(root: &Path) -> Fact<Vec<Bound>> {
         for driver in root.names(&format!("/sys/bus/{bus}/drivers")).unwrap_or_default() {
             let directory = format!("/sys/bus/{bus}/drivers/{driver}");
             for name in root.names(&directory).unwrap_or_default() {
-                // Devices are the entries that have a modalias; `bind`, `module` and others are not.
+                // Devices are the entries that have a modalias, unlike `bind` and `module`.
                 let Ok(alias) = root.text(&format!("{directory}/{name}/modalias")) else { continue };
                 bound.push(Bound { bus, driver: driver.clone(), device: alias.trim().to_owned() });
             }

@@ -399,8 +399,8 @@ fn a_file_that_cannot_be_read_as_it_is_ends_the_load_with_its_name(on: &str) -> 
             changing & writer=$!
             kexec -l $way /boot/next --initrd /tmp/i; echo changing $way $?
             kill $writer; wait $writer
-            (while ! readlink /proc/[0-9]*/fd/* | grep -qx /tmp/i; do :; done; truncate -s 0 /tmp/i) 2> /dev/null &
-            cutter=$!
+            cut() { while ! readlink /proc/[0-9]*/fd/* | grep -qx /tmp/i; do :; done; truncate -s 0 /tmp/i; }
+            cut 2> /dev/null & cutter=$!
             kexec -l $way /boot/next --initrd /tmp/i; status=$?
             kill $cutter 2> /dev/null; wait $cutter
             [ $status = 0 -o $status = 255 ] || { echo status $status; exit 9; }
@@ -434,7 +434,8 @@ fn an_initrd_that_the_disk_cannot_read_is_named(on: &str) -> Result<()> {
     let rules = Scratch::new("rules", rules.as_bytes())?;
     let disk = Scratch::ext4("disk", 64)?;
     let drive = format!(
-        "driver=raw,file.driver=blkdebug,file.config={},file.image.driver=file,file.image.filename={},id=bad,if=none",
+        "driver=raw,file.driver=blkdebug,file.config={},file.image.driver=file,file.image.filename={},\
+         id=bad,if=none",
         std::path::PathBuf::from(&rules).display(),
         std::path::PathBuf::from(&disk).display()
     );

@@ -13,8 +13,8 @@ use crate::guest::watcher::{Line, Watcher};
 
 /// The meaning of the figures.
 pub(crate) const MEANING: &str = "\
-CPU time of the emulator, which other work on the host does not change, from `kexec -e` to the start of the next
-kernel's /init. The initrd has about 30 MB, compressed by zstd.
+CPU time of the emulator, which other work on the host does not change, from `kexec -e` to the start of
+the next kernel's /init. The initrd has about 30 MB, compressed by zstd.
 stop: until \"Starting new kernel\": devices are shut down one after the other
 handover: until \"Linux version\": copying, the digest, and the kernel's own decompression
 start: the next kernel's initialisation, without its initrd: what no loader can shorten

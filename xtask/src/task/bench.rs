@@ -77,7 +77,7 @@ const BENCHES: &[Bench] = &[
     },
     Bench {
         name: "downtime",
-        about: "from `kexec -e` to the next kernel's /init in virtual machines, by phase, compared with kexec-tools",
+        about: "from `kexec -e` to the next kernel's /init, by phase, compared with kexec-tools",
         meaning: downtime::MEANING,
         measure: |args| downtime::figures(&args.kernel),
     },

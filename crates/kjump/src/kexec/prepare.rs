@@ -28,7 +28,8 @@ pub(super) struct Prepared {
 }
 
 impl Prepared {
-    /// Prepares what the files contain, for this machine. Without entropy, addresses are not random.
+    /// Prepares what the files contain, for this machine. Without entropy, addresses are not
+    /// random.
     pub(super) fn new(
         files: &Files,
         loader: Loader,
