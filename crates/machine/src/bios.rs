@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
+use abi::Field;
 use firmware::need::{Controller, Facts};
 use firmware::rom;
 
@@ -32,7 +33,7 @@ pub fn facts(root: &Path, machine: &Machine) -> Facts {
             Encryption::Active(kind) => Some(format!("{kind:?}")),
             _ => None,
         },
-        hpet: resource("HPET 0"),
+        hpet: Some(resource("HPET 0")).filter(|&address| address != 0).unwrap_or_else(|| hpet(&root)),
         io_apic: resource("IOAPIC 0"),
         vectors: VECTORS,
         uses_8254: uses_8254(&root),
@@ -83,6 +84,14 @@ pub fn rom(root: &Path) -> Fact<Vec<u8>> {
     Ok(bytes)
 }
 
+/// The address of the HPET's registers by ACPI's table (IA-PC HPET specification, 3.2.4), for
+/// kernels that do not name it; 0 if there is none.
+fn hpet(root: &Root) -> u64 {
+    let table = root.bytes("/sys/firmware/acpi/tables/HPET").unwrap_or_default();
+    let is_memory = table.get(40) == Some(&0);
+    Field::<u64>::at(44).read(&table).filter(|_| is_memory && table.starts_with(b"HPET")).unwrap_or(0)
+}
+
 /// Whether the 8254 is a clock event device of a CPU, or of all of them.
 fn uses_8254(root: &Root) -> bool {
     const DIRECTORY: &str = "/sys/devices/system/clockevents";
@@ -123,6 +132,7 @@ mod tests {
     #[test]
     fn a_controller_has_the_driver_whose_directory_names_it() {
         let root = std::env::temp_dir().join(format!("kjump-bios-{}", std::process::id()));
+        let hpet_table = format!("HPET{}\0\0\0\0\0\0\u{10}\0\0\0\0\0", "x".repeat(36));
         for (path, text) in [
             ("sys/bus/pci/devices/0000:00:01.1/class", "0x010180\n"),
             ("sys/bus/pci/devices/0000:00:02.0/class", "0x030000\n"),
@@ -130,6 +140,7 @@ mod tests {
             ("sys/bus/pci/drivers/ahci/0000:00:03.0/x", ""),
             ("sys/devices/system/clockevents/broadcast/current_device", "pit\n"),
             ("sys/block/sda/size", "16384\n"),
+            ("sys/firmware/acpi/tables/HPET", &hpet_table),
         ] {
             let file = root.join(path);
             fs::create_dir_all(file.parent().unwrap()).unwrap();
@@ -146,6 +157,7 @@ mod tests {
             [held("0000:00:01.1", 0x0001_0180, None), held("0000:00:03.0", 0x0001_0601, Some("ahci"))]
         );
         assert!(facts.uses_8254 && !facts.uefi);
+        assert_eq!(facts.hpet, 0x10_0000);
         assert_eq!(local_apic(&Machine::probe(&root)), LOCAL_APIC);
         assert_eq!(disks(&root), [("sda".into(), 16384)]);
         fs::remove_dir_all(root).unwrap();
