@@ -73,6 +73,7 @@
 #define KJUMP_REASON_CPU_NOT_STARTED       125 /* numbers: its APIC ID */
 #define KJUMP_REASON_NOT_WRITTEN           126 /* numbers: pages not written, all pages */
 #define KJUMP_REASON_BAD_NOTE              130 /* numbers: physical address, length */
+#define KJUMP_REASON_NO_DEADLINE           140 /* numbers: deadline, longest possible, in ms */
 
 /* struct kjump_info, features */
 #define KJUMP_FEATURE_SUSPEND          (1 << 0) /* the system can be suspended around a call */
@@ -80,6 +81,8 @@
 #define KJUMP_FEATURE_CLAIM            (1 << 2) /* pages can be claimed by address */
 #define KJUMP_FEATURE_GIGABYTE_PAGES   (1 << 3) /* the identity map uses 1 GiB pages */
 #define KJUMP_FEATURE_GUARD            (1 << 4) /* KJUMP_LOAD_FLAG_GUARD works */
+#define KJUMP_FEATURE_WATCH            (1 << 8) /* deadlines work while other CPUs are up */
+#define KJUMP_FEATURE_TIMER            (1 << 9) /* deadlines work at every level */
 
 /* struct kjump_info, mover: the bytes that are moved at a time */
 #define KJUMP_MOVER_WORD 0 /* 8, general registers */
@@ -253,7 +256,12 @@ struct kjump_call {
 	__u64 calls; /* of this image, including this one */
 	struct kjump_diagnosis diagnosis;
 	/* in */
-	__u64 deadline; /* in milliseconds, 0 for none; requires KJUMP_LOAD_FLAG_GUARD */
+	/*
+	 * In milliseconds, 0 for none. An image without KJUMP_LOAD_FLAG_GUARD is stopped by an NMI:
+	 * that works as long as it keeps its interrupt descriptor table. `fault` then contains the
+	 * registers, and the image can be called again.
+	 */
+	__u64 deadline;
 };
 
 /* Bytes to write. KJUMP_IOC_WRITE_LIST counts the pieces that were written as a whole. */

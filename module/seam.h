@@ -49,6 +49,14 @@ struct kjg_guard_facts {
 	u64 tsc_khz; /* ticks of the time stamp counter per millisecond */
 };
 bool kjg_guard_facts(struct kjg_guard_facts *facts);
+/* What can stop an image at its deadline; false if nothing can. A rate is 0 if it cannot. */
+struct kjg_deadline_facts {
+	u64 watch_khz; /* another CPU: ticks of the time stamp counter per millisecond */
+	u64 timer_khz; /* a timer of the HPET: its ticks per millisecond */
+};
+bool kjg_deadline_facts(struct kjg_deadline_facts *facts);
+/* The physical address of the HPET's registers, 0 if they are not used. */
+u64 kjg_timer_registers(void);
 void kjg_bug(void) __noreturn;
 
 /* ---- the Rust object, called from C; errors are -errno with a diagnosis ---- */
@@ -65,11 +73,23 @@ int kjr_write_list(struct kjr_image *image, struct kjump_list *list, bool user);
 int kjr_slots(struct kjr_image *image, struct kjump_list *list, bool user);
 /* Checks whether the call can be made, and sets call->quiesced to the level it needs. */
 int kjr_quiesce(const struct kjr_image *image, struct kjump_call *call);
+/* For the deadline of a call. Physical addresses; the timer is not used if its address is 0. */
+struct kjg_alarm {
+	u64 timer; /* registers of the HPET's timer */
+	u64 counter; /* the HPET's main counter */
+	u64 configuration; /* of the timer, while it counts */
+	u64 khz; /* the HPET's ticks per millisecond */
+	u64 counter_khz; /* the time stamp counter's ticks per millisecond */
+};
 /*
  * Calls the image and restores the CPU's state. Interrupts are off, the FPU is saved, and the
- * writable GDT is loaded.
+ * writable GDT is loaded. Without an alarm, the deadline is that of the guard, if there is one.
  */
-void kjr_enter(struct kjr_image *image, struct kjump_call *call);
+void kjr_enter(struct kjr_image *image, struct kjump_call *call, const struct kjg_alarm *alarm);
+/* What another CPU watches during a call, and whether it is to send an NMI now. */
+struct kjr_watch;
+struct kjr_watch *kjr_watch(const struct kjr_image *image);
+bool kjr_overdue(struct kjr_watch *watch, u64 now);
 void kjr_describe(const struct kjr_image *image, struct kjump_image_info *info);
 /* Destination range n, in rising order. */
 bool kjr_range(const struct kjr_image *image, u64 n, struct kjump_range *range);
@@ -83,6 +103,10 @@ void kjr_trial_note(const struct kjump_call *call);
 u64 kjr_mover(void);
 u64 kjr_paging_levels(void);
 
+/* To find out whether a timer can end a call: an image that waits longer than its deadline. */
+bool kjr_timer_trial_load(struct kjr_image **image);
+void kjr_timer_trial_call(u64 counter_khz, struct kjump_call *call);
+
 /* ---- decisions that do not concern an image: rust/src/decisions.rs, crates/claims ---- */
 
 /* Whether the rate of the time stamp counter has to be measured again, after `done` times. */
@@ -93,6 +117,16 @@ u64 kjr_counter_khz(u64 kernel_khz, u64 measured);
 bool kjr_counter_kept_running(s64 wall_seconds, u64 ticks, u64 khz);
 /* The address of I/O APIC number n in the MADT. */
 bool kjr_io_apic(const void *table, size_t length, size_t n, u32 *address);
+/* The I/O APIC with global interrupt 0, and the number of the timer's interrupt. */
+bool kjr_first_io_apic(const void *table, size_t length, u32 *address, u32 *timer_pin);
+/* The timer to use, given the configuration registers of all; false if there is none. */
+struct kjr_timer {
+	u32 number;
+	u32 pin; /* of the I/O APIC */
+	u32 configuration;
+};
+bool kjr_choose_timer(const u64 *configurations, size_t count, bool legacy, u32 masked_pins,
+		      u32 timer_pin, struct kjr_timer *timer);
 /*
  * Reports an interrupt that ended the image as that, not as the fault that it caused. in_service is
  * the local APIC's in-service register, of 256 bits, when the image ended.

@@ -92,6 +92,22 @@ void kj_park_other_cpus(void)
 	udelay(200);
 }
 
+/*
+ * Leaves the local APIC as firmware does: on, and transparent for the interrupts of the 8259 and
+ * for NMIs ("virtual wire"). A kernel that does not use it relies on that. This kernel's driver
+ * rewrites all registers when it resumes. MultiProcessor Specification 1.4, 3.6.2.2.
+ */
+void kj_apic_as_firmware_does(void)
+{
+	enum apic_mode mode = apic_mode();
+
+	if (mode == APIC_OFF)
+		return;
+	set_register(mode, APIC_SPIV, APIC_SPIV_APIC_ENABLED | 0xf);
+	set_register(mode, APIC_LVT0, APIC_DM_EXTINT);
+	set_register(mode, APIC_LVT1, APIC_DM_NMI);
+}
+
 static u64 get_task_priority(void)
 {
 	u64 priority;

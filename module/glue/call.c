@@ -2,6 +2,7 @@
 /*
  * Calls of an image, at each level of quiescing the system.
  */
+#include <linux/cpumask.h>
 #include <linux/irqflags.h>
 #include <linux/objtool.h>
 #include <linux/smp.h>
@@ -46,20 +47,28 @@ void kj_enter(struct kj_entry *entry)
 	kernel_fpu_begin();
 	kj_load_writable_gdt(cpu);
 	priority = kj_hold_interrupts(suspended);
+	kj_deadline_start(entry);
 	entry->before = rdtsc_ordered();
-	kjr_enter(entry->image->rust, entry->call);
+	kjr_enter(entry->image->rust, entry->call, &entry->alarm);
 	entry->after = rdtsc_ordered();
+	kj_deadline_end(entry);
 	kj_release_interrupts(priority, suspended, in_service);
 	kjr_name_interrupt(entry->call, in_service);
 	load_fixmap_gdt(cpu);
 	kernel_fpu_end();
 	local_irq_restore(flags);
-	entry->entered = true;
+	smp_store_release(&entry->entered, true);
 }
 
-static int enter_stopped(void *entry)
+static int enter_stopped(void *argument)
 {
-	kj_enter(entry);
+	int first = cpumask_first(cpu_online_mask), second = cpumask_next(first, cpu_online_mask);
+	struct kj_entry *entry = argument;
+
+	if (smp_processor_id() == first)
+		kj_enter(entry);
+	else if (smp_processor_id() == second)
+		kj_watch_stopped(entry, first);
 	return 0;
 }
 
@@ -70,7 +79,7 @@ static int enter_quiesced(struct kj_entry *entry)
 		kj_enter(entry);
 		return 0;
 	case KJUMP_QUIESCE_STOP:
-		return stop_machine(enter_stopped, entry, NULL);
+		return stop_machine(enter_stopped, entry, entry->call->deadline ? cpu_online_mask : NULL);
 	default:
 		return kj_enter_suspended(entry);
 	}

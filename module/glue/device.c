@@ -63,14 +63,18 @@ static int serve_info(struct open_file *open, union structures *request)
 {
 	struct kjump_info *info = &request->info;
 	struct kjg_guard_facts facts;
+	struct kjg_deadline_facts deadline;
 	bool can_guard = kjg_guard_facts(&facts);
 
+	kjg_deadline_facts(&deadline);
 	info->version = KJUMP_VERSION;
 	info->features = (IS_ENABLED(CONFIG_SUSPEND) ? KJUMP_FEATURE_SUSPEND : 0) |
 			 (kj_suspend_operations_found() ? KJUMP_FEATURE_SUSPEND_OPS_KEPT : 0) |
 			 (IS_ENABLED(CONFIG_CONTIG_ALLOC) ? KJUMP_FEATURE_CLAIM : 0) |
 			 (kjg_gigabyte_pages() ? KJUMP_FEATURE_GIGABYTE_PAGES : 0) |
-			 (can_guard ? KJUMP_FEATURE_GUARD : 0);
+			 (can_guard ? KJUMP_FEATURE_GUARD : 0) |
+			 (deadline.watch_khz ? KJUMP_FEATURE_WATCH : 0) |
+			 (deadline.timer_khz ? KJUMP_FEATURE_TIMER : 0);
 	info->paging_levels = kjr_paging_levels();
 	info->tsc_khz = kj_counter_khz;
 	info->mover = kjr_mover();

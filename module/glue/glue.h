@@ -85,6 +85,8 @@ struct kj_entry {
 	struct kjump_call *call;
 	u64 before, after; /* time stamp counter */
 	bool entered;
+	struct kjg_alarm alarm;
+	u32 pin_low, pin_high; /* of the I/O APIC, before the call */
 };
 
 void kj_enter(struct kj_entry *entry);
@@ -99,6 +101,18 @@ void kj_choose_mover(void);
 void kj_suspend_find_operations(void);
 bool kj_suspend_operations_found(void);
 int kj_enter_suspended(struct kj_entry *entry);
+
+/* ---- deadline.c ---- */
+
+void kj_deadline_map(void);
+void kj_deadline_unmap(void);
+void kj_deadline_start(struct kj_entry *entry);
+void kj_deadline_end(struct kj_entry *entry);
+/* Lets the 8254 raise the timer's interrupt, and afterwards what did so before. */
+u32 kj_timer_as_firmware_does(void);
+void kj_timer_put_back(u32 before);
+/* Stops the image on that CPU at its deadline. Returns when the call has ended. */
+void kj_watch_stopped(struct kj_entry *entry, int cpu);
 
 /* ---- clock.c ---- */
 
@@ -115,6 +129,7 @@ void kj_apic_map(void);
 void kj_apic_unmap(void);
 void kj_send_interrupt(int cpu, u32 command);
 void kj_park_other_cpus(void);
+void kj_apic_as_firmware_does(void);
 /*
  * Around a call, with interrupts disabled. The first returns the task priority for the second,
  * which sets the bits of the interrupts that the image left in service.
@@ -127,6 +142,7 @@ void kj_release_interrupts(u64 priority, bool suspended, u32 *in_service);
 void kj_machine_map(void);
 void kj_machine_unmap(void);
 void kj_forget_sent_interrupts(void);
+void kj_io_apics_as_firmware_does(void);
 
 /* ---- panic.c ---- */
 

@@ -96,6 +96,24 @@ void kj_forget_sent_interrupts(void)
 	}
 }
 
+/*
+ * Another kernel relies on what firmware leaves, if it does not use the I/O APICs: all of their
+ * entries masked. The kernel does the same before a plain kexec, and this one rewrites all entries
+ * when it resumes.
+ */
+void kj_io_apics_as_firmware_does(void)
+{
+	unsigned int n, number, end;
+
+	for (n = 0; n < io_apic_count; n++) {
+		end = IO_APIC_ENTRIES + 2 * ((read_io_apic(io_apics[n], IO_APIC_VERSION) >> 16 & 0xff) + 1);
+		for (number = IO_APIC_ENTRIES; number < end; number += 2) {
+			writel(number, io_apics[n]);
+			writel(IO_APIC_MASKED, io_apics[n] + 0x10);
+		}
+	}
+}
+
 static void map_io_apics(void)
 {
 	struct acpi_table_header *madt;

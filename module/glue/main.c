@@ -60,6 +60,7 @@ static int __init kjump_init(void)
 	kj_apic_map();
 	kj_machine_map();
 	kj_choose_mover();
+	kj_deadline_map();
 	error = kj_panic_register();
 	if (error)
 		goto unmap;
@@ -71,6 +72,7 @@ static int __init kjump_init(void)
 unregister:
 	kj_panic_unregister();
 unmap:
+	kj_deadline_unmap();
 	kj_machine_unmap();
 	kj_apic_unmap();
 	return error;
@@ -80,6 +82,7 @@ static void __exit kjump_exit(void)
 {
 	kj_device_deregister();
 	kj_panic_unregister();
+	kj_deadline_unmap();
 	kj_machine_unmap();
 	kj_apic_unmap();
 }

@@ -37,7 +37,7 @@ static void go_back(struct kjump_image *image)
 	struct kjump_call call = { .arguments = { ~0ULL, 0, virt_to_phys(last_words) } };
 
 	kj_load_writable_gdt(smp_processor_id());
-	kjr_enter(image->rust, &call);
+	kjr_enter(image->rust, &call, NULL);
 	load_fixmap_gdt(smp_processor_id());
 	pr_emerg("panic: the other kernel called this one again, which cannot continue\n");
 }

@@ -62,13 +62,24 @@ static int suspend_enter(suspend_state_t state)
 {
 	struct cpu_note *note = armed->image->note;
 	struct timespec64 before, after;
+	/* The timer that stops an image at its deadline may use legacy replacement. */
+	bool is_timed = armed->call->deadline && !(armed->image->flags & KJUMP_LOAD_FLAG_GUARD);
+	u32 timer = 0;
 
 	kj_park_other_cpus();
+	kj_io_apics_as_firmware_does();
+	if (!is_timed)
+		timer = kj_timer_as_firmware_does();
+	/* Under guard this CPU runs no image; the one that does is set up where it starts. */
+	if (!(armed->image->flags & KJUMP_LOAD_FLAG_GUARD))
+		kj_apic_as_firmware_does();
 	if (note)
 		leave_note(note, _RET_IP_, __builtin_frame_address(0));
 	x86_platform.get_wallclock(&before);
 	x86_platform.save_sched_clock_state(); /* kvmclock registers again on resume */
 	kj_enter(armed);
+	if (!is_timed)
+		kj_timer_put_back(timer);
 	kj_forget_sent_interrupts();
 	if (note)
 		memset(note, 0, sizeof(*note));

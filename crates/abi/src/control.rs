@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 0x000  code, entered at offset 0 in 64-bit mode at its physical address
-//! 0xa80  ControlTable
+//! 0xa40  ControlTable
 //! ```
 //!
 //! The page is not a destination, so it survives the exchange. It is mapped at its physical
@@ -11,7 +11,7 @@
 use core::mem::{offset_of, size_of};
 
 /// Offset of the [`ControlTable`] in the control page, in bytes.
-pub const TABLE_OFFSET: usize = 0xa80;
+pub const TABLE_OFFSET: usize = 0xa40;
 /// Most bytes the relocator's code may have.
 pub const CODE_LIMIT: usize = TABLE_OFFSET;
 /// Exception vectors the relocator answers.
@@ -77,6 +77,27 @@ pub struct TaskState {
     pub words: [u32; 26],
 }
 
+/// When an image is stopped, and by what. Another CPU sends an NMI, or a timer of the HPET raises
+/// one.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deadline {
+    /// Time stamp counter ticks the image may run, 0 for no end.
+    pub ticks: u64,
+    /// The time stamp counter at the deadline; 0 before the image runs.
+    pub expires: u64,
+    /// Not 0: another CPU sends an NMI.
+    pub sent: u64,
+    /// Physical address of the registers of the HPET's timer, 0 if it is not used.
+    pub timer: u64,
+    /// Physical address of the HPET's main counter.
+    pub counter: u64,
+    /// The main counter's ticks until the timer raises an NMI.
+    pub timer_ticks: u64,
+    /// The timer's configuration register while it counts.
+    pub timer_on: u64,
+}
+
 /// The relocator's parameters and results. Addresses are physical unless a field is documented
 /// otherwise.
 #[repr(C)]
@@ -126,7 +147,10 @@ pub struct ControlTable {
     pub guard: u64,
     /// Guarded, the first CPU that comes back sets the lowest bit, and counts.
     pub claimed: u64,
-    /// The exception, where there was one.
+    /// When the image is stopped.
+    pub deadline: Deadline,
+    /// The exception, where there was one; with [`crate::device::status::DEADLINE`], where the
+    /// image was.
     pub fault: Fault,
     /// Time stamp counter before the exchange, before the call, after the call, after the exchange
     /// back.
@@ -151,6 +175,7 @@ const _: () = {
     assert!(TABLE_OFFSET.is_multiple_of(16));
     assert!(TABLE_OFFSET + size_of::<ControlTable>() <= 4096);
     assert!(size_of::<Fault>() == 22 * 8);
+    assert!(size_of::<Deadline>() == 7 * 8);
     assert!(size_of::<TaskState>() == 104);
     assert!(offset_of!(ControlTable, idt).is_multiple_of(8));
 };
@@ -159,6 +184,12 @@ impl Fault {
     /// No exception.
     pub const EMPTY: Self =
         Self { vector: 0, error_code: 0, rip: 0, rflags: 0, cs: 0, cr2: 0, registers: [0; 16] };
+}
+
+impl Deadline {
+    /// No deadline.
+    pub const NONE: Self =
+        Self { ticks: 0, expires: 0, sent: 0, timer: 0, counter: 0, timer_ticks: 0, timer_on: 0 };
 }
 
 impl ControlTable {
@@ -185,6 +216,7 @@ impl ControlTable {
         status: 0,
         guard: 0,
         claimed: 0,
+        deadline: Deadline::NONE,
         fault: Fault::EMPTY,
         stamps: [0; 4],
         gdt_pointer: [0; 2],

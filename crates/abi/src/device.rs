@@ -172,6 +172,9 @@ pub mod reason {
     /// There is no System RAM with room for the note in one page. Numbers: physical address,
     /// length.
     pub const BAD_NOTE: u64 = 130;
+    /// Nothing can stop the image at this deadline. Numbers: the deadline, the longest possible
+    /// one, both in milliseconds; 0 if none is.
+    pub const NO_DEADLINE: u64 = 140;
 }
 
 /// What the module and the machine can do.
@@ -218,6 +221,10 @@ pub mod feature {
     pub const GIGABYTE_PAGES: u64 = 1 << 3;
     /// An image can be guarded ([`super::load_flag::GUARD`]).
     pub const GUARD: u64 = 1 << 4;
+    /// An image that is not guarded can be stopped at a deadline while other CPUs are up.
+    pub const WATCH: u64 = 1 << 8;
+    /// An image that is not guarded can be stopped at a deadline by a timer, at every level.
+    pub const TIMER: u64 = 1 << 9;
 }
 
 /// Loads an image.
@@ -379,7 +386,8 @@ pub struct Call {
     pub status: u64,
     /// *Out:* the level used, where `quiesce` was [`quiesce::AUTO`].
     pub quiesced: u64,
-    /// *Out:* the exception, where `status` is [`status::FAULT`].
+    /// *Out:* the exception, where `status` is [`status::FAULT`]; the registers at the deadline,
+    /// where it is [`status::DEADLINE`] and the image is not guarded.
     pub fault: super::control::Fault,
     /// *Out:* time stamp counter ticks spent in each phase.
     pub ticks: Ticks,
@@ -387,8 +395,9 @@ pub struct Call {
     pub calls: u64,
     /// *Out:* why it failed.
     pub diagnosis: Diagnosis,
-    /// Milliseconds after which the image is taken down, 0 for never. Only for an image that is
-    /// [guarded](load_flag::GUARD). Callers of the first version do not have this field.
+    /// Milliseconds after which the image is stopped, 0 for never. An image that is not
+    /// [guarded](load_flag::GUARD) is stopped by an NMI, as long as it keeps its interrupt
+    /// descriptor table. Callers of the first version do not have this field.
     pub deadline: u64,
 }
 

@@ -14,6 +14,7 @@
 mod blocks;
 pub mod clock;
 pub mod guard;
+pub mod hpet;
 pub mod interrupt;
 pub mod madt;
 mod memory;

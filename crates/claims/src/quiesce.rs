@@ -32,6 +32,11 @@ pub struct Facts {
     /// It needs the CPU out of 64-bit mode, which virtual machines on this CPU prevent. Suspending
     /// ends them.
     pub virtualization_in_the_way: bool,
+    /// Another CPU can stop it at a deadline, except while the system is suspended; the rate of the
+    /// time stamp counter in kHz.
+    pub watch_khz: Option<u64>,
+    /// A timer can stop it at a deadline of at most this number of milliseconds; 0 if none can.
+    pub timer_limit: u64,
 }
 
 /// Why a call cannot be made.
@@ -39,8 +44,11 @@ pub struct Facts {
 pub enum Refusal {
     /// The image is dead.
     Dead,
-    /// The deadline is too late for the guard, or there is no guard.
+    /// The deadline is too late to be counted by the guard.
     Deadline,
+    /// Nothing can stop the image at this deadline; the longest possible one in milliseconds, 0 if
+    /// none is.
+    NoDeadline(u64),
     /// The level does not exist, or it is too low for a guarded image.
     Level,
     /// Its pages are in use.
@@ -58,9 +66,17 @@ pub fn decide(facts: &Facts, wish: Option<Wish>, deadline: u64) -> Result<Level,
     if facts.dead {
         return Err(Refusal::Dead);
     }
-    if !deadline_is_possible(facts, deadline) {
+    if facts.guard_khz.is_some_and(|khz| ticks(deadline, khz).is_none()) {
         return Err(Refusal::Deadline);
     }
+    let level = level(facts, wish)?;
+    match longest_deadline(facts, level) {
+        longest if deadline > longest => Err(Refusal::NoDeadline(longest)),
+        _ => Ok(level),
+    }
+}
+
+fn level(facts: &Facts, wish: Option<Wish>) -> Result<Level, Refusal> {
     let quick = check_quick(facts);
     match wish {
         Some(Wish::Exactly(Level::Suspend)) => Ok(Level::Suspend),
@@ -79,10 +95,13 @@ pub const fn ticks(milliseconds: u64, khz: u64) -> Option<u64> {
     milliseconds.checked_mul(khz)
 }
 
-const fn deadline_is_possible(facts: &Facts, deadline: u64) -> bool {
-    match facts.guard_khz {
-        Some(khz) => ticks(deadline, khz).is_some(),
-        None => deadline == 0,
+/// In milliseconds.
+fn longest_deadline(facts: &Facts, level: Level) -> u64 {
+    match (level, facts.guard_khz, facts.watch_khz) {
+        (Level::None | Level::Stop, _, Some(khz)) | (_, Some(khz), _) => {
+            u64::MAX.checked_div(khz).unwrap_or(0) / 2
+        }
+        _ => facts.timer_limit,
     }
 }
 
@@ -101,8 +120,14 @@ const fn check_quick(facts: &Facts) -> Result<(), Refusal> {
 mod tests {
     use super::*;
 
-    const FREE: Facts =
-        Facts { dead: false, guard_khz: None, in_use: false, virtualization_in_the_way: false };
+    const FREE: Facts = Facts {
+        dead: false,
+        guard_khz: None,
+        in_use: false,
+        virtualization_in_the_way: false,
+        watch_khz: None,
+        timer_limit: 0,
+    };
     const IN_USE: Facts = Facts { in_use: true, ..FREE };
     const VIRTUAL: Facts = Facts { virtualization_in_the_way: true, ..FREE };
     const BOTH: Facts = Facts { in_use: true, ..VIRTUAL };
@@ -138,12 +163,37 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_needs_a_guard_and_must_fit_its_counter() {
+    fn a_deadline_must_fit_the_counter_of_a_guard() {
         for wish in WISHES {
-            assert_eq!(decide(&FREE, wish, 1), Err(Refusal::Deadline));
             assert_eq!(decide(&GUARDED, wish, u64::MAX / KHZ + 1), Err(Refusal::Deadline));
         }
-        assert_eq!(decide(&GUARDED, Some(Wish::Auto), u64::MAX / KHZ), Ok(Level::Suspend));
+        assert_eq!(decide(&GUARDED, Some(Wish::Auto), u64::MAX / KHZ / 2), Ok(Level::Suspend));
         assert_eq!(decide(&GUARDED, Some(Wish::Auto), 0), Ok(Level::Suspend));
+    }
+
+    #[test]
+    fn a_deadline_needs_something_that_stops_the_image_at_that_level() {
+        use Level::{None as Quick, Stop, Suspend};
+        let at = |facts: &Facts, level, deadline| decide(facts, Some(Wish::Exactly(level)), deadline);
+        let watched = Facts { watch_khz: Some(KHZ), ..FREE };
+        let timed = Facts { timer_limit: 5000, ..FREE };
+        let both = Facts { timer_limit: 5000, ..watched };
+        for level in [Quick, Stop, Suspend] {
+            assert_eq!(at(&FREE, level, 1), Err(Refusal::NoDeadline(0)));
+            assert_eq!(at(&FREE, level, 0), Ok(level));
+            assert_eq!(at(&timed, level, 5000), Ok(level));
+            assert_eq!(at(&timed, level, 5001), Err(Refusal::NoDeadline(5000)));
+        }
+        for level in [Quick, Stop] {
+            assert_eq!(at(&watched, level, 1 << 40), Ok(level));
+            assert_eq!(at(&both, level, 1 << 40), Ok(level));
+            assert!(matches!(at(&watched, level, u64::MAX), Err(Refusal::NoDeadline(1..))));
+        }
+        assert_eq!(at(&watched, Suspend, 1), Err(Refusal::NoDeadline(0)));
+        assert_eq!(at(&both, Suspend, 5001), Err(Refusal::NoDeadline(5000)));
+        // The level is decided first.
+        assert_eq!(at(&Facts { in_use: true, ..FREE }, Quick, 1), Err(Refusal::InUse));
+        let free = Facts { in_use: true, ..watched };
+        assert_eq!(decide(&free, Some(Wish::Auto), 1), Err(Refusal::NoDeadline(0)));
     }
 }

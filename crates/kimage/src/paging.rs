@@ -62,6 +62,12 @@ pub struct Tables {
 }
 
 impl Tables {
+    /// Takes all further tables from this zone.
+    #[must_use]
+    pub const fn then_from(self, zone: Zone) -> Self {
+        Self { zone, ..self }
+    }
+
     /// Takes an empty root table. All tables will come from `zone`; pages of 1 GiB are used if the
     /// CPU has them.
     ///

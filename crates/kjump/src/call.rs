@@ -1,6 +1,7 @@
 //! `kjump call`: load or attach, copy in, call, copy out, report.
 
 pub(crate) mod args;
+mod deadline;
 mod fault;
 mod holder;
 pub(crate) mod image_file;
@@ -18,6 +19,7 @@ use anyhow::Context;
 use sys::Device;
 
 use crate::call::args::CallArgs;
+use crate::call::deadline::Deadline;
 use crate::device;
 use crate::device::suspend_failure::Watch;
 use crate::terminal::Terminal;
@@ -53,6 +55,7 @@ pub(crate) fn run(args: CallArgs) -> anyhow::Result<Outcome> {
     match report.ending {
         Ending::Returned => Ok(Outcome::Done),
         Ending::Fault(_) => Ok(Outcome::Fault),
+        Ending::Deadline(..) => Ok(Outcome::Deadline),
         Ending::Refused(refusal) => {
             Err(refusal).with_context(|| format!("call {} of {}", report.calls + 1, request.repeat))
         }
@@ -77,16 +80,18 @@ fn ready(source: &Source, device: &Device) -> anyhow::Result<ImageFacts> {
     }
 }
 
-/// Calls until all calls are made, the image faults or a call is refused. If the first call is
-/// refused, that is an error.
+/// Calls until all calls are made, the image faults or is stopped, or a call is refused. If the
+/// first call is refused, that is an error.
 fn call_repeatedly(request: &CallRequest, device: &Device, image: ImageFacts) -> anyhow::Result<CallReport> {
-    let mut report = CallReport::new(image, device.info()?.tsc_khz);
+    let info = device.info()?;
+    let mut deadline = Deadline::new(request, &image, &info);
+    let mut report = CallReport::new(image, info.tsc_khz);
     let progress = Progress::start("calling".into(), request.repeat);
     let watch = Watch::start();
     for _ in 0..request.repeat {
         let start = Instant::now();
-        match device.call(request.arguments, request.quiesce) {
-            Ok(call) => report.add(&call, start.elapsed()),
+        match deadline.call(request, device) {
+            Ok(call) => report.add(&call, start.elapsed(), deadline.milliseconds()),
             Err(refusal) if report.calls == 0 => {
                 return Err(holder::explain(device, &refusal).unwrap_or_else(|| watch.explain(refusal)));
             }

@@ -3,6 +3,7 @@
 
 pub(crate) mod args;
 pub(crate) mod boot;
+mod forecast;
 pub(crate) mod guard;
 pub(crate) mod jump_back;
 pub(crate) mod last_words;

@@ -49,6 +49,7 @@ arrive:
         call    move_own_pages
         mov     ${STAMPS} + 8, %edi
         call    stamp
+        call    start_deadline
         /* Under guard the image runs on another CPU; this one continues in the guard's pages. */
         mov     {GUARD}(%r8), %rax
         test    %rax, %rax
@@ -167,10 +168,18 @@ kjump_leave:
         cld
         lea     kjump_code_start(%rip), %r8
         /*
+         * A peer kernel may have page tables with another number of levels. LA57 cannot change in
+         * long mode: leave it, and enter it again. SDM 4.1.1.
+         */
+        mov     %cr4, %rax
+        xor     {KERNEL_CR4}(%r8), %rax
+        test    ${CR4_LA57}, %eax
+        jnz     change_levels
+.Llevels_match:
+        /*
          * Memory first. CR4 comes before CR3, because a peer kernel may run with PCIDs, and with
          * PCIDE set the low bits of the new CR3 would mean another thing. The same write turns off
-         * protection keys, SMEP and SMAP. LA57 cannot change in long mode, and it stays: see
-         * CR4_KEPT. SDM 2.5, 4.10.1.
+         * protection keys, SMEP and SMAP. SDM 2.5, 4.10.1.
          */
         mov     {KERNEL_CR4}(%r8), %rax
         and     ${CR4_KEPT}, %eax
@@ -186,15 +195,38 @@ kjump_leave:
         mov     ${STAMPS} + 16, %edi
         call    stamp
         call    plain_registers
-        /* Own descriptors and gates. In 64-bit mode %cs is loaded by a far return. SDM 5.8.1. */
         lgdt    {GDT_POINTER}(%r8)
         lidt    {IDT_POINTER}(%r8)
+        call    load_selectors
+        call    stop_timer
+        /*
+         * Own code segment, by a return from an interrupt: if an NMI ended the image, or came while
+         * it ran a handler of its own, NMIs are blocked until the next iret. SDM 6.7.1. That faults
+         * if the image left the flag NT set.
+         */
+        pushq   $2
+        popfq
+        mov     %rsp, %rax
+        pushq   ${SELECTOR_DATA}
+        push    %rax
+        pushq   $2
         pushq   ${SELECTOR_CODE_64}
         lea     .Lown_code_segment(%rip), %rax
         push    %rax
-        lretq
+        iretq
 .Lown_code_segment:
-        call    load_selectors
+        /*
+         * An NMI that another CPU has sent must not arrive in the kernel, nor between two sets of
+         * page tables. iretq has made the status visible to the sender. SDM 8.3.
+         */
+        cmpq    $0, {NMI_SENT}(%r8)
+        je      .Lno_nmi
+        mov     ${NMI_ARRIVES}, %ecx
+.Lnmi_arrives:
+        pause
+        dec     %ecx
+        jnz     .Lnmi_arrives
+.Lno_nmi:
         /*
          * The kernel's page tables have the no-execute bit set in entries, which is a reserved bit
          * while EFER.NXE is clear: EFER must be the kernel's before its CR3 is loaded. SDM 4.5.
@@ -238,6 +270,70 @@ kjump_leave:
         wrmsr
         mov     {KERNEL_RESUME}(%r8), %rax
         jmp     *%rax
+
+/*
+ * change_levels: leaves long mode, and enters it again in leave_32 with the levels that the kernel
+ * uses.
+ * In:  64-bit mode, %r8 = control, the only page that is known to be mapped.
+ * Out: to leave_32.
+ */
+change_levels:
+        /* From above 4 GiB there is no way: the next write to CR4 raises an exception. */
+        mov     %r8, %rax
+        shr     $32, %rax
+        jnz     .Llevels_match
+        lgdt    {GDT_POINTER}(%r8)
+        mov     ${SELECTOR_DATA}, %eax
+        mov     %eax, %ds
+        mov     %eax, %ss
+        /* Paging cannot be turned off while PCIDs are on. SDM 4.10.1. */
+        mov     %cr4, %rax
+        and     ${CR4_KEPT}, %eax
+        or      ${CR4_ON}, %eax
+        mov     %rax, %cr4
+        /* Two time stamps are not taken yet: the far return finds its operands there. */
+        lea     {STAMPS} + 32(%r8), %rsp
+        mov     %r8d, %ebx
+        pushq   ${SELECTOR_CODE_32}
+        lea     leave_32(%rip), %rax
+        push    %rax
+        lretq
+
+/*
+ * start_deadline: the image's time starts.
+ * In: %r8 = control, %rax = the time stamp counter. Clobbers %rax, %rcx, %rdi, %rsi.
+ */
+start_deadline:
+        mov     {DEADLINE_TICKS}(%r8), %rcx
+        test    %rcx, %rcx
+        jz      .Lno_timer
+        add     %rcx, %rax
+        mov     %rax, {EXPIRES}(%r8)
+        mov     {TIMER}(%r8), %rdi
+        test    %rdi, %rdi
+        jz      .Lno_timer
+        /* The comparator follows the configuration. IA-PC HPET specification 1.0a, 2.3.9. */
+        mov     {TIMER_COUNTER}(%r8), %rsi
+        mov     (%rsi), %eax
+        add     {TIMER_TICKS}(%r8), %eax
+        mov     %eax, 8(%rdi)
+        mov     {TIMER_ON}(%r8), %eax
+        mov     %eax, (%rdi)
+        ret
+
+/*
+ * stop_timer: the timer raises no interrupt any more.
+ * In: %r8 = control. Clobbers %rax, %rdi.
+ */
+stop_timer:
+        mov     {TIMER}(%r8), %rdi
+        test    %rdi, %rdi
+        jz      .Lno_timer
+        mov     {TIMER_ON}(%r8), %eax
+        and     $~{TIMER_INTERRUPT}, %eax
+        mov     %eax, (%rdi)
+.Lno_timer:
+        ret
 
 /*
  * plain_registers: CR4, CR0 and CR3 as the relocator needs them. SDM 2.5.
@@ -465,10 +561,12 @@ exchange_avx:
 kjump_stubs_64:
         .set    vector, 0
         .rept   {VECTORS}
-        .balign {STUB_64}
         pushq   $vector
-        jmp     fault_64
+        /* A jump by an 8-bit distance, written as bytes so that every stub has the same size. */
+        .byte   0xeb
+        .byte   fault_64 - . - 1
         .set    vector, vector + 1
+        .org    kjump_stubs_64 + vector * {STUB_64}
         .endr
 fault_64:
         /*
@@ -512,15 +610,42 @@ fault_64:
         mov     %rax, {FAULT_REGISTERS} + 32(%r8)
         mov     %cr2, %rax
         mov     %rax, {FAULT_CR2}(%r8)
-        movq    ${FAULTED}, {STATUS}(%r8)
+        /* kjump_nmi_64 comes here at the deadline only. */
+        mov     ${FAULTED}, %eax
+        mov     ${AT_DEADLINE}, %edx
+        cmp     ${NMI}, %ecx
+        cmove   %edx, %eax
+        mov     %rax, {STATUS}(%r8)
         jmp     ended
 
 /*
- * kjump_nmi_64: an NMI is for the kernel, whose handlers are not in memory now: it is dropped. It
- * has interrupt stack 2, because it can arrive while an exception is being recorded on stack 1. SDM
- * 6.7, 6.14.5.
+ * kjump_nmi_64: an NMI ends the image if its deadline has passed. Any other is for the kernel,
+ * whose handlers are not in memory now: it is dropped. It has interrupt stack 2, because it can
+ * arrive while an exception is being recorded on stack 1. SDM 6.7, 6.14.5.
  */
 kjump_nmi_64:
+        push    %rax
+        push    %rdx
+        push    %r8
+        lea     kjump_code_start(%rip), %r8
+        cmpq    $0, {STATUS}(%r8)
+        jne     .Ldrop_64
+        cmpq    $0, {EXPIRES}(%r8)
+        je      .Ldrop_64
+        rdtsc
+        shl     $32, %rdx
+        or      %rdx, %rax
+        cmp     {EXPIRES}(%r8), %rax
+        jb      .Ldrop_64
+        pop     %r8
+        pop     %rdx
+        pop     %rax
+        pushq   ${NMI}
+        jmp     fault_64
+.Ldrop_64:
+        pop     %r8
+        pop     %rdx
+        pop     %rax
         iretq
 
 /*
@@ -686,7 +811,11 @@ fault_32:
         mov     %esi, {FAULT_REGISTERS} + 32
         mov     %cr2, %eax
         mov     %eax, {FAULT_CR2}
-        movl    ${FAULTED}, {STATUS}
+        mov     ${FAULTED}, %eax
+        mov     ${AT_DEADLINE}, %edx
+        cmpl    ${NMI}, {FAULT_VECTOR}
+        cmove   %edx, %eax
+        mov     %eax, {STATUS}
         /* Flat segments for leave_32. */
         mov     {CONTROL_PAGE}, %ebx
         mov     ${SELECTOR_DATA}, %eax
@@ -694,8 +823,37 @@ fault_32:
         mov     %eax, %ss
         jmp     leave_32
 
-/* kjump_nmi_32: as kjump_nmi_64, on the image's stack. */
+/*
+ * kjump_nmi_32: as kjump_nmi_64, on the image's stack. The code segment is the one whose selector
+ * and base are known, so data is read by it.
+ */
 kjump_nmi_32:
+        push    %eax
+        push    %edx
+        push    %ebx
+        call    .Lnmi_here
+.Lnmi_here:
+        pop     %ebx
+        and     $-{PAGE_SIZE}, %ebx
+        cmpl    $0, %cs:{STATUS}(%ebx)
+        jne     .Ldrop_32
+        mov     %cs:{EXPIRES}(%ebx), %eax
+        or      %cs:{EXPIRES} + 4(%ebx), %eax
+        jz      .Ldrop_32
+        rdtsc
+        sub     %cs:{EXPIRES}(%ebx), %eax
+        sbb     %cs:{EXPIRES} + 4(%ebx), %edx
+        jb      .Ldrop_32
+        pop     %ebx
+        pop     %edx
+        pop     %eax
+        mov     %eax, %dr0
+        mov     ${NMI}, %al
+        jmp     fault_32
+.Ldrop_32:
+        pop     %ebx
+        pop     %edx
+        pop     %eax
         iretl
         .code64
 kjump_code_end:

@@ -8,7 +8,7 @@ use abi::device::status;
 use abi::page_list::{DESTINATION, DONE, INDIRECTION, PAGE_SIZE, SOURCE};
 use core::arch::global_asm;
 
-use crate::shared::in_control_page;
+use crate::shared::{NMI, in_control_page};
 
 /// The bytes of the code. They run at any address that is a multiple of the page size.
 pub fn code() -> &'static [u8] {
@@ -49,7 +49,7 @@ pub mod entry_offset {
         offset_of_symbol(&raw const kjump_move_pages)
     }
 
-    /// The first of the 64-bit exception stubs; they are 8 bytes apart.
+    /// The first of the 64-bit exception stubs; they are 4 bytes apart.
     pub(crate) fn stubs_64() -> usize {
         offset_of_symbol(&raw const kjump_stubs_64)
     }
@@ -75,7 +75,7 @@ pub mod entry_offset {
 }
 
 /// Bytes from one 64-bit exception stub to the next.
-pub(crate) const STUB_64: usize = 8;
+pub(crate) const STUB_64: usize = 4;
 /// Bytes from one 32-bit exception stub to the next.
 pub(crate) const STUB_32: usize = 10;
 
@@ -114,6 +114,10 @@ const CR4_SSE: u32 = 1 << 9 | 1 << 10;
 /// `CR4`: MCE, LA57, VMXE and OSXSAVE stay as the kernel has them. VMXE cannot change while virtual
 /// machines run, LA57 not in long mode.
 const CR4_KEPT: u32 = 1 << 6 | 1 << 12 | 1 << 13 | 1 << 18;
+/// `CR4`: page tables have five levels.
+pub(crate) const CR4_LA57: u32 = 1 << 12;
+/// Turns of a loop in which an NMI that was sent arrives: about a millisecond.
+const NMI_ARRIVES: u32 = 50_000;
 /// `CR4`: control-flow enforcement.
 const CR4_CET_BIT: u32 = 23;
 /// No breakpoint; bit 10 is always set.
@@ -147,6 +151,17 @@ global_asm!(
     GUARD = const in_control_page!(guard),
     CLAIMED = const in_control_page!(claimed),
     GUARD_ENDED = const abi::guard::ENDED_OFFSET,
+    DEADLINE_TICKS = const in_control_page!(deadline.ticks),
+    EXPIRES = const in_control_page!(deadline.expires),
+    NMI_SENT = const in_control_page!(deadline.sent),
+    TIMER = const in_control_page!(deadline.timer),
+    TIMER_COUNTER = const in_control_page!(deadline.counter),
+    TIMER_TICKS = const in_control_page!(deadline.timer_ticks),
+    TIMER_ON = const in_control_page!(deadline.timer_on),
+    TIMER_INTERRUPT = const 1 << 2,
+    NMI_ARRIVES = const NMI_ARRIVES,
+    NMI = const NMI,
+    AT_DEADLINE = const status::DEADLINE,
     STAMPS = const in_control_page!(stamps),
     GDT_POINTER = const in_control_page!(gdt_pointer) + 6,
     IDT_POINTER = const in_control_page!(idt_pointer) + 6,
@@ -178,6 +193,7 @@ global_asm!(
     CR4_SSE = const CR4_SSE,
     CR4_KEPT = const CR4_KEPT,
     CR4_CET_BIT = const CR4_CET_BIT,
+    CR4_LA57 = const CR4_LA57,
     DR7_OFF = const DR7_OFF,
     EFER = const EFER,
     GS_BASE = const GS_BASE,

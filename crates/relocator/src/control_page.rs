@@ -1,7 +1,7 @@
 //! The control page as a value: code, and a control table for its address.
 
 use abi::control::{
-    CODE_LIMIT, ControlTable, FAULT_STACKS, Fault, TABLE_OFFSET, TaskState, VECTORS, selector,
+    CODE_LIMIT, ControlTable, Deadline, FAULT_STACKS, Fault, TABLE_OFFSET, TaskState, VECTORS, selector,
 };
 use abi::device::status;
 use core::mem::{offset_of, size_of};
@@ -69,14 +69,15 @@ impl ControlPage {
         };
     }
 
-    /// Prepares the page for the next call.
-    pub fn prepare(&mut self, arguments: [u64; 6]) {
+    /// Prepares the page for the next call, with a deadline if the image is not guarded.
+    pub fn prepare(&mut self, arguments: [u64; 6], deadline: Deadline) {
         self.table.arguments = arguments;
         self.table.value = 0;
         self.table.value_high = 0;
         self.table.next_entry = 0;
         self.table.status = status::NOT_CALLED;
         self.table.claimed = 0;
+        self.table.deadline = deadline;
         self.table.fault = Fault::EMPTY;
         self.table.stamps = [0; 4];
     }

@@ -454,6 +454,20 @@ start_64:
         mov     {KERNEL_EFER} + 4(%r8), %edx
         wrmsr
         lidt    {CONTROL_IDT_POINTER}(%r8)
+        /*
+         * The image finds the local APIC as firmware leaves it on the first CPU: on, and
+         * transparent for the interrupts of the 8259 and for NMIs. MultiProcessor Specification
+         * 1.4, 3.6.2.2.
+         */
+        mov     ${APIC_SVR}, %edi
+        mov     ${APIC_ENABLED} | 0xf, %eax
+        call    write_apic
+        mov     ${APIC_LVT0}, %edi
+        mov     ${EXTERNAL_INTERRUPT}, %eax
+        call    write_apic
+        mov     ${APIC_LVT1}, %edi
+        mov     ${NMI_DELIVERY}, %eax
+        call    write_apic
         /* The guard may take the low page back. */
         movq    $1, {STARTED}(%rbx)
         jmp     *{BEGIN}(%rbx)

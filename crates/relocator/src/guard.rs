@@ -123,7 +123,6 @@ const INIT_ALL_BUT_SELF: u32 = 0xc_4500;
 const TRAMPOLINE_WORDS: usize = 8;
 /// Protected mode, monitored coprocessor, extension type, numeric errors, paging: caches are on.
 const CR0: u32 = code::CR0_ON | 1 << 1 | 1 << 4 | 1 << 5;
-const CR4_LA57: u32 = 1 << 12;
 
 global_asm!(
     include_str!("guard.S"),
@@ -158,6 +157,10 @@ global_asm!(
     APIC_LDR = const 0xd0,
     APIC_SVR = const 0xf0,
     APIC_ENABLED = const 1 << 8,
+    APIC_LVT0 = const 0x350,
+    APIC_LVT1 = const 0x360,
+    EXTERNAL_INTERRUPT = const 7 << 8,
+    NMI_DELIVERY = const 4 << 8,
     APIC_ICR = const 0x300,
     X2APIC = const 0x800,
     BUS_MASTER = const 1 << 2,
@@ -168,7 +171,7 @@ global_asm!(
     SELECTOR_DATA = const selector::DATA,
     CR0 = const CR0,
     CR4_ON = const code::CR4_ON,
-    CR4_LA57 = const CR4_LA57,
+    CR4_LA57 = const code::CR4_LA57,
     EFER = const code::EFER,
     EFER_LME = const code::EFER_LME,
     options(att_syntax)

@@ -5,6 +5,9 @@ macro_rules! in_control_page {
     ($field:ident) => {
         abi::control::TABLE_OFFSET + core::mem::offset_of!(abi::control::ControlTable, $field)
     };
+    (deadline.$field:ident) => {
+        $crate::shared::in_control_page!(deadline) + core::mem::offset_of!(abi::control::Deadline, $field)
+    };
     (fault.$field:ident) => {
         $crate::shared::in_control_page!(fault) + core::mem::offset_of!(abi::control::Fault, $field)
     };

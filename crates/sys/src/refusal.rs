@@ -83,6 +83,11 @@ impl Refusal {
             reason::DEAD => "its memory can be read; unload it, and load it anew",
             reason::NOT_WRITTEN => "write every page of it as a whole first",
             reason::CPU_NOT_STARTED => "call it without a guard, or offline that CPU and load it anew",
+            reason::NO_DEADLINE if self.diagnosis.numbers[1] != 0 => "choose an earlier deadline",
+            reason::NO_DEADLINE => {
+                "call it without a deadline; one takes an HPET or, unless the system is suspended, a second \
+                 CPU"
+            }
             _ => return self.advice_by_errno(),
         })
     }
@@ -168,6 +173,12 @@ impl Refusal {
             reason::DEAD => f.write_str("the image ended in a way that leaves nothing to call"),
             reason::CPU_NOT_STARTED => {
                 write!(f, "the CPU that was to run the image, with APIC identifier {a}, did not start")
+            }
+            reason::NO_DEADLINE if b != 0 => {
+                write!(f, "a deadline of {a} ms is too late: the machine's timer counts {b} ms at most")
+            }
+            reason::NO_DEADLINE => {
+                f.write_str("nothing can stop the image at a deadline at this level on this machine")
             }
             reason::NONE if self.request == Request::Unload && self.errno == ENOENT => {
                 f.write_str("no image is loaded")

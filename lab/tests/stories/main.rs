@@ -7,6 +7,7 @@ mod calling;
 mod concurrent_calls;
 mod controllers;
 mod crashing;
+mod deadlines;
 mod failed_switches;
 mod guarding;
 mod hibernating;
@@ -17,6 +18,7 @@ mod looking_back;
 mod machines;
 mod memtest;
 mod page_mover;
+mod paging_levels;
 mod refused_requests;
 mod saving;
 mod suspended_calls;
@@ -30,6 +32,7 @@ fn main() -> std::process::ExitCode {
         bios::STORIES,
         memtest::STORIES,
         concurrent_calls::STORIES,
+        deadlines::STORIES,
         refused_requests::STORIES,
         crashing::STORIES,
         machines::STORIES,
@@ -44,6 +47,7 @@ fn main() -> std::process::ExitCode {
         guarding::STORIES,
         hibernating::STORIES,
         page_mover::STORIES,
+        paging_levels::STORIES,
         lab_itself::STORIES,
     ])
 }

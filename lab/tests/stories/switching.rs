@@ -11,6 +11,8 @@ pub(crate) const STORIES: &[Story] = stories! {
     EVERY => command_lines_of_2008_jump_to_a_kernel_and_back,
     &["6.1"] => a_kernel_damaged_in_memory_is_not_entered,
     EVERY, long => a_kernel_runs_in_a_window_above_4_gib,
+    &["6.1"] => a_kernel_that_does_not_use_the_local_apic_runs,
+    &["6.1"] => an_image_uses_the_interrupt_controllers_of_the_first_pcs,
     &["6.1"] => kjump_boot_explains_every_refusal,
 };
 
@@ -59,6 +61,7 @@ fn kernels_take_turns_and_pass_values(on: &str) -> Result<()> {
         fine turns";
     with_second_kernel(on, job)?
         .succeeded()
+        .prints("without --deadline, this machine has to be reset if the kernel hangs")
         .prints("b returned 0xb000 after")
         .prints("b returned 0x2 after")
         .prints("b returned 0x11 after")
@@ -95,6 +98,39 @@ fn a_panicking_kernel_gives_back_the_machine(on: &str) -> Result<()> {
     Ok(())
 }
 
+/// It relies on what firmware leaves in the controllers, as after a reset.
+fn a_kernel_that_does_not_use_the_local_apic_runs(on: &str) -> Result<()> {
+    let job = "set -e
+        append=nolapic
+        boot
+        kjump switch b 1
+        kjump drop b
+        fine nolapic
+        boot --deadline 100
+        kjump drop b
+        fine 'guarded nolapic'";
+    with_second_kernel(on, job)?
+        .succeeded()
+        .prints("fine after nolapic")
+        .prints("fine after guarded nolapic")
+        .never_prints("wrong")
+        .kernel_log_is_clean();
+    Ok(())
+}
+
+fn an_image_uses_the_interrupt_controllers_of_the_first_pcs(on: &str) -> Result<()> {
+    let job = "set -e
+        kjump call --quiesce suspend --deadline none /lib/kjump/payloads/tick64 100
+        fine '100 ticks'";
+    with_second_kernel(on, job)?
+        .succeeded()
+        .prints("returned 100 (0x64)")
+        .prints("fine after 100 ticks")
+        .never_prints("wrong")
+        .kernel_log_is_clean();
+    Ok(())
+}
+
 fn kjump_boot_explains_every_refusal(on: &str) -> Result<()> {
     let job = "
         refused() { kjump boot --kernel /boot/b \"$@\" && echo 'went on'; }
@@ -102,6 +138,7 @@ fn kjump_boot_explains_every_refusal(on: &str) -> Result<()> {
         refused --memory 4G
         refused --memory 15M --window 0x1000000
         refused --window 0x1000
+        refused --append 'quiet mem=64M'
         kjump boot --kernel /bin/busybox
         head -c 200000 /boot/b > /tmp/half; kjump boot --kernel /tmp/half
         zeros() {
@@ -120,6 +157,7 @@ fn kjump_boot_explains_every_refusal(on: &str) -> Result<()> {
         .prints("no room for the window: 4 GiB")
         .prints("no room for kernel:")
         .prints("no room for initrd:")
+        .prints("mem=64M on its command line hides memory of its window")
         .prints("kernel /tmp/b is damaged: the ")
         .prints("no 64-bit entry point")
         .never_prints("went on")

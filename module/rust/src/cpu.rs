@@ -5,6 +5,7 @@
 use core::arch::asm;
 
 mod msr;
+mod mtrr;
 
 pub use msr::probe;
 

@@ -3,6 +3,7 @@
 //! `claims` makes them.
 
 use abi::device::{Call, Note, status};
+use claims::hpet::{self, Choice, Timers};
 use claims::interrupt::InService;
 use claims::structure::Refusal;
 use claims::{clock, interrupt, madt, name, note, panic, structure};
@@ -35,6 +36,49 @@ unsafe extern "C" fn kjr_io_apic(table: *const u8, length: usize, n: usize, addr
     let table = unsafe { core::slice::from_raw_parts(table, length) };
     if let Some(found) = madt::io_apics(table).nth(n) {
         *address = found;
+        return true;
+    }
+    false
+}
+
+/// Finds the I/O APIC with global interrupt 0, and the timer's interrupt, in the MADT.
+///
+/// # Safety
+/// `table` points at `length` bytes, the others at a `u32` each.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn kjr_first_io_apic(
+    table: *const u8,
+    length: usize,
+    address: &mut u32,
+    timer_pin: &mut u32,
+) -> bool {
+    // SAFETY: the caller's promise.
+    let table = unsafe { core::slice::from_raw_parts(table, length) };
+    *timer_pin = madt::timer_interrupt(table);
+    if let Some(found) = madt::first_io_apic(table) {
+        *address = found;
+        return true;
+    }
+    false
+}
+
+/// Chooses a timer of the HPET.
+///
+/// # Safety
+/// `configurations` points at `count` registers.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn kjr_choose_timer(
+    configurations: *const u64,
+    count: usize,
+    legacy: bool,
+    masked: u32,
+    timer_pin: u32,
+    timer: &mut Choice,
+) -> bool {
+    // SAFETY: the caller's promise.
+    let configurations = unsafe { core::slice::from_raw_parts(configurations, count) };
+    if let Some(choice) = hpet::choose(&Timers { configurations, legacy, masked, timer_pin }) {
+        *timer = choice;
         return true;
     }
     false

@@ -44,7 +44,7 @@ impl Failure {
             reason::BAD_POINTER => EFAULT,
             reason::INTERRUPTED => EINTR,
             reason::PAGE_IN_USE | reason::VIRTUALIZATION_ON => EBUSY,
-            reason::NO_GUARD => EOPNOTSUPP,
+            reason::NO_GUARD | reason::NO_DEADLINE => EOPNOTSUPP,
             reason::DEAD => EOWNERDEAD,
             reason::ENTRY_TOO_HIGH | reason::VOUCHED_RAM | reason::BAD_VOUCHED | reason::NOT_IN_IMAGE => {
                 EADDRNOTAVAIL

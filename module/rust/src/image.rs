@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! A loaded image, and calls of it.
 
+use abi::control::Deadline;
 use abi::device::{Call, Diagnosis, ImageInfo, Range, Ticks, mode, quiesce, reason, status};
+use claims::hpet;
 use claims::quiesce::{Facts, Level, Refusal, Wish, decide};
 use core::mem::offset_of;
 use kimage::paging::Levels;
@@ -11,6 +13,7 @@ use relocator::{ControlPage, gate};
 
 use crate::array::Array;
 use crate::cpu;
+use crate::deadline::Alarm;
 use crate::failure::Failure;
 use crate::frames::KernelFrames;
 use crate::kernel;
@@ -48,7 +51,10 @@ impl Loaded {
     /// Decides the level of quiescing for a call.
     pub fn quiesce(&self, call: &Call) -> Result<u64, Failure> {
         self.check_written()?;
+        let deadline = kernel::deadline_facts();
         let facts = Facts {
+            watch_khz: Some(deadline.watch_khz).filter(|&khz| khz != 0),
+            timer_limit: hpet::longest(deadline.timer_khz),
             dead: self.dead,
             guard_khz: self.guard.as_ref().map(Guard::khz),
             in_use: self.in_use != 0,
@@ -74,6 +80,7 @@ impl Loaded {
         match refusal {
             Refusal::Dead => Failure::new(reason::DEAD, [0; 3]),
             Refusal::Deadline => Failure::bad_field(offset_of!(Call, deadline), call.deadline),
+            Refusal::NoDeadline(longest) => Failure::new(reason::NO_DEADLINE, [call.deadline, longest, 0]),
             Refusal::Level => Failure::bad_field(offset_of!(Call, quiesce), call.quiesce),
             Refusal::InUse => {
                 Failure::new(reason::PAGE_IN_USE, [self.first_in_use, self.in_use, self.sealed.pages()])
@@ -87,10 +94,14 @@ impl Loaded {
     /// # Safety
     /// Interrupts are off, the FPU's state is saved, the GDT is the writable one, and only the
     /// image uses its destinations until this returns.
-    pub unsafe fn enter(&mut self, call: &mut Call) {
-        let page: *mut ControlPage = kernel::virtual_address(self.control).cast();
+    pub unsafe fn enter(&mut self, call: &mut Call, alarm: Option<&Alarm>) {
+        let page = self.control_page();
+        let deadline = match (&self.guard, alarm) {
+            (None, Some(alarm)) => alarm.deadline(call.deadline),
+            _ => Deadline::NONE,
+        };
         // SAFETY: the control page is the image's own.
-        unsafe { (*page).prepare(call.arguments) };
+        unsafe { (*page).prepare(call.arguments, deadline) };
         if let Some(guard) = &self.guard {
             guard.prepare(call.deadline);
         }
@@ -115,6 +126,11 @@ impl Loaded {
             // SAFETY: as above.
             unsafe { (*page).table.entry = self.entry };
         }
+    }
+
+    /// The control page, in the kernel's memory.
+    pub fn control_page(&self) -> *mut ControlPage {
+        kernel::virtual_address(self.control).cast()
     }
 
     /// Fills in the description of the image.

@@ -29,6 +29,8 @@ unsafe extern "C" {
     fn kjg_has_register(number: u32) -> bool;
     fn kjg_gigabyte_pages() -> bool;
     fn kjg_guard_facts(facts: *mut GuardFacts) -> bool;
+    fn kjg_deadline_facts(facts: *mut DeadlineFacts) -> bool;
+    fn kjg_timer_registers() -> u64;
     fn kjg_bug() -> !;
 }
 
@@ -166,6 +168,31 @@ pub fn guard_facts() -> Option<GuardFacts> {
     let mut facts = GuardFacts { apic: 0, cpu: 0, tsc_khz: 0 };
     // SAFETY: writes to `facts`.
     unsafe { kjg_guard_facts(&raw mut facts) }.then_some(facts)
+}
+
+/// What can stop an image at its deadline: `struct kjg_deadline_facts`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct DeadlineFacts {
+    /// Another CPU: ticks of the time stamp counter in a millisecond, or 0.
+    pub watch_khz: u64,
+    /// A timer: its ticks in a millisecond, or 0.
+    pub timer_khz: u64,
+}
+
+/// What can stop an image at its deadline.
+pub fn deadline_facts() -> DeadlineFacts {
+    let mut facts = DeadlineFacts { watch_khz: 0, timer_khz: 0 };
+    // SAFETY: writes to `facts`.
+    unsafe { kjg_deadline_facts(&raw mut facts) };
+    facts
+}
+
+/// The page of the HPET's registers, if they are used.
+pub fn timer_registers() -> Option<PhysRange> {
+    // SAFETY: reads a variable.
+    let address = unsafe { kjg_timer_registers() };
+    PhysRange::around_bytes(Some(address).filter(|&address| address != 0)?, 1).ok()
 }
 
 /// Ends the task after a bug.

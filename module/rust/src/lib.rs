@@ -8,15 +8,18 @@ use abi::device::{Call, ImageInfo, List, Load, Range, Transfer};
 use core::ffi::{CStr, c_char};
 use core::ptr::NonNull;
 use kimage::paging::Levels;
+use relocator::ControlPage;
 
 use crate::array::Boxed;
 use crate::caller::CallerMemory;
+use crate::deadline::Alarm;
 use crate::failure::Failure;
 use crate::image::Loaded;
 
 mod array;
 mod caller;
 mod cpu;
+mod deadline;
 mod decisions;
 mod failure;
 mod frames;
@@ -118,9 +121,25 @@ extern "C" fn kjr_quiesce(image: &Loaded, call: &mut Call) -> i32 {
 /// # Safety
 /// As for [`Loaded::enter`].
 #[unsafe(no_mangle)]
-unsafe extern "C" fn kjr_enter(image: &mut Loaded, call: &mut Call) {
+unsafe extern "C" fn kjr_enter(image: &mut Loaded, call: &mut Call, alarm: Option<&Alarm>) {
     // SAFETY: the caller's promise.
-    unsafe { image.enter(call) };
+    unsafe { image.enter(call, alarm) };
+}
+
+/// What another CPU watches during a call.
+#[unsafe(no_mangle)]
+extern "C" fn kjr_watch(image: &Loaded) -> *mut ControlPage {
+    image.control_page()
+}
+
+/// Whether another CPU is to send an NMI now. The image's CPU then waits for it.
+///
+/// # Safety
+/// The control page is that of an image that is not freed.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn kjr_overdue(watch: *mut ControlPage, now: u64) -> bool {
+    // SAFETY: the caller's promise.
+    unsafe { deadline::is_overdue(watch, now) }
 }
 
 /// Fills in the fields of an image's description that are known here.
@@ -173,6 +192,29 @@ extern "C" fn kjr_trial_call(list: u64, attempt: usize, call: &mut Call) -> bool
 #[unsafe(no_mangle)]
 extern "C" fn kjr_trial_note(call: &Call) {
     trial::note(call);
+}
+
+/// Loads the image that tries the timer.
+///
+/// # Safety
+/// The pointer is good.
+#[unsafe(no_mangle)]
+unsafe extern "C" fn kjr_timer_trial_load(image: *mut Option<NonNull<Loaded>>) -> bool {
+    let Ok(loaded) = Loaded::load_timer_trial() else {
+        return false;
+    };
+    let Ok(boxed) = Boxed::new(loaded) else {
+        return false;
+    };
+    // SAFETY: the caller's pointer is good.
+    unsafe { image.write(Some(boxed.into_pointer())) };
+    true
+}
+
+/// Makes the call of it: it waits longer than its deadline.
+#[unsafe(no_mangle)]
+extern "C" fn kjr_timer_trial_call(counter_khz: u64, call: &mut Call) {
+    *call = trial::timer_call(counter_khz);
 }
 
 /// The way in which pages are moved.

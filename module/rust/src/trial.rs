@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-only
-//! Which mover is the fastest here: measured once, in the environment in which pages are moved.
+//! What works here, and how fast: tried once, by calls.
 //!
+//! Which mover is the fastest is measured in the environment in which pages are moved.
 //! Real CPUs are fastest with their widest registers, emulators with the plainest; only a trial
 //! shows which. The trial is an image without segments, whose entry point is the page mover in its
 //! own control page.
 
 use abi::control::mover;
-use abi::device::{Call, Load, mode, status};
+use abi::device::{Call, Load, mode, quiesce, status};
 use abi::page_list::{DESTINATION, DONE, SOURCE};
 use core::sync::atomic::{AtomicU64, Ordering};
 use kimage::{Error, Zone};
@@ -65,4 +66,36 @@ pub fn note(call: &Call) {
         BEST_TICKS.store(call.ticks.run, Ordering::Relaxed);
         BEST.store(number, Ordering::Relaxed);
     }
+}
+
+/// Waits until the time stamp counter has advanced by its argument:
+///
+/// ```text
+///     rdtsc; shl $32, %rdx; or %rax, %rdx; mov %rdx, %rcx
+/// 1:  pause
+///     rdtsc; shl $32, %rdx; or %rdx, %rax; sub %rcx, %rax; cmp %rdi, %rax; jb 1b
+///     ret
+/// ```
+const WAIT: [u64; 4] =
+    [0x0948_20e2_c148_310f, 0x310f_90f3_d189_48c2, 0x48d0_0948_20e2_c148, 0xc3ed_72f8_3948_c829];
+
+/// Takes a page for the code that waits, and returns its address.
+pub fn prepare_timer(image: &mut Image) -> Result<u64, Error> {
+    let page = image.support(0, Zone::Any)?;
+    let words = kimage::Frames::words(image.frames_mut(), page);
+    for (word, value) in words.iter_mut().zip(WAIT) {
+        *word = value;
+    }
+    Ok(page.address().get())
+}
+
+/// The request that loads it.
+pub fn timer_request(code: u64) -> Load {
+    Load { mode: mode::LONG, entry: code, ..Load::default() }
+}
+
+/// A call that ends after 50 ms, or by the timer at its deadline after one.
+pub fn timer_call(counter_khz: u64) -> Call {
+    let ticks = counter_khz.saturating_mul(50);
+    Call { arguments: [ticks, 0, 0, 0, 0, 0], deadline: 1, quiesced: quiesce::SUSPEND, ..Call::default() }
 }

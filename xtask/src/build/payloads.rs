@@ -25,7 +25,7 @@ const fn payload(name: &'static str, address: u64, defines: &'static [&'static s
 /// The file that several of them include.
 const SHARED: &str = "print32.inc";
 
-const PAYLOADS: [Payload; 23] = [
+const PAYLOADS: [Payload; 26] = [
     payload("sum64", 0x20_0000, &[]),
     payload("sum32", 0x21_0000, &[]),
     payload("sum64-high", 0x1000_0000, &[]),
@@ -39,6 +39,9 @@ const PAYLOADS: [Payload; 23] = [
     payload("spin64", 0x2a_0000, &[]),
     payload("listen64", 0x2f_0000, &[]),
     payload("listen32", 0x30_0000, &[]),
+    payload("hang64", 0x31_0000, &[]),
+    payload("hang32", 0x32_0000, &[]),
+    payload("tick64", 0x33_0000, &[]),
     payload("phy_mode", 0x10_0000, &[]),
     payload("next64", 0x2b_0000, &[]),
     payload("pages64", 0x2c_0000, &[]),

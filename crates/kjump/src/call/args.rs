@@ -41,6 +41,14 @@ pub(crate) struct CallArgs {
     /// Call the image N times, but stop at an exception; the image keeps its state between calls
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = number::at_least_one)]
     pub(crate) repeat: u64,
+    /// Stop the image if a call takes longer, and exit with status 5; `none` for no deadline. Works
+    /// while the image keeps its interrupt descriptor table
+    ///
+    /// By default 10 seconds where the machine has something that can stop an image: a second CPU
+    /// unless the system is suspended, or an HPET. A kept image has no deadline by default if the
+    /// system is suspended for it.
+    #[arg(long, value_name = "SECONDS", value_parser = number::deadline)]
+    pub(crate) deadline: Option<u64>,
     /// Fail if another call is in progress, instead of waiting for it to end
     #[arg(long)]
     pub(crate) no_wait: bool,

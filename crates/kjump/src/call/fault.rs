@@ -102,6 +102,13 @@ impl FaultReport {
         format!("{} ({mnemonic}vector {}) at {instruction} {:#x}", self.name, self.vector, self.rip)
     }
 
+    /// The first line for an image that was stopped after a number of milliseconds.
+    pub(super) fn stopped_headline(&self, milliseconds: u64) -> String {
+        let instruction = if self.wide { "rip" } else { "eip" };
+        let seconds = std::time::Duration::from_millis(milliseconds).as_secs_f64();
+        format!("took longer than {seconds} s, stopped at {instruction} {:#x}", self.rip)
+    }
+
     /// The whole report, several lines.
     pub(crate) fn text(&self) -> String {
         let mut text = format!("{}\n", self.headline());
@@ -112,6 +119,12 @@ impl FaultReport {
         } else if is_interrupt(self.vector) {
             text.push_str("  the image enabled interrupts and has no gate for this one\n");
         }
+        text + &self.state()
+    }
+
+    /// The flags and registers, several lines.
+    pub(super) fn state(&self) -> String {
+        let mut text = String::new();
         let flags = if self.wide { "rflags" } else { "eflags" };
         let _ = writeln!(
             text,

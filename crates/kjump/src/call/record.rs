@@ -40,6 +40,8 @@ impl ImageFacts {
 pub(super) enum Ending {
     Returned,
     Fault(FaultReport),
+    /// It was stopped after this number of milliseconds.
+    Deadline(FaultReport, u64),
     /// The module refused a call after others had been made.
     Refused(Refusal),
 }
@@ -71,15 +73,16 @@ impl CallReport {
         }
     }
 
-    /// Adds a call that was made, and the time it took.
-    pub(super) fn add(&mut self, call: &Call, elapsed: Duration) {
+    /// Adds a call that was made, the time it took, and its deadline in milliseconds.
+    pub(super) fn add(&mut self, call: &Call, elapsed: Duration, deadline: u64) {
         self.calls += 1;
         self.quiesced = call.quiesced;
         self.samples.push(Sample { ticks: call.ticks, elapsed });
-        if call.status == status::RETURNED {
-            self.results.push(call.value);
-        } else {
-            self.ending = Ending::Fault(FaultReport::new(&call.fault, self.image.mode));
+        let fault = || FaultReport::new(&call.fault, self.image.mode);
+        match call.status {
+            status::RETURNED => self.results.push(call.value),
+            status::DEADLINE => self.ending = Ending::Deadline(fault(), deadline),
+            _ => self.ending = Ending::Fault(fault()),
         }
     }
 
@@ -98,6 +101,10 @@ impl CallReport {
             results: all.to_vec(),
             fault: match &self.ending {
                 Ending::Fault(fault) => Some(fault.clone()),
+                _ => None,
+            },
+            stopped: match &self.ending {
+                Ending::Deadline(fault, after) => Some(StoppedJson { after_ms: *after, at: fault.clone() }),
                 _ => None,
             },
             error: match &self.ending {
@@ -119,8 +126,17 @@ struct CallJson {
     value: Option<u64>,
     results: Vec<Run>,
     fault: Option<FaultReport>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stopped: Option<StoppedJson>,
     error: Option<String>,
     timing: Option<Timing>,
+}
+
+/// Where the image was at its deadline.
+#[derive(Serialize)]
+struct StoppedJson {
+    after_ms: u64,
+    at: FaultReport,
 }
 
 /// The name of one of [`quiesce`].

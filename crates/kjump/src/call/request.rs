@@ -20,6 +20,8 @@ pub(super) struct CallRequest {
     pub(super) arguments: [u64; 6],
     /// One of [`abi::device::quiesce`].
     pub(super) quiesce: u64,
+    /// In milliseconds, 0 for none; `None` for the default.
+    pub(super) deadline: Option<u64>,
     /// Whether calls fail instead of waiting for others.
     pub(super) no_wait: bool,
     pub(super) inputs: Vec<Input>,
@@ -64,6 +66,7 @@ impl CallRequest {
             source,
             arguments: arguments(words)?,
             quiesce: args.quiesce.number(),
+            deadline: args.deadline,
             no_wait: args.no_wait,
             inputs: args.inputs.into_iter().map(read).collect::<Result<_, _>>()?,
             outputs: args.outputs,

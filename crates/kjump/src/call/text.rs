@@ -27,6 +27,16 @@ pub(super) fn of(report: &CallReport, timing: bool, terminal: Terminal) -> Strin
         let (headline, rest) = report.split_once('\n').unwrap_or((&report, ""));
         let _ = write!(text, "{}\n{rest}", terminal.paint(Colour::Red, &format!("{call}{headline}")));
     }
+    if let Ending::Deadline(registers, after) = &report.ending {
+        let call = if report.calls > 1 { format!("call {}: ", report.calls) } else { String::new() };
+        let headline = registers.stopped_headline(*after);
+        let _ = write!(
+            text,
+            "{}\n{}",
+            terminal.paint(Colour::Red, &format!("{call}{headline}")),
+            registers.state()
+        );
+    }
     if let Some(times) = report.timing().filter(|_| timing) {
         let _ = writeln!(text, "\nquiesced with `{}`", level_name(report.quiesced));
         write_timing(&mut text, &times, report.calls);
@@ -129,7 +139,7 @@ mod tests {
             };
             let call =
                 Call { value, status: status::RETURNED, quiesced: quiesce::NONE, ticks, ..Call::default() };
-            report.add(&call, Duration::from_micros(30 + turn));
+            report.add(&call, Duration::from_micros(30 + turn), 0);
         }
         report
     }
@@ -179,15 +189,29 @@ mod tests {
     #[test]
     fn a_fault_comes_after_the_results_before_it() {
         let mut calls = report(&[1, 2]);
-        calls.add(&fault(), Duration::ZERO);
+        calls.add(&fault(), Duration::ZERO, 0);
         insta::assert_snapshot!(of(&calls, false, PLAIN));
         assert_eq!(calls.calls, 3);
     }
 
     #[test]
+    fn an_image_that_was_stopped_is_reported_with_its_registers() {
+        let mut calls = report(&[1]);
+        let call = fault();
+        let fault = Fault { vector: 2, ..call.fault };
+        calls.add(&Call { status: status::DEADLINE, fault, ..call }, Duration::ZERO, 1500);
+        let text = of(&calls, false, PLAIN);
+        assert!(text.contains("call 2: took longer than 1.5 s, stopped at rip 0x200010\n"), "{text}");
+        assert!(text.contains("rsi"), "{text}");
+        let json = serde_json::to_value(calls.to_json()).unwrap();
+        assert_eq!(json["stopped"]["after_ms"], 1500);
+        assert_eq!(json["stopped"]["at"]["rip"], 0x20_0010);
+    }
+
+    #[test]
     fn json_contains_everything() {
         let mut calls = report(&[1, 2]);
-        calls.add(&fault(), Duration::ZERO);
+        calls.add(&fault(), Duration::ZERO, 0);
         insta::assert_snapshot!(serde_json::to_string_pretty(&calls.to_json()).unwrap());
         let diagnosis = Diagnosis { reason: reason::WOKEN_UP, numbers: [0; 5] };
         let refused = CallReport {

@@ -9,6 +9,7 @@ use plan::linux::{Initrd, parameters};
 use super::args::BootArgs;
 use super::load::{Planned, Request, Window};
 use super::visit::Visit;
+use super::{forecast, guard};
 use crate::input::{self, Name};
 use crate::kernel::digest::QUIET;
 use crate::kernel::file::KernelFile;
@@ -22,6 +23,10 @@ pub(crate) fn run(args: &BootArgs) -> anyhow::Result<Outcome> {
         return Ok(Outcome::Done);
     }
     let device = planned.load()?;
+    let can_guard = args.deadline.is_none() && guard::is_possible(&device)?;
+    for advice in forecast::advice(&files.command_line(args), can_guard) {
+        report::complain("kjump", &advice);
+    }
     let visit = Visit::make(&device, &args.name, [0; 6], args.deadline.unwrap_or(0)).inspect_err(|_| {
         // The kernel never ran, so nothing is lost with it. The error to report is that of the
         // call.

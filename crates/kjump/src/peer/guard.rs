@@ -5,6 +5,7 @@ use std::path::Path;
 use abi::device::feature;
 use anyhow::bail;
 use plan::linux::parameters;
+use sys::Device;
 
 use crate::device;
 use crate::terminal::quantity;
@@ -53,6 +54,12 @@ impl GuardRole {
 pub(crate) fn guard_of(line: &[u8]) -> Option<u64> {
     let guards = parameters::of_kernel(line).filter(|parameter| parameter.is_named(GUARDED.as_bytes()));
     std::str::from_utf8(guards.last()?.value()?).ok()?.parse().ok()
+}
+
+/// Whether another kernel can be guarded here.
+pub(super) fn is_possible(device: &Device) -> anyhow::Result<bool> {
+    let line = machine::kernel::command_line(Path::new("/"))?;
+    Ok(guard_of(&line).is_none() && device.info()?.features & feature::GUARD != 0)
 }
 
 fn this_cpu() -> anyhow::Result<u64> {

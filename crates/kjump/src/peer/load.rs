@@ -13,6 +13,7 @@ use plan::purgatory::Purgatory;
 use sys::device::LoadRequest;
 use sys::{Device, ImageName};
 
+use super::forecast;
 use super::guard::GuardRole;
 use super::record::PeerRecord;
 use super::view::RunningKernel;
@@ -68,6 +69,8 @@ impl<'a> Planned<'a> {
         let machine = Machine::probe(Path::new("/"));
         let running = request.vmcore.then(|| RunningKernel::read(&machine));
         let machine = machine.for_plan().map_err(|unknown| anyhow!("{unknown}"))?;
+        let window = request.window.range(&kernel, &machine)?;
+        forecast::check(&request.command_line, window)?;
         let guard = GuardRole::find(request.guarded)?;
         let mut command_line = request.command_line.clone();
         if let Some(parameters) = guard.parameters() {
@@ -78,10 +81,7 @@ impl<'a> Planned<'a> {
             mode: None,
             initrds: request.initrds.clone(),
             command_line,
-            home: Home::Peer {
-                window: request.window.range(&kernel, &machine)?,
-                view: running.as_ref().map(RunningKernel::view),
-            },
+            home: Home::Peer { window, view: running.as_ref().map(RunningKernel::view) },
             purgatory: request.purgatory,
             no_efi: false,
             seed: sys::system::random(),

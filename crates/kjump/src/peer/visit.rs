@@ -54,7 +54,7 @@ impl Visit {
         let ending = Ending::of(&call);
         let log = ending.death().and_then(|death| {
             PeerRecord::note_death(device, name, death);
-            last_words::of(device, name, &call)
+            last_words::of(device, name, &call).filter(|log| !log.trim().is_empty())
         });
         let khz = device.info()?.tsc_khz;
         let phases = Phases::of(&call.ticks, khz);

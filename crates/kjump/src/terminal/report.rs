@@ -17,7 +17,7 @@ pub(crate) enum Outcome {
     Fault = 3,
     /// The other kernel panicked.
     Panic = 4,
-    /// The other kernel, or a call of the BIOS, was stopped at its deadline.
+    /// The image, the other kernel, or a call of the BIOS was stopped at its deadline.
     Deadline = 5,
 }
 
@@ -37,7 +37,10 @@ const STATUSES: [(u8, &str); 6] = [
     (USAGE, "the command line is wrong"),
     (Outcome::Fault.status(), "an exception ended the image, or a call of the BIOS"),
     (Outcome::Panic.status(), "the other kernel panicked"),
-    (Outcome::Deadline.status(), "the other kernel, or a call of the BIOS, was stopped at its deadline"),
+    (
+        Outcome::Deadline.status(),
+        "the image, the other kernel, or a call of the BIOS was stopped at its deadline",
+    ),
 ];
 
 /// The exit statuses, a line each.

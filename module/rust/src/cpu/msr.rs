@@ -50,16 +50,23 @@ pub const GS_BASE: u32 = 0xc000_0101;
 /// The base of `%gs` after `swapgs`.
 pub const KERNEL_GS_BASE: u32 = 0xc000_0102;
 
+// Hypervisors: where a CPU saves its state when it enters a virtual machine.
+const VM_HSAVE_PA: u32 = 0xc001_0117;
+
+// Machine checks: with one in progress, the next shuts the CPU down.
+const IA32_MCG_CAP: u32 = 0x179;
+const IA32_MCG_STATUS: u32 = 0x17a;
+
+/// Registers that this kernel set when it booted, to the same value on every CPU. They are restored
+/// to the value that the module found when it was loaded.
+const STEADY: [u32; 6] = [STAR, LSTAR, CSTAR, SYSCALL_MASK, IA32_SYSENTER_CS, IA32_CR_PAT];
+
 /// Registers that are restored when they differ.
-const KEPT: [u32; 26] = [
-    STAR,
-    LSTAR,
-    CSTAR,
-    SYSCALL_MASK,
-    IA32_SYSENTER_CS,
+const KEPT: [u32; 22] = [
     IA32_SYSENTER_ESP,
     IA32_SYSENTER_EIP,
-    IA32_CR_PAT,
+    VM_HSAVE_PA,
+    IA32_MCG_STATUS,
     IA32_TSC_ADJUST,
     TSC_AUX,
     IA32_XSS,
@@ -83,18 +90,43 @@ const KEPT: [u32; 26] = [
 /// Bit n: this CPU has register `KEPT[n]`. Reading one that is missing raises an exception, which
 /// is slow.
 static PRESENT: AtomicU64 = AtomicU64::new(0);
+/// The values of `STEADY`; bit n of the other: this CPU has register `STEADY[n]`.
+static STEADY_VALUES: [AtomicU64; STEADY.len()] = [const { AtomicU64::new(0) }; STEADY.len()];
+static STEADY_PRESENT: AtomicU64 = AtomicU64::new(0);
 
 /// Finds out which registers this CPU has. Must be called once, before any [`Kept::save`].
 pub fn probe() {
-    let mut present = 0;
-    for (bit, register) in KEPT.iter().enumerate() {
-        present |= u64::from(kernel::has_register(*register)) << bit;
+    PRESENT.store(present(&KEPT), Ordering::Relaxed);
+    let present = present(&STEADY);
+    for (bit, (register, value)) in STEADY.iter().zip(&STEADY_VALUES).enumerate() {
+        if present >> bit & 1 != 0 {
+            value.store(read(*register), Ordering::Relaxed);
+        }
     }
-    PRESENT.store(present, Ordering::Relaxed);
+    STEADY_PRESENT.store(present, Ordering::Relaxed);
+    super::mtrr::probe();
+}
+
+fn present(registers: &[u32]) -> u64 {
+    let has = |register| kernel::has_register(register) && is_meant(register);
+    registers.iter().zip(0..).fold(0, |present, (&register, bit)| present | u64::from(has(register)) << bit)
+}
+
+/// Whether a register that can be read has a meaning: emulators have some that their CPU has not.
+fn is_meant(register: u32) -> bool {
+    const SVM: u32 = 1 << 2;
+    match register {
+        VM_HSAVE_PA => {
+            core::arch::x86_64::__cpuid(0x8000_0000).eax >= 0x8000_0001
+                && core::arch::x86_64::__cpuid(0x8000_0001).ecx & SVM != 0
+        }
+        IA32_MCG_STATUS => kernel::has_register(IA32_MCG_CAP),
+        _ => true,
+    }
 }
 
 /// The values of the kept registers.
-pub struct Kept([u64; KEPT.len()]);
+pub struct Kept([u64; KEPT.len()], super::mtrr::Variable);
 
 impl Kept {
     /// Reads those that this CPU has.
@@ -106,7 +138,7 @@ impl Kept {
                 *value = read(*register);
             }
         }
-        Self(values)
+        Self(values, super::mtrr::Variable::save())
     }
 
     /// Writes those that differ.
@@ -122,6 +154,16 @@ impl Kept {
                 unsafe { write(*register, *value) };
             }
         }
+        let present = STEADY_PRESENT.load(Ordering::Relaxed);
+        for (bit, (register, value)) in STEADY.iter().zip(&STEADY_VALUES).enumerate() {
+            let value = value.load(Ordering::Relaxed);
+            if present >> bit & 1 != 0 && read(*register) != value {
+                // SAFETY: the register held this value.
+                unsafe { write(*register, value) };
+            }
+        }
+        // SAFETY: they were saved on this CPU.
+        unsafe { self.1.restore() };
     }
 }
 

@@ -37,22 +37,36 @@ impl Loaded {
         let rules = Rules { allowed: ranges.allowed(), entry, max_pages: kernel::total_pages() };
         let frames = KernelFrames::new(pages_of(&raw), ranges.claims(request, &raw)?);
         let mut image = Image::new(segments, &rules, frames)?;
-        let control = image.support(0, zone(request))?;
+        let control = low_support(&mut image, 0, zone(request))?;
         build(image, control, request, memory, &ranges)
     }
 
     /// Loads the image that tries the movers, and returns the page list they are tried with.
     pub fn load_trial() -> Result<(Self, u64), Failure> {
+        Self::load_without_segments(trial::prepare, |control, _| trial::request(control))
+    }
+
+    /// Loads the image that tries the timer.
+    pub fn load_timer_trial() -> Result<Self, Failure> {
+        Self::load_without_segments(trial::prepare_timer, |_, code| trial::timer_request(code))
+            .map(|(loaded, _)| loaded)
+    }
+
+    /// Loads an image that consists of what `prepare` takes.
+    fn load_without_segments(
+        prepare: fn(&mut Image) -> Result<u64, kimage::Error>,
+        request: fn(Pfn, u64) -> Load,
+    ) -> Result<(Self, u64), Failure> {
         let memory = CallerMemory { user: false };
         let destinations = Destinations::gather(&Load::default(), memory)?;
         let rules = Rules { allowed: destinations.allowed(), entry: None, max_pages: 0 };
         let segments = Array::from_iterator(0, &mut core::iter::empty())?;
         let mut image = Image::new(segments, &rules, KernelFrames::new(0, None))?;
-        let list = trial::prepare(&mut image)?;
+        let prepared = prepare(&mut image)?;
         let control = image.support(0, Zone::Any)?;
-        let mut request = trial::request(control);
+        let mut request = request(control, prepared);
         let loaded = build(image, control, &mut request, memory, &destinations)?;
-        Ok((loaded, list))
+        Ok((loaded, prepared))
     }
 }
 
@@ -150,6 +164,25 @@ fn zone(request: &Load) -> Zone {
     if request.mode == mode::PROTECTED || is_guarded(request) { Zone::Below4GiB } else { Zone::Any }
 }
 
+/// Takes frames below 4 GiB if there are any, so that a peer kernel with another number of levels
+/// of page tables can return: to change that number, the relocator leaves 64-bit mode.
+fn low_support(image: &mut Image, order: u32, zone: Zone) -> Result<Pfn, kimage::Error> {
+    image.support(order, Zone::Below4GiB).or_else(|error| match zone {
+        Zone::Below4GiB => Err(error),
+        Zone::Any => image.support(order, zone),
+    })
+}
+
+/// Empty page tables, with their root below 4 GiB as above.
+fn tables(image: &mut Image, zone: Zone) -> Result<Tables, kimage::Error> {
+    let mut take = |zone| Tables::new(image, levels(), kernel::gigabyte_pages(), zone);
+    let tables = take(Zone::Below4GiB).or_else(|error| match zone {
+        Zone::Below4GiB => Err(error),
+        Zone::Any => take(zone),
+    })?;
+    Ok(tables.then_from(zone))
+}
+
 /// The relocator's memory, apart from the page list.
 struct Support {
     control: Pfn,
@@ -161,9 +194,9 @@ struct Support {
 impl Support {
     fn take(image: &mut Image, control: Pfn, request: &Load, ranges: &Destinations) -> Result<Self, Failure> {
         let zone = zone(request);
-        let stack = image.support(STACK_ORDER, zone)?;
+        let stack = low_support(image, STACK_ORDER, zone)?;
         let guard = if is_guarded(request) { Some(Guard::take(image, ranges)?) } else { None };
-        let tables = Tables::new(image, levels(), kernel::gigabyte_pages(), zone)?;
+        let tables = tables(image, zone)?;
         for range in ranges.allowed().ranges() {
             tables.map_identity(image, *range)?;
         }
@@ -172,6 +205,9 @@ impl Support {
         }
         if let Ok(entry) = PhysRange::around_bytes(request.entry, 1) {
             tables.map_identity(image, entry)?;
+        }
+        if let Some(registers) = kernel::timer_registers() {
+            tables.map_identity(image, registers)?;
         }
         if let Some(registers) = guard.as_ref().and_then(Guard::registers) {
             tables.map_identity(image, registers)?;
