@@ -17,8 +17,8 @@ use crate::{program, tree};
 
 /// The guest's program. Every part starts with a line that names it for [`CHAPTERS`].
 ///
-/// The initrd is made as those of distributions are: drivers with the lists of depmod, modprobe, and
-/// an init, which here writes to the disk. No trial may run it.
+/// The initrd is made as those of distributions are: drivers with the lists of depmod, modprobe,
+/// and an init, which here writes to the disk. No trial may run it.
 const SCRIPT: &str = r#"
 . /lib/lab.sh
 part() { echo "==== $1"; }
@@ -54,7 +54,8 @@ part good; try --initrd /tmp/good
 part good-after; echo "status $status"; work
 part diskless; try --initrd /tmp/diskless
 part diskless-after; echo "status $status"; work
-part panics; try --initrd /tmp/good --health 'echo "<1>the kernel panics" > /dev/kmsg; echo c > /proc/sysrq-trigger'
+part panics; try --initrd /tmp/good \
+    --health 'echo "<1>the kernel panics" > /dev/kmsg; echo c > /proc/sysrq-trigger'
 part panics-after; echo "status $status"; work
 cp /boot/next /boot/b; damaged /tmp/hangs '\353\376'
 part hangs; kjump try --json --kernel /tmp/hangs --initrd /tmp/good --memory 256M --deadline 8 \
