@@ -149,7 +149,7 @@ pub mod call {
 
     /// Bytes of a call.
     pub const SIZE: usize = 0x80;
-    /// One of [`kind`].
+    /// One of [`kind`](super::kind).
     pub const KIND: Field<u8> = Field::at(0x00);
     /// The interrupt's number.
     pub const NUMBER: Field<u8> = Field::at(0x01);
