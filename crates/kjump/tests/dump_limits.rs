@@ -238,6 +238,10 @@ fn messages_say_what_can_be_done() {
         let message = error(kjump(&["dump", "info"]).arg(put("other", bytes)));
         assert!(message.contains("other: not a memory image: ") && message.contains(expected), "{message}");
     }
+    let message = error(&mut kjump(&["makedumpfile", "--size-estimate", "a", "b"]));
+    let expected = "makedumpfile: unknown option --size-estimate; `makedumpfile --help` lists the options\n\
+                    makedumpfile Failed.\n";
+    assert_eq!(message, expected);
     let fifo = dir.path("fifo");
     assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
     let reader = Command::new("cat").arg(&fifo).stdout(Stdio::null()).spawn().unwrap();

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::parser::ValueSource;
 use clap::{ArgAction, CommandFactory, Parser};
 use sys::mapping::FileBytes;
@@ -230,6 +231,12 @@ fn version() -> String {
 }
 
 fn refuse(error: &clap::Error) -> ExitCode {
+    if let (ErrorKind::UnknownArgument, Some(ContextValue::String(option))) =
+        (error.kind(), error.get(ContextKind::InvalidArg))
+    {
+        report::complain(NAME, &format!("unknown option {option}; `{NAME} --help` lists the options"));
+        return failed(true);
+    }
     // If this cannot be printed, the exit status remains.
     let _ = error.print();
     if error.use_stderr() { failed(true) } else { ExitCode::SUCCESS }
