@@ -148,8 +148,9 @@ pub(crate) fn walked(kernel: &str, age: Age, dump: &Path) -> Result<String> {
 /// crash's answers about a dump, which may have several files.
 pub(crate) fn answers(kernel: &str, age: Age, dump: &[&Path]) -> Result<String> {
     let output = run_crash(kernel, age, dump, &[], COMMANDS)?;
-    // The name and the format of the dump differ.
-    let lines = output.lines().filter(|line| !line.contains("DUMPFILE"));
+    // The name and the format of the dump differ; a split set has a line for each file.
+    let names_dump = |line: &str| line.contains("DUMPFILE") || line.contains("[PARTIAL DUMP]");
+    let lines = output.lines().filter(|line| !names_dump(line));
     let output = lines.collect::<Vec<_>>().join("\n");
     fs::write(place("output")?, &output)?;
     Ok(output)

@@ -30,8 +30,10 @@ impl Reader {
     const ALL: [Self; 4] = [Self::Crash, Self::Drgn, Self::Libkdumpfile, Self::Makedumpfile];
 }
 
-/// Forms that a reader does not open: drgn opens one file, and no flattened ELF file.
-const NOT_OPENED: [(&str, Reader); 2] = [("split", Reader::Drgn), ("flattened ELF", Reader::Drgn)];
+/// Forms that a reader does not open: drgn and the Python module of libkdumpfile open one file,
+/// Debian's makedumpfile is built without Snappy.
+const NOT_OPENED: [(&str, Reader); 3] =
+    [("split", Reader::Drgn), ("split", Reader::Libkdumpfile), ("Snappy", Reader::Makedumpfile)];
 
 /// A dump in one form.
 struct Form {
@@ -132,24 +134,22 @@ fn given(kernel: &str, image: &Path, raw: &Raw, form: &Form, reader: Reader) -> 
             ensure!(walked(kernel, Age::Newest, file)? == raw.drgn, "other objects than in the raw image");
         }
         (Reader::Drgn, _) => bail!("drgn opens one file"),
-        (Reader::Libkdumpfile, files) => {
-            let (read, expected) = (pages_by_libkdumpfile(files, image)?, present(&form.files)?);
+        (Reader::Libkdumpfile, [file]) => {
+            let elf = form.name.ends_with("ELF").then(|| place("form-elf")).transpose()?;
+            let (read, expected) = (pages_by_libkdumpfile(file, image, elf.as_deref())?, present(file)?);
             ensure!(read == expected, "{read} pages read of {expected}");
         }
+        (Reader::Libkdumpfile, _) => bail!("its Python module opens one file"),
         (Reader::Makedumpfile, files) => by_makedumpfile(image, form, files)?,
     }
     Ok(())
 }
 
 /// The number of pages in a dump.
-fn present(files: &[PathBuf]) -> Result<u64> {
-    let mut all = 0;
-    for file in files {
-        let info = program::read(ours()?.args(["dump", "info", "--json"]).arg(file))?;
-        let info: serde_json::Value = serde_json::from_str(&info)?;
-        all += info["present_pages"].as_u64().context("the number of pages")?;
-    }
-    Ok(all)
+fn present(file: &Path) -> Result<u64> {
+    let info = program::read(ours()?.args(["dump", "info", "--json"]).arg(file))?;
+    let info: serde_json::Value = serde_json::from_str(&info)?;
+    info["present_pages"].as_u64().context("the number of pages")
 }
 
 /// makedumpfile filters it again, joins it, or makes a file of the stream.

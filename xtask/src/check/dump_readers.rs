@@ -30,25 +30,37 @@ const LEARNED: [&str; 8] = [
     "NUMBER(PG_",
 ];
 
-/// Reads every page of a dump by libkdumpfile, and compares it with the raw image, which is the last
-/// argument. The names in its
-/// Python module changed between 0.5.1 and 0.5.5.
+/// Reads every page of a dump by libkdumpfile, and compares it with the raw image. Of an ELF dump,
+/// excluded pages read as zeros: the third argument is an ELF file whose headers give the others.
+/// The names in the Python module changed between 0.5.1 and 0.5.5.
 const COMPARE: &str = r#"
 import kdumpfile, mmap, struct, sys
 if hasattr(kdumpfile, 'Context'):
     dump, space, none = kdumpfile.Context(), kdumpfile.MACHPHYSADDR, kdumpfile.NoDataError
-    dump.open(*sys.argv[1:-1])
+    dump.open(sys.argv[1])
 else:
     dump, space = kdumpfile.kdumpfile(sys.argv[1]), kdumpfile.KDUMP_MACHPHYSADDR
     none = kdumpfile.exceptions.NoDataException
 dump.attr['addrxlat.ostype'] = 'linux'
-raw = open(sys.argv[-1], 'rb')
+raw = open(sys.argv[2], 'rb')
 raw = mmap.mmap(raw.fileno(), 0, prot=mmap.PROT_READ)
-first, count = struct.unpack_from('<Q', raw, 32)[0], struct.unpack_from('<H', raw, 56)[0]
+
+def loads(file):
+    first, count = struct.unpack_from('<Q', file, 32)[0], struct.unpack_from('<H', file, 56)[0]
+    for number in range(count):
+        kind, _, offset, _, phys, size = struct.unpack_from('<IIQQQQ', file, first + 56 * number)
+        if kind == 1:
+            yield offset, phys, size
+
+kept = None
+if len(sys.argv) > 3:
+    head = open(sys.argv[3], 'rb').read(8 << 20)
+    kept = {phys + at for _, phys, size in loads(head) for at in range(0, size, 4096)}
 same = 0
-for number in range(count):
-    kind, _, offset, _, phys, size = struct.unpack_from('<IIQQQQ', raw, first + 56 * number)
-    for at in range(0, size if kind == 1 else 0, 4096):
+for offset, phys, size in loads(raw):
+    for at in range(0, size, 4096):
+        if kept is not None and phys + at not in kept:
+            continue
         try:
             page = dump.read(space, phys + at, 4096)
         except none:
@@ -216,11 +228,12 @@ fn libkdumpfile(kernel: &str) -> Result<()> {
     Ok(())
 }
 
-/// The number of pages that Debian's newest libkdumpfile reads of a dump, which may have several
-/// files. All are as in the raw image.
-pub(crate) fn pages_by_libkdumpfile(files: &[&Path], image: &Path) -> Result<u64> {
+/// The number of pages that Debian's newest libkdumpfile reads of a dump; all are as in the raw
+/// image. `elf` is an ELF file with the same pages, if the dump is one.
+pub(crate) fn pages_by_libkdumpfile(dump: &Path, image: &Path, elf: Option<&Path>) -> Result<u64> {
     let mut python = programs::python(Age::Newest)?;
-    Ok(program::read(python.args(["-c", COMPARE]).args(files).arg(image))?.trim().parse()?)
+    let output = program::read(python.args(["-c", COMPARE]).arg(dump).arg(image).args(elf))?;
+    Ok(output.trim().parse()?)
 }
 
 /// Debian's makedumpfile filters our dumps again, joins our split dumps and rearranges our
