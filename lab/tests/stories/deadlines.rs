@@ -5,9 +5,9 @@ use lab::story::{EVERY, Story};
 use lab::{Result, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
-    EVERY => images_that_hang_are_stopped_by_another_cpu,
+    &["6.1"] => images_that_hang_are_stopped_by_another_cpu,
     EVERY => images_that_hang_are_stopped_by_a_timer,
-    &["6.1"] => without_a_timer_only_another_cpu_can_stop_an_image,
+    &["6.1"], long => without_a_timer_only_another_cpu_can_stop_an_image,
     &["6.1"] => calls_that_end_near_their_deadline_end_well,
 };
 
