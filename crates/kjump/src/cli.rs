@@ -7,7 +7,7 @@ use crate::call::args::{CallArgs, LoadArgs, UnloadArgs};
 use crate::dump::args::{DumpArgs, MakedumpfileArgs};
 use crate::hibernate::args::{HibernateArgs, ImageArgs, ResumeArgs, SnapshotArgs};
 use crate::initramfs::args::InitramfsArgs;
-use crate::inspect::args::{CheckArgs, MachineArgs, MapArgs, StatusArgs};
+use crate::inspect::args::{CheckArgs, DoctorArgs, MachineArgs, MapArgs, StatusArgs};
 use crate::kexec::args::KexecArgs;
 use crate::memtest::args::MemtestArgs;
 use crate::peer::args::{BootArgs, DropArgs, PeersArgs, ReturnArgs, SwitchArgs};
@@ -59,6 +59,7 @@ pub(crate) enum Command {
     Status(StatusArgs),
     Map(MapArgs),
     Machine(MachineArgs),
+    Doctor(DoctorArgs),
     Initramfs(Box<InitramfsArgs>),
     Hibernate(Box<HibernateArgs>),
     Resume(ResumeArgs),

@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 pub(crate) mod check;
+pub(crate) mod doctor;
 pub(crate) mod findings;
 pub(crate) mod map;
 pub(crate) mod saved_machine;

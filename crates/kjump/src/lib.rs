@@ -94,6 +94,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
         Command::Drop(args) => peer::resident::drop_kernel(&args),
         Command::Status(args) => inspect::status::run(args),
         Command::Map(args) => inspect::map::run(args),
+        Command::Doctor(args) => inspect::doctor::run(&args),
         Command::Machine(args) => inspect::saved_machine::save(&args.command),
         Command::Initramfs(args) => initramfs::run(&args),
         Command::Hibernate(args) => hibernate::start::run(&args),

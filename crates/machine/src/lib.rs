@@ -118,6 +118,8 @@ pub struct Machine {
     pub module_file: Fact<Option<module::ModuleFile>>,
     /// What is missing for building the module for this kernel.
     pub missing_to_build: Vec<module::Missing>,
+    /// kjump's own packages.
+    pub packages: module::Packages,
     /// Whether there is a `/dev/kjump`.
     pub device_node: bool,
 }
@@ -179,6 +181,7 @@ impl Machine {
             module_loaded: module::is_loaded(root),
             module_file: module::find_file(root, release.as_deref().ok()),
             missing_to_build: module::missing_to_build(root, release.as_deref().ok()),
+            packages: module::packages(root),
             device_node: root.has("/dev/kjump"),
             release,
             command_line,

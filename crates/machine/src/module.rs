@@ -28,6 +28,29 @@ pub enum Missing {
     Program(&'static str),
 }
 
+/// The Debian packages of kjump that are installed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Packages {
+    /// The program's, `kjump`.
+    pub program: bool,
+    /// The module's source, `kjump-dkms`.
+    pub module: bool,
+    /// The certificate that DKMS signs modules with, [`DKMS_CERTIFICATE`], exists.
+    pub certificate: bool,
+}
+
+/// The certificate of DKMS, for `mokutil --import` (dkms(8), Debian's `framework.conf`).
+pub const DKMS_CERTIFICATE: &str = "/var/lib/dkms/mok.pub";
+
+pub(crate) fn packages(root: &Root) -> Packages {
+    let installed = |name: &str| root.has(&format!("/var/lib/dpkg/info/{name}.list"));
+    Packages {
+        program: installed("kjump"),
+        module: installed("kjump-dkms"),
+        certificate: root.has(DKMS_CERTIFICATE),
+    }
+}
+
 pub(crate) fn is_loaded(root: &Root) -> bool {
     root.has("/sys/module/kjump") || root.text("/proc/modules").is_ok_and(|text| names_module(&text))
 }

@@ -32,6 +32,13 @@ impl Snapshot {
         self.entries.len()
     }
 
+    /// Replaces the command line of the running kernel, if it was read.
+    pub fn rewrite_command_line(&mut self, change: impl FnOnce(&str) -> String) {
+        if let Some(Entry::Text(text)) = self.entries.get_mut("/proc/cmdline") {
+            *text = change(text);
+        }
+    }
+
     /// Whether nothing was read.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -5,7 +5,7 @@ use machine::Machine;
 use machine::config::Setting;
 use machine::encryption::{Encryption, Kind};
 use machine::kernel::{Lockdown, SecureBoot};
-use machine::module::{Missing, ModuleFile};
+use machine::module::{DKMS_CERTIFICATE, Missing, ModuleFile};
 use machine::process::Capability;
 use machine::xen::Xen;
 use sys::Error;
@@ -53,12 +53,9 @@ fn module(machine: &Machine, answers: bool) -> Finding {
     }
     let needs_signature = machine.signatures_enforced.as_ref().is_ok_and(|&enforced| enforced);
     match &machine.module_file {
-        Ok(Some(ModuleFile { path, .. })) if needs_signature => advised(
-            about,
-            Level::Warn,
-            format!("not loaded, installed as {path}"),
-            "this kernel loads only signed modules: sign it with a key that the kernel trusts",
-        ),
+        Ok(Some(ModuleFile { path, .. })) if needs_signature => {
+            advised(about, Level::Warn, format!("not loaded, installed as {path}"), how_to_sign(machine))
+        }
         Ok(Some(ModuleFile { path, listed: true })) => {
             finding(about, Level::Ok, format!("not loaded yet; the first call loads {path}"))
         }
@@ -73,7 +70,26 @@ fn module(machine: &Machine, answers: bool) -> Finding {
     }
 }
 
+fn how_to_sign(machine: &Machine) -> String {
+    if machine.packages.certificate {
+        format!(
+            "this kernel loads only signed modules: if DKMS signed it, `mokutil --import {DKMS_CERTIFICATE}`, \
+             reboot, and confirm the key"
+        )
+    } else {
+        "this kernel loads only signed modules: sign it with a key that the kernel trusts".into()
+    }
+}
+
 fn how_to_build(machine: &Machine) -> String {
+    let release = machine.release.as_deref().unwrap_or("$(uname -r)");
+    let has_headers = !machine.missing_to_build.contains(&Missing::Headers);
+    match (machine.packages.program, machine.packages.module) {
+        (_, true) if has_headers => return format!("build it: `dkms autoinstall -k {release}`"),
+        (_, true) => return format!("build it: `apt install linux-headers-{release}`"),
+        (true, false) => return format!("install it: `apt install kjump-dkms linux-headers-{release}`"),
+        (false, false) => {}
+    }
     let missing: Vec<String> = machine
         .missing_to_build
         .iter()

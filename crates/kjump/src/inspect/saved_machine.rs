@@ -12,15 +12,21 @@ use crate::terminal::output_file;
 use crate::terminal::quantity;
 use crate::terminal::report::{self, Outcome};
 
-/// The file. It is JSON, so that people see what they give away.
+/// The file. It is JSON, so that people see what they give away. `kjump doctor` adds to it.
 #[derive(Serialize, Deserialize)]
-struct Saved {
+pub(super) struct Saved {
     /// The version of this format.
     kjump_machine: u32,
     files: Snapshot,
 }
 
 const VERSION: u32 = 1;
+
+impl Saved {
+    pub(super) const fn of(files: Snapshot) -> Self {
+        Self { kjump_machine: VERSION, files }
+    }
+}
 
 /// `kjump machine save`.
 pub(crate) fn save(command: &MachineCommand) -> anyhow::Result<Outcome> {
@@ -35,7 +41,7 @@ pub(crate) fn save(command: &MachineCommand) -> anyhow::Result<Outcome> {
 fn write(path: &Path) -> anyhow::Result<usize> {
     let (_, files) = Machine::record(Path::new("/"));
     let count = files.len();
-    let text = serde_json::to_string_pretty(&Saved { kjump_machine: VERSION, files })?;
+    let text = serde_json::to_string_pretty(&Saved::of(files))?;
     output_file::write_bytes(path, text.as_bytes())?;
     Ok(count)
 }

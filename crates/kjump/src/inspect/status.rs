@@ -13,10 +13,7 @@ use crate::terminal::report::{self, Outcome};
 use crate::terminal::table::{Column, Table};
 
 pub(crate) fn run(args: StatusArgs) -> anyhow::Result<Outcome> {
-    let status = match device::open_if_loaded()? {
-        Some(device) => Some(Status::ask(&device)?),
-        None => None,
-    };
+    let status = device::open_if_loaded()?.map(|device| Status::ask(&device)).transpose()?;
     match (&status, args.json) {
         (status, true) => {
             report::print_json(&StatusJson { loaded: status.is_some(), status: status.as_ref() })?;
@@ -25,6 +22,16 @@ pub(crate) fn run(args: StatusArgs) -> anyhow::Result<Outcome> {
         (None, false) => report::print("the module is not loaded, so no image is\n")?,
     }
     Ok(if status.is_some() { Outcome::Done } else { Outcome::No })
+}
+
+/// The status as `--json` prints it.
+///
+/// # Errors
+/// The module is loaded, and its device cannot be opened or read.
+pub(super) fn to_json() -> anyhow::Result<serde_json::Value> {
+    let status = device::open_if_loaded()?.map(|device| Status::ask(&device)).transpose()?;
+    let json = StatusJson { loaded: status.is_some(), status: status.as_ref() };
+    Ok(serde_json::to_value(json)?)
 }
 
 /// The module's report.
