@@ -1,5 +1,5 @@
-//! Any files as a split set: an error, or an image whose pages can be read. Each file is preceded by
-//! its length in 4 bytes.
+//! Any files as a split set: an error, or an image whose pages can be read. Each file is preceded
+//! by its length in 4 bytes.
 #![no_main]
 
 use vmcore::{MemoryImage, PhysRead};

@@ -39,8 +39,8 @@ for cache in for_each_slab_cache(program):
 const LANDMARKS: [&str; 6] =
     ["PANIC", "swapper/0", "Linux version", "TOTAL MEM", "/disk", "cpu_startup_entry"];
 
-/// Levels of dumps, and percentages at which they are cut off. A dump of level 31 has few pages that
-/// are not written first.
+/// Levels of dumps, and percentages at which they are cut off. A dump of level 31 has few pages
+/// that are not written first.
 const CUTS: [(&str, u64); 5] = [("17", 30), ("17", 50), ("17", 80), ("31", 65), ("31", 80)];
 
 /// All steps; they take minutes.

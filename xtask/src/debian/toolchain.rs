@@ -1,5 +1,6 @@
-//! `make` and the C compiler for a kernel's headers: those of this machine for kernels of the release
-//! whose packages the lab uses, those of a later release, unpacked below `target/`, for its kernels.
+//! `make` and the C compiler for a kernel's headers: those of this machine for kernels of the
+//! release whose packages the lab uses, those of a later release, unpacked below `target/`, for its
+//! kernels.
 
 use std::fs;
 use std::os::unix::fs::symlink;

@@ -15,7 +15,8 @@ pub(crate) struct PackageArgs {
     /// Directory to make them in, instead of target/packages
     #[arg(value_name = "DIR")]
     dir: Option<PathBuf>,
-    /// Make no packages: build the module's Rust object once more, in another directory, and compare
+    /// Make no packages: build the module's Rust object once more, in another directory, and
+    /// compare
     #[arg(long, conflicts_with = "dir")]
     source_object: bool,
 }

@@ -39,10 +39,11 @@ pub(crate) struct MapArgs {
 
 /// Write one file for a bug report
 ///
-/// The file is JSON: what `kjump check` finds, the version of program and module, the loaded images,
-/// the lines of the kernel's log about kexec and kjump, and everything that `kjump machine save`
-/// records, so that `--machine FILE` replays it. Values of parameters of the command line that look
-/// like secrets are left out; it still contains physical addresses. Read it before you give it away.
+/// The file is JSON: what `kjump check` finds, the version of program and module, the loaded
+/// images, the lines of the kernel's log about kexec and kjump, and everything that `kjump machine
+/// save` records, so that `--machine FILE` replays it. Values of parameters of the command line
+/// that look like secrets are left out; it still contains physical addresses. Read it before you
+/// give it away.
 #[derive(Debug, Args)]
 pub(crate) struct DoctorArgs {
     /// File to write; only its owner can read it

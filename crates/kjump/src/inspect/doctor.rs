@@ -74,7 +74,8 @@ const LOG: &str = "/dev/kmsg";
 
 /// All records that the kernel still has, a line each (Documentation/ABI/testing/dev-kmsg).
 fn kernel_log() -> std::io::Result<String> {
-    // O_NONBLOCK of x86-64, asm-generic/fcntl.h: without it the last read would wait for new records.
+    // O_NONBLOCK of x86-64, asm-generic/fcntl.h: without it the last read would wait for new
+    // records.
     let mut file = OpenOptions::new().read(true).custom_flags(0o4000).open(LOG)?;
     let (mut log, mut record) = (String::new(), vec![0; 8192]);
     loop {
@@ -86,7 +87,8 @@ fn kernel_log() -> std::io::Result<String> {
                 log.push('\n');
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(log),
-            // EPIPE: records were overwritten before they were read; the next read goes on after them.
+            // EPIPE: records were overwritten before they were read; the next read goes on after
+            // them.
             Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) => return Err(error),

@@ -73,8 +73,8 @@ fn module(machine: &Machine, answers: bool) -> Finding {
 fn how_to_sign(machine: &Machine) -> String {
     if machine.packages.certificate {
         format!(
-            "this kernel loads only signed modules: if DKMS signed it, `mokutil --import {DKMS_CERTIFICATE}`, \
-             reboot, and confirm the key"
+            "this kernel loads only signed modules: if DKMS signed it, run \
+             `mokutil --import {DKMS_CERTIFICATE}`, reboot, and confirm the key"
         )
     } else {
         "this kernel loads only signed modules: sign it with a key that the kernel trusts".into()

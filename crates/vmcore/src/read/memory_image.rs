@@ -197,8 +197,8 @@ impl<'a> MemoryImage<'a> {
         Ok(Self { facts: Some(facts.as_booted(&own)), ..self })
     }
 
-    /// Searches memory for the VMCOREINFO of its kernel, which keeps a copy. `None` if there is none,
-    /// or if there are several kernels, as of a guest.
+    /// Searches memory for the VMCOREINFO of its kernel, which keeps a copy. `None` if there is
+    /// none, or if there are several kernels, as of a guest.
     #[must_use]
     pub fn search_vmcoreinfo(&self) -> Option<Vmcoreinfo> {
         let pages = self

@@ -80,8 +80,8 @@ impl<'a, M: PhysRead> Survey<'a, M> {
         Ok(survey)
     }
 
-    /// The flag that most pages of the kernel's code have (`PG_reserved`, whose number differs and is
-    /// not in VMCOREINFO). Memory at the end of the code may have been freed.
+    /// The flag that most pages of the kernel's code have (`PG_reserved`, whose number differs and
+    /// is not in VMCOREINFO). Memory at the end of the code may have been freed.
     fn early_flag(&self) -> u64 {
         /// Flags are below the numbers of zone and node.
         const FLAGS: u32 = 24;
