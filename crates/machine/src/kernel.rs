@@ -31,6 +31,12 @@ pub(crate) fn release(root: &Root) -> Fact<String> {
     root.parse("/proc/sys/kernel/osrelease", parse_release)
 }
 
+/// The name of this machine, empty if `/proc` is not mounted.
+#[must_use]
+pub fn host_name() -> String {
+    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned()
+}
+
 /// The command line the running kernel was booted with, without the line end.
 ///
 /// # Errors

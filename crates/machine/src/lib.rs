@@ -33,6 +33,7 @@ pub mod boot_data;
 pub mod config;
 pub mod cpu;
 pub mod crash_notes;
+pub mod disk;
 pub mod drivers;
 pub mod efi;
 pub mod encryption;

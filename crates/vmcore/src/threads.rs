@@ -2,8 +2,8 @@
 
 use std::thread::Builder;
 
-/// Memory that must be left for another thread, in bytes: its stack, buffers that are allocated
-/// later, and the tables of codecs.
+/// Memory that must be left for each thread, in bytes: its stack, buffers that are allocated later,
+/// and the tables of codecs.
 const EACH: usize = 8 << 20;
 
 /// Runs `work` on up to `threads` threads, one of which is the caller's, and returns their results.
@@ -16,8 +16,9 @@ pub(crate) fn run<S: Send, R: Send>(
     let own = state();
     let work = &work;
     std::thread::scope(|scope| {
-        let another = |_| {
-            if !is_available(EACH) {
+        let another = |earlier: usize| {
+            // The earlier ones may not have allocated theirs yet.
+            if !is_available(EACH.saturating_mul(earlier + 1)) {
                 return None;
             }
             let theirs = state();

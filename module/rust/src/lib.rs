@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 //! The Rust half of kjump.ko. This file holds the functions that the C half calls, as `seam.h`
-//! declares them; the kernel is called through [`kernel`] only.
+//! declares them; the kernel is called through `kernel` only.
 #![cfg(target_os = "none")]
 #![no_std]
 

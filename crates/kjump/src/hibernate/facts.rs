@@ -73,7 +73,7 @@ pub(super) fn here(paging_levels: u64) -> anyhow::Result<Facts> {
         others.map(|range| format!("{:x}-{:x} {}\n", range.first, range.last, range.kind)).collect();
     Ok(Facts {
         release: machine.release.map_err(|error| anyhow!("{error}"))?,
-        host: std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_owned(),
+        host: machine::kernel::host_name(),
         entry: 0,
         seconds: now()?,
         ram: joined(ram.map(|range| [range.first, range.last.saturating_add(1)])),

@@ -77,7 +77,7 @@ fn hibernate(id: &Id, plan: Plan, mut facts: Facts) -> anyhow::Result<String> {
 fn find(id: &Id) -> anyhow::Result<(PathBuf, Target, State)> {
     let end = Instant::now() + PATIENCE;
     loop {
-        for name in superblock::block_devices() {
+        for name in machine::disk::names() {
             // Disks in use, and those that hold something else, are not ours.
             let path = Path::new("/dev").join(name);
             let Ok(target) = Target::open(&path) else { continue };

@@ -1,7 +1,7 @@
 //! The superblocks of file systems, read without mounting: whether one was mounted or changed since
 //! a kernel was hibernated that has it mounted.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
@@ -26,23 +26,14 @@ const KINDS: [Kind; 3] = [
 
 /// The file systems on all disks and partitions.
 pub(super) fn file_systems() -> Vec<FileSystem> {
-    let mut found: Vec<_> =
-        block_devices().iter().filter_map(|name| read(Path::new("/dev").join(name).as_path())).collect();
+    let mut found: Vec<_> = machine::disk::names()
+        .iter()
+        .filter_map(|name| read(Path::new("/dev").join(name).as_path()))
+        .collect();
     found.sort_by(|a, b| a.name.cmp(&b.name));
     // The halves of a mirror have the same superblock.
     found.dedup_by(|a, b| a == b);
     found
-}
-
-/// The names of all disks and partitions that are not made of memory or other files.
-pub(super) fn block_devices() -> Vec<String> {
-    let entries = fs::read_dir("/sys/class/block").into_iter().flatten().flatten();
-    let names = entries.filter_map(|entry| entry.file_name().into_string().ok());
-    let mut names: Vec<_> = names
-        .filter(|name| !["ram", "loop", "zram", "sr", "fd"].iter().any(|kind| name.starts_with(kind)))
-        .collect();
-    names.sort();
-    names
 }
 
 fn read(path: &Path) -> Option<FileSystem> {
