@@ -43,7 +43,7 @@ pub struct Packages {
 pub const DKMS_CERTIFICATE: &str = "/var/lib/dkms/mok.pub";
 
 pub(crate) fn packages(root: &Root) -> Packages {
-    let installed = |name: &str| root.has(&format!("/var/lib/dpkg/info/{name}.list"));
+    let installed = |name: &str| root.has(&format!("/usr/share/doc/{name}/copyright"));
     Packages {
         program: installed("kjump"),
         module: installed("kjump-dkms"),
