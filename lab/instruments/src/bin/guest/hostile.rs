@@ -133,9 +133,6 @@ impl Tester {
         for level in [4, 64, u64::MAX] {
             self.call("no such level", level, bad_quiesce)?;
         }
-        let late =
-            Call { size: size_of::<Call>() as u64, quiesce: quiesce::NONE, deadline: 1, ..Call::default() };
-        self.expect("a deadline and no guard", CALL, &late, offset_of!(Call, diagnosis), bad_quiesce)?;
         let good = self.good();
         let again = Attempt { what: "again", expected: Err((Errno::BUSY, reason::ALREADY_LOADED)), ..good };
         self.attempt(&again)?;
