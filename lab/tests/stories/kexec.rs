@@ -20,7 +20,7 @@ pub(crate) const STORIES: &[Story] = stories! {
     &["6.1"] => missing_mounts_are_reported,
     &["6.1"] => kexec_without_permission_explains_the_refusal,
     &["6.1", "6.12"] => a_file_that_cannot_be_read_as_it_is_ends_the_load_with_its_name,
-    &["6.1", "6.12"] => an_initrd_that_the_disk_cannot_read_is_named,
+    &["6.1"] => an_initrd_that_the_disk_cannot_read_is_named,
     &["6.1"] => a_start_that_fails_leaves_the_network_as_it_was,
     &["6.1"] => a_bootconfig_stays_behind_what_is_added,
 };

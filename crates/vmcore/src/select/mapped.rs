@@ -1,13 +1,13 @@
 //! Memory that the kernel has mapped apart from its map of all memory: stacks, modules and whatever
 //! else was allocated by vmalloc, and the page tables themselves.
 
-use phys::PAGE_SIZE;
+use phys::{PAGE_SIZE, Pfn};
 
 use crate::kernel::paging::AddressSpace;
 use crate::{FrameSet, PhysRead};
 
-/// The most page tables to read: 128 MiB of them.
-const MOST_TABLES: usize = 1 << 15;
+/// The most page tables to read: 32 MiB of them, which map 16 GiB in pages of 4 KiB.
+const MOST_TABLES: usize = 1 << 13;
 
 /// The frames that hold the kernel's page tables, and those that it has mapped in its address space
 /// apart from the direct map. `end` is the end of memory in bytes.
@@ -24,7 +24,9 @@ pub(super) fn frames(memory: &impl PhysRead, space: &AddressSpace, end: u64) -> 
             return entry.level > 2 || !is_direct;
         }
         let base = entry.virt.wrapping_sub(entry.phys);
-        if *direct.get_or_insert(base) != base {
+        // Damaged tables map the same pages many times.
+        let is_new = entry.size > PAGE_SIZE || Pfn::new(first).is_some_and(|frame| !frames.contains(frame));
+        if *direct.get_or_insert(base) != base && is_new {
             frames.insert(first, first + entry.size / PAGE_SIZE);
         }
         false
