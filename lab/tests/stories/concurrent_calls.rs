@@ -35,7 +35,8 @@ fn calls_wait_for_each_other_in_order(on: &str) -> Result<()> {
             kjump call --quiesce suspend --repeat 5 $payloads/sum64 1 2 > /tmp/8; echo 8 ended with $?
             wait
             # During a long call, another one waits until it gets a signal; --no-wait does not wait.
-            taskset 2 kjump call --deadline none --quiesce none $payloads/spin64 30000000000 > /dev/null & spinning=$!
+            long='--deadline none --quiesce none'
+            taskset 2 kjump call $long $payloads/spin64 30000000000 > /dev/null & spinning=$!
             sleep 1
             taskset 1 timeout 1 kjump call /lib/kjump/payloads/sum64; echo a signal: $?
             taskset 1 kjump call --no-wait /lib/kjump/payloads/sum64; echo without waiting: $?
