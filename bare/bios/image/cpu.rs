@@ -73,41 +73,6 @@ pub(super) fn write_word(address: u64, word: u32) {
     }
 }
 
-/// Copies memory upwards, by words of 8 bytes: an emulator takes as long for one byte.
-pub(super) fn copy(from: u64, to: u64, size: u64) {
-    // SAFETY: as in `write_word`, for each byte.
-    unsafe {
-        asm!("rep movsq", "mov {rest}, %rcx", "rep movsb",
-            rest = in(reg) size % 8,
-            inout("rsi") from => _, inout("rdi") to => _, inout("rcx") size / 8 => _,
-            options(att_syntax, nostack, preserves_flags));
-    }
-}
-
-/// The C function.
-///
-/// # Safety
-/// As in C.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, size: usize) -> *mut u8 {
-    copy(from as u64, to as u64, size as u64);
-    to
-}
-
-/// The C function.
-///
-/// # Safety
-/// As in C.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn memset(to: *mut u8, byte: i32, size: usize) -> *mut u8 {
-    // SAFETY: the caller's promise.
-    unsafe {
-        asm!("rep stosb", inout("rdi") to => _, inout("rcx") size => _, in("al") byte.to_le_bytes()[0],
-            options(att_syntax, nostack, preserves_flags));
-    }
-    to
-}
-
 /// Waits for ever: a fault of this program, which has no panic path, would end here.
 pub(super) fn stop() -> ! {
     loop {

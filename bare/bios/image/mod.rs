@@ -12,6 +12,8 @@
 // UNSAFETY: memory by its address, I/O ports, registers, and the assembly that changes the mode.
 #![allow(unsafe_code)]
 
+#[path = "../../c_functions.rs"]
+mod c_functions;
 mod cpu;
 
 use core::arch::{asm, global_asm};
@@ -167,7 +169,7 @@ impl Hardware for Machine {
     }
 
     fn copy(&mut self, from: u64, to: u64, bytes: u64) {
-        cpu::copy(from, to, bytes);
+        c_functions::copy(from, to, bytes);
     }
 
     fn register(&mut self, number: u32) -> u64 {
@@ -188,7 +190,7 @@ impl Hardware for Machine {
 
     fn lay_stub(&mut self) {
         let (start, end) = (address!(bios_stub), address!(bios_stub_end));
-        cpu::copy(start.into(), LOW_STUB as u64, (end - start).into());
+        c_functions::copy(start.into(), LOW_STUB as u64, (end - start).into());
         let descriptors = address!(bios_descriptors);
         let limit = address!(bios_descriptors_end) - descriptors - 1;
         let fields = [

@@ -33,7 +33,9 @@ impl Program {
     pub fn compile(self) {
         let name = self.name;
         let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo names a directory"));
-        for watched in ["build.rs", "src", "image", "../compile/src", "../../crates/abi/src"] {
+        for watched in
+            ["build.rs", "src", "image", "../c_functions.rs", "../compile/src", "../../crates/abi/src"]
+        {
             println!("cargo::rerun-if-changed={watched}");
         }
         println!("cargo::rustc-check-cfg=cfg({name}_image)");

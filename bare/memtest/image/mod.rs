@@ -12,6 +12,9 @@
 // UNSAFETY: memory by its address, registers.
 #![allow(unsafe_code)]
 
+#[path = "../../c_functions.rs"]
+mod c_functions;
+
 use core::arch::{asm, global_asm};
 use core::panic::PanicInfo;
 
@@ -75,11 +78,11 @@ impl Machine for Real {
     }
 
     fn keep(&mut self, address: u64) {
-        copy(address, self.memory + KEPT as u64);
+        copy_page(address, self.memory + KEPT as u64);
     }
 
     fn put_back(&mut self, address: u64) {
-        copy(self.memory + KEPT as u64, address);
+        copy_page(self.memory + KEPT as u64, address);
     }
 
     fn page(&mut self, address: u64) -> &mut Page {
@@ -105,41 +108,9 @@ impl Machine for Real {
     }
 }
 
-/// Copies a page.
-fn copy(from: u64, to: u64) {
-    // SAFETY: both pages are mapped; one is the image's own, the other is under test.
-    unsafe {
-        asm!("rep movsq", inout("rsi") from => _, inout("rdi") to => _, inout("rcx") PAGE_WORDS => _,
-            options(att_syntax, nostack, preserves_flags));
-    }
-}
-
-/// The C function.
-///
-/// # Safety
-/// As in C.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn memcpy(to: *mut u8, from: *const u8, size: usize) -> *mut u8 {
-    // SAFETY: the caller's promise.
-    unsafe {
-        asm!("rep movsb", inout("rsi") from => _, inout("rdi") to => _, inout("rcx") size => _,
-            options(att_syntax, nostack, preserves_flags));
-    }
-    to
-}
-
-/// The C function.
-///
-/// # Safety
-/// As in C.
-#[unsafe(no_mangle)]
-unsafe extern "C" fn memset(to: *mut u8, byte: i32, size: usize) -> *mut u8 {
-    // SAFETY: the caller's promise.
-    unsafe {
-        asm!("rep stosb", inout("rdi") to => _, inout("rcx") size => _, in("al") byte.to_le_bytes()[0],
-            options(att_syntax, nostack, preserves_flags));
-    }
-    to
+/// Copies a page: both are mapped; one is the image's own, the other is under test.
+fn copy_page(from: u64, to: u64) {
+    c_functions::copy(from, to, PAGE_WORDS as u64 * 8);
 }
 
 #[panic_handler]

@@ -30,6 +30,8 @@
 // UNSAFETY: memory by its address, I/O ports, and resetting the machine.
 #![allow(unsafe_code)]
 
+#[path = "../../c_functions.rs"]
+mod c_functions;
 mod cpu;
 mod memory;
 
@@ -167,7 +169,7 @@ fn fail(block: &Block<'_>, console: &mut Speaker, damage: &Damage) -> u64 {
 fn copy(block: &Block<'_>) {
     let size = block.get(field::COPY_SIZE);
     if size > 0 {
-        memory::copy(block.get(field::COPY_FROM), block.get(field::COPY_TO), size);
+        c_functions::copy(block.get(field::COPY_FROM), block.get(field::COPY_TO), size);
     }
 }
 

@@ -16,7 +16,7 @@ pub(crate) fn run(args: StatusArgs) -> anyhow::Result<Outcome> {
     let status = device::open_if_loaded()?.map(|device| Status::ask(&device)).transpose()?;
     match (&status, args.json) {
         (status, true) => {
-            report::print_json(&StatusJson { loaded: status.is_some(), status: status.as_ref() })?;
+            report::print_json(&StatusJson::of(status.as_ref()))?;
         }
         (Some(status), false) => report::print(&status.text())?,
         (None, false) => report::print("the module is not loaded, so no image is\n")?,
@@ -30,8 +30,7 @@ pub(crate) fn run(args: StatusArgs) -> anyhow::Result<Outcome> {
 /// The module is loaded, and its device cannot be opened or read.
 pub(super) fn to_json() -> anyhow::Result<serde_json::Value> {
     let status = device::open_if_loaded()?.map(|device| Status::ask(&device)).transpose()?;
-    let json = StatusJson { loaded: status.is_some(), status: status.as_ref() };
-    Ok(serde_json::to_value(json)?)
+    Ok(serde_json::to_value(StatusJson::of(status.as_ref()))?)
 }
 
 /// The module's report.
@@ -52,6 +51,12 @@ struct StatusJson<'a> {
     loaded: bool,
     #[serde(flatten)]
     status: Option<&'a Status>,
+}
+
+impl<'a> StatusJson<'a> {
+    const fn of(status: Option<&'a Status>) -> Self {
+        Self { loaded: status.is_some(), status }
+    }
 }
 
 /// One image.
