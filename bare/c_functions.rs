@@ -1,5 +1,5 @@
-//! The functions of C that a compiled program calls without naming them. Each image in `bare/` takes
-//! them up as a module; the linker leaves out those that it does not call.
+//! The functions of C that a compiled program calls without naming them. Each image in `bare/`
+//! takes them up as a module; the linker leaves out those that it does not call.
 
 use core::arch::asm;
 

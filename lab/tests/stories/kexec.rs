@@ -428,8 +428,8 @@ fn a_file_that_cannot_be_read_as_it_is_ends_the_load_with_its_name(on: &str) -> 
     Ok(())
 }
 
-/// A bad sector below an initrd. It can be written: otherwise ext4 may leave the place marked as not
-/// yet written, and read zeros without asking the disk.
+/// A bad sector below an initrd. It can be written: otherwise ext4 may leave the place marked as
+/// not yet written, and read zeros without asking the disk.
 fn an_initrd_that_the_disk_cannot_read_is_named(on: &str) -> Result<()> {
     let rules = "[inject-error]\nevent = \"read_aio\"\niotype = \"read\"\nerrno = \"5\"\n\
                  sector = \"61440\"\nonce = \"off\"\n";
