@@ -69,9 +69,11 @@ static void send(enum apic_mode mode, u32 apic_id, u32 command)
 void kj_send_interrupt(int cpu, u32 command)
 {
 	enum apic_mode mode = apic_mode();
+	u32 id = per_cpu(x86_cpu_to_apicid, cpu);
 
-	if (mode != APIC_OFF)
-		send(mode, per_cpu(x86_cpu_to_apicid, cpu), command);
+	/* Where the kernel does not know it, the ID would address all CPUs. */
+	if (mode != APIC_OFF && id != BAD_APICID)
+		send(mode, id, command);
 }
 
 /*

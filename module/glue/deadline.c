@@ -14,6 +14,7 @@
 #include <linux/stop_machine.h>
 #include <linux/workqueue.h>
 #include <asm/apic.h>
+#include <asm/cpufeature.h>
 #include <asm/hpet.h>
 #include <asm/msr.h>
 #include "glue.h"
@@ -249,6 +250,13 @@ void kj_deadline_map(void)
 	struct kjump_image trial = {};
 	u32 address, timer_pin;
 
+	/*
+	 * With nolapic the kernel takes its ticks by the 8259. They also arrive at a pin of the I/O
+	 * APIC, masked like all others, where they would be NMIs before the timer is set; and the
+	 * kernel knows no ID of this CPU to send them to.
+	 */
+	if (!boot_cpu_has(X86_FEATURE_APIC))
+		return;
 	if (ACPI_FAILURE(acpi_get_table(ACPI_SIG_MADT, 0, &madt)))
 		return;
 	if (kjr_first_io_apic(madt, madt->length, &address, &timer_pin))

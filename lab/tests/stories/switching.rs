@@ -11,7 +11,7 @@ pub(crate) const STORIES: &[Story] = stories! {
     EVERY => command_lines_of_2008_jump_to_a_kernel_and_back,
     &["6.1"] => a_kernel_damaged_in_memory_is_not_entered,
     EVERY, long => a_kernel_runs_in_a_window_above_4_gib,
-    &["6.1"], long => a_kernel_that_does_not_use_the_local_apic_runs,
+    &["6.1"] => a_kernel_that_does_not_use_the_local_apic_runs,
     &["6.1"] => an_image_uses_the_interrupt_controllers_of_the_first_pcs,
     &["6.1"] => kjump_boot_explains_every_refusal,
 };
