@@ -24,6 +24,7 @@ mod outcome;
 mod qemu;
 mod scratch;
 mod vm;
+mod write_log;
 
 pub use error::{Error, Result};
 pub use initramfs::{NEXT_INITRD, NEXT_KERNEL};
@@ -32,5 +33,7 @@ pub use kernel::Kernel;
 pub use kit::{Kit, Product};
 pub use log::complaints;
 pub use outcome::{Ended, Listener, Outcome};
+pub use qemu::POWER_CUT;
 pub use scratch::Scratch;
 pub use vm::{Machine, Vm};
+pub use write_log::WriteLog;

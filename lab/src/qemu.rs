@@ -15,6 +15,10 @@ use crate::{Error, Job, Result, initramfs};
 
 /// The time in which a guest powers off after its command has ended.
 const POWER_OFF_LIMIT: Duration = Duration::from_secs(20);
+/// How often the log is read that the power cut waits for.
+const LOOK: Duration = Duration::from_millis(20);
+/// Why a machine ended that [`Vm::power_cut_after`] ended.
+pub const POWER_CUT: &str = "the power was cut";
 
 impl Vm {
     /// Starts the machine, runs a line of shell in it, and records the output.
@@ -53,8 +57,14 @@ impl Vm {
         if self.resumes {
             decoder.expect_resumed();
         }
-        let status = match running.converse(&mut decoder, listener, deadline)? {
+        let cut = || self.power_cut.as_ref().is_some_and(|text| dir.log().contains(text));
+        let cut = self.power_cut.is_some().then_some(&cut as &dyn Fn() -> bool);
+        let status = match running.converse(&mut decoder, listener, deadline, cut)? {
             Ending::Exit(status) => status,
+            Ending::Cut => {
+                let why = POWER_CUT.to_owned();
+                return Err(Error::GuestEnded { why, tail: dir.tail(), log: dir.log() });
+            }
             Ending::Closed => {
                 return Err(Error::GuestEnded { why: dir.reason_of_end(), tail: dir.tail(), log: dir.log() });
             }
@@ -105,8 +115,16 @@ fn command(vm: &Vm, dir: &RunDir) -> Command {
     qemu.args(["-chardev", "stdio,id=agent,signal=off", "-serial", "chardev:agent"]);
     qemu.args(["-netdev", "user,id=net", "-device", "virtio-net-pci,netdev=net,romfile="]);
     for (number, disk) in vm.disks.iter().enumerate() {
-        let file = escaped(disk);
-        qemu.args(["-drive", &format!("file={file},format=raw,if=none,id=disk{number}")]);
+        let file = escaped(&disk.file);
+        let kind = match &disk.log {
+            None => format!("file={file},format=raw"),
+            Some(log) => format!(
+                "driver=blklogwrites,file.driver=file,file.filename={file},\
+                 log.driver=file,log.filename={}",
+                escaped(log)
+            ),
+        };
+        qemu.args(["-drive", &format!("{kind},if=none,id=disk{number}")]);
         qemu.args(["-device", &format!("virtio-blk-pci,drive=disk{number}")]);
     }
     qemu.args(&vm.arguments);
@@ -146,6 +164,7 @@ fn escaped(path: &Path) -> String {
 
 enum Ending {
     Exit(u8),
+    Cut,
     Closed,
     Late,
     Damaged(String),
@@ -178,10 +197,14 @@ impl Running {
         decoder: &mut Decoder,
         listener: &mut dyn Listener,
         deadline: Instant,
+        cut: Option<&dyn Fn() -> bool>,
     ) -> Result<Ending> {
         loop {
-            let bytes = match self.line.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            let left = deadline.saturating_duration_since(Instant::now());
+            let bytes = match self.line.recv_timeout(if cut.is_some() { left.min(LOOK) } else { left }) {
+                _ if cut.is_some_and(|cut| cut()) => return Ok(Ending::Cut),
                 Ok(bytes) => bytes,
+                Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => continue,
                 Err(RecvTimeoutError::Timeout) => return Ok(Ending::Late),
                 Err(RecvTimeoutError::Disconnected) => return Ok(Ending::Closed),
             };

@@ -21,6 +21,13 @@ pub enum Machine {
     Q35,
 }
 
+/// A disk: a file of the host, and where writes to it are recorded.
+#[derive(Clone, Debug)]
+pub(crate) struct Disk {
+    pub(crate) file: PathBuf,
+    pub(crate) log: Option<PathBuf>,
+}
+
 /// A virtual machine: described by its methods, started by [`Vm::run`] or [`Vm::stream`]. It always
 /// has a virtio network card. The command runs as root, after all drivers are loaded and all disks
 /// have appeared.
@@ -33,7 +40,7 @@ pub struct Vm {
     pub(crate) kit: Kit,
     pub(crate) cpus: u32,
     pub(crate) mebibytes: u32,
-    pub(crate) disks: Vec<PathBuf>,
+    pub(crate) disks: Vec<Disk>,
     pub(crate) append: Vec<String>,
     pub(crate) files: Vec<(PathBuf, String)>,
     pub(crate) timeout: Duration,
@@ -46,6 +53,7 @@ pub struct Vm {
     pub(crate) arguments: Vec<String>,
     pub(crate) successor: Option<Job>,
     pub(crate) resumes: bool,
+    pub(crate) power_cut: Option<String>,
 }
 
 impl Vm {
@@ -71,6 +79,7 @@ impl Vm {
             arguments: Vec::new(),
             successor: None,
             resumes: false,
+            power_cut: None,
         }
     }
 
@@ -95,7 +104,14 @@ impl Vm {
 
     /// Adds a virtio disk with the content of a raw file of the host: `/dev/vda` and so on.
     pub fn disk(mut self, file: impl Into<PathBuf>) -> Self {
-        self.disks.push(file.into());
+        self.disks.push(Disk { file: file.into(), log: None });
+        self
+    }
+
+    /// The same, and records what is written to it in another file: see
+    /// [`WriteLog`](crate::WriteLog).
+    pub fn recorded_disk(mut self, file: impl Into<PathBuf>, log: impl Into<PathBuf>) -> Self {
+        self.disks.push(Disk { file: file.into(), log: Some(log.into()) });
         self
     }
 
@@ -183,6 +199,12 @@ impl Vm {
     /// then that of the earlier job.
     pub fn resumes(mut self) -> Self {
         self.resumes = true;
+        self
+    }
+
+    /// Cuts the power soon after the kernel's log contains this text.
+    pub fn power_cut_after(mut self, text: impl Into<String>) -> Self {
+        self.power_cut = Some(text.into());
         self
     }
 
