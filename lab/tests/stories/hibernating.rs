@@ -37,7 +37,11 @@ impl<'a> Machine<'a> {
     fn hibernate(&self, job: &str) -> Result<()> {
         let job = format!(". /lib/lab.sh\n{JOB}\n{job}");
         match self.vm().run(&job) {
-            Err(Error::GuestEnded { why, .. }) if why == "it powered off" => Ok(()),
+            Err(Error::GuestEnded { why, log, .. }) if why == "it powered off" => {
+                // The console shows the progress.
+                assert!(log.contains("\nkjump hibernate: saved 100 %"), "{log}");
+                Ok(())
+            }
             Err(other) => Err(other),
             Ok(ended) => {
                 let outcome = ended.into_outcome();

@@ -45,7 +45,7 @@ pub(super) fn run() -> anyhow::Result<Outcome> {
             Ok(Outcome::Done)
         }
         Err(error) => {
-            say(&format!("{error:#}"));
+            let _ = log(&format!("{error:#}"));
             Err(error)
         }
     }
@@ -174,11 +174,15 @@ fn text(saved: &Saved, time: Duration) -> String {
     )
 }
 
-/// Prints to the kernel's log, and so to the console.
+/// Prints to the console, and to the kernel's log. A quiet kernel does not print its log.
 fn say(text: &str) {
-    if std::fs::write("/dev/kmsg", format!("<5>{OURS}{text}\n")).is_err() {
-        report::inform(&format!("{text}\n"));
-    }
+    let _ = log(text);
+    report::inform(&format!("{OURS}{text}\n"));
+}
+
+/// The kernel at rest reads the log when it goes on.
+fn log(text: &str) -> std::io::Result<()> {
+    std::fs::write("/dev/kmsg", format!("<5>{OURS}{text}\n"))
 }
 
 #[cfg(test)]
