@@ -2,10 +2,11 @@
 //! power cycle; then everything that must not be resumed is refused.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::io;
+use std::path::PathBuf;
 
 use anyhow::{Context as _, Result};
-use lab::{Error, Outcome, Vm};
+use lab::{Error, Job, Listener, POWER_CUT, Vm};
 
 use crate::build::product;
 use crate::tree;
@@ -13,32 +14,43 @@ use crate::tree;
 /// Bytes of the disk for the image.
 const IMAGE_BYTES: u64 = 400 << 20;
 
-/// The work of the hibernated kernel: a computation, an open file, a tmpfs, a TCP connection to
+const HIBERNATE: &str = "# kjump hibernate --to /dev/vda --key-file /key";
+const RESUME: &str = "kjump resume --from /dev/vda --key-file /key";
+
+/// The work of the hibernated kernel: a computation, an open file in a tmpfs, a TCP connection to
 /// itself.
 const WORK: &str = "
 set -e
 guest remember 150 /tmp/memory &
 until [ -e /tmp/memory ]; do sleep 0.1; done
-(n=0; while :; do n=$((n + 1)); echo $n > /tmp/count; sleep 0.05; done) &
+(n=0; while :; do n=$((n + 1)); echo $n > /tmp/step; mv /tmp/step /tmp/count; sleep 0.05; done) &
+until [ -e /tmp/count ]; do sleep 0.1; done
 exec 5> /tmp/open; echo 'written before' >&5
-mkfifo /tmp/to; nc -l -p 77 < /dev/null > /tmp/received & sleep 0.5
-nc 127.0.0.1 77 < /tmp/to > /dev/null & exec 6> /tmp/to; echo 'sent before' >&6
-sleep 0.5
+mkfifo /tmp/to /tmp/idle; exec 6<> /tmp/to 7<> /tmp/idle
+nc -l -p 77 < /tmp/idle > /tmp/received &
+until netstat -tln | grep -q ':77 '; do sleep 0.1; done
+nc 127.0.0.1 77 < /tmp/to > /dev/null &
+echo 'sent before' >&6
+until [ -s /tmp/received ]; do sleep 0.1; done
 before=$(cat /tmp/count)
 echo \"the computation is at step $before\"
-kjump hibernate --to /dev/vda --key-file /key $options || { echo \"exit status $?\"; }
-sleep 0.5
-[ $(cat /tmp/count) -gt $before ] && echo 'the computation goes on'
+kjump hibernate --to /dev/vda --key-file /key || echo \"exit status $?\"
+until [ $(cat /tmp/count) -gt $before ]; do sleep 0.1; done
+echo 'the computation goes on'
 touch /tmp/memory.check; until [ -e /tmp/memory.checked ]; do sleep 0.1; done
 echo \"150 MiB of memory: $(cat /tmp/memory.checked)\"
-echo 'written after' >&5; [ $(wc -l < /tmp/open) = 2 ] && echo 'the open file is written on'
-echo 'sent after' >&6; sleep 0.5; [ $(wc -l < /tmp/received) = 2 ] && echo 'the TCP connection carries on'
+echo 'written after' >&5; [ $(wc -l < /tmp/open) = 2 ]; echo 'the open file is written on'
+echo 'sent after' >&6; until [ $(wc -l < /tmp/received) = 2 ]; do sleep 0.1; done
+echo 'the TCP connection carries on'
 ";
 
 /// One step of the demonstration.
 struct Step<'a> {
     heading: &'a str,
-    /// What the guest has to print.
+    job: &'a str,
+    /// Its exit status.
+    status: u8,
+    /// What it has to print.
     wanted: &'a [&'a str],
 }
 
@@ -54,7 +66,8 @@ pub(super) fn run(kernel: &str) -> Result<bool> {
     let (image, key) = (dir.join("image"), dir.join("key"));
     fs::write(&key, "the key file of this demonstration")?;
     let demo = Demo { vm: vm.smp(2).file(&key, "/key"), image };
-    let mut right = demo.hibernates()?;
+    let mut right = demo.loses_power()?;
+    right &= demo.hibernates()?;
     right &= demo.refuses()?;
     right &= demo.resumes()?;
     right &= demo.says_why_not()?;
@@ -78,16 +91,24 @@ impl Demo {
         Ok(file.set_len(bytes)?)
     }
 
-    fn hibernates(&self) -> Result<bool> {
+    /// The disk is left with half an image, which the next step overwrites.
+    fn loses_power(&self) -> Result<bool> {
         self.new_image(IMAGE_BYTES)?;
-        println!("\n# kjump hibernate --to /dev/vda --key-file /key");
-        let ended = self.vm().run(WORK);
-        let off = matches!(&ended, Err(Error::GuestEnded { why, .. }) if why == "it powered off");
-        if let Err(error) = &ended
-            && !off
-        {
-            println!("{error}");
-        }
+        println!("\n{HIBERNATE}  (and the power fails at 30 %)");
+        let cut = ends(&self.vm().power_cut_after("saved 30 %"), POWER_CUT);
+        let cut = check("the power is cut while the image is written", cut);
+        let after = Step {
+            heading: "The next boot:",
+            job: &format!("kjump image info /dev/vda; {RESUME}"),
+            status: 1,
+            wanted: &["state: unfinished", "the machine stopped before the image was complete"],
+        };
+        Ok(cut & after.run(&self.vm())?)
+    }
+
+    fn hibernates(&self) -> Result<bool> {
+        println!("\n{HIBERNATE}");
+        let off = ends(&self.vm(), "it powered off");
         Ok(check("the kernel is hibernated, and the machine is off", off))
     }
 
@@ -99,28 +120,29 @@ impl Demo {
             dd if=/dev/vda of=/tmp/page bs=4k skip=500 count=1 2> /dev/null
             tr '\\000-\\377' '\\001-\\377\\000' < /tmp/page \\
                 | dd of=/dev/vda bs=4k seek=500 count=1 2> /dev/null
-            kjump image verify /dev/vda --key-file /key
+            kjump resume --from /dev/vda --key-file /key
             dd if=/tmp/page of=/dev/vda bs=4k seek=500 count=1 2> /dev/null
             kjump image verify /dev/vda --key-file /key
             kjump image info /dev/vda";
-        let outcome = self.vm().run(JOB)?.into_outcome();
-        Ok(Step {
+        Step {
             heading: "A wrong key, and an image in which one page was changed:",
+            job: JOB,
+            status: 0,
             wanted: &[
                 "the key is wrong",
-                "was changed after it was written",
+                "not resumed; the image is as it was: block 6 was changed after it was written",
                 "are what was written",
-                "complete",
+                "state: complete",
             ],
         }
-        .show(&outcome))
+        .run(&self.vm())
     }
 
     fn resumes(&self) -> Result<bool> {
-        let job = "kjump resume --from /dev/vda --key-file /key";
-        let outcome = self.vm().resumes().run(job)?.into_outcome();
-        Ok(Step {
-            heading: "# kjump resume --from /dev/vda --key-file /key",
+        Step {
+            heading: &format!("# {RESUME}"),
+            job: &format!("{RESUME}; exit 99"),
+            status: 0,
             wanted: &[
                 "hibernated and resumed",
                 "the computation goes on",
@@ -129,51 +151,116 @@ impl Demo {
                 "the TCP connection carries on",
             ],
         }
-        .show(&outcome))
+        .run(&self.vm().resumes())
     }
 
     /// The image was used, and then the disk is too small for another.
     fn says_why_not(&self) -> Result<bool> {
-        let outcome = self.vm().run("kjump resume --from /dev/vda --key-file /key")?.into_outcome();
-        let used = Step { heading: "Again:", wanted: &["there is no complete image: the file is used"] };
-        let right = used.show(&outcome);
+        let used = Step {
+            heading: "Again:",
+            job: RESUME,
+            status: 1,
+            wanted: &["there is no complete image: the file is used"],
+        };
+        let right = used.run(&self.vm())?;
         self.new_image(8 << 20)?;
-        let outcome = self.vm().run(WORK)?.into_outcome();
         let small = Step {
             heading: "A disk of 8 MiB:",
-            wanted: &["not hibernated, and this kernel goes on: no room", "150 MiB of memory: all as it was"],
+            job: WORK,
+            status: 0,
+            wanted: &[
+                "not hibernated, and this kernel goes on: no room",
+                "150 MiB of memory: all as it was",
+                "the TCP connection carries on",
+            ],
         };
-        Ok(right & small.show(&outcome))
+        Ok(right & small.run(&self.vm())?)
     }
 
     fn takes_snapshots(&self) -> Result<bool> {
         self.new_image(IMAGE_BYTES)?;
         const JOB: &str = "
+            set -e
             echo 'a line of the first snapshot' > /dev/kmsg
             kjump snapshot -d 31 /dev/vda
             kjump dump dmesg /dev/vda | grep 'a line of'
             echo 'a line of the second snapshot' > /dev/kmsg
             kjump snapshot -d 31 /dev/vda
             kjump dump dmesg /dev/vda | grep 'a line of the second'
-            kjump dump verify /dev/vda && echo verified";
-        let outcome = self.vm().run(JOB)?.into_outcome();
-        Ok(Step {
+            kjump dump verify /dev/vda
+            echo verified";
+        Step {
             heading: "# kjump snapshot -d 31 /dev/vda, twice",
+            job: JOB,
+            status: 0,
             wanted: &["a line of the first snapshot", "a line of the second snapshot", "verified"],
         }
-        .show(&outcome))
+        .run(&self.vm())
+    }
+}
+
+/// Runs the work, which hibernates. Whether the machine ended in this way.
+fn ends(vm: &Vm, wanted: &str) -> bool {
+    let mut shown = Shown::default();
+    match vm.stream(&Job::shell(WORK), &mut shown) {
+        Err(Error::GuestEnded { why, log, .. }) if why == wanted => {
+            for line in log.lines().filter(|line| line.starts_with("kjump hibernate: ")) {
+                println!("    {line}");
+            }
+            true
+        }
+        Err(error) => {
+            println!("{error}");
+            false
+        }
+        Ok(_) => false,
     }
 }
 
 impl Step<'_> {
-    fn show(&self, outcome: &Outcome) -> bool {
+    fn run(&self, vm: &Vm) -> Result<bool> {
         println!("\n{}", self.heading);
-        let text = [outcome.out.as_slice(), &outcome.err].map(String::from_utf8_lossy).concat();
-        for line in text.lines() {
-            println!("    {line}");
+        let mut shown = Shown::default();
+        let status = vm.stream(&Job::shell(self.job), &mut shown)?.into_outcome().status;
+        let mut right =
+            self.wanted.iter().filter(|text| !check(text, shown.text.contains(**text))).count() == 0;
+        if status != self.status {
+            right = check(&format!("exit status {status} instead of {}", self.status), false);
         }
-        self.wanted.iter().filter(|wanted| !check(wanted, text.contains(**wanted))).count() == 0
+        Ok(right)
     }
+}
+
+/// Prints what the guest prints, as it arrives.
+#[derive(Default)]
+struct Shown {
+    text: String,
+    lines: usize,
+}
+
+impl Shown {
+    fn add(&mut self, bytes: &[u8]) {
+        self.text += &String::from_utf8_lossy(bytes);
+        let whole = self.text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        for line in whole.lines().skip(self.lines) {
+            println!("    {line}");
+            self.lines += 1;
+        }
+    }
+}
+
+impl Listener for Shown {
+    fn out(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.add(bytes);
+        Ok(())
+    }
+
+    fn err(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.add(bytes);
+        Ok(())
+    }
+
+    fn note(&mut self, _: &str) {}
 }
 
 fn check(what: &str, right: bool) -> bool {
@@ -184,6 +271,6 @@ fn check(what: &str, right: bool) -> bool {
 /// Removes the large file.
 impl Drop for Demo {
     fn drop(&mut self) {
-        let _ = fs::remove_file(Path::new(&self.image));
+        let _ = fs::remove_file(&self.image);
     }
 }
