@@ -92,10 +92,10 @@
 /*
  * struct kjump_load, mode
  *
- * An image is entered with interrupts disabled. Unless the system is suspended, the task priority
- * (CR8, the local APIC's TPR) is 15: interrupts stay pending for the kernel, even if the image
- * enables them. An image that lowers the priority needs an interrupt descriptor table of its own,
- * and has to acknowledge what it takes; the kernel takes what is left in service when it returns.
+ * An image is entered with interrupts disabled and the task priority (CR8, the local APIC's TPR) at
+ * 15: interrupts of the local APIC stay pending for the kernel, even if the image enables them. An
+ * image that lowers the priority needs an interrupt descriptor table of its own, and has to
+ * acknowledge what it takes; the kernel takes what is left in service when it returns.
  */
 #define KJUMP_MODE_LONG      64 /* paging on, identity-mapped, System V call */
 #define KJUMP_MODE_PROTECTED 32 /* paging off, flat segments, cdecl, result in edx:eax */

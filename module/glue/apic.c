@@ -126,15 +126,15 @@ static void set_task_priority(u64 priority)
 /*
  * Holds back the interrupts of this CPU during a call, even if the image enables interrupts: they
  * stay pending, and the kernel takes them afterwards. CR8 is the local APIC's task priority, also
- * in 32-bit mode. While the system is suspended no interrupt is sent, and an image that is a kernel
- * expects the priority of a reset.
+ * in 32-bit mode. A suspended kernel has them too: its timer may have expired after it disabled
+ * interrupts. Those of the 8259 do not go by the priority (11.8.3.1), and a kernel sets it before
+ * it uses the local APIC.
  */
-u64 kj_hold_interrupts(bool suspended)
+u64 kj_hold_interrupts(void)
 {
 	u64 priority = get_task_priority();
 
-	if (!suspended)
-		set_task_priority(15);
+	set_task_priority(15);
 	return priority;
 }
 

@@ -46,7 +46,7 @@ void kj_enter(struct kj_entry *entry)
 	cpu = smp_processor_id();
 	kernel_fpu_begin();
 	kj_load_writable_gdt(cpu);
-	priority = kj_hold_interrupts(suspended);
+	priority = kj_hold_interrupts();
 	kj_deadline_start(entry);
 	entry->before = rdtsc_ordered();
 	kjr_enter(entry->image->rust, entry->call, &entry->alarm);

@@ -134,7 +134,7 @@ void kj_apic_as_firmware_does(void);
  * Around a call, with interrupts disabled. The first returns the task priority for the second,
  * which sets the bits of the interrupts that the image left in service.
  */
-u64 kj_hold_interrupts(bool suspended);
+u64 kj_hold_interrupts(void);
 void kj_release_interrupts(u64 priority, bool suspended, u32 *in_service);
 
 /* ---- machine.c ---- */

@@ -119,13 +119,16 @@ fn a_kernel_that_does_not_use_the_local_apic_runs(on: &str) -> Result<()> {
 }
 
 fn an_image_uses_the_interrupt_controllers_of_the_first_pcs(on: &str) -> Result<()> {
+    // In some of the calls the kernel's own timer is pending when the image enables interrupts.
     let job = "set -e
-        kjump call --quiesce suspend --deadline none /lib/kjump/payloads/tick64 100
-        fine '100 ticks'";
+        for time in 1 2 3 4 5 6 7 8; do
+            kjump call --quiesce suspend --deadline none /lib/kjump/payloads/tick64 20
+        done
+        fine '8 times 20 ticks'";
     with_second_kernel(on, job)?
         .succeeded()
-        .prints("returned 100 (0x64)")
-        .prints("fine after 100 ticks")
+        .prints("returned 20 (0x14)")
+        .prints("fine after 8 times 20 ticks")
         .never_prints("wrong")
         .kernel_log_is_clean();
     Ok(())
