@@ -19,6 +19,7 @@ mod machines;
 mod memtest;
 mod page_mover;
 mod paging_levels;
+mod power_cuts;
 mod refused_requests;
 mod saving;
 mod suspended_calls;
@@ -46,6 +47,7 @@ fn main() -> std::process::ExitCode {
         looking_back::STORIES,
         guarding::STORIES,
         hibernating::STORIES,
+        power_cuts::STORIES,
         page_mover::STORIES,
         paging_levels::STORIES,
         lab_itself::STORIES,
