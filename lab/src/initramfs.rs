@@ -106,8 +106,10 @@ fn modules(tree: &mut Tree, kernel: &Kernel, product: &Product, drivers: &[Drive
         dependencies += &format!("extra/kjump_sample.ko: {OWN_MODULE}\n");
     }
     if let Some(tests) = &product.test_modules {
-        tree.host_file(&format!("{root}/extra/kjump_refuse.ko"), &tests.join("kjump_refuse.ko"))?;
-        dependencies += "extra/kjump_refuse.ko:\n";
+        for name in ["kjump_nmi.ko", "kjump_refuse.ko"] {
+            tree.host_file(&format!("{root}/extra/{name}"), &tests.join(name))?;
+            dependencies += &format!("extra/{name}:\n");
+        }
     }
     tree.bytes(&format!("{root}/modules.dep"), 0o644, dependencies);
     for name in ["modules.builtin", "modules.order"] {

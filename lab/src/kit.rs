@@ -26,8 +26,8 @@ pub struct Product {
     pub module: Option<PathBuf>,
     /// A sample module that uses the module's functions.
     pub sample: Option<PathBuf>,
-    /// A directory with `kjump_hang.ko`, which hangs its kernel, and `kjump_refuse.ko`, which
-    /// refuses to suspend.
+    /// A directory with `kjump_hang.ko`, which hangs its kernel, `kjump_nmi.ko`, which sends NMIs,
+    /// and `kjump_refuse.ko`, which refuses to suspend.
     #[serde(default)]
     pub test_modules: Option<PathBuf>,
     /// A directory of images to call.

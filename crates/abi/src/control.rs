@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 0x000  code, entered at offset 0 in 64-bit mode at its physical address
-//! 0xa40  ControlTable
+//! 0xa00  ControlTable
 //! ```
 //!
 //! The page is not a destination, so it survives the exchange. It is mapped at its physical
@@ -11,7 +11,7 @@
 use core::mem::{offset_of, size_of};
 
 /// Offset of the [`ControlTable`] in the control page, in bytes.
-pub const TABLE_OFFSET: usize = 0xa40;
+pub const TABLE_OFFSET: usize = 0xa00;
 /// Most bytes the relocator's code may have.
 pub const CODE_LIMIT: usize = TABLE_OFFSET;
 /// Exception vectors the relocator answers.
@@ -98,6 +98,30 @@ pub struct Deadline {
     pub timer_on: u64,
 }
 
+/// What an NMI finds while page tables or modes change: descriptors, gates and a stack at addresses
+/// that both sides have. Those of the kernel's direct map are mapped by the kernel's page tables
+/// and by the image's.
+///
+/// The structure is the gates' table itself. The gate of NMIs is at 16 for a CPU that is not in
+/// long mode, and at 32 for one that is. As 64-bit gates, the words before it are not for use.
+/// Intel SDM volume 3, figures 6-2 and 6-8.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Crossing {
+    /// Operand of `lidt`, for this structure at its virtual address.
+    pub idt_pointer: [u64; 2],
+    /// The gate of NMIs in 32-bit mode.
+    pub nmi_32: u64,
+    /// Virtual address of the end of the stack for NMIs.
+    pub stack_end: u64,
+    /// The gate of NMIs in 64-bit mode.
+    pub nmi_64: [u64; 2],
+    /// Operand of `lgdt`, for [`ControlTable::gdt`] at its virtual address.
+    pub gdt_pointer: [u64; 2],
+    /// Operand of `lidt`, for this structure at its physical address.
+    pub modes_idt_pointer: [u64; 2],
+}
+
 /// The relocator's parameters and results. Addresses are physical unless a field is documented
 /// otherwise.
 #[repr(C)]
@@ -165,6 +189,8 @@ pub struct ControlTable {
     pub gdt: [u64; 8],
     /// Exception stacks of 64-bit mode.
     pub task: TaskState,
+    /// For the time in which page tables or modes change.
+    pub crossing: Crossing,
     /// Gates of 64-bit mode.
     pub idt: [[u64; 2]; VECTORS],
     /// Gates of 32-bit mode.
@@ -190,6 +216,18 @@ impl Deadline {
     /// No deadline.
     pub const NONE: Self =
         Self { ticks: 0, expires: 0, sent: 0, timer: 0, counter: 0, timer_ticks: 0, timer_on: 0 };
+}
+
+impl Crossing {
+    /// All zeros.
+    pub const EMPTY: Self = Self {
+        idt_pointer: [0; 2],
+        nmi_32: 0,
+        stack_end: 0,
+        nmi_64: [0; 2],
+        gdt_pointer: [0; 2],
+        modes_idt_pointer: [0; 2],
+    };
 }
 
 impl ControlTable {
@@ -224,6 +262,7 @@ impl ControlTable {
         idt32_pointer: [0; 2],
         gdt: [0; 8],
         task: TaskState { words: [0; 26] },
+        crossing: Crossing::EMPTY,
         idt: [[0; 2]; VECTORS],
         idt32: [0; VECTORS],
     };

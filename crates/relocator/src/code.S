@@ -18,8 +18,8 @@ kjump_code_start:
 
 /*
  * arrive: entered from the kernel, by kjump_enter.
- * In:  64-bit mode, identity map, own GDT and IDT loaded, interrupts off, %r8 = control,
- *      %cs = CODE_64, %rsp = STACK.
+ * In:  64-bit mode, identity map, own GDT, IDT and task register loaded, interrupts off,
+ *      %r8 = control, %cs = CODE_64, %rsp = STACK.
  * Out: to enter_64 or enter_32, or to the guard's pages.
  */
 arrive:
@@ -35,7 +35,7 @@ arrive:
          * The kernel's selectors are cached, but its GDT is unmapped: each later load must find our
          * descriptors.
          */
-        call    load_selectors
+        call    load_data_selectors
 
         /*
          * From here on the machine is in a state this page knows. Exchange the pages: the image
@@ -196,8 +196,9 @@ kjump_leave:
         call    stamp
         call    plain_registers
         lgdt    {GDT_POINTER}(%r8)
-        lidt    {IDT_POINTER}(%r8)
+        /* The gates use interrupt stacks, which the CPU finds by the task register. */
         call    load_selectors
+        lidt    {IDT_POINTER}(%r8)
         call    stop_timer
         /*
          * Own code segment, by a return from an interrupt: if an NMI ended the image, or came while
@@ -369,12 +370,6 @@ plain_registers:
  * In: %r8 = control, own GDT loaded. Clobbers %rax.
  */
 load_selectors:
-        mov     ${SELECTOR_DATA}, %eax
-        mov     %eax, %ds
-        mov     %eax, %es
-        mov     %eax, %ss
-        mov     %eax, %fs
-        mov     %eax, %gs
         /*
          * ltr marks the descriptor busy, and faults on one that is: reset its type for a second
          * time. SDM 8.2.4.
@@ -382,6 +377,17 @@ load_selectors:
         movb    ${TASK_AVAILABLE}, {TASK_TYPE}(%r8)
         mov     ${SELECTOR_TASK}, %eax
         ltr     %ax
+/*
+ * load_data_selectors: flat data segments.
+ * In: own GDT loaded. Clobbers %rax.
+ */
+load_data_selectors:
+        mov     ${SELECTOR_DATA}, %eax
+        mov     %eax, %ds
+        mov     %eax, %es
+        mov     %eax, %ss
+        mov     %eax, %fs
+        mov     %eax, %gs
         ret
 
 /*
@@ -597,17 +603,13 @@ fault_64:
         mov     ${WITH_ERROR_CODE}, %eax
         bt      %ecx, %eax
         jnc     .Lframe_64
-        pop     %rax
-        mov     %rax, {FAULT_ERROR}(%r8)
+        popq    {FAULT_ERROR}(%r8)
 .Lframe_64:
-        mov     (%rsp), %rax
-        mov     %rax, {FAULT_RIP}(%r8)
-        mov     8(%rsp), %rax
-        mov     %rax, {FAULT_CS}(%r8)
-        mov     16(%rsp), %rax
-        mov     %rax, {FAULT_FLAGS}(%r8)
-        mov     24(%rsp), %rax
-        mov     %rax, {FAULT_REGISTERS} + 32(%r8)
+        popq    {FAULT_RIP}(%r8)
+        popq    {FAULT_CS}(%r8)
+        popq    {FAULT_FLAGS}(%r8)
+        /* SS stays: the stack must not end in the next page, see ended. */
+        popq    {FAULT_REGISTERS} + 32(%r8)
         mov     %cr2, %rax
         mov     %rax, {FAULT_CR2}(%r8)
         /* kjump_nmi_64 comes here at the deadline only. */
@@ -657,10 +659,10 @@ kjump_nmi_64:
 enter_32:
         mov     %r8, %rbx
         /*
-         * Outside long mode gates have 8 bytes, not 16: an exception needs the other table. SDM
-         * 6.11, 6.14.1.
+         * Outside long mode gates have 8 bytes, not 16: an exception needs another table. SDM 6.11,
+         * 6.14.1. Until that is loaded, a table that has a gate for NMIs in both modes.
          */
-        lidt    {IDT32_POINTER}(%r8)
+        lidt    {MODES_IDT_POINTER}(%r8)
         /*
          * Paging can be turned off in compatibility mode only: %cs gets a descriptor with L clear
          * and D set.
@@ -678,6 +680,7 @@ enter_32:
         mov     %cr0, %eax
         and     $~{CR0_PG}, %eax
         mov     %eax, %cr0
+        lidt    {IDT32_POINTER}(%ebx)
         /* With LME left set, an image that turns paging on would be in long mode again. */
         mov     ${EFER}, %ecx
         rdmsr
@@ -727,6 +730,8 @@ enter_32:
 leave_32:
         mov     {STACK}(%ebx), %esp
         lgdt    {GDT_POINTER}(%ebx)
+        /* A gate for NMIs in both modes, see enter_32. */
+        lidt    {MODES_IDT_POINTER}(%ebx)
         /*
          * LME can change only while paging is off, and the image may have turned it on, with this
          * page at its place.

@@ -120,6 +120,8 @@ pub(crate) const CR4_LA57: u32 = 1 << 12;
 const NMI_ARRIVES: u32 = 50_000;
 /// `CR4`: control-flow enforcement.
 const CR4_CET_BIT: u32 = 23;
+/// Type of the descriptor of a task state segment that is not busy.
+pub(crate) const TASK_AVAILABLE: u32 = 0x89;
 /// No breakpoint; bit 10 is always set.
 const DR7_OFF: u32 = 1 << 10;
 /// Model-specific registers.
@@ -165,6 +167,7 @@ global_asm!(
     STAMPS = const in_control_page!(stamps),
     GDT_POINTER = const in_control_page!(gdt_pointer) + 6,
     IDT_POINTER = const in_control_page!(idt_pointer) + 6,
+    MODES_IDT_POINTER = const in_control_page!(crossing.modes_idt_pointer) + 6,
     IDT32_POINTER = const in_control_page!(idt32_pointer) + 6,
     TASK_TYPE = const in_control_page!(gdt) + selector::TASK as usize + 5,
     FAULT_VECTOR = const in_control_page!(fault.vector),
@@ -182,7 +185,7 @@ global_asm!(
     SELECTOR_CODE_32 = const selector::CODE_32,
     SELECTOR_CONTROL = const selector::CONTROL,
     SELECTOR_TASK = const selector::TASK,
-    TASK_AVAILABLE = const 0x89,
+    TASK_AVAILABLE = const TASK_AVAILABLE,
     VECTORS = const abi::control::VECTORS,
     STUB_64 = const STUB_64,
     STUB_32 = const STUB_32,

@@ -1,7 +1,8 @@
 //! The control page as a value: code, and a control table for its address.
 
 use abi::control::{
-    CODE_LIMIT, ControlTable, Deadline, FAULT_STACKS, Fault, TABLE_OFFSET, TaskState, VECTORS, selector,
+    CODE_LIMIT, ControlTable, Crossing, Deadline, FAULT_STACKS, Fault, TABLE_OFFSET, TaskState, VECTORS,
+    selector,
 };
 use abi::device::status;
 use core::mem::{offset_of, size_of};
@@ -19,12 +20,18 @@ pub struct ControlPage {
 
 const _: () = assert!(offset_of!(ControlPage, table) == TABLE_OFFSET);
 const _: () = assert!(size_of::<ControlPage>() == 4096);
+/// The gates of NMIs are where the CPU looks for them.
+const _: () = assert!(offset_of!(Crossing, nmi_32) == NMI * 8 && offset_of!(Crossing, nmi_64) == NMI * 16);
 
 /// The parameters of [`ControlPage::install`]. Addresses are physical.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
     /// The control page itself; below 4 GiB for 32-bit mode.
     pub control_page: u64,
+    /// Its virtual address, which the kernel's page tables and the identity map map.
+    pub control_page_virtual: u64,
+    /// Virtual address of [`crate::gate::crossing_nmi`].
+    pub crossing_nmi: u64,
     /// Root of the identity map; below 4 GiB for 32-bit mode.
     pub identity_cr3: u64,
     /// First word of the page list.
@@ -32,6 +39,8 @@ pub struct Setup {
     /// End of the stack, 16-byte aligned; below 4 GiB for 32-bit mode. Its last [`FAULT_STACKS`]
     /// bytes are for exceptions, the image starts below them.
     pub stack_end: u64,
+    /// Its virtual address; the page before it is mapped as the control page is.
+    pub stack_end_virtual: u64,
     /// The entry point of the image.
     pub entry: u64,
     /// One of [`abi::device::mode`].
@@ -58,11 +67,12 @@ impl ControlPage {
             mode: setup.mode,
             mover: setup.mover,
             guard: setup.guard,
-            gdt_pointer: pointer::<64>(setup, offset_of!(ControlTable, gdt)),
-            idt_pointer: pointer::<{ VECTORS * 16 }>(setup, offset_of!(ControlTable, idt)),
-            idt32_pointer: pointer::<{ VECTORS * 8 }>(setup, offset_of!(ControlTable, idt32)),
+            gdt_pointer: pointer::<64>(setup.control_page, offset_of!(ControlTable, gdt)),
+            idt_pointer: pointer::<{ VECTORS * 16 }>(setup.control_page, offset_of!(ControlTable, idt)),
+            idt32_pointer: pointer::<{ VECTORS * 8 }>(setup.control_page, offset_of!(ControlTable, idt32)),
             gdt: descriptors(setup),
             task: task_state(setup),
+            crossing: crossing(setup),
             idt: gates_64(setup),
             idt32: gates_32(setup),
             ..ControlTable::EMPTY
@@ -83,13 +93,27 @@ impl ControlPage {
     }
 }
 
-/// The operand of `lgdt` and `lidt`, which starts at byte 6: a limit of 16 bits, then the base.
-fn pointer<const BYTES: usize>(setup: &Setup, offset: usize) -> [u64; 2] {
-    [(BYTES as u64 - 1) << 48, table_address(setup) + offset as u64]
+/// The operand of `lgdt` and `lidt`, which starts at byte 6: a limit of 16 bits, then the base. The
+/// offset is one in the control table.
+fn pointer<const BYTES: usize>(page: u64, offset: usize) -> [u64; 2] {
+    [(BYTES as u64 - 1) << 48, page + (TABLE_OFFSET + offset) as u64]
 }
 
-fn table_address(setup: &Setup) -> u64 {
-    setup.control_page + TABLE_OFFSET as u64
+/// The selectors of code and data are the kernel's too, so that the handler is entered and left
+/// with either GDT. There is no interrupt stack: it would be found by a task state segment, and
+/// neither is mapped on both sides.
+fn crossing(setup: &Setup) -> Crossing {
+    let page = setup.control_page_virtual;
+    let offset = offset_of!(ControlTable, crossing);
+    let nmi_32 = setup.control_page + entry_offset::nmi_32() as u64;
+    Crossing {
+        idt_pointer: pointer::<48>(page, offset),
+        nmi_32: gate(nmi_32, selector::CODE_32),
+        stack_end: setup.stack_end_virtual - FAULT_STACKS / 2,
+        nmi_64: [gate(setup.crossing_nmi, selector::CODE_64), setup.crossing_nmi >> 32],
+        gdt_pointer: pointer::<64>(page, offset_of!(ControlTable, gdt)),
+        modes_idt_pointer: pointer::<48>(setup.control_page, offset),
+    }
 }
 
 /// Descriptors by selector, with the accessed bits set, so that the CPU writes only to the one that
@@ -101,7 +125,7 @@ fn descriptors(setup: &Setup) -> [u64; 8] {
     gdt[slot(selector::DATA)] = FLAT | 0x93 << 40;
     gdt[slot(selector::CODE_32)] = FLAT | 0x9b << 40;
     gdt[slot(selector::CONTROL)] = FLAT | 0x93 << 40 | descriptor_base(setup.control_page);
-    let task = table_address(setup) + offset_of!(ControlTable, task) as u64;
+    let task = setup.control_page + (TABLE_OFFSET + offset_of!(ControlTable, task)) as u64;
     gdt[slot(selector::TASK)] = (size_of::<TaskState>() as u64 - 1) | 0x89 << 40 | descriptor_base(task);
     gdt[slot(selector::TASK) + 1] = task >> 32;
     gdt

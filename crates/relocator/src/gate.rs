@@ -42,11 +42,19 @@ unsafe extern "C" {
     /// registers are as they were: GDT, IDT, segments, task register and model-specific registers
     /// are not.
     fn kjump_enter(page: *mut crate::ControlPage, control: u64);
+    /// Not a function: the handler of NMIs between two sets of page tables, which drops them.
+    static kjump_crossing_nmi: u8;
 }
 
 /// Virtual address of code that must be mapped in the identity map, at this address.
 pub fn address() -> u64 {
     kjump_enter as *const () as u64
+}
+
+/// Virtual address of the handler of NMIs between the kernel's page tables and the image's. It is
+/// in the same page as [`address`].
+pub fn crossing_nmi() -> u64 {
+    (&raw const kjump_crossing_nmi).addr() as u64
 }
 
 /// Calls the image that the control page describes.
@@ -72,6 +80,12 @@ global_asm!(
     STACK = const in_control_page!(stack),
     GDT_POINTER = const in_control_page!(gdt_pointer) + 6,
     IDT_POINTER = const in_control_page!(idt_pointer) + 6,
+    CROSSING_GDT_POINTER = const in_control_page!(crossing.gdt_pointer) + 6,
+    CROSSING_IDT_POINTER = const in_control_page!(crossing.idt_pointer) + 6,
+    CROSSING_STACK_END = const in_control_page!(crossing.stack_end),
+    TASK_TYPE = const in_control_page!(gdt) + selector::TASK as usize + 5,
+    TASK_AVAILABLE = const crate::code::TASK_AVAILABLE,
+    SELECTOR_TASK = const selector::TASK,
     SELECTOR_CODE_64 = const selector::CODE_64,
     EFER = const crate::code::EFER,
     GS_BASE = const crate::code::GS_BASE,

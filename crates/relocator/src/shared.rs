@@ -8,6 +8,9 @@ macro_rules! in_control_page {
     (deadline.$field:ident) => {
         $crate::shared::in_control_page!(deadline) + core::mem::offset_of!(abi::control::Deadline, $field)
     };
+    (crossing.$field:ident) => {
+        $crate::shared::in_control_page!(crossing) + core::mem::offset_of!(abi::control::Crossing, $field)
+    };
     (fault.$field:ident) => {
         $crate::shared::in_control_page!(fault) + core::mem::offset_of!(abi::control::Fault, $field)
     };

@@ -13,6 +13,7 @@ pub(crate) const STORIES: &[Story] = stories! {
     &["6.1"] => images_that_clobber_registers_leave_the_cpu_as_it_was,
     WITH_NEWEST => interrupts_during_a_call_reach_the_kernel,
     UNSTABLE, long => interrupts_during_a_call_reach_the_kernel,
+    &["6.1", "6.12"] => nmis_arrive_at_any_instruction_of_a_call,
     &["6.1", "newest-backport"] => a_module_calls_an_image_like_a_function,
     UNSTABLE, long => a_module_calls_an_image_like_a_function,
 };
@@ -95,6 +96,22 @@ fn interrupts_during_a_call_reach_the_kernel(on: &str) -> Result<()> {
             [ $(grep -c ' 0 at .*: 0 returned 0 ' /tmp/calls) = 8 ] &&
                 [ $(grep -c ' 1 at .*: 3 interrupt 236 at ' /tmp/calls) = 8 ] &&
                 [ $(grep -c ' [23] at .*: 0 returned [1-9]' /tmp/calls) = 12 ]",
+        )?
+        .succeeded()
+        .kernel_log_is_clean();
+    Ok(())
+}
+
+fn nmis_arrive_at_any_instruction_of_a_call(on: &str) -> Result<()> {
+    vm(on)
+        .smp(2)
+        .run(
+            "set -e
+            modprobe kjump_nmi
+            taskset 1 guest calls 3000 none
+            rmmod kjump_nmi
+            sent=$(dmesg | sed -n 's/.*kjump_nmi: \\([0-9]*\\) NMIs sent.*/\\1/p')
+            [ $sent -gt 100 ]",
         )?
         .succeeded()
         .kernel_log_is_clean();

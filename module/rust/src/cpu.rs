@@ -69,15 +69,16 @@ impl State {
     pub unsafe fn restore(&self) {
         // SAFETY: these are the values the kernel ran with. Per-CPU data is not accessed in
         // between: selectors are loaded before bases, and there is no return between loading `%gs`
-        // and its base.
+        // and its base. The gates are the relocator's until the kernel's handler of NMIs has what
+        // it needs: descriptors, its stack by the task register, and per-CPU data.
         unsafe {
             write_gdt(&self.gdt);
-            write_idt(&self.idt);
+            self.restore_task();
             write_selectors(self.data);
             msr::write(msr::FS_BASE, self.bases[0]);
             msr::write(msr::GS_BASE, self.bases[1]);
             msr::write(msr::KERNEL_GS_BASE, self.bases[2]);
-            self.restore_task();
+            write_idt(&self.idt);
             write_local(self.local);
             self.kept.restore();
             self.restore_extended();

@@ -216,15 +216,21 @@ impl Support {
         if let Some(frame) = kernel::text_frame(gate) {
             tables.map_page(image, gate, frame)?;
         }
+        for frame in [control, last_frame(stack)] {
+            tables.map_page(image, kernel::virtual_address(frame).addr() as u64, frame)?;
+        }
         Ok(Self { control, stack, tables, guard })
     }
 
     fn install(&self, sealed: &mut Sealed, request: &Load) {
         let setup = Setup {
             control_page: self.control.address().get(),
+            control_page_virtual: kernel::virtual_address(self.control).addr() as u64,
+            crossing_nmi: gate::crossing_nmi(),
             identity_cr3: self.tables.root().address().get(),
             page_list: sealed.head(),
-            stack_end: self.stack.address().get() + (PAGE_SIZE << STACK_ORDER),
+            stack_end: last_frame(self.stack).address().get() + PAGE_SIZE,
+            stack_end_virtual: kernel::virtual_address(last_frame(self.stack)).addr() as u64 + PAGE_SIZE,
             entry: request.entry,
             mode: request.mode,
             mover: trial::best(),
@@ -237,6 +243,12 @@ impl Support {
             guard.install(setup.control_page);
         }
     }
+}
+
+/// The page in which the stack ends.
+fn last_frame(stack: Pfn) -> Pfn {
+    // Frames that were allocated together do not end before the last one.
+    stack.checked_add((1 << STACK_ORDER) - 1).unwrap_or(stack)
 }
 
 /// An image whose pages are written later. Segments with bytes are refused.
