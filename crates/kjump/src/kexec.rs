@@ -16,6 +16,7 @@
 //! 0 if not. An exception in a called image is 3.
 
 pub(crate) mod args;
+mod boot_entry;
 mod by_file_load;
 mod by_load;
 mod check;
@@ -88,6 +89,7 @@ fn act(action: &Action) -> Result<u8, Trouble> {
         }
         Action::Status(reservation) => return Ok(u8::from(reservation.is_loaded()?)),
         Action::PrintCrashSize => report::print(&format!("{}\n", reservation::crash_size()?))?,
+        Action::ListEntries { json } => boot_entry::list(*json)?,
         Action::LoadCalled(load) => image::load(load)?,
         Action::LoadReturning(load) => peer::load(load)?,
         Action::LoadJumpBackHelper { entry } => peer::load_jump_back(*entry)?,
@@ -97,7 +99,9 @@ fn act(action: &Action) -> Result<u8, Trouble> {
 }
 
 fn work(work: &Work) -> Result<u8, Trouble> {
-    match work.load.as_ref().map(|load| (load, load.purpose)) {
+    let load = work.load.as_ref().map(boot_entry::resolved).transpose()?;
+    let load = load.as_deref();
+    match load.map(|load| (load, load.purpose)) {
         Some((load, Purpose::Check { json })) => return check::check(load, work.wanted, json),
         Some((load, Purpose::DryRun)) => return check::dry_run(load, work.wanted),
         _ => {}
@@ -105,8 +109,8 @@ fn work(work: &Work) -> Result<u8, Trouble> {
     if let Some(reservation) = work.unload {
         reservation.unload(work.wanted)?;
     }
-    if let Some(load) = &work.load {
+    if let Some(load) = load {
         load::load(load, work.wanted)?;
     }
-    start::follow(work.then, work.load.is_some(), work.debug)
+    start::follow(work.then, load.is_some(), work.debug)
 }

@@ -9,6 +9,7 @@
 //! | [`iomem`] | `/proc/iomem` |
 //! | [`firmware_map`] | `/sys/firmware/memmap` |
 //! | [`boot_data`] | `/sys/kernel/boot_params/data`: the parameters the kernel was booted with |
+//! | [`boot_entries`] | `/boot` and the like: the boot loader's menu; not by [`Machine::probe`] |
 //! | [`crash_notes`] | `/sys/kernel/vmcoreinfo` and `crash_notes`: the addresses of the kernel's notes |
 //! | [`drivers`] | drivers, their devices, network links; not by [`Machine::probe`] |
 //! | [`efi`] | `/sys/firmware/efi`: what a kernel started by kexec needs of EFI |
@@ -30,6 +31,7 @@
 pub mod amounts;
 pub mod bios;
 pub mod boot_data;
+pub mod boot_entries;
 pub mod config;
 pub mod cpu;
 pub mod crash_notes;

@@ -136,6 +136,13 @@ impl Root {
         }
     }
 
+    /// The file name that a symbolic link points to. Recordings have no links.
+    pub(crate) fn link_name(&self, path: &str) -> Option<String> {
+        let Source::Directory(folder) = &self.source else { return None };
+        let target = std::fs::read_link(place(folder, path)).ok()?;
+        target.file_name()?.to_str().map(String::from)
+    }
+
     fn note(&self, path: &str, entry: impl FnOnce() -> Entry) {
         if let Some(record) = &self.record {
             record.borrow_mut().entries.insert(path.into(), entry());

@@ -5,14 +5,19 @@ use std::os::unix::ffi::OsStrExt;
 
 use plan::linux::parameters::{self, Parameter};
 
-use super::request::Load;
+use super::request::{Base, Load};
 
 /// The command line. `running` is this kernel's, for `--reuse-cmdline`; `own` is the kernel file's,
-/// which is used without options.
+/// which is used without options. Options add to that of a boot loader's entry.
 pub(super) fn of(load: &Load, running: Option<&[u8]>, own: Option<&[u8]>) -> Vec<u8> {
     let given = load.command_line.as_deref().map(OsStr::as_bytes);
-    let reused = running.filter(|_| load.reuse).map(|line| reused(line, load));
-    match (reused, given) {
+    let base = match (running.filter(|_| load.reuse), &load.base) {
+        (Some(running), _) => Some(running),
+        (None, Base::Line(line)) => Some(line.as_slice()),
+        (None, Base::InKernel) => own,
+        (None, Base::None) => None,
+    };
+    match (base.map(|line| reused(line, load)), given) {
         (Some(mut line), given) => {
             parameters::append(&mut line, given.unwrap_or_default());
             line
@@ -22,7 +27,7 @@ pub(super) fn of(load: &Load, running: Option<&[u8]>, own: Option<&[u8]>) -> Vec
     }
 }
 
-/// This kernel's command line without the parameters of its boot loader and those to remove.
+/// This kernel's or an entry's command line without the parameters of its boot loader and those to remove.
 fn reused(running: &[u8], load: &Load) -> Vec<u8> {
     let line = running.split(|byte| matches!(byte, b'\n' | b'\r' | 0)).next().unwrap_or(running);
     let is_removed = |parameter: Parameter<'_>| {
@@ -67,6 +72,17 @@ mod tests {
         assert_eq!(line(&Load { command_line: Some("x".into()), ..reusing() }), format!("{rest} x"));
         let crash = Load { crash: true, ..reusing() };
         assert_eq!(line(&crash), "root=/dev/vda1 ro  quiet dyndbg=\"file a +p\"");
+    }
+
+    #[test]
+    fn options_add_to_the_line_of_a_boot_entry() {
+        let given = |base: Base| Load { base, command_line: Some("x".into()), ..Load::default() };
+        let entry = Base::Line(b"root=/dev/vda1 quiet crashkernel=1G".to_vec());
+        assert_eq!(line(&given(entry.clone())), "root=/dev/vda1 quiet crashkernel=1G x");
+        let load = Load { remove: vec!["quiet".into()], crash: true, ..given(entry.clone()) };
+        assert_eq!(line(&load), "root=/dev/vda1 x");
+        assert_eq!(line(&Load { base: entry, ..reusing() }), line(&reusing()));
+        assert_eq!(line(&given(Base::InKernel)), "of the file x");
     }
 
     #[test]

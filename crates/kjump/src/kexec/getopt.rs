@@ -1,5 +1,6 @@
 //! Parsing as by `getopt_long(3)`: options and operands in any order, long options abbreviated as
-//! long as they are unique, `--option VALUE` and `--option=VALUE`, bundled short options.
+//! long as they are unique, `--option VALUE` and `--option=VALUE`, bundled short options. An optional
+//! value needs the `=`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
@@ -53,6 +54,7 @@ fn long_option<'a>(text: &[u8], rest: &mut impl Iterator<Item = &'a OsString>) -
         (None, None) => Ok(Item::Option(option, OsString::new())),
         (None, Some(_)) => Err(format!("option '--{}' doesn't allow an argument", option.long)),
         (Some(_), Some(value)) => Ok(Item::Option(option, value)),
+        (Some(_), None) if option.optional => Ok(Item::Option(option, OsString::new())),
         (Some(_), None) => match rest.next() {
             Some(value) => Ok(Item::Option(option, value.clone())),
             None => Err(format!("option '--{}' requires an argument", option.long)),
@@ -160,6 +162,8 @@ mod tests {
             ("--unl", "--unload"),
             ("--entry -e", "--entry=-e"),
             ("-?", "--help"),
+            ("-l --boot-entry f", "--load --boot-entry= f"),
+            ("--boot-e=f -e", "--boot-entry=f --exec"),
         ] {
             assert_eq!(read(line).as_deref(), Ok(items), "{line}");
         }

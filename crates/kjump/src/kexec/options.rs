@@ -18,6 +18,8 @@ pub(super) struct Opt {
     pub(super) short: &'static str,
     /// The name of its value, if it takes one.
     pub(super) value: Option<&'static str>,
+    /// Whether the value can be left out.
+    pub(super) optional: bool,
     /// For an option of several names, the first of them.
     pub(super) same_as: Option<&'static str>,
     pub(super) id: Id,
@@ -39,7 +41,7 @@ impl Opt {
 
     /// Whether it describes what is loaded, and so makes no sense where nothing is.
     pub(super) fn describes_file(&self) -> bool {
-        self.part == Part::Image || self.id == Id::InitrdAdd
+        self.part == Part::Image || matches!(self.id, Id::InitrdAdd | Id::BootEntry)
     }
 }
 
@@ -166,6 +168,8 @@ pub(super) enum Id {
     DryRun,
     Json,
     Machine,
+    BootEntry,
+    ListEntries,
 }
 
 const USAGE: &str = "kexec [--load | --force] [OPTIONS] FILE\n       kexec --exec | --unload | --status";
@@ -175,6 +179,8 @@ kexec --load [OPTIONS] FILE
        kexec --force [OPTIONS] FILE
        kexec [OPTIONS] FILE
        kexec --check [OPTIONS] FILE
+       kexec --load --boot-entry[=NAME] [OPTIONS]
+       kexec --list-entries [--json]
        kexec --load-preserve-context --args-none [OPTIONS] FILE
        kexec --load-preserve-context --mem-min=ADDR --mem-max=ADDR [OPTIONS] FILE
        kexec --load-jump-back-helper --entry=ADDR
@@ -215,13 +221,12 @@ fn argument(option: &'static Opt) -> Arg {
         .help(option.help)
         .short(letters.next())
         .help_heading(option.part.heading());
-    match option.value {
-        Some(name) => argument.value_name(name).action(ArgAction::Set).value_hint(match name {
-            "FILE" | "HOST:GUEST" => ValueHint::FilePath,
-            _ => ValueHint::Unknown,
-        }),
-        None => argument.action(ArgAction::SetTrue),
-    }
+    let Some(name) = option.value else { return argument.action(ArgAction::SetTrue) };
+    let argument = argument.value_name(name).action(ArgAction::Set).value_hint(match name {
+        "FILE" | "HOST:GUEST" => ValueHint::FilePath,
+        _ => ValueHint::Unknown,
+    });
+    if option.optional { argument.num_args(0..=1).require_equals(true) } else { argument }
 }
 
 /// The text of `--help`, or of `--help all`.

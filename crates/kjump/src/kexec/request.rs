@@ -15,6 +15,9 @@ pub(super) enum Action {
     Version,
     Status(Reservation),
     PrintCrashSize,
+    ListEntries {
+        json: bool,
+    },
     /// Load an image that is called and returns.
     LoadCalled(CalledLoad),
     /// Load a kernel that runs in a window alongside this one and can return to it.
@@ -122,11 +125,27 @@ pub(super) struct ReturningLoad {
     pub(super) window: (u64, u64),
 }
 
+/// A command line that the options add to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) enum Base {
+    /// There is none: the options replace the kernel file's own.
+    #[default]
+    None,
+    /// A boot loader's entry has it.
+    Line(Vec<u8>),
+    /// The kernel file of a boot loader's entry has it.
+    InKernel,
+}
+
 /// A kernel to load, as the options describe it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Load {
     /// `None` for a check of the machine alone.
     pub(super) file: Option<PathBuf>,
+    /// The boot loader's entry to load, until it is looked up; empty for the default.
+    pub(super) boot_entry: Option<OsString>,
+    /// The command line that the options add to.
+    pub(super) base: Base,
     pub(super) crash: bool,
     pub(super) format: Option<Kind>,
     pub(super) lowest: Option<u64>,

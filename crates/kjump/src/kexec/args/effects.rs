@@ -27,6 +27,7 @@ pub(super) struct Parsed {
     skip_sync: bool,
     skip_ifdown: bool,
     json: bool,
+    list: bool,
     wanted: Wanted,
     load: Load,
 }
@@ -62,6 +63,7 @@ impl Default for Parsed {
             skip_sync: false,
             skip_ifdown: false,
             json: false,
+            list: false,
             wanted: Wanted::default(),
             load: Load::default(),
         }
@@ -96,6 +98,7 @@ impl Parsed {
                 self.unload = true;
             }
             Id::Status => self.status = true,
+            Id::ListEntries => self.list = true,
             Id::LoadPanic => (self.actions, self.kind) = (LOAD, LoadKind::Crash),
             Id::LoadPreserveContext => (self.actions, self.kind) = (LOAD, LoadKind::PreserveContext),
             Id::LoadJumpBackHelper => (self.actions, self.jump_back) = (NEITHER, true),
@@ -152,6 +155,7 @@ impl Parsed {
             Id::CommandLine => load.command_line = Some(value.into()),
             Id::ReuseCommandLine => load.reuse = true,
             Id::RemoveParameter => load.remove.push(value.into()),
+            Id::BootEntry => load.boot_entry = Some(value.into()),
             Id::Initrd => load.initrds.push(value.into()),
             Id::InitrdAdd => {
                 let pair =
@@ -172,14 +176,22 @@ impl Parsed {
 
     /// What all of them together ask for.
     pub(super) fn action(mut self) -> Result<Action, Trouble> {
+        if self.list {
+            return self.listing();
+        }
         if self.json && self.load.purpose != (Purpose::Check { json: false }) {
-            return usage("--json is for --check");
+            return usage("--json is for --check and --list-entries");
         }
         if self.load.purpose == (Purpose::Check { json: false }) {
             self.load.purpose = Purpose::Check { json: self.json };
         }
         if self.load.purpose != Purpose::Load && (self.status || !self.actions.load) {
             return usage("--check and --dry-run need a file to load");
+        }
+        if self.load.machine.is_some() && self.load.boot_entry.is_some() {
+            return usage(
+                "--boot-entry reads this machine's boot menu, which a saved --machine does not have",
+            );
         }
         if self.load.machine.is_some() && self.load.purpose == Purpose::Load {
             return usage(
@@ -205,6 +217,15 @@ impl Parsed {
             };
         }
         self.work().map(|work| Action::Work(Box::new(work)))
+    }
+
+    fn listing(&self) -> Result<Action, Trouble> {
+        let other = self.given.iter().find(|option| !matches!(option.id, Id::ListEntries | Id::Json));
+        match (other, self.operands.first()) {
+            (Some(option), _) => usage(format!("--{} is not for --list-entries", option.long)),
+            (_, Some(operand)) => usage(format!("{operand:?} is a file, and --list-entries loads none")),
+            _ => Ok(Action::ListEntries { json: self.json }),
+        }
     }
 
     fn refuse_file_options(&self) -> Result<(), Trouble> {
@@ -234,6 +255,14 @@ impl Parsed {
         let mut load = std::mem::take(&mut self.load);
         load.crash = self.kind == LoadKind::Crash;
         load.file = match self.operands.as_slice() {
+            [file] if load.boot_entry.is_some() => {
+                return usage(format!(
+                    "--boot-entry names the kernel: leave out {file:?}, or write --boot-entry={} if that \
+                     is the entry",
+                    file.display()
+                ));
+            }
+            [] if load.boot_entry.is_some() => None,
             [file] => Some(file.into()),
             [] if matches!(load.purpose, Purpose::Check { .. }) => None,
             [] => {
@@ -351,7 +380,9 @@ fn conflicts(load: &Load, wanted: Wanted) -> Result<(), Trouble> {
             "--prepare unpacks a kernel, which is entered in 64-bit mode; leave out --real-mode and \
              --entry-32bit",
         ),
-        _ if !load.remove.is_empty() && !load.reuse => usage("--cmdline-remove needs --reuse-cmdline"),
+        _ if !load.remove.is_empty() && !load.reuse && load.boot_entry.is_none() => {
+            usage("--cmdline-remove needs --reuse-cmdline or --boot-entry")
+        }
         _ => Ok(()),
     }
 }

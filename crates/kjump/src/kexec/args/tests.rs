@@ -74,3 +74,26 @@ fn an_option_that_a_load_would_ignore_is_refused() {
     }
     assert!(of(&format!("{CALLED} --reset-vga")).starts_with("1: --reset-vga is for purgatory"));
 }
+
+#[test]
+fn a_boot_entry_takes_the_place_of_a_file() {
+    assert!(of("-l --boot-entry").contains("boot_entry: Some"));
+    assert!(of("-l --boot-entry=a --append x --cmdline-remove quiet --check").contains("\"a\""));
+    for (line, refusal) in [
+        (
+            "-l --boot-entry /k",
+            "1: --boot-entry names the kernel: leave out \"/k\", or write --boot-entry=/k",
+        ),
+        ("-e --boot-entry", "1: --boot-entry describes a file to load, and none is loaded"),
+        (
+            "--load-preserve-context --mem-max=1 --boot-entry",
+            "1: --boot-entry is not for a kernel that returns",
+        ),
+        ("--boot-entry --check --machine /m", "1: --boot-entry reads this machine's boot menu"),
+        ("--list-entries -l", "1: --load is not for --list-entries"),
+        ("--list-entries /k", "1: \"/k\" is a file, and --list-entries loads none"),
+    ] {
+        assert!(of(line).starts_with(refusal), "{line}: {}", of(line));
+    }
+    assert_eq!(of("--list-entries --json"), "ListEntries { json: true }");
+}

@@ -7,6 +7,7 @@ const ACTION: Opt = Opt {
     long: "",
     short: "",
     value: None,
+    optional: false,
     same_as: None,
     id: Id::Help,
     part: Part::Action,
@@ -413,7 +414,7 @@ pub(in crate::kexec) const OPTIONS: &[Opt] = &[
         help: "Print everything that would be loaded; with --machine, needs no privileges",
         ..OWN
     },
-    Opt { long: "json", id: Id::Json, help: "With --check, print JSON", ..OWN },
+    Opt { long: "json", id: Id::Json, help: "With --check or --list-entries, print JSON", ..OWN },
     Opt {
         long: "machine",
         value: Some("FILE"),
@@ -422,11 +423,29 @@ pub(in crate::kexec) const OPTIONS: &[Opt] = &[
         ..OWN
     },
     Opt {
+        long: "boot-entry",
+        value: Some("NAME"),
+        optional: true,
+        id: Id::BootEntry,
+        with: Loads::REPLACING,
+        help: "Load the kernel, initrds and command line of the boot loader's default entry, or of the \
+               entry with this name, title, place in the menu or kernel release; --append, --initrd and \
+               the like add to them",
+        ..OWN
+    },
+    Opt {
+        long: "list-entries",
+        id: Id::ListEntries,
+        help: "List the boot loader's entries that start Linux; * is the default",
+        ..OWN
+    },
+    Opt {
         long: "cmdline-remove",
         value: Some("NAME"),
         id: Id::RemoveParameter,
         with: Loads::KERNELS,
-        help: "Remove the parameter NAME, or only NAME=VALUE, from --reuse-cmdline; repeatable",
+        help: "Remove the parameter NAME, or only NAME=VALUE, from --reuse-cmdline or --boot-entry; \
+               repeatable",
         ..OWN
     },
     Opt {
