@@ -1,4 +1,4 @@
-//! Any text as each of the files that a boot loader's menu is in: no parser panics, and scripts end.
+//! Any text as each of the files of a boot loader's menu: no parser panics, and scripts end.
 #![no_main]
 
 use machine::boot_entries::{grub, mounts, specification, version};

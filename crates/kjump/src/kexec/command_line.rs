@@ -27,7 +27,8 @@ pub(super) fn of(load: &Load, running: Option<&[u8]>, own: Option<&[u8]>) -> Vec
     }
 }
 
-/// This kernel's or an entry's command line without the parameters of its boot loader and those to remove.
+/// This kernel's or an entry's command line without the parameters of its boot loader and those to
+/// remove.
 fn reused(running: &[u8], load: &Load) -> Vec<u8> {
     let line = running.split(|byte| matches!(byte, b'\n' | b'\r' | 0)).next().unwrap_or(running);
     let is_removed = |parameter: Parameter<'_>| {

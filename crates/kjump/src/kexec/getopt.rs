@@ -1,6 +1,6 @@
 //! Parsing as by `getopt_long(3)`: options and operands in any order, long options abbreviated as
-//! long as they are unique, `--option VALUE` and `--option=VALUE`, bundled short options. An optional
-//! value needs the `=`.
+//! long as they are unique, `--option VALUE` and `--option=VALUE`, bundled short options. An
+//! optional value needs the `=`.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
