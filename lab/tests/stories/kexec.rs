@@ -23,6 +23,7 @@ pub(crate) const STORIES: &[Story] = stories! {
     &["6.1", "6.12"] => an_initrd_that_the_disk_cannot_read_is_named,
     &["6.1"] => a_start_that_fails_leaves_the_network_as_it_was,
     &["6.1"] => a_bootconfig_stays_behind_what_is_added,
+    &["6.1"] => the_boot_loaders_default_entry_is_started,
 };
 
 /// The next kernel reports its release, its command line, its memory map and added files.
@@ -499,5 +500,31 @@ fn a_bootconfig_stays_behind_what_is_added(on: &str) -> Result<()> {
         kexec -l -c -d --initrd /tmp/i --append 'console=ttyS0 no_timer_check marked' \\
             --initrd-add /tmp/key:/added/key /boot/next";
     follow(on, load)?.succeeded().prints("a secret");
+    Ok(())
+}
+
+/// The default is in a submenu, by the environment block; `--append` adds to its command line.
+fn the_boot_loaders_default_entry_is_started(on: &str) -> Result<()> {
+    let load = "mkdir /boot/grub
+        printf '# GRUB Environment Block\\nsaved_entry=More>other\\n######' > /boot/grub/grubenv
+        cat > /boot/grub/grub.cfg << 'END'
+if [ -s $prefix/grubenv ]; then load_env; fi
+set default=\"${saved_entry}\"
+menuentry 'First' { linux /absent wrong; }
+submenu 'More' {
+    menuentry 'Other' --id 'other' {
+        linux /next console=ttyS0 no_timer_check marked
+        initrd /next.cpio
+    }
+}
+END
+        kexec --list-entries || exit 9
+        kexec -l --boot-entry=First && exit 9
+        kexec -l -d --boot-entry --append appended";
+    follow(on, load)?
+        .succeeded()
+        .prints("*  other  /boot/next   More>Other\n")
+        .prints("boot entry `0`: /absent is in no mounted file system")
+        .prints("console=ttyS0 no_timer_check marked appended\n");
     Ok(())
 }
