@@ -37,7 +37,7 @@ pub(crate) fn run(command: DumpCommand) -> anyhow::Result<Outcome> {
         DumpCommand::Verify(args) => verify::run(&args),
         DumpCommand::Map(args) => map::run(&args),
         DumpCommand::Diff(args) => diff::run(&args),
-        DumpCommand::Dmesg(args) => dmesg::print(&args.file).map(|()| Outcome::Done),
+        DumpCommand::Dmesg(args) => dmesg::print(&args.file, &args.raw).map(|()| Outcome::Done),
     }
 }
 

@@ -90,6 +90,15 @@ pub enum Error {
     /// Files of a split set overlap, or one was given twice.
     #[error("more than one part has the pages {from:#x} to {to:#x}")]
     RepeatedPart { from: u64, to: u64 },
+    /// Ranges of raw memory that have pages in common.
+    #[error(
+        "the ranges {:#x}-{:#x} and {:#x}-{:#x} overlap",
+        first.0, first.1, second.0, second.1
+    )]
+    RangesOverlap { first: (u64, u64), second: (u64, u64) },
+    /// Ranges of raw memory that are not those of the file.
+    #[error("the ranges are {described:#x} bytes together, the file is {length:#x} bytes")]
+    RawLength { described: u64, length: u64 },
     /// A number is out of range.
     #[error("{what} is {value:#x}; the limit is {most:#x}")]
     TooLarge { what: &'static str, value: u64, most: u64 },

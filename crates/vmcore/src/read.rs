@@ -8,6 +8,7 @@ mod header;
 mod kdump;
 mod memory_image;
 mod pieces;
+mod raw;
 mod set;
 
 pub use flattened::Flattened;

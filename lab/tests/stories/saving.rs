@@ -8,6 +8,7 @@ pub(crate) const STORIES: &[Story] = stories! {
     EVERY => a_dump_is_written_straight_to_a_disk,
     &["6.12"] => threads_that_read_live_memory_do_not_mix_it_up,
     &["6.1"] => a_dump_fills_a_file_system,
+    EVERY => raw_memory_is_the_same_image_as_a_vmcore,
 };
 
 /// Both disks have old content, which must not appear in the dump; one is too small, and later in
@@ -112,5 +113,39 @@ fn threads_that_read_live_memory_do_not_mix_it_up(on: &str) -> Result<()> {
     let messages = String::from_utf8_lossy(&outcome.err).into_owned();
     assert_eq!(messages.matches("WARNING: the dump is not consistent").count(), 4, "{messages}");
     outcome.prints("yes: the machine is running").kernel_log_is_clean();
+    Ok(())
+}
+
+/// Memory as a file of nothing but pages is the same image as an ELF vmcore of it: the same pages,
+/// the same log, and at level 31 the same pages are kept, although it has no notes.
+fn raw_memory_is_the_same_image_as_a_vmcore(on: &str) -> Result<()> {
+    let disk = Scratch::ext4("raw", 900)?;
+    let job = "set -e
+        mount -t ext4 /dev/vda /mnt
+        cd /mnt
+        kjump dump save -d 0 --elf /proc/kcore elf || [ $? = 1 ]
+        kjump dump save -d 0 --flat elf flat
+        ram=
+        for range in $(sed -n 's/ : System RAM$//p' /proc/iomem); do
+            from=$(((0x${range%-*} + 4095) / 4096))
+            to=$(((0x${range#*-} + 1) / 4096))
+            dd if=flat bs=4096 skip=$from count=$((to - from)) >> raw 2> /dev/null
+            ram=$ram,$((from * 4096))-$((to * 4096))
+        done
+        raw=\"--raw --ram ${ram#,}\"
+        rm flat
+        kjump dump info $raw raw
+        kjump dump verify $raw --against elf raw
+        kjump dump save -d 31 elf elf31
+        kjump dump save -d 31 $raw raw raw31
+        kjump dump verify --against elf31 raw31
+        kjump dump dmesg elf > elf.log
+        kjump dump dmesg $raw raw > raw.log
+        cmp elf.log raw.log
+        grep 'Linux version' raw.log";
+    let outcome = vm(on).smp(2).mem(192).disk(&disk).without_module().run(job)?.succeeded();
+    let same = " 0 different, 0 only here, 0 only there, 0 unreadable";
+    assert_eq!(outcome.text().matches(same).count(), 2, "{}", outcome.text());
+    outcome.prints("raw memory").prints("Linux version").kernel_log_is_clean();
     Ok(())
 }

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use abi::device::Range;
 use clap::{Args, Subcommand, ValueHint};
 
 use super::level;
@@ -25,14 +26,32 @@ pub(crate) enum DumpCommand {
     Dmesg(DmesgArgs),
 }
 
+/// The addresses of memory in a file that does not contain them.
+#[derive(Clone, Debug, Default, Args)]
+pub(crate) struct RawArgs {
+    /// The image is raw memory, such as that of a guest of cloud-hypervisor, or made by `dd`
+    #[arg(long, requires = "ram")]
+    pub(crate) raw: bool,
+    /// The physical addresses of raw memory, in the order of the file: each range follows the one
+    /// before, and the last one ends with the file
+    #[arg(
+        long,
+        value_name = "START-END[,START-END]...",
+        value_delimiter = ',',
+        value_parser = number::page_range,
+        requires = "raw"
+    )]
+    pub(crate) ram: Vec<Range>,
+}
+
 /// Save a memory image without the pages that are not needed
 ///
 /// SOURCE is an ELF vmcore such as /proc/vmcore, a kdump-compressed dump, or either of them
-/// flattened. The dump level is the sum of the pages to exclude: 1 zero pages, 2 page cache, 4 page
-/// cache with private data too, 8 memory of processes, 16 free pages. If the kernel's page
-/// structures cannot be read, every page is kept. The exit status is 0 only if the kind of every
-/// page is known and every page was read and written; it is 1, with a dump, if the kinds of pages
-/// are unknown or pages could not be read.
+/// flattened; with --raw, a file of nothing but memory. The dump level is the sum of the pages to
+/// exclude: 1 zero pages, 2 page cache, 4 page cache with private data too, 8 memory of processes,
+/// 16 free pages. If the kernel's page structures cannot be read, every page is kept. The exit
+/// status is 0 only if the kind of every page is known and every page was read and written; it is
+/// 1, with a dump, if the kinds of pages are unknown or pages could not be read.
 ///
 /// The pages that readers need most are written first. If the disk becomes full, the written part
 /// is kept as FILE.incomplete.
@@ -53,8 +72,10 @@ pub(crate) struct SaveArgs {
     #[arg(long, short = 'f')]
     pub(crate) force: bool,
     /// Another file of the split set that SOURCE belongs to; repeatable
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "raw")]
     pub(crate) part: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) raw: RawArgs,
     /// Dump level, 0 to 31; if there are several, the next one is tried when there is no room
     #[arg(
         long,
@@ -116,6 +137,8 @@ pub(crate) struct InfoArgs {
     /// The image
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) raw: RawArgs,
     /// Also count pages by kind
     #[arg(long)]
     pub(crate) kinds: bool,
@@ -133,6 +156,8 @@ pub(crate) struct DumpMapArgs {
     /// The image
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) raw: RawArgs,
     /// Write an SVG picture to this file instead of drawing in the terminal
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) svg: Option<PathBuf>,
@@ -161,6 +186,8 @@ pub(crate) struct DmesgArgs {
     /// The image
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) raw: RawArgs,
 }
 
 /// Read every page of a memory image
@@ -172,6 +199,8 @@ pub(crate) struct VerifyArgs {
     /// The image
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) raw: RawArgs,
     /// Another image to compare with: pages that are in both must be equal
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) against: Option<PathBuf>,

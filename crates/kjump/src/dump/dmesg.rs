@@ -12,6 +12,7 @@ use sys::descriptor;
 use vmcore::printk::{Record, RingBuffer};
 use vmcore::{Error, MemoryImage, log_buffer};
 
+use super::args::RawArgs;
 use super::sink::{Replace, Sink, WriteMode};
 use super::source;
 use crate::terminal::report;
@@ -75,7 +76,7 @@ pub(super) fn save(image: &MemoryImage<'_>, output: &Path, replace: Replace) -> 
 pub fn run(args: &[OsString]) -> ExitCode {
     let name = [OsString::from(NAME)];
     match VmcoreDmesgArgs::try_parse_from(name.iter().chain(args)) {
-        Ok(args) => report::exit(NAME, print(&args.file).map(|()| report::Outcome::Done)),
+        Ok(args) => report::exit(NAME, print(&args.file, &RawArgs::default()).map(|()| report::Outcome::Done)),
         Err(error) => {
             // If this cannot be printed, the exit status remains.
             let _ = error.print();
@@ -102,8 +103,8 @@ pub fn command() -> clap::Command {
 }
 
 /// Prints the log of an image.
-pub(super) fn print(source: &Path) -> anyhow::Result<()> {
-    let (text, trouble) = text(&source::informed(source::image(source)?)?)?;
+pub(super) fn print(source: &Path, raw: &RawArgs) -> anyhow::Result<()> {
+    let (text, trouble) = text(&source::informed(source::image_or_raw(source, raw)?)?)?;
     report::print(&text)?;
     trouble.map_or(Ok(()), |error| Err(error.into()))
 }

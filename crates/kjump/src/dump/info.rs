@@ -1,7 +1,6 @@
 //! The description of an image.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use serde::Serialize;
 use vmcore::codec::Codec;
@@ -47,7 +46,7 @@ struct Info {
 
 /// Prints the description of an image.
 pub(super) fn run(args: &InfoArgs) -> anyhow::Result<Outcome> {
-    let info = info(&args.file, args.kinds)?;
+    let info = info(args)?;
     if args.json {
         report::print_json(&info)?;
     } else {
@@ -56,9 +55,10 @@ pub(super) fn run(args: &InfoArgs) -> anyhow::Result<Outcome> {
     Ok(Outcome::Done)
 }
 
-fn info(path: &Path, kinds: bool) -> anyhow::Result<Info> {
-    let image = source::image(path)?;
-    let is_live = source::is_live(path);
+fn info(args: &InfoArgs) -> anyhow::Result<Info> {
+    let image = source::image_or_raw(&args.file, &args.raw)?;
+    let image = if args.kinds || args.raw.raw { source::informed(image)? } else { image };
+    let is_live = source::is_live(&args.file);
     let vmcoreinfo = image.vmcoreinfo().unwrap_or_default();
     let header = image.header();
     let time = vmcoreinfo.text("CRASHTIME").and_then(|time| time.parse().ok());
@@ -82,7 +82,7 @@ fn info(path: &Path, kinds: bool) -> anyhow::Result<Info> {
         vmcoreinfo_keys: vmcoreinfo.iter().count(),
         codecs: codecs(header.map_or(0, |header| header.status)),
         statistics: image.manifest().map(|manifest| manifest.statistics).unwrap_or_default(),
-        kinds: if kinds { by_kind(&image) } else { Vec::new() },
+        kinds: if args.kinds { by_kind(&image) } else { Vec::new() },
     })
 }
 
@@ -99,6 +99,7 @@ fn by_kind(image: &MemoryImage<'_>) -> Vec<(&'static str, u64)> {
 fn format(image: &MemoryImage<'_>) -> String {
     match (image.format(), image.header()) {
         (ImageFormat::Kdump, Some(header)) => format!("kdump-compressed, version {}", header.version),
+        (ImageFormat::Raw, _) => "raw memory".to_owned(),
         _ => "ELF vmcore".to_owned(),
     }
 }

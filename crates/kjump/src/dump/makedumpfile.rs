@@ -17,6 +17,7 @@ use vmcore::paging::AddressSpace;
 use vmcore::write::Compression;
 use vmcore::{MemoryImage, Vmcoreinfo, Vmlinux, WriteAt};
 
+use super::args::RawArgs;
 use super::dmesg;
 use super::request::{OutputFormat, Request};
 use super::save;
@@ -361,6 +362,7 @@ impl Options {
         let (sources, outputs) = self.sources_and_outputs()?;
         Ok(Request {
             sources,
+            raw: RawArgs::default(),
             facts: self.facts()?,
             details: self.has_details(),
             outputs,

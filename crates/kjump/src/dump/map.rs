@@ -33,7 +33,7 @@ struct Picture {
 
 /// Draws an image.
 pub(super) fn run(args: &DumpMapArgs) -> anyhow::Result<Outcome> {
-    let image = source::image(&args.file)?;
+    let image = source::informed(source::image_or_raw(&args.file, &args.raw)?)?;
     let picture = Picture::of(&image);
     match &args.svg {
         Some(path) => {

@@ -6,7 +6,7 @@ use vmcore::codec::{Codec, Effort};
 use vmcore::select::Level;
 use vmcore::write::Compression;
 
-use super::args::SaveArgs;
+use super::args::{RawArgs, SaveArgs};
 use super::level::{Levels, cpus, with_higher};
 use super::sink::Replace;
 use super::source::Facts;
@@ -15,6 +15,8 @@ use super::source::Facts;
 pub(super) struct Request {
     /// The image, or the files of a split set.
     pub(super) sources: Vec<PathBuf>,
+    /// Whether the source is raw memory, and its addresses.
+    pub(super) raw: RawArgs,
     /// Facts about the kernel to use instead of the image's own.
     pub(super) facts: Option<Facts>,
     /// Whether to print VMCOREINFO.
@@ -43,6 +45,7 @@ impl Request {
     pub(super) fn to_disk(source: PathBuf, disk: PathBuf, level: Level) -> Self {
         Self {
             sources: vec![source],
+            raw: RawArgs::default(),
             facts: None,
             details: false,
             outputs: vec![disk],
@@ -80,6 +83,7 @@ impl From<SaveArgs> for Request {
         let exact = Level::new(17).unwrap_or_default();
         Self {
             sources: [vec![args.source], args.part].concat(),
+            raw: args.raw,
             facts: None,
             details: false,
             outputs: [vec![args.output], args.split].concat(),

@@ -22,9 +22,10 @@ use crate::terminal::report;
 /// Saves an image at the first dump level for which there is room.
 pub(super) fn save(request: &Request) -> anyhow::Result<Saved> {
     sys::signal::ignore_file_size_limit();
-    let image = source::with_facts(source::set(&request.sources)?, request.facts.as_ref())?;
+    let image = source::with_facts(source::set(&request.sources, &request.raw)?, request.facts.as_ref())?;
     let needs_structures = request.levels.iter().any(|level| level.needs_page_structures());
-    let image = if needs_structures { source::informed(image)? } else { image };
+    // Raw memory has no notes: readers need what is found.
+    let image = if needs_structures || request.raw.raw { source::informed(image)? } else { image };
     if request.details {
         report::inform(&details(&image));
     }
@@ -213,6 +214,7 @@ fn is_no_room(error: &anyhow::Error) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::dump::args::RawArgs;
     use abi::errno;
     use vmcore::codec::{Codec, Effort};
     use vmcore::write::Compression;
@@ -239,6 +241,7 @@ mod tests {
         std::fs::write(&source, image(200)).unwrap();
         let request = Request {
             sources: vec![source],
+            raw: RawArgs::default(),
             facts: None,
             details: false,
             outputs: vec![output],

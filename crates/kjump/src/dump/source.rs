@@ -2,16 +2,19 @@
 
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
-use std::ops::Range;
+use std::ops;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use abi::device::Range;
 use anyhow::Context;
+use phys::PhysRange;
 use sys::window::{self, Window};
 use sys::{descriptor, holes};
 use vmcore::{MemoryImage, ReadAt, Vmcoreinfo};
 
+use super::args::RawArgs;
 use crate::terminal::report;
 
 /// A file to read from many threads.
@@ -31,7 +34,7 @@ enum ReadMode {
     /// that share a file may get each other's bytes.
     ByThread(Files),
     /// The last hole that was found.
-    AroundHoles(Mutex<Range<u64>>),
+    AroundHoles(Mutex<ops::Range<u64>>),
 }
 
 /// More openings of a file, so that no two threads use the same one at the same time.
@@ -113,7 +116,7 @@ impl SourceFile {
     }
 
     /// Whether `count` bytes at `offset` are in a hole of the file.
-    fn is_hole(&self, hole: &Mutex<Range<u64>>, offset: u64, count: usize) -> bool {
+    fn is_hole(&self, hole: &Mutex<ops::Range<u64>>, offset: u64, count: usize) -> bool {
         let mut hole = hole.lock().unwrap_or_else(PoisonError::into_inner);
         let end = offset.saturating_add(count as u64);
         if hole.start <= offset && end <= hole.end {
@@ -175,6 +178,23 @@ pub(crate) fn image(path: &Path) -> anyhow::Result<MemoryImage<'static>> {
     MemoryImage::open(open(path)?).with_context(|| path.display().to_string())
 }
 
+/// Opens a memory image, or raw memory with these ranges.
+pub(super) fn image_or_raw(path: &Path, args: &RawArgs) -> anyhow::Result<MemoryImage<'static>> {
+    if !args.raw {
+        return image(path);
+    }
+    MemoryImage::open_raw(open(path)?, &ranges(args)?).with_context(|| path.display().to_string())
+}
+
+/// The ranges of raw memory, in the order of the file.
+fn ranges(args: &RawArgs) -> anyhow::Result<Vec<PhysRange>> {
+    let range = |range: &Range| {
+        PhysRange::from_bytes(range.start, range.end - range.start)
+            .with_context(|| format!("--ram {:#x}-{:#x}", range.start, range.end))
+    };
+    args.ram.iter().map(range).collect()
+}
+
 /// Facts about a kernel, and the file that they are from.
 pub(super) struct Facts {
     pub(super) path: PathBuf,
@@ -204,10 +224,10 @@ pub(super) fn informed(image: MemoryImage<'_>) -> anyhow::Result<MemoryImage<'_>
     }
 }
 
-/// Opens a memory image, or the files of a split set as one.
-pub(super) fn set(paths: &[PathBuf]) -> anyhow::Result<MemoryImage<'static>> {
+/// Opens a memory image, which may be raw memory, or the files of a split set as one.
+pub(super) fn set(paths: &[PathBuf], raw: &RawArgs) -> anyhow::Result<MemoryImage<'static>> {
     match paths {
-        [path] => image(path),
+        [path] => image_or_raw(path, raw),
         _ => {
             let files = paths.iter().map(|path| open(path)).collect::<anyhow::Result<Vec<_>>>()?;
             Ok(MemoryImage::open_set(files)?)

@@ -55,7 +55,7 @@ const MOST_SHOWN: usize = 10;
 
 /// Reads every page, and prints the verdict.
 pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Outcome> {
-    let image = source::image(&args.file)?;
+    let image = source::image_or_raw(&args.file, &args.raw)?;
     let other = args.against.as_deref().map(source::image).transpose()?;
     let mut verdict = verdict(&image, other.as_ref());
     let has_checksums = image.check_sums(|damage| {

@@ -7,6 +7,7 @@ use super::elf::ElfCore;
 use super::flattened::Flattened;
 use super::header::KdumpHeader;
 use super::kdump::Kdump;
+use super::raw::RawMemory;
 use super::set::Set;
 use crate::format::flattened;
 use crate::format::kdump::{self, utsname};
@@ -25,10 +26,12 @@ pub enum ImageFormat {
     Kdump,
     /// A flattened stream.
     Flattened,
+    /// Nothing but pages.
+    Raw,
 }
 
 impl ImageFormat {
-    /// Recognises a file by its first bytes.
+    /// Recognises a file by its first bytes. Raw memory may start with any.
     #[must_use]
     pub fn of(start: &[u8]) -> Option<Self> {
         if start.starts_with(&abi::elf::MAGIC) {
@@ -94,12 +97,27 @@ impl<'a> MemoryImage<'a> {
         })
     }
 
+    /// Opens a file that contains these ranges of memory one after the other, and nothing else.
+    ///
+    /// # Errors
+    /// The ranges overlap, or the file has another length than all of them together.
+    pub fn open_raw<S: ReadAt + Send + 'a>(source: S, ranges: &[PhysRange]) -> Result<Self> {
+        Ok(Self {
+            body: Box::new(RawMemory::open(source, ranges)?),
+            format: ImageFormat::Raw,
+            flattened: false,
+            is_cut_off: false,
+            facts: None,
+            notes: None,
+        })
+    }
+
     /// A stream within a stream is refused, as it is not an ELF file.
     fn open_plain<S: ReadAt + Send + 'a>(source: S) -> Result<Self> {
         let format = format_of(&source)?;
         let body: Box<dyn Body + Send + 'a> = match format {
             ImageFormat::Kdump => Box::new(Kdump::open(source)?),
-            ImageFormat::Elf | ImageFormat::Flattened => Box::new(ElfCore::open(source)?),
+            ImageFormat::Elf | ImageFormat::Flattened | ImageFormat::Raw => Box::new(ElfCore::open(source)?),
         };
         let image = Self { body, format, flattened: false, is_cut_off: false, facts: None, notes: None };
         match image.vmcoreinfo().ok().and_then(|info| info.text("PAGESIZE")?.parse().ok()) {
