@@ -67,6 +67,14 @@ fn peak(source: &Path, dump: &Path, limit: u64, options: &[&str]) -> u64 {
     saved["peak_memory"].as_u64().unwrap()
 }
 
+/// The least memory limit that is accepted, as the message names it.
+fn least(source: &Path, dump: &Path) -> u64 {
+    let output = save(source, dump).args(["--memory-limit", "4096"]).output().unwrap();
+    let message = text(&output.stderr);
+    let mebibytes = message.trim().strip_suffix(" MiB").and_then(|text| text.rsplit(' ').next());
+    mebibytes.unwrap_or_else(|| panic!("{message}")).parse::<u64>().unwrap() * MIB
+}
+
 #[test]
 fn a_machine_of_16_tib_with_little_in_it_needs_little_memory() {
     let dir = Directory::new("sparse");
@@ -101,6 +109,26 @@ fn scattered_memory_needs_some_hundred_bytes_for_each_run() {
     let peak = peak(&source, &dump, limit, &["-d", "1", "-c", "lzo"]);
     assert!(peak <= limit, "{peak}");
     assert!(verified(&dump).status.success());
+}
+
+#[test]
+fn the_least_memory_limit_is_enough_to_read_many_load_headers() {
+    let dir = Directory::new("many-loads");
+    let (source, dump) = (dir.path("vmcore"), dir.path("dump"));
+    // In order; with the last one first, so that they are sorted; and two that overlap.
+    let mut loads: Vec<Header> = (0..400_000).map(|n| (1, 32 * MIB, n * MIB, 4096, 4096)).collect();
+    for change in 0..3 {
+        match change {
+            0 => {}
+            1 => loads.rotate_right(1),
+            _ => loads[2].2 = 2048,
+        }
+        core(&source, &loads).write_all_at(&[7; PAGE], 32 * MIB).unwrap();
+        let limit = least(&source, &dump);
+        let peak = peak(&source, &dump, limit, &["-d", "1", "-c", "lzo"]);
+        assert!(peak <= limit, "{peak} of {limit}");
+        fs::remove_file(&dump).unwrap();
+    }
 }
 
 #[test]

@@ -396,7 +396,8 @@ fn raw_memory_is_the_same_image_as_an_elf_file_of_it() {
     let raw = ["--raw", "--ram", &ram];
     let against = |image: &Path, options: &[&str]| {
         let mut verify = kjump(&["dump", "verify"]);
-        let output = verify.arg(image).args(options).arg("--against").arg(dir.path("vmcore")).output().unwrap();
+        let output =
+            verify.arg(image).args(options).arg("--against").arg(dir.path("vmcore")).output().unwrap();
         assert!(output.status.success(), "{}", text(&output.stderr));
         let report = text(&output.stdout);
         assert!(

@@ -76,7 +76,9 @@ pub(super) fn save(image: &MemoryImage<'_>, output: &Path, replace: Replace) -> 
 pub fn run(args: &[OsString]) -> ExitCode {
     let name = [OsString::from(NAME)];
     match VmcoreDmesgArgs::try_parse_from(name.iter().chain(args)) {
-        Ok(args) => report::exit(NAME, print(&args.file, &RawArgs::default()).map(|()| report::Outcome::Done)),
+        Ok(args) => {
+            report::exit(NAME, print(&args.file, &RawArgs::default()).map(|()| report::Outcome::Done))
+        }
         Err(error) => {
             // If this cannot be printed, the exit status remains.
             let _ = error.print();

@@ -48,7 +48,10 @@ pub(super) fn affordable(image: &MemoryImage<'_>, request: &Request) -> anyhow::
         OutputFormat::Kdump | OutputFormat::Flat => 0,
     };
     let fixed = BASE + image.memory() + disks * chunks::MEMORY + set + set / 16 + elf;
-    let least = fixed + EACH_THREAD;
+    // Reading headers that overlap or are out of order may already have taken more.
+    let used = sys::memory::peak().unwrap_or(0);
+    // The message names whole mebibytes.
+    let least = (fixed + EACH_THREAD).max(used).next_multiple_of(1 << 20);
     if limit < least {
         let [limit, least] = [limit, least].map(quantity::bytes);
         bail!("--memory-limit {limit}: this image needs at least {least}");

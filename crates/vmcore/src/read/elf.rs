@@ -95,14 +95,21 @@ impl<S: ReadAt> ElfCore<S> {
             incomplete: get(header, class.file_header.flags) & INCOMPLETE != 0,
             is_narrow: get(header, CLASS_64.file_header.machine) == elf::machine::I386,
         };
-        let mut loads = Vec::with_capacity(table.count);
+        // There may be millions: there is no room for a second copy of them.
+        let mut bytes = Vec::with_capacity(table.count);
+        let mut virt = Vec::with_capacity(table.count);
         let mut batch = Vec::new();
         for first in (0..table.count).step_by(BATCH) {
             table.read(&core.source, first, &mut batch)?;
             for header in batch.chunks_exact(class.program_header.size) {
                 let load = load(header, class);
                 match get(header, class.program_header.kind) {
-                    program_type::LOAD => loads.extend(core.add_memory(load)?),
+                    program_type::LOAD => {
+                        if let Some(load) = core.add_memory(load)? {
+                            bytes.push(Piece { start: load.phys, size: load.file_size, at: load.offset });
+                            virt.push(Piece { start: load.phys, size: load.memory_size, at: load.virt });
+                        }
+                    }
                     program_type::NOTE => core.add_notes(load)?,
                     _ => {}
                 }
@@ -110,19 +117,22 @@ impl<S: ReadAt> ElfCore<S> {
         }
         core.ram = core.present.clone();
         core.ram.unite(std::mem::take(&mut core.gaps));
-        if loads.is_empty() {
+        if virt.is_empty() {
             return Err(Error::NoMemory);
         }
-        if is_of_process(&loads, &core.notes) {
+        if is_of_process(&virt, &core.notes) {
             return Err(Error::ProcessCore);
         }
         // The kernel's text may have a load of its own inside a larger one: its bytes count, but
         // the larger one's virtual address.
-        loads.sort_by_key(|load| load.phys);
-        let bytes = |load: &Load| Piece { start: load.phys, size: load.file_size, at: load.offset };
-        let virt = |load: &Load| Piece { start: load.phys, size: load.memory_size, at: load.virt };
-        core.bytes = Pieces::of(&loads.iter().map(bytes).collect::<Vec<_>>());
-        core.virt = Pieces::of(&loads.iter().rev().map(virt).collect::<Vec<_>>());
+        for pieces in [&mut bytes, &mut virt] {
+            if !pieces.is_sorted_by_key(|piece| piece.start) {
+                pieces.sort_by_key(|piece| piece.start);
+            }
+        }
+        virt.reverse();
+        core.bytes = Pieces::of(bytes);
+        core.virt = Pieces::of(virt);
         Ok(core)
     }
 
@@ -252,10 +262,10 @@ impl<S: ReadAt> PhysRead for ElfCore<S> {
 
 /// Whether a core file is that of a process, which has no physical addresses: its notes show it, or
 /// all of several loads are at address 0.
-fn is_of_process(loads: &[Load], notes: &[u8]) -> bool {
+fn is_of_process(loads: &[Piece], notes: &[u8]) -> bool {
     let has_note = notes::iter(notes)
         .any(|note| note.name == CORE && matches!(note.kind, vmcore_elf::NT_AUXV | vmcore_elf::NT_FILE));
-    has_note || loads.len() > 1 && loads.iter().all(|load| load.phys == 0)
+    has_note || loads.len() > 1 && loads.iter().all(|load| load.start == 0)
 }
 
 fn insert_bytes(set: &mut FrameSet, address: u64, size: u64) {

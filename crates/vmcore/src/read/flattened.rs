@@ -40,7 +40,7 @@ impl<S: ReadAt> Flattened<S> {
                 _ => {}
             }
         }
-        Ok(Self { pieces: Pieces::of(&records), source, is_cut_off })
+        Ok(Self { pieces: Pieces::of(records), source, is_cut_off })
     }
 
     /// Whether the stream ends without its last record.

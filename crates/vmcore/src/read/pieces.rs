@@ -15,6 +15,16 @@ impl Piece {
     const fn end(self) -> u64 {
         self.start + self.size
     }
+
+    /// Whether the other piece continues this one in both spaces.
+    const fn is_followed_by(self, next: Self) -> bool {
+        self.end() == next.start && self.at.wrapping_add(self.size) == next.at
+    }
+}
+
+/// Whether records are in order and do not overlap.
+fn are_disjoint(records: &[Piece]) -> bool {
+    records.array_windows().all(|[first, second]| first.end() <= second.start)
 }
 
 /// Pieces in order, without overlaps.
@@ -23,22 +33,24 @@ pub(super) struct Pieces(Vec<Piece>);
 
 impl Pieces {
     /// Cuts records where they overlap: the later record counts. No record may end beyond
-    /// `u64::MAX`.
-    pub(super) fn of(records: &[Piece]) -> Self {
-        let in_order = Self::disjoint(records.iter()).or_else(|| Self::disjoint(records.iter().rev()));
-        in_order.unwrap_or_else(|| Self::cut(records))
-    }
-
-    /// Records that are in order and do not overlap.
-    fn disjoint<'a>(records: impl ExactSizeIterator<Item = &'a Piece>) -> Option<Self> {
-        let mut pieces = Self(Vec::with_capacity(records.len()));
-        for record in records.filter(|record| record.size > 0) {
-            if record.start < pieces.end() {
-                return None;
-            }
-            pieces.add(*record);
+    /// `u64::MAX`. There may be millions: unless they overlap, this needs no more memory.
+    pub(super) fn of(mut records: Vec<Piece>) -> Self {
+        records.retain(|record| record.size > 0);
+        if !are_disjoint(&records) {
+            records.reverse();
         }
-        Some(pieces)
+        if !are_disjoint(&records) {
+            records.reverse();
+            return Self::cut(&records);
+        }
+        records.dedup_by(|next, last| {
+            let is_joined = last.is_followed_by(*next);
+            if is_joined {
+                last.size += next.size;
+            }
+            is_joined
+        });
+        Self(records)
     }
 
     fn cut(records: &[Piece]) -> Self {
@@ -74,9 +86,7 @@ impl Pieces {
 
     fn add(&mut self, piece: Piece) {
         match self.0.last_mut() {
-            Some(last) if last.end() == piece.start && last.at.wrapping_add(last.size) == piece.at => {
-                last.size += piece.size;
-            }
+            Some(last) if last.is_followed_by(piece) => last.size += piece.size,
             _ => self.0.push(piece),
         }
     }

@@ -48,7 +48,7 @@ impl<S: ReadAt> RawMemory<S> {
         for piece in &pieces {
             present.insert(piece.start / PAGE_SIZE, (piece.start + piece.size) / PAGE_SIZE);
         }
-        Ok(Self { source, bytes: Pieces::of(&pieces), present })
+        Ok(Self { source, bytes: Pieces::of(pieces), present })
     }
 }
 
@@ -141,10 +141,7 @@ mod tests {
             error(&file, &[range(0x2000, 2), range(0x1000, 2)]),
             "the ranges 0x1000-0x3000 and 0x2000-0x4000 overlap"
         );
-        assert_eq!(
-            error(&file, &[range(0, 2), range(0, 1)]),
-            "the ranges 0x0-0x2000 and 0x0-0x1000 overlap"
-        );
+        assert_eq!(error(&file, &[range(0, 2), range(0, 1)]), "the ranges 0x0-0x2000 and 0x0-0x1000 overlap");
         assert_eq!(
             error(&file, &[range(0, 2)]),
             "the ranges are 0x2000 bytes together, the file is 0x3000 bytes"
