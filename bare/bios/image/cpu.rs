@@ -48,6 +48,19 @@ impl Cpu {
         [cr0, cr4]
     }
 
+    pub(super) fn descriptors(&mut self) -> [(u64, u16); 2] {
+        // The operand of both instructions is a limit of 16 bits, and an address of 64.
+        #[repr(C, packed)]
+        struct Operand(u16, u64);
+        let (mut global, mut interrupts) = (Operand(0, 0), Operand(0, 0));
+        // SAFETY: each stores ten bytes, the size of its operand.
+        unsafe {
+            asm!("sgdt ({0})", "sidt ({1})", in(reg) &raw mut global, in(reg) &raw mut interrupts,
+                options(att_syntax, nostack, preserves_flags));
+        }
+        [(global.1, global.0), (interrupts.1, interrupts.0)]
+    }
+
     pub(super) fn time(&mut self) -> u64 {
         // SAFETY: reads a counter.
         unsafe { core::arch::x86_64::_rdtsc() }

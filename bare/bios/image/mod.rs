@@ -184,6 +184,10 @@ impl Hardware for Machine {
         self.cpu.control()
     }
 
+    fn descriptors(&mut self) -> [(u64, u16); 2] {
+        self.cpu.descriptors()
+    }
+
     fn time(&mut self) -> u64 {
         self.cpu.time()
     }

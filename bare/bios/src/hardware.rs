@@ -18,6 +18,8 @@ pub trait Hardware {
     fn set_register(&mut self, number: u32, value: u64);
     /// CR0 and CR4.
     fn control(&mut self) -> [u64; 2];
+    /// Address and limit of the global and of the interrupt descriptor table.
+    fn descriptors(&mut self) -> [(u64, u16); 2];
     /// The time stamp counter.
     fn time(&mut self) -> u64;
     /// Copies the stub's code to low memory, and writes there how it returns.

@@ -33,6 +33,7 @@ pub(crate) struct State {
     pub(crate) apic_base: u64,
     pub(crate) control: [u64; 2],
     pub(crate) efer: u64,
+    pub(crate) descriptors: [(u64, u16); 2],
 }
 
 impl State {
@@ -52,6 +53,7 @@ impl State {
             apic_base: hardware.register(BASE),
             control: hardware.control(),
             efer: hardware.register(EFER),
+            descriptors: hardware.descriptors(),
         }
     }
 
@@ -73,6 +75,10 @@ impl State {
         set(bytes, field::CR0, self.control[0]);
         set(bytes, field::CR4, self.control[1]);
         set(bytes, field::EFER, self.efer);
+        for (number, (address, limit)) in self.descriptors.into_iter().enumerate() {
+            set(bytes, field::DESCRIPTORS[number], address);
+            set(bytes, field::LIMITS[number], limit);
+        }
     }
 }
 

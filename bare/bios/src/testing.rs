@@ -130,6 +130,10 @@ impl Hardware for Fake {
         [0x8000_0033, self.cr4]
     }
 
+    fn descriptors(&mut self) -> [(u64, u16); 2] {
+        [(0x1000, 0x7f), (0x2000, 0xfff)]
+    }
+
     fn time(&mut self) -> u64 {
         self.clock += 10;
         self.clock

@@ -99,11 +99,11 @@ pub const STAMPS: usize = 0x38;
 /// Out: the machine's [`state`] before anything was changed.
 pub const BEFORE: usize = 0x58;
 /// Out: the state after everything was put back.
-pub const AFTER: usize = 0xa8;
+pub const AFTER: usize = 0xc0;
 /// Out: the state as the calls left it.
-pub const BETWEEN: usize = 0xf8;
+pub const BETWEEN: usize = 0x128;
 /// The calls.
-pub const CALLS: usize = 0x180;
+pub const CALLS: usize = 0x190;
 /// Most calls there is room for.
 pub const CALLS_MAX: usize = (ENTRY - CALLS) / call::SIZE;
 
@@ -218,7 +218,7 @@ pub mod state {
     use crate::field::Field;
 
     /// Bytes of all.
-    pub const SIZE: usize = 0x50;
+    pub const SIZE: usize = 0x64;
     /// Masks of both 8259s.
     pub const PIC_MASK: Field<u16> = Field::at(0x00);
     /// Their edge and level control registers (ELCR).
@@ -251,6 +251,11 @@ pub mod state {
     pub const CR4: Field<u64> = Field::at(0x40);
     /// EFER.
     pub const EFER: Field<u64> = Field::at(0x48);
+    /// Addresses of the global and of the interrupt descriptor table that the image is entered
+    /// with.
+    pub const DESCRIPTORS: [Field<u64>; 2] = [Field::at(0x50), Field::at(0x58)];
+    /// Their limits, in the same order.
+    pub const LIMITS: [Field<u16>; 2] = [Field::at(0x60), Field::at(0x62)];
 }
 
 /// The stub's fields in low memory, counted from its first byte.
@@ -361,6 +366,10 @@ const _: () = {
         state::CR0.span(),
         state::CR4.span(),
         state::EFER.span(),
+        state::DESCRIPTORS[0].span(),
+        state::DESCRIPTORS[1].span(),
+        state::LIMITS[0].span(),
+        state::LIMITS[1].span(),
     ];
     assert!(are_apart(&spans, state::SIZE));
     let spans = [

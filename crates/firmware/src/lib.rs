@@ -15,6 +15,7 @@ mod call;
 pub mod e820;
 pub mod edd;
 pub mod edid;
+pub mod examination;
 pub mod need;
 pub mod rom;
 pub mod state;

@@ -34,6 +34,10 @@ pub struct State {
     pub cr4: u64,
     /// EFER.
     pub efer: u64,
+    /// Addresses of the global and of the interrupt descriptor table.
+    pub descriptors: [u64; 2],
+    /// Their limits.
+    pub limits: [u16; 2],
 }
 
 /// The names of the local APIC's registers.
@@ -70,6 +74,8 @@ impl State {
             cr0: field::CR0.read(bytes)?,
             cr4: field::CR4.read(bytes)?,
             efer: field::EFER.read(bytes)?,
+            descriptors: [field::DESCRIPTORS[0].read(bytes)?, field::DESCRIPTORS[1].read(bytes)?],
+            limits: [field::LIMITS[0].read(bytes)?, field::LIMITS[1].read(bytes)?],
         })
     }
 
@@ -92,6 +98,10 @@ impl State {
             ("CR0", self.cr0),
             ("CR4", self.cr4),
             ("EFER", self.efer),
+            ("descriptor table GDT", self.descriptors[0]),
+            ("descriptor table GDT, limit", self.limits[0].into()),
+            ("descriptor table IDT", self.descriptors[1]),
+            ("descriptor table IDT, limit", self.limits[1].into()),
         ]);
         values
     }

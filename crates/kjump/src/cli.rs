@@ -12,6 +12,7 @@ use crate::kexec::args::KexecArgs;
 use crate::memtest::args::MemtestArgs;
 use crate::peer::args::{BootArgs, DropArgs, PeersArgs, ReturnArgs, SwitchArgs};
 use crate::terminal::report;
+use crate::test_machine::args::TestMachineArgs;
 use crate::trial::args::TryArgs;
 
 /// The last part of the help.
@@ -49,6 +50,7 @@ pub(crate) enum Command {
     Load(Box<LoadArgs>),
     Unload(UnloadArgs),
     Bios(Box<BiosArgs>),
+    TestMachine(TestMachineArgs),
     Memtest(MemtestArgs),
     Boot(Box<BootArgs>),
     Try(Box<TryArgs>),
@@ -113,7 +115,7 @@ mod tests {
     fn help_fits_a_terminal_and_names_every_option() {
         let mut command = command().term_width(100);
         command.build();
-        for name in ["bios", "call", "load", "map", "initramfs", "dump"] {
+        for name in ["bios", "test-machine", "call", "load", "map", "initramfs", "dump"] {
             let help = command.find_subcommand_mut(name).unwrap().render_help().to_string();
             insta::assert_snapshot!(format!("help_{name}"), help);
         }

@@ -3,7 +3,7 @@
 //! Arguments are read in two steps: raw arguments ([`cli`], [`kexec::command`]), then a resolved
 //! request with its files read. All output is first a value, then text or JSON.
 //!
-//! `call`, `bios`, `memtest`, `peer`, `trial`, `kexec`, `dump`, `initramfs`, `hibernate` and
+//! `call`, `bios`, `test_machine`, `memtest`, `peer`, `trial`, `kexec`, `dump`, `initramfs`, `hibernate` and
 //! `inspect` are the commands, each with its own `args`. They are built on `kernel` (kernel files
 //! and digests), `device` (the module) and `terminal` (input and output).
 #![forbid(unsafe_code)]
@@ -24,6 +24,7 @@ pub mod kexec;
 mod memtest;
 mod peer;
 mod terminal;
+mod test_machine;
 mod trial;
 
 use std::ffi::OsString;
@@ -85,6 +86,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
         Command::Load(args) => call::kept::load(*args),
         Command::Unload(args) => call::kept::unload(&args),
         Command::Bios(args) => bios::run(&args),
+        Command::TestMachine(args) => test_machine::run(&args),
         Command::Memtest(args) => memtest::run(&args),
         Command::Boot(args) => peer::boot::run(&args),
         Command::Try(args) => trial::run(&args),

@@ -5,6 +5,7 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
 
 use abi::Field;
+use firmware::examination::{Function, Known, Named};
 use firmware::need::{Controller, Facts};
 use firmware::rom;
 
@@ -48,6 +49,66 @@ pub fn local_apic(machine: &Machine) -> u64 {
     let resources = machine.memory.as_ref().map(iomem::MemoryMap::resources).unwrap_or_default();
     let named = resources.iter().find(|resource| resource.name == "Local APIC");
     named.map_or(LOCAL_APIC, |resource| resource.first)
+}
+
+/// What the machine is compared with by `kjump test-machine`.
+#[must_use]
+pub fn known(root: &Path, machine: &Machine, facts: &Facts) -> Known {
+    let folder = Root::new(root);
+    let named = |range: &crate::firmware_map::FirmwareRange| Named {
+        first: range.first,
+        last: range.last,
+        kind: range.kind.clone(),
+    };
+    let map = machine.firmware_map.as_ref().ok().filter(|map| !map.is_empty());
+    let mut memory_map: Option<Vec<Named>> = map.map(|map| map.iter().map(named).collect());
+    if let Some(map) = &mut memory_map {
+        map.sort_unstable();
+    }
+    let buses = folder.names("/sys/class/pci_bus").unwrap_or_default();
+    let bus = |name: &String| u8::from_str_radix(name.strip_prefix("0000:")?, 16).ok();
+    Known {
+        memory_map,
+        disks: disks(root),
+        controllers: facts.controllers.clone(),
+        functions: functions(&folder),
+        last_bus: buses.iter().filter_map(bus).max(),
+        monitors: monitors(root),
+        rom: rom(root).ok(),
+        tsc_khz: 0,
+    }
+}
+
+/// The real-time clock, in seconds since 1970; `None` if the kernel has none.
+#[must_use]
+pub fn clock(root: &Path) -> Option<u64> {
+    Root::new(root).text("/sys/class/rtc/rtc0/since_epoch").ok()?.trim().parse().ok()
+}
+
+/// The PCI devices of the first domain, by address.
+fn functions(root: &Root) -> Vec<Function> {
+    const DEVICES: &str = "/sys/bus/pci/devices";
+    let number = |name: &str, file: &str| {
+        let text = root.text(&format!("{DEVICES}/{name}/{file}")).ok()?;
+        u32::from_str_radix(text.trim().strip_prefix("0x")?, 16).ok()
+    };
+    let one = |name: &String| {
+        let address = pci_address(name)?;
+        Some(Function { address, id: number(name, "device")? << 16 | number(name, "vendor")? & 0xffff })
+    };
+    let names = root.names(DEVICES).unwrap_or_default();
+    let mut all: Vec<Function> = names.iter().filter_map(one).collect();
+    all.sort_unstable_by_key(|function| function.address);
+    all
+}
+
+/// `0000:BUS:DEVICE.FUNCTION` as 16 bits.
+fn pci_address(name: &str) -> Option<u16> {
+    let (bus, rest) = name.strip_prefix("0000:")?.split_once(':')?;
+    let (device, function) = rest.split_once('.')?;
+    let [bus, device, function] = [bus, device, function].map(|digits| u8::from_str_radix(digits, 16).ok());
+    let (device, function) = (device.filter(|device| *device < 32)?, function.filter(|one| *one < 8)?);
+    Some(u16::from_be_bytes([bus?, device << 3 | function]))
 }
 
 /// Sizes in sectors of 512 bytes of the disks, with their names.
@@ -130,6 +191,14 @@ mod tests {
     use std::fs;
 
     #[test]
+    fn a_pci_address_has_16_bits_in_the_first_domain() {
+        assert_eq!(pci_address("0000:02:1f.7"), Some(0x02ff));
+        for bad in ["0001:00:00.0", "0000:00:20.0", "0000:00:00.8", "0000:100:00.0", "0000:00", ""] {
+            assert_eq!(pci_address(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
     fn a_controller_has_the_driver_whose_directory_names_it() {
         let root = std::env::temp_dir().join(format!("kjump-bios-{}", std::process::id()));
         let hpet_table = format!("HPET{}\0\0\0\0\0\0\u{10}\0\0\0\0\0", "x".repeat(36));
@@ -139,6 +208,11 @@ mod tests {
             ("sys/bus/pci/devices/0000:00:03.0/class", "0x010601\n"),
             ("sys/bus/pci/drivers/ahci/0000:00:03.0/x", ""),
             ("sys/devices/system/clockevents/broadcast/current_device", "pit\n"),
+            ("sys/bus/pci/devices/0000:00:03.0/vendor", "0x8086\n"),
+            ("sys/bus/pci/devices/0000:00:03.0/device", "0x2922\n"),
+            ("sys/class/pci_bus/0000:05/x", ""),
+            ("sys/class/pci_bus/0001:07/x", ""),
+            ("sys/class/rtc/rtc0/since_epoch", "1795781045\n"),
             ("sys/block/sda/size", "16384\n"),
             ("sys/firmware/acpi/tables/HPET", &hpet_table),
         ] {
@@ -160,6 +234,9 @@ mod tests {
         assert_eq!(facts.hpet, 0x10_0000);
         assert_eq!(local_apic(&Machine::probe(&root)), LOCAL_APIC);
         assert_eq!(disks(&root), [("sda".into(), 16384)]);
+        let known = known(&root, &Machine::probe(&root), &facts);
+        assert_eq!(known.functions, [Function { address: 0x18, id: 0x2922_8086 }]);
+        assert_eq!((known.last_bus, known.memory_map, clock(&root)), (Some(5), None, Some(1_795_781_045)));
         fs::remove_dir_all(root).unwrap();
     }
 }

@@ -9,7 +9,7 @@
 //! | [`system`] | disks written out, random bytes, files in memory, the CPU to run on |
 //! | [`interface`] | network interfaces taken down |
 //! | [`routes`] | addresses and routes saved and put back |
-//! | [`terminal`] | the width of a terminal |
+//! | [`terminal`] | the width of a terminal, output that waits in one |
 //! | [`clock`] | the clock that images are stamped with |
 //! | [`window`] | parts of the kernel's files as memory |
 //! | [`disk`] | disks without a file system, past the page cache |

@@ -13,6 +13,7 @@ pub(crate) const STORIES: &[Story] = stories! {
     EVERY => a_bios_that_waits_returns_or_is_ended_at_its_deadline,
     EVERY => an_exception_in_real_mode_is_an_error,
     &["6.1"] => a_machine_without_a_bios_says_so,
+    EVERY => a_machine_is_tested_through_its_bios,
     EVERY => disks_are_read_only_by_controllers_that_the_bios_still_has,
     EVERY, long => thousands_of_bios_calls_leave_the_machine_as_it_was,
 };
@@ -119,9 +120,46 @@ fn an_exception_in_real_mode_is_an_error(on: &str) -> Result<()> {
 fn a_machine_without_a_bios_says_so(on: &str) -> Result<()> {
     vm(on)
         .uefi()
-        .run("kjump bios e820")?
+        .run("kjump test-machine && exit 2; kjump bios e820")?
         .exited(1)
         .prints("this machine was booted by UEFI and has no BIOS to call")
+        .kernel_log_is_clean();
+    Ok(())
+}
+
+/// All is as the kernel knows it. Then programs in real mode make the BIOS report less memory than
+/// there is, and have INT 12h wait for a key: both are found, named on the console, and the test
+/// goes on.
+fn a_machine_is_tested_through_its_bios(on: &str) -> Result<()> {
+    let disk = Scratch::new("disk", &[7; 8 << 20])?;
+    vm(on)
+        .smp(2)
+        .disk(&disk)
+        .qemu("-vga")
+        .qemu("std")
+        .run(
+            r#"test_machine() { : > /tmp/console; kjump test-machine --console /tmp/console "$@"; }
+            program() { printf "$1" > /tmp/program; kjump bios @:0 --in /tmp/program --quiesce none > /dev/null; }
+            test_machine --deadline 20000 > /tmp/out; status=$?
+            cat /tmp/out; [ $status = 0 ] || exit 1
+            [ $(grep -c ' \.\.\.' /tmp/console) = $(grep -c ': as exp\|: not comp' /tmp/console) ] || exit 1
+            # 512 KiB of base memory.
+            program '\x31\xc0\x8e\xd8\xc7\x06\x13\x04\x00\x02\xcb' || exit 1
+            test_machine --deadline 20000 > /tmp/out; [ $? = 1 ] || exit 1
+            grep '^base memory  *DIFFERENT .* 512 KiB  *639 KiB$' /tmp/out || exit 1
+            # INT 12h is INT 16h.
+            program '\x31\xc0\x8e\xd8\x66\xa1\x58\x00\x66\xa3\x48\x00\xcb' || exit 1
+            test_machine --deadline 3000 > /tmp/out; [ $? = 5 ] || exit 1
+            grep '^base memory  *NO ANSWER .* it was ended at f000:' /tmp/out || exit 1
+            grep '^test-machine: base memory: NO ANSWER' /tmp/console || exit 1
+            grep '^memory map (E820h)  *as expected' /tmp/out || exit 1
+            kjump test-machine --json --deadline 3000 > /tmp/json; [ $? = 5 ] || exit 1
+            grep '"verdict": "no answer"' /tmp/json || exit 1
+            kjump test-machine --console /nowhere; [ $? = 1 ]"#,
+        )?
+        .succeeded()
+        .prints("nothing was left changed")
+        .prints("0 not, ")
         .kernel_log_is_clean();
     Ok(())
 }

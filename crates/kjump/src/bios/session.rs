@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use abi::bios::{BUFFER, BUFFER_ROOM, ENTRY, MEMORY};
+use abi::bios::{BUFFER, BUFFER_ROOM, ENTRY, MEMORY, PAGE_0_BEFORE};
 use abi::device::{Range, load_flag, mode, quiesce, status};
 use anyhow::{Context, anyhow, bail};
 use firmware::block::{self, Results};
@@ -23,7 +23,7 @@ pub(crate) struct Session {
     device: Device,
     at: u64,
     pub(crate) machine: Machine,
-    facts: Facts,
+    pub(crate) facts: Facts,
     pub(crate) tsc_khz: u64,
     allow_writes: bool,
 }
@@ -87,6 +87,13 @@ impl Session {
     pub(crate) fn again(&self, calls: &[Call], buffer: &[u8], wish: Quiesce) -> anyhow::Result<Answer> {
         self.device.write(self.at + BUFFER as u64, buffer)?;
         self.enter(level(calls, wish), buffer.len())
+    }
+
+    /// Page 0 of memory as it was before the last calls.
+    pub(crate) fn page_0(&self) -> anyhow::Result<Vec<u8>> {
+        let mut page = vec![0; 0x1000];
+        self.device.read(self.at + PAGE_0_BEFORE as u64, &mut page)?;
+        Ok(page)
     }
 
     fn enter(&self, level: Level, length: usize) -> anyhow::Result<Answer> {

@@ -1,0 +1,77 @@
+//! `kjump test-machine`: what the BIOS reports and what the kernel knows, side by side.
+
+pub(crate) mod args;
+mod console;
+mod text;
+
+use std::path::Path;
+
+use firmware::examination::{self, Finding, Known, Observed, STEPS, Step, Verdict};
+use firmware::state::State;
+use machine::bios as facts;
+
+use self::args::TestMachineArgs;
+use self::console::Console;
+use self::text::{Line, Report};
+use crate::bios::session::{Answer, Session};
+use crate::call::args::Quiesce;
+use crate::terminal::quantity::ticks_in_microseconds;
+use crate::terminal::report::{self, Outcome};
+
+pub(crate) fn run(args: &TestMachineArgs) -> anyhow::Result<Outcome> {
+    let mut console = Console::open(args.console.as_deref())?;
+    let session = Session::open(false)?;
+    let root = Path::new("/");
+    let known = facts::known(root, &session.machine, &session.facts);
+    let known = Known { tsc_khz: session.tsc_khz, ..known };
+    let mut report = Report::default();
+    let mut states: Vec<(&str, State, State)> = Vec::new();
+    for step in STEPS {
+        console.starts(step.name)?;
+        let (line, state) = one_step(step, &session, &known, args.deadline)?;
+        console.ends(&line)?;
+        states.extend(state.map(|(before, after)| (step.name, before, after)));
+        report.lines.push(line);
+    }
+    let after = facts::rom(root).ok();
+    let mut last = examination::roms(&known, after.as_deref());
+    if let (Some((_, before, _)), Some((_, _, after))) = (states.first(), states.last()) {
+        last.extend(examination::devices(before, after));
+    }
+    last.push(("before and after", examination::left_changed(&states)));
+    report.lines.extend(last.into_iter().map(|(name, finding)| Line { name, finding, microseconds: None }));
+    if args.json {
+        report::print_json(&report.to_json())?;
+    } else {
+        report::print(&report.text())?;
+    }
+    Ok(report.outcome())
+}
+
+/// Makes the calls of a step. Returns its line, and the machine's state before and after.
+fn one_step(
+    step: &Step,
+    session: &Session,
+    known: &Known,
+    deadline: u32,
+) -> anyhow::Result<(Line, Option<(State, State)>)> {
+    let name = step.name;
+    let calls: Vec<_> =
+        (step.calls)(known).into_iter().map(|call| firmware::Call { deadline, ..call }).collect();
+    let clock = || facts::clock(Path::new("/"));
+    let first = clock();
+    let answer = match session.call(&calls, &(step.buffer)(), Quiesce::Auto) {
+        Ok(answer) => answer,
+        Err(error) => {
+            let (seen, expected) = (format!("{error:#}"), "an answer".into());
+            let finding = Finding { seen, expected, verdict: Verdict::Refused };
+            return Ok((Line { name, finding, microseconds: None }, None));
+        }
+    };
+    let clock = first.zip(clock()).map(<[u64; 2]>::from);
+    let Answer { results, buffer, ticks, .. } = &answer;
+    let observed = Observed { results, buffer, page_0: &session.page_0()?, clock };
+    let finding = step.finding(&observed, known);
+    let microseconds = ticks_in_microseconds(*ticks, session.tsc_khz);
+    Ok((Line { name, finding, microseconds }, Some((results.before, results.after))))
+}
