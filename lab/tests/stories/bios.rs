@@ -139,7 +139,10 @@ fn a_machine_is_tested_through_its_bios(on: &str) -> Result<()> {
         .qemu("std")
         .run(
             r#"test_machine() { : > /tmp/console; kjump test-machine --console /tmp/console "$@"; }
-            program() { printf "$1" > /tmp/program; kjump bios @:0 --in /tmp/program --quiesce none > /dev/null; }
+            program() {
+                printf "$1" > /tmp/program
+                kjump bios @:0 --in /tmp/program --quiesce none > /dev/null
+            }
             test_machine --deadline 20000 > /tmp/out; status=$?
             cat /tmp/out; [ $status = 0 ] || exit 1
             [ $(grep -c ' \.\.\.' /tmp/console) = $(grep -c ': as exp\|: not comp' /tmp/console) ] || exit 1

@@ -22,7 +22,8 @@ pub(crate) struct TestMachineArgs {
     #[arg(long, value_name = "DEVICE", value_hint = ValueHint::FilePath)]
     pub(crate) console: Option<PathBuf>,
     /// Milliseconds after which a call that has not returned is ended, in steps of 55
-    #[arg(long, value_name = "MS", default_value_t = Call::DEADLINE, value_parser = clap::value_parser!(u32).range(1..=3_600_000))]
+    #[arg(long, value_name = "MS", default_value_t = Call::DEADLINE)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..=3_600_000))]
     pub(crate) deadline: u32,
     /// Print JSON
     #[arg(long)]
