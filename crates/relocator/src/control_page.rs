@@ -30,7 +30,7 @@ pub struct Setup {
     pub control_page: u64,
     /// Its virtual address, which the kernel's page tables and the identity map map.
     pub control_page_virtual: u64,
-    /// Virtual address of [`crate::gate::crossing_nmi`].
+    /// Virtual address of the handler of NMIs, `gate::crossing_nmi`.
     pub crossing_nmi: u64,
     /// Root of the identity map; below 4 GiB for 32-bit mode.
     pub identity_cr3: u64,
