@@ -8,7 +8,7 @@
 //!    stack.
 //! 2. Interrupts are off, and no other CPU uses the memory that the page list names.
 //! 3. The control page is installed and mapped, and its identity map maps it, everything it names,
-//!    and this code.
+//!    and this code; it and the last page of the stack also at their addresses in the kernel.
 //! 4. The control registers may have PCIDs, CET, SMEP, SMAP and write protection on; EFER and GS
 //!    are the kernel's.
 //!
