@@ -366,8 +366,9 @@ plain_registers:
         ret
 
 /*
- * load_selectors: flat data segments, and the task state segment, which holds the exception stacks.
+ * load_selectors: the task state segment, which holds the exception stacks, and flat data segments.
  * In: %r8 = control, own GDT loaded. Clobbers %rax.
+ * Out: goes on in load_data_selectors, which returns.
  */
 load_selectors:
         /*

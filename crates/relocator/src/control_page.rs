@@ -23,7 +23,8 @@ const _: () = assert!(size_of::<ControlPage>() == 4096);
 /// The gates of NMIs are where the CPU looks for them.
 const _: () = assert!(offset_of!(Crossing, nmi_32) == NMI * 8 && offset_of!(Crossing, nmi_64) == NMI * 16);
 
-/// The parameters of [`ControlPage::install`]. Addresses are physical.
+/// The parameters of [`ControlPage::install`]. Addresses are physical unless a field says
+/// otherwise.
 #[derive(Clone, Copy, Debug)]
 pub struct Setup {
     /// The control page itself; below 4 GiB for 32-bit mode.
