@@ -59,6 +59,11 @@ global_asm!(
     DESCRIPTORS_LIMIT = const stub::DESCRIPTORS_LIMIT.offset(),
     BACK = const stub::BACK.offset(),
     CODE = const stub::CODE.offset(),
+    TURNS = const stub::TURNS.offset(),
+    STEP = const stub::STEP.offset(),
+    TICKS_ALLOWED = const stub::TICKS_ALLOWED.offset(),
+    TIMES = const stub::TIMES.offset(),
+    SCRATCH = const stub::SCRATCH.offset(),
     WHY_DEADLINE = const why::DEADLINE,
     WHY_EXCEPTION = const why::EXCEPTION,
     STACK = const 0x3000,
@@ -67,6 +72,7 @@ global_asm!(
 
 // start.S spells the offsets of single registers out.
 const _: () = {
+    assert!(registers::EBX.offset() == 4 && registers::EDI.offset() == 0x14);
     assert!(registers::EAX.offset() == 0 && registers::EBP.offset() == 0x18);
     assert!(registers::EFLAGS.offset() == 0x1c);
     assert!(registers::DS.offset() == 0x20 && registers::ES.offset() == 0x22);

@@ -3,14 +3,14 @@
  * in the code, so that its first byte is the entry point. The block with the calls is the page
  * below.
  *
- * The section is writable: its variables stand between its code, so that 32-bit code, which has no
- * addresses relative to the instruction pointer, finds them by their distance from bios_start.
+ * 32-bit code has no addresses relative to the instruction pointer. It finds the variables, which
+ * are in pages of their own, by their distance from bios_start.
  * The names in braces are constants of abi::bios and of image/mod.rs.
  *
  * SDM is the Intel 64 and IA-32 Architectures Software Developer's Manual, volume 3; APM is the
  * AMD64 Architecture Programmer's Manual, volume 2.
  */
-        .section .text.start, "awx"
+        .section .text.start, "ax"
         .globl bios_start, bios_enter_real_mode, bios_back, bios_stub, bios_stub_end
         .globl bios_descriptors, bios_descriptors_end
         .globl bios_nmi, bios_tick, bios_exception_0, bios_exception_6, bios_exception_12, bios_exception_13
@@ -76,6 +76,7 @@ bios_enter_real_mode:
          */
         lea     bios_descriptors(%rip), %rax
         mov     %rax, descriptors_pointer + 2(%rip)
+        movw    $bios_descriptors_end - bios_descriptors - 1, descriptors_pointer(%rip)
         lgdt    descriptors_pointer(%rip)
         /*
          * An empty table: no gate fits every mode. Until the stub has loaded the BIOS's table an
@@ -182,8 +183,9 @@ back_64:
         ret
 
 /*
- * bios_stub: copied to {LOW_STUB}. Makes one call in real mode. Fields of the stub (braces) are
- * offsets in its page, to which %ds (before the call) or %cs (after it) points.
+ * bios_stub: copied to {LOW_STUB}. Makes one call in real mode, or a loop of it. Fields of the
+ * stub (braces) are offsets from its first byte, to which %ds (before the call) or %cs (after it)
+ * points.
  * In:  16-bit protected mode, %cs = the page.
  * Out: to bios_back, in 32-bit protected mode.
  */
@@ -212,6 +214,8 @@ bios_stub:
         xor     %ax, %ax
         mov     %ax, %fs
         mov     %ax, %gs
+        movl    {TICKS_ALLOWED}, %eax
+        movl    %eax, {DEADLINE}
         /*
          * INT n pushes the flags and makes a far call with IF and TF clear (SDM volume 2, INT). The
          * same is done here, so that the call's number needs not be written into the code. For a
@@ -247,6 +251,24 @@ bios_stub:
         movl    %eax, %cs:{OUT} + 0x1c
         mov     %ds, %cs:{OUT} + 0x20
         mov     %es, %cs:{OUT} + 0x22
+        /*
+         * Once more, if it is a loop with turns left (otherwise there is one) and neither a fault,
+         * nor the carry flag, nor an EBX of 0 ends it. Results never become arguments, but for EBX.
+         */
+        incl    %cs:{TIMES}
+        cmpl    $0, %cs:{WHY}
+        jne     .Ldone
+        testb   $1, %cs:{OUT} + 0x1c
+        jnz     .Ldone
+        testl   %ebx, %ebx
+        jz      .Ldone
+        decl    %cs:{TURNS}
+        jz      .Ldone
+        movl    %ebx, %cs:{IN} + 0x04
+        movl    %cs:{STEP}, %eax
+        addl    %eax, %cs:{IN} + 0x14
+        jmp     .Lreal_mode
+.Ldone:
         /*
          * Back to protected mode: our descriptors, PE on, and a far jump to a 32-bit code segment.
          * The address is in memory, since it depends on where the image lies.
@@ -324,16 +346,14 @@ bios_exception_13:
         popw    %bp
         pushw   %ax
         mov     ${STACK_SEGMENT}, %ax
-        mov     %ax, %cs:.Lscratch - bios_stub
+        mov     %ax, %cs:{SCRATCH}
         popw    %ax
-        mov     %cs:.Lscratch - bios_stub, %ss
+        mov     %cs:{SCRATCH}, %ss
         mov     ${STACK_TOP}, %esp
         pushl   %cs:{OUT} + 0x1c
         jmp     .Lstore
 
         .balign 4
-.Lscratch:
-        .word   0
 /* Limit and base: 256 vectors of four bytes. */
 .Lreal_mode_table:
         .word   0x3ff
@@ -354,37 +374,35 @@ bios_descriptors:
         .quad   0x000093000000ffff | {LOW_STUB} << 16
         .quad   0x00af9b000000ffff
 bios_descriptors_end:
-        .balign 16
-descriptors_pointer:
-        .word   bios_descriptors_end - bios_descriptors - 1
-        .quad   0
-        .balign 16
-no_idt:
-        .quad   0, 0
-old_gdt:
-        .quad   0, 0
-old_idt:
-        .quad   0, 0
-kernel_rsp:
-        .quad   0
-old_rsp:
-        .quad   0
-old_cr0:
-        .quad   0
-old_cr3:
-        .quad   0
-old_cr4:
-        .quad   0
-old_efer:
-        .quad   0
-old_cs:
-        .quad   0
-old_ss:
-        .quad   0
-tables:
-        .quad   0
 
         .bss
+        .balign 16
+descriptors_pointer:
+        .skip   16
+no_idt:
+        .skip   16
+old_gdt:
+        .skip   16
+old_idt:
+        .skip   16
+kernel_rsp:
+        .skip   8
+old_rsp:
+        .skip   8
+old_cr0:
+        .skip   8
+old_cr3:
+        .skip   8
+old_cr4:
+        .skip   8
+old_efer:
+        .skip   8
+old_cs:
+        .skip   8
+old_ss:
+        .skip   8
+tables:
+        .skip   8
         .balign 16
         .skip   {STACK}
 stack_end:

@@ -16,8 +16,7 @@ use crate::state::{EFER, State};
 const CR4_VMXE: u64 = 1 << 13;
 /// EFER: SVM is on.
 const EFER_SVME: u64 = 1 << 12;
-/// EFLAGS: carry, trap, interrupts enabled.
-const CARRY: u32 = 1 << 0;
+/// EFLAGS: trap, interrupts enabled.
 const TRAP: u16 = 1 << 8;
 const INTERRUPTS: u16 = 1 << 9;
 const PAGE: u64 = 0x1000;
@@ -199,13 +198,13 @@ impl<'h, H: Hardware> Session<'h, H> {
         why::DONE
     }
 
-    /// Makes one call, in a loop if it is one.
+    /// Makes one call; the stub repeats it if it is a loop.
     fn call(&mut self, call: &mut [u8]) -> u32 {
         for out in [call::TIMES, call::WHY, call::WHERE] {
             block::set(call, out, 0);
         }
         block::set(call, call::TIME, 0);
-        let mut arguments = registers_at(call, call::IN);
+        let arguments = registers_at(call, call::IN);
         let target = match self.target(call) {
             Ok(target) => target,
             Err(vector) => {
@@ -216,32 +215,23 @@ impl<'h, H: Hardware> Session<'h, H> {
         };
         let is_loop = block::get(call, call::KIND) == kind::LOOP;
         let most = if is_loop { block::get(call, call::MOST) } else { 1 };
-        for turn in 1..=u32::from(most) {
-            let start = self.hardware.time();
-            self.enter(call, &arguments, target);
-            let time = self.hardware.time().wrapping_sub(start);
-            let result = self.field(stub::WHY);
-            let out = self.registers(stub::OUT);
-            store_registers(call, call::OUT, &out);
-            let all = block::get(call, call::TIME);
-            block::set(call, call::TIME, all.wrapping_add(time));
-            block::set(call, call::TIMES, turn);
-            if result != why::DONE {
-                block::set(call, call::WHY, result);
-                block::set(call, call::WHERE, self.field(stub::WHERE));
-                return result;
-            }
-            let next = block::get(&out, registers::EBX);
-            if next == 0 || block::get(&out, registers::EFLAGS) & CARRY != 0 {
-                break;
-            }
-            // Results never become arguments, but for the loop's own counter.
-            block::set(&mut arguments, registers::EBX, next);
-            let place = block::get(&arguments, registers::EDI);
-            let step = u32::from(block::get(call, call::STEP));
-            block::set(&mut arguments, registers::EDI, place.wrapping_add(step));
+        if most == 0 {
+            return why::DONE;
         }
-        why::DONE
+        self.set_field(stub::TURNS, most.into());
+        self.set_field(stub::STEP, block::get(call, call::STEP).into());
+        let start = self.hardware.time();
+        self.enter(call, &arguments, target);
+        let time = self.hardware.time().wrapping_sub(start);
+        store_registers(call, call::OUT, &self.registers(stub::OUT));
+        block::set(call, call::TIME, time);
+        block::set(call, call::TIMES, self.field(stub::TIMES));
+        let result = self.field(stub::WHY);
+        if result != why::DONE {
+            block::set(call, call::WHY, result);
+            block::set(call, call::WHERE, self.field(stub::WHERE));
+        }
+        result
     }
 
     /// What the call enters, or the interrupt vector that does not point into ROM.
@@ -270,8 +260,9 @@ impl<'h, H: Hardware> Session<'h, H> {
         self.set_field(stub::TARGET, target);
         self.set_field(stub::WHY, why::DONE);
         self.set_field(stub::WHERE, 0);
+        self.set_field(stub::TIMES, 0);
         let deadline = u32::from(block::get(call, call::DEADLINE)).max(1);
-        self.set_field(stub::DEADLINE, deadline);
+        self.set_field(stub::TICKS_ALLOWED, deadline);
         self.hardware.real_mode();
     }
 

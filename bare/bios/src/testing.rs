@@ -143,10 +143,28 @@ impl Hardware for Fake {
         self.memory[LOW_STUB..LOW_STUB + 0x800].fill(0x90);
     }
 
+    /// Repeats the call as the stub does.
     fn real_mode(&mut self) {
-        let seen = (self.read(APIC + 0x80), self.read(APIC + 0x350), self.input(0x21));
-        self.seen.push(seen);
-        (self.bios)(self);
+        let out = |register: Field<u32>| Field::<u32>::at(stub::OUT + register.offset());
+        let into = |register: Field<u32>| Field::<u32>::at(stub::IN + register.offset());
+        loop {
+            let seen = (self.read(APIC + 0x80), self.read(APIC + 0x350), self.input(0x21));
+            self.seen.push(seen);
+            self.set_stub(stub::DEADLINE, self.stub(stub::TICKS_ALLOWED));
+            (self.bios)(self);
+            self.set_stub(stub::TIMES, self.stub(stub::TIMES) + 1);
+            let (next, carry) = (self.stub(out(registers::EBX)), self.stub(out(registers::EFLAGS)) & 1);
+            if self.stub(stub::WHY) != 0 || carry != 0 || next == 0 {
+                return;
+            }
+            self.set_stub(stub::TURNS, self.stub(stub::TURNS) - 1);
+            if self.stub(stub::TURNS) == 0 {
+                return;
+            }
+            self.set_stub(into(registers::EBX), next);
+            let place = self.register_in(registers::EDI).wrapping_add(self.stub(stub::STEP));
+            self.set_stub(into(registers::EDI), place);
+        }
     }
 
     fn handlers(&self) -> Handlers {

@@ -12,12 +12,13 @@
 //! 0x80000
 //! ```
 //!
-//! The image runs at any address below 4 GiB. During the calls two pages below 1 MiB hold the code
-//! that makes them and its stack, and a segment holds the buffer:
+//! The image runs at any address below 4 GiB. During the calls three pages below 1 MiB hold the
+//! code that makes them, its stack and its fields, and a segment holds the buffer. Code and fields
+//! are apart: writes near code are slow, on CPUs and more so in emulators.
 //!
 //! ```text
 //! 0x10000  stack
-//! 0x11000  the stub: code, then [`stub`]'s fields
+//! 0x11000  the stub: a page of code, then one with [`stub`]'s fields
 //! 0x20000  buffer, at most 64 KiB
 //! 0x30000
 //! ```
@@ -30,15 +31,15 @@ pub const ENTRY: usize = 0x1000;
 pub const VARIABLES: usize = 0x8000;
 /// Offset of four page tables.
 pub const TABLES: usize = 0xd000;
-/// Offset of what was in the two low pages.
+/// Offset of what was in the three low pages.
 pub const SAVED_LOW: usize = 0x1_1000;
 /// Offset of page 0 of memory, with the interrupt vectors and the BIOS's variables, before the
 /// calls.
-pub const PAGE_0_BEFORE: usize = 0x1_3000;
+pub const PAGE_0_BEFORE: usize = 0x1_4000;
 /// Offset of the same after the calls, before anything was put back.
-pub const PAGE_0_AFTER: usize = 0x1_4000;
+pub const PAGE_0_AFTER: usize = 0x1_5000;
 /// Offset of the first [`EBDA_ROOM`] bytes of the extended BIOS data area before the calls.
-pub const EBDA_BEFORE: usize = 0x1_5000;
+pub const EBDA_BEFORE: usize = 0x1_6000;
 /// Most bytes of the extended BIOS data area that are kept.
 pub const EBDA_ROOM: usize = 0x1000;
 /// Offset of the buffer's contents.
@@ -62,7 +63,7 @@ pub const LOW_STACK: usize = 0x1_0000;
 /// Physical address of the stub.
 pub const LOW_STUB: usize = 0x1_1000;
 /// Bytes of stack and stub.
-pub const LOW_SIZE: usize = 0x2000;
+pub const LOW_SIZE: usize = 0x3000;
 /// Physical address of the buffer during the calls.
 pub const LOW_BUFFER: usize = 0x2_0000;
 
@@ -263,37 +264,47 @@ pub mod stub {
     use crate::field::Field;
 
     /// Offset of the first field, and most bytes of the code.
-    pub const FIELDS: usize = 0x800;
+    pub const FIELDS: usize = 0x1000;
     /// The registers in.
-    pub const IN: usize = 0x800;
+    pub const IN: usize = 0x1000;
     /// The flags with which the code is entered: IF and TF are off for an interrupt.
-    pub const ENTRY_FLAGS: Field<u16> = Field::at(0x828);
+    pub const ENTRY_FLAGS: Field<u16> = Field::at(0x1028);
     /// What is called: the offset, then the segment.
-    pub const TARGET: Field<u32> = Field::at(0x82c);
+    pub const TARGET: Field<u32> = Field::at(0x102c);
     /// The registers out.
-    pub const OUT: usize = 0x830;
+    pub const OUT: usize = 0x1030;
     /// One of [`why`](super::why).
-    pub const WHY: Field<u32> = Field::at(0x858);
+    pub const WHY: Field<u32> = Field::at(0x1058);
     /// Where the call was ended.
-    pub const WHERE: Field<u32> = Field::at(0x85c);
+    pub const WHERE: Field<u32> = Field::at(0x105c);
     /// NMIs.
-    pub const NMIS: Field<u32> = Field::at(0x860);
+    pub const NMIS: Field<u32> = Field::at(0x1060);
     /// Ticks.
-    pub const TICKS: Field<u32> = Field::at(0x864);
-    /// Ticks until the call is ended.
-    pub const DEADLINE: Field<u32> = Field::at(0x868);
+    pub const TICKS: Field<u32> = Field::at(0x1064);
+    /// Ticks until the call is ended, in a loop this turn of it.
+    pub const DEADLINE: Field<u32> = Field::at(0x1068);
     /// The handler of IRQ 0 before ours.
-    pub const OLD_TICK: Field<u32> = Field::at(0x86c);
+    pub const OLD_TICK: Field<u32> = Field::at(0x106c);
     /// Operand of `lgdt` for returning: limit, then base.
-    pub const DESCRIPTORS_LIMIT: Field<u16> = Field::at(0x872);
+    pub const DESCRIPTORS_LIMIT: Field<u16> = Field::at(0x1072);
     /// The base.
-    pub const DESCRIPTORS: Field<u32> = Field::at(0x874);
+    pub const DESCRIPTORS: Field<u32> = Field::at(0x1074);
     /// Where 32-bit code goes on: the offset.
-    pub const BACK: Field<u32> = Field::at(0x878);
+    pub const BACK: Field<u32> = Field::at(0x1078);
     /// The selector for it.
-    pub const BACK_SELECTOR: Field<u16> = Field::at(0x87c);
+    pub const BACK_SELECTOR: Field<u16> = Field::at(0x107c);
     /// Address of the image's code.
-    pub const CODE: Field<u32> = Field::at(0x880);
+    pub const CODE: Field<u32> = Field::at(0x1080);
+    /// Turns of a loop that may be made yet, at least 1.
+    pub const TURNS: Field<u32> = Field::at(0x1084);
+    /// Added to EDI after each turn.
+    pub const STEP: Field<u32> = Field::at(0x1088);
+    /// What [`DEADLINE`] is at the start of each turn.
+    pub const TICKS_ALLOWED: Field<u32> = Field::at(0x108c);
+    /// Out: turns made.
+    pub const TIMES: Field<u32> = Field::at(0x1090);
+    /// For the handlers.
+    pub const SCRATCH: Field<u16> = Field::at(0x1094);
 }
 
 /// The BIOS's variables in page 0: the segment of the extended BIOS data area.
@@ -389,6 +400,11 @@ const _: () = {
         stub::BACK.span(),
         stub::BACK_SELECTOR.span(),
         stub::CODE.span(),
+        stub::TURNS.span(),
+        stub::STEP.span(),
+        stub::TICKS_ALLOWED.span(),
+        stub::TIMES.span(),
+        stub::SCRATCH.span(),
     ];
     assert!(are_apart(&spans, LOW_STACK + LOW_SIZE - LOW_STUB));
 };
