@@ -41,6 +41,7 @@ pub const STEPS: &[Step] = &[
     },
     Step { name: "ticks and wait", calls: |_| wait(), buffer: none, judge: waited },
     Step { name: "keyboard", calls: |_| keyboard(), buffer: none, judge: key },
+    Step { name: "keyboard rate", calls: |_| vec![call(0x16, 0x0900)], buffer: none, judge: keyboard_rate },
     Step {
         name: "video BIOS",
         calls: |_| vec![call(0x10, 0x0f00), call(0x10, 0x4f00)],
@@ -51,12 +52,16 @@ pub const STEPS: &[Step] = &[
         },
         judge: video,
     },
+    Step { name: "display (1Ah)", calls: |_| vec![call(0x10, 0x1a00)], buffer: none, judge: display },
+    Step { name: "cursor", calls: |_| vec![call(0x10, 0x0300)], buffer: none, judge: cursor },
     Step {
         name: "monitor",
         calls: |_| vec![with(0x10, Registers { eax: 0x4f15, ebx: 1, ..Registers::default() })],
         buffer: || vec![0; edid::SIZE],
         judge: monitor,
     },
+    Step { name: "disk types (15h)", calls: |_| disk_types(), buffer: none, judge: disk_type },
+    Step { name: "EDD (41h)", calls: |_| edd_versions(), buffer: none, judge: edd_version },
     Step {
         name: "disks (EDD)",
         calls: |_| disks(),
@@ -270,6 +275,21 @@ fn key(observed: &Observed<'_>, _: &Known) -> Finding {
     Finding::equal(format!("key {:#06x}", observed.registers(2).ax()), format!("key {KEY:#06x}"))
 }
 
+/// Whether the BIOS can set and report how fast a key repeats. It is only asked: what it sets would
+/// stay, and the kernel has set it already.
+fn keyboard_rate(observed: &Observed<'_>, _: &Known) -> Finding {
+    const SET: u8 = 1 << 2;
+    const GET: u8 = 1 << 3;
+    let [_, functions] = halves(observed.registers(0).eax);
+    let rate = match (functions & SET != 0, functions & GET != 0) {
+        (true, true) => "can be set and read",
+        (true, false) => "can be set",
+        (false, true) => "can be read",
+        (false, false) => "is not for the BIOS to set",
+    };
+    Finding::seen(format!("{rate} (functions {functions:#04x})"))
+}
+
 fn video(observed: &Observed<'_>, _: &Known) -> Finding {
     let mode = halves(observed.registers(0).eax)[1] & 0x7f;
     let implemented = observed.registers(1).ax() == vbe::IMPLEMENTED;
@@ -284,6 +304,38 @@ fn video(observed: &Observed<'_>, _: &Known) -> Finding {
     let has_rom = places::is_in_option_rom(observed.page_0, 0x10);
     let expected = if has_rom { "a VBE: there is a video ROM" } else { "no VBE: there is no video ROM" };
     Finding::compared(seen, expected, has_rom == controller.is_some())
+}
+
+/// The kind of display, which every video ROM since 1987 reports.
+fn display(observed: &Observed<'_>, _: &Known) -> Finding {
+    let registers = observed.registers(0);
+    let [_, implemented] = halves(registers.eax);
+    let [_, code] = halves(registers.ebx);
+    let has_rom = places::is_in_option_rom(observed.page_0, 0x10);
+    let seen = match (implemented == 0x1a, code) {
+        (false, _) => "no code".into(),
+        (true, 0x07) => "VGA, monochrome".into(),
+        (true, 0x08) => "VGA, colour".into(),
+        (true, code) => format!("code {code:#x}"),
+    };
+    let expected = if has_rom { "a code: there is a video ROM" } else { "no code: there is no video ROM" };
+    Finding::compared(seen, expected, has_rom == (implemented == 0x1a))
+}
+
+/// Place and shape of the cursor on page 0, as the BIOS's variables have them. Without a video ROM
+/// nothing answers.
+fn cursor(observed: &Observed<'_>, _: &Known) -> Finding {
+    let text = |place: u16, shape: u16| {
+        let ([row, column], [first, last]) = (place.to_be_bytes(), shape.to_be_bytes());
+        format!("row {row}, column {column}, scan lines {first} to {last}")
+    };
+    if !places::is_in_option_rom(observed.page_0, 0x10) {
+        return Finding::seen("none: there is no video ROM");
+    }
+    let registers = observed.registers(0);
+    let place = variable(observed.page_0, 0x450).zip(variable(observed.page_0, 0x460));
+    let expected = place.map(|(place, shape)| text(place, shape));
+    Finding::equal_if_known(text(low(registers.edx), low(registers.ecx)), expected)
 }
 
 fn monitor(observed: &Observed<'_>, known: &Known) -> Finding {
@@ -302,17 +354,72 @@ fn monitor(observed: &Observed<'_>, known: &Known) -> Finding {
     Finding::compared(seen, format!("the EDID of {}", names.join(" or ")), same.is_some())
 }
 
+/// The numbers of the disks that are asked for.
+fn disk_numbers() -> impl Iterator<Item = u32> {
+    (FIRST_DISK..).take(DISKS)
+}
+
+fn disk_types() -> Vec<Call> {
+    let one = |edx| with(0x13, Registers { eax: 0x1500, edx, ..Registers::default() });
+    disk_numbers().map(one).collect()
+}
+
+/// Type 3 is a fixed disk. The BIOS counts them in one of its variables.
+fn disk_type(observed: &Observed<'_>, _: &Known) -> Finding {
+    const FIXED: u8 = 3;
+    let mut fixed = 0;
+    let mut sizes = Vec::new();
+    for (number, call) in disk_numbers().zip(&observed.results.calls) {
+        let registers = call.registers;
+        if !registers.carry() && registers.ah() == FIXED {
+            let sectors = u32::from(low(registers.ecx)) << 16 | u32::from(low(registers.edx));
+            sizes.push(format!("{number:#x}: {sectors} sectors"));
+            fixed += 1;
+        }
+    }
+    let seen = if sizes.is_empty() { "no fixed disk".into() } else { sizes.join(", ") };
+    match variable::<u8>(observed.page_0, 0x475) {
+        Some(count) => {
+            let expected = usize::from(count).min(DISKS);
+            Finding::compared(seen, format!("fixed disks: {expected}"), fixed == expected)
+        }
+        None => Finding::seen(seen),
+    }
+}
+
+fn edd_versions() -> Vec<Call> {
+    let one = |edx| with(0x13, Registers { eax: 0x4100, ebx: 0x55aa, edx, ..Registers::default() });
+    disk_numbers().map(one).collect()
+}
+
+/// The extensions that the BIOS has for each disk (EDD, 8.2): its version and functions.
+fn edd_version(observed: &Observed<'_>, _: &Known) -> Finding {
+    let all = disk_numbers().zip(&observed.results.calls);
+    let versions: Vec<String> = all
+        .filter(|(_, call)| !call.registers.carry() && low(call.registers.ebx) == 0xaa55)
+        .map(|(number, call)| {
+            let version = match call.registers.ah() {
+                0x21 => "1.1".into(),
+                0x30 => "3.0".into(),
+                code => format!("code {code:#x}"),
+            };
+            format!("{number:#x}: {version}, functions {:#x}", low(call.registers.ecx))
+        })
+        .collect();
+    Finding::seen(if versions.is_empty() { "none".into() } else { versions.join("; ") })
+}
+
 fn disks() -> Vec<Call> {
     let one =
         |(esi, edx): (u32, u32)| with(0x13, Registers { eax: 0x4800, edx, esi, ..Registers::default() });
-    (0..).step_by(DISK).zip(FIRST_DISK..).take(DISKS).map(one).collect()
+    (0..).step_by(DISK).zip(disk_numbers()).map(one).collect()
 }
 
 /// A disk must have the size of one of the kernel's if the BIOS names its controller and a driver
 /// has that.
 fn edd_disks(observed: &Observed<'_>, known: &Known) -> Finding {
     let (mut seen, mut expected, mut same) = (Vec::new(), Vec::new(), true);
-    let described = (FIRST_DISK..).zip(observed.buffer.chunks(DISK)).zip(&observed.results.calls);
+    let described = disk_numbers().zip(observed.buffer.chunks(DISK)).zip(&observed.results.calls);
     for ((number, bytes), call) in described {
         let Some(drive) = edd::drive(bytes).filter(|_| !call.registers.carry()) else { continue };
         let sectors = drive.sectors.saturating_mul(u64::from(drive.sector_size) / 512);
@@ -500,6 +607,41 @@ mod tests {
         assert!(hang.seen.ends_with("ended at f000:b7b9"), "{}", hang.seen);
         assert_eq!(ended(why::EXCEPTION | 6, 0).verdict, Verdict::Fault);
         assert_eq!(ended(why::VECTOR, 0).verdict, Verdict::Refused);
+    }
+
+    #[test]
+    fn fixed_disks_are_those_that_the_bios_counts() {
+        let disk = Registers { ecx: 1, edx: 2, ..eax(0x0300) };
+        let step = STEPS.iter().find(|step| step.name == "disk types (15h)").unwrap();
+        let judge = |count: u8, registers: &[Registers]| {
+            let mut page_0 = vec![0; 4096];
+            page_0[0x475] = count;
+            let (results, buffer) = (results(registers), &[]);
+            step.finding(&Observed { results: &results, buffer, page_0: &page_0, clock: None }, &known())
+        };
+        assert_eq!(judge(1, &[disk, eax(0)]).seen, "0x80: 65538 sectors");
+        assert_eq!(judge(1, &[disk, eax(0)]).verdict, Verdict::Same);
+        assert_eq!(judge(2, &[disk, eax(0)]).verdict, Verdict::Different);
+        assert_eq!(judge(0, &[Registers { eflags: 1, ..disk }]).verdict, Verdict::Same);
+    }
+
+    #[test]
+    fn the_cursor_is_where_the_bios_keeps_it() {
+        let step = STEPS.iter().find(|step| step.name == "cursor").unwrap();
+        let judge = |rom: bool, place| {
+            let mut page_0 = vec![0; 4096];
+            page_0[0x450..0x452].copy_from_slice(&[4, 3]);
+            page_0[0x460..0x462].copy_from_slice(&[7, 6]);
+            if rom {
+                page_0[0x40..0x44].copy_from_slice(&0xc000_0010_u32.to_le_bytes());
+            }
+            let results = results(&[Registers { ecx: 0x0607, edx: place, ..eax(0) }]);
+            step.finding(&Observed { results: &results, buffer: &[], page_0: &page_0, clock: None }, &known())
+        };
+        assert_eq!(judge(true, 0x0304).seen, "row 3, column 4, scan lines 6 to 7");
+        assert_eq!(judge(true, 0x0304).verdict, Verdict::Same);
+        assert_eq!(judge(true, 0x0305).verdict, Verdict::Different);
+        assert_eq!(judge(false, 0).verdict, Verdict::Seen);
     }
 
     #[test]
