@@ -58,7 +58,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
         assert!(!finding.seen.is_empty(), "{}", step.name);
         assert!((step.calls)(&known).len() <= firmware::block::MOST_CALLS, "{}", step.name);
     }
-    let _ = examination::devices(&results.before, &results.after);
-    let _ = examination::left_changed(&[("a", results.before, results.between)]);
+    let states = [("a", results.before, results.between), ("b", results.between, results.after)];
+    let _ = examination::devices(&states);
+    let _ = examination::left_changed(&states);
     let _ = examination::roms(&known, Some(answers));
 });

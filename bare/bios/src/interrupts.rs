@@ -33,6 +33,8 @@ pub(crate) struct Interrupts {
     pub(crate) mask: u16,
     /// Whether the BIOS gets interrupts at all.
     pub(crate) wanted: bool,
+    /// Whether the real-time clock is put back.
+    pub(crate) clock: bool,
 }
 
 /// What is put back in addition to a [`State`].
@@ -71,13 +73,13 @@ impl Interrupts {
     pub(crate) fn to_linux(self, hardware: &mut impl Hardware, before: &State, pins: &Pins) {
         // The periodic interrupt of the clock, which the BIOS's waits use. Reading register C ends
         // one that is pending.
-        if self.wanted {
+        if self.clock {
             set_rtc(hardware, 0x0a, before.rtc[0]);
             set_rtc(hardware, 0x0b, before.rtc[1]);
             rtc(hardware, 0x0c);
+            // Selects a register that nothing changes, and leaves NMIs enabled.
+            hardware.output(0x70, 0x0d);
         }
-        // Selects the register that leaves NMIs enabled, and changes nothing.
-        hardware.output(0x70, 0x0d);
         if self.wanted {
             set_controllers(hardware, self.linux_vectors, before.pic_mask);
             let [low, high] = before.pic_levels.to_le_bytes();

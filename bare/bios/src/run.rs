@@ -75,6 +75,7 @@ impl<'h, H: Hardware> Session<'h, H> {
             linux_vectors: block.get(field::PIC_LINUX).to_le_bytes(),
             mask: block.get(field::PIC_MASK),
             wanted: !block.has(flag::NO_INTERRUPTS),
+            clock: block.has(flag::KEEP_CLOCK),
         };
         let length = block.get(field::BUFFER_LENGTH).into();
         let old_tick = hardware.read(u64::from(TICK) * 4);
@@ -83,8 +84,8 @@ impl<'h, H: Hardware> Session<'h, H> {
     }
 
     fn run(mut self, block: &mut Block<'_>) -> u32 {
-        let hpet = self.interrupts.hpet;
-        let before = State::read(self.hardware, hpet);
+        let Interrupts { hpet, clock, .. } = self.interrupts;
+        let before = State::read(self.hardware, hpet, clock);
         before.store(block.bytes_at(field::BEFORE, field::state::SIZE));
         self.keep();
         self.hardware.lay_stub();
@@ -97,7 +98,7 @@ impl<'h, H: Hardware> Session<'h, H> {
         let result = self.calls(block);
         block.set(field::stamp(2), self.hardware.time());
 
-        State::read(self.hardware, hpet).store(block.bytes_at(field::BETWEEN, field::state::SIZE));
+        State::read(self.hardware, hpet, clock).store(block.bytes_at(field::BETWEEN, field::state::SIZE));
         open_a20(self.hardware, &before);
         self.hardware.copy(0, self.memory + PAGE_0_AFTER as u64, PAGE);
         block.set(field::NMIS, self.field(stub::NMIS));
@@ -110,7 +111,7 @@ impl<'h, H: Hardware> Session<'h, H> {
         }
         self.put_back();
         self.interrupts.to_linux(self.hardware, &before, &pins);
-        State::read(self.hardware, hpet).store(block.bytes_at(field::AFTER, field::state::SIZE));
+        State::read(self.hardware, hpet, clock).store(block.bytes_at(field::AFTER, field::state::SIZE));
         result
     }
 
@@ -373,6 +374,17 @@ mod tests {
         assert!(field::FLAGS.write(&mut quiet, flag::NO_INTERRUPTS));
         run_on(&mut fake, quiet);
         assert_eq!(fake.seen, [(0xff, 0x1_0700, 0xff)]);
+    }
+
+    #[test]
+    fn the_real_time_clock_is_left_alone_unless_it_is_kept() {
+        let mut fake = Fake::new(|_| {});
+        fake.ports.insert(0x70, 0x12);
+        let mut quick = int_15();
+        assert!(field::FLAGS.write(&mut quick, 0));
+        let (_, block) = run_on(&mut fake, quick);
+        assert_eq!(fake.ports[&0x70], 0x12);
+        assert_eq!(field::state::RTC.read(&block[field::BEFORE..]), Some(0));
     }
 
     #[test]

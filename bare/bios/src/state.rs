@@ -37,15 +37,17 @@ pub(crate) struct State {
 }
 
 impl State {
-    /// Reads it. `hpet` is the address of the HPET, 0 for none.
-    pub(crate) fn read(hardware: &mut impl Hardware, hpet: u64) -> Self {
+    /// Reads it. `hpet` is the address of the HPET, 0 for none; the real-time clock is read if
+    /// `clock`.
+    pub(crate) fn read(hardware: &mut impl Hardware, hpet: u64, clock: bool) -> Self {
+        let rtc = if clock { [rtc(hardware, 0x0a) & !UPDATING, rtc(hardware, 0x0b)] } else { [0; 2] };
         Self {
             pic_mask: pair(hardware, 0x21, 0xa1),
             pic_levels: pair(hardware, 0x4d0, 0x4d1),
             pic_requests: pair(hardware, 0x20, 0xa0),
             pit_mode: pit_mode(hardware),
             port_a: hardware.input(0x92),
-            rtc: [rtc(hardware, 0x0a) & !UPDATING, rtc(hardware, 0x0b)],
+            rtc,
             wraps: wraps(hardware),
             hpet: if hpet == 0 { 0 } else { hardware.read(hpet + HPET_CONFIGURATION) },
             local_apic: local_apic(hardware),

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use abi::bios::{
-    BUFFER_LENGTH, CALL_COUNT, CALLS, ENTRY, LOW_STUB, MAGIC, MAGIC_NUMBER, PIC_LINUX, PIC_MASK, call, kind,
-    registers, stub,
+    BUFFER_LENGTH, CALL_COUNT, CALLS, ENTRY, FLAGS, LOW_STUB, MAGIC, MAGIC_NUMBER, PIC_LINUX, PIC_MASK, call,
+    flag, kind, registers, stub,
 };
 use abi::{Field, Number};
 
@@ -176,6 +176,7 @@ impl Hardware for Fake {
 pub(crate) fn block(kind: u8, number: u8, most: u16) -> [u8; ENTRY] {
     let mut bytes = [0; ENTRY];
     assert!(MAGIC.write(&mut bytes, MAGIC_NUMBER));
+    assert!(FLAGS.write(&mut bytes, flag::KEEP_CLOCK));
     assert!(CALL_COUNT.write(&mut bytes, 1));
     assert!(PIC_LINUX.write(&mut bytes, 0x3830));
     assert!(PIC_MASK.write(&mut bytes, 0xfefa));

@@ -124,6 +124,9 @@ pub mod flag {
     /// Upper memory is kept, and put back after a call that was ended early. It takes as long as a
     /// short call.
     pub const KEEP_UPPER: u32 = 1 << 2;
+    /// The real-time clock's registers are read and put back. Only where no other CPU runs, or where
+    /// the calls need it: an access takes two steps, and the kernel's could come between.
+    pub const KEEP_CLOCK: u32 = 1 << 3;
 }
 
 /// Values of [`WHY`] and of a call's.
@@ -230,7 +233,7 @@ pub mod state {
     pub const PIT_MODE: Field<u8> = Field::at(0x06);
     /// System control port A (0x92), with the A20 gate in bit 1.
     pub const PORT_A: Field<u8> = Field::at(0x07);
-    /// Registers A and B of the real-time clock, A without its update bit.
+    /// Registers A and B of the real-time clock, A without its update bit; 0 if they were not read.
     pub const RTC: Field<u16> = Field::at(0x08);
     /// 1 if addresses wrap at 1 MiB, as they do with the A20 gate closed.
     pub const WRAPS: Field<u16> = Field::at(0x0a);

@@ -136,6 +136,9 @@ pub enum Refusal {
 enum Nature {
     /// Looks into tables, or computes.
     Tables,
+    /// Uses ports in pairs, an index and data (the real-time clock, the PCI configuration): no other
+    /// CPU may come between.
+    Pairs,
     /// Waits for the clock or a key.
     Waits,
     /// Reads a disk.
@@ -169,7 +172,9 @@ const fn nature(number: u8, ax: u16) -> Nature {
         (0x15, 0x83 | 0x86) => Nature::Waits,
         (0x16, 0x00 | 0x10) => Nature::Waits,
         (0x16, 0x01 | 0x02 | 0x05 | 0x09 | 0x11 | 0x12) => Nature::Tables,
-        (0x1a, 0x00 | 0x02 | 0x04 | 0xb1) => Nature::Tables,
+        (0x1a, 0x00) => Nature::Tables,
+        (0x1a, 0xb1) if al == 0x01 => Nature::Tables,
+        (0x1a, 0x02 | 0x04 | 0xb1) => Nature::Pairs,
         _ => Nature::Other,
     }
 }
@@ -183,7 +188,7 @@ fn nature_of(call: &Call) -> Nature {
 pub fn level(call: &Call) -> Level {
     match nature_of(call) {
         Nature::Tables => Level::None,
-        Nature::Waits => Level::Stop,
+        Nature::Pairs | Nature::Waits => Level::Stop,
         Nature::Reads | Nature::Writes | Nature::Power | Nature::Other => Level::Suspend,
     }
 }
@@ -194,7 +199,7 @@ pub fn setup(facts: &Facts, calls: &[Call]) -> Setup {
     let Facts { hpet, io_apic, vectors, .. } = *facts;
     // A call that only looks into tables has nothing to be ended in the middle of.
     let looks = calls.iter().all(|call| nature_of(call) == Nature::Tables);
-    let flags = if looks { 0 } else { flag::KEEP_UPPER };
+    let flags = if looks { 0 } else { flag::KEEP_UPPER | flag::KEEP_CLOCK };
     Setup { flags, hpet, io_apic, vectors, mask: mask(calls) }
 }
 
@@ -214,7 +219,7 @@ fn mask(calls: &[Call]) -> u16 {
     let mut open: u16 = 1 << 0 | 1 << 2;
     for call in calls {
         open |= match nature_of(call) {
-            Nature::Tables => 0,
+            Nature::Tables | Nature::Pairs => 0,
             Nature::Waits => 1 << 1 | 1 << 8,
             _ => 1 << 1 | 1 << 6 | 1 << 8 | 1 << 12 | 1 << 14 | 1 << 15 | 1 << 9 | 1 << 10 | 1 << 11,
         };
@@ -319,6 +324,10 @@ mod tests {
         }
         assert_eq!(level(&call(0x15, 0x8600)), Level::Stop);
         assert_eq!(level(&call(0x16, 0)), Level::Stop);
+        // The kernel's own access to the clock or to PCI takes two steps.
+        for eax in [0x0200, 0x0400, 0xb10a, 0xb10d] {
+            assert_eq!(level(&call(0x1a, eax)), Level::Stop, "{eax:x}");
+        }
         for (number, eax) in [(0x13, 0x4200), (0x10, 0x0003), (0x15, 0xec00), (0x77, 0)] {
             assert_eq!(level(&call(number, eax)), Level::Suspend, "{number:x} {eax:x}");
         }
@@ -332,8 +341,9 @@ mod tests {
         assert_eq!(setup(&facts, &[call(0x15, 0xe820)]).mask, 0xfffa);
         let waits = setup(&facts, &[call(0x15, 0xe820), call(0x15, 0x8600)]);
         assert_eq!(waits.mask & 0x0103, 0);
-        assert_eq!(waits.at(Level::None).flags, flag::KEEP_UPPER);
-        assert_eq!(waits.at(Level::Stop).flags, flag::MASK_IO_APIC | flag::KEEP_UPPER);
+        let kept = flag::KEEP_UPPER | flag::KEEP_CLOCK;
+        assert_eq!(waits.at(Level::None).flags, kept);
+        assert_eq!(waits.at(Level::Stop).flags, flag::MASK_IO_APIC | kept);
         assert_eq!(setup(&facts, &[call(0x15, 0xe820)]).flags, 0);
     }
 

@@ -35,9 +35,7 @@ pub(crate) fn run(args: &TestMachineArgs) -> anyhow::Result<Outcome> {
     }
     let after = facts::rom(root).ok();
     let mut last = examination::roms(&known, after.as_deref());
-    if let (Some((_, before, _)), Some((_, _, after))) = (states.first(), states.last()) {
-        last.extend(examination::devices(before, after));
-    }
+    last.extend(examination::devices(&states));
     last.push(("before and after", examination::left_changed(&states)));
     report.lines.extend(last.into_iter().map(|(name, finding)| Line { name, finding, microseconds: None }));
     if args.json {
