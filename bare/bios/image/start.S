@@ -110,6 +110,13 @@ bios_enter_real_mode:
         /* PAE and all other extensions off, as after a reset. */
         xor     %eax, %eax
         mov     %eax, %cr4
+        /* Segments of 64 KiB: the limits stay in force in real mode, and the BIOS expects these. */
+        mov     ${DATA_16}, %eax
+        mov     %eax, %ds
+        mov     %eax, %es
+        mov     %eax, %ss
+        mov     %eax, %fs
+        mov     %eax, %gs
         /*
          * PE may be cleared only in a code segment of 16-bit size with a limit of 64 KiB: the stub
          * in low memory has one. SDM 10.9.2.
@@ -186,18 +193,14 @@ back_64:
  * bios_stub: copied to {LOW_STUB}. Makes one call in real mode, or a loop of it. Fields of the
  * stub (braces) are offsets from its first byte, to which %ds (before the call) or %cs (after it)
  * points.
- * In:  16-bit protected mode, %cs = the page.
+ * In:  16-bit protected mode, all segments = the page.
  * Out: to bios_back, in 32-bit protected mode.
+ *
+ * An emulator translates it anew for each block of calls, since it is copied. It has few jumps, for
+ * each piece of code between two of them costs as much as hundreds of instructions.
  */
         .code16
 bios_stub:
-        /* Segments of 64 KiB: the limits stay in force in real mode, and the BIOS expects these. */
-        mov     ${DATA_16}, %ax
-        mov     %ax, %ds
-        mov     %ax, %es
-        mov     %ax, %ss
-        mov     %ax, %fs
-        mov     %ax, %gs
         /* The real-mode interrupt table, at address 0. */
         lidtl   .Lreal_mode_table - bios_stub
         /* PE off, and a far jump, which loads %cs with a real-mode segment. SDM 10.9.2. */
@@ -218,11 +221,14 @@ bios_stub:
         movl    %eax, {DEADLINE}
         /*
          * INT n pushes the flags and makes a far call with IF and TF clear (SDM volume 2, INT). The
-         * same is done here, so that the call's number needs not be written into the code. For a
-         * far call the first word is not used.
+         * same is done here by a return to the target, so that the call's number needs not be
+         * written into the code. For a far call the first word is not used.
          */
         pushw   {IN} + 0x1c
+        pushw   %cs
+        pushw   $.Lreturned - bios_stub
         pushw   {ENTRY_FLAGS}
+        pushl   {TARGET}
         movl    {IN} + 0x00, %eax
         movl    {IN} + 0x04, %ebx
         movl    {IN} + 0x08, %ecx
@@ -232,8 +238,7 @@ bios_stub:
         movl    {IN} + 0x18, %ebp
         mov     {IN} + 0x22, %es
         mov     {IN} + 0x20, %ds
-        popfw
-        lcall   *%cs:{TARGET}
+        iretw
 .Lreturned:
         /* The flags first: they are a result, and what follows must not be interrupted. */
         pushfl
@@ -256,14 +261,17 @@ bios_stub:
          * nor the carry flag, nor an EBX of 0 ends it. Results never become arguments, but for EBX.
          */
         incl    %cs:{TIMES}
-        cmpl    $0, %cs:{WHY}
-        jne     .Ldone
-        testb   $1, %cs:{OUT} + 0x1c
-        jnz     .Ldone
+        movl    %cs:{OUT} + 0x1c, %eax
+        andl    $1, %eax
+        orl     %cs:{WHY}, %eax
         testl   %ebx, %ebx
-        jz      .Ldone
+        sete    %cl
+        orb     %cl, %al
         decl    %cs:{TURNS}
-        jz      .Ldone
+        sete    %cl
+        orb     %cl, %al
+        testl   %eax, %eax
+        jnz     .Ldone
         movl    %ebx, %cs:{IN} + 0x04
         movl    %cs:{STEP}, %eax
         addl    %eax, %cs:{IN} + 0x14

@@ -57,6 +57,18 @@ impl Report<'_> {
         (self.tsc_khz > 0).then(|| *ticks as f64 / self.tsc_khz as f64)
     }
 
+    /// Where the time of the last call went.
+    #[expect(clippy::cast_precision_loss, reason = "a time for people")]
+    fn phases(&self) -> Option<PhasesJson> {
+        let [entry, first, last, end] = self.answer.results.stamps;
+        let between = |start: u64, end: u64| end.wrapping_sub(start);
+        let outside = self.answer.ticks.checked_sub(between(entry, end))?;
+        let ticks = [between(entry, first), between(first, last), between(last, end), outside];
+        let milliseconds = |ticks: u64| ticks as f64 / self.tsc_khz as f64;
+        let [preparing, calling, restoring, outside] = ticks.map(milliseconds);
+        (self.tsc_khz > 0).then_some(PhasesJson { preparing, calling, restoring, outside })
+    }
+
     pub(super) fn to_json(&self) -> impl Serialize {
         let results = &self.answer.results;
         let last = results.calls.last();
@@ -71,6 +83,7 @@ impl Report<'_> {
             place: last.filter(|_| !results.is_done()).map(|call| call.place),
             level: level_name(self.answer.level),
             milliseconds: self.median(),
+            last_call: self.phases(),
             nmis: results.nmis,
             ticks: results.ticks,
             changed: changed(results),
@@ -149,10 +162,24 @@ struct Json {
     place: Option<u32>,
     level: &'static str,
     milliseconds: Option<f64>,
+    last_call: Option<PhasesJson>,
     nmis: u32,
     ticks: u32,
     changed: Vec<Change>,
     buffer: String,
+}
+
+/// Milliseconds.
+#[derive(Serialize)]
+struct PhasesJson {
+    /// State read, low memory kept, interrupts handed to the BIOS.
+    preparing: f64,
+    /// In real mode, with the changes of modes.
+    calling: f64,
+    /// Everything put back.
+    restoring: f64,
+    /// In the kernel and the module, outside of the image.
+    outside: f64,
 }
 
 #[derive(Serialize)]
@@ -228,6 +255,7 @@ mod tests {
                 .starts_with("INT 16h: did not return before its deadline; it was ended at f000:b7b9\neax")
         );
         let json = serde_json::to_value(report.to_json()).unwrap();
+        assert_eq!(json["last_call"], serde_json::Value::Null);
         assert_eq!((&json["returned"], &json["place"]), (&false.into(), &0xf000_b7b9_u32.into()));
     }
 }
