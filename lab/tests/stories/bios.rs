@@ -14,6 +14,8 @@ pub(crate) const STORIES: &[Story] = stories! {
     EVERY => an_exception_in_real_mode_is_an_error,
     &["6.1"] => a_machine_without_a_bios_says_so,
     EVERY => a_machine_is_tested_through_its_bios,
+    EVERY => a_q35_is_tested_through_its_bios,
+    EVERY, long => machines_with_other_numbers_of_cpus_are_tested_through_their_bios,
     EVERY => disks_are_read_only_by_controllers_that_the_bios_still_has,
     EVERY, long => thousands_of_bios_calls_leave_the_machine_as_it_was,
 };
@@ -31,6 +33,11 @@ fn agrees(vm: Vm) -> Result<()> {
             kjump bios edid && kjump bios vbe > /tmp/vbe && head -1 /tmp/vbe || exit 1
             grep '^0x118 *1024 *768 *24 ' /tmp/vbe || exit 1
             kjump bios edd && kjump bios pci && kjump bios smbios || exit 1
+            # A loop ends with its limit, having added to EDI between turns, or with the carry flag.
+            kjump bios 0x12 --ebx 1 --loop --step 3 > /tmp/loop || exit 1
+            grep 'returned, 1000 times' /tmp/loop && grep 'edi 00000bb5' /tmp/loop || exit 1
+            kjump bios 0x15 --eax 0xd0ff --ebx 1 --loop --quiesce none > /tmp/loop || exit 1
+            grep 'returned with the carry flag set$' /tmp/loop || exit 1
             kjump bios 0x15 --eax 0xe820 --ecx 24 --edx 0x534d4150 --loop --buffer 512 --repeat 100",
         )?
         .succeeded()
@@ -164,6 +171,32 @@ fn a_machine_is_tested_through_its_bios(on: &str) -> Result<()> {
         .prints("nothing was left changed")
         .prints("0 not, ")
         .kernel_log_is_clean();
+    Ok(())
+}
+
+/// Every line of the report is good.
+fn is_tested(vm: Vm) -> Result<()> {
+    let disk = Scratch::new("disk", &[7; 8 << 20])?;
+    let vm = vm.disk(&disk).qemu("-vga").qemu("std");
+    vm.run("kjump test-machine --deadline 20000")?
+        .succeeded()
+        .prints("disk types (15h)              as expected")
+        .prints("cursor                        as expected")
+        .prints("clock (RTC)                   as expected")
+        .prints("nothing was left changed")
+        .prints(" as expected, 0 not, ")
+        .kernel_log_is_clean();
+    Ok(())
+}
+
+fn a_q35_is_tested_through_its_bios(on: &str) -> Result<()> {
+    is_tested(vm(on).smp(4).machine(Machine::Q35))
+}
+
+fn machines_with_other_numbers_of_cpus_are_tested_through_their_bios(on: &str) -> Result<()> {
+    for (machine, cpus) in [(Machine::Pc, 1), (Machine::Pc, 4), (Machine::Q35, 1), (Machine::Q35, 2)] {
+        is_tested(vm(on).smp(cpus).machine(machine))?;
+    }
     Ok(())
 }
 
