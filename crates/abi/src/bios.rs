@@ -124,7 +124,7 @@ pub mod flag {
     /// Upper memory is kept, and put back after a call that was ended early. It takes as long as a
     /// short call.
     pub const KEEP_UPPER: u32 = 1 << 2;
-    /// The real-time clock's registers are read and put back. Only where no other CPU runs, or where
+    /// The real-time clock's registers are read and put back. Only where no other CPU runs, or if
     /// the calls need it: an access takes two steps, and the kernel's could come between.
     pub const KEEP_CLOCK: u32 = 1 << 3;
 }

@@ -191,8 +191,8 @@ const DEVICES: [(&str, &str); 8] = [
     ("CR4", "CR4"),
 ];
 
-/// A line for each device: its registers after all steps, compared with those before the first. Steps
-/// that did not read them, so that all are 0, do not count.
+/// A line for each device: its registers after all steps, compared with those before the first.
+/// Steps that did not read them, so that all are 0, do not count.
 #[must_use]
 pub fn devices(steps: &[(&str, State, State)]) -> Vec<(&'static str, Finding)> {
     let is_read = |state: &State, start: &str| {

@@ -136,7 +136,7 @@ pub enum Refusal {
 enum Nature {
     /// Looks into tables, or computes.
     Tables,
-    /// Uses ports in pairs, an index and data (the real-time clock, the PCI configuration): no other
+    /// Uses ports in pairs, an index and data (the real-time clock, PCI configuration): no other
     /// CPU may come between.
     Pairs,
     /// Waits for the clock or a key.
