@@ -21,6 +21,12 @@ pub(crate) enum Verdict {
     Skipped(String),
 }
 
+impl Verdict {
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self, Self::Failed(_))
+    }
+}
+
 impl Step {
     pub(crate) fn new(name: impl Into<String>, check: impl Fn() -> Verdict + Send + Sync + 'static) -> Self {
         Self { name: name.into(), check: Box::new(check), is_concurrent: false }

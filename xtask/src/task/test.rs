@@ -105,14 +105,16 @@ fn run_one(step: &Step) -> Result<Finished<'_>> {
 fn sum_up(results: &[Finished<'_>], wall: Duration) -> bool {
     println!();
     for Finished { name, verdict, .. } in results {
-        match verdict {
-            Verdict::Passed => {}
-            Verdict::Failed(_) => println!("failed:  {name}"),
-            Verdict::Skipped(reason) => println!("skipped: {name}: {reason}"),
+        if let Verdict::Skipped(reason) = verdict {
+            println!("skipped: {name}: {reason}");
         }
     }
+    // Last, where a log that was cut still has them.
+    for Finished { name, .. } in results.iter().filter(|finished| finished.verdict.is_failure()) {
+        println!("failed:  {name}");
+    }
     let count = |of: fn(&Verdict) -> bool| results.iter().filter(|finished| of(&finished.verdict)).count();
-    let failed = count(|verdict| matches!(verdict, Verdict::Failed(_)));
+    let failed = count(Verdict::is_failure);
     let passed = count(|verdict| matches!(verdict, Verdict::Passed));
     let skipped = count(|verdict| matches!(verdict, Verdict::Skipped(_)));
     let time: Duration = results.iter().map(|finished| finished.time).sum();
