@@ -35,13 +35,21 @@ fn calls_wait_for_each_other_in_order(on: &str) -> Result<()> {
             kjump call --quiesce suspend --repeat 5 $payloads/sum64 1 2 > /tmp/8; echo 8 ended with $?
             wait
             # During a long call, another one waits until it gets a signal; --no-wait does not wait.
+            # The CPU that runs the image runs nothing else: the shell stays off it.
+            taskset -p 1 $$ > /dev/null
+            guest latch /tmp/latch & latch=$!
+            until [ -e /tmp/latch ]; do :; done
             long='--deadline none --quiesce none'
-            taskset 2 kjump call $long $payloads/spin64 30000000000 > /dev/null & spinning=$!
-            sleep 1
-            taskset 1 timeout 1 kjump call /lib/kjump/payloads/sum64; echo a signal: $?
-            taskset 1 kjump call --no-wait /lib/kjump/payloads/sum64; echo without waiting: $?
-            kill -0 $spinning && echo all of it during the call
-            wait $spinning
+            taskset 2 kjump call $long $payloads/await64 $(cat /tmp/latch) 900000000000 > /tmp/long &
+            long=$!
+            while kjump call --no-wait $payloads/sum64 > /tmp/other 2>&1; do :; done
+            timeout 1 kjump call $payloads/sum64; echo a signal: $?
+            kjump call --no-wait $payloads/sum64; echo without waiting: $?
+            kill -0 $long && echo all of it during the call
+            rm /tmp/latch
+            wait $long; echo the long call ended with $?
+            kill $latch
+            cat /tmp/other /tmp/long
             kjump load --name a /lib/kjump/payloads/sum64
             kjump load --name b /lib/kjump/payloads/sum64
             kjump call --quiesce none --name b",
@@ -54,6 +62,8 @@ fn calls_wait_for_each_other_in_order(on: &str) -> Result<()> {
         .prints("a request for another image is under way; try again when that is done")
         .prints("without waiting: 1")
         .prints("all of it during the call")
+        .prints("the long call ended with 0")
+        .prints("returned 1 (0x1)")
         .prints("b: 1 page (4 KiB), 1 in use, the first at 0x200000 by image a: calls suspend the system")
         .prints("image a has 0x200000, the first of 1 pages in use")
         .kernel_log_is_clean();

@@ -25,7 +25,7 @@ const fn payload(name: &'static str, address: u64, defines: &'static [&'static s
 /// The file that several of them include.
 const SHARED: &str = "print32.inc";
 
-const PAYLOADS: [Payload; 26] = [
+const PAYLOADS: [Payload; 27] = [
     payload("sum64", 0x20_0000, &[]),
     payload("sum32", 0x21_0000, &[]),
     payload("sum64-high", 0x1000_0000, &[]),
@@ -37,6 +37,7 @@ const PAYLOADS: [Payload; 26] = [
     payload("reverse64", 0x26_0000, &[]),
     payload("reverse32", 0x28_0000, &[]),
     payload("spin64", 0x2a_0000, &[]),
+    payload("await64", 0x34_0000, &[]),
     payload("listen64", 0x2f_0000, &[]),
     payload("listen32", 0x30_0000, &[]),
     payload("hang64", 0x31_0000, &[]),

@@ -2,12 +2,14 @@
 
 use std::fs;
 use std::io::{self, Read as _};
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use abi::device::{quiesce, reason};
+use abi::device::{Call, quiesce, reason};
 use anyhow::{Context as _, Result, bail, ensure};
+use instruments::physical::{Page, frames_of};
 use rustix::io::Errno;
 use sys::{Device, ImageName, Refusal};
 
@@ -84,7 +86,7 @@ fn wait_until(what: &str, mut done: impl FnMut() -> Result<bool>) -> Result<()> 
 /// `spinning`: during a call, requests that would disturb it are refused, and all others work.
 pub(crate) fn spinning(_: &[String]) -> Result<()> {
     let name: ImageName = "spinner".parse()?;
-    let spinner = Plan::payload("spin64")?.load()?;
+    let spinner = Plan::payload("await64")?.load()?;
     spinner.device.keep(&name)?;
     let attached = Device::open()?;
     attached.attach(&name)?;
@@ -92,33 +94,80 @@ pub(crate) fn spinning(_: &[String]) -> Result<()> {
     for device in [&spinner.device, &attached, &other.device] {
         device.set_no_wait()?;
     }
-    let long = ticks_of_a_second() * 5;
+    let mut latch = Latch::new()?;
+    let address = latch.address;
     // The CPU that runs the image handles no interrupts: stay off it.
     stay_on_cpu(0)?;
-    thread::scope(|scope| {
+    let mut earlier = 0;
+    let call = thread::scope(|scope| {
         let call = scope.spawn(|| {
             stay_on_cpu(1)?;
-            spinner.call(&[long], quiesce::NONE)
+            loop {
+                // The other image may be in a call at this moment.
+                match spinner.device.call([address, u64::MAX, 0, 0, 0, 0], quiesce::NONE) {
+                    Err(refusal) if refusal.diagnosis.reason == reason::UNDER_WAY => {}
+                    result => break Ok(result?),
+                }
+            }
         });
-        wait_awake(Duration::from_millis(1000));
-        meanwhile(&[&spinner.device, &attached], &other, spinner.load.control_page)?;
-        ensure!(!call.is_finished(), "the call was too short for this check");
-        let call = call.join().ok().context("the caller panicked")??;
-        ensure!(call.value >= long, "{call:x?}");
-        Ok(())
+        // No timer: it could belong to the CPU that runs the image.
+        let checked = (|| {
+            while other.device.call([0; 6], quiesce::NONE).is_ok() {
+                earlier += 1;
+                ensure!(!call.is_finished(), "the call ended too early");
+            }
+            meanwhile(&[&spinner.device, &attached], &other, spinner.load.control_page)?;
+            ensure!(!call.is_finished(), "the call ended during the checks");
+            Ok(())
+        })();
+        // Also after a failure: nothing else ends the call.
+        latch.open();
+        let call: Result<Call> = call.join().ok().context("the caller panicked")?;
+        checked.and(call)
     })?;
+    ensure!(call.value == 1, "{call:x?}");
     attached.unload()?;
-    other.gives(1000, &[], quiesce::NONE)?;
+    other.gives(1000 * (earlier + 1), &[], quiesce::NONE)?;
     println!("nothing disturbed the call");
     Ok(())
 }
 
-/// Measured by the clock of threads: the kernel may have measured the counter's rate on a busy
-/// host.
-fn ticks_of_a_second() -> u64 {
-    let before = crate::cpu::ticks();
-    sleep(Duration::from_millis(200));
-    (crate::cpu::ticks() - before) * 5
+/// `latch FILE`: writes the address of a latch to the file, opens the latch when the file is
+/// removed, and keeps it until it is killed.
+pub(crate) fn latch(arguments: &[String]) -> Result<()> {
+    let file = Path::new(arguments.first().context("FILE is missing")?);
+    let mut latch = Latch::new()?;
+    let whole = file.with_extension("new");
+    fs::write(&whole, format!("{:#x}", latch.address))?;
+    fs::rename(whole, file)?;
+    while file.exists() {
+        sleep(Duration::from_millis(5));
+    }
+    latch.open();
+    thread::park();
+    Ok(())
+}
+
+/// A byte of memory for which the image `await64` waits.
+struct Latch {
+    page: Box<[Page; 1]>,
+    /// The physical address of the byte.
+    address: u64,
+}
+
+impl Latch {
+    fn new() -> Result<Self> {
+        let page = Box::new([Page([0; 512])]);
+        let frames = frames_of(&*page)?;
+        let frame = frames.first().context("no frame")?;
+        Ok(Self { page, address: frame.address().get() })
+    }
+
+    fn open(&mut self) {
+        self.page[0].0[0] = 1;
+        // The image reads it.
+        std::hint::black_box(&mut self.page);
+    }
 }
 
 fn meanwhile(spinners: &[&Device], other: &Image, address: u64) -> Result<()> {
@@ -142,14 +191,6 @@ fn stay_on_cpu(cpu: usize) -> Result<()> {
     let mut only = rustix::thread::CpuSet::new();
     only.set(cpu);
     Ok(rustix::thread::sched_setaffinity(None, &only)?)
-}
-
-/// Waits without a timer, which could belong to the CPU that runs the image.
-fn wait_awake(time: Duration) {
-    let start = Instant::now();
-    while start.elapsed() < time {
-        std::hint::spin_loop();
-    }
 }
 
 /// Expects a refusal because of a call in progress: 1 of this image, 2 of another.

@@ -60,6 +60,7 @@ const SCENES: &[(&str, Scene)] = &[
     ("caller", crowd::caller),
     ("several", crowd::several),
     ("spinning", crowd::spinning),
+    ("latch", crowd::latch),
     ("kept", crowd::kept),
     ("loading", crowd::loading),
     ("sleepless", crowd::sleepless),
