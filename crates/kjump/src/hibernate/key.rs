@@ -53,13 +53,11 @@ impl KeyMaterial {
         Ok(Some((secret, slot)))
     }
 
-    /// The cipher for this machine: AES where the CPU has instructions for it.
-    pub(super) fn cipher(&self, cpu_flags: &[String]) -> CipherKind {
-        let has = |flag: &str| cpu_flags.iter().any(|found| found == flag);
+    /// The cipher for this machine.
+    pub(super) fn cipher(&self) -> CipherKind {
         match self {
             Self::None => CipherKind::None,
-            _ if has("aes") && has("pclmulqdq") => CipherKind::Aes256Gcm,
-            _ => CipherKind::ChaCha20Poly1305,
+            _ => CipherKind::fastest(),
         }
     }
 }

@@ -25,12 +25,13 @@ pub(crate) fn run(args: &HibernateArgs) -> anyhow::Result<Outcome> {
     refuse_content(&args.to, &state, args.force, Swap::IsKept)?;
     let facts = facts::here(device::open()?.info()?.paging_levels)?;
     let (secret, slot) = key.new_secret()?.unzip();
-    let checked = Checked::new(args, &target, &facts, key.cipher(&facts.cpu_flags).name());
+    let cipher = key.cipher();
+    let checked = Checked::new(args, &target, &facts, cipher.name());
     let config = Config {
         id: new_id()?,
         job: Job::Hibernate {
             codec: args.compress.into(),
-            cipher: key.cipher(&facts.cpu_flags),
+            cipher,
             slots: slot.into_iter().collect(),
             then: args.then,
             facts: Box::new(facts),
