@@ -4,6 +4,7 @@
  */
 #include <linux/cpumask.h>
 #include <linux/irqflags.h>
+#include <linux/nmi.h>
 #include <linux/objtool.h>
 #include <linux/smp.h>
 #include <linux/stop_machine.h>
@@ -56,6 +57,8 @@ void kj_enter(struct kj_entry *entry)
 	kjr_name_interrupt(entry->call, in_service);
 	load_fixmap_gdt(cpu);
 	kernel_fpu_end();
+	/* After a long call, this CPU would seem to have been locked up. */
+	touch_nmi_watchdog();
 	local_irq_restore(flags);
 	smp_store_release(&entry->entered, true);
 }

@@ -4,6 +4,8 @@ use lab::stage::vm;
 use lab::story::{EVERY, Story};
 use lab::{Result, stories};
 
+use crate::deadlines::NO_STALLS;
+
 pub(crate) const STORIES: &[Story] = stories! {
     EVERY => several_processes_call_their_own_images,
     EVERY => calls_wait_for_each_other_in_order,
@@ -26,6 +28,7 @@ fn several_processes_call_their_own_images(on: &str) -> Result<()> {
 fn calls_wait_for_each_other_in_order(on: &str) -> Result<()> {
     vm(on)
         .smp(2)
+        .append(NO_STALLS)
         .run(
             "# Eight processes, all of one file's image.
             payloads=/lib/kjump/payloads
@@ -73,6 +76,7 @@ fn calls_wait_for_each_other_in_order(on: &str) -> Result<()> {
 fn nothing_disturbs_a_call_in_progress(on: &str) -> Result<()> {
     vm(on)
         .smp(2)
+        .append(NO_STALLS)
         .run("guest spinning")?
         .succeeded()
         .prints("nothing disturbed the call")

@@ -9,6 +9,7 @@ pub(crate) const STORIES: &[Story] = stories! {
     EVERY => images_that_hang_are_stopped_by_a_timer,
     &["6.1"], long => without_a_timer_only_another_cpu_can_stop_an_image,
     &["6.1"] => calls_that_end_near_their_deadline_end_well,
+    EVERY => a_long_call_is_not_taken_for_a_lockup,
 };
 
 /// `hang LEVEL IMAGE MANNER`: the image is stopped; then timers and calls work on each CPU.
@@ -35,7 +36,7 @@ everything() {
 
 /// An emulator whose host is busy takes long enough for all the hangs to look like a stall; the
 /// timer of each CPU is checked after each of them instead.
-const NO_STALLS: &str = "rcupdate.rcu_cpu_stall_timeout=300";
+pub(crate) const NO_STALLS: &str = "rcupdate.rcu_cpu_stall_timeout=300";
 
 fn images_that_hang_are_stopped_by_another_cpu(on: &str) -> Result<()> {
     let job = "
@@ -104,5 +105,21 @@ fn calls_that_end_near_their_deadline_end_well(on: &str) -> Result<()> {
         [ $(grep -cE '^(returned|took longer)' /tmp/calls) = 82 ] || echo wrong: $(cat /tmp/calls)
         hang none hang64 0";
     vm(on).smp(2).run(&format!("{HANG}{job}"))?.succeeded().never_prints("wrong").kernel_log_is_clean();
+    Ok(())
+}
+
+/// A kernel that is configured to panic at a lockup would panic: here it takes a CPU for locked up
+/// after two seconds.
+fn a_long_call_is_not_taken_for_a_lockup(on: &str) -> Result<()> {
+    let job = "
+        echo 1 > /proc/sys/kernel/watchdog_thresh
+        khz=$(kjump status --json | grep tsc_khz | tr -dc 0-9)
+        for level in none stop; do
+            for mask in 1 2; do
+                taskset $mask kjump call --quiesce $level --deadline none /lib/kjump/payloads/spin64 $((5000 * khz))
+                taskset $mask sleep 1
+            done
+        done | grep -c returned";
+    vm(on).smp(2).append(NO_STALLS).run(job)?.succeeded().prints("4").kernel_log_is_clean();
     Ok(())
 }
