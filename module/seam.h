@@ -35,6 +35,11 @@ void kjg_array_free(void *array);
 /* Writes at most capacity ranges of System RAM, in rising order; returns how many exist. */
 u64 kjg_ram_ranges(struct kjump_range *ranges, u64 capacity);
 u64 kjg_total_pages(void);
+/*
+ * Pages that can be allocated without a process being killed: free ones, and those that the kernel
+ * can reclaim or swap out, but for the reserves of the kernel.
+ */
+u64 kjg_available_pages(void);
 /* Copies between the module and its caller, user space or the kernel itself; 0 or -EFAULT. */
 int kjg_copy_in(void *to, u64 from, u64 bytes, bool user);
 int kjg_copy_out(u64 to, const void *from, u64 bytes, bool user);

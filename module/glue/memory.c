@@ -10,6 +10,7 @@
 #include <linux/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
+#include <linux/swap.h>
 #include <linux/uaccess.h>
 #include <linux/vmalloc.h>
 #include <linux/workqueue.h>
@@ -37,6 +38,9 @@ bool kjg_claim_range(u64 start, u64 end)
 #ifdef CONFIG_CONTIG_ALLOC
 	gfp_t flags = GFP_KERNEL | __GFP_NOWARN;
 
+	/* The kernel warns if it finds no memory for the range's contents; the flags do not reach there. */
+	if (si_mem_available() < 2 * (long)PHYS_PFN(end - start))
+		return false;
 	return !alloc_contig_range(PHYS_PFN(start), PHYS_PFN(end), MIGRATE_MOVABLE, flags);
 #else
 	return false;
@@ -121,7 +125,8 @@ u64 kjg_text_physical(u64 address)
 
 void *kjg_array_alloc(u64 bytes)
 {
-	return kvzalloc(bytes, GFP_KERNEL | __GFP_NOWARN);
+	/* May fail: without __GFP_RETRY_MAYFAIL, the kernel would kill processes instead. */
+	return kvzalloc(bytes, GFP_KERNEL | __GFP_NOWARN | __GFP_RETRY_MAYFAIL);
 }
 
 void kjg_array_free(void *array)
@@ -156,6 +161,13 @@ u64 kjg_ram_ranges(struct kjump_range *ranges, u64 capacity)
 u64 kjg_total_pages(void)
 {
 	return totalram_pages();
+}
+
+u64 kjg_available_pages(void)
+{
+	long pages = si_mem_available() + get_nr_swap_pages();
+
+	return clamp_t(long, pages, 0, totalram_pages());
 }
 
 int kjg_copy_in(void *to, u64 from, u64 bytes, bool user)

@@ -212,7 +212,12 @@ impl fmt::Display for Error {
             }
             Self::EntryOutside { entry } => write!(f, "entry point {entry:#x} is not in any segment"),
             Self::TooManyPages { pages, limit } => {
-                write!(f, "segments have {pages} pages in total, the limit is {limit}")
+                let [needed, available] = [pages, limit].map(|pages| pages.saturating_mul(PAGE_SIZE) >> 20);
+                write!(
+                    f,
+                    "the segments take {needed} MiB ({pages} pages), and {available} MiB ({limit} pages) \
+                     are available"
+                )
             }
             Self::NoMemory { purpose, order, zone, held } => {
                 write!(f, "no memory for {purpose}: ")?;

@@ -88,8 +88,9 @@ fn image_advice(error: &kimage::Error) -> Option<&'static str> {
             Some("`kjump map` shows the machine's System RAM; --vouch allows unused memory outside it")
         }
         EntryOutside { .. } => Some("choose another address with --entry"),
-        TooManyPages { .. } => Some("load a smaller image or, for a window, less other memory"),
-        NoMemory { .. } => Some("free memory or load a smaller image"),
+        TooManyPages { .. } | NoMemory { .. } => {
+            Some("free memory, add swap space, or load a smaller image or into a smaller window")
+        }
         List { .. } | BadFrame { .. } => {
             Some("this is a bug in the module; please report it with these numbers")
         }

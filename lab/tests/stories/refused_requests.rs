@@ -11,6 +11,7 @@ pub(crate) const STORIES: &[Story] = stories! {
     EVERY, long => random_requests_do_no_harm_for_minutes,
     WITH_NEWEST => unloading_frees_every_page_frame,
     UNSTABLE, long => unloading_frees_every_page_frame,
+    EVERY => a_load_at_any_amount_of_free_memory_kills_no_process,
     EVERY => loading_without_permission_is_refused_with_a_reason,
     EVERY => a_kernel_locked_down_at_boot_loads_nothing,
     EVERY => the_module_cannot_be_removed_while_in_use,
@@ -42,6 +43,45 @@ fn unloading_frees_every_page_frame(on: &str) -> Result<()> {
         .run("guest rounds 30 100 && guest killed 20 100 && guest too-large 2")?
         .succeeded()
         .prints("30 rounds of 100 MiB")
+        .kernel_log_is_clean();
+    Ok(())
+}
+
+/// Memory is filled until images have too little or just enough; each load works or is refused with
+/// amounts of memory, by itself and beside others. Without enough memory for the kernel's own work,
+/// its log would have an allocation failure.
+fn a_load_at_any_amount_of_free_memory_kills_no_process(on: &str) -> Result<()> {
+    let job = "
+        attempt() {
+            text=$(kjump load --name $1 /lib/kjump/payloads/window64-64 2>&1); status=$?
+            case $status in
+                0) echo loaded;;
+                1) echo $text | grep -qE ' are available|no memory for' && echo refused || echo wrong: $text;;
+                *) echo wrong: status $status: $text;;
+            esac
+        }
+        for left in 40 60 66 72 80 100 128 140 200; do
+            guest leave $left /tmp/left & holder=$!
+            until [ -e /tmp/left ]; do sleep 0.1; done
+            echo one at $left: $(attempt one)
+            kjump unload one 2> /dev/null
+            loads=
+            for name in a b c d; do attempt $name > /tmp/$name & loads=\"$loads $!\"; done
+            wait $loads
+            echo four at $left: $(cat /tmp/[a-d])
+            for name in a b c d; do kjump unload $name 2> /dev/null; done
+            rm /tmp/left
+            kill $holder || echo wrong: killed
+            wait $holder
+        done; true";
+    vm(on)
+        .smp(2)
+        .run(job)?
+        .succeeded()
+        .prints("one at 40: refused")
+        .prints("one at 128: loaded")
+        .prints("four at 60: refused refused refused refused")
+        .never_prints("wrong")
         .kernel_log_is_clean();
     Ok(())
 }

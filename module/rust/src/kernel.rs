@@ -23,6 +23,7 @@ unsafe extern "C" {
     fn kjg_array_free(array: *mut u8);
     fn kjg_ram_ranges(ranges: *mut Range, capacity: u64) -> u64;
     fn kjg_total_pages() -> u64;
+    fn kjg_available_pages() -> u64;
     fn kjg_copy_in(to: *mut u8, from: u64, bytes: u64, user: bool) -> i32;
     fn kjg_copy_out(to: u64, from: *const u8, bytes: u64, user: bool) -> i32;
     fn kjg_pause() -> bool;
@@ -131,6 +132,13 @@ pub fn text_frame(address: u64) -> Option<Pfn> {
 pub fn total_pages() -> u64 {
     // SAFETY: reads a counter.
     unsafe { kjg_total_pages() }
+}
+
+/// The memory that can be allocated without a process being killed, in pages: as much of
+/// `MemAvailable` and `SwapFree` of `/proc/meminfo` as fits into memory.
+pub fn available_pages() -> u64 {
+    // SAFETY: reads counters.
+    unsafe { kjg_available_pages() }
 }
 
 /// Lets other tasks run, and freezes with the system. False if the task is being killed.

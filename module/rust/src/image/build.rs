@@ -34,7 +34,7 @@ impl Loaded {
         let segments = make_segments(&raw)?;
         // Existing code, such as firmware, need not be in a segment.
         let entry = (!ranges.vouches_for(request.entry)).then_some(request.entry);
-        let rules = Rules { allowed: ranges.allowed(), entry, max_pages: kernel::total_pages() };
+        let rules = Rules { allowed: ranges.allowed(), entry, max_pages: kernel::available_pages() };
         let frames = KernelFrames::new(pages_of(&raw), ranges.claims(request, &raw)?);
         let mut image = Image::new(segments, &rules, frames)?;
         let control = low_support(&mut image, 0, zone(request))?;

@@ -21,9 +21,11 @@ const PAGE: u64 = 4096;
 /// Frames by which free memory varies on its own.
 const NOISE: u64 = 64;
 
-/// The reasons of `kimage`.
+/// MiB by which available memory varies during a few requests.
+const VARIES: u64 = 24;
+
+/// The reason of `kimage`.
 const TOO_MANY_PAGES: u64 = 7;
-const NO_MEMORY: u64 = 8;
 
 fn zeros(size: u64, flags: u64) -> Plan {
     Plan {
@@ -112,23 +114,50 @@ fn start_holding(mebibytes: u64) -> Result<Child> {
     Ok(command.args(["hold", &mebibytes.to_string()]).stdout(Stdio::piped()).spawn()?)
 }
 
-/// `too-large COUNT`: images larger than all memory or than free memory are refused, and the frames
-/// allocated for them are freed.
+/// `too-large COUNT`: images larger than all memory or than available memory are refused before
+/// anything is allocated for them; if one that is only just small enough cannot be loaded, all its
+/// frames are freed.
 pub(crate) fn too_large(arguments: &[String]) -> Result<()> {
     let count = argument(arguments, 0, "COUNT")?;
     let device = Device::open()?;
-    let (total, free) = (meminfo("MemTotal")?, meminfo("MemFree")?);
-    println!("{} MiB, {} of them free", total >> 20, free >> 20);
+    let (total, available) = (meminfo("MemTotal")?, meminfo("MemAvailable")?);
+    println!("{} MiB, {} of them available", total >> 20, available >> 20);
     let before = Before::now(&device)?;
     for _ in 0..count {
         for flags in [0, load_flag::CLAIM] {
-            refused(zeros(total + PAGE, flags).load_into(&device), Errno::NOMEM, TOO_MANY_PAGES)?;
-            let refusal = refused(zeros(total, flags).load_into(&device), Errno::NOMEM, NO_MEMORY)?;
-            let held = refusal.diagnosis.numbers[3];
-            ensure!(held > free / PAGE / 2, "it failed with only {held} frames");
+            for size in [total + PAGE, total, available + (VARIES << 20)] {
+                let refusal = refused(zeros(size, flags).load_into(&device), Errno::NOMEM, TOO_MANY_PAGES)?;
+                let limit = refusal.diagnosis.numbers[1] * PAGE;
+                ensure!(limit.abs_diff(available) < VARIES << 20, "{limit:#x} of {available:#x} available");
+            }
+            match zeros(meminfo("MemAvailable")?, flags).load_into(&device) {
+                Ok(_) => device.unload()?,
+                Err(refusal) => ensure!(refusal.errno == Errno::NOMEM.raw_os_error(), "{refusal:x?}"),
+            }
         }
     }
     before.check(&device, 4 * count + NOISE)
+}
+
+/// `leave MIB FILE`: allocates memory until only that much is available, creates the file, and waits
+/// to be killed.
+pub(crate) fn leave(arguments: &[String]) -> Result<()> {
+    const STEP: u64 = 16 << 20;
+    let left = argument(arguments, 0, "MIB")? << 20;
+    let file = arguments.get(1).context("FILE is missing")?;
+    let mut held = Vec::new();
+    loop {
+        let excess = meminfo("MemAvailable")?.saturating_sub(left);
+        if excess < PAGE {
+            break;
+        }
+        // Nonzero bytes: the kernel provides pages of zeros only when they are written to.
+        held.push(std::hint::black_box(vec![0x4b_u8; excess.min(STEP) as usize]));
+    }
+    std::fs::File::create(file)?;
+    loop {
+        sleep(Duration::from_secs(1));
+    }
 }
 
 /// A field of `/proc/meminfo`, in bytes.

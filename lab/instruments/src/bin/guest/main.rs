@@ -75,6 +75,7 @@ const SCENES: &[(&str, Scene)] = &[
     ("hold", leaks::hold),
     ("killed", leaks::killed),
     ("too-large", leaks::too_large),
+    ("leave", leaks::leave),
     ("unpacked", unpacked::unpacked),
     ("fill", pages::fill),
     ("find", pages::find),
