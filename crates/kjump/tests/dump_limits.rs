@@ -67,9 +67,10 @@ fn peak(source: &Path, dump: &Path, limit: u64, options: &[&str]) -> u64 {
     saved["peak_memory"].as_u64().unwrap()
 }
 
-/// The least memory limit that is accepted, as the message names it.
-fn least(source: &Path, dump: &Path) -> u64 {
-    let output = save(source, dump).args(["--memory-limit", "4096"]).output().unwrap();
+/// The least memory limit that is accepted with these options, as the message names it.
+fn least(source: &Path, dump: &Path, options: &[&str]) -> u64 {
+    let mut command = kjump(&["dump", "save", "--memory-limit", "4096"]);
+    let output = command.args(options).arg(source).arg(dump).output().unwrap();
     let message = text(&output.stderr);
     let mebibytes = message.trim().strip_suffix(" MiB").and_then(|text| text.rsplit(' ').next());
     mebibytes.unwrap_or_else(|| panic!("{message}")).parse::<u64>().unwrap() * MIB
@@ -124,22 +125,92 @@ fn the_least_memory_limit_is_enough_to_read_many_load_headers() {
             _ => loads[2].2 = 2048,
         }
         core(&source, &loads).write_all_at(&[7; PAGE], 32 * MIB).unwrap();
-        let limit = least(&source, &dump);
-        let peak = peak(&source, &dump, limit, &["-d", "1", "-c", "lzo"]);
+        let options = ["-d", "1", "-c", "lzo"];
+        let limit = least(&source, &dump, &options);
+        let peak = peak(&source, &dump, limit, &options);
         assert!(peak <= limit, "{peak} of {limit}");
         fs::remove_file(&dump).unwrap();
     }
+}
+
+/// Saves in each form with the least memory limit that is accepted for it.
+fn each_form_holds_its_least_limit(dir: &Directory, source: &Path) {
+    let (dump, second) = (dir.path("dump"), dir.path("second"));
+    let split = ["-d", "1", "-c", "lzo", "--split", second.to_str().unwrap()];
+    let forms = [
+        &["-d", "1", "-c", "lzo"][..],
+        &["-d", "1", "--elf"],
+        &split,
+        &["-d", "1", "-c", "lzo", "--flattened"],
+        &["-d", "1", "--elf", "--flattened"],
+    ];
+    for options in forms {
+        let limit = least(source, &dump, options);
+        let peak = peak(source, &dump, limit, options);
+        println!("{options:?}: {} KiB of {} KiB", peak >> 10, limit >> 10);
+        assert!(peak <= limit, "{options:?}: {peak} of {limit}");
+        fs::remove_file(&dump).unwrap();
+    }
+}
+
+#[test]
+fn each_form_of_many_loads_holds_its_least_limit() {
+    let dir = Directory::new("forms-loads");
+    let source = dir.path("vmcore");
+    // In parts of memory of their own, in shared ones, and hardly apart.
+    for (count, step) in [(20_000, 128 * MIB), (100_000, MIB), (100_000, 4 * PAGE as u64)] {
+        let loads: Vec<Header> = (0..count).map(|n| (1, 32 * MIB, n * step, 4096, 4096)).collect();
+        core(&source, &loads).write_all_at(&[7; PAGE], 32 * MIB).unwrap();
+        each_form_holds_its_least_limit(&dir, &source);
+    }
+}
+
+/// What the other test does, with as many load headers as the largest machines have.
+#[test]
+#[ignore = "takes minutes"]
+fn each_form_of_a_million_loads_holds_its_least_limit() {
+    let dir = Directory::new("forms-million");
+    let source = dir.path("vmcore");
+    for step in [MIB, 4 * PAGE as u64] {
+        let loads: Vec<Header> = (0..1_000_000).map(|n| (1, 64 * MIB, n * step, 4096, 4096)).collect();
+        core(&source, &loads).write_all_at(&[7; PAGE], 64 * MIB).unwrap();
+        each_form_holds_its_least_limit(&dir, &source);
+    }
+}
+
+#[test]
+fn each_form_of_16_tib_holds_its_least_limit() {
+    let dir = Directory::new("forms-sparse");
+    let source = dir.path("vmcore");
+    let (tib, pages) = (1_u64 << 40, 300 * PAGE as u64);
+    let loads: Vec<Header> = (0..16).map(|n| (1, 0x1_0000 + n * pages, n * tib, pages, tib)).collect();
+    core(&source, &loads).write_all_at(&vec![5; usize::try_from(16 * pages).unwrap()], 0x1_0000).unwrap();
+    each_form_holds_its_least_limit(&dir, &source);
+}
+
+#[test]
+fn each_form_of_two_device_dumps_holds_its_least_limit() {
+    let dir = Directory::new("forms-devices");
+    let source = dir.path("vmcore");
+    devices(&source);
+    each_form_holds_its_least_limit(&dir, &source);
+}
+
+/// An image with the dumps of two devices; returns their size.
+fn devices(source: &Path) -> u64 {
+    let notes = note("LINUX", 0x700, &vec![9; 33 << 20]).repeat(2);
+    let (size, pages) = (notes.len() as u64, 300 * PAGE as u64);
+    let file = core(source, &[(4, MIB, 0, size, 0), (1, 128 * MIB, MIB, pages, pages)]);
+    file.write_all_at(&notes, MIB).unwrap();
+    file.write_all_at(&vec![5; usize::try_from(pages).unwrap()], 128 * MIB).unwrap();
+    size
 }
 
 #[test]
 fn the_dumps_of_two_devices_are_kept_in_memory_once() {
     let dir = Directory::new("devices");
     let (source, dump) = (dir.path("vmcore"), dir.path("dump"));
-    let notes = note("LINUX", 0x700, &vec![9; 33 << 20]).repeat(2);
-    let (size, pages) = (notes.len() as u64, 300 * PAGE as u64);
-    let file = core(&source, &[(4, MIB, 0, size, 0), (1, 128 * MIB, MIB, pages, pages)]);
-    file.write_all_at(&notes, MIB).unwrap();
-    file.write_all_at(&vec![5; usize::try_from(pages).unwrap()], 128 * MIB).unwrap();
+    let size = devices(&source);
     let limit = 66 * MIB + 20 * MIB;
     for options in [&["-d", "1"][..], &["-d", "1", "--elf"]] {
         let peak = peak(&source, &dump, limit, options);

@@ -414,6 +414,21 @@ fn raw_memory_is_the_same_image_as_an_elf_file_of_it() {
         assert!(output.status.success(), "{}", text(&output.stderr));
         against(&copy, &[]);
     }
+    // The image to compare with may be the raw one, or both may be.
+    let vmcore = dir.path("vmcore");
+    for (image, options) in [(&vmcore, &[][..]), (&memory, &raw)] {
+        let mut verify = kjump(&["dump", "verify", "--against"]);
+        verify.arg(&memory).args(["--against-ram", &ram]).args(options).arg(image);
+        let report = text(&verify.output().unwrap().stdout);
+        assert!(report.contains("6000 the same, 0 different, 0 only here, 0 only there"), "{report}");
+        let mut diff = kjump(&["dump", "diff", "--json"]);
+        diff.args(options).args(["--second-ram", &ram]).args([image, &memory]);
+        let output = diff.output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        assert!(text(&output.stdout).contains("\"same\": 6000"), "{}", text(&output.stdout));
+    }
+    let output = kjump(&["dump", "diff"]).args(raw).args([&memory, &vmcore]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
     let info = kjump(&["dump", "info"]).args(raw).arg(&memory).output().unwrap();
     assert!(text(&info.stdout).contains("raw memory"), "{}", text(&info.stdout));
     // Memory at its own addresses is raw memory with one range.

@@ -36,7 +36,7 @@ fn a_dump_is_written_straight_to_a_disk(on: &str) -> Result<()> {
         kjump dump info /mnt/full.incomplete";
     let outcome = vm(on).smp(2).mem(256).disk(&disk).disk(&small).run(job)?.succeeded();
     let same = " 0 different, 0 only here, 0 only there, 0 unreadable";
-    assert_eq!(outcome.text().matches(same).count(), 2, "{}", outcome.text());
+    assert_eq!(outcome.text().matches(same).count(), 3, "{}", outcome.text());
     outcome
         .prints("all checksums are right")
         .prints("/dev/vdb is an incomplete dump")
@@ -136,6 +136,8 @@ fn raw_memory_is_the_same_image_as_a_vmcore(on: &str) -> Result<()> {
         rm flat
         kjump dump info $raw raw
         kjump dump verify $raw --against elf raw
+        kjump dump verify --against raw --against-ram ${ram#,} elf
+        kjump dump diff elf raw --second-ram ${ram#,}
         kjump dump save -d 31 elf elf31
         kjump dump save -d 31 $raw raw raw31
         kjump dump verify --against elf31 raw31
@@ -145,7 +147,7 @@ fn raw_memory_is_the_same_image_as_a_vmcore(on: &str) -> Result<()> {
         grep 'Linux version' raw.log";
     let outcome = vm(on).smp(2).mem(192).disk(&disk).without_module().run(job)?.succeeded();
     let same = " 0 different, 0 only here, 0 only there, 0 unreadable";
-    assert_eq!(outcome.text().matches(same).count(), 2, "{}", outcome.text());
+    assert_eq!(outcome.text().matches(same).count(), 3, "{}", outcome.text());
     outcome.prints("raw memory").prints("Linux version").kernel_log_is_clean();
     Ok(())
 }

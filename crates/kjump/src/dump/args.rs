@@ -44,6 +44,13 @@ pub(crate) struct RawArgs {
     pub(crate) ram: Vec<Range>,
 }
 
+impl RawArgs {
+    /// Of another image, which is raw memory if it has ranges.
+    pub(crate) fn of(ram: &[Range]) -> Self {
+        Self { raw: !ram.is_empty(), ram: ram.to_vec() }
+    }
+}
+
 /// Save a memory image without the pages that are not needed
 ///
 /// SOURCE is an ELF vmcore such as /proc/vmcore, a kdump-compressed dump, or either of them
@@ -165,8 +172,8 @@ pub(crate) struct DumpMapArgs {
 
 /// Compare two memory images page by page
 ///
-/// The exit status is 1 if a page that is in both differs or cannot be read, or if no page is in
-/// both.
+/// --raw and --ram describe the first image, --second-ram the second. The exit status is 1 if a
+/// page that is in both differs or cannot be read, or if no page is in both.
 #[derive(Debug, Args)]
 pub(crate) struct DiffArgs {
     /// One image
@@ -175,6 +182,16 @@ pub(crate) struct DiffArgs {
     /// The other image
     #[arg(value_hint = ValueHint::FilePath)]
     pub(crate) second: PathBuf,
+    #[command(flatten)]
+    pub(crate) raw: RawArgs,
+    /// The other image is raw memory, too, or only it is: its physical addresses, as with --ram
+    #[arg(
+        long,
+        value_name = "START-END[,START-END]...",
+        value_delimiter = ',',
+        value_parser = number::page_range
+    )]
+    pub(crate) second_ram: Vec<Range>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -204,6 +221,15 @@ pub(crate) struct VerifyArgs {
     /// Another image to compare with: pages that are in both must be equal
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) against: Option<PathBuf>,
+    /// The other image is raw memory: its physical addresses, as with --ram
+    #[arg(
+        long,
+        value_name = "START-END[,START-END]...",
+        value_delimiter = ',',
+        value_parser = number::page_range,
+        requires = "against"
+    )]
+    pub(crate) against_ram: Vec<Range>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

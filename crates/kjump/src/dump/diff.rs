@@ -6,7 +6,7 @@ use vmcore::{FrameSet, MemoryImage, PhysRead};
 
 use super::kinds::Kinds;
 use super::source;
-use crate::dump::args::DiffArgs;
+use crate::dump::args::{DiffArgs, RawArgs};
 use crate::terminal::progress::Progress;
 use crate::terminal::quantity::{self, page_bytes};
 use crate::terminal::report::{self, Outcome};
@@ -34,7 +34,8 @@ const MOST_SHOWN: usize = 20;
 /// Compares two images. The outcome is `No` if a page that is in both differs or cannot be read, or
 /// if no page is in both.
 pub(super) fn run(args: &DiffArgs) -> anyhow::Result<Outcome> {
-    let (first, second) = (source::image(&args.first)?, source::image(&args.second)?);
+    let first = source::image_or_raw(&args.first, &args.raw)?;
+    let second = source::image_or_raw(&args.second, &RawArgs::of(&args.second_ram))?;
     let difference = difference(&first, &second);
     if args.json {
         report::print_json(&difference)?;

@@ -10,7 +10,7 @@ use vmcore::{MemoryImage, PhysRead};
 
 use super::source;
 use super::statistics::CUT_OFF;
-use crate::dump::args::VerifyArgs;
+use crate::dump::args::{RawArgs, VerifyArgs};
 use crate::terminal::progress::Progress;
 use crate::terminal::quantity;
 use crate::terminal::report::{self, Outcome};
@@ -56,7 +56,8 @@ const MOST_SHOWN: usize = 10;
 /// Reads every page, and prints the verdict.
 pub(super) fn run(args: &VerifyArgs) -> anyhow::Result<Outcome> {
     let image = source::image_or_raw(&args.file, &args.raw)?;
-    let other = args.against.as_deref().map(source::image).transpose()?;
+    let raw = RawArgs::of(&args.against_ram);
+    let other = args.against.as_deref().map(|path| source::image_or_raw(path, &raw)).transpose()?;
     let mut verdict = verdict(&image, other.as_ref());
     let has_checksums = image.check_sums(|damage| {
         verdict.damages += 1;
