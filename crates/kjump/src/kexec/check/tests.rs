@@ -1,4 +1,5 @@
 use std::ffi::OsString;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kernel_file::testing::bzimage;
 
@@ -19,7 +20,10 @@ fn found(machine: &str, options: &str) -> String {
 }
 
 fn found_on(machine: &Machine, options: &str) -> String {
-    let path = std::env::temp_dir().join(format!("kjump-check-{}-{}", std::process::id(), options.len()));
+    // Tests run at the same time, some with the same options.
+    static FILES: AtomicUsize = AtomicUsize::new(0);
+    let number = FILES.fetch_add(1, Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("kjump-check-{}-{number}", std::process::id()));
     std::fs::write(&path, bzimage((1 << 20) - 0x400, 60 << 20)).unwrap();
     let (load, wanted) = load(&format!("--check {options} --append quiet {}", path.display()));
     let findings = of_load(&load, wanted, &path, machine);
