@@ -96,6 +96,8 @@ fn script(variant: &Variant) -> String {
         for n in $(seq {COPIES}); do cp /sbin/kjump /tmp/ballast/$n; done
         kjump initramfs -o /tmp/ballast.cpio --kernel-version $(uname -r) --add /tmp/ballast:/ballast -- true
         rm -r /tmp/ballast
+        # A kernel finds an archive at multiples of four bytes only.
+        until [ $(($(stat -c %s /tmp/ballast.cpio) % 4)) = 0 ]; do printf '\\0' >> /tmp/ballast.cpio; done
         cat {NEXT_INITRD} >> /tmp/ballast.cpio
         ls -l /tmp/ballast.cpio
         {program} -l {options} {NEXT_KERNEL} --initrd=/tmp/ballast.cpio \\

@@ -71,6 +71,10 @@ fn watch(path: &Path, lines: &Mutex<Vec<Line>>, done: &AtomicBool) {
             // On an error, the next iteration reads the bytes.
             let _ = log.read_to_end(&mut fresh);
         }
+        if fresh.is_empty() {
+            std::thread::sleep(Duration::from_millis(2));
+            continue;
+        }
         let now = (emulator_cpu_time(), start.elapsed().as_secs_f64());
         for byte in fresh {
             let (cpu, clock) = *began.get_or_insert(now);
@@ -83,7 +87,6 @@ fn watch(path: &Path, lines: &Mutex<Vec<Line>>, done: &AtomicBool) {
             began = None;
             lines.lock().unwrap_or_else(PoisonError::into_inner).push(Line { cpu, clock, text });
         }
-        std::thread::sleep(Duration::from_millis(2));
     }
 }
 
