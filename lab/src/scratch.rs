@@ -47,7 +47,7 @@ impl Scratch {
         Ok(scratch)
     }
 
-    /// Creates a disk of this size in MiB with an empty ext4.
+    /// Creates a disk of this size in MiB with an empty ext4, whose label is the name.
     ///
     /// # Errors
     /// It cannot be written, or `mke2fs` cannot be run or fails.
@@ -56,7 +56,11 @@ impl Scratch {
         // The directories of administrators' programs are not always in PATH.
         let path = env::var("PATH").unwrap_or_default() + ":/usr/sbin:/sbin";
         let mut command = Command::new("mke2fs");
-        command.env("PATH", path).args(["-q", "-t", "ext4"]).arg(&scratch.0).arg(format!("{mebibytes}M"));
+        command
+            .env("PATH", path)
+            .args(["-q", "-t", "ext4", "-L", name])
+            .arg(&scratch.0)
+            .arg(format!("{mebibytes}M"));
         let failed = |source| Error::Spawn { program: "mke2fs".to_owned(), source };
         let output = command.output().map_err(failed)?;
         if !output.status.success() {

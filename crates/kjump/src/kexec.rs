@@ -37,6 +37,7 @@ mod request;
 mod reservation;
 mod start;
 mod syscall;
+mod trial;
 mod trouble;
 mod window;
 
@@ -70,9 +71,9 @@ pub(crate) fn check(arguments: &[OsString], json: bool) -> ExitCode {
     run(&arguments)
 }
 
-/// Runs kexec with these arguments, as a part of another command.
-pub(crate) fn run_now(arguments: &[OsString]) -> anyhow::Result<()> {
-    match args::read(arguments).and_then(|action| act(&action)) {
+/// Loads a kernel with these arguments, and shuts the system down, which starts it.
+pub(crate) fn start_for_good(arguments: &[OsString]) -> anyhow::Result<()> {
+    match args::read(arguments).and_then(|action| act(&action)).and_then(|_| start::hand_over()) {
         Ok(0) => Ok(()),
         Ok(status) => anyhow::bail!("kexec: exit status {status}"),
         Err(trouble) => anyhow::bail!("kexec: {}", trouble.text()),
@@ -104,6 +105,7 @@ fn work(work: &Work) -> Result<u8, Trouble> {
     match load.map(|load| (load, load.purpose)) {
         Some((load, Purpose::Check { json })) => return check::check(load, work.wanted, json),
         Some((load, Purpose::DryRun)) => return check::dry_run(load, work.wanted),
+        Some((load, Purpose::Trial { json })) => return trial::run(load, work.wanted, json),
         _ => {}
     }
     if let Some(reservation) = work.unload {

@@ -13,6 +13,9 @@ mod init;
 mod overlay;
 mod verdict;
 
+use std::ffi::OsString;
+use std::path::PathBuf;
+
 use anyhow::{Context, bail};
 use kernel_file::BzImage;
 use plan::linux::{Initrd, parameters};
@@ -27,47 +30,86 @@ use crate::peer::record::PeerRecord;
 use crate::peer::visit::Visit;
 use crate::terminal::report::{self, Outcome};
 
-use args::TryArgs;
+pub(crate) use args::TryArgs;
 use expectations::Expectations;
 use verdict::Verdict;
 
 /// The parameters after those of the user: they decide.
-const PARAMETERS: &str = "rdinit=/kjump-trial/init panic=0 raid=noautodetect";
+const PARAMETERS: &str = "rdinit=/kjump-trial/init panic=0 noresume raid=noautodetect";
 
 pub(crate) fn run(args: &TryArgs) -> anyhow::Result<Outcome> {
-    let verdict = attempt(args)?;
+    run_with(args, |kernel| crate::kexec::start_for_good(&arguments_of_kexec(args, kernel)))
+}
+
+/// Tries the kernel. `start` loads it in place of this one, and shuts the system down to start it,
+/// if it is healthy and that is asked for.
+pub(crate) fn run_with(
+    args: &TryArgs,
+    start: impl FnOnce(&KernelFile) -> anyhow::Result<()>,
+) -> anyhow::Result<Outcome> {
+    let files = Files::read(args)?;
+    let verdict = attempt(args, &files)?;
     if args.json {
         report::print_json(&verdict)?;
     } else {
         report::print(&verdict.text())?;
     }
     if verdict.is_healthy() && args.then_start {
-        start(args)?;
+        files.require_unchanged()?;
+        start(&files.kernel)?;
     }
     Ok(verdict.outcome())
 }
 
+/// The files of the kernel, each read once for the trial.
+struct Files {
+    kernel: KernelFile,
+    initrds: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl Files {
+    fn read(args: &TryArgs) -> anyhow::Result<Self> {
+        let kernel = KernelFile::read(&args.kernel).context("kernel")?;
+        let read = |path: &PathBuf| {
+            let bytes = input::read(path, u64::MAX).with_context(|| format!("initrd {}", Name(path)))?;
+            Ok((path.clone(), bytes))
+        };
+        Ok(Self { kernel, initrds: args.initrd.iter().map(read).collect::<anyhow::Result<_>>()? })
+    }
+
+    /// Refuses to start files other than those that were tried: they are read again for that.
+    fn require_unchanged(&self) -> anyhow::Result<()> {
+        let changed = |path: &PathBuf| -> anyhow::Result<()> {
+            bail!("{} is not the file that was tried: it has changed since; try it again", Name(path))
+        };
+        if KernelFile::read(&self.kernel.path).context("kernel")?.kernel() != self.kernel.kernel() {
+            return changed(&self.kernel.path);
+        }
+        for (path, bytes) in &self.initrds {
+            if input::read(path, u64::MAX).with_context(|| format!("initrd {}", Name(path)))? != *bytes {
+                return changed(path);
+            }
+        }
+        Ok(())
+    }
+}
+
 /// Boots the kernel, and gives its memory back afterwards.
-fn attempt(args: &TryArgs) -> anyhow::Result<Verdict> {
-    let kernel = KernelFile::read(&args.kernel).context("kernel")?;
-    let release = release_of(&kernel)?;
-    let line = command_line(args, &kernel)?;
+fn attempt(args: &TryArgs, files: &Files) -> anyhow::Result<Verdict> {
+    let kernel = &files.kernel;
+    let release = release_of(kernel)?;
+    let line = command_line(args, kernel)?;
     let expectations = Expectations::of_this_machine(args.root.as_deref(), &line)?;
     let overlay = overlay::archive(args, &release, &expectations)?;
-    let read = |path: &std::path::PathBuf| {
-        let name = Name(path).to_string();
-        let bytes = input::read(path, u64::MAX).with_context(|| format!("initrd {name}"))?;
-        Ok((name, bytes))
-    };
-    let initrds: Vec<(String, Vec<u8>)> = args.initrd.iter().map(read).collect::<anyhow::Result<_>>()?;
+    let names: Vec<String> = files.initrds.iter().map(|(path, _)| Name(path).to_string()).collect();
     let own = kernel.initrds().map(|bytes| Initrd { name: "in the kernel file", bytes });
-    let named = initrds.iter().map(|(name, bytes)| Initrd { name, bytes });
+    let named = names.iter().zip(&files.initrds).map(|(name, (_, bytes))| Initrd { name, bytes });
     let last = Initrd { name: "of the trial", bytes: &overlay };
     let request = Request {
         name: &args.name,
-        kernel: &kernel,
+        kernel,
         initrds: own.chain(named).chain([last]).collect(),
-        command_line: with_parameters(line),
+        command_line: with_parameters(without_own(&line)),
         window: Window::Anywhere { size: args.memory },
         guarded: args.deadline > 0,
         vmcore: false,
@@ -100,16 +142,16 @@ fn with_parameters(mut line: Vec<u8>) -> Vec<u8> {
 /// The command line of the trial: as given, as in the kernel file, or as this kernel's.
 fn command_line(args: &TryArgs, kernel: &KernelFile) -> anyhow::Result<Vec<u8>> {
     if let Some(append) = &args.append {
-        return Ok(append.as_bytes().to_vec());
+        return Ok(append.as_encoded_bytes().to_vec());
     }
     if let Some(own) = kernel.command_line() {
         return Ok(own.to_vec());
     }
     let running = machine::kernel::command_line(std::path::Path::new("/"))?;
-    Ok(without_own(&running))
+    Ok(running)
 }
 
-/// This kernel's command line without what is only about this kernel.
+/// A command line without what is only for a kernel that has the whole machine, or about this one.
 fn without_own(running: &[u8]) -> Vec<u8> {
     let own: [&[u8]; 6] =
         [b"BOOT_IMAGE", b"crashkernel", b"resume", b"rdinit", b"init", b"kexec_jump_back_entry"];
@@ -130,15 +172,17 @@ fn release_of(kernel: &KernelFile) -> anyhow::Result<String> {
     }
 }
 
-/// Loads the kernel in place of this one, and shuts the system down, which starts it.
-fn start(args: &TryArgs) -> anyhow::Result<()> {
-    let mut words: Vec<std::ffi::OsString> = vec![args.kernel.clone().into()];
+/// The arguments with which kexec loads the kernel in place of this one.
+fn arguments_of_kexec(args: &TryArgs, kernel: &KernelFile) -> Vec<OsString> {
+    let mut words: Vec<OsString> = vec!["--load".into(), args.kernel.clone().into()];
     words.extend(args.initrd.iter().flat_map(|path| ["--initrd".into(), path.clone().into()]));
     match &args.append {
-        Some(append) => words.extend(["--command-line".into(), append.into()]),
+        Some(append) => words.extend(["--command-line".into(), append.clone()]),
+        // It has been tried with its own.
+        None if kernel.command_line().is_some() => {}
         None => words.push("--reuse-cmdline".into()),
     }
-    crate::kexec::run_now(&words)
+    words
 }
 
 #[cfg(test)]
@@ -151,7 +195,25 @@ mod tests {
         assert_eq!(line, b"root=UUID=1 ro quiet -- single");
         assert_eq!(
             with_parameters(line),
-            b"root=UUID=1 ro quiet rdinit=/kjump-trial/init panic=0 raid=noautodetect -- single"
+            b"root=UUID=1 ro quiet rdinit=/kjump-trial/init panic=0 noresume raid=noautodetect -- single"
         );
+    }
+
+    #[test]
+    fn a_file_that_changed_after_its_trial_is_not_started() {
+        let directory = std::env::temp_dir().join(format!("kjump-tried-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let (kernel, initrd) = (directory.join("kernel"), directory.join("initrd"));
+        std::fs::write(&kernel, b"\x7fELF\x02").unwrap();
+        std::fs::write(&initrd, b"first").unwrap();
+        let words = [("--kernel=", &kernel), ("--initrd=", &initrd)]
+            .map(|(option, path)| OsString::from(format!("{option}{}", path.display())));
+        let files = Files::read(&TryArgs::parse(&words).unwrap()).unwrap();
+        let unchanged = files.require_unchanged();
+        std::fs::write(&initrd, b"other").unwrap();
+        let changed = files.require_unchanged().unwrap_err().to_string();
+        std::fs::remove_dir_all(&directory).unwrap();
+        assert!(unchanged.is_ok());
+        assert!(changed.contains("initrd is not the file that was tried"), "{changed}");
     }
 }

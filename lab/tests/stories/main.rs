@@ -25,6 +25,7 @@ mod saving;
 mod suspended_calls;
 mod switching;
 mod taking_turns;
+mod trying;
 
 fn main() -> std::process::ExitCode {
     lab::story::main(&[
@@ -44,6 +45,7 @@ fn main() -> std::process::ExitCode {
         failed_switches::STORIES,
         saving::STORIES,
         taking_turns::STORIES,
+        trying::STORIES,
         looking_back::STORIES,
         guarding::STORIES,
         hibernating::STORIES,

@@ -106,9 +106,14 @@ fn program(docs: &Path) -> Result<Package> {
     ] {
         entries.push(Entry::new(path, Content::File(docs.join(file))));
     }
-    for name in
-        ["README.md", "docs/calls.md", "docs/kdump.md", "docs/differences.md", "docs/hibernation-file.md"]
-    {
+    for name in [
+        "README.md",
+        "docs/calls.md",
+        "docs/kdump.md",
+        "docs/differences.md",
+        "docs/hibernation-file.md",
+        "docs/trial.md",
+    ] {
         let file = name.rsplit('/').next().unwrap_or_default();
         entries
             .push(Entry::new(format!("/usr/share/doc/kjump/{file}"), Content::File(tree::root().join(name))));

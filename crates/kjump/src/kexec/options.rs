@@ -166,6 +166,10 @@ pub(super) enum Id {
     Prepare,
     Check,
     DryRun,
+    Trial,
+    Health,
+    Deadline,
+    ThenStart,
     Json,
     Machine,
     BootEntry,
@@ -179,6 +183,7 @@ kexec --load [OPTIONS] FILE
        kexec --force [OPTIONS] FILE
        kexec [OPTIONS] FILE
        kexec --check [OPTIONS] FILE
+       kexec --trial [--health=CMD] [--then-start] [OPTIONS] FILE
        kexec --load --boot-entry[=NAME] [OPTIONS]
        kexec --list-entries [--json]
        kexec --load-preserve-context --args-none [OPTIONS] FILE
@@ -190,7 +195,8 @@ kexec --load [OPTIONS] FILE
 Without an action, FILE is loaded and `shutdown -r now` is run.";
 const EXIT_STATUS: &str = "\
 Exit status: 0 success, 1 wrong command line or nothing loaded, 255 failure, 254 no memory reserved \
-for crash kernels, 253 -s without kexec_file_load in the kernel, 3 an exception ended a called image.
+for crash kernels, 253 -s without kexec_file_load in the kernel, 3 an exception ended a called image;
+with --trial, 1 not healthy, 3 an exception ended the kernel, 4 it panicked, 5 it passed the deadline.
 Numbers are decimal, hexadecimal with 0x, or octal with 0.";
 
 /// The options of kexec, for manual pages and completions. The command line itself is parsed as by

@@ -93,6 +93,18 @@ pub(super) enum Purpose {
     Check {
         json: bool,
     },
+    /// Boot the kernel next to this one and come back.
+    Trial {
+        json: bool,
+    },
+}
+
+/// What belongs to a trial of a kernel.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct TrialOptions {
+    pub(super) health: Option<OsString>,
+    pub(super) deadline: Option<OsString>,
+    pub(super) then_start: bool,
 }
 
 /// An image that is called and returns.
@@ -175,6 +187,7 @@ pub(super) struct Load {
     /// Whether the running kernel may update a crash kernel's elfcorehdr.
     pub(super) hotplug: bool,
     pub(super) purpose: Purpose,
+    pub(super) trial: TrialOptions,
     pub(super) machine: Option<PathBuf>,
     pub(super) debug: bool,
 }

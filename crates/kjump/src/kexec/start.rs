@@ -107,6 +107,16 @@ fn bring_interfaces_up(names: &[String], routes: &Saved) {
     report::complain(NAME, &format!("{text}; see `ip address` and `ip route`"));
 }
 
+/// Shuts the system down so that it starts what was loaded just now: by systemd, whose `reboot`
+/// need not do that, or else by `shutdown`.
+pub(super) fn hand_over() -> Result<u8, Trouble> {
+    if Path::new("/run/systemd/system").exists() {
+        let error = Command::new("systemctl").arg("kexec").exec();
+        report::complain(NAME, &format!("systemctl kexec: {error}"));
+    }
+    shut_down(true)
+}
+
 /// Runs `shutdown`, which starts what is loaded instead of rebooting.
 fn shut_down(loaded: bool) -> Result<u8, Trouble> {
     if !loaded {

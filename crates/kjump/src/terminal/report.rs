@@ -22,7 +22,8 @@ pub(crate) enum Outcome {
 }
 
 impl Outcome {
-    const fn status(self) -> u8 {
+    /// The exit status.
+    pub(crate) const fn status(self) -> u8 {
         self as u8
     }
 }

@@ -1,8 +1,9 @@
 //! The arguments of `kjump try`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, ValueHint};
+use clap::{Args, Parser, ValueHint};
 use sys::ImageName;
 
 use crate::terminal::number;
@@ -25,7 +26,7 @@ pub(crate) struct TryArgs {
     pub(crate) initrd: Vec<PathBuf>,
     /// The kernel's command line [default: the kernel file's, or this kernel's]
     #[arg(long, value_name = "CMDLINE", allow_hyphen_values = true)]
-    pub(crate) append: Option<String>,
+    pub(crate) append: Option<OsString>,
     /// A command that the other kernel runs after the checks; it is unhealthy if the command fails
     #[arg(long, value_name = "CMD", allow_hyphen_values = true)]
     pub(crate) health: Option<String>,
@@ -56,4 +57,17 @@ pub(crate) struct TryArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl TryArgs {
+    /// Parses the arguments after `kjump try`.
+    pub(crate) fn parse(words: &[OsString]) -> Result<Self, String> {
+        #[derive(Parser)]
+        #[command(no_binary_name = true)]
+        struct Words {
+            #[command(flatten)]
+            args: TryArgs,
+        }
+        Words::try_parse_from(words).map(|words| words.args).map_err(|error| error.to_string())
+    }
 }

@@ -15,6 +15,8 @@ modprobe=$own/bin/modprobe
 for found in /sbin/modprobe /usr/sbin/modprobe /bin/modprobe /usr/bin/modprobe; do
     [ -x $found ] && modprobe=$found && break
 done
+# Without the commands that its configuration may name in place of a driver.
+case $(readlink -f $modprobe) in */kmod) modprobe="$modprobe --ignore-install" ;; esac
 mount -t proc proc /proc; mount -t sysfs sysfs /sys; mount -t devtmpfs devtmpfs /dev
 
 say() { echo "<5>kjump trial: $*" > /dev/kmsg; }
@@ -27,7 +29,9 @@ $own/kjump return --prepare < /dev/null || fail "kjump return --prepare ended wi
 # Nothing writes to a disk before this: no program of the initrd runs.
 protect() {
     for block in /sys/class/block/*; do
-        [ -b /dev/${block##*/} ] && blockdev --setro /dev/${block##*/} 2> /dev/null
+        # cciss!c0d0 is /dev/cciss/c0d0.
+        node=/dev/$(echo "${block##*/}" | tr '!' /)
+        [ -b "$node" ] && blockdev --setro "$node" 2> /dev/null
     done
 }
 
@@ -98,6 +102,7 @@ if [ -n "$missing" ]; then
     echo "$missing" | while read -r line; do say "missing $line"; done
 fi
 if [ -e $own/health ]; then
+    protect
     sh $own/health < /dev/null > /run/health 2>&1
     status=$?
     while read -r line; do say "health $line"; done < /run/health

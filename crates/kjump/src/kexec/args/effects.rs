@@ -129,6 +129,14 @@ impl Parsed {
             Id::Json => self.json = true,
             Id::DryRun => load.purpose = Purpose::DryRun,
             Id::Check => load.purpose = Purpose::Check { json: false },
+            Id::Trial => load.purpose = Purpose::Trial { json: false },
+            Id::Health => load.trial.health = Some(value.into()),
+            Id::Deadline => {
+                let text = value.to_str().ok_or_else(|| bad_value(option, value))?;
+                number::deadline(text).map_err(Trouble::Usage)?;
+                load.trial.deadline = Some(value.into());
+            }
+            Id::ThenStart => load.trial.then_start = true,
             Id::Machine => load.machine = Some(value.into()),
             Id::Elf32Headers | Id::ReuseInitrd | Id::Xen => return Err(refused(option)),
             Id::Serial => load.for_purgatory.serial = Some(port(value)?),
@@ -179,14 +187,14 @@ impl Parsed {
         if self.list {
             return self.listing();
         }
-        if self.json && self.load.purpose != (Purpose::Check { json: false }) {
-            return usage("--json is for --check and --list-entries");
+        match &mut self.load.purpose {
+            Purpose::Check { json } | Purpose::Trial { json } => *json = self.json,
+            _ if self.json => return usage("--json is for --check, --trial and --list-entries"),
+            _ => {}
         }
-        if self.load.purpose == (Purpose::Check { json: false }) {
-            self.load.purpose = Purpose::Check { json: self.json };
-        }
+        self.check_trial()?;
         if self.load.purpose != Purpose::Load && (self.status || !self.actions.load) {
-            return usage("--check and --dry-run need a file to load");
+            return usage("--check, --dry-run and --trial need a file to load");
         }
         if self.load.machine.is_some() && self.load.boot_entry.is_some() {
             return usage(
@@ -217,6 +225,36 @@ impl Parsed {
             };
         }
         self.work().map(|work| Action::Work(Box::new(work)))
+    }
+
+    /// Refuses options that a trial would ignore, and options of a trial where there is none.
+    fn check_trial(&self) -> Result<(), Trouble> {
+        let is_trial = matches!(self.load.purpose, Purpose::Trial { .. });
+        for option in &self.given {
+            let known = match option.id {
+                Id::Health | Id::Deadline | Id::ThenStart => is_trial,
+                _ if !is_trial => true,
+                Id::FileSyscall | Id::LoadSyscall | Id::AutoSyscall | Id::Prepare | Id::NoChecks => {
+                    self.load.trial.then_start
+                }
+                Id::Trial | Id::Json | Id::Debug | Id::Load => true,
+                Id::Initrd | Id::CommandLine | Id::ReuseCommandLine => true,
+                Id::RemoveParameter | Id::BootEntry => true,
+                _ => false,
+            };
+            let long = option.long;
+            match (known, is_trial, option.id) {
+                (true, _, _) => {}
+                (_, false, _) => return usage(format!("--{long} is for --trial")),
+                (_, _, Id::Exec | Id::Force) => {
+                    return usage(format!(
+                        "--{long}: --trial starts a kernel for good only with --then-start"
+                    ));
+                }
+                _ => return usage(format!("--{long} is not for --trial")),
+            }
+        }
+        Ok(())
     }
 
     fn listing(&self) -> Result<Action, Trouble> {
@@ -279,7 +317,10 @@ impl Parsed {
         if self.kind != LoadKind::PreserveContext
             && let Some(option) = self.not_with(kind)
         {
-            return usage(format!("--{} is for crash kernels, which --load-panic loads", option.long));
+            return usage(match load.crash {
+                true => format!("--{} is not for crash kernels", option.long),
+                false => format!("--{} is for crash kernels, which --load-panic loads", option.long),
+            });
         }
         let needing =
             |needs| self.given.iter().find(|option| option.needs == needs).map(|option| option.long);

@@ -46,6 +46,25 @@ fn words_become_what_kexec_tools_would_do_or_a_refusal() {
 }
 
 #[test]
+fn a_trial_refuses_what_it_would_ignore() {
+    assert!(of("--trial --health=true --deadline 5 --initrd i -l --json /k").contains("Trial"));
+    assert!(of("--trial --then-start --prepare --boot-entry").contains("then_start: true"));
+    for (line, text) in [
+        ("--trial -f /k", "1: --force: --trial starts a kernel for good only with --then-start"),
+        ("--trial -e /k", "1: --exec: --trial starts a kernel for good only with --then-start"),
+        ("--trial --prepare /k", "1: --prepare is not for --trial"),
+        ("--trial --dtb=d /k", "1: --dtb is not for --trial"),
+        ("--trial -p /k", "1: --load-panic is not for --trial"),
+        ("--health=true -l /k", "1: --health is for --trial"),
+        ("--then-start /k", "1: --then-start is for --trial"),
+        ("-p --prepare /k", "1: --prepare is not for crash kernels"),
+    ] {
+        assert_eq!(of(line), text, "{line}");
+    }
+    assert!(of("--trial --deadline=0 /k").starts_with("1: "));
+}
+
+#[test]
 fn an_operand_that_is_blank_is_not_a_file() {
     let load = |operands: &[&str]| {
         let arguments: Vec<OsString> = ["-l", "/k"].iter().chain(operands).map(OsString::from).collect();

@@ -414,7 +414,39 @@ pub(in crate::kexec) const OPTIONS: &[Opt] = &[
         help: "Print everything that would be loaded; with --machine, needs no privileges",
         ..OWN
     },
-    Opt { long: "json", id: Id::Json, help: "With --check or --list-entries, print JSON", ..OWN },
+    Opt {
+        long: "trial",
+        id: Id::Trial,
+        with: Loads::NORMAL,
+        help: "Boot the kernel next to this one, check its drivers, and come back with a report, as \
+               `kjump try`",
+        ..OWN
+    },
+    Opt {
+        long: "health",
+        value: Some("CMD"),
+        id: Id::Health,
+        with: Loads::NORMAL,
+        help: "With --trial: a command that the kernel runs after the checks; it is unhealthy if the \
+               command fails",
+        ..OWN
+    },
+    Opt {
+        long: "deadline",
+        value: Some("SECONDS"),
+        id: Id::Deadline,
+        with: Loads::NORMAL,
+        help: "With --trial: stop the kernel after this time; default 120",
+        ..OWN
+    },
+    Opt {
+        long: "then-start",
+        id: Id::ThenStart,
+        with: Loads::NORMAL,
+        help: "With --trial: if the kernel is healthy, load it and shut the system down to start it",
+        ..OWN
+    },
+    Opt { long: "json", id: Id::Json, help: "With --check, --trial or --list-entries, print JSON", ..OWN },
     Opt {
         long: "machine",
         value: Some("FILE"),
