@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use kernel_file::multiboot::{self, Multiboot};
-use kernel_file::{Error, Format, Uki, Zboot, foreign};
+use kernel_file::{BzImage, Error, Format, Uki, Zboot, foreign};
 
 use crate::input::{Input, Name};
 use crate::terminal::progress::Progress;
@@ -151,6 +151,12 @@ impl KernelFile {
 
     fn part(&self, range: &Range<usize>) -> &[u8] {
         self.bytes.get(range.clone()).unwrap_or(&[])
+    }
+
+    /// Whether it is a bzImage that runs at one address only.
+    pub(crate) fn is_fixed(&self, loader: Loader) -> bool {
+        loader == Loader::BzImage
+            && BzImage::parse(self.kernel()).is_ok_and(|kernel| kernel.alignment.is_none())
     }
 
     /// The loader for the file's format, which must be the `wanted` one.

@@ -72,7 +72,8 @@ pub(super) fn dry_run(load: &Load, wanted: Wanted) -> Result<u8, Trouble> {
     let mut files = Files::read(load, path, || command_line_of(&machine))?;
     let loader = files.kernel.loader(load.format)?;
     load::check(&files, loader)?;
-    let choice = syscall::choose(load, wanted, loader).map_err(Trouble::Usage)?;
+    let choice =
+        syscall::choose(load, wanted, loader, files.kernel.is_fixed(loader)).map_err(Trouble::Usage)?;
     if load.prepare {
         files.prepare(loader, &machine, NO_ENTROPY)?;
     }
@@ -130,7 +131,7 @@ fn of_load(load: &Load, wanted: Wanted, path: &Path, machine: &Machine) -> Vec<F
         Ok(loader) => loader,
         Err(error) => return vec![finding("file", Level::No, format!("{error:#}"))],
     };
-    let choice = match syscall::choose(load, wanted, loader) {
+    let choice = match syscall::choose(load, wanted, loader, files.kernel.is_fixed(loader)) {
         Ok(choice) => choice,
         Err(text) => return vec![finding("way", Level::No, text)],
     };

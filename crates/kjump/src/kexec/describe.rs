@@ -38,7 +38,7 @@ mod tests {
             Load { command_line: Some("\u{1b}]0;owned\u{7}\u{1b}[31m quiet".into()), ..Load::default() };
         let files = Files::read(&load, &path, || Ok(Vec::new())).unwrap();
         std::fs::remove_file(&path).unwrap();
-        let choice = syscall::choose(&load, Wanted::Either, Loader::BzImage).unwrap();
+        let choice = syscall::choose(&load, Wanted::Either, Loader::BzImage, false).unwrap();
         let lines = lines(&files, Loader::BzImage, &choice);
         assert!(lines.contains(&"command line: ?]0;owned??[31m quiet".to_owned()), "{lines:?}");
     }

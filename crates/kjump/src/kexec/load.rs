@@ -27,7 +27,8 @@ pub(super) fn load(load: &Load, wanted: Wanted) -> Result<(), Trouble> {
     let mut files = Files::read(load, path, || Ok(machine::kernel::command_line(Path::new("/"))?))?;
     let loader = files.kernel.loader(load.format)?;
     check(&files, loader)?;
-    let choice = syscall::choose(load, wanted, loader).map_err(Trouble::Usage)?;
+    let choice =
+        syscall::choose(load, wanted, loader, files.kernel.is_fixed(loader)).map_err(Trouble::Usage)?;
     if load.prepare {
         files.prepare(loader, &Machine::probe(Path::new("/")), entropy())?;
     }

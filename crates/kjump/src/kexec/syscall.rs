@@ -30,25 +30,27 @@ pub(super) struct Choice {
 }
 
 /// Chooses for a load. Options that contradict the system call asked for were refused earlier.
-pub(super) fn choose(load: &Load, wanted: Wanted, loader: Loader) -> Result<Choice, String> {
+/// `kexec_file_load` is left out for what it does not take, and for bzImages that run at one address
+/// only (`is_fixed`): it loads them at another.
+pub(super) fn choose(load: &Load, wanted: Wanted, loader: Loader, is_fixed: bool) -> Result<Choice, String> {
     let only = |first, why: String| Ok(Choice { first, then: None, why });
-    let is_bzimage = loader == Loader::BzImage;
-    match wanted {
-        Wanted::FileLoad if !is_bzimage => {
-            Err("kexec_file_load takes bzImages only on x86; leave out -s to use kexec_load".into())
+    let unsuitable = match loader {
+        Loader::BzImage if is_fixed => Some("loads at any address, and this bzImage runs at one only"),
+        Loader::BzImage => None,
+        _ => Some("takes bzImages only on x86"),
+    };
+    match (wanted, unsuitable) {
+        (Wanted::FileLoad, Some(why)) => {
+            Err(format!("kexec_file_load {why}; leave out -s to use kexec_load"))
         }
-        Wanted::FileLoad => only(Syscall::FileLoad, "-s was given".into()),
-        Wanted::Load => only(Syscall::Load, "-c was given".into()),
-        Wanted::Either => match (load.needs_load, load.needs_file_load) {
-            (Some(option), _) => only(Syscall::Load, format!("--{option} needs it")),
-            (None, Some(option)) if !is_bzimage => {
-                Err(format!("--{option} needs kexec_file_load, which takes bzImages only on x86"))
-            }
-            (None, Some(option)) => only(Syscall::FileLoad, format!("--{option} needs it")),
-            (None, None) if !is_bzimage => {
-                only(Syscall::Load, "kexec_file_load takes bzImages only on x86".into())
-            }
-            (None, None) => Ok(Choice {
+        (Wanted::FileLoad, None) => only(Syscall::FileLoad, "-s was given".into()),
+        (Wanted::Load, _) => only(Syscall::Load, "-c was given".into()),
+        (Wanted::Either, _) => match (load.needs_load, load.needs_file_load, unsuitable) {
+            (Some(option), _, _) => only(Syscall::Load, format!("--{option} needs it")),
+            (None, Some(option), Some(why)) => Err(format!("--{option} needs kexec_file_load, which {why}")),
+            (None, Some(option), None) => only(Syscall::FileLoad, format!("--{option} needs it")),
+            (None, None, Some(why)) => only(Syscall::Load, format!("kexec_file_load {why}")),
+            (None, None, None) => Ok(Choice {
                 first: Syscall::FileLoad,
                 then: Some(Syscall::Load),
                 why: "kexec_load is tried if the kernel refuses".into(),
@@ -70,7 +72,7 @@ mod tests {
     use abi::errno::{EBUSY, EKEYREJECTED, ENOKEY, EPERM};
 
     fn first(load: &Load, wanted: Wanted, loader: Loader) -> Result<(Syscall, Option<Syscall>), String> {
-        choose(load, wanted, loader).map(|choice| (choice.first, choice.then))
+        choose(load, wanted, loader, false).map(|choice| (choice.first, choice.then))
     }
 
     #[test]
@@ -92,6 +94,16 @@ mod tests {
         assert_eq!(first(&file, Wanted::Either, Loader::BzImage), Ok((Syscall::FileLoad, None)));
         first(&plain, Wanted::FileLoad, Loader::Elf).unwrap_err();
         first(&file, Wanted::Either, Loader::Elf).unwrap_err();
+    }
+
+    #[test]
+    fn a_kernel_for_one_address_is_not_left_to_the_kernel_to_place() {
+        let choice = |load: &Load, wanted| choose(load, wanted, Loader::BzImage, true);
+        let chosen = choice(&Load::default(), Wanted::Either).unwrap();
+        assert_eq!((chosen.first, chosen.then), (Syscall::Load, None));
+        assert!(choice(&Load::default(), Wanted::FileLoad).unwrap_err().contains("runs at one only"));
+        let file = Load { needs_file_load: Some("no-cma"), ..Load::default() };
+        choice(&file, Wanted::Either).unwrap_err();
     }
 
     #[test]
