@@ -13,6 +13,9 @@ use crate::{Error, Kernel, Kit, Product, Result, Vm};
 /// Where a guest finds the programs that kjump is compared with.
 pub const REFERENCE: &str = "/reference";
 
+/// Where a guest finds [`loaders`].
+pub const LOADERS: &str = "/loaders";
+
 /// The environment variable that names the file with the [`Inventory`].
 pub const INVENTORY: &str = "KJUMP_LAB";
 
@@ -24,6 +27,9 @@ pub struct Inventory {
     /// Debian's kexec-tools with its libraries, for a guest's [`REFERENCE`].
     #[serde(default)]
     pub kexec_tools: Option<PathBuf>,
+    /// What kexec can start that is not Linux, for a guest's [`LOADERS`].
+    #[serde(default)]
+    pub loaders: Option<PathBuf>,
     /// By the kernel's name: its directory, and the product built for it.
     pub kernels: BTreeMap<String, (PathBuf, Product)>,
 }
@@ -77,6 +83,18 @@ pub fn vm(on: &str) -> Vm {
 pub fn kexec_tools() -> PathBuf {
     let inventory = Inventory::from_environment().expect("stories are run by `cargo xtask test vm`");
     inventory.kexec_tools.expect("kexec-tools was fetched")
+}
+
+/// Debian's memtest86+ (`memtest`), memdisk, GRUB (`grub`) and iPXE (`ipxe`), for a guest's
+/// [`LOADERS`].
+///
+/// # Panics
+/// As [`vm`].
+#[must_use]
+#[track_caller]
+pub fn loaders() -> PathBuf {
+    let inventory = Inventory::from_environment().expect("stories are run by `cargo xtask test vm`");
+    inventory.loaders.expect("the loaders were fetched")
 }
 
 /// The release (`uname -r`) of the last of these kernels.

@@ -3,6 +3,7 @@
 pub(crate) mod apt;
 pub(crate) mod compiler;
 pub(crate) mod kernels;
+pub(crate) mod loaders;
 pub(crate) mod packages;
 pub(crate) mod programs;
 pub(crate) mod reference;

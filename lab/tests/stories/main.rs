@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 mod bios;
+mod boot_anything;
 mod boot_matrix;
 mod calling;
 mod concurrent_calls;
@@ -40,6 +41,7 @@ fn main() -> std::process::ExitCode {
         machines::STORIES,
         initramfs::STORIES,
         kexec::STORIES,
+        boot_anything::STORIES,
         boot_matrix::STORIES,
         switching::STORIES,
         failed_switches::STORIES,

@@ -25,7 +25,10 @@ const fn payload(name: &'static str, address: u64, defines: &'static [&'static s
 /// The file that several of them include.
 const SHARED: &str = "print32.inc";
 
-const PAYLOADS: [Payload; 27] = [
+/// The payload that is bytes to copy to its address, and not an executable.
+const FLAT: &str = "bootsector";
+
+const PAYLOADS: [Payload; 28] = [
     payload("sum64", 0x20_0000, &[]),
     payload("sum32", 0x21_0000, &[]),
     payload("sum64-high", 0x1000_0000, &[]),
@@ -44,6 +47,7 @@ const PAYLOADS: [Payload; 27] = [
     payload("hang32", 0x32_0000, &[]),
     payload("tick64", 0x33_0000, &[]),
     payload("phy_mode", 0x10_0000, &[]),
+    payload(FLAT, 0x7c00, &[]),
     payload("next64", 0x2b_0000, &[]),
     payload("pages64", 0x2c_0000, &[]),
     payload("multiboot1", 0x10_0000, &[]),
@@ -94,6 +98,9 @@ impl Payload {
         let mut linker = Command::new("ld");
         linker.args(["-m", emulation, "-static", "-N", "--build-id=none"]);
         linker.arg(format!("-Ttext={:#x}", self.address));
+        if self.name == FLAT {
+            linker.arg("--oformat=binary");
+        }
         program::quiet(linker.arg("-o").arg(&executable).arg(&object))?;
         Ok(fs::remove_file(object)?)
     }

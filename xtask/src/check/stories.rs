@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::build::product;
 use crate::check::step::{Step, Verdict};
-use crate::debian::{kernels, reference};
+use crate::debian::{kernels, loaders, reference};
 use crate::{program, tree};
 
 /// The stories whose step's name contains the filter. Long ones are skipped unless `soak`.
@@ -82,8 +82,13 @@ impl Supplies {
             }
         }
         let path = tree::target().join(format!("stories-{}.json", std::process::id()));
-        Inventory { kit: product::kit()?, kexec_tools: Some(reference::KEXEC.directory()?), kernels: built }
-            .write(&path)?;
+        let inventory = Inventory {
+            kit: product::kit()?,
+            kexec_tools: Some(reference::KEXEC.directory()?),
+            loaders: Some(loaders::directory()?),
+            kernels: built,
+        };
+        inventory.write(&path)?;
         Ok(path)
     }
 }
