@@ -38,7 +38,7 @@ bool kjg_claim_range(u64 start, u64 end)
 #ifdef CONFIG_CONTIG_ALLOC
 	gfp_t flags = GFP_KERNEL | __GFP_NOWARN;
 
-	/* The kernel warns if it finds no memory for the range's contents; the flags do not reach there. */
+	/* The kernel warns if it finds no memory for the range's contents, whatever the flags. */
 	if (si_mem_available() < 2 * (long)PHYS_PFN(end - start))
 		return false;
 	return !alloc_contig_range(PHYS_PFN(start), PHYS_PFN(end), MIGRATE_MOVABLE, flags);

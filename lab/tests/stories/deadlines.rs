@@ -114,9 +114,10 @@ fn a_long_call_is_not_taken_for_a_lockup(on: &str) -> Result<()> {
     let job = "
         echo 1 > /proc/sys/kernel/watchdog_thresh
         khz=$(kjump status --json | grep tsc_khz | tr -dc 0-9)
+        call='kjump call --deadline none --quiesce'
         for level in none stop; do
             for mask in 1 2; do
-                taskset $mask kjump call --quiesce $level --deadline none /lib/kjump/payloads/spin64 $((5000 * khz))
+                taskset $mask $call $level /lib/kjump/payloads/spin64 $((5000 * khz))
                 taskset $mask sleep 1
             done
         done | grep -c returned";

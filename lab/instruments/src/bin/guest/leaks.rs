@@ -139,8 +139,8 @@ pub(crate) fn too_large(arguments: &[String]) -> Result<()> {
     before.check(&device, 4 * count + NOISE)
 }
 
-/// `leave MIB FILE`: allocates memory until only that much is available, creates the file, and waits
-/// to be killed.
+/// `leave MIB FILE`: allocates memory until only that much is available, creates the file, and
+/// waits to be killed.
 pub(crate) fn leave(arguments: &[String]) -> Result<()> {
     const STEP: u64 = 16 << 20;
     let left = argument(arguments, 0, "MIB")? << 20;
