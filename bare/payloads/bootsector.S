@@ -1,7 +1,7 @@
 /*
- * The first two sectors of a disk, as the BIOS boots them. Reads the second one by INT 13h, waits for
- * three ticks of the BIOS's clock (IRQ 0) and for a key (IRQ 1), prints each on the first serial
- * port, and powers the machine off if that is QEMU's PC.
+ * The first two sectors of a disk, as the BIOS boots them. Reads the second one by INT 13h, waits
+ * for three ticks of the BIOS's clock (IRQ 0) and for a key (IRQ 1), prints each on the first
+ * serial port, and powers the machine off if that is QEMU's PC.
  *
  * In: real mode at 0x7c00, %dl = the BIOS's number of the disk.
  */

@@ -30,8 +30,8 @@ pub(super) struct Choice {
 }
 
 /// Chooses for a load. Options that contradict the system call asked for were refused earlier.
-/// `kexec_file_load` is left out for what it does not take, and for bzImages that run at one address
-/// only (`is_fixed`): it loads them at another.
+/// `kexec_file_load` is left out for what it does not take, and for bzImages that run at one
+/// address only (`is_fixed`): it loads them at another.
 pub(super) fn choose(load: &Load, wanted: Wanted, loader: Loader, is_fixed: bool) -> Result<Choice, String> {
     let only = |first, why: String| Ok(Choice { first, then: None, why });
     let unsuitable = match loader {
