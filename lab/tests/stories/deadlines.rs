@@ -117,7 +117,7 @@ fn a_long_call_is_not_taken_for_a_lockup(on: &str) -> Result<()> {
         call='kjump call --deadline none --quiesce'
         for level in none stop; do
             for mask in 1 2; do
-                taskset $mask $call $level /lib/kjump/payloads/spin64 $((5000 * khz))
+                taskset $mask $call $level /lib/kjump/payloads/spin64 $((3000 * khz))
                 taskset $mask sleep 1
             done
         done | grep -c returned";

@@ -60,7 +60,7 @@ fn a_load_at_any_amount_of_free_memory_kills_no_process(on: &str) -> Result<()> 
                 *) echo wrong: status $status: $text;;
             esac
         }
-        for left in 40 60 66 72 80 100 128 140 200; do
+        for left in 40 60 68 128 200; do
             guest leave $left /tmp/left & holder=$!
             until [ -e /tmp/left ]; do sleep 0.1; done
             echo one at $left: $(attempt one)
