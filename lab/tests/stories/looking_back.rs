@@ -25,7 +25,7 @@ fn with_second_kernel(on: &str, job: &str) -> Result<Ended> {
     let mut root = small_root(on, INIT)?;
     root.host_file("/bin/guest", &instrument(on, "guest"))?;
     let initrd = Scratch::archive("b.cpio", &root)?;
-    vm(on).smp(2).mem(640).file(kernel_file(on), "/boot/b").file(&initrd, "/boot/b.cpio").run(job)
+    vm(on).smp(2).mem(672).file(kernel_file(on), "/boot/b").file(&initrd, "/boot/b.cpio").run(job)
 }
 
 fn a_peer_sees_every_page_of_the_resting_kernel(on: &str) -> Result<()> {
