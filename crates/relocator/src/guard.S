@@ -296,11 +296,20 @@ drain_interrupts:
         mov     %eax, %r11d
         or      ${APIC_ENABLED}, %eax
         call    write_apic
-        /* With interrupts on, each goes to kjump_guard_interrupt, and the next one follows. */
+        /*
+         * With interrupts on, each goes to kjump_guard_interrupt, and the next one follows. The
+         * kernel raised the task priority, which keeps them pending: SDM 11.8.3.1.
+         */
+        mov     %cr8, %rax
+        push    %rax
+        xor     %eax, %eax
+        mov     %rax, %cr8
         sti
         mov     $100, %edi
         call    wait
         cli
+        pop     %rax
+        mov     %rax, %cr8
         mov     %r11d, %eax
         mov     ${APIC_SVR}, %edi
         jmp     write_apic
