@@ -109,21 +109,38 @@ impl<'a> BzImage<'a> {
     pub fn check_payload(&self) -> Result<(), Error> {
         let Some(payload) = self.payload else { return Ok(()) };
         let Some(compression) = Compression::recognise(payload) else { return Ok(()) };
-        self.decompressed(compression, payload).map(drop)
+        let length = compression.check(payload, self.most_unpacked())?;
+        require_stated(compression, length, payload)
+    }
+
+    /// Bytes that [`check_payload`](Self::check_payload) takes at most besides the file: a
+    /// decompressor keeps as much of its output as later data may refer to.
+    #[must_use]
+    pub fn memory_to_check(&self) -> u64 {
+        let payload = self.payload.filter(|payload| Compression::recognise(payload).is_some());
+        payload.map_or(0, |payload| stated_size(payload).min(self.most_unpacked()))
     }
 
     pub(crate) fn decompressed(&self, compression: Compression, payload: &[u8]) -> Result<Vec<u8>, Error> {
-        let unpacked = compression.decompress(payload, self.memory.min(MOST_UNPACKED))?;
-        // For formats without a size, the kernel's build appends it (size_append of
-        // scripts/Makefile.lib).
-        let stated = payload.last_chunk().map_or(0, |&bytes| u32::from_le_bytes(bytes).into());
-        let length = unpacked.len() as u64;
-        if length == stated {
-            Ok(unpacked)
-        } else {
-            Err(Error::Unpacked { what: compression, length, stated })
-        }
+        let unpacked = compression.decompress(payload, self.most_unpacked())?;
+        require_stated(compression, unpacked.len() as u64, payload)?;
+        Ok(unpacked)
     }
+
+    fn most_unpacked(&self) -> u64 {
+        self.memory.min(MOST_UNPACKED)
+    }
+}
+
+/// The size of the decompressed data at the end of a payload. For formats without a size, the
+/// kernel's build appends it (`size_append` of scripts/Makefile.lib).
+fn stated_size(payload: &[u8]) -> u64 {
+    payload.last_chunk().map_or(0, |&bytes| u32::from_le_bytes(bytes).into())
+}
+
+fn require_stated(what: Compression, length: u64, payload: &[u8]) -> Result<(), Error> {
+    let stated = stated_size(payload);
+    if length == stated { Ok(()) } else { Err(Error::Unpacked { what, length, stated }) }
 }
 
 /// A file that begins like a kernel, and the boot protocol of its header.

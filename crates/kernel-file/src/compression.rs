@@ -83,8 +83,23 @@ impl Compression {
     /// # Errors
     /// As [`decompress`](Self::decompress).
     pub fn decompress_part(self, data: &[u8], limit: u64) -> Result<(Vec<u8>, Option<&[u8]>), Error> {
+        let mut bytes = Vec::new();
+        let rest = self.decompress_to(Sink { bytes: Some(&mut bytes), length: 0, limit }, data)?.1;
+        Ok((bytes, rest))
+    }
+
+    /// Decompresses the data without keeping the result, and returns its length in bytes.
+    ///
+    /// # Errors
+    /// As [`decompress`](Self::decompress).
+    pub fn check(self, data: &[u8], limit: u64) -> Result<u64, Error> {
+        Ok(self.decompress_to(Sink { bytes: None, length: 0, limit }, data)?.0)
+    }
+
+    /// The length of the output, and the bytes after the data.
+    fn decompress_to<'a>(self, mut sink: Sink<'_>, data: &'a [u8]) -> Result<(u64, Option<&'a [u8]>), Error> {
+        let limit = sink.limit;
         let dictionary_kib = u32::try_from(DICTIONARY_LIMIT / 1024 + 4096).unwrap_or(u32::MAX);
-        let mut sink = Sink { bytes: Vec::new(), limit };
         let outcome = match self {
             Self::Gzip => members(data, b"\x1f\x8b", |rest| {
                 let mut decoder = flate2::bufread::GzDecoder::new(rest);
@@ -111,7 +126,7 @@ impl Compression {
         };
         match outcome {
             _ if sink.is_over() => Err(Error::TooLarge { what: self, limit }),
-            Ok(rest) => Ok((sink.bytes, rest)),
+            Ok(rest) => Ok((sink.length, rest)),
             Err(reason) => Err(Error::Compressed { what: self, reason: reason.to_string() }),
         }
     }
@@ -170,7 +185,7 @@ fn members<'a>(
 
 /// Decompresses one frame, and returns the bytes after it. The decoder computes the checksum, but
 /// does not compare it.
-fn zstd_frame<'a>(data: &'a [u8], sink: &mut Sink) -> io::Result<&'a [u8]> {
+fn zstd_frame<'a>(data: &'a [u8], sink: &mut Sink<'_>) -> io::Result<&'a [u8]> {
     let decoder = ruzstd::decoding::StreamingDecoder::new_with_max_window_size(data, DICTIONARY_LIMIT);
     let mut decoder = decoder.map_err(|error| broken(error.to_string()))?;
     sink.fill(&mut decoder)?;
@@ -183,35 +198,45 @@ fn zstd_frame<'a>(data: &'a [u8], sink: &mut Sink) -> io::Result<&'a [u8]> {
     }
 }
 
-/// The output, at most one byte over the limit.
-struct Sink {
-    bytes: Vec<u8>,
+/// Where the output goes: at most one byte over the limit.
+struct Sink<'a> {
+    /// The output, unless only its length is needed.
+    bytes: Option<&'a mut Vec<u8>>,
+    /// Bytes of output so far.
+    length: u64,
     limit: u64,
 }
 
-impl Sink {
-    fn room(&self) -> u64 {
-        self.limit.saturating_add(1).saturating_sub(self.bytes.len() as u64)
+impl Sink<'_> {
+    const fn room(&self) -> u64 {
+        self.limit.saturating_add(1).saturating_sub(self.length)
     }
 
-    fn is_over(&self) -> bool {
-        self.bytes.len() as u64 > self.limit
+    const fn is_over(&self) -> bool {
+        self.length > self.limit
     }
 
     /// Takes all output of a decoder, up to the limit.
     fn fill(&mut self, decoder: &mut impl Read) -> io::Result<()> {
-        let room = self.room();
-        decoder.take(room).read_to_end(&mut self.bytes)?;
-        self.check()
+        let mut decoder = decoder.take(self.room());
+        let length = match &mut self.bytes {
+            Some(bytes) => decoder.read_to_end(bytes)? as u64,
+            None => io::copy(&mut decoder, &mut io::sink())?,
+        };
+        self.advance(length)
     }
 
     fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
         let room = usize::try_from(self.room()).unwrap_or(usize::MAX);
-        self.bytes.extend_from_slice(bytes.get(..room).unwrap_or(bytes));
-        self.check()
+        let taken = bytes.get(..room).unwrap_or(bytes);
+        if let Some(output) = &mut self.bytes {
+            output.extend_from_slice(taken);
+        }
+        self.advance(taken.len() as u64)
     }
 
-    fn check(&self) -> io::Result<()> {
+    fn advance(&mut self, length: u64) -> io::Result<()> {
+        self.length = self.length.saturating_add(length);
         if self.is_over() { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(()) }
     }
 }

@@ -10,7 +10,7 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 
 use crate::terminal::quantity;
 
@@ -124,8 +124,8 @@ impl Input {
             if size > limit {
                 bail!("it has {}, and may have at most {}", quantity::bytes(size), quantity::bytes(limit));
             }
-            if size > room {
-                bail!("{}; free memory, or use a smaller file", Shortage { needed: size, room });
+            if let Some(shortage) = Shortage::of(size, room) {
+                bail!("{shortage}");
             }
         }
         let mut bytes = self.head.clone();
@@ -188,8 +188,31 @@ fn size_of_device(file: &mut File) -> io::Result<u64> {
     Ok(size)
 }
 
+/// Decompresses by a function that is given a limit of the output in bytes: `most`, or the memory
+/// there is.
+pub(crate) fn unpacked(
+    most: u64,
+    decompress: impl FnOnce(u64) -> Result<Vec<u8>, kernel_file::Error>,
+) -> anyhow::Result<Vec<u8>> {
+    let room = room()?;
+    match decompress(most.min(room)) {
+        Err(error @ kernel_file::Error::TooLarge { .. }) if room < most => {
+            Err(anyhow!("{error}, and no more memory is available; free memory, or add swap space"))
+        }
+        outcome => Ok(outcome?),
+    }
+}
+
+/// Fails if memory is short of this many bytes: to allocate them, the kernel would end a process.
+pub(crate) fn require_room(needed: u64) -> anyhow::Result<()> {
+    match Shortage::of(needed, room()?) {
+        None => Ok(()),
+        Some(shortage) => bail!("{shortage}"),
+    }
+}
+
 /// Bytes that can be allocated without a process being ended for it. Without /proc, unknown.
-fn room() -> anyhow::Result<u64> {
+pub(crate) fn room() -> anyhow::Result<u64> {
     match machine::amounts::now(Path::new("/")) {
         Ok(amounts) => Ok(amounts.room()),
         Err(machine::Error::Absent { .. }) => Ok(u64::MAX),
@@ -200,14 +223,24 @@ fn room() -> anyhow::Result<u64> {
 /// More memory is needed than there is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Shortage {
-    pub(crate) needed: u64,
-    pub(crate) room: u64,
+    needed: u64,
+    room: u64,
+}
+
+impl Shortage {
+    /// What lacks where this many bytes are needed, if anything.
+    pub(crate) fn of(needed: u64, room: u64) -> Option<Self> {
+        (needed > room).then_some(Self { needed, room })
+    }
 }
 
 impl fmt::Display for Shortage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let [needed, room] = [self.needed, self.room].map(quantity::bytes);
-        write!(f, "it takes {needed}, and {room} of memory are available")
+        write!(
+            f,
+            "it takes {needed}, and {room} of memory are available; free memory, add swap space, or load less"
+        )
     }
 }
 

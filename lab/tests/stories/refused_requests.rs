@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lab::stage::vm;
+use lab::stage::{kernel_file, vm};
 use lab::story::{EVERY, Story, UNSTABLE, WITH_NEWEST};
 use lab::{Result, stories};
 
@@ -47,26 +47,32 @@ fn unloading_frees_every_page_frame(on: &str) -> Result<()> {
     Ok(())
 }
 
-/// Memory is filled until images have too little or just enough; each load works or is refused with
-/// amounts of memory, by itself and beside others. Without enough memory for the kernel's own work,
-/// its log would have an allocation failure.
+/// Memory is filled until images and a kernel in a window have too little or just enough; each load
+/// works or is refused with amounts of memory, by itself and beside others. Without enough memory
+/// for the kernel's own work, its log would have an allocation failure.
 fn a_load_at_any_amount_of_free_memory_kills_no_process(on: &str) -> Result<()> {
     let job = "
         attempt() {
-            text=$(kjump load --name $1 /lib/kjump/payloads/window64-64 2>&1); status=$?
+            text=$(\"$@\" 2>&1); status=$?
             case $status in
                 0) echo loaded;;
-                1) echo $text | grep -qE ' are available|no memory for' && echo refused || echo wrong: $text;;
+                1|255) echo $text | grep -qE ' are available|no memory for' && echo refused || echo wrong: $text;;
                 *) echo wrong: status $status: $text;;
             esac
+        }
+        image() { attempt kjump load --name $1 /lib/kjump/payloads/window64-64; }
+        kernel() {
+            attempt kexec --load-preserve-context /boot/b --mem-min=0x10000000 --mem-max=0x17ffffff
         }
         for left in 40 60 68 128 200; do
             guest leave $left /tmp/left & holder=$!
             until [ -e /tmp/left ]; do sleep 0.1; done
-            echo one at $left: $(attempt one)
+            echo one at $left: $(image one)
             kjump unload one 2> /dev/null
+            echo kernel at $left: $(kernel)
+            kexec -u 2> /dev/null
             loads=
-            for name in a b c d; do attempt $name > /tmp/$name & loads=\"$loads $!\"; done
+            for name in a b c d; do image $name > /tmp/$name & loads=\"$loads $!\"; done
             wait $loads
             echo four at $left: $(cat /tmp/[a-d])
             for name in a b c d; do kjump unload $name 2> /dev/null; done
@@ -76,10 +82,14 @@ fn a_load_at_any_amount_of_free_memory_kills_no_process(on: &str) -> Result<()> 
         done; true";
     vm(on)
         .smp(2)
+        .file(kernel_file(on), "/boot/b")
         .run(job)?
         .succeeded()
         .prints("one at 40: refused")
         .prints("one at 128: loaded")
+        .prints("kernel at 40: refused")
+        .prints("kernel at 68: refused")
+        .prints("kernel at 200: loaded")
         .prints("four at 60: refused refused refused refused")
         .never_prints("wrong")
         .kernel_log_is_clean();

@@ -11,7 +11,7 @@ const LEGACY_MAGIC: u32 = 0x184c_2102;
 const LEGACY_BLOCK: usize = 8 << 20;
 
 /// Decompresses one frame, and returns the bytes after it.
-pub(super) fn frame<'a>(data: &'a [u8], sink: &mut Sink) -> io::Result<&'a [u8]> {
+pub(super) fn frame<'a>(data: &'a [u8], sink: &mut Sink<'_>) -> io::Result<&'a [u8]> {
     // The decoder accepts a frame without its end mark, unless reading further is an error.
     let mut decoder = lz4_flex::frame::FrameDecoder::new(data.chain(End));
     sink.fill(&mut decoder)?;
@@ -30,13 +30,13 @@ impl Read for End {
 
 /// Decompresses a legacy file, which is sizes and blocks to its end. The kernel's build appends the
 /// total size as a last word.
-pub(super) fn legacy(data: &[u8], sink: &mut Sink) -> io::Result<()> {
+pub(super) fn legacy(data: &[u8], sink: &mut Sink<'_>) -> io::Result<()> {
     let mut rest = data;
     let mut block = vec![0; LEGACY_BLOCK];
     while let Some((size, after)) = rest.split_first_chunk() {
         let size = u32::from_le_bytes(*size);
         rest = after;
-        if size == LEGACY_MAGIC || (rest.is_empty() && size as usize == sink.bytes.len()) {
+        if size == LEGACY_MAGIC || (rest.is_empty() && u64::from(size) == sink.length) {
             continue;
         }
         let (packed, after) = rest.split_at_checked(size as usize).ok_or_else(ends_early)?;

@@ -27,7 +27,7 @@ mod flag {
 }
 
 /// Decompresses a file.
-pub(super) fn file(data: &[u8], sink: &mut Sink) -> io::Result<()> {
+pub(super) fn file(data: &[u8], sink: &mut Sink<'_>) -> io::Result<()> {
     let mut reader = Reader { rest: data };
     let flags = header(&mut reader)?;
     loop {
@@ -64,7 +64,7 @@ fn header(reader: &mut Reader<'_>) -> io::Result<u32> {
     Ok(flags)
 }
 
-fn block(reader: &mut Reader<'_>, flags: u32, length: u32, sink: &mut Sink) -> io::Result<()> {
+fn block(reader: &mut Reader<'_>, flags: u32, length: u32, sink: &mut Sink<'_>) -> io::Result<()> {
     let packed_length = reader.u32()?;
     if length > BLOCK_LIMIT || packed_length > length {
         return Err(broken(format!("a block of {packed_length} bytes for {length}")));
@@ -92,7 +92,7 @@ fn block(reader: &mut Reader<'_>, flags: u32, length: u32, sink: &mut Sink) -> i
     check_and_put(&data, adler, sink)
 }
 
-fn check_and_put(data: &[u8], expected: Option<u32>, sink: &mut Sink) -> io::Result<()> {
+fn check_and_put(data: &[u8], expected: Option<u32>, sink: &mut Sink<'_>) -> io::Result<()> {
     if expected.is_some_and(|expected| adler32(data) != expected) {
         return Err(broken("a block does not match its checksum"));
     }

@@ -30,9 +30,11 @@ fn output_is_limited() {
     let size = words().len() as u64;
     for (compression, file) in ALL {
         assert_eq!(compression.decompress(file, size).unwrap().len() as u64, size);
+        assert_eq!(compression.check(file, size), Ok(size));
         for limit in [0, 1, size - 1] {
             let error = Error::TooLarge { what: compression, limit };
-            assert_eq!(compression.decompress(file, limit), Err(error));
+            assert_eq!(compression.decompress(file, limit), Err(error.clone()));
+            assert_eq!(compression.check(file, limit), Err(error));
         }
     }
 }

@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow, bail};
 use kernel_file::multiboot::{self, Multiboot};
-use kernel_file::{BzImage, Error, Format, Uki, Zboot, foreign};
+use kernel_file::{BzImage, Format, Uki, Zboot, foreign};
 
-use crate::input::{Input, Name};
+use crate::input::{self, Input, Name};
 use crate::terminal::progress::Progress;
 
 /// Most bytes of a kernel file: offsets in an EFI program have 32 bits.
@@ -82,7 +82,7 @@ impl KernelFile {
         Self::unpack(path, input, bytes).with_context(named)
     }
 
-    fn unpack(path: &Path, input: Input, bytes: Vec<u8>) -> Result<Self, Error> {
+    fn unpack(path: &Path, input: Input, bytes: Vec<u8>) -> anyhow::Result<Self> {
         let mut wrappings = Vec::new();
         let bytes = unwrapped(bytes, &mut wrappings)?;
         let whole = 0..bytes.len();
@@ -209,16 +209,17 @@ fn unrecognised(path: &Path, bytes: &[u8], wrappings: &[Format], is_disk: bool) 
 }
 
 /// The bytes without the formats that pack them as a whole.
-fn unwrapped(mut bytes: Vec<u8>, wrappings: &mut Vec<Format>) -> Result<Vec<u8>, Error> {
+fn unwrapped(mut bytes: Vec<u8>, wrappings: &mut Vec<Format>) -> anyhow::Result<Vec<u8>> {
     for _ in 0..DEPTH {
         match Format::recognise(&bytes) {
             Some(format @ Format::Compressed(compression)) => {
                 wrappings.push(format);
-                bytes = compression.decompress(&bytes, LIMIT_UNPACKED)?;
+                bytes = input::unpacked(LIMIT_UNPACKED, |limit| compression.decompress(&bytes, limit))?;
             }
             Some(format @ Format::Zboot) => {
                 wrappings.push(format);
-                bytes = Zboot::parse(&bytes)?.decompress(LIMIT_UNPACKED)?;
+                let zboot = Zboot::parse(&bytes)?;
+                bytes = input::unpacked(LIMIT_UNPACKED, |limit| zboot.decompress(limit))?;
             }
             _ => break,
         }

@@ -3,17 +3,15 @@
 use std::ffi::CString;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::Path;
 
 use abi::kexec::file_flag;
-use anyhow::{Context, anyhow, bail};
+use anyhow::{Context, anyhow};
 use plan::linux;
 
-use super::by_load::{LESS, shortage};
 use super::files::Files;
 use super::kept::NAME;
 use super::request::Load;
-use crate::input::Name;
+use crate::input::{self, Name};
 use crate::terminal::progress::Progress;
 use crate::terminal::report;
 
@@ -27,7 +25,7 @@ pub(super) fn load(files: &Files, load: &Load) -> anyhow::Result<io::Result<()>>
             &format!("kexec_file_load: flags {flags:#x}, {} bytes of command line", line.count_bytes()),
         );
     }
-    require_room(files, load)?;
+    input::require_room(needed(files, load)).context("the load")?;
     let memory = |name, parts: &[&[u8]]| {
         sys::system::file_of(name, parts.iter().copied())
             .with_context(|| format!("a copy of {} in memory", name.to_string_lossy()))
@@ -60,17 +58,8 @@ pub(super) fn load(files: &Files, load: &Load) -> anyhow::Result<io::Result<()>>
     Ok(outcome)
 }
 
-/// Refuses a load for which the kernel would end processes to get memory: it reads the files into
-/// memory, and copies them to where they are loaded. For a crash kernel, that is memory of its own.
-fn require_room(files: &Files, load: &Load) -> anyhow::Result<()> {
-    let amounts = machine::amounts::now(Path::new("/"));
-    match amounts.ok().and_then(|amounts| shortage(needed(files, load), &amounts)) {
-        None => Ok(()),
-        Some(shortage) => bail!("the load: {shortage}; {LESS}"),
-    }
-}
-
-/// Bytes that the kernel needs for a load of these files.
+/// Bytes that the kernel needs for a load of these files: it reads them into memory, and copies them
+/// to where they are loaded. For a crash kernel, that is memory of its own.
 pub(super) fn needed(files: &Files, load: &Load) -> u64 {
     let initrds = files.initrd_sizes().fold(0_u64, |sum, (_, size)| sum.saturating_add(size));
     let bytes = initrds.saturating_add(files.kernel.kernel().len() as u64);

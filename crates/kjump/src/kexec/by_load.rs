@@ -3,9 +3,8 @@
 use std::path::Path;
 
 use abi::kexec::flag;
-use anyhow::bail;
+use anyhow::Context;
 use machine::Machine;
-use machine::amounts::Amounts;
 use plan::LoadPlan;
 use plan::elfcorehdr::VirtualMap;
 
@@ -14,7 +13,7 @@ use super::files::Files;
 use super::kept::NAME;
 use super::request::Load;
 use super::{planning, purgatory};
-use crate::input::{Name, Shortage};
+use crate::input::{self, Name};
 use crate::kernel::file::Loader;
 use crate::kernel::{digest, kcore, loading};
 use crate::terminal::progress::Progress;
@@ -40,32 +39,16 @@ pub(super) fn load(files: &Files, load: &Load, loader: Loader) -> anyhow::Result
     if let Some((what, advice)) = lacking(load, &machine) {
         report::complain(NAME, &format!("{what}; {advice}"));
     }
-    require_room(&plan, load)?;
+    // A crash kernel has memory of its own.
+    if !load.crash {
+        input::require_room(plan.bytes()).context("the load")?;
+    }
     digest::seal(&mut plan, &purgatory::of(load));
     let segments = loading::destinations(&plan);
     let name = format!("loading {} ({})", Name(&files.kernel.path), quantity::bytes(plan.bytes()));
     let _progress = Progress::start(name, 1);
     sys::kexec::load(plan.entry().get(), &segments, flags(load))
         .map_err(|error| errno::explained(Call::Load, &error, "", Some(&attempt(&plan, load))))
-}
-
-/// Refuses a load for which the kernel would end processes to get memory. A crash kernel has
-/// memory of its own.
-fn require_room(plan: &LoadPlan<'_>, load: &Load) -> anyhow::Result<()> {
-    let amounts = machine::amounts::now(Path::new("/"));
-    match amounts.ok().and_then(|amounts| shortage(plan.bytes(), &amounts)).filter(|_| !load.crash) {
-        None => Ok(()),
-        Some(shortage) => bail!("the load: {shortage}; {LESS}"),
-    }
-}
-
-/// What a user can do about a shortage.
-pub(super) const LESS: &str = "free memory, add swap space, or load less";
-
-/// What lacks for a load of this size, if anything.
-pub(super) fn shortage(needed: u64, amounts: &Amounts) -> Option<Shortage> {
-    let room = amounts.room();
-    (needed > room).then_some(Shortage { needed, room })
 }
 
 /// What the next kernel will lack because it cannot be read on this machine, and what to do about

@@ -20,6 +20,7 @@ use super::request::{Load, Wanted};
 use super::syscall::{self, Choice, Syscall};
 use super::trouble::Trouble;
 use super::{by_file_load, by_load, describe, errno, load, planning};
+use crate::input::Shortage;
 use crate::inspect::findings::{kernel, load_disabled, lockdown, memory, privilege};
 use crate::inspect::map;
 use crate::inspect::saved_machine;
@@ -227,7 +228,7 @@ fn needed(syscall: Syscall, load: &Load, files: &Files, plan: Option<&LoadPlan<'
 
 /// For a load of more than what is available, the kernel would end processes: it is refused.
 fn short_of(needed: u64, amounts: &Amounts) -> Option<String> {
-    by_load::shortage(needed, amounts).map(|shortage| format!("the load: {shortage}; {}", by_load::LESS))
+    Shortage::of(needed, amounts.room()).map(|shortage| format!("the load: {shortage}"))
 }
 
 fn of_syscall(syscall: Syscall, obstacles: &[String]) -> Finding {

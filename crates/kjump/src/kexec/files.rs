@@ -179,7 +179,8 @@ fn module(words: &OsStr) -> anyhow::Result<Module> {
     let _progress = Progress::start(format!("unpacking {}", Name(path)), 1);
     let bytes = match kernel_file::Compression::recognise(&bytes) {
         Some(compression) => {
-            compression.decompress(&bytes, 1 << 32).with_context(|| format!("--module {}", Name(path)))?
+            let unpack = |limit| compression.decompress(&bytes, limit);
+            input::unpacked(1 << 32, unpack).with_context(|| format!("--module {}", Name(path)))?
         }
         None => bytes,
     };

@@ -18,7 +18,7 @@ use super::guard::GuardRole;
 use super::record::PeerRecord;
 use super::view::RunningKernel;
 use crate::device;
-use crate::input::Name;
+use crate::input::{self, Name};
 use crate::kernel::file::KernelFile;
 use crate::kernel::{digest, loading};
 use crate::terminal::progress::Progress;
@@ -88,6 +88,8 @@ impl<'a> Planned<'a> {
             device_tree: None,
         };
         let plan = linux::plan(&linux, &machine)?;
+        // First the one is taken and given back, then the other.
+        input::require_room(plan.bytes().max(kernel.memory_to_check())).context("the load")?;
         check_payload(&kernel, path)?;
         let Request { name, guarded, purgatory, .. } = *request;
         Ok(Self { name, guarded, purgatory, kernel, plan, machine, running })
