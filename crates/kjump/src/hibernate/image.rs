@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use hibernation::{Disk, Header, Image, PAGE, State, StateKind, load_header};
+use hibernation::{Disk, Header, Image, PAGE, SlotKind, State, StateKind, load_header};
 use serde::Serialize;
 
 use super::args::{ImageCommand, ImageEraseArgs, ImageInfoArgs, ImageVerifyArgs};
@@ -35,6 +35,8 @@ struct Info {
     zero_pages: Option<u64>,
     stored_bytes: Option<u64>,
     cipher: Option<&'static str>,
+    /// What `resume` needs: `passphrase`, `key file` or `none`.
+    key: Option<&'static str>,
 }
 
 impl Info {
@@ -49,6 +51,7 @@ impl Info {
             zero_pages: header.map(|header| header.zero_pages),
             stored_bytes: header.map(|header| header.stored),
             cipher: header.map(|header| header.cipher.name()),
+            key: header.map(key_of),
         }
     }
 
@@ -66,8 +69,18 @@ impl Info {
                 bytes(self.stored_bytes)
             );
             text += &format!("encryption: {cipher}\n");
+            text += &format!("key: {}\n", self.key.unwrap_or("none"));
         }
         text
+    }
+}
+
+/// What opens an image. The header may list several keys; the first is the one it was written with.
+fn key_of(header: &Header) -> &'static str {
+    match header.slots.first().map(|slot| slot.kind) {
+        None => "none",
+        Some(SlotKind::KeyFile) => "key file",
+        Some(SlotKind::Passphrase(_)) => "passphrase",
     }
 }
 
