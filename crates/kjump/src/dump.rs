@@ -3,6 +3,7 @@
 pub(crate) mod args;
 mod diff;
 pub mod dmesg;
+mod erase;
 mod info;
 mod kinds;
 pub(crate) mod level;

@@ -99,6 +99,12 @@ pub enum Error {
     /// Ranges of raw memory that are not those of the file.
     #[error("the ranges are {described:#x} bytes together, the file is {length:#x} bytes")]
     RawLength { described: u64, length: u64 },
+    /// A rule that erases data is wrong, or does not fit the kernel.
+    #[error("line {line}: {reason}")]
+    Rule { line: usize, reason: String },
+    /// What a rule names cannot be found in memory.
+    #[error("line {line}: {what}")]
+    RuleMemory { line: usize, what: String, source: Box<Error> },
     /// A number is out of range.
     #[error("{what} is {value:#x}; the limit is {most:#x}")]
     TooLarge { what: &'static str, value: u64, most: u64 },

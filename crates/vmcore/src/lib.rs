@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 pub mod codec;
+pub mod erase;
 mod error;
 mod format;
 mod frames;

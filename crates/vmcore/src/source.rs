@@ -120,6 +120,12 @@ pub trait PhysRead: Sync {
     fn read_phys(&self, address: u64, buffer: &mut [u8]) -> Result<()>;
 }
 
+impl<T: PhysRead + ?Sized> PhysRead for &T {
+    fn read_phys(&self, address: u64, buffer: &mut [u8]) -> Result<()> {
+        (**self).read_phys(address, buffer)
+    }
+}
+
 /// A memory image that can be written as a dump.
 pub trait DumpSource: PhysRead {
     /// The pages that are in the image.
@@ -140,6 +146,10 @@ pub trait DumpSource: PhysRead {
     fn virtual_address(&self, phys: u64) -> Option<u64>;
     /// Facts to carry over, if the image is a dump itself.
     fn origin(&self) -> Option<Origin<'_>>;
+    /// The commands by which data was erased from the image, one a line; empty if none was.
+    fn erased(&self) -> &[u8] {
+        &[]
+    }
 }
 
 /// Facts in the header of a dump that hold for every dump made from it.

@@ -15,7 +15,7 @@ use vmcore::select::Level;
 use vmcore::write::{
     Compression, Pages, Progress, Settings, Written, parts, write_elf, write_flat, write_kdump,
 };
-use vmcore::{Error, FrameSet, MemoryImage, PhysRead, ReadAt};
+use vmcore::{DumpSource, Error, FrameSet, MemoryImage, Origin, PhysRead, ReadAt, notes};
 
 const PAGE: usize = 1 << phys::PAGE_SHIFT;
 
@@ -295,4 +295,72 @@ fn an_elf_file_claims_no_pages_that_its_source_does_not_have() {
     again.present().iter().for_each(|frame| assert_page(&again, frame.number()));
     assert!(again.present().contains(phys::Pfn::new(305).unwrap()));
     assert_eq!(again.present().without(image.present()).count(), 0);
+}
+
+/// Pages with some bytes erased, as the source of a dump.
+struct WithoutKey<'a>(MemoryImage<'a>);
+
+const COMMANDS: &[u8] = b"erase key size 32\n";
+
+impl PhysRead for WithoutKey<'_> {
+    fn read_phys(&self, address: u64, buffer: &mut [u8]) -> vmcore::Result<()> {
+        self.0.read_phys(address, buffer)
+    }
+}
+
+impl DumpSource for WithoutKey<'_> {
+    fn present(&self) -> &FrameSet {
+        self.0.present()
+    }
+
+    fn ram(&self) -> &FrameSet {
+        self.0.ram()
+    }
+
+    fn notes(&self) -> &[u8] {
+        self.0.notes()
+    }
+
+    fn virtual_address(&self, phys: u64) -> Option<u64> {
+        self.0.virtual_address(phys)
+    }
+
+    fn origin(&self) -> Option<Origin<'_>> {
+        None
+    }
+
+    fn erased(&self) -> &[u8] {
+        COMMANDS
+    }
+}
+
+#[test]
+fn the_commands_that_erased_data_are_in_the_dump_and_in_dumps_made_from_it() {
+    let source = source();
+    let image = WithoutKey(MemoryImage::open(&source[..]).unwrap());
+    let none = BTreeMap::new();
+    let dump = |image: &dyn DumpSource, elf: bool| {
+        let out = MemoryFile::new();
+        let pages = Pages { kept: image.present(), first: &[], part: None, statistics: &none };
+        let progress = Progress::default();
+        match elf {
+            true => write_elf(image, image.present(), &settings(1), &out, &progress).unwrap(),
+            false => write_kdump(image, &pages, &settings(1), &out, &progress).unwrap(),
+        };
+        out.bytes()
+    };
+    let mut files = vec![dump(&image, false), dump(&image, true)];
+    for (first, elf) in [(0, true), (1, false), (0, false), (1, true)] {
+        let again = dump(&MemoryImage::open(&files[first][..]).unwrap(), elf);
+        files.push(again);
+    }
+    for file in &files {
+        let image = MemoryImage::open(&file[..]).unwrap();
+        assert_eq!(image.erased(), COMMANDS);
+        assert!(notes::iter(image.notes()).filter(|note| note.name == b"ERASEINFO").count() <= 1);
+        assert_page(&image, 301);
+        image.check_sums(|damage| panic!("{damage:?}")).unwrap();
+    }
+    let cut = &files[0][..files[0].len() - 10];
+    assert_eq!(MemoryImage::open(cut).unwrap().erased(), COMMANDS, "the commands are near the start");
 }

@@ -9,6 +9,7 @@ pub(crate) const STORIES: &[Story] = stories! {
     &["6.12"] => threads_that_read_live_memory_do_not_mix_it_up,
     &["6.1"] => a_dump_fills_a_file_system,
     EVERY => raw_memory_is_the_same_image_as_a_vmcore,
+    &["6.1"] => a_key_is_erased_from_every_form_of_a_dump,
 };
 
 /// Both disks have old content, which must not appear in the dump; one is too small, and later in
@@ -149,5 +150,61 @@ fn raw_memory_is_the_same_image_as_a_vmcore(on: &str) -> Result<()> {
     let same = " 0 different, 0 only here, 0 only there, 0 unreadable";
     assert_eq!(outcome.text().matches(same).count(), 3, "{}", outcome.text());
     outcome.prints("raw memory").prints("Linux version").kernel_log_is_clean();
+    Ok(())
+}
+
+/// The key is in a variable of the kernel and in an object that a list leads to. No part of it is in
+/// any form of the dump, compressed or not; the kernel erases its own buffers.
+fn a_key_is_erased_from_every_form_of_a_dump(on: &str) -> Result<()> {
+    let job = r#"set -e
+        key=$(echo "kept in the kernel only" | sha256sum | cut -c 1-32)
+        printf %s $key > /proc/sys/kernel/core_pattern
+        printf %s $key > /sys/class/net/lo/ifalias
+        cat > /rules <<'END'
+[vmlinux]
+type core_pattern char [128]
+type init_net struct net
+erase core_pattern
+for device in init_net.dev_base_head within net_device:dev_list
+    erase device.ifalias.ifalias size 32
+endfor
+[kjump]
+type __this_module struct module
+erase __this_module.version
+[absent]
+erase anything
+END
+        mount -t tmpfs -o size=320m none /mnt
+        cd /mnt
+        # A part of the key that is left counts too.
+        has_key() {
+            kjump dump save -d 31 -c raw $1 again
+            tr -d '\0' < again | grep -q -F -e ${key%????????????????????????} -e ${key#????????????????????????}
+        }
+        kjump dump save -d 31 /proc/kcore whole || [ $? = 1 ]
+        has_key whole
+        for form in "" "-c raw" --elf --flattened "--flattened --elf"; do
+            kjump dump save -d 31 --config /rules $form /proc/kcore dump || [ $? = 1 ]
+            if has_key dump; then
+                echo "the key is in the dump $form"
+                exit 1
+            fi
+            kjump dump info dump | grep -F device.ifalias
+        done
+        kjump dump save --config /rules whole dump
+        if has_key dump; then
+            exit 1
+        fi
+        echo "erase core_patterns size 4" > /rules
+        kjump dump save --config /rules whole wrong && exit 1
+        ls wrong || echo "nothing was written""#;
+    let outcome = vm(on).smp(2).mem(512).append("init_on_free=1").run(job)?.succeeded();
+    let listed = "erase device.ifalias.ifalias size 32";
+    assert_eq!(outcome.text().matches(listed).count(), 5, "{}", outcome.text());
+    outcome
+        .prints("the module absent is not loaded: its rules erase nothing")
+        .prints("/rules: line 1: there is no symbol core_patterns")
+        .prints("nothing was written")
+        .kernel_log_is_clean();
     Ok(())
 }

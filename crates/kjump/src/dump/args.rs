@@ -83,6 +83,11 @@ pub(crate) struct SaveArgs {
     pub(crate) part: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) raw: RawArgs,
+    /// Erase the data that the rules in this file name, in the syntax of makedumpfile.conf(5). Their
+    /// symbols and types are found in the image, by the kernel's kallsyms and BTF; a line
+    /// `type SYMBOL TYPE` declares the type of a global variable, which BTF does not have
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) config: Option<PathBuf>,
     /// Dump level, 0 to 31; if there are several, the next one is tried when there is no room
     #[arg(
         long,

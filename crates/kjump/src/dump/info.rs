@@ -36,6 +36,8 @@ struct Info {
     present_pages: u64,
     highest_address: u64,
     vmcoreinfo_keys: usize,
+    /// The commands by which data was erased.
+    erased: Vec<String>,
     /// Codecs, as the header names them.
     codecs: Vec<&'static str>,
     /// Statistics that the writer recorded.
@@ -80,6 +82,7 @@ fn info(args: &InfoArgs) -> anyhow::Result<Info> {
         present_pages: image.present().count(),
         highest_address: page_bytes(image.ram().end()),
         vmcoreinfo_keys: vmcoreinfo.iter().count(),
+        erased: erased(&image),
         codecs: codecs(header.map_or(0, |header| header.status)),
         statistics: image.manifest().map(|manifest| manifest.statistics).unwrap_or_default(),
         kinds: if args.kinds { by_kind(&image) } else { Vec::new() },
@@ -89,6 +92,11 @@ fn info(args: &InfoArgs) -> anyhow::Result<Info> {
 fn codecs(status: u32) -> Vec<&'static str> {
     let named = Codec::ALL.into_iter().filter(|codec| codec.flag() & status != 0);
     named.map(Codec::name).collect()
+}
+
+fn erased(image: &MemoryImage<'_>) -> Vec<String> {
+    let printable = |line: &str| line.chars().filter(|letter| !letter.is_control()).collect();
+    String::from_utf8_lossy(image.erased()).lines().map(printable).collect()
 }
 
 fn by_kind(image: &MemoryImage<'_>) -> Vec<(&'static str, u64)> {
@@ -145,6 +153,9 @@ fn text(info: &Info) -> String {
     );
     for (name, pages) in &info.kinds {
         row(&format!("  {name}"), format!("{}, {pages} pages", quantity::bytes(page_bytes(*pages))));
+    }
+    for (index, command) in info.erased.iter().enumerate() {
+        row(if index == 0 { "erased" } else { "" }, command.clone());
     }
     if !info.statistics.is_empty() {
         row("written by", "kjump, with checksums".to_owned());

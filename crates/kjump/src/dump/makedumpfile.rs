@@ -19,6 +19,7 @@ use vmcore::{MemoryImage, Vmcoreinfo, Vmlinux, WriteAt};
 
 use super::args::RawArgs;
 use super::dmesg;
+use super::erase::Config;
 use super::request::{OutputFormat, Request};
 use super::save;
 use super::sink::{Replace, Sink, WriteMode};
@@ -41,7 +42,7 @@ const REFUSED: &str = "Not supported";
     infer_long_args = true,
     disable_help_flag = true,
     disable_version_flag = true,
-    override_usage = "makedumpfile [-c|-l|-p|-z|-E] [-d DL] [-x VMLINUX|-i VMCOREINFO] [-L SIZE] [-f] \
+    override_usage = "makedumpfile [-c|-l|-p|-z|-E] [-d DL] [-x VMLINUX|-i VMCOREINFO] [--config FILE] [-L SIZE] [-f] \
         VMCORE DUMPFILE\n       \
         makedumpfile [-c|-l|-p|-z|-E] [-d DL] -F VMCORE > FLATTENED\n       \
         makedumpfile -R DUMPFILE < FLATTENED\n       \
@@ -89,6 +90,9 @@ struct Options {
     /// Write the VMCOREINFO of the kernel's ELF file
     #[arg(short = 'g', value_name = "VMCOREINFO", requires = "vmlinux")]
     generate: Option<PathBuf>,
+    /// Erase the data that the rules in FILE name, see makedumpfile.conf(5)
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Write at most SIZE bytes (or with K, M or G); a dump that does not fit is incomplete
     #[arg(short = 'L', value_name = "SIZE", value_parser = limit)]
     limit: Option<u64>,
@@ -171,8 +175,6 @@ struct Refused {
     xen_vmcoreinfo: Option<PathBuf>,
     #[arg(long = "xen_phys_start", hide = true)]
     xen_phys_start: Option<String>,
-    #[arg(long, hide = true)]
-    config: Option<PathBuf>,
     #[arg(long, hide = true)]
     eppic: Option<PathBuf>,
     #[arg(long, hide = true)]
@@ -364,6 +366,7 @@ impl Options {
             sources,
             raw: RawArgs::default(),
             facts: self.facts()?,
+            config: self.config.clone().map(|path| Config { path, vmlinux: self.vmlinux.clone() }),
             details: self.has_details(),
             outputs,
             format: if self.elf { OutputFormat::Elf } else { OutputFormat::Kdump },
@@ -525,12 +528,7 @@ mod tests {
 
     #[test]
     fn options_that_are_not_supported_are_refused_by_name() {
-        for (args, name) in [
-            ("-X -d 31 a b", "-X"),
-            ("-e -l a b", "-e"),
-            ("--eppic=macro a b", "--eppic"),
-            ("--config=rules a b", "--config"),
-        ] {
+        for (args, name) in [("-X -d 31 a b", "-X"), ("-e -l a b", "-e"), ("--eppic=macro a b", "--eppic")] {
             assert_eq!(refused_of(&format!("makedumpfile {args}")).as_deref(), Some(name), "{args}");
         }
         for args in

@@ -7,6 +7,7 @@ use vmcore::select::Level;
 use vmcore::write::Compression;
 
 use super::args::{RawArgs, SaveArgs};
+use super::erase::Config;
 use super::level::{Levels, cpus, with_higher};
 use super::sink::Replace;
 use super::source::Facts;
@@ -19,6 +20,8 @@ pub(super) struct Request {
     pub(super) raw: RawArgs,
     /// Facts about the kernel to use instead of the image's own.
     pub(super) facts: Option<Facts>,
+    /// Rules that erase data.
+    pub(super) config: Option<Config>,
     /// Whether to print VMCOREINFO.
     pub(super) details: bool,
     /// `-` is standard output. Several outputs are a split set.
@@ -47,6 +50,7 @@ impl Request {
             sources: vec![source],
             raw: RawArgs::default(),
             facts: None,
+            config: None,
             details: false,
             outputs: vec![disk],
             format: OutputFormat::Kdump,
@@ -85,6 +89,7 @@ impl From<SaveArgs> for Request {
             sources: [vec![args.source], args.part].concat(),
             raw: args.raw,
             facts: None,
+            config: args.config.map(|path| Config { path, vmlinux: None }),
             details: false,
             outputs: [vec![args.output], args.split].concat(),
             format: match (args.elf, args.flat) {

@@ -5,10 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use vmcore::erase::{Erased, Erasures};
 use vmcore::select::Level;
 use vmcore::write::{Pages, Progress, Settings, Written, parts, write_elf, write_flat, write_kdump};
-use vmcore::{Error, FrameSet, MemoryImage, notes, select};
+use vmcore::{DumpSource, Error, FrameSet, MemoryImage, notes, select};
 
+use super::erase::Config;
 use super::means::{Means, affordable};
 use super::request::{OutputFormat, Request};
 use super::sink::{self, Sink, WriteMode};
@@ -22,17 +24,24 @@ use crate::terminal::report;
 /// Saves an image at the first dump level for which there is room.
 pub(super) fn save(request: &Request) -> anyhow::Result<Saved> {
     sys::signal::ignore_file_size_limit();
+    let rules = request.config.as_ref().map(Config::rules).transpose()?;
     let image = source::with_facts(source::set(&request.sources, &request.raw)?, request.facts.as_ref())?;
     let needs_structures = request.levels.iter().any(|level| level.needs_page_structures());
     // Raw memory has no notes: readers need what is found.
-    let image = if needs_structures || request.raw.raw { source::informed(image)? } else { image };
+    let is_informed = needs_structures || request.raw.raw || rules.is_some();
+    let image = if is_informed { source::informed(image)? } else { image };
     if request.details {
         report::inform(&details(&image));
     }
+    let erasures = match (&request.config, &rules) {
+        (Some(config), Some(rules)) => Some(config.erasures(rules, &image)?),
+        _ => None,
+    };
+    let erasures = erasures.as_ref();
     let means = affordable(&image, request)?;
     let (last, others) = request.levels.split_last().context("no dump level")?;
     for (level, next) in others.iter().zip(request.levels.iter().skip(1)) {
-        match save_at(&image, request, *level, means, false) {
+        match save_at(&image, erasures, request, (*level, false), means) {
             Err(error) if is_no_room(&error) => {
                 report::inform(&format!(
                     "no room for dump level {}: trying {}\n",
@@ -43,7 +52,7 @@ pub(super) fn save(request: &Request) -> anyhow::Result<Saved> {
             result => return result,
         }
     }
-    save_at(&image, request, *last, means, true)
+    save_at(&image, erasures, request, (*last, true), means)
 }
 
 /// VMCOREINFO as makedumpfile prints it; scripts look for OSRELEASE and CRASHTIME in it.
@@ -56,10 +65,10 @@ pub(super) fn details(image: &MemoryImage<'_>) -> String {
 
 fn save_at(
     image: &MemoryImage<'_>,
+    erasures: Option<&Erasures>,
     request: &Request,
-    level: Level,
+    (level, is_last): (Level, bool),
     means: Means,
-    is_last: bool,
 ) -> anyhow::Result<Saved> {
     let start = Instant::now();
     let selection = select(image, image.present(), image.vmcoreinfo(), level, means.order, means.threads);
@@ -68,13 +77,15 @@ fn save_at(
     let incomplete = source.is_incomplete;
     let settings = Settings { compression: request.compression, level, threads: means.threads, incomplete };
     let statistics = statistics::of(image, &selection, source);
+    let erased = erasures.map(|erasures| Erased::new(image, erasures));
+    let pages_from: &dyn DumpSource = erased.as_ref().map_or(image, |erased| erased);
     let mut written = Written::default();
     for Share { path, kept, part } in shares(image, request, &selection.kept) {
         let sink = open(request, path, means.mode)?.limited(request.limit);
         let part = part.map(|(from, to)| (from, to, &selection.kept));
         let pages = Pages { kept: &kept, first: &selection.vital.in_order(), part, statistics: &statistics };
         let progress = Progress::default();
-        match write(image, &pages, request, &settings, &sink, &progress) {
+        match write(pages_from, &pages, request, &settings, &sink, &progress) {
             Ok(share) => {
                 sink.finish(share.length).with_context(|| path.display().to_string())?;
                 written.add(share);
@@ -102,6 +113,8 @@ fn save_at(
         why_missing: written.trouble.or_else(|| source.why_missing()),
         is_part: image.header().is_some_and(|header| header.part.is_some()),
         learned: selection.learned,
+        erased: erasures.map(|erasures| erasures.amount().into()),
+        unloaded_modules: erasures.map_or(&[][..], Erasures::unloaded_modules).to_vec(),
         highest_frame: image.ram().end(),
         bytes: written.length,
         selecting_seconds: selecting.as_secs_f64(),
@@ -167,7 +180,7 @@ fn keep(
 }
 
 fn write(
-    image: &MemoryImage<'_>,
+    image: &dyn DumpSource,
     pages: &Pages<'_>,
     request: &Request,
     settings: &Settings,
@@ -243,6 +256,7 @@ mod tests {
             sources: vec![source],
             raw: RawArgs::default(),
             facts: None,
+            config: None,
             details: false,
             outputs: vec![output],
             format: OutputFormat::Kdump,

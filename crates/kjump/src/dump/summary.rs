@@ -30,6 +30,12 @@ pub(super) struct Saved {
     pub(super) why_missing: Option<String>,
     /// Keys missing in VMCOREINFO that were found in the kernel's memory.
     pub(super) learned: Vec<String>,
+    /// The data that was erased, if there were rules.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) erased: Option<ErasedData>,
+    /// Modules that have rules and are not loaded.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) unloaded_modules: Vec<String>,
     /// The end of memory, as a frame number.
     pub(super) highest_frame: u64,
     pub(super) bytes: u64,
@@ -37,6 +43,19 @@ pub(super) struct Saved {
     pub(super) seconds: f64,
     /// The most memory that the program has used, in bytes; mapped files count too.
     pub(super) peak_memory: Option<u64>,
+}
+
+/// Data that was erased.
+#[derive(Debug, Serialize)]
+pub(super) struct ErasedData {
+    pub(super) bytes: u64,
+    pub(super) places: usize,
+}
+
+impl From<(u64, usize)> for ErasedData {
+    fn from((bytes, places): (u64, usize)) -> Self {
+        Self { bytes, places }
+    }
 }
 
 impl Saved {
@@ -73,6 +92,14 @@ impl Saved {
         if !self.learned.is_empty() {
             let keys = self.learned.join(", ");
             text += &format!("VMCOREINFO lacks {keys}: taken from the kernel's BTF and kallsyms\n");
+        }
+        for module in &self.unloaded_modules {
+            text += &format!("the module {module} is not loaded: its rules erase nothing\n");
+        }
+        if let Some(ErasedData { bytes, places }) = self.erased {
+            let [bytes, places] =
+                [(bytes, "byte"), (places as u64, "place")].map(|(count, what)| quantity::count(count, what));
+            text += &format!("{bytes} erased in {places}\n");
         }
         if let Some(why) = &self.why_unknown {
             let pages = quantity::count(self.unknown_pages, "page");

@@ -128,6 +128,9 @@ pub(crate) struct SubHeaderLayout<A> {
     /// Offset of the ELF notes, since version 4.
     pub(crate) notes: Field<u64>,
     pub(crate) notes_size: Field<A>,
+    /// Offset of the commands that erased data, one a line, since version 5.
+    pub(crate) erased: Field<u64>,
+    pub(crate) erased_size: Field<A>,
     pub(crate) start_pfn_64: Field<u64>,
     pub(crate) end_pfn_64: Field<u64>,
     /// Number of the frame after the highest one, since version 6.
@@ -147,6 +150,8 @@ pub(crate) const WIDE_SUB_HEADER: SubHeaderLayout<u64> = SubHeaderLayout {
     vmcoreinfo_size: Field::at(40),
     notes: Field::at(48),
     notes_size: Field::at(56),
+    erased: Field::at(64),
+    erased_size: Field::at(72),
     start_pfn_64: Field::at(80),
     end_pfn_64: Field::at(88),
     max_mapnr_64: Field::at(96),
@@ -164,19 +169,22 @@ pub(crate) const NARROW_SUB_HEADER: SubHeaderLayout<u32> = SubHeaderLayout {
     vmcoreinfo_size: Field::at(28),
     notes: Field::at(32),
     notes_size: Field::at(40),
+    erased: Field::at(44),
+    erased_size: Field::at(52),
     start_pfn_64: Field::at(56),
     end_pfn_64: Field::at(64),
     max_mapnr_64: Field::at(72),
     size: 80,
 };
 
-// Both end with the same field, and hold the offset and size of erased data, which is not used
-// here, before the last three.
+// Both end with the same field; the last three come after the commands that erased data.
 const _: () = {
     let (wide, narrow) = (WIDE_SUB_HEADER, NARROW_SUB_HEADER);
     assert!(wide.max_mapnr_64.end() == wide.size && narrow.max_mapnr_64.end() == narrow.size);
-    assert!(wide.notes_size.end() + 8 + 8 == wide.start_pfn_64.offset());
-    assert!(narrow.notes_size.end() + 8 + 4 == narrow.start_pfn_64.offset());
+    assert!(wide.notes_size.end() == wide.erased.offset());
+    assert!(wide.erased_size.end() == wide.start_pfn_64.offset());
+    assert!(narrow.notes_size.end() == narrow.erased.offset());
+    assert!(narrow.erased_size.end() == narrow.start_pfn_64.offset());
     // The time stamp is a `struct timeval`.
     let (wide, narrow) = (WIDE_HEADER, NARROW_HEADER);
     assert!(wide.seconds.offset() + 16 == wide.status.offset());

@@ -7,8 +7,13 @@
 //! strings   each ends with a zero
 //! ```
 
+mod shape;
+
 use crate::format::field::{u8_at, u16_at, u32_at};
 use crate::{Error, Result};
+
+pub(crate) use shape::joined;
+pub use shape::{Place, Shape, TypeName};
 
 const MAGIC: u16 = 0xeb9f;
 const VERSION: u8 = 1;
@@ -25,6 +30,8 @@ const MOST_MEMBERS: u32 = 1 << 20;
 
 /// Numbers of kinds.
 mod kind {
+    pub(super) const INTEGER: u32 = 1;
+    pub(super) const POINTER: u32 = 2;
     pub(super) const ARRAY: u32 = 3;
     pub(super) const STRUCT: u32 = 4;
     pub(super) const UNION: u32 = 5;
@@ -33,6 +40,7 @@ mod kind {
     pub(super) const VOLATILE: u32 = 9;
     pub(super) const CONST: u32 = 10;
     pub(super) const RESTRICT: u32 = 11;
+    pub(super) const VARIABLE: u32 = 14;
     pub(super) const TYPE_TAG: u32 = 18;
     pub(super) const ENUM64: u32 = 19;
 }
@@ -65,6 +73,8 @@ struct Type {
 #[derive(Clone, Copy, Debug)]
 struct Member {
     bit: u64,
+    /// Bits of a bit field; 0 for other members.
+    width: u32,
     id: u32,
 }
 
@@ -152,12 +162,13 @@ impl<'a> Btf<'a> {
                 (self.name(u32_at(self.types, at)), u32_at(self.types, at + 4), u32_at(self.types, at + 8));
             // If the flag is set, the upper eight bits are the width of a bit field.
             let bit = u64::from(if structure.flag { offset & 0x00ff_ffff } else { offset });
+            let width = if structure.flag { offset >> 24 } else { 0 };
             if own == name {
-                return Some(Member { bit, id });
+                return Some(Member { bit, width, id });
             }
             let part = self.resolved(id).filter(|part| own.is_empty() && part.is_structure());
             if let Some(inner) = part.and_then(|part| self.member_of(part, name, depth, left)) {
-                return Some(Member { bit: bit + inner.bit, id: inner.id });
+                return Some(Member { bit: bit + inner.bit, ..inner });
             }
         }
         None

@@ -9,7 +9,7 @@
 //! kallsyms_offsets       for each symbol 32 bits, see `Encoding`
 //! ```
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use phys::PAGE_SIZE;
 
@@ -96,23 +96,38 @@ impl<'m, M: PhysRead> Kallsyms<'m, M> {
     /// # Errors
     /// [`Error::SymbolMismatch`], or the memory cannot be read.
     pub fn find<'n>(&self, wanted: &[&'n str]) -> Result<BTreeMap<&'n str, u64>> {
-        let numbers = self.numbers(wanted)?;
-        let encoding = self.encoding(&numbers)?;
-        let found =
-            wanted.iter().filter_map(|name| numbers.get(name.as_bytes()).map(|number| (*name, *number)));
-        found.map(|(name, number)| Ok((name, self.value(number, encoding)?))).collect()
+        let found = self.entries(wanted)?.into_iter();
+        Ok(found.map(|(name, (value, _))| (name, value)).collect())
     }
 
-    /// The numbers of these symbols, and of those in VMCOREINFO.
-    fn numbers(&self, wanted: &[&str]) -> Result<BTreeMap<Vec<u8>, u32>> {
-        let wanted: Vec<_> = self.known.keys().chain(wanted).map(|name| name.as_bytes()).collect();
+    /// The same, but symbols whose name others have too have no value.
+    ///
+    /// # Errors
+    /// See [`Kallsyms::find`].
+    pub fn find_only<'n>(&self, wanted: &[&'n str]) -> Result<BTreeMap<&'n str, Option<u64>>> {
+        let found = self.entries(wanted)?.into_iter();
+        Ok(found.map(|(name, (value, count))| (name, (count == 1).then_some(value))).collect())
+    }
+
+    /// The value of the first symbol with each name, and the number of symbols with it.
+    fn entries<'n>(&self, wanted: &[&'n str]) -> Result<BTreeMap<&'n str, (u64, u32)>> {
+        let numbers = self.numbers(wanted)?;
+        let encoding = self.encoding(&numbers)?;
+        let found = wanted.iter().filter_map(|name| Some((*name, *numbers.get(name.as_bytes())?)));
+        found.map(|(name, (number, count))| Ok((name, (self.value(number, encoding)?, count)))).collect()
+    }
+
+    /// The first number of these symbols, and of those in VMCOREINFO, and how many there are.
+    fn numbers(&self, wanted: &[&str]) -> Result<BTreeMap<Vec<u8>, (u32, u32)>> {
+        let wanted: BTreeSet<_> = self.known.keys().chain(wanted).map(|name| name.as_bytes()).collect();
         let mut numbers = BTreeMap::new();
         let mut names = Bytes::new(self.memory, &self.space, self.names, MOST_BYTES);
         let mut name = Vec::with_capacity(MOST_NAME);
         for number in 0..self.count {
             self.expand(&mut names, &mut name)?;
-            if let Some(name) = name.get(1..).filter(|name| wanted.contains(name)) {
-                numbers.entry(name.to_vec()).or_insert(number);
+            if let Some(name) = name.get(1..).filter(|name| wanted.contains(*name)) {
+                let (_, count) = numbers.entry(name.to_vec()).or_insert((number, 0));
+                *count += 1;
             }
         }
         Ok(numbers)
@@ -131,12 +146,12 @@ impl<'m, M: PhysRead> Kallsyms<'m, M> {
         Ok(())
     }
 
-    fn encoding(&self, numbers: &BTreeMap<Vec<u8>, u32>) -> Result<Encoding> {
+    fn encoding(&self, numbers: &BTreeMap<Vec<u8>, (u32, u32)>) -> Result<Encoding> {
         let possible: &[_] = match self.base {
             Some(_) => &[Encoding::Signed, Encoding::Unsigned],
             None => &[Encoding::FromPlace],
         };
-        let both = self.known.iter().filter_map(|(name, at)| Some((*numbers.get(name.as_bytes())?, *at)));
+        let both = self.known.iter().filter_map(|(name, at)| Some((numbers.get(name.as_bytes())?.0, *at)));
         let both: Vec<_> = both.collect();
         for encoding in possible.iter().filter(|_| !both.is_empty()) {
             let agreed =

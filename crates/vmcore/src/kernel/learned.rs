@@ -159,7 +159,11 @@ impl Learned {
     }
 }
 
-fn btf(memory: &impl PhysRead, space: &AddressSpace, start: u64, end: u64) -> Result<Vec<u8>> {
+/// The kernel's types, from memory between these virtual addresses.
+///
+/// # Errors
+/// They are too large, or cannot be read.
+pub(crate) fn btf(memory: &impl PhysRead, space: &AddressSpace, start: u64, end: u64) -> Result<Vec<u8>> {
     let size = end.wrapping_sub(start);
     let too_large = || Error::TooLarge { what: "the size of BTF", value: size, most: MOST_BTF };
     let fitting = usize::try_from(size).ok().filter(|_| size <= MOST_BTF);

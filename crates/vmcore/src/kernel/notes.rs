@@ -1,5 +1,7 @@
 //! ELF notes, each a name, a kind and contents.
 
+use std::borrow::Cow;
+
 use abi::elf::note::{ALIGN, CONTENT_SIZE, CORE, HEADER_SIZE, KIND, NAME_SIZE, PRSTATUS, VMCOREINFO};
 use phys::PhysRange;
 
@@ -91,6 +93,29 @@ fn vmcoreinfo_at(memory: &impl PhysRead, address: u64) -> Option<Vmcoreinfo> {
     let mut bytes = vec![0; NOTE_SIZE];
     memory.read_phys(address, &mut bytes).ok()?;
     Some(Vmcoreinfo::parse(vmcoreinfo(&bytes)?.contents))
+}
+
+/// The name of makedumpfile's note of erased data.
+const ERASED: &[u8] = b"ERASEINFO";
+
+/// The commands by which data was erased, one a line.
+#[must_use]
+pub fn erased(bytes: &[u8]) -> &[u8] {
+    let contents = iter(bytes).find(|note| note.name == ERASED).map_or(&[][..], |note| note.contents);
+    let end = contents.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    contents.get(..end).unwrap_or_default()
+}
+
+/// The notes with these commands, in place of those that they have.
+pub(crate) fn with_erased<'a>(bytes: &'a [u8], commands: &[u8]) -> Cow<'a, [u8]> {
+    if erased(bytes) == commands {
+        return Cow::Borrowed(bytes);
+    }
+    let others = iter(bytes).filter(|note| note.name != ERASED);
+    let mut all: Vec<u8> =
+        others.flat_map(|one| note(&[one.name, b"\0"].concat(), one.kind, one.contents)).collect();
+    all.extend(note(&[ERASED, b"\0"].concat(), 0, commands));
+    Cow::Owned(all)
 }
 
 /// Number of CPUs whose registers were saved.

@@ -105,7 +105,7 @@ impl Vmcoreinfo {
         if self.0.contains_key(PUT) {
             return self;
         }
-        let offset = booted.text(PUT).and_then(|offset| u64::from_str_radix(offset, 16).ok()).unwrap_or(0);
+        let offset = booted.offset_of_kernel();
         for value in self.0.iter_mut().filter(|(key, _)| key.starts_with("SYMBOL(")).map(|(_, value)| value) {
             if let Ok(address) = u64::from_str_radix(value, 16) {
                 *value = format!("{:x}", address.wrapping_add(offset));
@@ -117,6 +117,11 @@ impl Vmcoreinfo {
             }
         }
         self
+    }
+
+    /// The distance between the address that the kernel is linked to and its own; 0 if unknown.
+    pub(crate) fn offset_of_kernel(&self) -> u64 {
+        self.text(PUT).and_then(|offset| u64::from_str_radix(offset, 16).ok()).unwrap_or(0)
     }
 
     /// Adds a key unless it exists; returns whether it was added.

@@ -1,6 +1,8 @@
 //! A kernel's ELF file with symbols and BTF, as in Debian's `linux-image-...-dbg`. It yields the
 //! same facts as VMCOREINFO, except where the kernel was loaded.
 
+use std::collections::BTreeMap;
+
 use abi::elf::{self, FileHeader, SectionHeader, Symbol, section_index};
 
 use crate::format::field::get;
@@ -16,6 +18,9 @@ const SYMBOL: Symbol<u64> = elf::CLASS_64.symbol;
 
 /// Symbols that readers of memory images look up.
 const SYMBOLS: [&str; 6] = ["init_uts_ns", "_stext", "swapper_pg_dir", "init_top_pgt", "mem_section", "prb"];
+
+/// The symbol by which a kernel and its file are compared.
+const KNOWN: &str = "init_uts_ns";
 
 /// Macros of the kernel with the same value on all of x86-64 (arch/x86/include/asm/sparsemem.h,
 /// with 5-level page tables; include/linux/page-flags.h before 6.10).
@@ -69,15 +74,48 @@ impl<'a> Vmlinux<'a> {
         Ok(Learned::of_types(&Btf::parse(self.types)?, info, &MACROS))
     }
 
+    /// The kernel's types, in the form of BTF.
+    #[must_use]
+    pub fn types(&self) -> &'a [u8] {
+        self.types
+    }
+
+    /// The addresses of symbols in the running kernel that these facts describe. Those whose name
+    /// others have too have no value.
+    ///
+    /// # Errors
+    /// [`Error::SymbolMismatch`]: the facts are those of another kernel.
+    pub fn symbols(&self, wanted: &[&str], booted: &Vmcoreinfo) -> Result<BTreeMap<String, Option<u64>>> {
+        let names: BTreeMap<_, _> =
+            wanted.iter().chain(&[KNOWN]).map(|name| (name.as_bytes(), *name)).collect();
+        let mut found = BTreeMap::<String, Option<u64>>::new();
+        for entry in self.defined() {
+            let name = self.name(get(entry, SYMBOL.name)).and_then(|name| names.get(name));
+            let value = get(entry, SYMBOL.value).wrapping_add(booted.offset_of_kernel());
+            if let Some(name) = name {
+                found.entry((*name).to_owned()).and_modify(|known| *known = None).or_insert(Some(value));
+            }
+        }
+        let known = found.get(KNOWN).copied().flatten();
+        if known.is_none() || known != booted.symbol(KNOWN).ok() {
+            return Err(Error::SymbolMismatch);
+        }
+        Ok(found)
+    }
+
     /// Of symbols with the same name the first counts.
     fn addresses(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        let entries = self.symbols.chunks_exact(SYMBOL.size).take(MOST_SYMBOLS);
-        entries.filter_map(|entry| {
+        self.defined().filter_map(|entry| {
             let name = self.name(get(entry, SYMBOL.name))?;
             let known = SYMBOLS.iter().find(|known| known.as_bytes() == name)?;
-            let is_here = get(entry, SYMBOL.section) != section_index::UNDEFINED;
-            is_here.then(|| (*known, get(entry, SYMBOL.value)))
+            Some((*known, get(entry, SYMBOL.value)))
         })
+    }
+
+    /// The entries of symbols that are in the file.
+    fn defined(&self) -> impl Iterator<Item = &'a [u8]> {
+        let entries = self.symbols.chunks_exact(SYMBOL.size).take(MOST_SYMBOLS);
+        entries.filter(|entry| get(entry, SYMBOL.section) != section_index::UNDEFINED)
     }
 
     fn name(&self, at: u32) -> Option<&'a [u8]> {

@@ -8,6 +8,9 @@ use crate::{FrameSet, PhysRead, Result};
 /// 32 MiB.
 pub(super) const MOST_NOTES: u64 = 1 << 30;
 
+/// A dump with more bytes of commands that erased data is damaged.
+pub(super) const MOST_ERASED: u64 = 16 << 20;
+
 /// A memory image of one format.
 pub(super) trait Body: PhysRead {
     /// The pages that are in the image.
@@ -16,6 +19,10 @@ pub(super) trait Body: PhysRead {
     fn ram(&self) -> &FrameSet;
     /// The ELF notes.
     fn notes(&self) -> &[u8];
+    /// The commands by which data was erased, one a line.
+    fn erased(&self) -> &[u8] {
+        &[]
+    }
     /// The architecture, as far as the format shows it.
     fn machine(&self) -> &'static str {
         "x86_64"

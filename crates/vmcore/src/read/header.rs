@@ -37,6 +37,8 @@ pub struct KdumpHeader {
     pub(super) sub_blocks: u64,
     pub(super) bitmap_blocks: u64,
     pub(super) notes: NotesPlace,
+    /// Offset and size of the commands that erased data.
+    pub(super) erased: (u64, u64),
 }
 
 /// Where the notes are, in bytes of the file.
@@ -125,6 +127,7 @@ impl KdumpHeader {
             sub_blocks: get(block, layout.sub_header_blocks).into(),
             bitmap_blocks: get(block, layout.bitmap_blocks).into(),
             notes: sub.notes(),
+            erased: sub.since(5, sub_layout.erased, sub_layout.erased_size),
         })
     }
 }
@@ -150,19 +153,21 @@ impl<A: Number> SubHeader<'_, A> {
         })
     }
 
+    /// Offset and size of a part that there is since a version.
+    fn since(&self, version: u32, offset: Field<u64>, size: Field<A>) -> (u64, u64) {
+        if self.version < version {
+            return (0, 0);
+        }
+        (get(&self.bytes, offset), get(&self.bytes, size).into())
+    }
+
     /// The notes, or VMCOREINFO alone in older versions.
     fn notes(&self) -> NotesPlace {
         let layout = self.layout;
-        let since = |version, offset: Field<u64>, size: Field<A>| {
-            if self.version < version {
-                return (0, 0);
-            }
-            (get(&self.bytes, offset), get(&self.bytes, size).into())
-        };
-        let notes = since(4, layout.notes, layout.notes_size);
+        let notes = self.since(4, layout.notes, layout.notes_size);
         let is_vmcoreinfo = notes.1 == 0;
         let (offset, size) =
-            if is_vmcoreinfo { since(3, layout.vmcoreinfo, layout.vmcoreinfo_size) } else { notes };
+            if is_vmcoreinfo { self.since(3, layout.vmcoreinfo, layout.vmcoreinfo_size) } else { notes };
         NotesPlace { offset, size, is_vmcoreinfo }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 use phys::{PAGE_SIZE, Pfn};
 use twox_hash::XxHash3_64;
 
-use super::body::{Body, MOST_NOTES};
+use super::body::{Body, MOST_ERASED, MOST_NOTES};
 use super::checksums::Sums;
 use super::header::{KdumpHeader, NotesPlace};
 use crate::codec::{Codec, Decoder};
@@ -23,6 +23,7 @@ pub(super) struct Kdump<S> {
     source: S,
     header: KdumpHeader,
     notes: Vec<u8>,
+    erased: Vec<u8>,
     ram: FrameSet,
     present: FrameSet,
     bitmaps_sum: u64,
@@ -69,12 +70,14 @@ impl<S: ReadAt> Kdump<S> {
             None => present,
         };
         let notes = read_notes(&source, header.notes)?;
+        let erased = read_erased(&source, header.erased);
         let descriptors_at = bitmap_at + bitmaps;
         let dump = Self {
             ranks: Ranks::of(&present),
             source,
             header,
             notes,
+            erased,
             ram,
             present,
             bitmaps_sum,
@@ -162,8 +165,13 @@ impl<S: ReadAt> Body for Kdump<S> {
         &self.notes
     }
 
+    fn erased(&self) -> &[u8] {
+        &self.erased
+    }
+
     fn memory(&self) -> u64 {
-        self.ram.memory() + self.present.memory() + self.ranks.memory() + self.notes.len() as u64
+        let texts = self.notes.len() + self.erased.len();
+        self.ram.memory() + self.present.memory() + self.ranks.memory() + texts as u64
     }
 
     /// A file of a split set alone is not all of the dump.
@@ -218,6 +226,17 @@ fn read_notes<S: ReadAt>(source: &S, place: NotesPlace) -> Result<Vec<u8>> {
     }
     let bytes = read_vec(source, "the notes", place.offset, place.size)?;
     Ok(if place.is_vmcoreinfo && !bytes.is_empty() { notes::vmcoreinfo_note(&bytes) } else { bytes })
+}
+
+/// The commands that erased data. makedumpfile writes them last, so a dump that was cut short lacks
+/// them; then there is a comment in place of them.
+fn read_erased<S: ReadAt>(source: &S, (offset, size): (u64, u64)) -> Vec<u8> {
+    if offset == 0 || size == 0 {
+        return Vec::new();
+    }
+    let read = || read_vec(source, "the list of erased data", offset, size).ok();
+    let bytes = (size <= MOST_ERASED).then(read).flatten();
+    bytes.unwrap_or_else(|| b"# the list of erased data is damaged or cut off\n".to_vec())
 }
 
 /// A checksum of a set of frames, seeded with another one.

@@ -276,6 +276,13 @@ impl<'a> MemoryImage<'a> {
         self.body.virtual_address(phys)
     }
 
+    /// The commands by which data was erased from the image, one a line; empty if none was.
+    #[must_use]
+    pub fn erased(&self) -> &[u8] {
+        let own = self.body.erased();
+        if own.is_empty() { notes::erased(self.notes()) } else { own }
+    }
+
     /// The kernel's VMCOREINFO.
     ///
     /// # Errors
@@ -314,6 +321,10 @@ impl DumpSource for MemoryImage<'_> {
 
     fn virtual_address(&self, phys: u64) -> Option<u64> {
         self.body.virtual_address(phys)
+    }
+
+    fn erased(&self) -> &[u8] {
+        self.erased()
     }
 
     fn origin(&self) -> Option<Origin<'_>> {

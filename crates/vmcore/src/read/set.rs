@@ -76,6 +76,10 @@ impl Body for Set<'_> {
         self.parts[0].notes()
     }
 
+    fn erased(&self) -> &[u8] {
+        self.parts[0].erased()
+    }
+
     fn memory(&self) -> u64 {
         self.present.memory() + self.parts.iter().map(|part| part.memory()).sum::<u64>()
     }

@@ -12,6 +12,7 @@ use crate::format::elf::INCOMPLETE;
 use crate::format::field::put as put_field;
 use crate::format::field::put_bytes;
 use crate::format::kdump::BLOCK;
+use crate::kernel::notes;
 use crate::{DumpSource, Error, FrameSet, Result, WriteAt};
 
 const HEADER: FileHeader<u64> = elf::CLASS_64.file_header;
@@ -56,7 +57,8 @@ pub fn write_elf(
     progress: &Progress,
 ) -> Result<Written> {
     let (full, zero_pages) = without_zeros(image, kept, settings, progress)?;
-    let (loads, data) = layout(image, &full);
+    let notes = notes::with_erased(image.notes(), image.erased());
+    let (loads, data) = layout(image, &full, notes.len());
     let filled = with_gaps(image, &loads);
     // Pages of zeros are holes in a file, but readers of streams do not know holes.
     let full = if out.is_stream() { filled } else { filled.without(&kept.without(&full)) };
@@ -66,8 +68,8 @@ pub fn write_elf(
     if !out.is_stream() {
         put(out, 0, &marked)?;
     }
-    put(out, HEADER.size as u64, &other_headers(image, &loads))?;
-    put(out, notes_at(loads.len()) as u64, image.notes())?;
+    put(out, HEADER.size as u64, &other_headers(image, &loads, notes.len()))?;
+    put(out, notes_at(loads.len()) as u64, &notes)?;
     let state = || (vec![0; UNIT * BLOCK], Written::default());
     let work = |state: &mut (Vec<u8>, Written), unit: &Unit| copy(image, unit, &loads, state, out);
     let states =
@@ -122,7 +124,7 @@ fn with_gaps(image: &dyn DumpSource, loads: &[Load]) -> FrameSet {
 }
 
 /// The loads, and the offset of the first one's bytes.
-fn layout(image: &dyn DumpSource, full: &FrameSet) -> (Vec<Load>, u64) {
+fn layout(image: &dyn DumpSource, full: &FrameSet, notes: usize) -> (Vec<Load>, u64) {
     let (mut gap, mut there) = (LEAST_GAP, Some(image.present()));
     let mut loads = cut(image.ram(), full, gap, there);
     // Each run of memory has at least one load: if there are too many runs, the headers are counted
@@ -133,7 +135,7 @@ fn layout(image: &dyn DumpSource, full: &FrameSet) -> (Vec<Load>, u64) {
         there = None;
         loads = cut(image.ram(), full, gap, there);
     }
-    let head = notes_at(loads.len()) + image.notes().len();
+    let head = notes_at(loads.len()) + notes;
     let data = (head as u64).next_multiple_of(PAGE_SIZE) + ASKEW;
     let mut offset = data;
     for load in &mut loads {
@@ -212,9 +214,9 @@ fn file_header(loads: usize, incomplete: bool) -> Vec<u8> {
     all
 }
 
-/// The headers after the first; the notes follow.
-fn other_headers(image: &dyn DumpSource, loads: &[Load]) -> Vec<u8> {
-    let size = image.notes().len() as u64;
+/// The headers after the first; the notes, of this many bytes, follow.
+fn other_headers(image: &dyn DumpSource, loads: &[Load], notes: usize) -> Vec<u8> {
+    let size = notes as u64;
     let mut all = program_header(program_type::NOTE, notes_at(loads.len()) as u64, 0, 0, size, size);
     for load in loads {
         let (start, memory) = (load.frames.start * PAGE_SIZE, load.frames.end - load.frames.start);

@@ -48,17 +48,21 @@ impl Head<'_> {
         }
     }
 
-    /// The blocks of the sub-header and of the notes after it. There may be many notes, so they are
-    /// not copied as a whole.
+    /// The blocks of the sub-header, of the notes, and of the commands that erased data. There may
+    /// be many notes, so they are not copied as a whole.
     pub(super) fn sub_header(&self) -> impl Iterator<Item = Vec<u8>> + '_ {
         let start = self.start_of_sub_header();
-        let (first, others) = self.image.notes().split_at(self.image.notes().len().min(BLOCK - start.len()));
-        let padded = |mut block: Vec<u8>| {
+        let size = start.len() + self.image.notes().len() + self.image.erased().len();
+        (0..size).step_by(BLOCK).map(move |from| {
+            let (mut block, mut skipped) = (Vec::with_capacity(BLOCK), from);
+            for part in [&start, self.image.notes(), self.image.erased()] {
+                let room = BLOCK - block.len();
+                block.extend(part.iter().skip(skipped).take(room));
+                skipped = skipped.saturating_sub(part.len());
+            }
             block.resize(BLOCK, 0);
             block
-        };
-        let first = padded([&start, first].concat());
-        std::iter::once(first).chain(others.chunks(BLOCK).map(move |part| padded(part.to_vec())))
+        })
     }
 
     fn start_of_sub_header(&self) -> Vec<u8> {
@@ -87,6 +91,10 @@ impl Head<'_> {
         }
         field::put(&mut bytes, sub.notes, at);
         field::put(&mut bytes, sub.notes_size, all.len() as u64);
+        if !image.erased().is_empty() {
+            field::put(&mut bytes, sub.erased, at + all.len() as u64);
+            field::put(&mut bytes, sub.erased_size, image.erased().len() as u64);
+        }
         field::put(&mut bytes, sub.max_mapnr_64, layout.max_mapnr);
         bytes
     }
@@ -150,7 +158,8 @@ fn names(image: &dyn DumpSource, info: &Vmcoreinfo) -> Vec<u8> {
         AddressSpace::of_kernel(info)?.read(image, address, &mut names)?;
         Ok(names)
     };
-    let old = || image.origin().map(|origin| origin.utsname.to_vec());
+    // Names that an earlier dump has may have been erased from this one.
+    let old = || image.origin().filter(|_| image.erased().is_empty()).map(|origin| origin.utsname.to_vec());
     from_memory()
         .ok()
         .filter(|names| names.starts_with(b"Linux\0"))

@@ -24,7 +24,8 @@ impl DumpLayout {
     pub(super) fn new(image: &dyn DumpSource, kept: &FrameSet, units: u64) -> Result<Self> {
         let block = BLOCK as u64;
         let max_mapnr = image.ram().end().max(kept.end());
-        let sub_blocks = (WIDE_SUB_HEADER.size as u64 + image.notes().len() as u64).div_ceil(block);
+        let sub_blocks = (WIDE_SUB_HEADER.size as u64 + (image.notes().len() + image.erased().len()) as u64)
+            .div_ceil(block);
         let bitmap_blocks = max_mapnr.div_ceil(8).div_ceil(block);
         // The header has both together in a 32-bit number.
         let most = u64::from(u32::MAX) / 2;
