@@ -13,3 +13,4 @@ pub(crate) mod peer_readers;
 mod rust_source;
 pub(crate) mod step;
 pub(crate) mod stories;
+pub(crate) mod uploads;

@@ -10,6 +10,7 @@ use crate::build::module;
 use crate::check::step::{Step, Verdict};
 use crate::check::{
     architecture, dump_debuggers, dump_forms, dump_readers, kdump_tools, layout, packages, peer_readers,
+    uploads,
 };
 use crate::debian::apt::Suites;
 use crate::debian::kernels;
@@ -57,6 +58,7 @@ pub(crate) fn after_stories(soak: bool) -> Result<Vec<Step>> {
             dump_forms::steps(),
             peer_readers::steps(),
             kdump_tools::steps(),
+            uploads::steps(),
         ]
         .into_iter()
         .flatten()

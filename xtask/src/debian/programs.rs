@@ -128,6 +128,16 @@ pub(crate) fn vmlinux(kernel: &lab::Kernel) -> Result<PathBuf> {
     Ok(dir.join("usr/lib/debug/boot").join(format!("vmlinux-{}", kernel.release)))
 }
 
+/// The directory of OpenSSH's client and server, and of everything that they need.
+///
+/// # Errors
+/// They cannot be fetched.
+pub(crate) fn openssh() -> Result<PathBuf> {
+    apt::unpacked(Suites::Stable, "tools/openssh", |archive| {
+        archive.with_needs(&["openssh-client", "openssh-server"], |_| true)
+    })
+}
+
 fn unpacked(name: &str, packages: &[&str]) -> Result<PathBuf> {
     unpacked_from(Suites::Stable, &format!("tools/{name}"), packages)
 }

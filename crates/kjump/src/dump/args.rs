@@ -7,6 +7,7 @@ use abi::device::Range;
 use clap::{Args, Subcommand, ValueHint};
 
 use super::level;
+use super::sink::SshAddress;
 use crate::terminal::number;
 
 /// Save, describe and check memory images
@@ -73,8 +74,21 @@ pub(crate) struct SaveArgs {
     pub(crate) source: PathBuf,
     /// The file to write, or - for a flattened stream to standard output. It appears under this
     /// name only once complete
-    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub(crate) output: PathBuf,
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "to")]
+    pub(crate) output: Option<PathBuf>,
+    /// Write the dump to a file on another machine instead, by the system's ssh, which needs no
+    /// space here. It is a flattened stream; %XX in PATH is any byte. It has the name PATH.incomplete
+    /// until it is complete and its SHA-256 checksum has been compared there
+    #[arg(
+        long,
+        value_name = "ssh://[USER@]HOST[:PORT]/PATH",
+        value_parser = SshAddress::parser(),
+        conflicts_with_all = ["output", "split", "flat", "force"]
+    )]
+    pub(crate) to: Option<SshAddress>,
+    /// Options for ssh in place of the user's, as with its option -F
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "to")]
+    pub(crate) ssh_config: Option<PathBuf>,
     /// Overwrite a disk that contains a file system, a partition table or the like
     #[arg(long, short = 'f')]
     pub(crate) force: bool,

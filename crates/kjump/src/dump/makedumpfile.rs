@@ -369,6 +369,7 @@ impl Options {
             config: self.config.clone().map(|path| Config { path, vmlinux: self.vmlinux.clone() }),
             details: self.has_details(),
             outputs,
+            remote: None,
             format: if self.elf { OutputFormat::Elf } else { OutputFormat::Kdump },
             flattened: self.flattened && !self.dry_run,
             levels: if self.mem_usage {

@@ -9,7 +9,7 @@ use vmcore::write::Compression;
 use super::args::{RawArgs, SaveArgs};
 use super::erase::Config;
 use super::level::{Levels, cpus, with_higher};
-use super::sink::Replace;
+use super::sink::{Remote, Replace};
 use super::source::Facts;
 
 /// A request to save an image.
@@ -26,6 +26,8 @@ pub(super) struct Request {
     pub(super) details: bool,
     /// `-` is standard output. Several outputs are a split set.
     pub(super) outputs: Vec<PathBuf>,
+    /// A file on another machine in place of the outputs.
+    pub(super) remote: Option<Remote>,
     pub(super) format: OutputFormat,
     pub(super) flattened: bool,
     /// Tried one after the other if there is no room. Never empty.
@@ -53,6 +55,7 @@ impl Request {
             config: None,
             details: false,
             outputs: vec![disk],
+            remote: None,
             format: OutputFormat::Kdump,
             flattened: false,
             levels: vec![level],
@@ -83,7 +86,10 @@ pub(super) enum OutputFormat {
 
 impl From<SaveArgs> for Request {
     fn from(args: SaveArgs) -> Self {
-        let to_stdout = args.output.as_os_str() == "-";
+        let to_stdout = args.output.as_ref().is_some_and(|output| output.as_os_str() == "-");
+        let remote = args.to.map(|address| Remote { address, config: args.ssh_config });
+        // Its name is for messages.
+        let output = args.output.or_else(|| Some(remote.as_ref()?.address.to_string().into()));
         let exact = Level::new(17).unwrap_or_default();
         Self {
             sources: [vec![args.source], args.part].concat(),
@@ -91,13 +97,14 @@ impl From<SaveArgs> for Request {
             facts: None,
             config: args.config.map(|path| Config { path, vmlinux: None }),
             details: false,
-            outputs: [vec![args.output], args.split].concat(),
+            outputs: output.into_iter().chain(args.split).collect(),
             format: match (args.elf, args.flat) {
                 (true, _) => OutputFormat::Elf,
                 (_, true) => OutputFormat::Flat,
                 _ => OutputFormat::Kdump,
             },
-            flattened: args.flattened || to_stdout,
+            flattened: args.flattened || to_stdout || remote.is_some(),
+            remote,
             levels: match (args.exact, args.resume_on_enospc) {
                 (true, _) => vec![exact],
                 (_, true) => with_higher(args.level),

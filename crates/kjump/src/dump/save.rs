@@ -146,9 +146,10 @@ fn shares<'r>(image: &MemoryImage<'_>, request: &'r Request, kept: &FrameSet) ->
 }
 
 fn open(request: &Request, path: &Path, mode: WriteMode) -> anyhow::Result<Sink> {
-    match path.as_os_str() == "-" {
-        true => Sink::stdout(),
-        false => Sink::file(path, mode, request.replace),
+    match &request.remote {
+        Some(remote) => Sink::remote(remote),
+        None if path.as_os_str() == "-" => Sink::stdout(),
+        None => Sink::file(path, mode, request.replace),
     }
 }
 
@@ -161,7 +162,7 @@ fn keep(
     share: (u64, u64),
     error: anyhow::Error,
 ) -> anyhow::Error {
-    let name = if request.keeps_name_if_incomplete || sink::is_disk(path) {
+    let name = if request.keeps_name_if_incomplete || request.remote.is_none() && sink::is_disk(path) {
         path.to_owned()
     } else {
         let mut name = path.as_os_str().to_owned();
@@ -259,6 +260,7 @@ mod tests {
             config: None,
             details: false,
             outputs: vec![output],
+            remote: None,
             format: OutputFormat::Kdump,
             flattened: false,
             levels: vec![Level::default()],

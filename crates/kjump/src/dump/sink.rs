@@ -1,9 +1,11 @@
-//! The destination of a dump: a file that appears only once complete, a disk, or standard output.
+//! The destination of a dump: a file that appears only once complete, a disk, standard output, or a
+//! file on another machine.
 
 pub(super) mod chunks;
 mod direct;
 mod disk;
 mod signature;
+mod ssh;
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Seek, SeekFrom};
@@ -19,6 +21,9 @@ use vmcore::{Flattener, WriteAt};
 use crate::terminal::output_file::{self, Destination, NewFile};
 use direct::Direct;
 use disk::Disk;
+use ssh::Upload;
+
+pub(crate) use ssh::{Remote, SshAddress};
 
 /// The name of what a disk contains, if it is known.
 pub(super) fn content(disk: &File) -> io::Result<Option<&'static str>> {
@@ -73,6 +78,7 @@ enum Output {
     Disk(Disk),
     FlatFile(Flattener<File>),
     FlatStdout(Flattener<File>),
+    Upload(Box<Flattener<Upload>>),
 }
 
 impl Sink {
@@ -147,6 +153,12 @@ impl Sink {
         Ok(Self { output, name: None, limit: u64::MAX, pushed: AtomicU64::new(0) })
     }
 
+    /// Starts a flattened stream to a file on another machine.
+    pub(super) fn remote(remote: &Remote) -> anyhow::Result<Self> {
+        let output = Output::Upload(Box::new(Flattener::new(Upload::start(remote)?)));
+        Ok(Self { output, name: None, limit: u64::MAX, pushed: AtomicU64::new(0) })
+    }
+
     /// Limits the size of the dump.
     pub(super) fn limited(self, limit: Option<u64>) -> Self {
         Self { limit: limit.unwrap_or(u64::MAX).min(self.limit), ..self }
@@ -171,6 +183,7 @@ impl Sink {
                 settle(stream.finish()?)?;
                 return Ok(self.name.map_or(Ok(()), NewFile::publish)?);
             }
+            Output::Upload(stream) => return stream.finish()?.finish(),
             Output::FlatStdout(stream) => {
                 return stream.finish().and_then(settle).map_err(|error| of_output(&error));
             }
@@ -215,6 +228,7 @@ impl WriteAt for Sink {
             Output::Disk(disk) => disk.write_at(offset, bytes),
             Output::FlatFile(stream) => stream.write_at(offset, bytes),
             Output::FlatStdout(stream) => stream.write_at(offset, bytes),
+            Output::Upload(stream) => stream.write_at(offset, bytes),
         }
     }
 
@@ -222,12 +236,13 @@ impl WriteAt for Sink {
         match &self.output {
             Output::FlatFile(stream) => stream.announce(header),
             Output::FlatStdout(stream) => stream.announce(header),
+            Output::Upload(stream) => stream.announce(header),
             Output::File(_) | Output::Direct(_) | Output::Disk(_) => Ok(()),
         }
     }
 
     fn is_stream(&self) -> bool {
-        matches!(self.output, Output::FlatFile(_) | Output::FlatStdout(_))
+        matches!(self.output, Output::FlatFile(_) | Output::FlatStdout(_) | Output::Upload(_))
     }
 }
 
