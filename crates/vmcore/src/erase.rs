@@ -28,8 +28,6 @@ use walk::{MOST_ELEMENTS, Walk};
 
 pub use rules::Rules;
 
-/// The symbols of the start and the end of the kernel's types.
-const BTF: [&str; 2] = ["__start_BTF", "__stop_BTF"];
 /// The most bytes that all rules together erase: 4 GiB.
 const MOST_BYTES: u64 = 4 << 30;
 /// The most bytes of the list of what was erased.
@@ -210,7 +208,7 @@ fn facts(
         return Ok((file.symbols(&wanted, info)?, file.types().to_vec()));
     }
     let table = Kallsyms::open(&memory.memory, info)?;
-    let [start, end] = BTF;
+    let [start, end] = learned::BTF;
     let found = table.find(&[start, end])?;
     let symbol = |name| found.get(name).copied().ok_or(Error::NoSymbol { name });
     let types = learned::btf(&memory.memory, &memory.space, symbol(start)?, symbol(end)?)?;

@@ -44,18 +44,22 @@ pub struct Selection {
 /// one set: it counts as part of the first of them.
 #[derive(Debug, Default)]
 pub struct VitalPages {
-    /// The data of the kernel's image.
+    /// The data of the kernel's image without `tables`.
     pub data: FrameSet,
-    /// The code of the kernel's image, by which crash finds where stacks start.
-    pub code: FrameSet,
+    /// The code that stacks refer to, by which crash finds where they start.
+    pub called: FrameSet,
     /// The kernel's page tables, and memory that it maps by them: stacks, modules.
     pub mapped: FrameSet,
     /// Memory allocated before there were page structures, such as that of each CPU.
     pub early: FrameSet,
     /// Objects of the kernel, tasks among them.
     pub objects: FrameSet,
+    /// All code of the kernel's image. Debuggers have it in the kernel's file, too.
+    pub code: FrameSet,
     /// The kernel's other pages.
     pub own: FrameSet,
+    /// Types and symbols in the kernel's image. Debuggers have them in the kernel's file, too.
+    pub tables: FrameSet,
     /// Page structures.
     pub structures: FrameSet,
 }
@@ -63,19 +67,21 @@ pub struct VitalPages {
 impl VitalPages {
     /// The sets, in the order in which readers need them.
     #[must_use]
-    pub fn in_order(&self) -> [&FrameSet; 7] {
-        let Self { data, code, mapped, early, objects, own, structures } = self;
-        [data, code, mapped, early, objects, own, structures]
+    pub fn in_order(&self) -> [&FrameSet; 9] {
+        let Self { data, called, mapped, early, objects, code, own, tables, structures } = self;
+        [data, called, mapped, early, objects, code, own, tables, structures]
     }
 
     fn unite(&mut self, other: Self) {
-        let Self { data, code, mapped, early, objects, own, structures } = other;
+        let Self { data, called, mapped, early, objects, code, own, tables, structures } = other;
         self.data.unite(data);
-        self.code.unite(code);
+        self.called.unite(called);
         self.mapped.unite(mapped);
         self.early.unite(early);
         self.objects.unite(objects);
+        self.code.unite(code);
         self.own.unite(own);
+        self.tables.unite(tables);
         self.structures.unite(structures);
     }
 }

@@ -1,6 +1,6 @@
 //! Our dumps, read by crash and drgn: they find the same as in the raw image.
 
-use std::fs;
+use std::fs::{self, File, OpenOptions};
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
@@ -39,9 +39,20 @@ for cache in for_each_slab_cache(program):
 const LANDMARKS: [&str; 6] =
     ["PANIC", "swapper/0", "Linux version", "TOTAL MEM", "/disk", "cpu_startup_entry"];
 
-/// Levels of dumps, and percentages at which they are cut off. A dump of level 31 has few pages
-/// that are not written first.
-const CUTS: [(&str, u64); 5] = [("17", 30), ("17", 50), ("17", 80), ("31", 65), ("31", 80)];
+/// Codecs and levels of dumps, and percentages at which they are cut off. A dump of level 31 has few
+/// pages that are not written first.
+const CUTS: [(&str, &str, u64); 7] = [
+    ("-l", "17", 30),
+    ("-l", "17", 50),
+    ("-l", "17", 80),
+    ("-l", "31", 50),
+    ("-z", "31", 50),
+    ("-c", "31", 50),
+    ("-p", "31", 50),
+];
+
+/// Lists all tasks and their stacks.
+const TASKS: &str = "ps\nforeach bt\nquit\n";
 
 /// All steps; they take minutes.
 pub(crate) fn steps() -> Vec<Step> {
@@ -72,26 +83,48 @@ fn crash(kernel: &str) -> Result<()> {
     Ok(())
 }
 
-/// crash opens a dump that was cut off and lists its tasks: the pages that this needs are written
-/// first.
+/// crash opens a dump that was cut off, and finds all tasks and their stacks as in the raw image:
+/// the pages that this needs are written first.
 fn crash_incomplete(kernel: &str) -> Result<()> {
-    for (level, percent) in CUTS {
-        let cut = cut(kernel, level, percent)?;
-        for age in ages(kernel) {
-            let output = run_crash(kernel, *age, &[&cut], &["--zero_excluded"], "ps\nquit\n")?;
-            ensure!(output.contains("swapper/0"), "level {level}, at {percent} %, {age:?}: {output}");
+    for age in ages(kernel) {
+        let raw = run_crash(kernel, *age, &[&memory_image::vmcore(kernel)?], &[], TASKS)?;
+        let ask = |what: &str, cut: &Path| {
+            let output = run_crash(kernel, *age, &[cut], &["--zero_excluded"], TASKS)?;
+            let missing = raw.lines().find(|line| !output.contains(line));
+            ensure!(missing.is_none(), "{what}, {age:?}: no {missing:?} in: {output}");
+            Ok(())
+        };
+        for (codec, level, percent) in CUTS {
+            let what = format!("{codec}, level {level}, at {percent} %");
+            ask(&what, &cut(kernel, codec, level, percent)?)?;
         }
+        ask("a stream at 50 %", &cut_stream(kernel, 50)?)?;
     }
     Ok(())
 }
 
+/// The first `percent` of a flattened stream, as a file.
+fn cut_stream(kernel: &str, percent: u64) -> Result<PathBuf> {
+    let (stream, cut) = (place("cut-stream")?, place("cut")?);
+    let mut command = ours()?;
+    command.args(["makedumpfile", "-F", "-l", "-d", "31"]).arg(memory_image::vmcore(kernel)?);
+    program::run(command.stdout(File::create(&stream)?).stderr(Stdio::null()))?;
+    let file = OpenOptions::new().write(true).open(&stream)?;
+    file.set_len(file.metadata()?.len() * percent / 100)?;
+    let mut command = ours()?;
+    command.args(["makedumpfile", "-f", "-R"]).arg(&cut).stdin(File::open(&stream)?);
+    let status = command.stdout(Stdio::null()).stderr(Stdio::null()).status()?;
+    ensure!(status.code() == Some(1), "a stream that is cut off: {status}");
+    Ok(cut)
+}
+
 /// The first `percent` of a dump.
-fn cut(kernel: &str, level: &str, percent: u64) -> Result<PathBuf> {
-    let length = fs::metadata(saved(kernel, &["-l", "-d", level], "whole")?)?.len();
+fn cut(kernel: &str, codec: &str, level: &str, percent: u64) -> Result<PathBuf> {
+    let length = fs::metadata(saved(kernel, &[codec, "-d", level], "whole")?)?.len();
     let cut = place("cut")?;
     let limit = (length * percent / 100).to_string();
     let mut command = ours()?;
-    command.args(["makedumpfile", "-f", "-l", "-d", level, "-L", &limit]);
+    command.args(["makedumpfile", "-f", codec, "-d", level, "-L", &limit]);
     let status = command.arg(memory_image::vmcore(kernel)?).arg(&cut).stderr(Stdio::null()).status()?;
     ensure!(status.code() == Some(1), "a dump over its size limit: {status}");
     Ok(cut)
@@ -117,11 +150,11 @@ fn drgn(kernel: &str) -> Result<()> {
 fn drgn_incomplete(kernel: &str) -> Result<()> {
     for age in ages(kernel) {
         let whole = walked_whole(kernel, *age)?;
-        for (level, percent) in CUTS {
-            let output = walked(kernel, *age, &cut(kernel, level, percent)?)?;
+        for (codec, level, percent) in CUTS {
+            let output = walked(kernel, *age, &cut(kernel, codec, level, percent)?)?;
             ensure!(
                 output == whole,
-                "level {level}, at {percent} %, {age:?}: drgn finds something else:\n{output}"
+                "{codec}, level {level}, at {percent} %, {age:?}: drgn finds something else:\n{output}"
             );
         }
     }

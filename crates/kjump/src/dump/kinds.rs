@@ -44,13 +44,14 @@ impl Kinds {
             (image.present().without(&selection.kept), selection)
         };
         let (all, selection) = excluded(31);
-        let VitalPages { data, code, mapped, early, objects, own, structures } = selection.vital;
+        let VitalPages { data, called, mapped, early, objects, code, own, tables, structures } =
+            selection.vital;
         let (free, _) = excluded(16);
         let (cache, _) = excluded(4);
         let cache = cache.without(&free);
         let user = all.without(&free).without(&cache);
         let mut kernel = data;
-        [code, mapped, early, own].into_iter().for_each(|set| kernel.unite(set));
+        [called, code, mapped, early, own, tables].into_iter().for_each(|set| kernel.unite(set));
         let known = [(Kind::Kernel, kernel), (Kind::Objects, objects), (Kind::Structures, structures)];
         let mut rest = image.present().without(&all);
         let mut kinds = Vec::new();

@@ -9,6 +9,9 @@ use crate::{Error, PhysRead, Result, Vmcoreinfo};
 /// Bytes of a root of memory sections (`SECTIONS_PER_ROOT`): a page.
 pub(crate) const ROOT_SIZE: u64 = 4096;
 
+/// The symbols of the start and the end of the kernel's types.
+pub(crate) const BTF: [&str; 2] = ["__start_BTF", "__stop_BTF"];
+
 /// The most bytes of a kernel's types: Debian's 6.1 has 5 MiB.
 const MOST_BTF: u64 = 64 << 20;
 
@@ -85,9 +88,10 @@ impl Learned {
     /// The kernel has no BTF, VMCOREINFO lacks the addresses of kallsyms, or they cannot be read.
     pub(crate) fn new(memory: &impl PhysRead, space: &AddressSpace, info: Vmcoreinfo) -> Result<Self> {
         let symbols = Kallsyms::open(memory, &info)?;
-        let symbols = symbols.find(&["__start_BTF", "__stop_BTF", "mem_section"])?;
+        let [start, end] = BTF;
+        let symbols = symbols.find(&[start, end, "mem_section"])?;
         let symbol = |name| symbols.get(name).copied().ok_or(Error::NoSymbol { name });
-        let bytes = btf(memory, space, symbol("__start_BTF")?, symbol("__stop_BTF")?)?;
+        let bytes = btf(memory, space, symbol(start)?, symbol(end)?)?;
         let mut learned = Self { info, keys: Vec::new() };
         learned.add_types(&Btf::parse(&bytes)?);
         learned.add_roots(memory, space, symbol("mem_section").ok());

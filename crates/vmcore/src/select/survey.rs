@@ -6,8 +6,9 @@ use std::sync::{Mutex, PoisonError};
 use phys::{PAGE_SIZE, Pfn};
 
 use super::classify::{Exclusion, Need, Verdict};
+use super::image::Image;
+use super::mapped;
 use super::{Level, PageLayout, Selection, VitalPages, WriteOrder};
-use super::{image, mapped};
 use crate::format::field::u64_at;
 use crate::frames::{CHUNK, Chunk};
 use crate::kernel::learned::Learned;
@@ -23,8 +24,7 @@ pub(super) struct Survey<'a, M> {
     layout: PageLayout,
     level: Level,
     order: WriteOrder,
-    /// The kernel's image: data and code.
-    image: (FrameSet, FrameSet),
+    image: Image,
     /// The kernel's page tables, and what they map.
     mapped: FrameSet,
     /// The flag of pages that were allocated before they had a structure; 0 if unknown.
@@ -60,7 +60,8 @@ impl<'a, M: PhysRead> Survey<'a, M> {
         let (image, mapped) = match order {
             WriteOrder::ByNeed => {
                 let end = end.saturating_mul(PAGE_SIZE);
-                (image::frames(memory, &space, &info), mapped::frames(memory, &space, end))
+                let mapped = mapped::frames(memory, &space, end);
+                (Image::new(memory, &space, &info, &mapped), mapped)
             }
             WriteOrder::ByAddress => Default::default(),
         };
@@ -86,7 +87,7 @@ impl<'a, M: PhysRead> Survey<'a, M> {
         /// Flags are below the numbers of zone and node.
         const FLAGS: u32 = 24;
         const SAMPLES: usize = 64;
-        let code = &self.image.1;
+        let code = &self.image.code;
         let step = usize::try_from(code.count()).unwrap_or(usize::MAX) / SAMPLES + 1;
         let flags: Vec<u64> = code.iter().step_by(step).filter_map(|frame| self.flags_of(frame)).collect();
         let is_usual =
@@ -109,12 +110,15 @@ impl<'a, M: PhysRead> Survey<'a, M> {
         let findings = self.findings(&mut selection.kept, threads);
         findings.into_iter().for_each(|findings| selection.add(findings));
         let vital = &mut selection.vital;
-        let (data, code) = &self.image;
-        vital.own = vital.own.without(&vital.structures).without(code);
-        vital.early = vital.early.without(&vital.structures).without(code);
-        vital.mapped = self.mapped.without(&vital.structures);
+        let Image { data, code, called, tables } = &self.image;
+        for set in [&mut vital.own, &mut vital.early] {
+            *set = set.without(&vital.structures).without(code).without(tables);
+        }
+        vital.mapped = self.mapped.without(&vital.structures).without(code).without(tables);
         vital.data.unite(data.clone());
         vital.code.unite(code.clone());
+        vital.called.unite(called.clone());
+        vital.tables.unite(tables.clone());
     }
 
     fn findings(&self, kept: &mut FrameSet, number: usize) -> Vec<Findings> {

@@ -73,6 +73,28 @@ fn a_kernels_file_yields_the_same_keys_as_vmcoreinfo() {
 }
 
 #[test]
+fn symbols_have_their_addresses_in_the_running_kernel() {
+    let file = elf(&[
+        (".rodata", b"Linux version 6.1 x".to_vec()),
+        (".BTF", Builder::new().bytes()),
+        (
+            ".symtab",
+            [symbol(1, 3, 0x1000), symbol(13, 3, 0x2000), symbol(15, 3, 3), symbol(15, 3, 4)].concat(),
+        ),
+        (".strtab", b"\0init_uts_ns\0x\0twice\0".to_vec()),
+    ]);
+    let kernel = Vmlinux::parse(&file).unwrap();
+    let booted =
+        |address| Vmcoreinfo::parse(format!("KERNELOFFSET=100\nSYMBOL(init_uts_ns)={address}\n").as_bytes());
+    let found = kernel.symbols(&["x", "twice", "y"], &booted("1100")).unwrap();
+    assert_eq!(
+        [found.get("x"), found.get("twice"), found.get("y")],
+        [Some(&Some(0x2100)), Some(&None), None]
+    );
+    assert!(matches!(kernel.symbols(&["x"], &booted("1101")), Err(Error::SymbolMismatch)));
+}
+
+#[test]
 fn a_missing_part_of_the_file_is_named() {
     let banner = (".rodata", b"Linux version 6.1 x".to_vec());
     for (file, lacks) in [
