@@ -21,7 +21,7 @@ use core::panic::PanicInfo;
 
 use abi::bios::{ENTRY, LOW_STACK, LOW_STUB, TABLES, registers, stub, why};
 
-use crate::{Handlers, Hardware};
+use crate::{Handlers, Hardware, Services};
 use cpu::{Cpu, read_word, write_word};
 
 /// Selectors of the descriptors in `start.S`.
@@ -33,6 +33,8 @@ const CODE_64: u16 = 0x30;
 
 global_asm!(
     include_str!("start.S"),
+    include_str!("stub.S"),
+    include_str!("services.S"),
     CODE_16 = const CODE_16,
     CODE_32 = const CODE_32,
     CODE_64 = const CODE_64,
@@ -42,8 +44,6 @@ global_asm!(
     EFER = const 0xc000_0080_u32,
     EFER_LMA = const 1 << 10,
     EFER_LME = const 1 << 8,
-    LOW_STUB = const LOW_STUB,
-    STUB_SEGMENT = const LOW_STUB / 16,
     STACK_SEGMENT = const LOW_STACK / 16,
     STACK_TOP = const LOW_STUB - LOW_STACK - 16,
     IN = const stub::IN,
@@ -64,6 +64,20 @@ global_asm!(
     TICKS_ALLOWED = const stub::TICKS_ALLOWED.offset(),
     TIMES = const stub::TIMES.offset(),
     SCRATCH = const stub::SCRATCH.offset(),
+    REAL_MODE = const stub::REAL_MODE.offset(),
+    RESUMES = const stub::RESUMES.offset(),
+    SERVICE = const stub::SERVICE.offset(),
+    FRAME = const stub::FRAME.offset(),
+    FRAME_FLAGS = const stub::FRAME_FLAGS.offset(),
+    ESP = const stub::ESP.offset(),
+    SS = const stub::SS.offset(),
+    FS = const stub::FS.offset(),
+    GS = const stub::GS.offset(),
+    CR4 = const stub::CR4.offset(),
+    A20_CLOSED = const stub::A20_CLOSED.offset(),
+    OLD_15 = const stub::OLD_15.offset(),
+    STUB_STACK = const stub::STACK_TOP,
+    RESTART = const why::RESTART,
     WHY_DEADLINE = const why::DEADLINE,
     WHY_EXCEPTION = const why::EXCEPTION,
     STACK = const 0x3000,
@@ -82,6 +96,7 @@ unsafe extern "C" {
     static bios_start: u8;
     static bios_back: u8;
     static bios_stub: u8;
+    static bios_real_mode: u8;
     static bios_stub_end: u8;
     static bios_nmi: u8;
     static bios_tick: u8;
@@ -89,6 +104,11 @@ unsafe extern "C" {
     static bios_exception_6: u8;
     static bios_exception_12: u8;
     static bios_exception_13: u8;
+    static bios_service_13: u8;
+    static bios_service_15: u8;
+    static bios_service_18: u8;
+    static bios_service_19: u8;
+    static bios_restarted: u8;
     static bios_descriptors: u8;
     static bios_descriptors_end: u8;
     fn bios_enter_real_mode(tables: u64);
@@ -131,6 +151,17 @@ impl Tables {
         put(entry(at(0), 4), at(1) | TABLE);
         let [_, cr4] = Cpu.control();
         if cr4 & LA57 == 0 { at(1) } else { at(0) }
+    }
+}
+
+/// Makes a descriptor one of 64 KiB from a base below 16 MiB on. Intel SDM volume 3, 3.4.5. The
+/// CPU may have translated code near it: it is not written to without need.
+fn set_base(descriptor: u64, base: u32, access: u32) {
+    let halves = [0xffff | base << 16, base >> 16 & 0xff | access << 8];
+    for (place, half) in [descriptor, descriptor + 4].into_iter().zip(halves) {
+        if read_word(place) != half {
+            write_word(place, half);
+        }
     }
 }
 
@@ -198,11 +229,14 @@ impl Hardware for Machine {
         self.cpu.time()
     }
 
-    fn lay_stub(&mut self) {
+    fn lay_stub(&mut self, at: u32) {
         let (start, end) = (address!(bios_stub), address!(bios_stub_end));
-        c_functions::copy(start.into(), LOW_STUB as u64, (end - start).into());
+        c_functions::copy(start.into(), at.into(), (end - start).into());
         let descriptors = address!(bios_descriptors);
         let limit = address!(bios_descriptors_end) - descriptors - 1;
+        for (selector, access) in [(CODE_16, 0x9b), (DATA_16, 0x93)] {
+            set_base(u64::from(descriptors) + u64::from(selector), at, access);
+        }
         let fields = [
             // The field before it ends in the word's low half.
             (stub::DESCRIPTORS_LIMIT.offset() - 2, limit << 16),
@@ -210,9 +244,10 @@ impl Hardware for Machine {
             (stub::BACK.offset(), address!(bios_back)),
             (stub::BACK_SELECTOR.offset(), CODE_32.into()),
             (stub::CODE.offset(), address!(bios_start)),
+            (stub::REAL_MODE.offset(), address!(bios_real_mode) - start | (at / 16) << 16),
         ];
         for (offset, value) in fields {
-            write_word((LOW_STUB + offset) as u64, value);
+            write_word(u64::from(at) + offset as u64, value);
         }
     }
 
@@ -222,9 +257,6 @@ impl Hardware for Machine {
     }
 
     fn handlers(&self) -> Handlers {
-        let stub = address!(bios_stub);
-        #[expect(clippy::cast_possible_truncation, reason = "the stub is one page")]
-        let offset = |handler: u32| (handler - stub) as u16;
         Handlers {
             all: [
                 (0, offset(address!(bios_exception_0))),
@@ -236,6 +268,25 @@ impl Hardware for Machine {
             ],
         }
     }
+
+    fn services(&self) -> Services {
+        Services {
+            interrupts: [
+                (0x13, offset(address!(bios_service_13))),
+                (0x15, offset(address!(bios_service_15))),
+                (0x18, offset(address!(bios_service_18))),
+                (0x19, offset(address!(bios_service_19))),
+            ],
+            restarted: offset(address!(bios_restarted)),
+        }
+    }
+}
+
+/// Of a handler in the stub.
+fn offset(handler: u32) -> u16 {
+    #[expect(clippy::cast_possible_truncation, reason = "the stub is one page")]
+    let offset = (handler - address!(bios_stub)) as u16;
+    offset
 }
 
 #[panic_handler]

@@ -22,12 +22,14 @@ pub trait Hardware {
     fn descriptors(&mut self) -> [(u64, u16); 2];
     /// The time stamp counter.
     fn time(&mut self) -> u64;
-    /// Copies the stub's code to low memory, and writes there how it returns.
-    fn lay_stub(&mut self);
+    /// Copies the stub's code to this address in low memory, and writes there how it returns.
+    fn lay_stub(&mut self, at: u32);
     /// Runs the stub in real mode.
     fn real_mode(&mut self);
     /// The offsets of the stub's handlers.
     fn handlers(&self) -> Handlers;
+    /// The offsets of those that serve a program.
+    fn services(&self) -> Services;
 }
 
 /// Offsets of handlers in the stub, by their interrupt vector.
@@ -35,6 +37,15 @@ pub trait Hardware {
 pub struct Handlers {
     /// Pairs of a vector and the offset of its handler.
     pub all: [(u8, u16); 6],
+}
+
+/// Offsets of the stub's services for a program on a disk.
+#[derive(Clone, Copy, Debug)]
+pub struct Services {
+    /// Pairs of an interrupt and the offset of its handler.
+    pub interrupts: [(u8, u16); 4],
+    /// Where the BIOS jumps after a restart of the CPU.
+    pub restarted: u16,
 }
 
 /// The vector of IRQ 0, whose handler passes on to the BIOS's.

@@ -1,6 +1,9 @@
 //! Interrupt controllers and timers: as the BIOS has them during the calls, as Linux had them
 //! before and after.
 
+use abi::bios::{self as field, flag};
+
+use crate::block::Block;
 use crate::hardware::Hardware;
 use crate::local_apic::LocalApic;
 use crate::state::{HPET_CONFIGURATION, State, rtc, set_rtc};
@@ -45,6 +48,18 @@ pub(crate) struct Pins {
 }
 
 impl Interrupts {
+    /// The parameters of a block.
+    pub(crate) fn of(block: &Block<'_>) -> Self {
+        Self {
+            hpet: block.get(field::HPET),
+            io_apic: if block.has(flag::MASK_IO_APIC) { block.get(field::IO_APIC) } else { 0 },
+            linux_vectors: block.get(field::PIC_LINUX).to_le_bytes(),
+            mask: block.get(field::PIC_MASK),
+            wanted: !block.has(flag::NO_INTERRUPTS),
+            clock: block.has(flag::KEEP_CLOCK),
+        }
+    }
+
     /// Sets everything up for the BIOS. Priority comes first: from there on nothing of Linux's
     /// arrives.
     pub(crate) fn to_bios(self, hardware: &mut impl Hardware, before: &State) -> Pins {

@@ -1,5 +1,5 @@
 //! Calls the BIOS out of a running kernel: INT n with registers and a buffer, in a loop if needed,
-//! and far calls.
+//! and far calls. Also runs the program on a disk that is in memory.
 //!
 //! ```text
 //! kjump ──► image/start.S ──► image/mod.rs ──► run: state read, low memory kept, interrupts to the BIOS
@@ -23,9 +23,13 @@
 #![cfg_attr(bios_image, no_main)]
 
 mod block;
+mod disk;
+mod guest;
 mod hardware;
 mod interrupts;
 mod local_apic;
+mod memory;
+mod program;
 mod run;
 mod state;
 #[cfg(test)]
@@ -36,7 +40,7 @@ mod testing;
 mod image;
 
 pub use block::Block;
-pub use hardware::{Handlers, Hardware};
+pub use hardware::{Handlers, Hardware, Services};
 pub use run::run;
 
 /// The image's memory from its first byte on, as far as it is not zero. The block at its start is.

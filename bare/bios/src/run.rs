@@ -10,6 +10,7 @@ use abi::bios::{
 use crate::block::{self, Block, Registers, registers_at, store_registers};
 use crate::hardware::{Hardware, TICK};
 use crate::interrupts::{Interrupts, open_a20};
+use crate::program;
 use crate::state::{EFER, State};
 
 /// CR4: VMX is on. It forbids real mode (Intel SDM volume 3, 23.8).
@@ -22,9 +23,10 @@ const INTERRUPTS: u16 = 1 << 9;
 const PAGE: u64 = 0x1000;
 /// First address of read-only memory: option ROMs, then the BIOS.
 const ROM: u32 = 0xc_0000;
-/// Segment of the stub.
+/// Address and segment of the stub.
 #[expect(clippy::cast_possible_truncation, reason = "it lies below 1 MiB")]
-const STUB_SEGMENT: u32 = (LOW_STUB / 16) as u32;
+const STUB: u32 = LOW_STUB as u32;
+const STUB_SEGMENT: u32 = STUB / 16;
 /// Addresses of the vectors.
 const VECTORS: u64 = 256;
 
@@ -38,6 +40,7 @@ pub fn run(bytes: &mut [u8; ENTRY], memory: u64, hardware: &mut impl Hardware) -
     }
     let result = match refusal(hardware) {
         Some(refusal) => refusal,
+        None if block.has(flag::RUN_DISK) => program::run(&mut block, memory, hardware),
         None => Session::new(&block, memory, hardware).run(&mut block),
     };
     block.set(field::stamp(3), hardware.time());
@@ -68,15 +71,7 @@ struct Session<'h, H> {
 
 impl<'h, H: Hardware> Session<'h, H> {
     fn new(block: &Block<'_>, memory: u64, hardware: &'h mut H) -> Self {
-        let io_apic = if block.has(flag::MASK_IO_APIC) { block.get(field::IO_APIC) } else { 0 };
-        let interrupts = Interrupts {
-            hpet: block.get(field::HPET),
-            io_apic,
-            linux_vectors: block.get(field::PIC_LINUX).to_le_bytes(),
-            mask: block.get(field::PIC_MASK),
-            wanted: !block.has(flag::NO_INTERRUPTS),
-            clock: block.has(flag::KEEP_CLOCK),
-        };
+        let interrupts = Interrupts::of(block);
         let length = block.get(field::BUFFER_LENGTH).into();
         let old_tick = hardware.read(u64::from(TICK) * 4);
         let keeps_upper = block.has(flag::KEEP_UPPER);
@@ -88,7 +83,7 @@ impl<'h, H: Hardware> Session<'h, H> {
         let before = State::read(self.hardware, hpet, clock);
         before.store(block.bytes_at(field::BEFORE, field::state::SIZE));
         self.keep();
-        self.hardware.lay_stub();
+        self.hardware.lay_stub(STUB);
         self.clear_stub();
         self.copy(BUFFER, LOW_BUFFER, self.length);
         let pins = self.interrupts.to_bios(self.hardware, &before);
@@ -268,7 +263,7 @@ impl<'h, H: Hardware> Session<'h, H> {
     }
 
     fn clear_stub(&mut self) {
-        for field in [stub::WHY, stub::WHERE, stub::NMIS, stub::TICKS, stub::DEADLINE] {
+        for field in [stub::WHY, stub::WHERE, stub::NMIS, stub::TICKS, stub::DEADLINE, stub::RESUMES] {
             self.set_field(field, 0);
         }
         for offset in (stub::OUT..stub::OUT + registers::SIZE).step_by(4) {

@@ -9,7 +9,7 @@ use abi::bios::{
 };
 use abi::{Field, Number};
 
-use crate::{Handlers, Hardware};
+use crate::{Handlers, Hardware, Services};
 
 pub(crate) const MEMORY: u64 = 0x10_8000;
 pub(crate) const APIC: u64 = 0xfee0_0000;
@@ -29,12 +29,16 @@ pub(crate) struct Fake {
     pub(crate) seen: Vec<(u32, u32, u8)>,
     pub(crate) bios: Bios,
     pub(crate) clock: u64,
+    /// Where the stub lies.
+    pub(crate) stub_at: usize,
+    /// How many times real mode was entered.
+    pub(crate) turns: usize,
 }
 
 impl Fake {
     pub(crate) fn new(bios: Bios) -> Self {
         let mut fake = Self {
-            memory: (0..0x20_0000_u32).map(|at| (at / 7) as u8).collect(),
+            memory: (0..0x40_0000_u32).map(|at| (at / 7) as u8).collect(),
             ports: BTreeMap::from([(0x21, 0xff), (0xa1, 0xfe), (0x4d1, 0x0c), (0x40, 0x34), (0x92, 2)]),
             devices: BTreeMap::from([
                 (APIC + 0x350, 0x1_0700),
@@ -49,6 +53,8 @@ impl Fake {
             seen: Vec::new(),
             bios,
             clock: 0,
+            stub_at: LOW_STUB,
+            turns: 0,
         };
         for vector in 0..256 {
             fake.write(vector * 4, 0xf000_e000 + vector as u32);
@@ -59,11 +65,11 @@ impl Fake {
     }
 
     pub(crate) fn stub<T: Number>(&self, field: Field<T>) -> T {
-        field.read(&self.memory[LOW_STUB..]).unwrap()
+        field.read(&self.memory[self.stub_at..]).unwrap()
     }
 
     pub(crate) fn set_stub<T: Number>(&mut self, field: Field<T>, value: T) {
-        assert!(field.write(&mut self.memory[LOW_STUB..], value));
+        assert!(field.write(&mut self.memory[self.stub_at..], value));
     }
 
     /// A register in.
@@ -139,8 +145,9 @@ impl Hardware for Fake {
         self.clock
     }
 
-    fn lay_stub(&mut self) {
-        self.memory[LOW_STUB..LOW_STUB + 0x800].fill(0x90);
+    fn lay_stub(&mut self, at: u32) {
+        self.stub_at = at as usize;
+        self.memory[self.stub_at..self.stub_at + 0x800].fill(0x90);
     }
 
     /// Repeats the call as the stub does.
@@ -150,6 +157,11 @@ impl Hardware for Fake {
         loop {
             let seen = (self.read(APIC + 0x80), self.read(APIC + 0x350), self.input(0x21));
             self.seen.push(seen);
+            self.turns += 1;
+            if self.stub(stub::RESUMES) != 0 {
+                (self.bios)(self);
+                return;
+            }
             self.set_stub(stub::DEADLINE, self.stub(stub::TICKS_ALLOWED));
             (self.bios)(self);
             self.set_stub(stub::TIMES, self.stub(stub::TIMES) + 1);
@@ -164,6 +176,13 @@ impl Hardware for Fake {
             self.set_stub(into(registers::EBX), next);
             let place = self.register_in(registers::EDI).wrapping_add(self.stub(stub::STEP));
             self.set_stub(into(registers::EDI), place);
+        }
+    }
+
+    fn services(&self) -> Services {
+        Services {
+            interrupts: [(0x13, 0x200), (0x15, 0x210), (0x18, 0x220), (0x19, 0x230)],
+            restarted: 0x240,
         }
     }
 

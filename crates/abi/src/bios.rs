@@ -1,4 +1,5 @@
 //! Calls of the BIOS: a block at the start of the image that makes them, filled in by the program.
+//! The image also runs a [`disk`] in their place.
 //!
 //! ```text
 //! 0x00000  block: the fields below, then the calls
@@ -24,6 +25,8 @@
 //! ```
 
 use crate::field::{Field, are_apart};
+
+pub mod disk;
 
 /// Offset of the code, which is also the entry point.
 pub const ENTRY: usize = 0x1000;
@@ -127,6 +130,9 @@ pub mod flag {
     /// The real-time clock's registers are read and put back. Only where no other CPU runs, or if
     /// the calls need it: an access takes two steps, and the kernel's could come between.
     pub const KEEP_CLOCK: u32 = 1 << 3;
+    /// In place of the calls there is a [`disk`](super::disk), which is run. No other CPU may run
+    /// meanwhile.
+    pub const RUN_DISK: u32 = 1 << 4;
 }
 
 /// Values of [`WHY`] and of a call's.
@@ -145,6 +151,16 @@ pub mod why {
     pub const SENSELESS: u32 = 0x202;
     /// There is no BIOS: its interrupt vectors are all zero.
     pub const NO_BIOS: u32 = 0x203;
+    /// The BIOS has less base memory than a program is to get.
+    pub const BASE_MEMORY: u32 = 0x204;
+    /// The program on a disk called INT 18h: it could not do its work.
+    pub const INT_18: u32 = 0x218;
+    /// It called INT 19h: it is done.
+    pub const INT_19: u32 = 0x219;
+    /// Ctrl, Alt and Del were pressed.
+    pub const KEYS: u32 = 0x21a;
+    /// It restarted the CPU.
+    pub const RESTART: u32 = 0x21b;
 }
 
 /// A call's fields, counted from its first byte.
@@ -308,6 +324,32 @@ pub mod stub {
     pub const TIMES: Field<u32> = Field::at(0x1090);
     /// For the handlers.
     pub const SCRATCH: Field<u16> = Field::at(0x1094);
+    /// Where the stub goes on in real mode: the offset in its first byte's segment, then that.
+    pub const REAL_MODE: Field<u32> = Field::at(0x1098);
+    /// Not 0: the registers in are those of a program that goes on, and the fields below are too.
+    pub const RESUMES: Field<u32> = Field::at(0x109c);
+    /// Out: the interrupt that the program called, or [`RESTART`](super::why::RESTART).
+    pub const SERVICE: Field<u32> = Field::at(0x10a0);
+    /// Out: what the interrupt pushed: IP, then CS.
+    pub const FRAME: Field<u32> = Field::at(0x10a4);
+    /// Out: and the flags.
+    pub const FRAME_FLAGS: Field<u32> = Field::at(0x10a8);
+    /// The program's ESP, in and out.
+    pub const ESP: Field<u32> = Field::at(0x10ac);
+    /// Its SS.
+    pub const SS: Field<u32> = Field::at(0x10b0);
+    /// Its FS.
+    pub const FS: Field<u32> = Field::at(0x10b4);
+    /// Its GS.
+    pub const GS: Field<u32> = Field::at(0x10b8);
+    /// Its CR4.
+    pub const CR4: Field<u32> = Field::at(0x10bc);
+    /// Not 0: it has closed the A20 gate.
+    pub const A20_CLOSED: Field<u32> = Field::at(0x10c0);
+    /// The handler of INT 15h before ours.
+    pub const OLD_15: Field<u32> = Field::at(0x10c4);
+    /// Top of a stack of a few words, for between the program and the image.
+    pub const STACK_TOP: usize = 0x1ff0;
 }
 
 /// The BIOS's variables in page 0: the segment of the extended BIOS data area.
@@ -408,6 +450,19 @@ const _: () = {
         stub::TICKS_ALLOWED.span(),
         stub::TIMES.span(),
         stub::SCRATCH.span(),
+        stub::REAL_MODE.span(),
+        stub::RESUMES.span(),
+        stub::SERVICE.span(),
+        stub::FRAME.span(),
+        stub::FRAME_FLAGS.span(),
+        stub::ESP.span(),
+        stub::SS.span(),
+        stub::FS.span(),
+        stub::GS.span(),
+        stub::CR4.span(),
+        stub::A20_CLOSED.span(),
+        stub::OLD_15.span(),
+        (stub::STACK_TOP, stub::STACK_TOP),
     ];
     assert!(are_apart(&spans, LOW_STACK + LOW_SIZE - LOW_STUB));
 };

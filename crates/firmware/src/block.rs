@@ -172,6 +172,9 @@ pub fn explain(why: u32, place: u32) -> Option<String> {
                 .into()
         }
         why::NO_BIOS => "this machine has no BIOS: its interrupt vectors are all zero".into(),
+        why::BASE_MEMORY => {
+            "the BIOS has less base memory than the firmware's memory map; restart the machine".into()
+        }
         why::SENSELESS => "the block of calls is not valid; this is a bug in kjump".into(),
         _ if why & why::EXCEPTION != 0 => {
             let vector = why & 0xff;

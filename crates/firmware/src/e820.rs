@@ -35,6 +35,14 @@ impl Range {
         }
     }
 
+    /// The kind that the kernel gives a name, the reserved one for any other.
+    #[must_use]
+    pub fn kind_of(name: &str) -> u32 {
+        const RESERVED: u32 = 2;
+        let named = |kind: &u32| Self { start: 0, length: 0, kind: *kind }.name() == name;
+        [1, 2, 3, 4, 5, 7].into_iter().find(named).unwrap_or(RESERVED)
+    }
+
     /// The last address.
     #[must_use]
     pub const fn last(&self) -> u64 {
@@ -75,6 +83,10 @@ mod tests {
         assert_eq!((found[0].last(), found[0].name()), (0x9_fbff, "System RAM"));
         assert_eq!((found[1].start, found[1].last(), found[1].name()), (0x10_0000, 0x10_0fff, "Reserved"));
         assert_eq!(ranges(&buffer, 1).len(), 1);
+        for range in found {
+            assert_eq!(Range::kind_of(range.name()), range.kind);
+        }
+        assert_eq!(Range::kind_of("Soft Reserved"), 2);
     }
 
     proptest! {

@@ -22,6 +22,7 @@ mod page_mover;
 mod paging_levels;
 mod power_cuts;
 mod refused_requests;
+mod running_disks;
 mod saving;
 mod suspended_calls;
 mod switching;
@@ -33,6 +34,7 @@ fn main() -> std::process::ExitCode {
         calling::STORIES,
         suspended_calls::STORIES,
         bios::STORIES,
+        running_disks::STORIES,
         memtest::STORIES,
         concurrent_calls::STORIES,
         deadlines::STORIES,

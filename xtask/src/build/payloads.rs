@@ -25,10 +25,10 @@ const fn payload(name: &'static str, address: u64, defines: &'static [&'static s
 /// The file that several of them include.
 const SHARED: &str = "print32.inc";
 
-/// The payload that is bytes to copy to its address, and not an executable.
-const FLAT: &str = "bootsector";
+/// The payloads that are bytes of a disk, and not executables.
+const DISKS: [&str; 2] = ["bootsector", "diskprogram"];
 
-const PAYLOADS: [Payload; 28] = [
+const PAYLOADS: [Payload; 29] = [
     payload("sum64", 0x20_0000, &[]),
     payload("sum32", 0x21_0000, &[]),
     payload("sum64-high", 0x1000_0000, &[]),
@@ -47,7 +47,8 @@ const PAYLOADS: [Payload; 28] = [
     payload("hang32", 0x32_0000, &[]),
     payload("tick64", 0x33_0000, &[]),
     payload("phy_mode", 0x10_0000, &[]),
-    payload(FLAT, 0x7c00, &[]),
+    payload(DISKS[0], 0x7c00, &[]),
+    payload(DISKS[1], 0x7c00, &[]),
     payload("next64", 0x2b_0000, &[]),
     payload("pages64", 0x2c_0000, &[]),
     payload("multiboot1", 0x10_0000, &[]),
@@ -98,7 +99,7 @@ impl Payload {
         let mut linker = Command::new("ld");
         linker.args(["-m", emulation, "-static", "-N", "--build-id=none"]);
         linker.arg(format!("-Ttext={:#x}", self.address));
-        if self.name == FLAT {
+        if DISKS.contains(&self.name) {
             linker.arg("--oformat=binary");
         }
         program::quiet(linker.arg("-o").arg(&executable).arg(&object))?;

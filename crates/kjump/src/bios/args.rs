@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 
 use clap::builder::TypedValueParser;
-use clap::{Args, ValueHint};
+use clap::{Args, Subcommand, ValueHint};
 use firmware::{Call, Kind, Registers};
 
+use super::run::args::RunArgs;
 use crate::call::args::Quiesce;
 use crate::terminal::number;
 use crate::terminal::report::UsageError;
@@ -22,10 +23,13 @@ use crate::terminal::report::UsageError;
 /// before, and what is not is printed. If an exception in real mode ends the call, the exit status
 /// is 3; at the deadline it is 5.
 #[derive(Debug, Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub(crate) struct BiosArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<BiosCommand>,
     /// An interrupt, a far address, or a name
-    #[arg(value_name = "WHAT")]
-    pub(crate) what: String,
+    #[arg(value_name = "WHAT", required = true)]
+    what: Option<String>,
     #[command(flatten)]
     pub(crate) registers: RegisterArgs,
     /// Repeat the interrupt until EBX is 0 or the carry flag is set; EBX is passed on
@@ -58,6 +62,12 @@ pub(crate) struct BiosArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+/// What is not one call.
+#[derive(Debug, Subcommand)]
+pub(crate) enum BiosCommand {
+    Run(RunArgs),
 }
 
 /// The registers.
@@ -96,6 +106,11 @@ pub(crate) struct RegisterArgs {
 const MOST: u16 = 1000;
 
 impl BiosArgs {
+    /// What is called.
+    pub(crate) fn what(&self) -> &str {
+        self.what.as_deref().unwrap_or_default()
+    }
+
     /// The call of an interrupt or a far address.
     pub(crate) fn call(&self) -> Result<Call, UsageError> {
         let usual = Registers::default();
@@ -119,9 +134,9 @@ impl BiosArgs {
         let invalid = || {
             let text = "is neither an interrupt (0x15), nor a far address in hexadecimal (c000:0003), nor a \
                         name; `kjump bios list` prints the names";
-            UsageError(format!("{:?} {text}", self.what))
+            UsageError(format!("{:?} {text}", self.what()))
         };
-        if let Some((before, after)) = self.what.split_once(':') {
+        if let Some((before, after)) = self.what().split_once(':') {
             if self.looped {
                 return Err(UsageError("--loop is for interrupts".into()));
             }
@@ -133,7 +148,7 @@ impl BiosArgs {
             let (segment, offset) = segment.zip(offset).ok_or_else(invalid)?;
             return Ok(Kind::Far { segment, offset });
         }
-        let number = number::unsigned(&self.what).ok().and_then(|number| u8::try_from(number).ok());
+        let number = number::unsigned(self.what()).ok().and_then(|number| u8::try_from(number).ok());
         let number = number.ok_or_else(invalid)?;
         let Self { looped, step, .. } = *self;
         Ok(if looped { Kind::Loop { number, most: MOST, step } } else { Kind::Interrupt(number) })
@@ -192,6 +207,23 @@ mod tests {
         match Cli::try_parse_from(line.split(' ')).unwrap().command {
             Command::Bios(args) => *args,
             _ => panic!("not bios"),
+        }
+    }
+
+    #[test]
+    fn a_disk_image_is_run_by_a_command_of_its_own() {
+        let all = args("kjump bios run a.img --as floppy --memory 0 --deadline 500 --write-back");
+        let Some(BiosCommand::Run(run)) = all.command else { panic!("not run") };
+        assert_eq!((run.memory, run.deadline, run.write_back), (Some(0), Some(500), true));
+        for line in [
+            "kjump bios run",
+            "kjump bios",
+            "kjump bios --eax 1 run a.img",
+            "kjump bios run a.img --write-back --disk-out b.img",
+            "kjump bios run a.img --memory 1000",
+            "kjump bios run a.img --deadline 0",
+        ] {
+            assert!(Cli::try_parse_from(line.split(' ')).is_err(), "{line}");
         }
     }
 

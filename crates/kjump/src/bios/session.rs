@@ -97,17 +97,7 @@ impl Session {
     }
 
     fn enter(&self, level: Level, length: usize) -> anyhow::Result<Answer> {
-        let watch = Watch::start();
-        let number = match level {
-            Level::None => quiesce::NONE,
-            Level::Stop => quiesce::STOP,
-            Level::Suspend => quiesce::SUSPEND,
-        };
-        let call = self.device.call([0; 6], number).map_err(|refusal| watch.explain(refusal))?;
-        if call.status != status::RETURNED {
-            let fault = FaultReport::new(&call.fault, mode::LONG);
-            bail!("an exception outside of real mode, which is a bug in kjump:\n{}", fault.text());
-        }
+        let call = enter(&self.device, level)?;
         let mut bytes = vec![0; ENTRY];
         self.device.read(self.at, &mut bytes)?;
         let mut buffer = vec![0; length];
@@ -117,6 +107,22 @@ impl Session {
         let ticks = ticks.quiesce + ticks.enter + ticks.run + ticks.leave + ticks.resume;
         Ok(Answer { results, buffer, level: call.quiesced, ticks })
     }
+}
+
+/// Calls the image.
+pub(super) fn enter(device: &Device, level: Level) -> anyhow::Result<abi::device::Call> {
+    let watch = Watch::start();
+    let number = match level {
+        Level::None => quiesce::NONE,
+        Level::Stop => quiesce::STOP,
+        Level::Suspend => quiesce::SUSPEND,
+    };
+    let call = device.call([0; 6], number).map_err(|refusal| watch.explain(refusal))?;
+    if call.status != status::RETURNED {
+        let fault = FaultReport::new(&call.fault, mode::LONG);
+        bail!("an exception outside of real mode, which is a bug in kjump:\n{}", fault.text());
+    }
+    Ok(call)
 }
 
 impl Answer {
@@ -176,7 +182,7 @@ fn load(device: &Device, machine: &Machine, facts: &Facts) -> anyhow::Result<u64
 }
 
 /// The pages of the devices that the image uses: they are not memory, and are mapped for it.
-fn registers(machine: &Machine, facts: &Facts) -> Vec<Range> {
+pub(super) fn registers(machine: &Machine, facts: &Facts) -> Vec<Range> {
     const PAGE: u64 = 0x1000;
     let mut pages: Vec<u64> = [facts::local_apic(machine), facts.hpet, facts.io_apic]
         .into_iter()

@@ -122,6 +122,11 @@ pub(super) fn changes(results: &block::Results) -> String {
     text
 }
 
+/// The same for programs.
+pub(super) fn changes_as_json(results: &block::Results) -> impl Serialize {
+    changed(results)
+}
+
 fn changed(results: &block::Results) -> Vec<Change> {
     let all = results.before.differences(&results.after).into_iter();
     all.map(|(what, before, after)| Change { what, before, after }).collect()
