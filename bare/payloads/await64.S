@@ -3,24 +3,15 @@
  * ticks of the time stamp counter at most. Returns the byte. A program on another CPU ends a call
  * by writing to its memory.
  */
+        .include "ticks64.inc"
         .globl  _start
 _start:
-        rdtsc
-        shl     $32, %rdx
-        lea     (%rax, %rdx), %r9
-        /* Most of the time without rdtsc and pause: an emulator takes locks for them. */
-.Lwait: mov     $100000, %ecx
-.Lrun:  dec     %ecx
-        jnz     .Lrun
-        movzbl  (%rdi), %r8d
+        counter
+        mov     %rax, %r9
+.Lwait: movzbl  (%rdi), %r8d
         test    %r8d, %r8d
         jnz     .Lend
-        rdtsc
-        shl     $32, %rdx
-        or      %rdx, %rax
-        sub     %r9, %rax
-        cmp     %rsi, %rax
-        jb      .Lwait
+        again_until %rsi, %r9, .Lwait, 100000, %ecx
 .Lend:  mov     %r8, %rax
         xor     %edx, %edx
         ret

@@ -22,8 +22,8 @@ const fn payload(name: &'static str, address: u64, defines: &'static [&'static s
     Payload { name, address, defines }
 }
 
-/// The file that several of them include.
-const SHARED: &str = "print32.inc";
+/// The files that several of them include.
+const SHARED: [&str; 2] = ["print32.inc", "ticks64.inc"];
 
 /// The payloads that are bytes of a disk, and not executables.
 const DISKS: [&str; 2] = ["bootsector", "diskprogram"];
@@ -81,7 +81,8 @@ impl Payload {
         let sources = tree::root().join("bare/payloads");
         let source = sources.join(format!("{source}.S"));
         let executable = dir.join(self.name);
-        if [&source, &sources.join(SHARED)].into_iter().all(|source| is_newer(&executable, source)) {
+        let shared = SHARED.map(|name| sources.join(name));
+        if shared.iter().chain([&source]).all(|source| is_newer(&executable, source)) {
             return Ok(());
         }
         // 32-bit sources contain .code32. The class of the executable determines the mode it is
