@@ -19,8 +19,20 @@ pub struct OptionRom {
     pub address: u64,
     /// Bytes.
     pub size: usize,
-    /// The sum of all bytes, which is 0 if it is intact.
+    /// The sum of all bytes, which is 0 if it is as the BIOS loaded it. QEMU, for one, later writes
+    /// addresses into the ROM that helps it with the local APIC.
     pub sum: u8,
+    /// Whether it has code. SeaBIOS puts a header without code, and without a sum, before its own
+    /// data from 0xe0000 on, so that others leave the place alone.
+    pub has_code: bool,
+}
+
+impl OptionRom {
+    /// Whether its sum is not what it should be.
+    #[must_use]
+    pub const fn is_wrong(&self) -> bool {
+        self.has_code && self.sum != 0
+    }
 }
 
 /// A table's entry point.
@@ -44,7 +56,11 @@ pub fn option_roms(rom: &[u8]) -> Vec<OptionRom> {
     while offset < rom.len().min(BIOS) {
         let size = size_of_rom(&rom[offset..]);
         if let Some(bytes) = size.and_then(|size| rom[offset..].get(..size)) {
-            found.push(OptionRom { address: START + offset as u64, size: bytes.len(), sum: sum(bytes) });
+            // The entry point is after the size; the pointers to more headers end at 28 (Plug and
+            // Play BIOS Specification, 3.2).
+            let has_code = bytes.iter().take(28).skip(3).any(|byte| *byte != 0);
+            let address = START + offset as u64;
+            found.push(OptionRom { address, size: bytes.len(), sum: sum(bytes), has_code });
         }
         offset += size.unwrap_or(ROM_STEP).max(ROM_STEP).next_multiple_of(ROM_STEP);
     }
@@ -127,6 +143,7 @@ mod tests {
             roms.iter().map(|rom| (rom.address, rom.size, rom.sum)).collect::<Vec<_>>(),
             [(0xc_0000, 4096, 0), (0xc_1000, 512, 0)]
         );
+        assert_eq!(roms.iter().map(|rom| rom.has_code).collect::<Vec<_>>(), [true, false]);
         rom[BIOS + 0x20..BIOS + 0x28].copy_from_slice(b"RSD PTR ");
         rom[BIOS + 0x30..BIOS + 0x34].copy_from_slice(&0x7fe0_0000_u32.to_le_bytes());
         let found = anchors(&rom);

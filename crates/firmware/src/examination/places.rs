@@ -53,9 +53,10 @@ pub fn roms(known: &Known, after: Option<&[u8]>) -> Vec<(&'static str, Finding)>
         };
         Finding::equal(seen, format!("{all} of {all} right"))
     };
-    let options = rom::option_roms(before);
-    let wrong = options.iter().filter(|rom| rom.sum != 0);
-    let wrong = wrong.map(|rom| format!("{:#x}", rom.address)).collect();
+    let mut options = rom::option_roms(before);
+    options.retain(|rom| rom.has_code);
+    let wrong = options.iter().filter(|rom| rom.is_wrong());
+    let wrong = wrong.map(|rom| format!("{:#x}, written to since it was loaded", rom.address)).collect();
     // Once it has run, an option ROM may keep variables in itself: a wrong sum is not a fault.
     let options = Finding::seen(count(wrong, options.len()).seen);
     let mut lines = vec![("checksums of option ROMs", options)];
@@ -92,7 +93,7 @@ mod tests {
         bytes[..4].copy_from_slice(&[0x55, 0xaa, 1, 9]);
         let known = Known { rom: Some(bytes.clone()), ..Known::default() };
         let lines = roms(&known, Some(&bytes));
-        assert_eq!(lines[0].1.seen, "0 of 1 right; wrong: 0xc0000");
+        assert_eq!(lines[0].1.seen, "0 of 1 right; wrong: 0xc0000, written to since it was loaded");
         assert_eq!(lines[0].1.verdict, Verdict::Seen);
         assert_eq!(lines[2].1.verdict, Verdict::Same);
         bytes[rom::SIZE - 1] = 1;

@@ -311,8 +311,11 @@ fn tables(_: &Session, _: &BiosArgs) -> anyhow::Result<Decoded> {
     let roms = rom::option_roms(&bytes).into_iter().map(|rom| Row {
         what: "option ROM".into(),
         address: rom.address,
-        intact: rom.sum == 0,
-        content: quantity::bytes(rom.size as u64),
+        intact: !rom.is_wrong(),
+        content: match (quantity::bytes(rom.size as u64), rom.has_code) {
+            (size, true) => size,
+            (size, false) => format!("{size} without code, which the BIOS keeps for its data"),
+        },
     });
     let anchors = rom::anchors(&bytes).into_iter().map(|anchor| Row {
         what: anchor.name.into(),
