@@ -5,6 +5,8 @@ use std::process::{Command, Output, Stdio};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::tree;
+
 /// Runs a program whose output belongs to the user.
 ///
 /// # Errors
@@ -51,8 +53,31 @@ pub(crate) fn find(name: &str) -> Option<PathBuf> {
 /// The cargo that runs this task.
 pub(crate) fn cargo() -> Command {
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.current_dir(crate::tree::root());
+    command.current_dir(tree::root());
     command
+}
+
+/// A program of a crate, `NAME@VERSION`: the one on the search path, or one that is built once, with
+/// more arguments for `cargo install`.
+///
+/// # Errors
+/// It does not build.
+pub(crate) fn of_crate(krate: &str, arguments: &[&str]) -> Result<PathBuf> {
+    let name = krate.split('@').next().unwrap_or(krate);
+    if let Some(found) = find(name) {
+        return Ok(found);
+    }
+    let root = tree::target().join("tools");
+    let installed = root.join("bin").join(name);
+    let _lock = tree::lock("tools")?;
+    if !installed.exists() {
+        let mut cargo = cargo();
+        // Optimising it would take longer than all its runs.
+        cargo.args(["install", "--quiet", "--locked", "--debug", krate, "--root"]).arg(&root).args(arguments);
+        cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
+        quiet(&mut cargo).with_context(|| format!("cannot install {name}"))?;
+    }
+    Ok(installed)
 }
 
 fn line(command: &Command) -> String {

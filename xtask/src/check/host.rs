@@ -1,9 +1,8 @@
 //! The steps that need no virtual machine.
 
-use std::path::PathBuf;
 use std::process::Command;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 
 use crate::build::fuzz;
 use crate::build::module;
@@ -97,7 +96,7 @@ fn doc() -> Verdict {
 }
 
 fn deny(checks: &[&str]) -> Verdict {
-    match cargo_deny() {
+    match program::of_crate("cargo-deny@0.20.2", &[]) {
         Ok(cargo_deny) => {
             Verdict::of(Command::new(cargo_deny).current_dir(tree::root()).arg("check").args(checks))
         }
@@ -113,26 +112,6 @@ fn advisories() -> Verdict {
         }
         verdict => verdict,
     }
-}
-
-const CARGO_DENY: &str = "cargo-deny@0.20.2";
-
-/// The one on the search path, or one that is built once.
-fn cargo_deny() -> Result<PathBuf> {
-    if let Some(found) = program::find("cargo-deny") {
-        return Ok(found);
-    }
-    let root = tree::target().join("tools");
-    let installed = root.join("bin/cargo-deny");
-    let _lock = tree::lock("tools")?;
-    if !installed.exists() {
-        let mut cargo = program::cargo();
-        // Optimising it would take longer than all its runs.
-        cargo.args(["install", "--quiet", "--locked", "--debug", CARGO_DENY, "--root"]).arg(&root);
-        cargo.env("CARGO_PROFILE_DEV_DEBUG", "0");
-        program::quiet(&mut cargo).context("cannot install cargo-deny")?;
-    }
-    Ok(installed)
 }
 
 /// The crates without `unsafe` that the module is built from.

@@ -1,14 +1,15 @@
 //! `cargo xtask docs`: manual pages and completions, generated from the programs' tables of
-//! options.
+//! options, and the book of docs/.
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context as _, Result};
-use clap::{Args, Command};
+use clap::Args;
 use clap_complete::Shell;
 
-use crate::tree;
+use crate::{program, tree};
 
 /// Make manual pages and shell completions
 #[derive(Args)]
@@ -16,7 +17,12 @@ pub(crate) struct DocsArgs {
     /// Directory to write to, instead of target/docs
     #[arg(value_name = "DIR")]
     dir: Option<PathBuf>,
+    /// Make the book of docs/ as well, by mdbook
+    #[arg(long)]
+    book: bool,
 }
+
+const MDBOOK: &str = "mdbook@0.5.4";
 
 /// The shells with completions, and the directories of the completions.
 const SHELLS: [(Shell, &str); 3] = [(Shell::Bash, "bash"), (Shell::Fish, "fish"), (Shell::Zsh, "zsh")];
@@ -28,6 +34,13 @@ const SHELLS: [(Shell, &str); 3] = [(Shell::Bash, "bash"), (Shell::Fish, "fish")
 pub(crate) fn run(args: &DocsArgs) -> Result<()> {
     let dir = args.dir.clone().unwrap_or_else(|| tree::target().join("docs"));
     write(&dir)?;
+    if args.book {
+        let mdbook = program::of_crate(MDBOOK, &["--no-default-features", "--features", "search"])?;
+        let dest = std::path::absolute(&dir)?.join("book");
+        program::quiet(
+            Command::new(mdbook).arg("build").arg("--dest-dir").arg(dest).current_dir(tree::root()),
+        )?;
+    }
     println!("{}", dir.display());
     Ok(())
 }
@@ -49,7 +62,7 @@ pub(crate) fn write(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn make(program: Command, dir: &Path) -> Result<()> {
+fn make(program: clap::Command, dir: &Path) -> Result<()> {
     let name = program.get_name().to_owned();
     for (shell, name_of_shell) in SHELLS {
         let dir = dir.join(name_of_shell);
@@ -60,7 +73,7 @@ fn make(program: Command, dir: &Path) -> Result<()> {
 }
 
 /// A page for the program and one for each of its commands.
-fn write_pages(program: Command, dir: &Path) -> Result<()> {
+fn write_pages(program: clap::Command, dir: &Path) -> Result<()> {
     fs::create_dir_all(dir)?;
     // The pages replace the command `help`.
     let mut program = program.disable_help_subcommand(true);
@@ -68,7 +81,7 @@ fn write_pages(program: Command, dir: &Path) -> Result<()> {
     write_page(&program, dir)
 }
 
-fn write_page(command: &Command, dir: &Path) -> Result<()> {
+fn write_page(command: &clap::Command, dir: &Path) -> Result<()> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name());
     let page = clap_mangen::Man::new(command.clone()).section(section(name));
     let mut text = Vec::new();
@@ -104,7 +117,7 @@ mod tests {
     #[test]
     fn every_command_has_a_page_and_every_shell_its_completions() {
         let dir = std::env::temp_dir().join(format!("kjump-docs-{}", std::process::id()));
-        run(&DocsArgs { dir: Some(dir.clone()) }).unwrap();
+        run(&DocsArgs { dir: Some(dir.clone()), book: false }).unwrap();
         for file in [
             "man/kexec.8",
             "man/makedumpfile.8",
@@ -120,5 +133,41 @@ mod tests {
             assert!(dir.join(file).exists(), "{file}");
         }
         fs::remove_dir_all(dir).unwrap();
+    }
+
+    /// The targets of the links in a Markdown file.
+    fn links(text: &str) -> impl Iterator<Item = &str> {
+        text.split("](").skip(1).filter_map(|rest| rest.split_once(')')).map(|(link, _)| link)
+    }
+
+    fn pages() -> Vec<PathBuf> {
+        let docs = fs::read_dir(tree::root().join("docs")).unwrap();
+        let own = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"].map(|name| tree::root().join(name));
+        docs.map(|entry| entry.unwrap().path()).chain(own).collect()
+    }
+
+    #[test]
+    fn every_page_is_in_the_book() {
+        let summary = fs::read_to_string(tree::root().join("docs/SUMMARY.md")).unwrap();
+        let listed: Vec<&str> = links(&summary).collect();
+        for page in pages().iter().filter(|page| page.parent() == Some(&tree::root().join("docs"))) {
+            let name = page.file_name().unwrap().to_str().unwrap();
+            assert!(name == "SUMMARY.md" || listed.contains(&name), "{name} is not in docs/SUMMARY.md");
+        }
+    }
+
+    #[test]
+    fn links_lead_to_files() {
+        let mut count = 0;
+        for page in pages() {
+            let text = fs::read_to_string(&page).unwrap();
+            for link in links(&text).filter(|link| !link.contains("://")) {
+                let file = link.split('#').next().unwrap_or_default();
+                let target = page.parent().unwrap().join(file);
+                assert!(target.exists(), "{}: {link}", page.display());
+                count += 1;
+            }
+        }
+        assert!(count > 20, "{count} links");
     }
 }
