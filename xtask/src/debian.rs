@@ -7,4 +7,5 @@ pub(crate) mod loaders;
 pub(crate) mod packages;
 pub(crate) mod programs;
 pub(crate) mod reference;
+pub(crate) mod system;
 pub(crate) mod toolchain;

@@ -3,12 +3,15 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::check::step::{Step, Verdict};
 use crate::debian::packages;
-use crate::package::{contents, deb, object};
+use crate::debian::system::{self, Release};
+use crate::guest::installed::{BootedBy, Machine};
+use crate::package::{self, object};
 use crate::{program, tree};
 
 /// The packages as they are, and with `soak` as dpkg and DKMS handle them on a Debian 12.
@@ -19,6 +22,7 @@ pub(crate) fn steps(soak: bool) -> Vec<Step> {
     ];
     if soak {
         steps.push(Step::new("package/install", install));
+        steps.push(Step::new("package/hibernate", || hibernate().into()));
     }
     steps
 }
@@ -40,8 +44,7 @@ fn contents_are_clean() -> Result<()> {
 }
 
 fn build() -> Result<Vec<PathBuf>> {
-    let dir = tree::target().join("packages");
-    contents::packages()?.iter().map(|package| deb::build(package, &dir)).collect()
+    package::build(&tree::target().join("packages"))
 }
 
 /// # Errors
@@ -115,20 +118,90 @@ fn install_in(root: &Path) -> Result<()> {
     let debs = build()?;
     let fresh = !root.join("packages").exists();
     if fresh {
-        let mut debstrap = Command::new("mmdebstrap");
-        debstrap.args(["--variant=apt", "--aptopt=APT::Install-Recommends \"false\""]);
-        program::quiet(debstrap.arg(format!("--include={INSTALLED}")).arg("bookworm").arg(root))?;
+        system::unpack(Release::Debian12, INSTALLED, root)?;
         fs::create_dir(root.join("packages"))?;
     }
     for deb in debs {
         fs::copy(&deb, root.join("packages").join(deb.file_name().unwrap_or_default()))?;
     }
-    // A namespace of its own: what is mounted in it goes with it. DKMS looks into /proc and /dev.
-    let mut inside = Command::new("unshare");
-    inside.args(["--mount", "--pid", "--fork", "sh", "-c"]).arg(
-        "mount --rbind /dev \"$0/dev\" && mount -t proc proc \"$0/proc\" && exec chroot \"$0\" sh -c \"$1\"",
-    );
-    program::quiet(inside.arg(root).arg(INSTALL).env("DEBIAN_FRONTEND", "noninteractive")).map(drop)
+    program::quiet(&mut system::inside(root, INSTALL)).map(drop)
+}
+
+/// Runs at each boot of a Debian 12 whose third disk takes the image. The machine is switched on three
+/// times: the second time initramfs-tools' initrd must resume the first boot, and the third time
+/// dracut's.
+const HIBERNATE: &str = r#"
+export DEBIAN_FRONTEND=noninteractive
+case $BOOT in
+1)
+    set -e
+    apt-get install -y ./*.deb > /tmp/apt
+    mkdir -p /etc/kjump
+    head -c 32 /dev/urandom > /etc/kjump/hibernate.key
+    printf 'DEVICE=/dev/vdc
+ENCRYPTION=key-file
+KEY_FILE=/etc/kjump/hibernate.key
+' > /etc/kjump/hibernate.conf
+    update-initramfs -u
+    printf '#!/bin/sh
+echo "hook $*" >> /run/hooks
+' > /usr/lib/systemd/system-sleep/recorder
+    chmod 755 /usr/lib/systemd/system-sleep/recorder
+    systemctl enable kjump-hibernate.service
+    release=$(uname -r)
+    mkdir -p /etc/systemd/system/systemd-logind.service.d
+    ln -s /usr/share/kjump-hibernate/logind.conf /etc/systemd/system/systemd-logind.service.d/kjump.conf
+    systemctl daemon-reload
+    systemctl restart systemd-logind
+    head -c 200000000 /dev/urandom > /run/data
+    sum=$(sha256sum < /run/data)
+    sync
+    for initrd in initramfs-tools dracut; do
+        if [ $initrd = dracut ]; then
+            dracut --force --add kjump /boot/initrd.img-$release $release
+            sync
+        fi
+        rm -f /run/hooks
+        echo hibernating for $initrd
+        # It returns at once where logind starts the job.
+        systemctl hibernate
+        until grep -q post /run/hooks; do sleep 1; done
+        [ "$(sha256sum < /run/data)" = "$sum" ] && echo the memory is the same after $initrd
+        cat /run/hooks
+    done
+    systemctl is-system-running --wait || systemctl --failed --no-pager
+    dmesg | grep -E 'WARNING|BUG:|Oops' && echo wrong
+    echo finished
+    systemctl poweroff
+    ;;
+*)
+    echo booted instead of resumed
+    systemctl poweroff
+    ;;
+esac
+"#;
+
+fn hibernate() -> Result<()> {
+    let (disk, debs) = (system::disk(Release::Debian12)?, build()?);
+    let machine = Machine::copy(tree::target().join("packages/hibernate"), &disk, HIBERNATE, &debs)?;
+    let machine = machine.with_disk(2048)?;
+    let mut said = String::new();
+    for _ in 0..3 {
+        let boot = machine.boot(BootedBy::Firmware, Duration::from_secs(1500), |text| said += text);
+        boot.with_context(|| said.clone())?;
+        ensure!(said.contains("hibernating"), "{said}");
+    }
+    for text in [
+        "hook pre hibernate",
+        "hook post hibernate",
+        "the memory is the same after initramfs-tools",
+        "the memory is the same after dracut",
+        "finished",
+    ] {
+        ensure!(said.contains(text), "no {text:?} in: {said}");
+    }
+    ensure!(!said.contains("booted instead") && !said.contains("wrong"), "{said}");
+    Ok(())
 }
 
 #[cfg(test)]

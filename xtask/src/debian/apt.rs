@@ -5,6 +5,7 @@
 //! does not use (backports) can be read.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -178,23 +179,13 @@ impl Archive {
         for part in ["lists/partial", "cache/archives/partial"] {
             fs::create_dir_all(self.dir.join(part))?;
         }
-        let sources = self.sources()?;
+        let sources = sources(self.suites)?;
         if fs::read_to_string(self.dir.join("sources.list")).ok().as_ref() != Some(&sources) {
             let _ = fs::remove_file(self.dir.join("refreshed"));
             fs::write(self.dir.join("sources.list"), sources)?;
         }
         fs::write(self.dir.join("status"), [])?;
         Ok(fs::write(self.dir.join("apt.conf"), self.configuration())?)
-    }
-
-    fn sources(&self) -> Result<String> {
-        let mirrors = Mirrors::of_this_machine()?;
-        let signed = keyring().map(|file| format!("[signed-by={file}] ")).unwrap_or_default();
-        let mut sources = String::new();
-        for (uri, suite) in mirrors.suites(self.suites) {
-            sources += &format!("deb {signed}{uri} {suite} main\n");
-        }
-        Ok(sources)
     }
 
     fn configuration(&self) -> String {
@@ -215,6 +206,20 @@ impl Archive {
              Acquire::Retries \"3\";\n"
         )
     }
+}
+
+/// The lines of a `sources.list` for these suites.
+///
+/// # Errors
+/// The machine has no apt, or no Debian mirror in its configuration.
+pub(crate) fn sources(suites: Suites) -> Result<String> {
+    let mirrors = Mirrors::of_this_machine()?;
+    let signed = keyring().map(|file| format!("[signed-by={file}] ")).unwrap_or_default();
+    let mut sources = String::new();
+    for (uri, suite) in mirrors.suites(suites) {
+        writeln!(sources, "deb {signed}{uri} {suite} main")?;
+    }
+    Ok(sources)
 }
 
 /// Where the machine's apt finds Debian.

@@ -69,7 +69,12 @@ pub(crate) fn for_readers() -> Result<()> {
 
 const PACKAGES: &[Need] = &[program("lintian", "lintian"), program("dpkg-deb", "dpkg")];
 
-const DEBIAN_IMAGE: &[Need] = &[program("mmdebstrap", "mmdebstrap")];
+const DEBIAN_IMAGE: &[Need] = &[
+    program("mmdebstrap", "mmdebstrap"),
+    program("mke2fs", "e2fsprogs"),
+    program("sfdisk", "fdisk"),
+    program("qemu-img", "qemu-utils"),
+];
 
 /// What checking Debian packages needs.
 ///
@@ -166,6 +171,6 @@ fn apt_install(packages: &[&str]) -> Result<()> {
 }
 
 /// The owner of /proc/self is the effective user.
-fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|entry| entry.uid() == 0)
 }

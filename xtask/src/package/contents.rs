@@ -61,7 +61,7 @@ const PAYLOADS: [&str; 3] = ["sum64", "reverse64", "phy_mode"];
 pub(crate) fn packages() -> Result<Vec<Package>> {
     let docs = tree::target().join("packages/docs");
     docs::write(&docs)?;
-    let mut packages = vec![program(&docs)?, dkms()?, commands(&docs)];
+    let mut packages = vec![program(&docs)?, dkms()?, commands(&docs), hibernation()];
     for package in &mut packages {
         package.entries.extend(papers(package.name)?);
     }
@@ -106,19 +106,47 @@ fn program(docs: &Path) -> Result<Package> {
     ] {
         entries.push(Entry::new(path, Content::File(docs.join(file))));
     }
-    for name in [
-        "README.md",
-        "docs/calls.md",
-        "docs/kdump.md",
-        "docs/differences.md",
-        "docs/hibernation-file.md",
-        "docs/trial.md",
-    ] {
-        let file = name.rsplit('/').next().unwrap_or_default();
-        entries
-            .push(Entry::new(format!("/usr/share/doc/kjump/{file}"), Content::File(tree::root().join(name))));
-    }
+    entries.extend(fast_reboot());
+    entries.push(documentation(&tree::root().join("README.md")));
+    entries.extend(files(&tree::root().join("docs"))?.iter().map(|file| documentation(file)));
     Ok(Package { name: "kjump", entries })
+}
+
+/// The unit that makes a reboot a kexec, and its two scripts: as the system goes down, and at last.
+fn fast_reboot() -> [Entry; 3] {
+    let source = |name| tree::root().join("packaging/kjump").join(name);
+    [
+        Entry::new("/usr/lib/systemd/system/kjump-load.service", Content::File(source("kjump-load.service"))),
+        Entry::new("/usr/lib/kjump/load-at-reboot", Content::Program(source("load-at-reboot"))),
+        Entry::new("/usr/lib/systemd/system-shutdown/kjump", Content::Program(source("start-at-reboot"))),
+    ]
+}
+
+/// The configuration, units and hooks of hibernation.
+fn hibernation() -> Package {
+    const UNITS: &str = "/usr/lib/systemd/system";
+    const DRACUT: &str = "/usr/lib/dracut/modules.d/95kjump";
+    let source = |name| tree::root().join("packaging/kjump-hibernate").join(name);
+    let file = |path: String, name| Entry::new(path, Content::File(source(name)));
+    let program = |path: String, name| Entry::new(path, Content::Program(source(name)));
+    let entries = vec![
+        file("/etc/kjump/hibernate.conf".into(), "hibernate.conf"),
+        file("/usr/lib/kjump/hibernate-common".into(), "hibernate-common"),
+        program("/usr/lib/kjump/hibernate".into(), "hibernate"),
+        program("/usr/lib/kjump/resume-at-boot".into(), "resume-at-boot"),
+        file(format!("{UNITS}/kjump-hibernate.service"), "kjump-hibernate.service"),
+        file("/usr/share/kjump-hibernate/logind.conf".into(), "logind.conf"),
+        program("/usr/share/initramfs-tools/hooks/kjump".into(), "initramfs-hook"),
+        program("/usr/share/initramfs-tools/scripts/local-premount/kjump".into(), "initramfs-script"),
+        file(format!("{DRACUT}/module-setup.sh"), "module-setup.sh"),
+        file(format!("{DRACUT}/kjump-resume.service"), "kjump-resume.service"),
+    ];
+    Package { name: "kjump-hibernate", entries }
+}
+
+fn documentation(file: &Path) -> Entry {
+    let name = file.file_name().unwrap_or_default().display();
+    Entry::new(format!("/usr/share/doc/kjump/{name}"), Content::File(file.to_owned()))
 }
 
 /// The module's C half as source and its Rust half as an object, where DKMS looks for them.
@@ -214,6 +242,8 @@ mod tests {
             ("kjump-dkms", "prerm"),
             ("kjump-kexec-tools", "preinst"),
             ("kjump-kexec-tools", "postrm"),
+            ("kjump-hibernate", "prerm"),
+            ("kjump", "prerm"),
         ] {
             let text = template(package, file).unwrap();
             assert!(!text.contains('@'), "{package}/{file}");

@@ -11,8 +11,15 @@ use anyhow::{Context as _, Result, bail};
 use super::contents::{self, Content, Entry, Package};
 use crate::{program, tree};
 
-/// Scripts that dpkg runs, as far as a package has them.
-const SCRIPTS: [&str; 4] = ["preinst", "postinst", "prerm", "postrm"];
+/// What dpkg reads and runs besides `control`, as far as a package has it, and its mode.
+const META: [(&str, u32); 6] = [
+    ("conffiles", 0o644),
+    ("triggers", 0o644),
+    ("preinst", 0o755),
+    ("postinst", 0o755),
+    ("prerm", 0o755),
+    ("postrm", 0o755),
+];
 
 /// Makes `NAME_VERSION_ARCHITECTURE.deb` in a directory. Returns its path.
 ///
@@ -84,10 +91,10 @@ fn write_meta(package: &Package, stage: &Path, control: &str) -> Result<()> {
     fs::write(meta.join("control"), control)?;
     fs::write(meta.join("md5sums"), sums)?;
     let sources = tree::root().join("packaging").join(package.name);
-    for script in SCRIPTS.iter().filter(|script| sources.join(script).exists()) {
-        let path = meta.join(script);
-        fs::write(&path, contents::template(package.name, script)?)?;
-        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    for (name, mode) in META.iter().filter(|(name, _)| sources.join(name).exists()) {
+        let path = meta.join(name);
+        fs::write(&path, contents::template(package.name, name)?)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(*mode))?;
     }
     Ok(())
 }

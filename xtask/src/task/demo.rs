@@ -7,6 +7,7 @@ mod bios;
 mod chapters;
 mod facts;
 mod hibernate;
+mod install;
 mod report;
 mod switch;
 mod trial;
@@ -22,6 +23,7 @@ use lab::{Job, Listener, Vm};
 
 use crate::build::product;
 use crate::debian::kernels;
+use crate::debian::system::Release;
 use crate::{program, tree};
 use chapters::CHAPTERS;
 use facts::Facts;
@@ -42,6 +44,7 @@ enum Demo {
     Switch(SwitchArgs),
     Hibernate(HibernateArgs),
     Bios(BiosArgs),
+    Install(InstallArgs),
     /// Try four kernels next to the running one: good, without a driver, panicking, hanging
     Trial,
 }
@@ -61,6 +64,14 @@ struct HibernateArgs {}
 /// Call the BIOS out of a stock kernel, end a call that hangs, and test the kernel's own memory
 #[derive(Args)]
 struct BiosArgs {}
+
+/// Install the packages on a Debian system, use them, and remove them
+#[derive(Args)]
+struct InstallArgs {
+    /// The release of Debian
+    #[arg(long, default_value = "12")]
+    debian: Release,
+}
 
 /// Memory that the kernel does not use, so that its contents are known: a window of 2 MiB at 256
 /// MiB.
@@ -107,6 +118,7 @@ pub(crate) fn run(args: &DemoArgs) -> Result<bool> {
         Some(Demo::Bios(BiosArgs {})) => bios::run(&args.kernel),
         Some(Demo::Switch(switch)) => switch::run(&args.kernel, &switch.beside),
         Some(Demo::Hibernate(HibernateArgs {})) => hibernate::run(&args.kernel),
+        Some(Demo::Install(install)) => install::run(install.debian),
         Some(Demo::Trial) => trial::run(&args.kernel),
     }
 }

@@ -1,12 +1,12 @@
-//! `cargo xtask package`: Debian packages of the program, the module's source and the replaced
-//! commands.
+//! `cargo xtask package`: Debian packages of the program, the module's source, the replaced commands
+//! and hibernation.
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
 
-use crate::package::{contents, deb, object};
+use crate::package::{self, object};
 use crate::tree;
 
 /// Make Debian packages
@@ -31,8 +31,8 @@ pub(crate) fn run(args: &PackageArgs) -> Result<bool> {
         return Ok(true);
     }
     let dir = args.dir.clone().unwrap_or_else(|| tree::target().join("packages"));
-    for package in contents::packages()? {
-        println!("{}", deb::build(&package, &dir)?.display());
+    for package in package::build(&dir)? {
+        println!("{}", package.display());
     }
     Ok(true)
 }

@@ -50,6 +50,11 @@ impl Report {
     pub(crate) fn check_end(&mut self, status: u8, disk: &str) {
         let same = disk == self.facts.disk;
         self.check("the disk's file on the host has the same SHA-256 as before", same, disk);
+        self.check_script(status);
+    }
+
+    /// Whether the guest's script ran to its end, and printed every part.
+    pub(crate) fn check_script(&mut self, status: u8) {
         let ended = status == 0 && self.name == "end";
         let found = format!("exit status {status} in part {:?}; {}", self.name, self.errors);
         self.check("the guest's script ran to its end", ended, &found);
