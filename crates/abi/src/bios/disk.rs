@@ -1,5 +1,5 @@
 //! A disk that is run in place of calls ([`flag::RUN_DISK`](super::flag::RUN_DISK)): the fields of
-//! the block from [`CALLS`](super::CALLS) on.
+//! the block from [`CALLS`] on.
 //!
 //! The bytes of the disk lie anywhere in memory. So does the room for what was in base memory,
 //! which the program on the disk has for itself, but for the two pages of the stub at its top.
