@@ -57,8 +57,8 @@ pub(crate) fn cargo() -> Command {
     command
 }
 
-/// A program of a crate, `NAME@VERSION`: the one on the search path, or one that is built once, with
-/// more arguments for `cargo install`.
+/// A program of a crate, `NAME@VERSION`: the one on the search path, or one that is built once,
+/// with more arguments for `cargo install`.
 ///
 /// # Errors
 /// It does not build.

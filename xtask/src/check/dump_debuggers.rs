@@ -39,8 +39,8 @@ for cache in for_each_slab_cache(program):
 const LANDMARKS: [&str; 6] =
     ["PANIC", "swapper/0", "Linux version", "TOTAL MEM", "/disk", "cpu_startup_entry"];
 
-/// Codecs and levels of dumps, and percentages at which they are cut off. A dump of level 31 has few
-/// pages that are not written first.
+/// Codecs and levels of dumps, and percentages at which they are cut off. A dump of level 31 has
+/// few pages that are not written first.
 const CUTS: [(&str, &str, u64); 7] = [
     ("-l", "17", 30),
     ("-l", "17", 50),

@@ -127,9 +127,9 @@ fn install_in(root: &Path) -> Result<()> {
     program::quiet(&mut system::inside(root, INSTALL)).map(drop)
 }
 
-/// Runs at each boot of a Debian 12 whose third disk takes the image. The machine is switched on three
-/// times: the second time initramfs-tools' initrd must resume the first boot, and the third time
-/// dracut's.
+/// Runs at each boot of a Debian 12 whose third disk takes the image. The machine is switched on
+/// three times: the second time initramfs-tools' initrd must resume the first boot, and the third
+/// time dracut's.
 const HIBERNATE: &str = r#"
 export DEBIAN_FRONTEND=noninteractive
 case $BOOT in

@@ -40,8 +40,9 @@ impl Release {
 }
 
 /// What it has besides the essential packages.
-const PACKAGES: &str = "systemd-sysv,udev,dbus,kmod,procps,iproute2,initramfs-tools,dracut-core,busybox-static,zstd,grub-pc-bin,\
-                        grub2-common,kexec-tools,kdump-tools,makedumpfile,dkms,gcc,make,libc6-dev,openssl,\
+const PACKAGES: &str = "systemd-sysv,udev,dbus,kmod,procps,iproute2,e2fsprogs,busybox-static,zstd,\
+                        initramfs-tools,dracut-core,grub-pc-bin,grub2-common,kexec-tools,\
+                        kdump-tools,makedumpfile,dkms,gcc,make,libc6-dev,openssl,\
                         linux-image-cloud-amd64,linux-headers-cloud-amd64";
 
 /// Directories of programs, those of the administrator too.
@@ -53,8 +54,8 @@ const PARTITION: u64 = 1;
 
 /// Runs in the new system's root directory, before it is ever booted.
 ///
-/// The job of a boot is an archive on the second disk: its `run.sh` gets the number of the boot, and
-/// prints to the second serial port.
+/// The job of a boot is an archive on the second disk: its `run.sh` gets the number of the boot,
+/// and prints to the second serial port.
 const SET_UP: &str = r#"
 set -e
 echo debian > etc/hostname
@@ -65,6 +66,8 @@ GRUB_CMDLINE_LINUX="console=ttyS0 crashkernel=256M no_timer_check"
 GRUB_DISABLE_OS_PROBER=true
 GRUB_TIMEOUT=0
 END
+# For an emulated CPU.
+echo COMPRESSLEVEL=1 > etc/initramfs-tools/conf.d/level
 mkdir -p etc/systemd/system.conf.d
 printf '[Manager]\nDefaultTimeoutStartSec=600s\nDefaultTimeoutStopSec=300s\n' \
     > etc/systemd/system.conf.d/slow.conf
@@ -80,7 +83,8 @@ sync
 exec > /dev/ttyS1 2>&1
 stty -F /dev/ttyS1 -opost
 cd /run/job
-BOOT=$boot sh ./run.sh
+# By a pipe: on a terminal, programs would show their progress.
+BOOT=$boot sh ./run.sh | cat
 END
 chmod 755 usr/local/sbin/job
 cat > etc/systemd/system/job.service <<'END'

@@ -31,8 +31,8 @@ pub(crate) enum BootedBy<'a> {
 }
 
 impl Machine {
-    /// A machine with this disk, and an archive on a second one: a script, which is run at each boot
-    /// with the number of the boot in `BOOT`, and files. `dir` is for what the machine writes.
+    /// A machine with this disk, and an archive on a second one: a script, which is run at each
+    /// boot with the number of the boot in `BOOT`, and files. `dir` is for what the machine writes.
     ///
     /// # Errors
     /// A file cannot be read or written.

@@ -138,7 +138,7 @@ fn hibernation() -> Package {
         file("/usr/share/kjump-hibernate/logind.conf".into(), "logind.conf"),
         program("/usr/share/initramfs-tools/hooks/kjump".into(), "initramfs-hook"),
         program("/usr/share/initramfs-tools/scripts/local-premount/kjump".into(), "initramfs-script"),
-        file(format!("{DRACUT}/module-setup.sh"), "module-setup.sh"),
+        program(format!("{DRACUT}/module-setup.sh"), "module-setup.sh"),
         file(format!("{DRACUT}/kjump-resume.service"), "kjump-resume.service"),
     ];
     Package { name: "kjump-hibernate", entries }

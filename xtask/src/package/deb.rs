@@ -12,14 +12,8 @@ use super::contents::{self, Content, Entry, Package};
 use crate::{program, tree};
 
 /// What dpkg reads and runs besides `control`, as far as a package has it, and its mode.
-const META: [(&str, u32); 6] = [
-    ("conffiles", 0o644),
-    ("triggers", 0o644),
-    ("preinst", 0o755),
-    ("postinst", 0o755),
-    ("prerm", 0o755),
-    ("postrm", 0o755),
-];
+const META: [(&str, u32); 5] =
+    [("conffiles", 0o644), ("preinst", 0o755), ("postinst", 0o755), ("prerm", 0o755), ("postrm", 0o755)];
 
 /// Makes `NAME_VERSION_ARCHITECTURE.deb` in a directory. Returns its path.
 ///

@@ -1,5 +1,5 @@
-//! `cargo xtask package`: Debian packages of the program, the module's source, the replaced commands
-//! and hibernation.
+//! `cargo xtask package`: Debian packages of the program, the module's source, the replaced
+//! commands and hibernation.
 
 use std::path::PathBuf;
 
