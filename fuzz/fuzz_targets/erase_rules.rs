@@ -1,5 +1,5 @@
-//! Any text as rules, and any bytes as the memory of a kernel with a few symbols and types: an error,
-//! or ranges to erase; pages are read with them as without.
+//! Any text as rules, and any bytes as the memory of a kernel with a few symbols and types: an
+//! error, or ranges to erase; pages are read with them as without.
 #![no_main]
 
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -244,7 +244,7 @@ impl Hardware for Machine {
             (stub::BACK.offset(), address!(bios_back)),
             (stub::BACK_SELECTOR.offset(), CODE_32.into()),
             (stub::CODE.offset(), address!(bios_start)),
-            (stub::REAL_MODE.offset(), address!(bios_real_mode) - start | (at / 16) << 16),
+            (stub::REAL_MODE.offset(), (address!(bios_real_mode) - start) | ((at / 16) << 16)),
         ];
         for (offset, value) in fields {
             write_word(u64::from(at) + offset as u64, value);

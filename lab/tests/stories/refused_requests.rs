@@ -56,7 +56,9 @@ fn a_load_at_any_amount_of_free_memory_kills_no_process(on: &str) -> Result<()> 
             text=$(\"$@\" 2>&1); status=$?
             case $status in
                 0) echo loaded;;
-                1|255) echo $text | grep -qE ' are available|no memory for' && echo refused || echo wrong: $text;;
+                1|255)
+                    echo $text | grep -qE ' are available|no memory for' && echo refused ||
+                        echo wrong: $text;;
                 *) echo wrong: status $status: $text;;
             esac
         }

@@ -153,8 +153,8 @@ fn raw_memory_is_the_same_image_as_a_vmcore(on: &str) -> Result<()> {
     Ok(())
 }
 
-/// The key is in a variable of the kernel and in an object that a list leads to. No part of it is in
-/// any form of the dump, compressed or not; the kernel erases its own buffers.
+/// The key is in a variable of the kernel and in an object that a list leads to. No part of it is
+/// in any form of the dump, compressed or not; the kernel erases its own buffers.
 fn a_key_is_erased_from_every_form_of_a_dump(on: &str) -> Result<()> {
     let job = r#"set -e
         key=$(echo "kept in the kernel only" | sha256sum | cut -c 1-32)
@@ -179,7 +179,8 @@ END
         # A part of the key that is left counts too.
         has_key() {
             kjump dump save -d 31 -c raw $1 again
-            tr -d '\0' < again | grep -q -F -e ${key%????????????????????????} -e ${key#????????????????????????}
+            tr -d '\0' < again |
+                grep -q -F -e ${key%????????????????????????} -e ${key#????????????????????????}
         }
         kjump dump save -d 31 /proc/kcore whole || [ $? = 1 ]
         has_key whole

@@ -77,8 +77,8 @@ pub(crate) struct SaveArgs {
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "to")]
     pub(crate) output: Option<PathBuf>,
     /// Write the dump to a file on another machine instead, by the system's ssh, which needs no
-    /// space here. It is a flattened stream; %XX in PATH is any byte. It has the name PATH.incomplete
-    /// until it is complete and its SHA-256 checksum has been compared there
+    /// space here. It is a flattened stream; %XX in PATH is any byte. It has the name
+    /// PATH.incomplete until it is complete and its SHA-256 checksum has been compared there
     #[arg(
         long,
         value_name = "ssh://[USER@]HOST[:PORT]/PATH",
@@ -97,8 +97,8 @@ pub(crate) struct SaveArgs {
     pub(crate) part: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) raw: RawArgs,
-    /// Erase the data that the rules in this file name, in the syntax of makedumpfile.conf(5). Their
-    /// symbols and types are found in the image, by the kernel's kallsyms and BTF; a line
+    /// Erase the data that the rules in this file name, in the syntax of makedumpfile.conf(5).
+    /// Their symbols and types are found in the image, by the kernel's kallsyms and BTF; a line
     /// `type SYMBOL TYPE` declares the type of a global variable, which BTF does not have
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) config: Option<PathBuf>,

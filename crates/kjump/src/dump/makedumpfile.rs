@@ -42,8 +42,8 @@ const REFUSED: &str = "Not supported";
     infer_long_args = true,
     disable_help_flag = true,
     disable_version_flag = true,
-    override_usage = "makedumpfile [-c|-l|-p|-z|-E] [-d DL] [-x VMLINUX|-i VMCOREINFO] [--config FILE] [-L SIZE] [-f] \
-        VMCORE DUMPFILE\n       \
+    override_usage = "makedumpfile [-c|-l|-p|-z|-E] [-d DL] [-x VMLINUX|-i VMCOREINFO] [--config FILE] \
+        [-L SIZE] [-f] VMCORE DUMPFILE\n       \
         makedumpfile [-c|-l|-p|-z|-E] [-d DL] -F VMCORE > FLATTENED\n       \
         makedumpfile -R DUMPFILE < FLATTENED\n       \
         makedumpfile [-c|-l|-p|-z] [-d DL] --split VMCORE DUMPFILE1 DUMPFILE2...\n       \

@@ -183,7 +183,7 @@ impl Sink {
                 settle(stream.finish()?)?;
                 return Ok(self.name.map_or(Ok(()), NewFile::publish)?);
             }
-            Output::Upload(stream) => return stream.finish()?.finish(),
+            Output::Upload(stream) => return (*stream).finish()?.finish(),
             Output::FlatStdout(stream) => {
                 return stream.finish().and_then(settle).map_err(|error| of_output(&error));
             }

@@ -58,8 +58,8 @@ pub(super) fn load(files: &Files, load: &Load) -> anyhow::Result<io::Result<()>>
     Ok(outcome)
 }
 
-/// Bytes that the kernel needs for a load of these files: it reads them into memory, and copies them
-/// to where they are loaded. For a crash kernel, that is memory of its own.
+/// Bytes that the kernel needs for a load of these files: it reads them into memory, and copies
+/// them to where they are loaded. For a crash kernel, that is memory of its own.
 pub(super) fn needed(files: &Files, load: &Load) -> u64 {
     let initrds = files.initrd_sizes().fold(0_u64, |sum, (_, size)| sum.saturating_add(size));
     let bytes = initrds.saturating_add(files.kernel.kernel().len() as u64);

@@ -102,7 +102,8 @@ impl<'a, M: PhysRead + ?Sized> Module<'a, M> {
         if !has("btf_data") || !has("btf_data_size") {
             return Ok(None);
         }
-        // Types that are relative to a base of the module's own do not continue those of the kernel.
+        // Types that are relative to a base of the module's own do not continue those of the
+        // kernel.
         if has("btf_base_data") && self.value(&["btf_base_data"])? != 0 {
             return Ok(None);
         }

@@ -24,8 +24,8 @@ const SYMBOLS: [(&str, usize); 12] = [
     ("R__stop_BTF", 0),
 ];
 
-/// Types: `struct s { struct s *next; struct list_head list; char *name; void *key; int key_size; int
-/// bits:3; char tag[4]; }`, and those of modules.
+/// Types: `struct s { struct s *next; struct list_head list; char *name; void *key; int key_size;
+/// int bits:3; char tag[4]; }`, and those of modules.
 fn types() -> Builder {
     let mut types = Builder::new();
     let long = types.integer(8);
