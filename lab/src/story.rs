@@ -24,12 +24,14 @@ pub const FULL: &[&str] = &["6.1-full", "6.12-full"];
 /// Pairs of kernels: the running one, and one that is booted from it.
 pub const PAIRS: &[&str] = &["6.1+6.1", "6.12+6.12", "6.1+6.12", "6.12+6.1"];
 
-/// The stories of a chapter: `KERNELS => FUNCTION`, or `KERNELS, long => FUNCTION` for a story that
-/// takes minutes. The name of a story is the name of its function.
+/// The stories of a chapter: `KERNELS => FUNCTION`, or `KERNELS, WHEN => FUNCTION` for a story that
+/// the ordinary test leaves out ([`long`](crate::story::Story::long)), or runs on only one of its
+/// kernels ([`first`](crate::story::Story::first) and [`last`](crate::story::Story::last)). The name
+/// of a story is the name of its function.
 #[macro_export]
 macro_rules! stories {
-    ($($kernels:expr $(, $long:ident)? => $name:ident),+ $(,)?) => {
-        &[$($crate::story::Story::new(stringify!($name), $kernels, $name)$(.$long())?),+]
+    ($($kernels:expr $(, $when:ident)? => $name:ident),+ $(,)?) => {
+        &[$($crate::story::Story::new(stringify!($name), $kernels, $name)$(.$when())?),+]
     };
 }
 
@@ -37,8 +39,17 @@ macro_rules! stories {
 pub struct Story {
     name: &'static str,
     kernels: &'static [&'static str],
-    long: bool,
+    when: When,
     run: fn(&str) -> Result<()>,
+}
+
+/// On which of its kernels the ordinary test runs a story. `cargo xtask test --soak` runs it on all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum When {
+    Always,
+    First,
+    Last,
+    Never,
 }
 
 impl Story {
@@ -49,13 +60,36 @@ impl Story {
         kernels: &'static [&'static str],
         run: fn(&str) -> Result<()>,
     ) -> Self {
-        Self { name, kernels, long: false, run }
+        Self { name, kernels, when: When::Always, run }
     }
 
     /// A story that takes minutes: only `cargo xtask test --soak` runs it.
     #[must_use]
     pub const fn long(self) -> Self {
-        Self { long: true, ..self }
+        Self { when: When::Never, ..self }
+    }
+
+    /// A story in which little depends on the kernel's version: the ordinary test runs it on the
+    /// first of its kernels.
+    #[must_use]
+    pub const fn first(self) -> Self {
+        Self { when: When::First, ..self }
+    }
+
+    /// As [`Self::first`], but on the last of its kernels, so that both are about as often tested.
+    #[must_use]
+    pub const fn last(self) -> Self {
+        Self { when: When::Last, ..self }
+    }
+
+    /// Whether only `cargo xtask test --soak` runs it on this kernel.
+    fn is_long_on(&self, kernel: &str) -> bool {
+        match self.when {
+            When::Always => false,
+            When::First => self.kernels.first() != Some(&kernel),
+            When::Last => self.kernels.last() != Some(&kernel),
+            When::Never => true,
+        }
     }
 }
 
@@ -95,7 +129,7 @@ fn skip(count: usize) -> ExitCode {
 fn list<'a>(stories: impl Iterator<Item = &'a Story>) -> ExitCode {
     for story in stories {
         for kernel in story.kernels {
-            println!("{} {kernel} {}", story.name, if story.long { "long" } else { "short" });
+            println!("{} {kernel} {}", story.name, if story.is_long_on(kernel) { "long" } else { "short" });
         }
     }
     ExitCode::SUCCESS
@@ -130,20 +164,35 @@ mod tests {
         Ok(())
     }
 
+    fn a_third_story(_: &str) -> Result<()> {
+        Ok(())
+    }
+
     const STORIES: &[Story] = stories! {
         EVERY => a_story,
         &["6.1"], long => another_story,
+        WITH_NEWEST, last => a_third_story,
     };
 
     #[test]
     fn a_story_is_named_after_its_function() {
-        let names: Vec<_> = STORIES.iter().map(|story| (story.name, story.kernels, story.long)).collect();
-        assert_eq!(names, [("a_story", EVERY, false), ("another_story", &["6.1"][..], true)]);
+        let names: Vec<_> = STORIES.iter().map(|story| (story.name, story.kernels)).collect();
+        let expected = [("a_story", EVERY), ("another_story", &["6.1"][..]), ("a_third_story", WITH_NEWEST)];
+        assert_eq!(names, expected);
+    }
+
+    #[test]
+    fn the_ordinary_test_leaves_out_what_is_long_and_other_kernels() {
+        let long = |story: &Story| -> Vec<_> {
+            story.kernels.iter().copied().filter(|kernel| story.is_long_on(kernel)).collect()
+        };
+        assert_eq!(STORIES.iter().map(long).collect::<Vec<_>>(), [vec![], vec!["6.1"], vec!["6.1", "6.12"]]);
+        assert_eq!(long(&Story::new("a_story", EVERY, a_story).first()), ["6.12"]);
     }
 
     #[test]
     fn a_repeated_name_is_found() {
         assert_eq!(repeated(STORIES.iter()), None);
-        assert_eq!(repeated(STORIES.iter().chain(&STORIES[1..])), Some("another_story"));
+        assert_eq!(repeated(STORIES.iter().chain(&STORIES[1..2])), Some("another_story"));
     }
 }

@@ -8,15 +8,15 @@ use lab::story::{EVERY, Story};
 use lab::{Machine, Result, Scratch, Vm, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
-    EVERY => the_bios_agrees_with_the_kernel_on_a_pc,
-    EVERY => the_bios_agrees_with_the_kernel_on_a_q35,
-    EVERY => a_bios_that_waits_returns_or_is_ended_at_its_deadline,
-    EVERY => an_exception_in_real_mode_is_an_error,
+    EVERY, first => the_bios_agrees_with_the_kernel_on_a_pc,
+    EVERY, last => the_bios_agrees_with_the_kernel_on_a_q35,
+    EVERY, last => a_bios_that_waits_returns_or_is_ended_at_its_deadline,
+    EVERY, first => an_exception_in_real_mode_is_an_error,
     &["6.1"] => a_machine_without_a_bios_says_so,
-    EVERY => a_machine_is_tested_through_its_bios,
-    EVERY => a_q35_is_tested_through_its_bios,
+    EVERY, first => a_machine_is_tested_through_its_bios,
+    EVERY, last => a_q35_is_tested_through_its_bios,
     EVERY, long => machines_with_other_numbers_of_cpus_are_tested_through_their_bios,
-    EVERY => disks_are_read_only_by_controllers_that_the_bios_still_has,
+    EVERY, first => disks_are_read_only_by_controllers_that_the_bios_still_has,
     EVERY, long => thousands_of_bios_calls_leave_the_machine_as_it_was,
 };
 

@@ -7,10 +7,10 @@ use lab::story::{EVERY, Story};
 use lab::{Error, Machine, Result, Vm, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
-    EVERY => memdisk_starts_a_boot_sector_with_clock_and_keyboard,
-    EVERY => grub_prompts,
-    EVERY => ipxe_gets_an_address,
-    EVERY => memtest86_tests_memory,
+    EVERY, first => memdisk_starts_a_boot_sector_with_clock_and_keyboard,
+    EVERY, last => grub_prompts,
+    EVERY, first => ipxe_gets_an_address,
+    EVERY, last => memtest86_tests_memory,
     &["6.1"], long => memtest86_completes_a_pass,
 };
 

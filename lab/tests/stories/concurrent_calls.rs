@@ -7,11 +7,11 @@ use lab::{Result, stories};
 use crate::deadlines::NO_STALLS;
 
 pub(crate) const STORIES: &[Story] = stories! {
-    EVERY => several_processes_call_their_own_images,
-    EVERY => calls_wait_for_each_other_in_order,
+    EVERY, first => several_processes_call_their_own_images,
+    EVERY, last => calls_wait_for_each_other_in_order,
     EVERY => nothing_disturbs_a_call_in_progress,
-    EVERY => a_kept_image_is_shared_by_all_processes,
-    EVERY => images_are_loaded_and_unloaded_while_others_are_called,
+    EVERY, first => a_kept_image_is_shared_by_all_processes,
+    EVERY, last => images_are_loaded_and_unloaded_while_others_are_called,
     EVERY => callers_can_be_killed_at_any_moment,
     EVERY, long => callers_can_be_killed_for_minutes,
 };

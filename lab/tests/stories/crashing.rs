@@ -11,7 +11,7 @@ pub(crate) const STORIES: &[Story] = stories! {
     &["5.10", "6.1", "newest", "newest-backport"], long => excluded_pages_match_the_counts_of_other_kernels,
     &["6.12"] => a_crash_kernel_starts_after_a_cpu_went_offline,
     &["6.1"] => a_damaged_crash_kernel_is_not_entered,
-    EVERY => purgatory_enters_the_image_or_returns,
+    EVERY, first => purgatory_enters_the_image_or_returns,
     &["6.1"] => a_crash_kernel_is_unloaded,
 };
 

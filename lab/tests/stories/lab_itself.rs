@@ -6,10 +6,10 @@ use lab::story::{EVERY, FULL, Story};
 use lab::{Error, Job, Result, Scratch, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
-    EVERY => an_exit_status_is_passed_on,
-    EVERY => arguments_and_bytes_are_passed_on_intact,
-    EVERY => a_disk_keeps_what_is_written,
-    EVERY => a_panic_is_not_taken_for_a_failing_command,
+    EVERY, first => an_exit_status_is_passed_on,
+    EVERY, first => arguments_and_bytes_are_passed_on_intact,
+    EVERY, first => a_disk_keeps_what_is_written,
+    EVERY, last => a_panic_is_not_taken_for_a_failing_command,
     FULL => no_output_is_lost_across_suspends,
 };
 

@@ -7,17 +7,17 @@ use lab::{Result, Vm, stories};
 use crate::switching::with_second_kernel_on;
 
 pub(crate) const STORIES: &[Story] = stories! {
-    EVERY => calls_work_with_four_levels_of_page_tables,
-    EVERY => calls_work_with_five_levels_of_page_tables,
-    EVERY => calls_work_on_an_old_cpu,
+    EVERY, first => calls_work_with_four_levels_of_page_tables,
+    EVERY, last => calls_work_with_five_levels_of_page_tables,
+    EVERY, first => calls_work_on_an_old_cpu,
     &["6.12"] => a_qemu64_cpu_calls_and_switches,
     &["6.1"] => a_haswell_calls_and_switches,
     &["6.12"] => a_skylake_server_calls_and_switches,
     &["6.1"] => a_skylake_server_with_la57_calls_and_switches,
-    EVERY => an_epyc_calls_and_switches,
-    EVERY => calls_work_with_page_table_isolation,
-    EVERY => images_above_4_gib_are_called,
-    EVERY => an_image_over_400_mib_of_used_memory_is_called,
+    EVERY, last => an_epyc_calls_and_switches,
+    EVERY, first => calls_work_with_page_table_isolation,
+    EVERY, last => images_above_4_gib_are_called,
+    EVERY, first => an_image_over_400_mib_of_used_memory_is_called,
 };
 
 /// Every level, both modes, exceptions, and an image where the kernel runs.

@@ -7,8 +7,8 @@ use lab::story::{EVERY, Story};
 use lab::{Result, Scratch, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
-    EVERY => wrong_words_are_found_exactly_and_right_ones_are_not,
-    EVERY => all_memory_is_tested_under_a_working_kernel,
+    EVERY, last => wrong_words_are_found_exactly_and_right_ones_are_not,
+    EVERY, first => all_memory_is_tested_under_a_working_kernel,
     EVERY, long => a_gibibyte_under_load_is_tested_again_and_again,
 };
 

@@ -5,7 +5,7 @@ use lab::story::{EVERY, Story};
 use lab::{Result, Vm, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
-    EVERY => the_assembly_moves_pages_like_the_model,
+    EVERY, last => the_assembly_moves_pages_like_the_model,
     &["6.1"] => a_misplaced_byte_is_detected,
 };
 

@@ -11,9 +11,9 @@ pub(crate) const STORIES: &[Story] = stories! {
     EVERY, long => random_requests_do_no_harm_for_minutes,
     WITH_NEWEST => unloading_frees_every_page_frame,
     UNSTABLE, long => unloading_frees_every_page_frame,
-    EVERY => a_load_at_any_amount_of_free_memory_kills_no_process,
-    EVERY => loading_without_permission_is_refused_with_a_reason,
-    EVERY => a_kernel_locked_down_at_boot_loads_nothing,
+    EVERY, last => a_load_at_any_amount_of_free_memory_kills_no_process,
+    EVERY, first => loading_without_permission_is_refused_with_a_reason,
+    EVERY, last => a_kernel_locked_down_at_boot_loads_nothing,
     EVERY => the_module_cannot_be_removed_while_in_use,
 };
 

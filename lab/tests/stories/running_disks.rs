@@ -5,7 +5,7 @@ use lab::story::{EVERY, Story};
 use lab::{Machine, Result, Vm, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
-    EVERY => a_program_on_a_disk_runs_and_comes_back,
+    EVERY, last => a_program_on_a_disk_runs_and_comes_back,
     &["6.1"] => grub_runs_and_comes_back,
     &["6.1"] => what_is_not_a_disk_that_fits_is_refused,
     EVERY, long => programs_on_disks_come_back_on_other_machines,

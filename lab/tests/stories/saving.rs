@@ -5,10 +5,10 @@ use lab::story::{EVERY, Story};
 use lab::{Result, Scratch, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
-    EVERY => a_dump_is_written_straight_to_a_disk,
+    EVERY, last => a_dump_is_written_straight_to_a_disk,
     &["6.12"] => threads_that_read_live_memory_do_not_mix_it_up,
     &["6.1"] => a_dump_fills_a_file_system,
-    EVERY => raw_memory_is_the_same_image_as_a_vmcore,
+    EVERY, first => raw_memory_is_the_same_image_as_a_vmcore,
     &["6.1"] => a_key_is_erased_from_every_form_of_a_dump,
 };
 

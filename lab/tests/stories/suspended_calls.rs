@@ -10,7 +10,7 @@ use lab::{Outcome, Result, Scratch, stories};
 pub(crate) const STORIES: &[Story] = stories! {
     WITH_NEWEST => disk_and_network_work_after_suspended_calls,
     UNSTABLE, long => disk_and_network_work_after_suspended_calls,
-    EVERY => clocks_include_the_time_of_a_call,
+    EVERY, first => clocks_include_the_time_of_a_call,
     EVERY, long => thousands_of_calls_leave_the_machine_as_it_was,
 };
 

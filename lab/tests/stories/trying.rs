@@ -8,14 +8,14 @@ use lab::story::{EVERY, Story};
 use lab::{Ended, Job, NEXT_INITRD, NEXT_KERNEL, Result, Scratch, Vm, WriteLog, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
-    EVERY => a_healthy_kernel_on_trial_finds_its_devices,
+    EVERY, last => a_healthy_kernel_on_trial_finds_its_devices,
     &["6.1"] => a_kernel_on_trial_without_a_disks_driver_is_not_healthy,
     &["6.1"] => a_kernel_on_trial_that_panics_comes_back,
     &["6.1"] => a_kernel_on_trial_that_hangs_is_ended,
     &["6.12"], long => a_kernel_on_trial_without_a_disks_driver_is_not_healthy,
     &["6.12"], long => a_kernel_on_trial_that_panics_comes_back,
     &["6.12"], long => a_kernel_on_trial_that_hangs_is_ended,
-    EVERY => a_kernel_that_was_healthy_on_trial_is_started,
+    EVERY, first => a_kernel_that_was_healthy_on_trial_is_started,
 };
 
 /// `initrd [MODULE]` makes an initrd as distributions do, with drivers and modprobe, without this

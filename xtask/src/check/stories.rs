@@ -26,7 +26,11 @@ pub(crate) fn all(filter: &str, soak: bool) -> Result<Vec<Step>> {
     let supplies = Arc::new(Supplies { program, kernels, inventory: Mutex::new(None) });
     let steps = chosen.into_iter().map(|story| story.into_step(&supplies));
     let skipped = long.into_iter().map(|story| {
-        Step::new(story.step(), || Verdict::Skipped("takes minutes; run it with --soak".to_owned()))
+        Step::new(story.step(), || {
+            Verdict::Skipped(
+                "takes minutes, or differs little from another kernel: run it with --soak".to_owned(),
+            )
+        })
     });
     Ok(steps.chain(skipped).collect())
 }

@@ -51,6 +51,9 @@ fn steps(filter: &str, soak: bool) -> Result<Vec<Step>> {
     Ok(steps)
 }
 
+/// How many of the steps that took longest are named in the summary.
+const SLOWEST: usize = 10;
+
 /// The result and the time of a step.
 struct Finished<'a> {
     name: &'a str,
@@ -108,6 +111,11 @@ fn sum_up(results: &[Finished<'_>], wall: Duration) -> bool {
         if let Verdict::Skipped(reason) = verdict {
             println!("skipped: {name}: {reason}");
         }
+    }
+    let mut by_time: Vec<_> = results.iter().collect();
+    by_time.sort_by_key(|finished| std::cmp::Reverse(finished.time));
+    for Finished { name, time, .. } in by_time.iter().take(SLOWEST) {
+        println!("{:>7.1} s {name}", time.as_secs_f64());
     }
     // Last, where a log that was cut still has them.
     for Finished { name, .. } in results.iter().filter(|finished| finished.verdict.is_failure()) {
