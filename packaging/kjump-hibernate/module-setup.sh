@@ -4,7 +4,7 @@
 check() {
     . /usr/lib/kjump/hibernate-common
     configure
-    [[ $DEVICE ]]
+    is_configured
 }
 
 installkernel() {

@@ -82,27 +82,88 @@ fn files(dir: &Path) -> Result<Vec<PathBuf>> {
 
 /// What a Debian 12 in a directory has besides the essential packages.
 const INSTALLED: &str = "kexec-tools,makedumpfile,kdump-tools,dkms,gcc,make,libc6-dev,openssl,\
-                         linux-image-cloud-amd64,linux-headers-cloud-amd64";
+                         initramfs-tools,linux-image-cloud-amd64,linux-headers-cloud-amd64";
 
-/// Installed in a Debian 12 that has kexec-tools and makedumpfile, reinstalled, removed and purged.
+/// In a Debian 12 that has kexec-tools and makedumpfile: installed over an older version, older
+/// again and newer, given another kernel by apt, reinstalled, removed and purged.
+///
+/// The older version is the same packages with another number in their control files and in DKMS's
+/// directory.
 const INSTALL: &str = r#"
 set -e
+# What a run that failed has left.
+for left in 'linux-*-6.12*-cloud-amd64' 'kjump*'; do
+    apt-get purge -y "$left" || true
+done
+rm -rf /etc/kjump /older
+apt-get update
+
+is_complete() {
+    test "$(readlink /usr/sbin/kexec)" = kjump
+    test -e /sbin/kexec.distrib
+    kexec --version | grep 'kjump'
+    makedumpfile --version | grep 'kjump\|makedumpfile'
+    test "$(dkms status -m kjump | cut -d , -f 1 | sort -u)" = "kjump/$1"
+    test "$(find /lib/modules -path '*/updates/dkms/kjump.ko' | wc -l)" = "$2"
+    all='kjump kjump-dkms kjump-kexec-tools kjump-hibernate'
+    test "$(dpkg-query -W -f '${Version}\n' $all | sort -u)" = "$1"
+    # Under both names of the directory of two programs, and three manual pages.
+    test "$(dpkg-divert --list | grep -c kjump-kexec-tools)" = 8
+    dpkg --verify $all kexec-tools makedumpfile
+}
+
+version=$(dpkg-deb -f /packages/kjump_*.deb Version)
+mkdir /older
+for deb in /packages/*.deb; do
+    dpkg-deb -R "$deb" /older/files
+    sed -i "s/$version/0.0.9/g" /older/files/DEBIAN/*
+    if [ -d /older/files/usr/src ]; then
+        mv /older/files/usr/src/kjump-$version /older/files/usr/src/kjump-0.0.9
+        sed -i "s/$version/0.0.9/g" /older/files/usr/src/kjump-0.0.9/dkms.conf
+    fi
+    rm /older/files/DEBIAN/md5sums
+    dpkg-deb --root-owner-group -Znone -b /older/files /older > /dev/null
+    rm -r /older/files
+done
+
+apt-get install -y /older/*.deb
+is_complete 0.0.9 1
 apt-get install -y /packages/*.deb
-test "$(readlink /usr/sbin/kexec)" = kjump
-kexec --version | grep 'kjump'
-makedumpfile --version | grep 'kjump\|makedumpfile'
-find /lib/modules -path '*/updates/dkms/kjump.ko' | grep .
-dpkg --verify kjump kjump-dkms kjump-kexec-tools kexec-tools makedumpfile
+is_complete $version 1
+apt-get install -y --allow-downgrades /older/*.deb
+is_complete 0.0.9 1
+apt-get install -y /packages/*.deb
+is_complete $version 1
+
+head -c 32 /dev/urandom > /etc/kjump/hibernate.key
+printf 'DEVICE=/dev/vdc\nENCRYPTION=key-file\nKEY_FILE=/etc/kjump/hibernate.key\n' > /etc/kjump/hibernate.conf
+# It would look at the modules of the kernel that runs, which is not this system's.
+chmod -x /etc/kernel/postinst.d/kdump-tools
+apt-get install -y linux-image-6.12-cloud-amd64 linux-headers-6.12-cloud-amd64
+new=$(ls /lib/modules | grep '^6\.12\.')
+lsinitramfs /boot/initrd.img-$new > /older/initrd
+grep updates/dkms/kjump.ko /older/initrd
+grep sbin/kjump /older/initrd
+grep scripts/local-premount/kjump /older/initrd
+apt-get purge -y 'linux-*-6.12*-cloud-amd64'
+chmod +x /etc/kernel/postinst.d/kdump-tools
+test ! -e /lib/modules/$new/updates
+# An initrd is made without a key file that the configuration names.
+rm /etc/kjump/hibernate.key
+update-initramfs -u 2>&1 | grep 'no key file "/etc/kjump/hibernate.key"'
+
 apt-get install -y --reinstall /packages/*.deb
-test -e /sbin/kexec.distrib
 dpkg --remove kjump-kexec-tools
 kexec --version | grep -v kjump
 apt-get install -y /packages/*.deb
-dpkg --purge kjump-kexec-tools kjump-dkms kjump
+dpkg --purge kjump-kexec-tools kjump-hibernate kjump-dkms kjump
 kexec --version | grep -v kjump
-makedumpfile --version | grep 'version 1'
+makedumpfile -v 2>&1 | grep 'version 1'
+lsinitramfs /boot/initrd.img-6.1.* > /older/initrd
+if grep kjump /older/initrd; then exit 1; fi
 dpkg --verify kexec-tools makedumpfile
 test -z "$(dpkg-divert --list | grep kjump)"
+rm -rf /older
 left=$(find / -xdev -name '*kjump*' -not -path '/packages/*' -not -path '/var/log/*')
 test -z "$left" || { echo "left: $left"; exit 1; }
 "#;

@@ -84,7 +84,7 @@ exec > /dev/ttyS1 2>&1
 stty -F /dev/ttyS1 -opost
 cd /run/job
 # By a pipe: on a terminal, programs would show their progress.
-BOOT=$boot sh ./run.sh | cat
+BOOT=$boot sh ./run.sh 2>&1 | cat
 END
 chmod 755 usr/local/sbin/job
 cat > etc/systemd/system/job.service <<'END'
@@ -113,21 +113,35 @@ const FIRST_BOOT: &str = "grub-install /dev/vda && update-grub && rm -r /var/lib
 /// # Errors
 /// The user is not root, a package cannot be had, or a program fails.
 pub(crate) fn disk(release: Release) -> Result<PathBuf> {
-    let name = release.codename();
-    let files = tree::made_once(
-        &format!("systems/{name}-files"),
+    let root = files(release)?;
+    let dir = tree::made_once(
+        &format!("systems/{}", release.codename()),
+        |dir| dir.join("disk").exists(),
+        |dir| make(&root, dir),
+    )?;
+    Ok(dir.join("disk"))
+}
+
+/// The kernel and the initrd of [`disk`], for a boot loader that does not read it.
+///
+/// # Errors
+/// As there.
+pub(crate) fn boot_files(release: Release) -> Result<(PathBuf, PathBuf)> {
+    let boot = files(release)?.join("boot");
+    Ok((newest(&boot, "vmlinuz-")?, newest(&boot, "initrd.img-")?))
+}
+
+/// The root directory that the disk is made of.
+fn files(release: Release) -> Result<PathBuf> {
+    let dir = tree::made_once(
+        &format!("systems/{}-files", release.codename()),
         |dir| dir.join("root").exists(),
         |dir| {
             unpack(release, PACKAGES, &dir.join("root.part"))?;
             Ok(fs::rename(dir.join("root.part"), dir.join("root"))?)
         },
     )?;
-    let dir = tree::made_once(
-        &format!("systems/{name}"),
-        |dir| dir.join("disk").exists(),
-        |dir| make(&files.join("root"), dir),
-    )?;
-    Ok(dir.join("disk"))
+    Ok(dir.join("root"))
 }
 
 /// Makes the disk, from a root directory with everything unpacked.
