@@ -26,8 +26,8 @@ pub const PAIRS: &[&str] = &["6.1+6.1", "6.12+6.12", "6.1+6.12", "6.12+6.1"];
 
 /// The stories of a chapter: `KERNELS => FUNCTION`, or `KERNELS, WHEN => FUNCTION` for a story that
 /// the ordinary test leaves out ([`long`](crate::story::Story::long)), or runs on only one of its
-/// kernels ([`first`](crate::story::Story::first) and [`last`](crate::story::Story::last)). The name
-/// of a story is the name of its function.
+/// kernels ([`first`](crate::story::Story::first) and [`last`](crate::story::Story::last)). The
+/// name of a story is the name of its function.
 #[macro_export]
 macro_rules! stories {
     ($($kernels:expr $(, $when:ident)? => $name:ident),+ $(,)?) => {
@@ -43,7 +43,7 @@ pub struct Story {
     run: fn(&str) -> Result<()>,
 }
 
-/// On which of its kernels the ordinary test runs a story. `cargo xtask test --soak` runs it on all.
+/// On which of its kernels the ordinary test runs a story. With `--soak` it runs on all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum When {
     Always,

@@ -11,6 +11,7 @@ pub(crate) mod layout;
 pub(crate) mod packages;
 pub(crate) mod peer_readers;
 mod rust_source;
+mod secure_boot;
 pub(crate) mod step;
 pub(crate) mod stories;
 pub(crate) mod uploads;

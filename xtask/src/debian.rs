@@ -7,5 +7,6 @@ pub(crate) mod loaders;
 pub(crate) mod packages;
 pub(crate) mod programs;
 pub(crate) mod reference;
+pub(crate) mod secure_boot;
 pub(crate) mod system;
 pub(crate) mod toolchain;

@@ -76,6 +76,16 @@ const DEBIAN_IMAGE: &[Need] = &[
     program("qemu-img", "qemu-utils"),
 ];
 
+const SECURE_BOOT: &[Need] = &[program("openssl", "openssl"), program("mformat", "mtools")];
+
+/// Installs what makes keys and an EFI system partition.
+///
+/// # Errors
+/// Something is missing and cannot be installed; the message contains the command that installs it.
+pub(crate) fn for_secure_boot() -> Result<()> {
+    have(SECURE_BOOT)
+}
+
 /// What checking Debian packages needs.
 ///
 /// # Errors

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 
 use crate::debian::packages;
+use crate::debian::secure_boot::SecureBoot;
 use crate::{program, tree};
 
 /// A machine. What is written to its disks stays until it is dropped from the disk of the host.
@@ -28,6 +29,8 @@ pub(crate) enum BootedBy<'a> {
     Firmware,
     /// QEMU.
     Emulator { kernel: &'a Path, initrd: &'a Path },
+    /// UEFI firmware with Secure Boot, shim and GRUB, from an EFI system partition of its own.
+    SecureBoot(&'a SecureBoot),
 }
 
 impl Machine {
@@ -116,6 +119,19 @@ impl Machine {
         }
         for drive in &self.drives {
             qemu.args(["-drive", drive]);
+        }
+        if let BootedBy::SecureBoot(firmware) = by {
+            // Only code in SMM may write to the variables.
+            qemu.args(["-machine", "q35,smm=on", "-global", "driver=cfi.pflash01,property=secure,value=on"]);
+            let flash = |options: &str, file: &Path| {
+                format!("if=pflash,format=raw,{options},file={}", file.display())
+            };
+            qemu.arg("-drive").arg(flash("unit=0,readonly=on", &firmware.code));
+            qemu.arg("-drive").arg(flash("unit=1", &firmware.variables));
+            let partition = firmware.partition.display();
+            qemu.arg("-drive").arg(format!("id=efi,if=none,format=raw,snapshot=on,file={partition}"));
+            // By AHCI: it must not change the names of the other disks.
+            qemu.args(["-device", "ide-hd,drive=efi,bootindex=1"]);
         }
         qemu.arg("-serial").arg(format!("file:{}", self.console().display()));
         qemu.arg("-serial").arg(format!("file:{}", output.display()));
