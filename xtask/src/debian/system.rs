@@ -47,6 +47,8 @@ const PACKAGES: &str = "systemd-sysv,udev,dbus,kmod,procps,iproute2,e2fsprogs,bu
 
 /// Directories of programs, those of the administrator too.
 const PATH: &str = "/usr/sbin:/usr/bin:/sbin:/bin";
+/// The file with what a cached system was made by.
+const RECIPE: &str = "recipe";
 /// Size of the disk in MiB; a sparse file.
 const DISK: u64 = 6 << 10;
 /// Where its one partition starts, in MiB.
@@ -114,10 +116,14 @@ const FIRST_BOOT: &str = "grub-install /dev/vda && update-grub && rm -r /var/lib
 /// The user is not root, a package cannot be had, or a program fails.
 pub(crate) fn disk(release: Release) -> Result<PathBuf> {
     let root = files(release)?;
+    let recipe = [PACKAGES, SET_UP, FIRST_BOOT].concat();
     let dir = tree::made_once(
         &format!("systems/{}", release.codename()),
-        |dir| dir.join("disk").exists(),
-        |dir| make(&root, dir),
+        |dir| is_made_by(&recipe, dir),
+        |dir| {
+            make(&root, dir)?;
+            Ok(fs::write(dir.join(RECIPE), &recipe)?)
+        },
     )?;
     Ok(dir.join("disk"))
 }
@@ -131,14 +137,20 @@ pub(crate) fn boot_files(release: Release) -> Result<(PathBuf, PathBuf)> {
     Ok((newest(&boot, "vmlinuz-")?, newest(&boot, "initrd.img-")?))
 }
 
+/// Whether what is in a directory was made by this recipe. One made by an older version of it is
+/// made anew.
+fn is_made_by(recipe: &str, dir: &Path) -> bool {
+    fs::read_to_string(dir.join(RECIPE)).is_ok_and(|made_by| made_by == recipe)
+}
+
 /// The root directory that the disk is made of.
 fn files(release: Release) -> Result<PathBuf> {
     let dir = tree::made_once(
         &format!("systems/{}-files", release.codename()),
-        |dir| dir.join("root").exists(),
+        |dir| is_made_by(PACKAGES, dir),
         |dir| {
-            unpack(release, PACKAGES, &dir.join("root.part"))?;
-            Ok(fs::rename(dir.join("root.part"), dir.join("root"))?)
+            unpack(release, PACKAGES, &dir.join("root"))?;
+            Ok(fs::write(dir.join(RECIPE), PACKAGES)?)
         },
     )?;
     Ok(dir.join("root"))
