@@ -9,7 +9,7 @@ use crate::build::module;
 use crate::check::step::{Step, Verdict};
 use crate::check::{
     architecture, dump_debuggers, dump_forms, dump_readers, kdump_tools, layout, packages, peer_readers,
-    secure_boot, uploads,
+    uploads,
 };
 use crate::debian::apt::Suites;
 use crate::debian::kernels;
@@ -37,9 +37,6 @@ pub(crate) fn before_stories(soak: bool) -> Vec<Step> {
             .map(|stock| Step::new(format!("module/{}", stock.name), || module(stock.name))),
     );
     steps.extend(packages::steps(soak));
-    if soak {
-        steps.extend(secure_boot::steps());
-    }
     steps
 }
 

@@ -1,19 +1,13 @@
 //! The packages on a Debian that Secure Boot has locked down.
 
-use std::fs;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::check::step::Step;
 use crate::debian::secure_boot::{SecureBoot, owners_key};
 use crate::debian::system::{self, Release};
 use crate::guest::installed::{BootedBy, Machine};
 use crate::{package, tree};
-
-pub(crate) fn steps() -> Vec<Step> {
-    vec![Step::new("package/secure-boot", || run().into())]
-}
 
 /// Runs at each boot; the second one is started by kexec. A check that fails prints `wrong`.
 const SCRIPT: &str = r#"
@@ -82,7 +76,10 @@ case $BOOT in
 esac
 "#;
 
-fn run() -> Result<()> {
+/// # Errors
+/// A part does not build, the machine does not come to its end, or a check fails: with what the
+/// machine printed.
+pub(super) fn run() -> Result<()> {
     let (debs, disk) = (package::build(&tree::target().join("packages"))?, system::disk(Release::Debian12)?);
     let (kernel, initrd) = system::boot_files(Release::Debian12)?;
     let dir = tree::target().join("packages/secure-boot");
@@ -96,7 +93,6 @@ fn run() -> Result<()> {
     let mut said = String::new();
     let timeout = Duration::from_secs(3000);
     let boot = machine.boot(BootedBy::SecureBoot(&firmware), timeout, |text| said += text);
-    fs::write(made.join("output"), &said)?;
     boot.with_context(|| said.clone())?;
     ensure!(said.contains("finished") && !said.contains("wrong"), "{said}");
     Ok(())

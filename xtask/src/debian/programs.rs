@@ -1,7 +1,7 @@
 //! Debian's programs that kjump's dumps are compared and checked with, to run on this machine. Most
 //! are unpacked below `target/` and not installed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::Result;
@@ -63,10 +63,7 @@ const NEWEST_MAKEDUMPFILE: &[&str] = &[
 /// It cannot be fetched.
 pub(crate) fn newest_makedumpfile() -> Result<Command> {
     let dir = unpacked_from(Suites::Unstable, "tools/newest-makedumpfile", NEWEST_MAKEDUMPFILE)?;
-    let libraries = dir.join("usr/lib/x86_64-linux-gnu");
-    let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
-    command.arg("--library-path").arg(&libraries).arg(dir.join("usr/bin/makedumpfile"));
-    Ok(command)
+    Ok(with_own_libraries(&dir, "makedumpfile"))
 }
 
 /// Programs other than makedumpfile that read dumps. Those of the release do not know kernels newer
@@ -109,11 +106,30 @@ fn newest_reader(program: &str) -> Result<Command> {
     let dir = apt::unpacked(Suites::Unstable, "tools/newest-readers", |archive| {
         archive.with_needs(READERS, |_| true)
     })?;
+    Ok(with_own_libraries(&dir, program))
+}
+
+/// A command that edits UEFI variables in the flash of a virtual machine: `virt-fw-vars`.
+///
+/// # Errors
+/// It cannot be fetched.
+pub(crate) fn uefi_variables() -> Result<Command> {
+    let dir = apt::unpacked(Suites::Unstable, "tools/virt-firmware", |archive| {
+        archive.with_needs(&["python3-virt-firmware"], |_| true)
+    })?;
+    let mut command = with_own_libraries(&dir, "python3");
+    command.args(["-m", "virt.firmware.vars"]);
+    Ok(command)
+}
+
+/// A command that runs a program of unpacked packages with the C library and the Python that are
+/// among them.
+fn with_own_libraries(dir: &Path, program: &str) -> Command {
     let libraries = dir.join("usr/lib/x86_64-linux-gnu");
     let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
     command.arg("--library-path").arg(&libraries).arg(dir.join("usr/bin").join(program));
     command.env("PYTHONHOME", dir.join("usr"));
-    Ok(command)
+    command
 }
 
 /// The kernel's file with debugging information, which debuggers need to read dumps. A large

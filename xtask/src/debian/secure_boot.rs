@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 use super::apt::{self, Suites};
-use super::packages;
+use super::{packages, programs};
 use crate::program;
 
 /// OVMF that has its variables in flash which only SMM can write; the variables' template has
@@ -70,23 +70,23 @@ impl SecureBoot {
         initrd: &Path,
         command_line: &str,
     ) -> Result<Self> {
-        packages::for_secure_boot()?;
-        let found = apt::unpacked(Suites::Stable, "tools/secure-boot", |_| {
-            Ok(["ovmf", "shim-signed", "grub-efi-amd64-signed"].map(str::to_owned).to_vec())
+        let ovmf = apt::unpacked(Suites::Stable, "ovmf", |_| Ok(vec!["ovmf".to_owned()]))?;
+        let signed = apt::unpacked(Suites::Stable, "tools/secure-boot", |_| {
+            Ok(["shim-signed", "grub-efi-amd64-signed"].map(str::to_owned).to_vec())
         })?;
         let variables = dir.join("variables");
-        enroll(&found.join(VARIABLES), &variables, key, dir)?;
+        enroll(&ovmf.join(VARIABLES), &variables, key, dir)?;
         let partition = dir.join("efi");
         let config = dir.join("grub.cfg");
         fs::write(&config, format!("linux /vmlinuz {command_line}\ninitrd /initrd.img\nboot\n"))?;
-        let loaders = LOADERS.map(|(to, from)| (to, found.join(from)));
+        let loaders = LOADERS.map(|(to, from)| (to, signed.join(from)));
         let files = [
             ("EFI/debian/grub.cfg", config),
             ("vmlinuz", kernel.to_owned()),
             ("initrd.img", initrd.to_owned()),
         ];
         write_partition(&partition, loaders.iter().chain(&files).map(|(to, from)| (*to, from.as_path())))?;
-        Ok(Self { code: found.join(CODE), variables, partition })
+        Ok(Self { code: ovmf.join(CODE), variables, partition })
     }
 }
 
@@ -96,16 +96,9 @@ fn enroll(template: &Path, store: &Path, key: &OwnersKey, dir: &Path) -> Result<
     let mut openssl = Command::new("openssl");
     openssl.args(["x509", "-inform", "DER", "-in"]).arg(&key.certificate).arg("-out").arg(&pem);
     program::quiet(&mut openssl)?;
-    // With the interpreter and the libraries of the same release.
-    let tools = apt::unpacked(Suites::Unstable, "tools/virt-firmware", |archive| {
-        archive.with_needs(&["python3-virt-firmware"], |_| true)
-    })?;
-    let libraries = tools.join("usr/lib/x86_64-linux-gnu");
-    let mut python = Command::new(libraries.join("ld-linux-x86-64.so.2"));
-    python.arg("--library-path").arg(&libraries).arg(tools.join("usr/bin/python3"));
-    python.args(["-m", "virt.firmware.vars", "--input"]).arg(template).arg("--output").arg(store);
-    python.args(["--secure-boot", "--add-mok", OWNER]).arg(pem).env("PYTHONHOME", tools.join("usr"));
-    program::quiet(&mut python).map(drop)
+    let mut add = programs::uefi_variables()?;
+    add.arg("--input").arg(template).arg("--output").arg(store);
+    program::quiet(add.args(["--secure-boot", "--add-mok", OWNER]).arg(pem)).map(drop)
 }
 
 /// Makes a FAT file system with these files.

@@ -115,7 +115,7 @@ fn sum_up(results: &[Finished<'_>], wall: Duration) -> bool {
     let mut by_time: Vec<_> = results.iter().collect();
     by_time.sort_by_key(|finished| std::cmp::Reverse(finished.time));
     for Finished { name, time, .. } in by_time.iter().take(SLOWEST) {
-        println!("{:>7.1} s {name}", time.as_secs_f64());
+        println!("slowest: {name}: {:.1} s", time.as_secs_f64());
     }
     // Last, where a log that was cut still has them.
     for Finished { name, .. } in results.iter().filter(|finished| finished.verdict.is_failure()) {
