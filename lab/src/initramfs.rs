@@ -41,6 +41,7 @@ fn build(vm: &Vm, job: &Job) -> Result<Tree> {
     base(&mut tree);
     busybox(&mut tree, &vm.kit.busybox)?;
     tree.host_file("/init", &vm.kit.agent)?;
+    tree.link("/bin/complaints", "/init");
     let drivers = drivers_of(&vm.kernel, &vm.drivers)?;
     modules(&mut tree, &vm.kernel, &vm.product, &drivers)?;
     tree.bytes("/lab/modules", 0o600, loading_order(vm, &drivers));

@@ -104,7 +104,7 @@ fn remove_old(runs: &Path) {
 /// kernel waiting.
 #[must_use]
 pub fn complaints(serial: &str) -> Vec<&str> {
-    const SIGNS: [&str; 8] = [
+    const SIGNS: [&str; 9] = [
         "WARNING: CPU",
         "WARNING: possible",
         "BUG:",
@@ -113,6 +113,7 @@ pub fn complaints(serial: &str) -> Vec<&str> {
         "Call Trace:",
         "INFO: task ",
         "rcu: INFO:",
+        "nobody cared",
     ];
     let since_init = serial.split_once(FIRST_PROCESS).map_or(serial, |(_, after)| after);
     let lines = reports(since_init).into_iter().filter(|report| !is_early_reseed(report)).flatten();

@@ -29,7 +29,7 @@ last=$(awk '/Kernel bss/ { split($1, ends, "-"); print ends[2]; exit }' /proc/io
 kjump memtest --range 0x$first-$(printf '%#x' $((0x$last | 4095))); echo "exit status $?"
 part rom; kjump memtest --range 0xf0000-0xf1000 | head -4
 part after; echo 3 > /proc/sys/vm/drop_caches; sha256sum < /dev/vda; nproc
-part log; dmesg | grep -E 'WARNING|BUG:|Oops|Call Trace' && echo bad
+part log; dmesg | complaints; [ $? = 1 ] || echo bad
 part end
 "#;
 
