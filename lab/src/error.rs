@@ -54,7 +54,15 @@ pub enum Error {
         /// The text given.
         given: String,
     },
-    /// QEMU could not be started.
+    /// Bochs does not have something that the machine is described with.
+    #[error("a Bochs machine has no {what}: {reason}")]
+    Lacks {
+        /// The part of the description.
+        what: &'static str,
+        /// Why it has none.
+        reason: &'static str,
+    },
+    /// A program of the host could not be run: QEMU, Bochs, or one that makes a disk for them.
     #[error("cannot run {program}")]
     Spawn {
         /// The program.
@@ -65,7 +73,7 @@ pub enum Error {
     /// The machine ended before the command.
     #[error("the guest ended before its command: {why}\n{tail}")]
     GuestEnded {
-        /// A panic, a reset, or QEMU's own error.
+        /// A panic, a reset, or the emulator's own error.
         why: String,
         /// The end of the serial log.
         tail: String,

@@ -1,4 +1,4 @@
-//! Boots stock distribution kernels under QEMU and runs commands in them.
+//! Boots stock distribution kernels under QEMU or Bochs and runs commands in them.
 //!
 //! A [`Vm`] is described, then run with one command as root; the result is an [`Outcome`].
 //! Everything in a guest comes from an initramfs made for the run ([`cpio`]): busybox, the built
@@ -13,6 +13,7 @@ pub mod stage;
 pub mod story;
 pub mod wire;
 
+mod bochs;
 mod drivers;
 mod error;
 mod initramfs;

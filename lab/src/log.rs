@@ -11,7 +11,8 @@ const FIRST_PROCESS: &str = "Run /init as init process";
 /// Lines of a log that an error message shows.
 const TAIL_LINES: usize = 40;
 
-/// One run's directory: `serial.log`, `qemu.log`, and the initramfs while it is needed.
+/// One run's directory: `serial.log`, `emulator.log`, and the initramfs or the CD while it is
+/// needed.
 pub(crate) struct RunDir {
     dir: PathBuf,
 }
@@ -37,8 +38,24 @@ impl RunDir {
         self.dir.join("serial.log")
     }
 
-    pub(crate) fn qemu(&self) -> PathBuf {
-        self.dir.join("qemu.log")
+    /// The messages of QEMU or Bochs itself.
+    pub(crate) fn emulator(&self) -> PathBuf {
+        self.dir.join("emulator.log")
+    }
+
+    /// The bytes of the agent, where a port of the machine writes to a file.
+    pub(crate) fn agent(&self) -> PathBuf {
+        self.dir.join("agent.line")
+    }
+
+    /// The CD, where the machine boots from one.
+    pub(crate) fn iso(&self) -> PathBuf {
+        self.dir.join("boot.iso")
+    }
+
+    /// Another file of the run.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
     }
 
     pub(crate) fn initramfs(&self) -> PathBuf {
@@ -50,18 +67,18 @@ impl RunDir {
         text(&self.serial())
     }
 
-    /// The end of the serial log, and the messages of QEMU itself.
+    /// The end of the serial log, and the messages of the emulator itself.
     pub(crate) fn tail(&self) -> String {
-        let complaints = text(&self.qemu());
+        let complaints = text(&self.emulator());
         let serial = self.log();
         let lines: Vec<_> = serial.lines().collect();
         let last = lines[lines.len().saturating_sub(TAIL_LINES)..].join("\n");
-        let qemu = if complaints.is_empty() {
+        let emulator = if complaints.is_empty() {
             String::new()
         } else {
-            format!("\nQEMU printed: {}", complaints.trim_end())
+            format!("\nthe emulator printed: {}", complaints.trim_end())
         };
-        format!("--- the end of {}:\n{last}{qemu}", self.serial().display())
+        format!("--- the end of {}:\n{last}{emulator}", self.serial().display())
     }
 
     /// Why a machine stopped, by its log.
@@ -72,7 +89,7 @@ impl RunDir {
             Some((_, why)) => format!("kernel panic, {why}"),
             None if serial.contains("reboot: Power down") => "it powered off".to_owned(),
             None if serial.contains("reboot: Restarting system") => "it rebooted".to_owned(),
-            None if serial.is_empty() => "QEMU ended before the kernel printed anything".to_owned(),
+            None if serial.is_empty() => "the emulator ended before the kernel printed anything".to_owned(),
             None => "reset without a panic (a triple fault, or a reset by firmware)".to_owned(),
         }
     }
@@ -81,7 +98,9 @@ impl RunDir {
 impl Drop for RunDir {
     fn drop(&mut self) {
         // Tens of megabytes of no further use. It may be missing, if it was never written.
-        let _ = fs::remove_file(self.initramfs());
+        for file in [self.initramfs(), self.iso()] {
+            let _ = fs::remove_file(file);
+        }
     }
 }
 

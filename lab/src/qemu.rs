@@ -1,8 +1,8 @@
-//! One run of QEMU, from its command line to the exit status of the guest's command.
+//! One run of QEMU or Bochs, from QEMU's command line to the exit status of the guest's command.
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
@@ -11,12 +11,12 @@ use crate::log::RunDir;
 use crate::outcome::{Ended, Listener, Outcome, Recorder};
 use crate::vm::{Machine, Vm};
 use crate::wire::{Decoder, Kind};
-use crate::{Error, Job, Result, initramfs};
+use crate::{Error, Job, Result, bochs, initramfs};
 
 /// The time in which a guest powers off after its command has ended.
 const POWER_OFF_LIMIT: Duration = Duration::from_secs(20);
-/// How often the log is read that the power cut waits for.
-const LOOK: Duration = Duration::from_millis(20);
+/// How often a growing file is read: the log that the power cut waits for, the line of the agent.
+pub(crate) const LOOK: Duration = Duration::from_millis(20);
 /// Why a machine ended that [`Vm::power_cut_after`] ended.
 pub const POWER_CUT: &str = "the power was cut";
 
@@ -49,7 +49,10 @@ impl Vm {
         listener.note(&format!("the kernel log is {}", dir.serial().display()));
         initramfs::write(self, job, &dir.initramfs())?;
         let deadline = Instant::now() + self.timeout;
-        let mut running = Running::start(&mut command(self, &dir), &dir)?;
+        let mut running = match self.machine {
+            Machine::Bochs => Running::start(&mut bochs::command(self, &dir)?, &dir, Some(dir.agent()))?,
+            Machine::Pc | Machine::Q35 => Running::start(&mut command(self, &dir), &dir, None)?,
+        };
         let mut decoder = Decoder::default();
         if self.successor.is_some() {
             decoder.expect_successor();
@@ -78,7 +81,7 @@ impl Vm {
             Ending::Damaged(reason) => return Err(Error::Line { reason, tail: dir.tail() }),
         };
         if !running.ends_within(POWER_OFF_LIMIT) {
-            listener.note("the guest did not power off; QEMU was killed");
+            listener.note("the guest did not power off; its emulator was killed");
         }
         Ok(Ended(Outcome {
             status,
@@ -93,10 +96,7 @@ impl Vm {
 
 fn command(vm: &Vm, dir: &RunDir) -> Command {
     let mut qemu = killed_with_us("qemu-system-x86_64");
-    let machine = match vm.machine {
-        Machine::Pc => "pc",
-        Machine::Q35 => "q35",
-    };
+    let machine = if vm.machine == Machine::Q35 { "q35" } else { "pc" };
     qemu.args(["-accel", &vm.accelerator, "-machine", machine, "-cpu", &cpu(vm)]);
     qemu.args(["-smp", &vm.cpus.to_string(), "-m", &vm.mebibytes.to_string()]);
     if vm.uefi {
@@ -134,12 +134,13 @@ fn command(vm: &Vm, dir: &RunDir) -> Command {
 /// QEMU 7.2 emulates cmpxchg16b wrongly: it damages the flags, and 6.12 oopses at random. Emulated
 /// CPUs do not have it unless the description names it.
 fn cpu(vm: &Vm) -> String {
-    let emulated = vm.accelerator.starts_with("tcg") && !vm.cpu.contains("cx16");
-    format!("{}{}", vm.cpu, if emulated { ",-cx16" } else { "" })
+    let cpu = vm.cpu.as_deref().unwrap_or("max");
+    let emulated = vm.accelerator.starts_with("tcg") && !cpu.contains("cx16");
+    format!("{cpu}{}", if emulated { ",-cx16" } else { "" })
 }
 
 /// The machine is killed when this process ends, even by SIGKILL.
-fn killed_with_us(program: &str) -> Command {
+pub(crate) fn killed_with_us(program: &str) -> Command {
     let setpriv = Path::new("/usr/bin/setpriv");
     if setpriv.exists() {
         let mut command = Command::new(setpriv);
@@ -150,7 +151,7 @@ fn killed_with_us(program: &str) -> Command {
     }
 }
 
-fn kernel_arguments(vm: &Vm) -> String {
+pub(crate) fn kernel_arguments(vm: &Vm) -> String {
     // Without no_timer_check a kernel panics if it misses timer ticks at boot, as it does in an
     // emulator on a busy host.
     let own = ["console=ttyS0", "panic=-1", "no_timer_check"].into_iter();
@@ -170,7 +171,7 @@ enum Ending {
     Damaged(String),
 }
 
-/// A QEMU process, which is killed when this value is dropped.
+/// An emulator's process, which is killed when this value is dropped.
 struct Running {
     child: Child,
     line: Receiver<Vec<u8>>,
@@ -179,15 +180,26 @@ struct Running {
 }
 
 impl Running {
-    fn start(command: &mut Command, dir: &RunDir) -> Result<Self> {
-        let errors = File::create(dir.qemu()).map_err(Error::file("create", &dir.qemu()))?;
+    /// Starts the emulator, which sends the agent's bytes to its standard output or writes them to
+    /// a file.
+    fn start(command: &mut Command, dir: &RunDir, agent: Option<PathBuf>) -> Result<Self> {
+        let errors = File::create(dir.emulator()).map_err(Error::file("create", &dir.emulator()))?;
+        // It exists before the emulator opens it, so that it can be read from the start.
+        let agent = agent
+            .map(|path| {
+                File::create_new(&path).and_then(|_| File::open(&path)).map_err(Error::file("create", &path))
+            })
+            .transpose()?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
         let program = command.get_program().to_string_lossy().into_owned();
         let mut child = command.spawn().map_err(|source| Error::Spawn { program, source })?;
         let (sender, line) = mpsc::channel();
         if let Some(stdout) = child.stdout.take() {
             // Read at all times: a full pipe would stop the guest's serial port.
-            std::thread::spawn(move || forward(stdout, &sender));
+            match agent {
+                None => drop(std::thread::spawn(move || forward(stdout, &sender))),
+                Some(file) => bochs::follow(file, dir.emulator(), stdout, sender),
+            }
         }
         Ok(Self { _input: child.stdin.take(), child, line })
     }

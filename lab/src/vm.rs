@@ -9,16 +9,19 @@ use crate::{Error, Job, Kernel, Kit, Product, Result};
 /// CPU that patches code and another that is translating it, and kernels die of a stray breakpoint.
 /// Where the host has fewer idle CPUs than the guest has, a suspend also takes six times as long,
 /// because CPUs spin while they wait for each other.
-const ACCELERATOR: &str = "tcg,thread=single";
+pub(crate) const ACCELERATOR: &str = "tcg,thread=single";
 
-/// The chipset.
+/// The machine model.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Machine {
-    /// i440FX of 1996.
+    /// QEMU's i440FX of 1996.
     #[default]
     Pc,
-    /// Q35 of 2009, with PCI Express.
+    /// QEMU's Q35 of 2009, with PCI Express.
     Q35,
+    /// Bochs's i440FX: another interpreter of instructions, another BIOS. It has neither disks nor
+    /// a network, takes a minute or two to boot, and needs a longer [`timeout`](Vm::timeout).
+    Bochs,
 }
 
 /// A disk: a file of the host, and where writes to it are recorded.
@@ -44,7 +47,7 @@ pub struct Vm {
     pub(crate) append: Vec<String>,
     pub(crate) files: Vec<(PathBuf, String)>,
     pub(crate) timeout: Duration,
-    pub(crate) cpu: String,
+    pub(crate) cpu: Option<String>,
     pub(crate) accelerator: String,
     pub(crate) machine: Machine,
     pub(crate) uefi: bool,
@@ -70,7 +73,7 @@ impl Vm {
             append: Vec::new(),
             files: Vec::new(),
             timeout: Duration::from_secs(300),
-            cpu: "max".to_owned(),
+            cpu: None,
             accelerator: ACCELERATOR.to_owned(),
             machine: Machine::default(),
             uefi: false,
@@ -142,10 +145,11 @@ impl Vm {
         self
     }
 
-    /// The CPU model, as QEMU names it, with its features. An emulated CPU has no cmpxchg16b, which
+    /// The CPU model, as QEMU names it, with its features, or as Bochs does. Otherwise `max`, or an
+    /// i7-4770 on Bochs. An emulated CPU has no cmpxchg16b, which
     /// QEMU emulates wrongly, unless the features name `cx16`.
     pub fn cpu(mut self, cpu: impl Into<String>) -> Self {
-        self.cpu = cpu.into();
+        self.cpu = Some(cpu.into());
         self
     }
 
@@ -155,7 +159,7 @@ impl Vm {
         self
     }
 
-    /// The chipset.
+    /// The machine model.
     pub fn machine(mut self, machine: Machine) -> Self {
         self.machine = machine;
         self

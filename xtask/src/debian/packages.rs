@@ -9,7 +9,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::program;
 
-/// A program or library that a task needs on this machine, and its Debian package.
+/// A program, library or other file that a task needs on this machine, and its Debian package.
 struct Need {
     thing: Thing,
     package: &'static str,
@@ -18,6 +18,7 @@ struct Need {
 enum Thing {
     Program(&'static str),
     Library(&'static str),
+    File(&'static str),
 }
 
 const fn program(name: &'static str, package: &'static str) -> Need {
@@ -31,6 +32,18 @@ const LAB: &[Need] = &[
     program("mke2fs", "e2fsprogs"),
     // The agent and kjump are static binaries.
     Need { thing: Thing::Library("libc.a"), package: "libc6-dev" },
+];
+
+/// Bochs, and the CD that it boots from.
+const BOCHS: &[Need] = &[
+    program("bochs", "bochs"),
+    Need { thing: Thing::Library("bochs/plugins/libbx_term_gui.so"), package: "bochs-term" },
+    Need { thing: Thing::File("/usr/share/bochs/BIOS-bochs-latest"), package: "bochsbios" },
+    Need { thing: Thing::File("/usr/share/vgabios/vgabios.bin"), package: "vgabios" },
+    program("grub-mkrescue", "grub-common"),
+    Need { thing: Thing::File("/usr/lib/grub/i386-pc/cdboot.img"), package: "grub-pc-bin" },
+    program("xorriso", "xorriso"),
+    program("mformat", "mtools"),
 ];
 
 const MODULE: &[Need] = &[
@@ -110,6 +123,14 @@ pub(crate) fn for_lab() -> Result<()> {
     have(LAB)
 }
 
+/// Installs what a machine under Bochs needs in addition.
+///
+/// # Errors
+/// Something is missing and cannot be installed; the message contains the command that installs it.
+pub(crate) fn for_bochs() -> Result<()> {
+    have(BOCHS)
+}
+
 /// Installs what building a kernel module needs.
 ///
 /// # Errors
@@ -155,6 +176,7 @@ impl Thing {
     fn is_here(&self) -> bool {
         match self {
             Self::Program(name) => program::find(name).is_some(),
+            Self::File(path) => Path::new(path).exists(),
             Self::Library(name) => {
                 ["/usr/lib/x86_64-linux-gnu", "/lib/x86_64-linux-gnu", "/usr/lib64", "/usr/lib"]
                     .iter()

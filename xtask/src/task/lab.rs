@@ -11,12 +11,12 @@ use clap::{Args, ValueEnum};
 use lab::{Job, Listener, Machine, Vm};
 
 use crate::build::product;
-use crate::debian::kernels;
+use crate::debian::{kernels, packages};
 
 /// The exit status for a failure of the lab itself, as opposed to one of the command.
 pub(crate) const LAB_FAILED: u8 = 125;
 
-/// Boot a stock kernel in QEMU and run a command there as root
+/// Boot a stock kernel in QEMU or Bochs and run a command there as root
 #[derive(Args)]
 #[command(after_help = "The command's output and exit status are passed on; \
     status 125 means that the lab itself failed. A single COMMAND argument \
@@ -54,15 +54,17 @@ pub(crate) struct LabArgs {
     /// Seconds until the guest is killed
     #[arg(long, default_value_t = 120, value_name = "S")]
     timeout: u64,
-    /// QEMU's CPU model; without cx16 by default, because QEMU 7.2 emulates cmpxchg16b wrongly
-    #[arg(long, default_value = "max,-cx16", value_name = "MODEL")]
-    cpu: String,
+    /// QEMU's or Bochs's CPU model; by default max,-cx16, because QEMU 7.2 emulates cmpxchg16b
+    /// wrongly, and corei7_haswell_4770 on Bochs
+    #[arg(long, value_name = "MODEL")]
+    cpu: Option<String>,
     /// QEMU's accelerator: kvm, or tcg,thread=multi
     #[arg(long, value_name = "NAME")]
     accel: Option<String>,
-    /// The chipset
-    #[arg(long, value_enum, default_value_t = Chipset::Pc)]
-    machine: Chipset,
+    /// The machine model: QEMU's pc or q35, or Bochs, which has no disks and no network and takes
+    /// minutes
+    #[arg(long, value_enum, default_value_t = Model::Pc)]
+    machine: Model,
     /// Boot with UEFI instead of a BIOS
     #[arg(long)]
     uefi: bool,
@@ -84,9 +86,10 @@ pub(crate) struct LabArgs {
 }
 
 #[derive(Clone, Copy, ValueEnum)]
-enum Chipset {
+enum Model {
     Pc,
     Q35,
+    Bochs,
 }
 
 /// Runs the command; its exit status is ours.
@@ -123,11 +126,16 @@ fn list() -> Result<ExitCode> {
 
 fn vm(args: &LabArgs) -> Result<Vm> {
     let vm = product::vm(args.kernel.as_deref().unwrap_or_default())?;
-    let vm = vm.smp(args.smp).mem(args.mem).timeout(Duration::from_secs(args.timeout)).cpu(&args.cpu);
-    let vm = vm.machine(match args.machine {
-        Chipset::Pc => Machine::Pc,
-        Chipset::Q35 => Machine::Q35,
-    });
+    let vm = vm.smp(args.smp).mem(args.mem).timeout(Duration::from_secs(args.timeout));
+    let vm = match args.machine {
+        Model::Pc => vm.machine(Machine::Pc),
+        Model::Q35 => vm.machine(Machine::Q35),
+        Model::Bochs => {
+            packages::for_bochs()?;
+            vm.machine(Machine::Bochs)
+        }
+    };
+    let vm = args.cpu.iter().fold(vm, Vm::cpu);
     let vm = if args.uefi { vm.uefi() } else { vm };
     let vm = if args.no_module { vm.without_module() } else { vm };
     let vm = args.accel.iter().fold(vm, Vm::accel);
