@@ -146,8 +146,8 @@ impl Vm {
     }
 
     /// The CPU model, as QEMU names it, with its features, or as Bochs does. Otherwise `max`, or an
-    /// i7-4770 on Bochs. An emulated CPU has no cmpxchg16b, which
-    /// QEMU emulates wrongly, unless the features name `cx16`.
+    /// i7-4770 on Bochs. An emulated CPU has no cmpxchg16b, which QEMU emulates wrongly, unless the
+    /// features name `cx16`.
     pub fn cpu(mut self, cpu: impl Into<String>) -> Self {
         self.cpu = Some(cpu.into());
         self

@@ -1,6 +1,7 @@
 //! The steps of `cargo xtask test`.
 
 pub(crate) mod architecture;
+pub(crate) mod bochs;
 pub(crate) mod dump_debuggers;
 pub(crate) mod dump_forms;
 pub(crate) mod dump_readers;

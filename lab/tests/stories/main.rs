@@ -18,6 +18,7 @@ mod lab_itself;
 mod looking_back;
 mod machines;
 mod memtest;
+mod on_bochs;
 mod page_mover;
 mod paging_levels;
 mod power_cuts;
@@ -41,6 +42,7 @@ fn main() -> std::process::ExitCode {
         refused_requests::STORIES,
         crashing::STORIES,
         machines::STORIES,
+        on_bochs::STORIES,
         initramfs::STORIES,
         kexec::STORIES,
         boot_anything::STORIES,

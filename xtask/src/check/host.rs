@@ -8,8 +8,8 @@ use crate::build::fuzz;
 use crate::build::module;
 use crate::check::step::{Step, Verdict};
 use crate::check::{
-    architecture, dump_debuggers, dump_forms, dump_readers, kdump_tools, layout, packages, peer_readers,
-    uploads,
+    architecture, bochs, dump_debuggers, dump_forms, dump_readers, kdump_tools, layout, packages,
+    peer_readers, uploads,
 };
 use crate::debian::apt::Suites;
 use crate::debian::kernels;
@@ -52,6 +52,7 @@ pub(crate) fn after_stories(soak: bool) -> Result<Vec<Step>> {
         .map(|name| Step::new(format!("fuzz/{name}"), move || fuzz::check(&name, seconds).into()));
     let readers = if soak {
         [
+            bochs::steps(),
             dump_readers::steps(),
             dump_debuggers::steps(),
             dump_forms::steps(),

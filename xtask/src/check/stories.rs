@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use crate::build::product;
 use crate::check::step::{Step, Verdict};
-use crate::debian::{kernels, loaders, reference};
+use crate::debian::{kernels, loaders, packages, reference};
 use crate::{program, tree};
 
 /// The stories whose step's name contains the filter. Long ones are skipped unless `soak`.
@@ -23,7 +23,8 @@ pub(crate) fn all(filter: &str, soak: bool) -> Result<Vec<Step>> {
     let stories = list(&program)?.into_iter().filter(|story| story.step().contains(filter));
     let (chosen, long): (Vec<_>, Vec<_>) = stories.partition(|story| soak || !story.is_long);
     let kernels: Vec<String> = chosen.iter().map(|story| story.kernel.clone()).collect();
-    let supplies = Arc::new(Supplies { program, kernels, inventory: Mutex::new(None) });
+    let bochs = chosen.iter().any(|story| story.name.contains("bochs"));
+    let supplies = Arc::new(Supplies { program, kernels, bochs, inventory: Mutex::new(None) });
     let steps = chosen.into_iter().map(|story| story.into_step(&supplies));
     let skipped = long.into_iter().map(|story| {
         Step::new(story.step(), || {
@@ -65,6 +66,8 @@ struct Supplies {
     /// The program that contains the stories.
     program: PathBuf,
     kernels: Vec<String>,
+    /// Whether one of them runs on Bochs, by its name.
+    bochs: bool,
     inventory: Mutex<Option<PathBuf>>,
 }
 
@@ -78,6 +81,9 @@ impl Supplies {
     }
 
     fn fill(&self) -> Result<PathBuf> {
+        if self.bochs {
+            packages::for_bochs()?;
+        }
         let mut built = BTreeMap::new();
         for name in self.kernels.iter().flat_map(|on| kernels_of(on)) {
             if !built.contains_key(name) {
