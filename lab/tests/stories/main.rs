@@ -29,6 +29,7 @@ mod suspended_calls;
 mod switching;
 mod taking_turns;
 mod trying;
+mod virtual_machines;
 
 fn main() -> std::process::ExitCode {
     lab::story::main(&[
@@ -52,6 +53,7 @@ fn main() -> std::process::ExitCode {
         saving::STORIES,
         taking_turns::STORIES,
         trying::STORIES,
+        virtual_machines::STORIES,
         looking_back::STORIES,
         guarding::STORIES,
         hibernating::STORIES,

@@ -6,24 +6,30 @@
 
 use std::time::Duration;
 
-use lab::stage::vm;
+use lab::stage::{kernel_file, release_of_last, small_root, vm};
 use lab::story::Story;
-use lab::{Machine, Result, stories};
+use lab::{Job, Machine, Result, Scratch, Vm, stories};
+
+use crate::switching::INIT;
 
 pub(crate) const STORIES: &[Story] = stories! {
     &["6.1"], long => bochs_with_one_cpu_calls_images_and_its_bios,
     &["6.1"], long => bochs_with_two_cpus_calls_images_and_its_bios,
+    &["6.1"], long => bochs_runs_two_kernels_that_take_turns,
+    &["6.1"], long => bochs_starts_another_kernel_by_each_system_call,
 };
+
+/// A boot takes minutes.
+fn bochs(on: &str, cpus: u32) -> Vm {
+    vm(on).machine(Machine::Bochs).smp(cpus).timeout(Duration::from_secs(1800))
+}
 
 /// Every level and both modes, a hundred times in a row, ten through a suspend; a fault returns;
 /// the BIOS agrees with the kernel. The machine's test finds the two mistakes of Bochs's BIOS,
 /// which has less memory in its map (E820h) than INT 12h and E801h report, and no other.
 fn calls_images_and_its_bios(on: &str, cpus: u32) -> Result<()> {
-    vm(on)
-        .machine(Machine::Bochs)
-        .smp(cpus)
+    bochs(on, cpus)
         .driver("msr")
-        .timeout(Duration::from_secs(1800))
         .run(
             "failed() { echo \"failed: $*\"; cat /tmp/out; exit 1; }
             # returns COUNT LEVEL IMAGE: this many calls in a row, each with the next result.
@@ -82,4 +88,50 @@ fn bochs_with_one_cpu_calls_images_and_its_bios(on: &str) -> Result<()> {
 
 fn bochs_with_two_cpus_calls_images_and_its_bios(on: &str) -> Result<()> {
     calls_images_and_its_bios(on, 2)
+}
+
+fn bochs_runs_two_kernels_that_take_turns(on: &str) -> Result<()> {
+    let initrd = Scratch::archive("b.cpio", &small_root(on, INIT)?)?;
+    bochs(on, 2)
+        .mem(768)
+        .file(kernel_file(on), "/boot/b")
+        .file(&initrd, "/boot/b.cpio")
+        .run(
+            ". /lib/lab.sh; set -e
+            boot
+            for value in 1 0x10 -2; do kjump switch b $value; done
+            kjump call /lib/kjump/payloads/sum64 1 2 3 4 5 6
+            for value in 3 4 5; do kjump switch b $value; done
+            kjump peers
+            kjump drop b
+            echo \"$(nproc) CPUs at the end\"",
+        )?
+        .succeeded()
+        .prints("b returned 0xb000 after")
+        .prints("b returned 0x2 after")
+        .prints("b returned 0x11 after")
+        .prints("b returned 0xffffffffffffffff after")
+        .prints("returned 1091 (0x443)")
+        .prints("b returned 0x6 after")
+        .prints("2 CPUs at the end")
+        .kernel_log_is_clean();
+    Ok(())
+}
+
+fn bochs_starts_another_kernel_by_each_system_call(on: &str) -> Result<()> {
+    for system_call in ["-c", "-s"] {
+        let load = format!(
+            "kexec -l {system_call} --initrd /boot/next.cpio \\
+                --append 'console=ttyS0 loglevel=5 tsc=reliable no_timer_check marked' /boot/next || exit 9
+            kexec -e; exit 8"
+        );
+        bochs(on, 2)
+            .mem(768)
+            .successor(Job::shell("uname -r; cat /proc/cmdline; nproc"))
+            .run(&load)?
+            .succeeded()
+            .prints(&release_of_last(on))
+            .prints("marked\n2\n");
+    }
+    Ok(())
 }

@@ -18,7 +18,7 @@ pub(crate) const STORIES: &[Story] = stories! {
 
 /// Returns the value that it was switched to with plus one; `0xdead` makes it panic on its first
 /// CPU, `0xdeae` on its second.
-const INIT: &str = "
+pub(crate) const INIT: &str = "
 /bin/busybox insmod /kjump.ko
 kjump return --prepare
 value=0xb000

@@ -8,7 +8,7 @@ const NOT_THERE: &[(&str, &str)] = &[
     ("network", "the stories' network is virtio"),
     ("uefi", "Bochs has a BIOS only"),
     ("five-levels", "Linux does not boot on tigerlake, the model of Bochs 2.7 that has LA57"),
-    ("virtual-machines", "the stories run Debian's cloud kernel, and load no kvm_intel"),
+    ("hibernation", "it needs a disk that stays, and the lab gives Bochs a CD only"),
 ];
 
 /// One skipped step for each.

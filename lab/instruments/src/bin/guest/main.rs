@@ -33,6 +33,7 @@ mod registers;
 mod remember;
 mod turns;
 mod unpacked;
+mod virtual_machine;
 
 use std::process::ExitCode;
 
@@ -77,6 +78,7 @@ const SCENES: &[(&str, Scene)] = &[
     ("too-large", leaks::too_large),
     ("leave", leaks::leave),
     ("unpacked", unpacked::unpacked),
+    ("virtual-machine", virtual_machine::virtual_machine),
     ("fill", pages::fill),
     ("find", pages::find),
     ("remember", remember::remember),
