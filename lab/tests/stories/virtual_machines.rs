@@ -71,12 +71,12 @@ fn virtual_machines_run_in_kernels_that_take_turns(on: &str) -> Result<()> {
         "set -e
         {VIRTUAL_MACHINE}
         kjump initramfs -o /tmp/b.cpio --kernel-version {release} --driver kvm_amd \\
-            --add /there.sh:/there.sh --add /bin/guest:/bin/guest -- sh /there.sh
+            --add /there.sh:/there.sh --add /usr/bin/guest:/bin/guest -- sh /there.sh
         kjump boot --kernel /boot/vmlinuz-{release} --initrd /tmp/b.cpio --memory 256M \\
             --append 'console=ttyS0 loglevel=5 no_timer_check'
         for turn in $(seq 2 12); do
             computes \"turn $turn\"
-            kjump switch b | grep \"b returned $turn \"
+            kjump switch b | grep \"b returned $(printf %#x $turn) after\"
         done
         computes 'the last turn'
         kjump drop b
@@ -91,7 +91,7 @@ fn virtual_machines_run_in_kernels_that_take_turns(on: &str) -> Result<()> {
         .file(&there, "/there.sh")
         .run(&job)?
         .succeeded()
-        .prints("b returned 12 ")
+        .prints("b returned 0xc after")
         .prints("rounds of the virtual machine were right")
         .never_prints("wrong")
         .kernel_log_is_clean();
