@@ -17,8 +17,8 @@ use crate::stage::INVENTORY;
 pub const EVERY: &[&str] = &["6.1", "6.12"];
 /// With a kernel of Debian's next release, for what depends on the kernel's version.
 pub const WITH_NEWEST: &[&str] = &["6.1", "6.12", "newest-backport"];
-/// Debian unstable's kernel, for the same stories when there is time.
-pub const UNSTABLE: &[&str] = &["newest"];
+/// Debian unstable's kernel and the real-time kernels, for the same stories when there is time.
+pub const OTHERS: &[&str] = &["newest", "6.1-rt", "6.12-rt"];
 /// The kernels of [`EVERY`] with all drivers.
 pub const FULL: &[&str] = &["6.1-full", "6.12-full"];
 /// Pairs of kernels: the running one, and one that is booted from it.

@@ -22,7 +22,7 @@
 /* ---- another CPU ---- */
 
 /* What a periodic work on `watcher` watches, for a while after the last call too. */
-static DEFINE_SPINLOCK(watching);
+static DEFINE_RAW_SPINLOCK(watching);
 static struct kjr_watch *watched; /* or NULL */
 static int watched_cpu, watcher;
 static unsigned int idle_rounds;
@@ -43,11 +43,11 @@ static void watch_once(struct work_struct *work)
 	unsigned long flags;
 	bool again;
 
-	spin_lock_irqsave(&watching, flags);
+	raw_spin_lock_irqsave(&watching, flags);
 	if (watched)
 		stop_if_overdue(watched, watched_cpu);
 	again = watched || idle_rounds++ < IDLE_ROUNDS;
-	spin_unlock_irqrestore(&watching, flags);
+	raw_spin_unlock_irqrestore(&watching, flags);
 	if (again)
 		queue_delayed_work_on(watcher, system_highpri_wq, &watch_work, WATCH_PERIOD);
 }
@@ -59,7 +59,7 @@ static bool watch_from_other_cpu(struct kjr_watch *watch)
 
 	if (num_online_cpus() == 1)
 		return false;
-	spin_lock(&watching);
+	raw_spin_lock(&watching);
 	watched = watch;
 	watched_cpu = cpu;
 	idle_rounds = 0;
@@ -69,7 +69,7 @@ static bool watch_from_other_cpu(struct kjr_watch *watch)
 	} else {
 		queue_delayed_work_on(watcher, system_highpri_wq, &watch_work, WATCH_PERIOD);
 	}
-	spin_unlock(&watching);
+	raw_spin_unlock(&watching);
 	return true;
 }
 
@@ -227,9 +227,9 @@ void kj_deadline_end(struct kj_entry *entry)
 		restore_pin(entry);
 	if (!watched)
 		return;
-	spin_lock(&watching);
+	raw_spin_lock(&watching);
 	watched = NULL;
-	spin_unlock(&watching);
+	raw_spin_unlock(&watching);
 }
 
 /* An image that waits in vain: it ends by the NMI if the timer works. */

@@ -12,7 +12,7 @@
 #include "glue.h"
 
 /* For all turns: they are short, and few tasks wait. */
-static DEFINE_SPINLOCK(turns);
+static DEFINE_RAW_SPINLOCK(turns);
 static DECLARE_WAIT_QUEUE_HEAD(granted);
 
 struct waiter {
@@ -26,10 +26,10 @@ static int wait_for(struct kj_turn *turn, struct waiter *waiter)
 
 	if (!error)
 		return 0;
-	spin_lock(&turns);
+	raw_spin_lock(&turns);
 	if (!waiter->granted)
 		list_del(&waiter->node);
-	spin_unlock(&turns);
+	raw_spin_unlock(&turns);
 	if (waiter->granted)
 		kj_turn_end(turn);
 	return error;
@@ -40,12 +40,12 @@ int kj_turn_take(struct kj_turn *turn, bool wait)
 	struct waiter waiter = {};
 	bool taken;
 
-	spin_lock(&turns);
+	raw_spin_lock(&turns);
 	taken = turn->taken;
 	turn->taken = true;
 	if (taken && wait)
 		list_add_tail(&waiter.node, &turn->waiting);
-	spin_unlock(&turns);
+	raw_spin_unlock(&turns);
 	if (!taken)
 		return 0;
 	return wait ? wait_for(turn, &waiter) : -EBUSY;
@@ -55,7 +55,7 @@ void kj_turn_end(struct kj_turn *turn)
 {
 	struct waiter *next;
 
-	spin_lock(&turns);
+	raw_spin_lock(&turns);
 	next = list_first_entry_or_null(&turn->waiting, struct waiter, node);
 	if (next) {
 		list_del(&next->node);
@@ -63,7 +63,7 @@ void kj_turn_end(struct kj_turn *turn)
 	} else {
 		turn->taken = false;
 	}
-	spin_unlock(&turns);
+	raw_spin_unlock(&turns);
 	if (next)
 		wake_up(&granted);
 }

@@ -1,21 +1,21 @@
 //! Calls return right results in every mode and at every level, and leave the machine as it was.
 
 use lab::stage::vm;
-use lab::story::{Story, UNSTABLE, WITH_NEWEST};
+use lab::story::{OTHERS, Story, WITH_NEWEST};
 use lab::{Result, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
     &["6.1", "newest-backport"] => results_state_and_buffers_are_right_at_every_level,
-    UNSTABLE, long => results_state_and_buffers_are_right_at_every_level,
+    OTHERS, long => results_state_and_buffers_are_right_at_every_level,
     &["6.1"] => reserved_memory_is_called_in_place,
     &["6.1", "newest-backport"] => exceptions_are_reported_with_address_and_registers,
-    UNSTABLE, long => exceptions_are_reported_with_address_and_registers,
+    OTHERS, long => exceptions_are_reported_with_address_and_registers,
     &["6.1"] => images_that_clobber_registers_leave_the_cpu_as_it_was,
     WITH_NEWEST => interrupts_during_a_call_reach_the_kernel,
-    UNSTABLE, long => interrupts_during_a_call_reach_the_kernel,
+    OTHERS, long => interrupts_during_a_call_reach_the_kernel,
     &["6.1", "6.12"] => nmis_arrive_at_any_instruction_of_a_call,
     &["6.1", "newest-backport"] => a_module_calls_an_image_like_a_function,
-    UNSTABLE, long => a_module_calls_an_image_like_a_function,
+    OTHERS, long => a_module_calls_an_image_like_a_function,
 };
 
 fn results_state_and_buffers_are_right_at_every_level(on: &str) -> Result<()> {

@@ -1,13 +1,13 @@
 //! Going to another kernel fails; the running kernel reports why and keeps working.
 
-use lab::story::{Story, UNSTABLE, WITH_NEWEST};
+use lab::story::{OTHERS, Story, WITH_NEWEST};
 use lab::{Result, stories};
 
 use crate::switching::with_second_kernel;
 
 pub(crate) const STORIES: &[Story] = stories! {
     WITH_NEWEST => a_failed_suspend_names_its_cause,
-    UNSTABLE, long => a_failed_suspend_names_its_cause,
+    OTHERS, long => a_failed_suspend_names_its_cause,
     &["6.1-full"] => a_suspend_in_test_mode_calls_nothing,
     &["6.1"] => a_kernel_without_a_driver_says_so_and_returns,
     &["6.1"] => a_kernel_that_cannot_be_recorded_is_not_loaded,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lab::stage::{kernel_file, kernels_of, small_root, vm};
-use lab::story::{EVERY, Story, UNSTABLE, WITH_NEWEST};
+use lab::story::{EVERY, OTHERS, Story, WITH_NEWEST};
 use lab::{Ended, Result, Scratch, stories};
 
 use crate::controllers::{DRIVERS, with_controllers};
@@ -12,7 +12,7 @@ pub(crate) const STORIES: &[Story] = stories! {
     EVERY => a_guarded_kernel_takes_turns,
     &["6.1", "6.12", "6.1+6.12"] => a_kernel_that_hangs_is_stopped,
     WITH_NEWEST => a_guarded_kernel_can_panic_on_any_cpu,
-    UNSTABLE, long => a_guarded_kernel_can_panic_on_any_cpu,
+    OTHERS, long => a_guarded_kernel_can_panic_on_any_cpu,
     EVERY, last => a_kernel_that_never_starts_is_stopped,
     EVERY, long => a_kernel_without_the_module_is_stopped,
     &["6.1"] => a_stopped_kernel_leaves_its_interrupt_line_free,

@@ -1,12 +1,12 @@
 //! A second kernel reads the memory of the one that booted it.
 
 use lab::stage::{instrument, kernel_file, small_root, vm};
-use lab::story::{Story, UNSTABLE, WITH_NEWEST};
+use lab::story::{OTHERS, Story, WITH_NEWEST};
 use lab::{Ended, Result, Scratch, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
     WITH_NEWEST => a_peer_sees_every_page_of_the_resting_kernel,
-    UNSTABLE, long => a_peer_sees_every_page_of_the_resting_kernel,
+    OTHERS, long => a_peer_sees_every_page_of_the_resting_kernel,
     &["6.1"] => a_peer_boots_on_a_uefi_machine,
 };
 

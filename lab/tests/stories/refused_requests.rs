@@ -3,14 +3,14 @@
 use std::time::Duration;
 
 use lab::stage::{kernel_file, vm};
-use lab::story::{EVERY, Story, UNSTABLE, WITH_NEWEST};
+use lab::story::{EVERY, OTHERS, Story, WITH_NEWEST};
 use lab::{Result, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
     EVERY => invalid_requests_are_refused_and_do_no_harm,
     EVERY, long => random_requests_do_no_harm_for_minutes,
     WITH_NEWEST => unloading_frees_every_page_frame,
-    UNSTABLE, long => unloading_frees_every_page_frame,
+    OTHERS, long => unloading_frees_every_page_frame,
     EVERY, last => a_load_at_any_amount_of_free_memory_kills_no_process,
     EVERY, first => loading_without_permission_is_refused_with_a_reason,
     EVERY, last => a_kernel_locked_down_at_boot_loads_nothing,

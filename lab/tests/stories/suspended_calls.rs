@@ -4,12 +4,12 @@
 use std::time::Duration;
 
 use lab::stage::vm;
-use lab::story::{EVERY, Story, UNSTABLE, WITH_NEWEST};
+use lab::story::{EVERY, OTHERS, Story, WITH_NEWEST};
 use lab::{Outcome, Result, Scratch, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
     WITH_NEWEST => disk_and_network_work_after_suspended_calls,
-    UNSTABLE, long => disk_and_network_work_after_suspended_calls,
+    OTHERS, long => disk_and_network_work_after_suspended_calls,
     EVERY, first => clocks_include_the_time_of_a_call,
     EVERY, long => thousands_of_calls_leave_the_machine_as_it_was,
 };

@@ -1,12 +1,12 @@
 //! A second kernel is booted from the running one, and they take turns.
 
 use lab::stage::{kernel_file, small_root, vm};
-use lab::story::{EVERY, Story, UNSTABLE, WITH_NEWEST};
+use lab::story::{EVERY, OTHERS, Story, WITH_NEWEST};
 use lab::{Ended, Result, Scratch, Vm, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
     WITH_NEWEST => kernels_take_turns_and_pass_values,
-    UNSTABLE, long => kernels_take_turns_and_pass_values,
+    OTHERS, long => kernels_take_turns_and_pass_values,
     EVERY => a_panicking_kernel_gives_back_the_machine,
     EVERY => command_lines_of_2008_jump_to_a_kernel_and_back,
     &["6.1"] => a_kernel_damaged_in_memory_is_not_entered,

@@ -49,6 +49,13 @@ pub(crate) const STOCK: &[Stock] = &[
         compiler: Some(Suites::Stable),
     },
     Stock {
+        name: "6.1-rt",
+        suites: Suites::Stable,
+        flavour: "rt-amd64",
+        about: "Debian 12, real time",
+        compiler: Some(Suites::Stable),
+    },
+    Stock {
         name: "6.12",
         suites: Suites::Backports,
         flavour: "cloud-amd64",
@@ -60,6 +67,13 @@ pub(crate) const STOCK: &[Stock] = &[
         suites: Suites::Backports,
         flavour: "amd64",
         about: "Debian 12 backports, all drivers",
+        compiler: Some(Suites::Stable),
+    },
+    Stock {
+        name: "6.12-rt",
+        suites: Suites::Backports,
+        flavour: "rt-amd64",
+        about: "Debian 12 backports, real time",
         compiler: Some(Suites::Stable),
     },
     Stock {

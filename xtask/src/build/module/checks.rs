@@ -53,12 +53,14 @@ fn only_known_relocations(module: &Path) -> Result<()> {
     Ok(())
 }
 
-/// One list for all kernels, and one for each series: `module/symbols/`.
+/// One list for all kernels, one for each series, and one for real-time kernels of all series:
+/// `module/symbols/`.
 fn only_allowed_symbols(kernel: &Kernel, module: &Path) -> Result<()> {
     let imported = program::read(Command::new("nm").args(["-u", "-P"]).arg(module))?;
     let mut allowed = BTreeSet::new();
     let series = kernel.name.split('-').next().unwrap_or(&kernel.name);
-    for list in ["all", series] {
+    let real_time = kernel.name.ends_with("-rt").then_some("rt");
+    for list in ["all", series].into_iter().chain(real_time) {
         let path = tree::root().join("module/symbols").join(list);
         let text = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
         allowed.extend(text.lines().filter(|line| !line.starts_with('#')).map(str::to_owned));
