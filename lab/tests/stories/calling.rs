@@ -94,9 +94,10 @@ fn interrupts_during_a_call_reach_the_kernel(on: &str) -> Result<()> {
                     listen listen32 3
                 done
             done | tee /tmp/calls
-            # At priority 15 nothing is delivered. Without gates, the timer ends the image.
+            # At priority 15 nothing is delivered. Without gates, the timer ends the image, or an
+            # interrupt from the other CPU (real-time kernels send many).
             [ $(grep -c ' 0 at .*: 0 returned 0 ' /tmp/calls) = 8 ] &&
-                [ $(grep -c ' 1 at .*: 3 interrupt 236 at ' /tmp/calls) = 8 ] &&
+                [ $(grep -c ' 1 at .*: 3 interrupt 2[345][0-9] at ' /tmp/calls) = 8 ] &&
                 [ $(grep -c ' [23] at .*: 0 returned [1-9]' /tmp/calls) = 12 ]",
         )?
         .succeeded()
