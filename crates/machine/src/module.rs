@@ -28,27 +28,68 @@ pub enum Missing {
     Program(&'static str),
 }
 
-/// The Debian packages of kjump that are installed.
+/// The packages of kjump that are installed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Packages {
     /// The program's, `kjump`.
     pub program: bool,
     /// The module's source, `kjump-dkms`.
     pub module: bool,
-    /// The certificate that DKMS signs modules with, [`DKMS_CERTIFICATE`], exists.
-    pub certificate: bool,
+    /// They are RPM packages.
+    pub by_rpm: bool,
+    /// The certificate that DKMS signs modules with, [`DKMS_CERTIFICATE`].
+    pub certificate: Certificate,
+}
+
+/// What is known of the certificate of DKMS.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Certificate {
+    /// There is none.
+    #[default]
+    Absent,
+    /// It is not in the firmware's lists, or they cannot be read.
+    Unknown,
+    /// The firmware's lists had it at boot, so that the kernel trusts it.
+    Enrolled,
 }
 
 /// The certificate of DKMS, for `mokutil --import` (dkms(8), Debian's `framework.conf`).
 pub const DKMS_CERTIFICATE: &str = "/var/lib/dkms/mok.pub";
+/// The certificates of the machine's owner, as shim passes them on (`MokVars.txt` of shim), and
+/// those of the firmware (UEFI specification, 32.6.1).
+const TRUSTED: [&str; 2] = [
+    "/sys/firmware/efi/efivars/MokListRT-605dab50-e046-4300-abb6-3dd810dd8b23",
+    "/sys/firmware/efi/efivars/db-d719b2cb-3d3a-4596-a3bc-dad00e67656f",
+];
 
 pub(crate) fn packages(root: &Root) -> Packages {
-    let installed = |name: &str| root.has(&format!("/usr/share/doc/{name}/copyright"));
+    // Where Debian's and where RPM packages have their licence.
+    let by_dpkg = |name: &str| root.has(&format!("/usr/share/doc/{name}/copyright"));
+    let by_rpm = |name: &str| root.has(&format!("/usr/share/licenses/{name}"));
     Packages {
-        program: installed("kjump"),
-        module: installed("kjump-dkms"),
-        certificate: root.has(DKMS_CERTIFICATE),
+        program: by_dpkg("kjump") || by_rpm("kjump"),
+        module: by_dpkg("kjump-dkms") || by_rpm("kjump-dkms"),
+        by_rpm: by_rpm("kjump"),
+        certificate: certificate(root),
     }
+}
+
+fn certificate(root: &Root) -> Certificate {
+    if !root.has(DKMS_CERTIFICATE) {
+        return Certificate::Absent;
+    }
+    let Ok(certificate) = root.bytes(DKMS_CERTIFICATE) else { return Certificate::Unknown };
+    let lists = TRUSTED.iter().filter_map(|list| root.bytes(list).ok());
+    match lists.into_iter().any(|list| has_certificate(&list, &certificate)) {
+        true => Certificate::Enrolled,
+        false => Certificate::Unknown,
+    }
+}
+
+/// Whether a list of signatures (`EFI_SIGNATURE_LIST`) has a certificate. The list contains the
+/// bytes of the file.
+fn has_certificate(list: &[u8], certificate: &[u8]) -> bool {
+    !certificate.is_empty() && list.windows(certificate.len()).any(|part| part == certificate)
 }
 
 pub(crate) fn is_loaded(root: &Root) -> bool {
@@ -110,6 +151,15 @@ mod tests {
         assert!(names_module("loop 40960 0 - Live 0x0\nkjump 45056 0 - Live 0x0 (OE)\n"));
         assert!(!names_module("kjump_sample 45056 0 - Live 0x0 (OE)\nother 1 1 kjump, Live 0x0\n"));
         assert!(!names_module(""));
+    }
+
+    #[test]
+    fn a_certificate_is_found_in_a_list_of_them() {
+        let list = b"\x06\0\0\0header, owner, 0\x82another, owner, 0\x82DKMS";
+        assert!(has_certificate(list, b"0\x82DKMS"));
+        assert!(!has_certificate(list, b"0\x82DKMS and more"));
+        assert!(!has_certificate(b"", b"0\x82DKMS"));
+        assert!(!has_certificate(list, b""));
     }
 
     #[test]

@@ -31,6 +31,7 @@ pub(crate) fn run(args: &CheckArgs) -> anyhow::Result<Outcome> {
 mod tests {
     use super::*;
     use abi::device::{Info, feature};
+    use machine::module::{Certificate, ModuleFile};
     use sys::Error;
 
     fn verdict(machine: &str, answer: &Result<Info, Error>) -> (Verdict, Machine) {
@@ -60,6 +61,23 @@ mod tests {
     #[test]
     fn secure_boot_prevents_calls_with_lockdown_and_without_a_module() {
         insta::assert_snapshot!(text("debian-6.12-secure-boot", &absent()));
+    }
+
+    #[test]
+    fn only_a_key_that_is_not_enrolled_is_to_be_enrolled() {
+        let (_, mut machine) = verdict("debian-6.12-secure-boot", &absent());
+        let path = "/lib/modules/6.12/updates/dkms/kjump.ko.xz".to_owned();
+        machine.module_file = Ok(Some(ModuleFile { path, listed: true }));
+        let mut advice = |certificate| {
+            machine.packages.certificate = certificate;
+            let findings = findings::of(&machine, &absent());
+            findings.into_iter().find(|finding| finding.about == "module").unwrap()
+        };
+        let of_unknown = advice(Certificate::Unknown).advice.unwrap();
+        assert!(of_unknown.contains("mokutil --import /var/lib/dkms/mok.pub"), "{of_unknown}");
+        let of_enrolled = advice(Certificate::Enrolled);
+        assert!(of_enrolled.text.starts_with("not loaded yet; the first call loads"), "{}", of_enrolled.text);
+        assert_eq!(of_enrolled.advice, None);
     }
 
     #[test]

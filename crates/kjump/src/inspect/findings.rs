@@ -5,7 +5,7 @@ use machine::Machine;
 use machine::config::Setting;
 use machine::encryption::{Encryption, Kind};
 use machine::kernel::{Lockdown, SecureBoot};
-use machine::module::{DKMS_CERTIFICATE, Missing, ModuleFile};
+use machine::module::{Certificate, DKMS_CERTIFICATE, Missing, ModuleFile};
 use machine::process::Capability;
 use machine::xen::Xen;
 use sys::Error;
@@ -51,7 +51,9 @@ fn module(machine: &Machine, answers: bool) -> Finding {
     if machine.module_loaded || answers {
         return finding(about, Level::Ok, "loaded");
     }
-    let needs_signature = machine.signatures_enforced.as_ref().is_ok_and(|&enforced| enforced);
+    let is_enforced = machine.signatures_enforced.as_ref().is_ok_and(|&enforced| enforced);
+    // With a key that the kernel trusts, DKMS has signed it.
+    let needs_signature = is_enforced && machine.packages.certificate != Certificate::Enrolled;
     match &machine.module_file {
         Ok(Some(ModuleFile { path, .. })) if needs_signature => {
             advised(about, Level::Warn, format!("not loaded, installed as {path}"), how_to_sign(machine))
@@ -71,7 +73,7 @@ fn module(machine: &Machine, answers: bool) -> Finding {
 }
 
 fn how_to_sign(machine: &Machine) -> String {
-    if machine.packages.certificate {
+    if machine.packages.certificate == Certificate::Unknown {
         format!(
             "this kernel loads only signed modules: if DKMS signed it, run \
              `mokutil --import {DKMS_CERTIFICATE}`, reboot, and confirm the key"
@@ -84,10 +86,14 @@ fn how_to_sign(machine: &Machine) -> String {
 fn how_to_build(machine: &Machine) -> String {
     let release = machine.release.as_deref().unwrap_or("$(uname -r)");
     let has_headers = !machine.missing_to_build.contains(&Missing::Headers);
+    let (install, headers) =
+        if machine.packages.by_rpm { ("dnf", "kernel-devel") } else { ("apt", "linux-headers") };
     match (machine.packages.program, machine.packages.module) {
         (_, true) if has_headers => return format!("build it: `dkms autoinstall -k {release}`"),
-        (_, true) => return format!("build it: `apt install linux-headers-{release}`"),
-        (true, false) => return format!("install it: `apt install kjump-dkms linux-headers-{release}`"),
+        (_, true) => return format!("build it: `{install} install {headers}-{release}`"),
+        (true, false) => {
+            return format!("install it: `{install} install kjump-dkms {headers}-{release}`");
+        }
         (false, false) => {}
     }
     let missing: Vec<String> = machine
