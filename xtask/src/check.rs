@@ -11,6 +11,7 @@ pub(crate) mod kdump_tools;
 pub(crate) mod layout;
 pub(crate) mod packages;
 pub(crate) mod peer_readers;
+pub(crate) mod rpm;
 mod rust_source;
 mod secure_boot;
 pub(crate) mod step;

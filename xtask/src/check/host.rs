@@ -9,7 +9,7 @@ use crate::build::module;
 use crate::check::step::{Step, Verdict};
 use crate::check::{
     architecture, bochs, dump_debuggers, dump_forms, dump_readers, kdump_tools, layout, packages,
-    peer_readers, uploads,
+    peer_readers, rpm, uploads,
 };
 use crate::debian::apt::Suites;
 use crate::debian::kernels;
@@ -38,6 +38,7 @@ pub(crate) fn before_stories(soak: bool) -> Vec<Step> {
             .map(|stock| Step::new(format!("module/{}", stock.name), || module(stock.name))),
     );
     steps.extend(packages::steps(soak));
+    steps.extend(rpm::steps(soak));
     steps
 }
 

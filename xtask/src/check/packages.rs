@@ -12,7 +12,7 @@ use crate::check::step::{Step, Verdict};
 use crate::debian::packages;
 use crate::debian::system::{self, Release};
 use crate::guest::installed::{BootedBy, Machine};
-use crate::package::{self, object};
+use crate::package::{self, Format, object};
 use crate::{program, tree};
 
 /// The packages as they are, and with `soak` as dpkg and DKMS handle them on a Debian 12.
@@ -46,13 +46,13 @@ fn contents_are_clean() -> Result<()> {
 }
 
 fn build() -> Result<Vec<PathBuf>> {
-    package::build(&tree::target().join("packages"))
+    package::build(Format::Deb, &tree::target().join("packages"))
 }
 
 /// # Errors
 /// A file below the directory contains a path of this checkout, of the home directory, or a
 /// registry's host name.
-fn no_traces_of_the_builder(dir: &Path) -> Result<()> {
+pub(crate) fn no_traces_of_the_builder(dir: &Path) -> Result<()> {
     let home = std::env::var("HOME").map(|home| format!("{home}/.cargo")).unwrap_or_default();
     let root = tree::root().display().to_string();
     let traces = [root.as_str(), home.as_str(), "index.crates", "/registry/src/"];

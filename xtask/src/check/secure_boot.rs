@@ -7,7 +7,8 @@ use anyhow::{Context as _, Result, ensure};
 use crate::debian::secure_boot::{SecureBoot, owners_key};
 use crate::debian::system::{self, Release};
 use crate::guest::installed::{BootedBy, Machine};
-use crate::{package, tree};
+use crate::package::{self, Format};
+use crate::tree;
 
 /// Runs at each boot; the second one is started by kexec. A check that fails prints `wrong`.
 const SCRIPT: &str = r#"
@@ -80,7 +81,8 @@ esac
 /// A part does not build, the machine does not come to its end, or a check fails: with what the
 /// machine printed.
 pub(super) fn run() -> Result<()> {
-    let (debs, disk) = (package::build(&tree::target().join("packages"))?, system::disk(Release::Debian12)?);
+    let (debs, disk) =
+        (package::build(Format::Deb, &tree::target().join("packages"))?, system::disk(Release::Debian12)?);
     let (kernel, initrd) = system::boot_files(Release::Debian12)?;
     let dir = tree::target().join("packages/secure-boot");
     let made = dir.with_extension("firmware");

@@ -122,12 +122,32 @@ pub(crate) fn uefi_variables() -> Result<Command> {
     Ok(command)
 }
 
+/// A command that runs a program of Debian's package `rpm`, and does not touch a database of RPM
+/// that is not named. It may write to the directory.
+///
+/// # Errors
+/// It cannot be fetched.
+pub(crate) fn rpm(program: &str, dir: &Path) -> Result<Command> {
+    let rpm = apt::unpacked(Suites::Stable, "tools/rpm", |archive| {
+        // Its scripts in Perl are not run.
+        archive.with_needs(&["rpm"], |name| name.starts_with("lib") || name.starts_with("rpm"))
+    })?;
+    let mut command = with_own_libraries(&rpm, program);
+    // Configuration of the user's would change what is made.
+    command.env("RPM_CONFIGDIR", rpm.join("usr/lib/rpm")).env("HOME", dir);
+    Ok(command)
+}
+
 /// A command that runs a program of unpacked packages with the C library and the Python that are
 /// among them.
 fn with_own_libraries(dir: &Path, program: &str) -> Command {
-    let libraries = dir.join("usr/lib/x86_64-linux-gnu");
-    let mut command = Command::new(libraries.join("ld-linux-x86-64.so.2"));
-    command.arg("--library-path").arg(&libraries).arg(dir.join("usr/bin").join(program));
+    const LOADER: &str = "ld-linux-x86-64.so.2";
+    // Debian 12 has its C library in /lib.
+    let libraries = ["usr/lib", "lib"].map(|lib| dir.join(lib).join("x86_64-linux-gnu"));
+    let loader = libraries.iter().map(|dir| dir.join(LOADER)).find(|loader| loader.exists());
+    let mut command = Command::new(loader.unwrap_or_else(|| libraries[0].join(LOADER)));
+    let path = libraries.map(|dir| dir.display().to_string()).join(":");
+    command.arg("--library-path").arg(path).arg(dir.join("usr/bin").join(program));
     command.env("PYTHONHOME", dir.join("usr"));
     command
 }

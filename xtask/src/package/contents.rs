@@ -25,6 +25,7 @@ pub(crate) struct Entry {
 }
 
 /// Where the bytes of an [`Entry`] come from.
+#[derive(Clone)]
 pub(crate) enum Content {
     /// A program: mode 0755.
     Program(PathBuf),
@@ -197,6 +198,19 @@ fn papers(package: &str) -> Result<Vec<Entry>> {
     Ok(entries)
 }
 
+/// The files of a package that its users change: an upgrade keeps their changes.
+///
+/// # Errors
+/// The list cannot be read.
+pub(crate) fn configuration(package: &str) -> Result<Vec<String>> {
+    let path = tree::root().join("packaging").join(package).join("conffiles");
+    if !path.exists() {
+        return Ok(Vec::new());
+    }
+    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
 /// The version that every package has.
 pub(crate) fn version() -> &'static str {
     env!("CARGO_PKG_VERSION")
@@ -244,6 +258,8 @@ mod tests {
             ("kjump-kexec-tools", "postrm"),
             ("kjump-hibernate", "prerm"),
             ("kjump", "prerm"),
+            ("kjump-dkms", "rpm/posttrans"),
+            ("kjump-dkms", "rpm/preun"),
         ] {
             let text = template(package, file).unwrap();
             assert!(!text.contains('@'), "{package}/{file}");

@@ -2,13 +2,14 @@
 
 use std::fmt::Write as _;
 use std::fs;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
-use super::contents::{self, Content, Entry, Package};
+use super::contents::{self, Content, Package};
+use super::stage;
 use crate::{program, tree};
 
 /// What dpkg reads and runs besides `control`, as far as a package has it, and its mode.
@@ -21,10 +22,7 @@ const META: [(&str, u32); 5] =
 /// A file cannot be read or written, the changelog is of another version, or dpkg-deb fails.
 pub(crate) fn build(package: &Package, dir: &Path) -> Result<PathBuf> {
     let stage = dir.join("stage").join(package.name);
-    tree::recreate(&stage)?;
-    for entry in &package.entries {
-        place(entry, &stage).with_context(|| entry.path.clone())?;
-    }
+    stage::fill(&stage, &package.entries)?;
     let control = control(package, &stage)?;
     let Some(architecture) = field(&control, "Architecture") else {
         bail!("packaging/{}/control has no Architecture", package.name)
@@ -33,48 +31,15 @@ pub(crate) fn build(package: &Package, dir: &Path) -> Result<PathBuf> {
     write_meta(package, &stage, &control)?;
     let mut dpkg = Command::new("dpkg-deb");
     dpkg.args(["--root-owner-group", "-Zxz", "--build"]).arg(&stage).arg(&deb);
-    program::quiet(dpkg.env("SOURCE_DATE_EPOCH", date()?))?;
+    program::quiet(dpkg.env("SOURCE_DATE_EPOCH", stage::date()?))?;
     Ok(deb)
-}
-
-fn place(entry: &Entry, stage: &Path) -> Result<()> {
-    let path = stage.join(entry.path.trim_start_matches('/'));
-    create_directory(path.parent().unwrap_or(stage))?;
-    let mode = match &entry.content {
-        Content::Link(target) => return Ok(symlink(target, &path)?),
-        Content::Program(from) => fs::copy(from, &path).map(|_| 0o755),
-        Content::File(from) => fs::copy(from, &path).map(|_| 0o644),
-        Content::Compressed(from) => fs::write(&path, compressed(from)?).map(|()| 0o644),
-        Content::Text(text) => fs::write(&path, text).map(|()| 0o644),
-    }?;
-    Ok(fs::set_permissions(&path, fs::Permissions::from_mode(mode))?)
-}
-
-/// With the mode that directories of packages have, whatever the umask.
-fn create_directory(path: &Path) -> Result<()> {
-    if !path.exists() {
-        path.parent().map_or(Ok(()), create_directory)?;
-        fs::create_dir(path)?;
-        fs::set_permissions(path, fs::Permissions::from_mode(0o755))?;
-    }
-    Ok(())
-}
-
-/// As gzip does it without the name and the time of the file.
-fn compressed(file: &Path) -> Result<Vec<u8>> {
-    let input = fs::File::open(file).with_context(|| file.display().to_string())?;
-    let output = Command::new("gzip").args(["-9n"]).stdin(input).stderr(Stdio::inherit()).output()?;
-    if !output.status.success() {
-        bail!("gzip failed: {}", output.status);
-    }
-    Ok(output.stdout)
 }
 
 /// The control file, with the size in KiB that the package takes when installed.
 fn control(package: &Package, stage: &Path) -> Result<String> {
     let bytes = sizes(stage)?.iter().sum::<u64>();
     let text = contents::template(package.name, "control")?;
-    let text = text.replace("@MAINTAINER@", &maintainer()?);
+    let text = text.replace("@MAINTAINER@", &stage::maintainer()?);
     Ok(text.replace("@INSTALLED_SIZE@", &bytes.div_ceil(1024).to_string()))
 }
 
@@ -123,35 +88,6 @@ fn sizes(dir: &Path) -> Result<Vec<u64>> {
         }
     }
     Ok(sizes)
-}
-
-/// Name and address of who makes the packages, as the changelog has them.
-fn maintainer() -> Result<String> {
-    let (maintainer, _) = signature()?;
-    Ok(maintainer)
-}
-
-/// Seconds since 1970 of the newest entry of the changelog: the time that files in the packages
-/// have.
-fn date() -> Result<String> {
-    let (_, date) = signature()?;
-    let seconds = program::read(Command::new("date").args(["--utc", "+%s", "--date", &date]))?;
-    Ok(seconds.trim().to_owned())
-}
-
-/// The line that closes the newest entry of the changelog, in two parts.
-fn signature() -> Result<(String, String)> {
-    let path = tree::root().join("packaging/changelog");
-    let text = fs::read_to_string(&path).with_context(|| path.display().to_string())?;
-    let expected = format!("kjump ({})", contents::version());
-    if !text.starts_with(&expected) {
-        bail!("packaging/changelog does not begin with {expected}");
-    }
-    let line = text.lines().find_map(|line| line.strip_prefix(" -- ")).unwrap_or_default();
-    let Some((maintainer, date)) = line.split_once("  ") else {
-        bail!("packaging/changelog: the first entry does not end in ` -- NAME <ADDRESS>  DATE`")
-    };
-    Ok((maintainer.to_owned(), date.to_owned()))
 }
 
 fn field<'text>(control: &'text str, name: &str) -> Option<&'text str> {

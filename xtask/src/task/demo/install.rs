@@ -9,7 +9,8 @@ use super::facts::Facts;
 use super::report::{Chapter, Report};
 use crate::debian::system::{self, Release};
 use crate::guest::installed::{BootedBy, Machine};
-use crate::{package, tree};
+use crate::package::{self, Format};
+use crate::tree;
 
 /// Runs at each boot. Every part starts with a line that names it for [`CHAPTERS`].
 const SCRIPT: &str = r#"
@@ -86,7 +87,7 @@ const KEXEC: &str = "208";
 /// A part does not build, or the guest cannot be prepared.
 pub(super) fn run(release: Release) -> Result<bool> {
     println!("Making the packages, and a Debian with kexec-tools, kdump-tools and DKMS.");
-    let debs = package::build(&tree::target().join("packages"))?;
+    let debs = package::build(Format::Deb, &tree::target().join("packages"))?;
     let disk = system::disk(release)?;
     println!("Booting it from its disk in QEMU, with 2 CPUs and 1.5 GiB of memory.");
     let mut report = Report::new(Facts::default(), CHAPTERS);
