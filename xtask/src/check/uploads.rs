@@ -1,20 +1,48 @@
-//! Dumps that are saved on another machine: OpenSSH's client and server in a guest, over loopback.
+//! Dumps that are saved on another machine: OpenSSH's client and server in a guest, over loopback;
+//! servers of S3 and HTTP on loopback.
 
 use std::fs;
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use lab::cpio::Tree;
 
 use crate::build::product;
-use crate::check::step::Step;
+use crate::check::step::{Step, Verdict};
 use crate::debian::programs;
-use crate::tree;
+use crate::{program, tree};
 
-/// The step; it takes minutes.
+/// The steps; they take minutes.
 pub(crate) fn steps() -> Vec<Step> {
-    vec![Step::new("dump/ssh", || check().into())]
+    vec![
+        Step::new("dump/ssh", || check().into()),
+        Step::new("dump/s3/clippy", || {
+            Verdict::of(with_http("clippy").args(["--all-targets", "--", "-D", "warnings"]))
+        }),
+        Step::new("dump/s3/uploads", uploads),
+    ]
+}
+
+/// Works on the program with uploads by HTTP, in a target directory of its own: other steps use the
+/// program without them.
+fn with_http(task: &str) -> Command {
+    let mut cargo = program::cargo();
+    cargo.args([task, "--package", "kjump", "--features", "https", "--target-dir"]);
+    cargo.arg(tree::target().join("https"));
+    cargo
+}
+
+/// One of the tests uploads to the server `s3s-fs`.
+fn uploads() -> Verdict {
+    match program::of_crate("s3s-fs@0.14.1", &["--features", "binary"]) {
+        Ok(server) => {
+            let tests = ["--lib", "--test", "uploads", "--", "--include-ignored"];
+            Verdict::of(with_http("test").args(tests).env("S3S_FS", server))
+        }
+        Err(error) => Verdict::Failed(format!("{error:#}")),
+    }
 }
 
 /// Where Debian keeps libraries.

@@ -7,7 +7,7 @@ use abi::device::Range;
 use clap::{Args, Subcommand, ValueHint};
 
 use super::level;
-use super::sink::SshAddress;
+use super::sink::Address;
 use crate::terminal::number;
 
 /// Save, describe and check memory images
@@ -76,19 +76,25 @@ pub(crate) struct SaveArgs {
     /// name only once complete
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "to")]
     pub(crate) output: Option<PathBuf>,
-    /// Write the dump to a file on another machine instead, by the system's ssh, which needs no
-    /// space here. It is a flattened stream; %XX in PATH is any byte. It has the name
-    /// PATH.incomplete until it is complete and its SHA-256 checksum has been compared there
+    /// Write the dump to a file on another machine instead, as a flattened stream, which needs no
+    /// space here. ssh://[USER@]HOST[:PORT]/PATH is reached by the system's ssh; %XX in PATH is any
+    /// byte, and the name is PATH.incomplete until the SHA-256 checksum has been compared there. If
+    /// the program was built with them, s3://BUCKET/KEY is an object in a bucket, with credentials
+    /// and endpoint of the variables AWS_*, and https://HOST[:PORT]/PATH is uploaded by PUT
     #[arg(
         long,
-        value_name = "ssh://[USER@]HOST[:PORT]/PATH",
-        value_parser = SshAddress::parser(),
+        value_name = "ADDRESS",
+        value_parser = Address::parser(),
         conflicts_with_all = ["output", "split", "flat", "force"]
     )]
-    pub(crate) to: Option<SshAddress>,
+    pub(crate) to: Option<Address>,
     /// Options for ssh in place of the user's, as with its option -F
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "to")]
     pub(crate) ssh_config: Option<PathBuf>,
+    /// Send the dump to an address with http:// although that is on another machine: it is not
+    /// encrypted
+    #[arg(long, requires = "to")]
+    pub(crate) plain_http: bool,
     /// Overwrite a disk that contains a file system, a partition table or the like
     #[arg(long, short = 'f')]
     pub(crate) force: bool,

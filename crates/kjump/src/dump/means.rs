@@ -47,7 +47,8 @@ pub(super) fn affordable(image: &MemoryImage<'_>, request: &Request) -> anyhow::
         OutputFormat::Elf => set + image.ram().runs().count() as u64 * EACH_RUN,
         OutputFormat::Kdump | OutputFormat::Flat => 0,
     };
-    let fixed = BASE + image.memory() + disks * chunks::MEMORY + set + set / 16 + elf;
+    let upload = request.remote.as_ref().map_or(0, |remote| remote.memory(image.present().count()));
+    let fixed = BASE + upload + image.memory() + disks * chunks::MEMORY + set + set / 16 + elf;
     // Reading headers that overlap or are out of order may already have taken more.
     let used = sys::memory::peak().unwrap_or(0);
     // The message names whole mebibytes.

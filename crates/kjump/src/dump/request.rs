@@ -87,7 +87,8 @@ pub(super) enum OutputFormat {
 impl From<SaveArgs> for Request {
     fn from(args: SaveArgs) -> Self {
         let to_stdout = args.output.as_ref().is_some_and(|output| output.as_os_str() == "-");
-        let remote = args.to.map(|address| Remote { address, config: args.ssh_config });
+        let (ssh_config, plain_http) = (args.ssh_config, args.plain_http);
+        let remote = args.to.map(|address| Remote { address, ssh_config, plain_http });
         // Its name is for messages.
         let output = args.output.or_else(|| Some(remote.as_ref()?.address.to_string().into()));
         let exact = Level::new(17).unwrap_or_default();

@@ -13,7 +13,7 @@ use vmcore::{DumpSource, Error, FrameSet, MemoryImage, notes, select};
 use super::erase::Config;
 use super::means::{Means, affordable};
 use super::request::{OutputFormat, Request};
-use super::sink::{self, Sink, WriteMode};
+use super::sink::{self, Remote, Sink, WriteMode};
 use super::source;
 use super::statistics::{self, Completeness};
 use super::summary::{Saved, name};
@@ -24,6 +24,7 @@ use crate::terminal::report;
 /// Saves an image at the first dump level for which there is room.
 pub(super) fn save(request: &Request) -> anyhow::Result<Saved> {
     sys::signal::ignore_file_size_limit();
+    request.remote.as_ref().map(Remote::check).transpose()?;
     let rules = request.config.as_ref().map(Config::rules).transpose()?;
     let image = source::with_facts(source::set(&request.sources, &request.raw)?, request.facts.as_ref())?;
     let needs_structures = request.levels.iter().any(|level| level.needs_page_structures());
@@ -80,8 +81,10 @@ fn save_at(
     let erased = erasures.map(|erasures| Erased::new(image, erasures));
     let pages_from: &dyn DumpSource = erased.as_ref().map_or(image, |erased| erased);
     let mut written = Written::default();
+    // An ELF file may contain excluded pages.
+    let pages = if request.format == OutputFormat::Elf { image.present() } else { &selection.kept }.count();
     for Share { path, kept, part } in shares(image, request, &selection.kept) {
-        let sink = open(request, path, means.mode)?.limited(request.limit);
+        let sink = open(request, path, means.mode, pages)?.limited(request.limit);
         let part = part.map(|(from, to)| (from, to, &selection.kept));
         let pages = Pages { kept: &kept, first: &selection.vital.in_order(), part, statistics: &statistics };
         let progress = Progress::default();
@@ -145,9 +148,10 @@ fn shares<'r>(image: &MemoryImage<'_>, request: &'r Request, kept: &FrameSet) ->
     request.outputs.iter().zip(parts).map(share).collect()
 }
 
-fn open(request: &Request, path: &Path, mode: WriteMode) -> anyhow::Result<Sink> {
+/// Opens an output for at most this number of pages.
+fn open(request: &Request, path: &Path, mode: WriteMode, pages: u64) -> anyhow::Result<Sink> {
     match &request.remote {
-        Some(remote) => Sink::remote(remote),
+        Some(remote) => Sink::remote(remote, pages),
         None if path.as_os_str() == "-" => Sink::stdout(),
         None => Sink::file(path, mode, request.replace),
     }

@@ -1,9 +1,12 @@
 //! The destination of a dump: a file that appears only once complete, a disk, standard output, or a
-//! file on another machine.
+//! file on another machine, by ssh or HTTP.
 
 pub(super) mod chunks;
 mod direct;
 mod disk;
+#[cfg(any(feature = "https", test))]
+mod http;
+mod remote;
 mod signature;
 mod ssh;
 
@@ -21,9 +24,9 @@ use vmcore::{Flattener, WriteAt};
 use crate::terminal::output_file::{self, Destination, NewFile};
 use direct::Direct;
 use disk::Disk;
-use ssh::Upload;
+use remote::Upload;
 
-pub(crate) use ssh::{Remote, SshAddress};
+pub(crate) use remote::{Address, Remote};
 
 /// The name of what a disk contains, if it is known.
 pub(super) fn content(disk: &File) -> io::Result<Option<&'static str>> {
@@ -153,9 +156,10 @@ impl Sink {
         Ok(Self { output, name: None, limit: u64::MAX, pushed: AtomicU64::new(0) })
     }
 
-    /// Starts a flattened stream to a file on another machine.
-    pub(super) fn remote(remote: &Remote) -> anyhow::Result<Self> {
-        let output = Output::Upload(Box::new(Flattener::new(Upload::start(remote)?)));
+    /// Starts a flattened stream to a file on another machine, of a dump with at most this number
+    /// of pages.
+    pub(super) fn remote(remote: &Remote, pages: u64) -> anyhow::Result<Self> {
+        let output = Output::Upload(Box::new(Flattener::new(Upload::start(remote, pages)?)));
         Ok(Self { output, name: None, limit: u64::MAX, pushed: AtomicU64::new(0) })
     }
 

@@ -1,6 +1,9 @@
 //! Sources, commands and results of tests of dumps.
 #![allow(dead_code, reason = "each test file uses a part")]
 
+#[cfg(feature = "https")]
+pub(crate) mod collector;
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};

@@ -5,7 +5,7 @@ mod address;
 mod script;
 
 use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -41,16 +41,9 @@ const PASSING: [&str; 7] = [
 /// Parts of messages of a full disk.
 const FULL: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
 
-/// Where a dump goes, and ssh's file of options if it is not the user's.
-#[derive(Clone, Debug)]
-pub(crate) struct Remote {
-    pub(crate) address: SshAddress,
-    pub(crate) config: Option<PathBuf>,
-}
-
 /// A stream to a file on another machine.
 pub(super) struct Upload {
-    remote: Remote,
+    address: SshAddress,
     child: Child,
     /// `None` once the stream has ended.
     to: Option<BufWriter<ChildStdin>>,
@@ -66,31 +59,33 @@ pub(super) struct Upload {
 impl Upload {
     /// Connects, and makes the file. While that fails because of the network, it is tried again:
     /// nothing was written then.
-    pub(super) fn start(remote: &Remote) -> anyhow::Result<Self> {
+    ///
+    /// `config` is ssh's file of options if it is not the user's.
+    pub(super) fn start(address: &SshAddress, config: Option<&Path>) -> anyhow::Result<Self> {
         let mut pause = PAUSE;
         for left in (0..TRIES).rev() {
-            let reason = match Self::connect(remote)? {
+            let reason = match Self::connect(address, config)? {
                 Ok(upload) => return Ok(upload),
                 Err(reason) => reason,
             };
             if left == 0 || !PASSING.iter().any(|part| reason.contains(part)) {
-                bail!("{}: {reason}", remote.address);
+                bail!("{address}: {reason}");
             }
             report::inform(&format!("no connection: trying again in {} s\n", pause.as_secs()));
             std::thread::sleep(pause);
             pause *= 2;
         }
-        bail!("{}: no connection", remote.address)
+        bail!("{address}: no connection")
     }
 
     /// Starts ssh, and waits until the other machine is ready. The inner error is why it is not.
-    fn connect(remote: &Remote) -> anyhow::Result<Result<Self, String>> {
+    fn connect(address: &SshAddress, config: Option<&Path>) -> anyhow::Result<Result<Self, String>> {
         let mut ssh = Command::new("ssh");
         ssh.args(OPTIONS);
-        if let Some(config) = &remote.config {
+        if let Some(config) = config {
             ssh.arg("-F").arg(config);
         }
-        ssh.args(remote.address.arguments()).arg(script::command(remote.address.path()));
+        ssh.args(address.arguments()).arg(script::command(address.path()));
         ssh.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = ssh.spawn().context("cannot start ssh, which --to needs")?;
         let (Some(to), Some(answers), Some(errors)) =
@@ -99,7 +94,7 @@ impl Upload {
             bail!("ssh has no pipes");
         };
         let mut upload = Self {
-            remote: remote.clone(),
+            address: address.clone(),
             child,
             to: Some(BufWriter::with_capacity(BUFFER, to)),
             answers: BufReader::new(answers),
@@ -159,7 +154,7 @@ impl Upload {
     }
 
     fn reason(&mut self) -> (io::ErrorKind, String) {
-        let (address, sent) = (self.remote.address.clone(), self.sent);
+        let (address, sent) = (self.address.clone(), self.sent);
         let reason = self.end(None).unwrap_or_else(|error| error.to_string());
         let kind = if FULL.iter().any(|part| reason.contains(part)) {
             io::ErrorKind::StorageFull
@@ -184,7 +179,7 @@ impl Upload {
         let answer = self.answer()?;
         let is_saved = matches!(answer.as_deref(), Some(SAVED | SAVED_UNCHECKED));
         let is_unchecked = answer.as_deref() == Some(SAVED_UNCHECKED);
-        let address = self.remote.address.clone();
+        let address = self.address.clone();
         if !is_saved {
             let reason = self.end(answer)?;
             bail!("{address} was not saved: {reason}; what arrived is in {address}.incomplete");

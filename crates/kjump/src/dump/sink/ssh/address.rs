@@ -1,10 +1,6 @@
 //! The address of a file on another machine: `ssh://[USER@]HOST[:PORT]/PATH`.
 
-use std::ffi::OsString;
 use std::fmt;
-use std::os::unix::ffi::OsStrExt;
-
-use clap::builder::{OsStringValueParser, TypedValueParser};
 
 /// The address of a file on another machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,13 +14,8 @@ pub(crate) struct SshAddress {
 }
 
 impl SshAddress {
-    /// For a table of options.
-    pub(crate) fn parser() -> impl TypedValueParser<Value = Self> {
-        OsStringValueParser::new().try_map(|argument: OsString| Self::parse(argument.as_bytes()))
-    }
-
     /// In the path, `%XX` is the byte with this hexadecimal number.
-    fn parse(argument: &[u8]) -> Result<Self, String> {
+    pub(crate) fn parse(argument: &[u8]) -> Result<Self, String> {
         const FORM: &str = "expected ssh://[USER@]HOST[:PORT]/PATH";
         let rest = argument.strip_prefix(b"ssh://").ok_or(FORM)?;
         let slash = rest.iter().position(|byte| *byte == b'/').ok_or(FORM)?;
