@@ -12,14 +12,17 @@ pub(crate) const STORIES: &[Story] = stories! {
     &["6.1-full"], long => bochs_calls_images_while_vmx_is_on,
 };
 
-/// Starts the virtual machine, and defines `computes EVENT`: it has completed more rounds, all right.
+/// Starts the virtual machine, and defines `computes EVENT`: it has completed more rounds, without
+/// a mistake.
 const VIRTUAL_MACHINE: &str = "
 guest virtual-machine /tmp/end > /tmp/rounds 2>&1 &
 machine=$!
 computes() {
     goal=$(($(wc -l < /tmp/rounds) + 2))
     until [ $(wc -l < /tmp/rounds) -ge $goal ]; do
-        kill -0 $machine 2> /dev/null || { echo \"wrong: virtual machine after $1\"; cat /tmp/rounds; return 1; }
+        kill -0 $machine 2> /dev/null || {
+            echo \"wrong: virtual machine after $1\"; cat /tmp/rounds; return 1
+        }
         sleep 0.1
     done
 }

@@ -65,7 +65,7 @@ pub(crate) fn search(name: &str, seconds: u64) -> Result<Command> {
     program
         .arg(format!("-max_total_time={seconds}"))
         .arg(format!("-artifact_prefix={}/", artifacts.display()));
-    // An input that claims 64 TiB of memory takes a second here, and many times that on a busy host.
+    // An input that claims 64 TiB of memory takes a second, and many times that on a busy host.
     program.args(["-timeout=60", "-rss_limit_mb=2048", "-print_final_stats=1"]).arg(corpus);
     // Each decompressor of libdeflate has a table of the same name, which C permits.
     program.env("ASAN_OPTIONS", "detect_odr_violation=0");

@@ -32,8 +32,8 @@ pub(crate) fn before_stories(soak: bool) -> Vec<Step> {
     ];
     steps.extend(
         kernels::with_headers()
-            // Debian unstable changes daily, and the newest backport is as new. The real-time kernels
-            // have the same sources as the others.
+            // Debian unstable changes daily, and the newest backport is as new. The real-time
+            // kernels have the same sources as the others.
             .filter(|stock| soak || stock.compiler != Some(Suites::Unstable) && !stock.name.ends_with("-rt"))
             .map(|stock| Step::new(format!("module/{}", stock.name), || module(stock.name))),
     );

@@ -76,11 +76,12 @@ pub(crate) struct SaveArgs {
     /// name only once complete
     #[arg(value_name = "FILE", value_hint = ValueHint::FilePath, required_unless_present = "to")]
     pub(crate) output: Option<PathBuf>,
-    /// Write the dump to a file on another machine instead, as a flattened stream, which needs no
-    /// space here. ssh://[USER@]HOST[:PORT]/PATH is reached by the system's ssh; %XX in PATH is any
-    /// byte, and the name is PATH.incomplete until the SHA-256 checksum has been compared there. If
-    /// the program was built with them, s3://BUCKET/KEY is an object in a bucket, with credentials
-    /// and endpoint of the variables AWS_*, and https://HOST[:PORT]/PATH is uploaded by PUT
+    /// Write the dump to another machine instead, as a flattened stream, which needs no space here.
+    /// ssh://USER@HOST:PORT/PATH is a file there, reached by the system's ssh; USER@ and :PORT may
+    /// be left out, %XX in PATH is any byte, and the name is PATH.incomplete until the SHA-256
+    /// checksum has been compared there. If the program was built with them, s3://BUCKET/KEY is an
+    /// object in a bucket, with credentials and endpoint of the variables AWS_*, and
+    /// https://HOST:PORT/PATH is uploaded by PUT
     #[arg(
         long,
         value_name = "ADDRESS",
