@@ -4,6 +4,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::bios::args::BiosArgs;
 use crate::call::args::{CallArgs, LoadArgs, UnloadArgs};
+use crate::debug::args::DebugArgs;
 use crate::dump::args::{DumpArgs, MakedumpfileArgs};
 use crate::hibernate::args::{HibernateArgs, ImageArgs, ResumeArgs, SnapshotArgs};
 use crate::initramfs::args::InitramfsArgs;
@@ -54,6 +55,7 @@ pub(crate) enum Command {
     Memtest(MemtestArgs),
     Boot(Box<BootArgs>),
     Try(Box<TryArgs>),
+    Debug(Box<DebugArgs>),
     Return(ReturnArgs),
     Switch(SwitchArgs),
     Peers(PeersArgs),

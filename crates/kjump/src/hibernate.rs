@@ -14,7 +14,6 @@ mod drivers;
 mod facts;
 pub(crate) mod image;
 mod key;
-mod parameters;
 mod rest;
 pub(crate) mod resume;
 mod save;

@@ -9,7 +9,7 @@ mod host;
 mod init;
 mod modules;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::Context;
 
@@ -21,7 +21,7 @@ pub(crate) use archive::pack;
 use args::{InitramfsArgs, Pair};
 pub(crate) use entries::{Content, Entries};
 use host::Parts;
-use init::Job;
+pub(crate) use init::Job;
 
 pub(crate) fn run(args: &InitramfsArgs) -> anyhow::Result<Outcome> {
     let bytes = build(args)?;
@@ -33,11 +33,16 @@ pub(crate) fn run(args: &InitramfsArgs) -> anyhow::Result<Outcome> {
 
 /// Makes an initramfs, compressed.
 pub(crate) fn build(args: &InitramfsArgs) -> anyhow::Result<Vec<u8>> {
-    let parts = Parts::read(args)?;
     let job = match args.hibernate {
         true => Job::Hibernate,
         false => Job::Command { disk: args.disk.as_ref(), command: &args.command },
     };
+    build_for(args, job)
+}
+
+/// Makes one that has this job in place of that of the arguments.
+pub(crate) fn build_for(args: &InitramfsArgs, job: Job<'_>) -> anyhow::Result<Vec<u8>> {
+    let parts = Parts::read(args)?;
     let entries = plan(parts, &args.kernel_version, job)?;
     archive::compress(pack(&entries)?, args.compress)
 }
@@ -58,18 +63,11 @@ pub(crate) fn tools(
     module: Option<&Path>,
 ) -> anyhow::Result<Tools> {
     let parts = Parts::read(&InitramfsArgs {
-        output: PathBuf::new(),
-        kernel_version: version.to_owned(),
-        add: Vec::new(),
-        driver: Vec::new(),
-        disk: None,
-        hibernate: false,
         compress: args::InitramfsCodec::None,
         module_dir: module_dir.map(Path::to_owned),
         module: module.map(Path::to_owned),
         busybox: busybox.to_owned(),
-        program: None,
-        command: Vec::new(),
+        ..InitramfsArgs::of_host(version, Vec::new(), Vec::new())
     })?;
     let module = parts.modules.into_iter().last().context("kjump.ko is missing")?.bytes;
     Ok(Tools { program: parts.program, busybox: parts.busybox, module })

@@ -13,6 +13,7 @@
 mod bios;
 mod call;
 pub mod cli;
+mod debug;
 mod device;
 pub mod dump;
 mod hibernate;
@@ -90,6 +91,7 @@ pub fn run(args: &[OsString]) -> ExitCode {
         Command::Memtest(args) => memtest::run(&args),
         Command::Boot(args) => peer::boot::run(&args),
         Command::Try(args) => trial::run(&args),
+        Command::Debug(args) => debug::run(&args),
         Command::Return(args) => peer::jump_back::run(args),
         Command::Switch(args) => peer::resident::switch(&args),
         Command::Peers(args) => peer::resident::list(args),

@@ -3,11 +3,12 @@
 
 pub(crate) mod args;
 pub(crate) mod boot;
-mod forecast;
+pub(crate) mod forecast;
 pub(crate) mod guard;
 pub(crate) mod jump_back;
 pub(crate) mod last_words;
 pub(crate) mod load;
+pub(crate) mod parameters;
 pub(crate) mod record;
 pub(crate) mod resident;
 mod view;

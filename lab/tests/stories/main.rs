@@ -9,6 +9,7 @@ mod concurrent_calls;
 mod controllers;
 mod crashing;
 mod deadlines;
+mod debugging;
 mod failed_switches;
 mod guarding;
 mod hibernating;
@@ -55,6 +56,7 @@ fn main() -> std::process::ExitCode {
         trying::STORIES,
         virtual_machines::STORIES,
         looking_back::STORIES,
+        debugging::STORIES,
         guarding::STORIES,
         hibernating::STORIES,
         power_cuts::STORIES,

@@ -8,13 +8,14 @@ use sys::{Device, ImageName};
 use zeroize::Zeroizing;
 
 use super::args::PeerArgs;
-use super::{drivers, parameters};
-use crate::initramfs;
+use super::drivers;
 use crate::initramfs::args::InitramfsArgs;
+use crate::initramfs::{self, Job};
 use crate::kernel::digest::QUIET;
 use crate::kernel::file::KernelFile;
 use crate::peer::last_words;
 use crate::peer::load::{Planned, Request, Window};
+use crate::peer::parameters;
 use crate::peer::record::PeerRecord;
 use crate::peer::visit::Visit;
 
@@ -55,7 +56,7 @@ impl<'a> Rest<'a> {
             Some(path) => std::fs::read(path).with_context(|| path.display().to_string())?,
             None => {
                 let drivers = drivers::of(to)?;
-                initramfs::build(&InitramfsArgs::for_hibernation(release, drivers))
+                initramfs::build_for(&InitramfsArgs::of_host(release, drivers, Vec::new()), Job::Hibernate)
                     .context("making an initramfs for the kernel that writes the image")?
             }
         };

@@ -61,15 +61,15 @@ pub(crate) struct InitramfsArgs {
 }
 
 impl InitramfsArgs {
-    /// For the kernel of this release that writes a hibernation file, with the files of this host.
-    pub(crate) fn for_hibernation(release: &str, drivers: Vec<String>) -> Self {
+    /// For the kernel of this release, with these drivers, other files of this host, and no command.
+    pub(crate) fn of_host(release: &str, driver: Vec<String>, add: Vec<Pair>) -> Self {
         Self {
             output: PathBuf::new(),
             kernel_version: release.to_owned(),
-            add: Vec::new(),
-            driver: drivers,
+            add,
+            driver,
             disk: None,
-            hibernate: true,
+            hibernate: false,
             compress: InitramfsCodec::Zstd,
             module_dir: None,
             module: None,

@@ -79,6 +79,31 @@ sleep 60
 fail 'the machine does not power off'
 "#;
 
+/// The end of the script that opens a shell on a terminal each time the kernel is entered. The
+/// shell has the terminal to itself, so that keys interrupt its commands.
+const SHELL: &str = r#"
+can_return || fail 'no kernel jumped here, so there is nothing to debug'
+export PS1='debug# ' ENV=/etc/kjump-debug
+cat > $ENV <<'THERE'
+echo
+echo 'The other kernel is at rest. Its memory is /proc/vmcore, and a copy opens in crash and drgn.'
+echo '    kjump dump dmesg /proc/vmcore     prints its log'
+echo '    kjump dump info /proc/vmcore      describes it'
+echo '    exit                              lets it continue'
+THERE
+until [ -c "$terminal" ]; do
+    tries=$((tries + 1))
+    [ $tries -lt 100 ] || fail "there is no $terminal within 10 s"
+    sleep 0.1
+done
+if [ "$rests" = yes ]; then
+    kjump return 0 </dev/null || fail "kjump return ended with status $?"
+fi
+while setsid -c sh -i <"$terminal" >"$terminal" 2>&1; status=$?; sync
+    kjump return $status </dev/null; do :; done
+fail "kjump return ended with status $?"
+"#;
+
 /// What the script is for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Job<'a> {
@@ -86,6 +111,9 @@ pub(crate) enum Job<'a> {
     Command { disk: Option<&'a Disk>, command: &'a [OsString] },
     /// Write a hibernation file.
     Hibernate,
+    /// Open a shell on this terminal, a name in /dev, each time the kernel is entered. The first
+    /// time, return at once if it `rests`.
+    Shell { terminal: &'a str, rests: bool },
 }
 
 /// The script that loads these modules, the last of which is kjump.ko, and does its job.
@@ -96,9 +124,18 @@ pub(crate) fn script(modules: &[String], job: Job<'_>) -> Vec<u8> {
     for driver in drivers {
         line(&mut script, &["load", driver]);
     }
-    let Job::Command { disk, command } = job else {
-        script.extend(HIBERNATE.as_bytes());
-        return script;
+    let (disk, command) = match job {
+        Job::Command { disk, command } => (disk, command),
+        Job::Hibernate => {
+            script.extend(HIBERNATE.as_bytes());
+            return script;
+        }
+        Job::Shell { terminal, rests } => {
+            script.extend([b"tries=0 terminal=/dev/", quoted(OsStr::new(terminal)).as_slice()].concat());
+            script.extend(if rests { b" rests=yes\n".as_slice() } else { b" rests=no\n" });
+            script.extend(SHELL.as_bytes());
+            return script;
+        }
     };
     if let Some(disk) = disk {
         wait(&mut script, disk);
@@ -151,6 +188,7 @@ mod tests {
     fn the_shell_understands_every_script() {
         let modules = ["/lib/modules/6.1/a'b.ko".to_owned(), "/lib/modules/6.1/kjump.ko".to_owned()];
         is_understood(&script(&modules, Job::Hibernate));
+        is_understood(&script(&modules, Job::Shell { terminal: "ttyS0", rests: true }));
         for disk in [None, Some(Disk::First), Some(Disk::Tagged("LABEL=it's $HOME".into()))] {
             for command in [&[][..], &["echo".into(), "a 'b' $c".into()]] {
                 is_understood(&script(&modules, Job::Command { disk: disk.as_ref(), command }));

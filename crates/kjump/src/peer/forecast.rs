@@ -24,7 +24,7 @@ pub(super) fn check(line: &[u8], window: PhysRange) -> anyhow::Result<()> {
 
 /// What may keep the kernel from returning, a line each. `can_guard` is whether a guard is possible
 /// and there is none.
-pub(super) fn advice(line: &[u8], can_guard: bool) -> Vec<String> {
+pub(crate) fn advice(line: &[u8], can_guard: bool) -> Vec<String> {
     let mut advice = Vec::new();
     let locked = parameters::of_kernel(line).filter(|parameter| parameter.is_named(b"lockdown")).last();
     if let Some(level) = locked.and_then(|parameter| std::str::from_utf8(parameter.value()?).ok()) {

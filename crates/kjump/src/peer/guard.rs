@@ -57,7 +57,7 @@ pub(crate) fn guard_of(line: &[u8]) -> Option<u64> {
 }
 
 /// Whether another kernel can be guarded here.
-pub(super) fn is_possible(device: &Device) -> anyhow::Result<bool> {
+pub(crate) fn is_possible(device: &Device) -> anyhow::Result<bool> {
     let line = machine::kernel::command_line(Path::new("/"))?;
     Ok(guard_of(&line).is_none() && device.info()?.features & feature::GUARD != 0)
 }

@@ -15,14 +15,18 @@ use crate::terminal::report::{self, Outcome};
 use crate::terminal::table::{Column, Table};
 
 pub(crate) fn switch(args: &SwitchArgs) -> anyhow::Result<Outcome> {
-    let name = &args.name;
+    visit(&args.name, args.value, args.deadline)?.report(args.json)
+}
+
+/// Enters a resident kernel with a value, for at most `deadline` milliseconds.
+pub(crate) fn visit(name: &ImageName, value: u64, deadline: Option<u64>) -> anyhow::Result<Visit> {
     let (device, record) = resident(name)?;
     record.refuse_dead(name)?;
-    if args.deadline.is_some() && !record.guarded {
+    if deadline.is_some() && !record.guarded {
         bail!("{name} is not guarded and cannot be given a deadline; boot it with --deadline");
     }
     device.attach(name).with_context(|| name.to_string())?;
-    Visit::make(&device, name, [args.value, 0, 0, 0, 0, 0], args.deadline.unwrap_or(0))?.report(args.json)
+    Visit::make(&device, name, [value, 0, 0, 0, 0, 0], deadline.unwrap_or(0))
 }
 
 pub(crate) fn drop_kernel(args: &DropArgs) -> anyhow::Result<Outcome> {

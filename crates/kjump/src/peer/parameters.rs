@@ -1,4 +1,4 @@
-//! The command line of the kernel that writes the image.
+//! The command line of a kernel that works on the memory of the running one.
 
 use plan::linux::parameters;
 
@@ -24,9 +24,9 @@ const OF_THE_MACHINE: &[&str] = &[
     "tsc=",
 ];
 
-/// The command line, made of the running kernel's.
-pub(super) fn command_line(running: &[u8], more: &str) -> Vec<u8> {
-    // A panic returns to the hibernated kernel at once.
+/// The command line, made of the running kernel's and of more parameters, which follow.
+pub(crate) fn command_line(running: &[u8], more: &str) -> Vec<u8> {
+    // A panic returns to the kernel at rest at once.
     let mut line = b"quiet panic=0".to_vec();
     let text = String::from_utf8_lossy(running);
     for word in text.split_whitespace().take_while(|word| *word != "--") {
