@@ -16,13 +16,13 @@ use crate::terminal::number;
 /// at once the next time; `kjump drop debug` frees it. The exit status is that of `kjump boot`.
 #[derive(Debug, Args)]
 pub(crate) struct DebugArgs {
-    /// Boot the other kernel, and come back without a shell: the next `kjump debug` opens it at once
+    /// Boot the other kernel, and come back without a shell: the next `kjump debug` has it at once
     #[arg(long)]
     pub(crate) prepare: bool,
-    /// The terminal of the shell [default: the last console= of this kernel's command line, or tty0]
+    /// The terminal of the shell [default: the last console= of the kernel's command line, or tty0]
     #[arg(long, value_name = "NAME", value_parser = number::os(console))]
     pub(crate) console: Option<String>,
-    /// The other kernel [default: /boot/vmlinuz-RELEASE of the running kernel, which it must be]
+    /// The other kernel, of the same release [default: /boot/vmlinuz-RELEASE of the running kernel]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) kernel: Option<PathBuf>,
     /// A file or directory to add to its initramfs, such as a debugger; repeatable

@@ -61,7 +61,7 @@ pub(crate) struct InitramfsArgs {
 }
 
 impl InitramfsArgs {
-    /// For the kernel of this release, with these drivers, other files of this host, and no command.
+    /// For the kernel of this release, with these drivers, other files of the host, and no command.
     pub(crate) fn of_host(release: &str, driver: Vec<String>, add: Vec<Pair>) -> Self {
         Self {
             output: PathBuf::new(),
