@@ -12,13 +12,15 @@ use crate::build::product;
 /// The meaning of the figures.
 pub(crate) const MEANING: &str = "\
 all: median time of the whole call, by the time stamp counter: into real mode, the BIOS, and back
-memory map: INT 15h E820h until its end; identity: 4F15h, the monitor; wait: INT 15h 86h for 20 ms";
+map entry: INT 15h E820h; memory map: the same until its end; identity: 4F15h, the monitor
+wait: INT 15h 86h for 20 ms";
 
 /// Name, arguments of `kjump bios`.
 const CALLS: &[(&str, &str)] = &[
     ("base memory, none", "0x12 --quiesce none --repeat 1000"),
     ("base memory, stop", "0x12 --quiesce stop --repeat 200"),
     ("base memory, suspend", "0x12 --quiesce suspend --repeat 10"),
+    ("map entry, none", "0x15 --eax 0xe820 --ecx 24 --edx 0x534d4150 --buffer 512 --repeat 1000"),
     ("memory map, none", "0x15 --eax 0xe820 --ecx 24 --edx 0x534d4150 --loop --buffer 512 --repeat 1000"),
     ("identity, none", "0x10 --eax 0x4f15 --ebx 1 --buffer 128 --repeat 1000"),
     ("wait of 20 ms, stop", "0x15 --eax 0x8600 --edx 20000 --repeat 20"),
