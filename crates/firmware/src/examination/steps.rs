@@ -261,7 +261,7 @@ fn waited(observed: &Observed<'_>, known: &Known) -> Finding {
     let Some(milliseconds) = time.checked_div(known.tsc_khz) else {
         return Finding::compared(format!("{ticks} ticks"), "ticks", ticks > 0);
     };
-    let long = milliseconds + EARLY >= u64::from(WAIT);
+    let long = milliseconds >= u64::from(WAIT).saturating_sub(EARLY);
     Finding::compared(format!("{milliseconds} ms, {ticks} ticks"), expected, long && ticks > 0)
 }
 
@@ -672,6 +672,47 @@ mod tests {
                 let observed = Observed { results: &results, buffer: &bytes, page_0: &bytes, clock };
                 let finding = step.finding(&observed, &known);
                 prop_assert!(!finding.seen.is_empty());
+            }
+        }
+    }
+
+    /// Bytes of a block, in runs of eight: mostly the least and the greatest numbers.
+    fn extremes() -> impl Strategy<Value = Vec<u8>> {
+        let number = prop_oneof![
+            4 => Just(0),
+            4 => Just(u64::MAX),
+            1 => Just(1),
+            1 => Just(u64::MAX >> 1),
+            1 => any::<u64>(),
+        ];
+        let block = proptest::collection::vec(number, abi::bios::ENTRY / 8);
+        block.prop_map(|numbers| numbers.into_iter().flat_map(u64::to_le_bytes).collect())
+    }
+
+    proptest! {
+        #[test]
+        fn the_greatest_numbers_are_judged(
+            mut block in extremes(),
+            tsc_khz in prop_oneof![Just(0), Just(1), Just(u64::MAX)],
+            last in prop_oneof![Just(0x9_fbff), Just(u64::MAX)],
+            clock in proptest::option::of(prop_oneof![Just([0, u64::MAX]), Just([u64::MAX, 0])]),
+        ) {
+            // The calls came to their end.
+            abi::bios::WHY.write(&mut block, why::DONE);
+            abi::bios::DONE.write(&mut block, 16);
+            let results = Results::read(&block).unwrap();
+            let range = |first| Named { first, last, kind: "System RAM".into() };
+            let known = Known {
+                memory_map: Some(vec![range(0), range(0x10_0000)]),
+                disks: vec![("sda".into(), last)],
+                tsc_khz,
+                ..Known::default()
+            };
+            for step in STEPS {
+                let mut buffer = (step.buffer)();
+                buffer.fill(0xff);
+                let observed = Observed { results: &results, buffer: &buffer, page_0: &block, clock };
+                prop_assert!(!step.finding(&observed, &known).seen.is_empty());
             }
         }
     }
