@@ -2,6 +2,7 @@
 //! file on another machine, by ssh or HTTP.
 
 pub(super) mod chunks;
+mod counted;
 mod direct;
 mod disk;
 #[cfg(any(feature = "https", test))]

@@ -4,15 +4,15 @@
 mod address;
 mod script;
 
-use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use purgatory::Sha256;
 
+use super::counted::Counted;
 use crate::terminal::report;
 use script::{MARK, READY, SAVED, SAVED_UNCHECKED};
 
@@ -21,8 +21,6 @@ pub(crate) use address::SshAddress;
 /// How often a connection is tried, and the pause after the first time, which doubles.
 const TRIES: u32 = 4;
 const PAUSE: Duration = Duration::from_secs(2);
-/// Bytes that are collected for one write.
-const BUFFER: usize = 256 << 10;
 /// The most bytes of a line of ssh or of the other machine.
 const MOST_LINE: u64 = 4096;
 /// A connection that is silent for a minute is given up: nobody may be there to end the program.
@@ -45,13 +43,10 @@ const FULL: [&str; 2] = ["No space left on device", "Disk quota exceeded"];
 pub(super) struct Upload {
     address: SshAddress,
     child: Child,
-    /// `None` once the stream has ended.
-    to: Option<BufWriter<ChildStdin>>,
+    to: Counted<ChildStdin>,
     answers: BufReader<ChildStdout>,
     /// Prints what ssh and the other machine's programs complain of, and returns the last line.
     complaints: Option<JoinHandle<String>>,
-    hash: Sha256,
-    sent: u64,
     /// Why the stream broke: each thread that writes gets the reason.
     failure: Option<(io::ErrorKind, String)>,
 }
@@ -96,11 +91,9 @@ impl Upload {
         let mut upload = Self {
             address: address.clone(),
             child,
-            to: Some(BufWriter::with_capacity(BUFFER, to)),
+            to: Counted::new(to),
             answers: BufReader::new(answers),
             complaints: None,
-            hash: Sha256::new(),
-            sent: 0,
             failure: None,
         };
         upload.complaints = Some(std::thread::Builder::new().spawn(|| relay(errors))?);
@@ -130,7 +123,7 @@ impl Upload {
     /// Ends the connection; returns why the other machine did not do its part, as far as it is
     /// known.
     fn end(&mut self, answer: Option<String>) -> io::Result<String> {
-        drop(self.to.take());
+        self.to.close();
         let answer = match answer {
             None => self.answer()?,
             some => some,
@@ -154,7 +147,7 @@ impl Upload {
     }
 
     fn reason(&mut self) -> (io::ErrorKind, String) {
-        let (address, sent) = (self.address.clone(), self.sent);
+        let (address, sent) = (self.address.clone(), self.to.count());
         let reason = self.end(None).unwrap_or_else(|error| error.to_string());
         let kind = if FULL.iter().any(|part| reason.contains(part)) {
             io::ErrorKind::StorageFull
@@ -170,12 +163,11 @@ impl Upload {
     /// Ends the stream: waits until the other machine has compared the checksum and given the file
     /// its name.
     pub(super) fn finish(mut self) -> anyhow::Result<()> {
-        let trailer = script::trailer(&self.hash.clone().finish(), self.sent);
-        let written = self.to.as_mut().map(|to| to.write_all(trailer.as_bytes()).and_then(|()| to.flush()));
-        if !matches!(written, Some(Ok(()))) {
+        let trailer = script::trailer(&self.to.digest(), self.to.count());
+        if self.to.write_last(trailer.as_bytes()).is_err() {
             return Err(self.broken().into());
         }
-        drop(self.to.take());
+        self.to.close();
         let answer = self.answer()?;
         let is_saved = matches!(answer.as_deref(), Some(SAVED | SAVED_UNCHECKED));
         let is_unchecked = answer.as_deref() == Some(SAVED_UNCHECKED);
@@ -197,23 +189,14 @@ impl Upload {
 
 impl Write for Upload {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(to) = &mut self.to else { return Err(self.broken()) };
-        match to.write(bytes) {
-            Ok(count) => {
-                self.hash.update(bytes.get(..count).unwrap_or_default());
-                self.sent += count as u64;
-                Ok(count)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
-            Err(_) => Err(self.broken()),
-        }
+        self.to.write(bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => error,
+            _ => self.broken(),
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self.to.as_mut().map(Write::flush) {
-            Some(Err(_)) => Err(self.broken()),
-            _ => Ok(()),
-        }
+        self.to.flush().map_err(|_| self.broken())
     }
 }
 

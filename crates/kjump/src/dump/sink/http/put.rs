@@ -5,13 +5,12 @@
 //! taken from the pipe. Servers can refuse it before that, because it expects 100 (RFC 9110,
 //! 10.1.1).
 
-use std::io::{self, BufWriter, PipeReader, PipeWriter, Read, Write};
+use std::io::{self, PipeReader, PipeWriter, Read, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
 
 use anyhow::{Context, bail};
-use purgatory::Sha256;
 use ureq::http::StatusCode;
 use ureq::http::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderValue};
 use ureq::{Agent, SendBody};
@@ -20,10 +19,9 @@ use zeroize::Zeroizing;
 use super::HttpAddress;
 use super::answer::{Failure, answer};
 use super::client::{self, Tries};
+use crate::dump::sink::counted::Counted;
 use crate::terminal::report;
 
-/// Bytes that are collected for one write.
-const BUFFER: usize = 256 << 10;
 /// The variable with the value of the header Authorization.
 const PASSWORD: &str = "KJUMP_AUTHORIZATION";
 
@@ -104,12 +102,9 @@ impl Read for Stream {
 /// A stream to a file on a web server.
 pub(crate) struct Put {
     request: Arc<Request>,
-    /// `None` once the stream has ended.
-    to: Option<BufWriter<PipeWriter>>,
+    to: Counted<PipeWriter>,
     is_whole: Arc<AtomicBool>,
     sender: Option<JoinHandle<Result<(), Failure>>>,
-    hash: Sha256,
-    sent: u64,
     /// Why the stream broke: each thread that writes gets the reason.
     failure: Option<Failure>,
 }
@@ -134,21 +129,16 @@ impl Put {
         let sender = thread::Builder::new().spawn(move || shared.send(body));
         Ok(Self {
             request,
-            to: Some(BufWriter::with_capacity(BUFFER, to)),
+            to: Counted::new(to),
             is_whole,
             sender: Some(sender.context("no thread to send the dump")?),
-            hash: Sha256::new(),
-            sent: 0,
             failure: None,
         })
     }
 
     /// Ends the stream; the result of the request.
     fn end(&mut self) -> Result<(), Failure> {
-        if let Some(to) = self.to.take() {
-            // What is in the buffer may not be written here, where nobody reads any more.
-            drop(to.into_parts());
-        }
+        self.to.close();
         match self.sender.take().map(JoinHandle::join) {
             Some(Ok(result)) => result,
             _ => Err(Failure::lasting("the request has ended")),
@@ -168,12 +158,12 @@ impl Put {
 
     fn reason(&self) -> String {
         let failure = self.failure.as_ref().map(Failure::to_string).unwrap_or_default();
-        format!("{failure}; {} was not saved, {} bytes were sent", self.request.address, self.sent)
+        format!("{failure}; {} was not saved, {} bytes were sent", self.request.address, self.to.count())
     }
 
     /// Ends the stream: waits until the server has all of it, and compares the length.
     pub(crate) fn finish(mut self) -> anyhow::Result<()> {
-        if !matches!(self.to.as_mut().map(Write::flush), Some(Ok(()))) {
+        if self.to.write_last(&[]).is_err() {
             return Err(self.broken().into());
         }
         self.is_whole.store(true, Ordering::Release);
@@ -181,7 +171,7 @@ impl Put {
             self.failure = Some(failure);
             bail!("{}", self.reason());
         }
-        let (address, sent) = (&self.request.address, self.sent);
+        let (address, sent) = (&self.request.address, self.to.count());
         match self.request.length() {
             Some(length) if length != sent => {
                 bail!("{address}: {sent} bytes were sent, but the file there has {length} bytes")
@@ -189,32 +179,21 @@ impl Put {
             Some(_) => {}
             None => report::inform(&format!("{address}: the server does not answer how long the file is\n")),
         }
-        let digest = self.hash.clone().finish();
-        let digest = digest.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
-        report::inform(&format!("{address}: {sent} bytes, SHA-256 {digest}\n"));
+        report::inform(&format!("{address}: {sent} bytes, SHA-256 {}\n", self.to.digest()));
         Ok(())
     }
 }
 
 impl Write for Put {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let Some(to) = &mut self.to else { return Err(self.broken()) };
-        match to.write(bytes) {
-            Ok(count) => {
-                self.hash.update(bytes.get(..count).unwrap_or_default());
-                self.sent += count as u64;
-                Ok(count)
-            }
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
-            Err(_) => Err(self.broken()),
-        }
+        self.to.write(bytes).map_err(|error| match error.kind() {
+            io::ErrorKind::Interrupted => error,
+            _ => self.broken(),
+        })
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        match self.to.as_mut().map(Write::flush) {
-            Some(Err(_)) => Err(self.broken()),
-            _ => Ok(()),
-        }
+        self.to.flush().map_err(|_| self.broken())
     }
 }
 

@@ -16,11 +16,7 @@ pub(super) const SAVED_UNCHECKED: &str = "saved unchecked";
 const TRAILER: usize = 64 + 1 + 20 + 1;
 
 /// The stream's last bytes, which the other machine removes: its digest, and its length in bytes.
-pub(super) fn trailer(digest: &[u8; 32], length: u64) -> String {
-    let digest = digest.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    });
+pub(super) fn trailer(digest: &str, length: u64) -> String {
     format!("{digest} {length:>20}\n")
 }
 
@@ -63,9 +59,8 @@ mod tests {
     use std::path::PathBuf;
     use std::process::{Command, Stdio};
 
-    use purgatory::Sha256;
-
     use super::*;
+    use crate::dump::sink::counted::Counted;
 
     /// Runs the command by a shell, as sshd does; returns its answers, and whether it succeeded.
     fn run(path: &[u8], stream: &[u8]) -> (String, bool) {
@@ -79,9 +74,9 @@ mod tests {
     }
 
     fn with_trailer(bytes: &[u8]) -> Vec<u8> {
-        let mut hash = Sha256::new();
-        hash.update(bytes);
-        [bytes, trailer(&hash.finish(), bytes.len() as u64).as_bytes()].concat()
+        let mut counted = Counted::new(Vec::new());
+        counted.write_all(bytes).unwrap();
+        [bytes, trailer(&counted.digest(), counted.count()).as_bytes()].concat()
     }
 
     fn directory(name: &str) -> PathBuf {
