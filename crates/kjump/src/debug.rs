@@ -7,7 +7,7 @@ pub(crate) mod args;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, anyhow};
+use anyhow::{Context, anyhow, bail};
 use machine::Machine;
 use plan::linux::{Initrd, parameters as words};
 use sys::ImageName;
@@ -28,6 +28,8 @@ use args::DebugArgs;
 const NAME: &str = "debug";
 /// The console where the command line names none.
 const SCREEN: &str = "tty0";
+/// Bytes of the other kernel's window.
+const MEMORY: u64 = 256 << 20;
 
 pub(crate) fn run(args: &DebugArgs) -> anyhow::Result<Outcome> {
     let name: ImageName = NAME.parse()?;
@@ -35,6 +37,12 @@ pub(crate) fn run(args: &DebugArgs) -> anyhow::Result<Outcome> {
         Some(device) => device.image_named(&name)?.is_some(),
         None => false,
     };
+    if let Some(option) = args.option_for_booting().filter(|_| is_resident) {
+        bail!(
+            "{option} is for booting the other kernel, but it is resident already; free it with \
+             `kjump drop {NAME}` first"
+        );
+    }
     match (is_resident, args.prepare) {
         (true, false) => resident::visit(&name, 0, args.deadline)?.report(args.json),
         (true, true) => {
@@ -54,15 +62,19 @@ fn boot(args: &DebugArgs, name: &ImageName) -> anyhow::Result<Outcome> {
     let job = Job::Shell { terminal: terminal(&console), rests: args.prepare };
     let files = InitramfsArgs::of_host(&release, args.driver.clone(), args.add.clone());
     let initramfs = initramfs::build_for(&files, job).context("making an initramfs for the other kernel")?;
-    let line = parameters::command_line(&running, format!("console={console} {}", args.append).trim());
+    let line = parameters::command_line(
+        &running,
+        format!("console={console} {}", args.append.as_deref().unwrap_or_default()).trim(),
+    );
     let device = Planned::new(&Request {
         name,
         kernel: &kernel,
         initrds: vec![Initrd { name: "the initramfs", bytes: &initramfs }],
         command_line: line.clone(),
-        window: Window::Anywhere { size: args.memory },
+        window: Window::Anywhere { size: args.memory.unwrap_or(MEMORY) },
         guarded: args.deadline.is_some(),
         vmcore: true,
+        mailbox: 0,
         purgatory: QUIET,
     })?
     .load()?;

@@ -21,6 +21,7 @@ pub(crate) mod snapshot;
 pub(crate) mod start;
 mod superblock;
 mod target;
+mod view;
 mod waiting;
 
 /// What a kernel that was loaded from an image passes to the resumed one.

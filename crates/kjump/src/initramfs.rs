@@ -115,17 +115,6 @@ pub(crate) fn archive_of(pairs: &[Pair]) -> anyhow::Result<Vec<u8>> {
     pack(&entries)
 }
 
-/// An uncompressed archive of files that only root can read.
-pub(crate) fn archive_of_bytes<'a>(
-    files: impl Iterator<Item = (&'a str, &'a [u8])>,
-) -> anyhow::Result<Vec<u8>> {
-    let mut entries = Entries::default();
-    for (name, bytes) in files {
-        entries.add(name, Content::Bytes(bytes.to_vec()).with_mode(0o600))?;
-    }
-    pack(&entries)
-}
-
 fn base(entries: &mut Entries) -> anyhow::Result<()> {
     for name in ["/proc", "/sys", "/dev", "/run", "/mnt", "/etc"] {
         entries.add(name, Content::Directory.with_mode(0o755))?;

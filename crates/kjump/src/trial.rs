@@ -113,6 +113,7 @@ fn attempt(args: &TryArgs, files: &Files) -> anyhow::Result<Verdict> {
         window: Window::Anywhere { size: args.memory },
         guarded: args.deadline > 0,
         vmcore: false,
+        mailbox: 0,
         purgatory: QUIET,
     };
     let device = Planned::new(&request)?.load()?;

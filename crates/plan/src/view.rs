@@ -3,6 +3,7 @@
 //!
 //! ```text
 //! +0          VMCOREINFO note, padded with zeros to whole pages
+//! next page   mailbox, if there is one
 //! next page   elfcorehdr
 //! ```
 //!
@@ -23,6 +24,9 @@ pub struct View {
     /// Bytes of the note in which the running kernel describes itself (VMCOREINFO); 0 if there is
     /// none.
     pub vmcoreinfo: u64,
+    /// Bytes in which the running kernel leaves messages for the peer, a multiple of the page
+    /// size; 0 for none. They end where the elfcorehdr starts, whose address the peer is given.
+    pub mailbox: u64,
 }
 
 /// The place of the description. Its bytes are made when the peer is loaded.
@@ -30,6 +34,7 @@ pub struct View {
 pub struct ViewPlace {
     pages: PhysRange,
     vmcoreinfo: u64,
+    mailbox: u64,
 }
 
 /// Bytes of the empty note header that ends the notes.
@@ -47,11 +52,12 @@ impl ViewPlace {
         let ranges = window.pages() / PAGES_PER_RANGE + MORE_RANGES;
         let ranges = usize::try_from(ranges).unwrap_or(MOST_HEADERS).min(MOST_HEADERS - NOTES);
         let size = notes_size(view.vmcoreinfo)
+            .saturating_add(view.mailbox)
             .saturating_add(elfcorehdr::size(NOTES, ranges).next_multiple_of(PAGE_SIZE));
         let place = |size| PhysRange::from_bytes(window.end().checked_sub(size)?, size).ok();
         let inside = place(size).filter(|pages| pages.start() > window.start());
         match inside {
-            Some(pages) => Ok(Self { pages, vmcoreinfo: view.vmcoreinfo }),
+            Some(pages) => Ok(Self { pages, vmcoreinfo: view.vmcoreinfo, mailbox: view.mailbox }),
             None => Err(Error::NoRoom {
                 name: "elfcorehdr",
                 size,
@@ -80,7 +86,13 @@ impl ViewPlace {
     /// Address of the elfcorehdr.
     #[must_use]
     pub fn header(&self) -> u64 {
-        self.pages.start().get() + notes_size(self.vmcoreinfo)
+        self.pages.start().get() + notes_size(self.vmcoreinfo) + self.mailbox
+    }
+
+    /// Address of the mailbox, if there is one.
+    #[must_use]
+    pub fn mailbox(&self) -> Option<u64> {
+        (self.mailbox > 0).then(|| self.header() - self.mailbox)
     }
 
     /// The peer's command-line parameter.
@@ -124,7 +136,8 @@ impl ViewPlace {
             Part { name: "elfcorehdr", address: self.header(), size: self.pages.end() - self.header() };
         let vmcoreinfo =
             self.vmcoreinfo().map(|note| Part { name: "VMCOREINFO", address: note.address, size: note.size });
-        vmcoreinfo.into_iter().chain([header]).collect()
+        let mailbox = self.mailbox().map(|address| Part { name: "mailbox", address, size: self.mailbox });
+        vmcoreinfo.into_iter().chain(mailbox).chain([header]).collect()
     }
 }
 

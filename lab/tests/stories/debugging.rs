@@ -99,6 +99,7 @@ fn a_shell_looks_at_the_kernel_at_rest(on: &str) -> Result<()> {
         kjump debug --console 'ttyS2 init=/x' && exit 1
         kjump debug --console ttyS2 --prepare --memory 192M --deadline 300
         kjump debug --prepare
+        kjump debug --memory 256M && exit 1
         kjump peers
         for time in 1 2; do
             echo 'here I come' > /dev/ttyS2
@@ -124,6 +125,7 @@ fn a_shell_looks_at_the_kernel_at_rest(on: &str) -> Result<()> {
     ended?
         .succeeded()
         .prints("is resident already")
+        .prints("--memory is for booting the other kernel")
         .prints("debug returned 0x0 after")
         .prints("debug returned 0x7 after")
         .kernel_log_is_clean();

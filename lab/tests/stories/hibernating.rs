@@ -2,12 +2,13 @@
 
 use lab::stage::{release_of_last, vm};
 use lab::story::Story;
-use lab::{Ended, Error, Result, Scratch, Vm, stories};
+use lab::{Ended, Error, Outcome, Result, Scratch, Vm, stories};
 
 pub(crate) const STORIES: &[Story] = stories! {
     &["6.1+6.1"] => a_hibernated_kernel_goes_on_after_a_power_cycle,
     &["6.12+6.12"], long => an_image_is_refused_where_it_does_not_fit_and_resumed_where_it_does,
     &["6.1+6.1"] => a_kernel_that_cannot_be_saved_goes_on,
+    &["6.1+6.1", "6.12+6.12"], first => a_prepared_kernel_writes_one_image_after_another,
     &["6.12+6.12"], long => snapshots_are_taken_between_work,
 };
 
@@ -143,6 +144,10 @@ fn a_kernel_that_cannot_be_saved_goes_on(on: &str) -> Result<()> {
         same failing
         kjump image info /dev/vdb || true
         swapon /dev/vdb && swapoff /dev/vdb
+        kjump hibernate --prepare --to /dev/vdb
+        kjump hibernate --to /dev/vdb --key-file /key && echo 'went on'
+        kjump peers
+        kjump drop hibernate
         kjump hibernate --to /dev/vda --key-file /key && echo 'went on'
         true"
     );
@@ -155,6 +160,7 @@ fn a_kernel_that_cannot_be_saved_goes_on(on: &str) -> Result<()> {
         .prints("memory after failing: all as it was")
         .prints("checked after failing")
         .prints("state: failed")
+        .prints("resident ")
         .prints("/dev/vda contains an ext2, ext3 or ext4 file system; -f overwrites it")
         .never_prints("went on")
         .never_prints("wrong")
@@ -165,28 +171,29 @@ fn a_kernel_that_cannot_be_saved_goes_on(on: &str) -> Result<()> {
 fn a_hibernated_kernel_goes_on_after_a_power_cycle(on: &str) -> Result<()> {
     let machine = Machine::new(on)?;
     machine.hibernate(RESUMED)?;
-    goes_on(machine.resume()?, on)
+    goes_on(machine.resume()?)?.prints(&release_of_last(on));
+    Ok(())
 }
 
 fn an_image_is_refused_where_it_does_not_fit_and_resumed_where_it_does(on: &str) -> Result<()> {
     let machine = Machine::new(on)?;
     machine.hibernate(RESUMED)?;
     machine.refused()?;
-    goes_on(machine.resume()?, on)
+    goes_on(machine.resume()?)?.prints(&release_of_last(on));
+    Ok(())
 }
 
 const RESUMED: &str = "kjump hibernate --to /dev/vdb --key-file /key || exit 1; uname -r; same resuming";
 
-fn goes_on(ended: Ended, on: &str) -> Result<()> {
-    ended
+fn goes_on(ended: Ended) -> Result<Outcome> {
+    let outcome = ended
         .succeeded()
         .prints("hibernated and resumed")
-        .prints(&release_of_last(on))
         .prints("memory after resuming: all as it was")
         .prints("checked after resuming")
         .never_prints("wrong")
         .kernel_log_is_clean();
-    Ok(())
+    Ok(outcome)
 }
 
 fn snapshots_are_taken_between_work(on: &str) -> Result<()> {
@@ -225,5 +232,27 @@ fn snapshots_are_taken_between_work(on: &str) -> Result<()> {
         .never_prints("went on")
         .never_prints("wrong")
         .kernel_log_is_clean();
+    Ok(())
+}
+
+/// The small kernel stays after a snapshot. It is gone after a power cycle, and can be booted again.
+fn a_prepared_kernel_writes_one_image_after_another(on: &str) -> Result<()> {
+    let machine = Machine::new(on)?;
+    machine.hibernate(
+        "kjump hibernate --prepare --to /dev/vdb
+        kjump hibernate --prepare --to /dev/vdb
+        kjump hibernate --memory 300M --to /dev/vdb --key-file /key && exit 1
+        echo 'the marker' > /dev/kmsg
+        kjump snapshot -d 31 /dev/vdb
+        kjump dump dmesg /dev/vdb | grep -q 'the marker'
+        dd if=/dev/zero of=/tmp/disk bs=1M count=1 2> /dev/null
+        cat /tmp/disk > /dev/vdb
+        [ \"$(kjump peers | grep -c '^hibernate .* resident')\" = 1 ]
+        kjump hibernate --to /dev/vdb --key-file /key || exit 1
+        kjump peers
+        kjump hibernate --prepare --to /dev/vdb
+        same resuming",
+    )?;
+    goes_on(machine.resume()?)?.prints("no other kernel is resident");
     Ok(())
 }

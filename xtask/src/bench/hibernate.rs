@@ -16,7 +16,8 @@ use crate::tree;
 /// The meaning of the figures.
 pub(crate) const MEANING: &str = "\
 live: memory of a process that is checked after resuming; a third of its pages hardly compresses
-off: from the command until the machine is off. By jump, that includes booting the kernel that saves
+off: from the command until the machine is off. By jump, that includes booting the kernel that saves, unless it
+was prepared
 back: from the command in the kernel that was booted next until the hibernated one prints again
 image: bytes on the disk; by jump, encrypted. All times are the host's";
 
@@ -31,6 +32,7 @@ set -e
 guest remember $1 /tmp/memory &
 until [ -e /tmp/memory ]; do sleep 0.1; done
 sync
+eval \"$3\"
 echo leaving
 eval \"$2\"
 echo back
@@ -41,28 +43,40 @@ cat /tmp/memory.checked
 /// A way to hibernate.
 struct Way {
     name: &'static str,
+    /// What is done before the time starts.
+    prepare: &'static str,
     save: &'static str,
     resume: &'static str,
 }
 
-const WAYS: [Way; 4] = [
+const WAYS: [Way; 5] = [
+    Way {
+        name: "jump, lz4, prepared",
+        prepare: "kjump hibernate --prepare --to /dev/vda",
+        save: "kjump hibernate --to /dev/vda --key-file /key",
+        resume: "kjump resume --from /dev/vda --key-file /key",
+    },
     Way {
         name: "jump, lz4",
+        prepare: "",
         save: "kjump hibernate --to /dev/vda --key-file /key",
         resume: "kjump resume --from /dev/vda --key-file /key",
     },
     Way {
         name: "jump, zstd",
+        prepare: "",
         save: "kjump hibernate --to /dev/vda --key-file /key --compress zstd",
         resume: "kjump resume --from /dev/vda --key-file /key",
     },
     Way {
         name: "jump, lz4, not encrypted",
+        prepare: "",
         save: "kjump hibernate --to /dev/vda --no-encryption",
         resume: "kjump resume --from /dev/vda --no-encryption",
     },
     Way {
         name: "swsusp",
+        prepare: "",
         save: "mkswap /dev/vda > /dev/null; swapon /dev/vda; cat /sys/block/vda/dev > /sys/power/resume; \
                echo shutdown > /sys/power/disk; echo disk > /sys/power/state",
         resume: "cat /sys/block/vda/dev > /sys/power/resume",
@@ -109,7 +123,7 @@ impl Run {
         let vm = vm.clone().disk(image);
         let script = image.with_extension("sh");
         fs::write(&script, JOB)?;
-        let job = Job::script(&script, vec![live.to_string().into(), way.save.into()])?;
+        let job = Job::script(&script, vec![live.to_string().into(), way.save.into(), way.prepare.into()])?;
         let mut first = Clock::default();
         match vm.stream(&job, &mut first) {
             Err(Error::GuestEnded { why, .. }) if why == "it powered off" => {}

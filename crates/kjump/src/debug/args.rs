@@ -32,11 +32,11 @@ pub(crate) struct DebugArgs {
     #[arg(long, value_name = "NAME")]
     pub(crate) driver: Vec<String>,
     /// More of its command line
-    #[arg(long, value_name = "CMDLINE", default_value = "", allow_hyphen_values = true)]
-    pub(crate) append: String,
-    /// Size of its window
-    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = number::size)]
-    pub(crate) memory: u64,
+    #[arg(long, value_name = "CMDLINE", allow_hyphen_values = true)]
+    pub(crate) append: Option<String>,
+    /// Size of its window [default: 256M]
+    #[arg(long, value_name = "SIZE", value_parser = number::size)]
+    pub(crate) memory: Option<u64>,
     /// Run it under a guard that stops it after this time, even if it hangs (`none`: never, but it
     /// may panic on any of its CPUs). Needs a second CPU
     #[arg(long, value_name = "SECONDS", value_parser = number::deadline)]
@@ -44,6 +44,21 @@ pub(crate) struct DebugArgs {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl DebugArgs {
+    /// An option that says how the other kernel is booted, if one was given.
+    pub(crate) fn option_for_booting(&self) -> Option<&'static str> {
+        let given = [
+            ("--console", self.console.is_some()),
+            ("--kernel", self.kernel.is_some()),
+            ("--add", !self.add.is_empty()),
+            ("--driver", !self.driver.is_empty()),
+            ("--append", self.append.is_some()),
+            ("--memory", self.memory.is_some()),
+        ];
+        given.into_iter().find_map(|(option, is_given)| is_given.then_some(option))
+    }
 }
 
 /// Parses the value of `console=`: the name of a terminal, and options after a comma.

@@ -24,6 +24,11 @@ pub(crate) struct HibernateArgs {
     /// The disk or partition to write to
     #[arg(long, value_name = "DEVICE", value_hint = ValueHint::FilePath)]
     pub(crate) to: PathBuf,
+    /// Boot the small kernel now, and return: `kjump hibernate` and `kjump snapshot` then have it at
+    /// once. It stays in memory as the peer `hibernate` until the machine is off; `kjump drop
+    /// hibernate` frees it
+    #[arg(long, group = "KeyArgs")]
+    pub(crate) prepare: bool,
     #[command(flatten)]
     pub(crate) key: KeyArgs,
     /// What the machine does when the image is complete
@@ -75,14 +80,27 @@ pub(crate) struct PeerArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) initrd: Option<PathBuf>,
     /// More of its command line
-    #[arg(long, value_name = "CMDLINE", default_value = "", allow_hyphen_values = true)]
-    pub(crate) append: String,
-    /// Size of its window
-    #[arg(long, value_name = "SIZE", default_value = "192M", value_parser = number::size)]
-    pub(crate) memory: u64,
+    #[arg(long, value_name = "CMDLINE", allow_hyphen_values = true)]
+    pub(crate) append: Option<String>,
+    /// Size of its window [default: 192M]
+    #[arg(long, value_name = "SIZE", value_parser = number::size)]
+    pub(crate) memory: Option<u64>,
     /// Return here after this time if the image is not complete (`none`: never)
     #[arg(long, value_name = "SECONDS", value_parser = number::deadline)]
     pub(crate) deadline: Option<u64>,
+}
+
+impl PeerArgs {
+    /// An option that says how the small kernel is booted, if one was given.
+    pub(super) fn option_for_booting(&self) -> Option<&'static str> {
+        let given = [
+            ("--kernel", self.kernel.is_some()),
+            ("--initrd", self.initrd.is_some()),
+            ("--append", self.append.is_some()),
+            ("--memory", self.memory.is_some()),
+        ];
+        given.into_iter().find_map(|(option, is_given)| is_given.then_some(option))
+    }
 }
 
 /// Continue a kernel that `kjump hibernate` saved

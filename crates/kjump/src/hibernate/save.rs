@@ -28,11 +28,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// The dump level without free pages.
 const USED_PAGES: u8 = 16;
 
+/// Prints what init does next: `poweroff`, `reboot` or `return`.
 pub(super) fn run() -> anyhow::Result<Outcome> {
-    let (config, secret) = Config::read()?;
+    let line = machine::kernel::command_line(Path::new("/"))?;
+    let Some((config, secret)) = Config::read(&line)? else {
+        // Work comes later.
+        report::print("return\n")?;
+        return Ok(Outcome::Done);
+    };
+    let then = config.job.then();
     let result = match config.job {
         Job::Hibernate { codec, cipher, slots, facts, .. } => {
-            hibernate(&config.id, Plan { codec, cipher, secret, slots }, *facts)
+            hibernate(&config.id, Plan { codec, cipher, secret, slots }, *facts, &line)
         }
         Job::Snapshot { level } => find(&config.id).and_then(|(path, target, _)| {
             drop(target);
@@ -42,6 +49,7 @@ pub(super) fn run() -> anyhow::Result<Outcome> {
     match result {
         Ok(text) => {
             say(&text);
+            report::print(&format!("{then}\n"))?;
             Ok(Outcome::Done)
         }
         Err(error) => {
@@ -52,15 +60,14 @@ pub(super) fn run() -> anyhow::Result<Outcome> {
 }
 
 /// Writes a hibernation file; returns what there is to say about it.
-fn hibernate(id: &Id, plan: Plan, mut facts: Facts) -> anyhow::Result<String> {
+fn hibernate(id: &Id, plan: Plan, mut facts: Facts, line: &[u8]) -> anyhow::Result<String> {
     let (_, target, state) = find(id)?;
-    let line = machine::kernel::command_line(Path::new("/"))?;
-    facts.entry = jump_back::entry(&line)?;
+    facts.entry = jump_back::entry(line)?;
     facts.file_systems = superblock::file_systems();
     let start = Instant::now();
     let written =
         Saving::start(&target, state.clone(), plan).map_err(anyhow::Error::from).and_then(|saving| {
-            pages(&saving, &line)?;
+            pages(&saving, line)?;
             Ok(saving.finish(facts)?)
         });
     match written {
@@ -122,8 +129,14 @@ fn pages(saving: &Saving<'_, Target>, line: &[u8]) -> anyhow::Result<()> {
     };
     let shown = AtomicU64::new(0);
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(|| crew.work(&shown))).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| anyhow!("a thread panicked"))?)
+        // This thread is one of them, in case there are no others.
+        let helpers = (1..threads).map(|_| thread::Builder::new().spawn_scoped(scope, || crew.work(&shown)));
+        let helpers: Vec<_> = helpers.map_while(Result::ok).collect();
+        let own = crew.work(&shown);
+        let join = |helper: thread::ScopedJoinHandle<'_, _>| {
+            helper.join().unwrap_or_else(|_| Err(anyhow!("a thread panicked")))
+        };
+        helpers.into_iter().map(join).fold(own, anyhow::Result::and)
     })
 }
 

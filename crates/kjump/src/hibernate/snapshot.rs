@@ -22,10 +22,11 @@ pub(crate) fn run(args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     refuse_content(&args.to, &state, args.force, Swap::IsRefused)?;
     let release = Machine::probe(Path::new("/")).release.map_err(|error| anyhow!("{error}"))?;
     let config = Config { id: new_id()?, job: Job::Snapshot { level: args.level.number() } };
-    let rest = Rest::new(&args.peer, &release, &args.to, config.archive(None)?)?;
+    let rest = Rest::new(&args.peer, &release, &args.to)?;
+    let message = config.message(None)?;
     prepare(&target, &state, config.id).with_context(|| path.to_string())?;
     drop(target);
-    let said = match rest.begin() {
+    let said = match rest.begin(message) {
         Ok(Ending { value: Some(0), said }) => {
             report::print(&format!("{path}: {}\n", said.trim_end()))?;
             return Ok(Outcome::Done);

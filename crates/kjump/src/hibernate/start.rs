@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::path::Path;
 
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow, bail};
 use hibernation::{Disk, Facts, Id, State, StateKind};
+use machine::Machine;
 use serde::Serialize;
 
 use super::args::HibernateArgs;
@@ -19,6 +20,9 @@ use crate::terminal::quantity;
 use crate::terminal::report::{self, Outcome};
 
 pub(crate) fn run(args: &HibernateArgs) -> anyhow::Result<Outcome> {
+    if args.prepare {
+        return prepare_peer(args);
+    }
     let key = KeyMaterial::read(&args.key)?;
     let target = Target::open(&args.to)?;
     let state = State::read(&target).with_context(|| args.to.display().to_string())?;
@@ -37,16 +41,29 @@ pub(crate) fn run(args: &HibernateArgs) -> anyhow::Result<Outcome> {
             facts: Box::new(facts),
         },
     };
-    let private = config.archive(secret.as_ref())?;
+    let message = config.message(secret.as_ref())?;
     drop((secret, key));
-    let rest = Rest::new(&args.peer, &checked.kernel, &args.to, private)?;
+    let rest = Rest::new(&args.peer, &checked.kernel, &args.to)?;
     if args.check {
-        rest.plan()?;
+        rest.check()?;
         return checked.report(args.json);
     }
     prepare(&target, &state, config.id).with_context(|| args.to.display().to_string())?;
     drop(target);
-    conclude(args, rest.begin())
+    conclude(args, rest.begin(message))
+}
+
+/// Boots the small kernel, unless it is there.
+fn prepare_peer(args: &HibernateArgs) -> anyhow::Result<Outcome> {
+    let release = Machine::probe(Path::new("/")).release.map_err(|error| anyhow!("{error}"))?;
+    let rest = Rest::new(&args.peer, &release, &args.to)?;
+    if rest.is_resident() {
+        report::inform("the small kernel is resident already; `kjump drop hibernate` frees it\n");
+        return Ok(Outcome::Done);
+    }
+    drop(Target::open(&args.to)?);
+    rest.prepare()?;
+    Ok(Outcome::Done)
 }
 
 /// A new identifier.

@@ -6,9 +6,10 @@
 use abi::Field;
 use anyhow::Context;
 use phys::{PAGE_SHIFT, PAGE_SIZE};
-use plan::linux::parameters::{self, Parameter};
 use sys::window::Window;
 use vmcore::FrameSet;
+
+use super::view;
 
 /// Size of the file header, and of a program header.
 const HEADER: usize = 64;
@@ -17,7 +18,7 @@ const LOAD: u32 = 1;
 
 /// The waiting pages, by the command line of this kernel.
 pub(super) fn find(line: &[u8]) -> anyhow::Result<FrameSet> {
-    let address = address(line).context("no elfcorehdr= in the kernel's command line")?;
+    let address = view::header(line)?;
     let head = memory_at(address, HEADER)?;
     let count = Field::<u16>::at(56).read(&head).unwrap_or(0);
     let entries = memory_at(address + HEADER as u64, usize::from(count) * ENTRY)?;
@@ -32,13 +33,6 @@ fn memory_at(address: u64, length: usize) -> anyhow::Result<Vec<u8>> {
     let mut bytes = vec![0; length];
     window.copy(within, &mut bytes);
     Ok(bytes)
-}
-
-fn address(line: &[u8]) -> Option<u64> {
-    let found = parameters::of_kernel(line).filter(|parameter| parameter.is_named(b"elfcorehdr"));
-    let value = found.last().and_then(Parameter::value)?;
-    let text = std::str::from_utf8(value).ok()?.split('@').next()?;
-    u64::from_str_radix(text.strip_prefix("0x")?, 16).ok()
 }
 
 /// The places of everything that is not where it belongs.
@@ -75,9 +69,5 @@ mod tests {
             entry(4, 0x9_0000, 0, 0x1000),
         ];
         assert!(waiting(&entries.concat()).iter().map(phys::Pfn::number).eq([0x70, 0x71]));
-        assert_eq!(
-            address(b"a elfcorehdr=0x1000 elfcorehdr=0x2f000000@5 -- elfcorehdr=0x3"),
-            Some(0x2f00_0000)
-        );
     }
 }

@@ -62,21 +62,18 @@ while kjump return 0 </dev/null; do :; done
 fail "kjump return ended with status $?"
 "#;
 
-/// The end of the script that writes an image. A failure is reported to the kernel at rest, which
-/// prints its reason and may try again.
+/// The end of the script that writes an image each time the kernel is entered with a message. A
+/// failure is reported to the kernel at rest, which prints its reason and may try again.
 const HIBERNATE: &str = r#"
 can_return || fail 'no kernel jumped here, so there is nothing to save'
-until kjump image save </dev/null; do
-    kjump return 1 </dev/null || fail "kjump return ended with status $?"
+while next=$(kjump image save </dev/null) || next=failed; do
+    sync
+    case $next in
+        poweroff|reboot) "$next" -f; sleep 60; fail 'the machine does not power off' ;;
+        return) kjump return 0 </dev/null ;;
+        *) kjump return 1 </dev/null ;;
+    esac || fail "kjump return ended with status $?"
 done
-sync
-case $(cat /etc/kjump/then) in
-    poweroff) poweroff -f ;;
-    reboot) reboot -f ;;
-    *) kjump return 0 </dev/null; fail "kjump return ended with status $?" ;;
-esac
-sleep 60
-fail 'the machine does not power off'
 "#;
 
 /// The end of the script that opens a shell on a terminal each time the kernel is entered. The

@@ -38,6 +38,7 @@ pub(super) fn load(peer: &ReturningLoad) -> anyhow::Result<()> {
         window: Window::At(PhysRange::from_bytes(start, size).with_context(window)?),
         guarded: false,
         vmcore: true,
+        mailbox: 0,
         purgatory: purgatory::of(load),
     };
     kept::forget(&device::open()?, &name)?;

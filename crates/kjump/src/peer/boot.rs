@@ -63,6 +63,7 @@ impl Files {
             window: window(args)?,
             guarded: args.deadline.is_some(),
             vmcore: !args.no_vmcore,
+            mailbox: 0,
             purgatory: QUIET,
         })
     }

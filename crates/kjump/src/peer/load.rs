@@ -36,6 +36,8 @@ pub(crate) struct Request<'a> {
     pub(crate) guarded: bool,
     /// Whether the kernel's /proc/vmcore shows the memory of the running kernel.
     pub(crate) vmcore: bool,
+    /// Bytes of memory for messages to the kernel, if its /proc/vmcore shows the running one's.
+    pub(crate) mailbox: u64,
     pub(crate) purgatory: Purgatory<'static>,
 }
 
@@ -81,7 +83,7 @@ impl<'a> Planned<'a> {
             mode: None,
             initrds: request.initrds.clone(),
             command_line,
-            home: Home::Peer { window, view: running.as_ref().map(RunningKernel::view) },
+            home: Home::Peer { window, view: running.as_ref().map(|running| running.view(request.mailbox)) },
             purgatory: request.purgatory,
             no_efi: false,
             seed: sys::system::random(),
@@ -105,12 +107,15 @@ impl<'a> Planned<'a> {
         digest::seal(&mut self.plan, &self.purgatory);
         let device = device::open()?;
         let load = self.load_plan(&device)?;
+        let mut record = PeerRecord::new(load.id, release_of(&self.kernel), self.guarded);
+        record.mailbox = self.plan.view().and_then(|place| place.mailbox());
+        record.memory = memory(&self.machine);
         if let (Some(running), Some(place)) = (self.running, self.plan.view()) {
             running.show(&device, load.id, place, self.machine)?;
         }
         // Before it is kept: without its record, a kept image is taken for a program and called as
         // one.
-        PeerRecord::new(load.id, release_of(&self.kernel), self.guarded).write(&device)?;
+        record.write(&device)?;
         device.keep(self.name).with_context(|| format!("keeping it as {}", self.name))?;
         Ok(device)
     }
@@ -152,6 +157,11 @@ impl Window {
             }
         }
     }
+}
+
+/// Bytes of the running kernel's memory.
+pub(crate) fn memory(machine: &plan::Machine) -> u64 {
+    machine.ram.iter().map(|range| range.bytes()).sum()
 }
 
 /// Unpacks the kernel's payload, which the kernel itself does again in its window, where an error

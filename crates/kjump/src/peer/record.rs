@@ -30,11 +30,17 @@ pub(crate) struct PeerRecord {
     /// How it died, if it did.
     #[serde(default)]
     pub(crate) death: Option<String>,
+    /// Physical address of its mailbox, if it has one.
+    #[serde(default)]
+    pub(crate) mailbox: Option<u64>,
+    /// Bytes of the running kernel's memory when it was loaded, which its /proc/vmcore shows.
+    #[serde(default)]
+    pub(crate) memory: u64,
 }
 
 impl PeerRecord {
     pub(crate) const fn new(id: u64, kernel: String, guarded: bool) -> Self {
-        Self { id, loaded_at: 0, kernel, guarded, death: None }
+        Self { id, loaded_at: 0, kernel, guarded, death: None, mailbox: None, memory: 0 }
     }
 
     /// Records that the kernel of this name died.
@@ -111,7 +117,7 @@ mod tests {
     #[test]
     fn a_record_is_valid_only_for_the_image_it_was_written_for() {
         let directory = std::env::temp_dir().join(format!("kjump-peer-record-{}", std::process::id()));
-        let record = PeerRecord { id: 3, loaded_at: 77, kernel: "6.1".into(), guarded: false, death: None };
+        let record = PeerRecord { loaded_at: 77, ..PeerRecord::new(3, "6.1".into(), false) };
         record.write_below(&directory).expect("a directory for temporary files");
         let image = |id, loaded_at| ImageInfo { id, loaded_at, ..ImageInfo::default() };
         assert_eq!(PeerRecord::read_below(&directory, &image(3, 77)), Some(record));

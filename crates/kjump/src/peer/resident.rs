@@ -140,8 +140,7 @@ mod tests {
 
     #[test]
     fn peers_are_rows_of_a_table() {
-        let record =
-            PeerRecord { id: 1, loaded_at: 2, kernel: "6.12.95".into(), guarded: false, death: None };
+        let record = PeerRecord::new(1, "6.12.95".into(), false);
         let image = ImageInfo { calls: 3, ticks_run: 5_000_000_000, ..ImageInfo::default() };
         let range = |start, end| Range { start, end };
         let ranges =

@@ -38,8 +38,9 @@ impl RunningKernel {
         }
     }
 
-    pub(super) const fn view(&self) -> View {
-        View { vmcoreinfo: self.note.len() as u64 }
+    /// `mailbox` is its size in bytes.
+    pub(super) const fn view(&self, mailbox: u64) -> View {
+        View { vmcoreinfo: self.note.len() as u64, mailbox }
     }
 
     /// Writes the description into the kernel that is loaded.

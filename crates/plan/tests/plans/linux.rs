@@ -110,7 +110,7 @@ fn a_kernel_takes_the_place_of_another() {
 fn a_peer_lives_in_a_window_of_the_running_kernels_ram() {
     let (file, initrd) = (kernel_file(), vec![1; 5 << 20]);
     let window = pages(0x2000_0000, 0x3000_0000);
-    let home = Home::Peer { window, view: Some(View { vmcoreinfo: 2500 }) };
+    let home = Home::Peer { window, view: Some(View { vmcoreinfo: 2500, mailbox: 0 }) };
     let plan = plan(&request(&file, &[&initrd], home), &small_machine()).unwrap();
     insta::assert_snapshot!(plan);
     let mut covered: Vec<_> = plan.segments().iter().map(|segment| segment.range).collect();
@@ -130,7 +130,7 @@ fn a_peer_sees_the_running_kernels_memory_at_its_present_place() {
     let cpu_note = NoteAt { address: 0x2002_3400, size: 368 };
     let machine = Machine { cpu_notes: vec![cpu_note], ..small_machine() };
     let window = pages(0x2000_0000, 0x3000_0000);
-    let home = Home::Peer { window, view: Some(View { vmcoreinfo: 2500 }) };
+    let home = Home::Peer { window, view: Some(View { vmcoreinfo: 2500, mailbox: 0 }) };
     let plan = plan(&request(&file, &[], home), &machine).unwrap();
     let view = plan.view().unwrap();
     let line = String::from_utf8(plan.command_line().to_vec()).unwrap();
@@ -316,7 +316,7 @@ fn parameters_of_a_load_come_before_the_arguments_for_init() {
     let crash = line(Home::Crash { update_size: None });
     assert!(crash.starts_with("quiet elfcorehdr=") && crash.ends_with("K -- single"), "{crash}");
     let window = pages(0x1000_0000, 0x2000_0000);
-    let peer = line(Home::Peer { window, view: Some(View { vmcoreinfo: 2500 }) });
+    let peer = line(Home::Peer { window, view: Some(View { vmcoreinfo: 2500, mailbox: 0 }) });
     assert!(peer.starts_with("quiet elfcorehdr=0x"), "{peer}");
     assert!(peer.ends_with(" kexec_jump_back_entry=0x0000000000000000 -- single"), "{peer}");
 }
@@ -496,7 +496,7 @@ proptest! {
         let firmware = ranges.map(|&range| MemoryRange::of_pages(range, MemoryKind::Ram));
         let machine = Machine { firmware: firmware.collect(), ram: ram.clone(), ..Machine::default() };
         let window = pages(window.0 * MIB, (window.0 + window.1) * MIB);
-        let view = sees.then_some(View { vmcoreinfo: 2500 });
+        let view = sees.then_some(View { vmcoreinfo: 2500, mailbox: 0 });
         let home = if is_peer { Home::Peer { window, view } } else { Home::ANYWHERE };
         let (file, initrd) = (kernel_file(), vec![7; initrd_size]);
         let plan = plan(&request(&file, &[&initrd], home), &machine);
