@@ -13,7 +13,7 @@ pub enum Error {
     #[error("too small: {length} bytes; a hibernation file needs at least {least}")]
     TooSmall { length: u64, least: u64 },
     /// There is no room for a block.
-    #[error("no room: {needed} bytes are needed so far, and there are {length}")]
+    #[error("hibernation file too small: at least {needed} bytes needed, {length} available")]
     Full { needed: u64, length: u64 },
     /// The state sector is damaged.
     #[error("the state is damaged: {why}")]

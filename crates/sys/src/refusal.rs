@@ -80,9 +80,9 @@ impl Refusal {
             reason::NO_GUARD => {
                 "guarding takes a second CPU, and a kernel that runs on the one that the machine started with"
             }
-            reason::DEAD => "its memory can be read; unload it, and load it anew",
+            reason::DEAD => "its memory can be read; unload it, and load it again",
             reason::NOT_WRITTEN => "write every page of it as a whole first",
-            reason::CPU_NOT_STARTED => "call it without a guard, or offline that CPU and load it anew",
+            reason::CPU_NOT_STARTED => "call it without a guard, or offline that CPU and load it again",
             reason::NO_DEADLINE if self.diagnosis.numbers[1] != 0 => "choose an earlier deadline",
             reason::NO_DEADLINE => {
                 "call it without a deadline; one takes an HPET or, unless the system is suspended, a second \
@@ -148,7 +148,7 @@ impl Refusal {
                 f.write_str("the image is kept under a name already")
             }
             reason::BAD_NAME if self.errno == EEXIST => f.write_str("an image of this name is kept already"),
-            reason::BAD_NAME => f.write_str("the name is none that an image can be kept under"),
+            reason::BAD_NAME => f.write_str("invalid image name"),
             reason::NO_SUCH_IMAGE => f.write_str("there is no such image"),
             reason::NO_MEMORY => write!(f, "no memory for {a} bytes"),
             reason::ENTRY_TOO_HIGH => {
@@ -161,16 +161,18 @@ impl Refusal {
             }
             reason::BAD_VOUCHED => write!(
                 f,
-                "range {} that was vouched for, {b:#x}-{c:#x}, is no range of whole 4 KiB pages",
+                "range {} that was vouched for, {b:#x}-{c:#x}, is not page-aligned (4 KiB)",
                 a.saturating_add(1)
             ),
             reason::BAD_NOTE => {
                 write!(f, "{a:#x} has no room for a note of {b} bytes in one page of System RAM")
             }
             reason::NOT_WRITTEN => write!(f, "{a} of the image's {b} pages have not been written yet"),
-            reason::VIRTUALIZATION_ON => f.write_str("32-bit mode does not go with virtual machines running"),
+            reason::VIRTUALIZATION_ON => {
+                f.write_str("32-bit mode cannot be entered while virtual machines run")
+            }
             reason::NO_GUARD => f.write_str("no CPU can guard an image here"),
-            reason::DEAD => f.write_str("the image ended in a way that leaves nothing to call"),
+            reason::DEAD => f.write_str("the image crashed and cannot be called again"),
             reason::CPU_NOT_STARTED => {
                 write!(f, "the CPU that was to run the image, with APIC identifier {a}, did not start")
             }

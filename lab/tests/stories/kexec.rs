@@ -22,7 +22,7 @@ pub(crate) const STORIES: &[Story] = stories! {
     &["6.1", "6.12"] => a_file_that_cannot_be_read_as_it_is_ends_the_load_with_its_name,
     &["6.1", "6.12"] => an_initrd_that_the_disk_cannot_read_is_named,
     &["6.1"] => a_start_that_fails_leaves_the_network_as_it_was,
-    &["6.1"] => a_bootconfig_stays_behind_what_is_added,
+    &["6.1"] => a_bootconfig_stays_at_the_end_of_the_initrd,
     &["6.1"] => the_boot_loaders_default_entry_is_started,
 };
 
@@ -338,7 +338,7 @@ fn missing_mounts_are_reported(on: &str) -> Result<()> {
         .prints(
             "kexec: /sys/kernel/boot_params/data does not exist, so the next kernel does not get the screen",
         )
-        .prints("warn  told           /sys/kernel/boot_params/data does not exist")
+        .prints("warn  parameters     /sys/kernel/boot_params/data does not exist")
         .prints("/proc/iomem does not exist")
         .prints("--reuse-cmdline: /proc/cmdline does not exist")
         .never_prints("status 0")
@@ -491,7 +491,7 @@ fn a_start_that_fails_leaves_the_network_as_it_was(on: &str) -> Result<()> {
 }
 
 /// A bootconfig stays at the end of the initrd, where the next kernel looks for it.
-fn a_bootconfig_stays_behind_what_is_added(on: &str) -> Result<()> {
+fn a_bootconfig_stays_at_the_end_of_the_initrd(on: &str) -> Result<()> {
     let load = "text='kernel.from = bootconfig'; sum=0
         for byte in $(printf \"$text\" | od -An -v -tu1); do sum=$((sum + byte)); done
         word() { printf \"$(printf '\\\\%03o' $(($1 & 255)) $((($1 >> 8) & 255)) 0 0)\"; }

@@ -51,11 +51,11 @@ pub(crate) fn is_missing(refusal: &Refusal) -> bool {
 /// `holder` is the other image that has the first page in use, if one has it.
 fn describe(loaded: &Load, holder: Option<&ImageInfo>) -> String {
     let shared = match (loaded.in_use, loaded.pages - loaded.claimed.min(loaded.pages)) {
-        (0, 0) => "all its own: calls need not suspend the system".into(),
+        (0, 0) => "all allocated by the image: calls work without suspending the system".into(),
         (0, exchanged) => {
             format!(
-                "{exchanged} exchanged at each call, none in use by the kernel: calls need not suspend the \
-                 system"
+                "{exchanged} exchanged at each call, none in use by the kernel: calls work without \
+                 suspending the system"
             )
         }
         (in_use, _) => {
@@ -97,11 +97,14 @@ mod tests {
         let load = |pages, claimed, in_use| {
             describe(&Load { pages, claimed, in_use, first_in_use: 0x10_0000, ..Load::default() }, None)
         };
-        assert_eq!(load(2, 2, 0), "2 pages (8 KiB), all its own: calls need not suspend the system");
+        assert_eq!(
+            load(2, 2, 0),
+            "2 pages (8 KiB), all allocated by the image: calls work without suspending the system"
+        );
         assert_eq!(
             load(2, 1, 0),
-            "2 pages (8 KiB), 1 exchanged at each call, none in use by the kernel: calls need not suspend \
-             the system"
+            "2 pages (8 KiB), 1 exchanged at each call, none in use by the kernel: calls work without \
+             suspending the system"
         );
         assert_eq!(
             load(1, 0, 1),

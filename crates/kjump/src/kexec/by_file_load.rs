@@ -52,7 +52,7 @@ pub(super) fn load(files: &Files, load: &Load) -> anyhow::Result<io::Result<()>>
         let unloaded = sys::kexec::unload_file(flags);
         return Err(unloaded.err().map_or_else(
             || changed.context("nothing is loaded"),
-            |error| anyhow!("{error}").context("unloading what may be damaged"),
+            |error| anyhow!("{error}").context("unloading the possibly damaged kernel"),
         ));
     }
     Ok(outcome)

@@ -143,7 +143,7 @@ fn of_load(load: &Load, wanted: Wanted, path: &Path, machine: &Machine) -> Vec<F
     }
     let mut findings: Vec<Finding> = describe::lines(&files, loader, &choice)
         .into_iter()
-        .zip(["file"].into_iter().chain(std::iter::repeat("told")))
+        .zip(["file"].into_iter().chain(std::iter::repeat("parameters")))
         .map(|(text, about)| finding(about, Level::Ok, text))
         .collect();
     findings.push(signature(&files, machine));
@@ -209,7 +209,7 @@ fn of_syscalls(
         );
         findings.push(finding("plan", Level::Ok, text));
         let lacking = by_load::lacking(load, machine);
-        findings.extend(lacking.map(|(text, advice)| advised("told", Level::Warn, text, advice)));
+        findings.extend(lacking.map(|(text, advice)| advised("parameters", Level::Warn, text, advice)));
     }
     findings
 }

@@ -40,7 +40,7 @@ fn start(sync: bool, ifdown: bool, loaded: bool, debug: bool) -> Result<u8, Trou
     match sys::kexec::start() {
         // Something that returns was started, on a kernel with CONFIG_KEXEC_JUMP.
         Ok(()) => {
-            report::complain(NAME, "what was started has returned");
+            report::complain(NAME, "the started kernel or image returned");
             Ok(0)
         }
         Err(error) => {

@@ -39,7 +39,7 @@ pub(crate) struct TryArgs {
     /// Memory for the kernel
     #[arg(long, value_name = "SIZE", default_value = "512M", value_parser = number::size)]
     pub(crate) memory: u64,
-    /// Its name meanwhile, as in `kjump peers`
+    /// Name of the kernel on trial in `kjump peers`
     #[arg(long, value_name = "NAME", default_value = "trial")]
     pub(crate) name: ImageName,
     /// If it is healthy, load it in place of this kernel, and shut the system down to start it

@@ -90,7 +90,7 @@ impl Verdict {
             Kind::Unhealthy => format!("{kernel} is not healthy after {seconds:.1} s\n"),
             Kind::Panicked => format!("{kernel} panicked\n{}", self.ended),
             Kind::Hung => format!("{kernel} did not finish before the deadline\n{}", self.ended),
-            Kind::Fault => format!("{kernel} did not get as far as its own error handling\n{}", self.ended),
+            Kind::Fault => format!("{kernel} failed before it could handle exceptions\n{}", self.ended),
         };
         for difference in &self.differences {
             let _ = writeln!(text, "  {difference}");

@@ -261,7 +261,9 @@ impl Parsed {
         let other = self.given.iter().find(|option| !matches!(option.id, Id::ListEntries | Id::Json));
         match (other, self.operands.first()) {
             (Some(option), _) => usage(format!("--{} is not for --list-entries", option.long)),
-            (_, Some(operand)) => usage(format!("{operand:?} is a file, and --list-entries loads none")),
+            (_, Some(operand)) => {
+                usage(format!("unexpected operand {operand:?}: --list-entries loads no file"))
+            }
             _ => Ok(Action::ListEntries { json: self.json }),
         }
     }

@@ -59,7 +59,7 @@ fn a_crash_kernel_needs_memory_that_is_reserved_for_it() {
 }
 
 #[test]
-fn a_machine_that_hides_what_its_kernel_was_told_is_worth_a_warning() {
+fn hidden_boot_parameters_are_worth_a_warning() {
     let root = std::env::temp_dir().join(format!("kjump-check-hidden-{}", std::process::id()));
     std::fs::create_dir_all(root.join("proc")).unwrap();
     std::fs::write(
@@ -70,17 +70,17 @@ fn a_machine_that_hides_what_its_kernel_was_told_is_worth_a_warning() {
     let machine = Machine::probe(&root);
     std::fs::remove_dir_all(&root).unwrap();
     let text = found_on(&machine, "-l -c -i");
-    assert!(text.contains("Warn told: /sys/kernel/boot_params/data does not exist, so"), "{text}");
+    assert!(text.contains("Warn parameters: /sys/kernel/boot_params/data does not exist, so"), "{text}");
 }
 
 #[test]
-fn what_has_no_room_is_told_with_the_numbers() {
+fn no_room_is_reported_with_the_numbers() {
     let text = found("debian-6.1-cloud", "-l --mem-max=0x1ffffff");
     assert!(text.contains("No load: no room for kernel: 60 MiB"), "{text}");
 }
 
 #[test]
-fn a_file_that_is_none_is_the_only_finding() {
+fn a_missing_file_is_the_only_finding() {
     let (load, wanted) = load("--check /nonexistent");
     let machine = Machine::probe(Path::new("/nowhere"));
     let findings = of_load(&load, wanted, Path::new("/nonexistent"), &machine);
@@ -127,7 +127,7 @@ fn a_machine_that_shows_only_half_of_efi_is_worth_a_warning() {
     machine.efi = Err(machine::Error::Absent { path: "/sys/firmware/efi/runtime-map".into() });
     let text = found_on(&machine, "-l");
     let warning =
-        "Warn told: /sys/firmware/efi/runtime-map does not exist, so the next kernel does not get EFI";
+        "Warn parameters: /sys/firmware/efi/runtime-map does not exist, so the next kernel does not get EFI";
     assert!(text.contains(warning), "{text}");
-    assert!(!found_on(&machine, "-l --noefi").contains("Warn told"));
+    assert!(!found_on(&machine, "-l --noefi").contains("Warn parameters"));
 }

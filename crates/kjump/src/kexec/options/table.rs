@@ -149,8 +149,8 @@ pub(in crate::kexec) const OPTIONS: &[Opt] = &[
         long: "debug",
         short: "d",
         id: Id::Debug,
-        brief: Some("Print what is done, and what is loaded where"),
-        help: "Print what is done, and what is loaded where",
+        brief: Some("Print each step and the load addresses"),
+        help: "Print each step and the load addresses",
         ..MANNER
     },
     Opt {
