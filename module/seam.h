@@ -37,7 +37,7 @@ u64 kjg_ram_ranges(struct kjump_range *ranges, u64 capacity);
 u64 kjg_total_pages(void);
 /*
  * Pages that can be allocated without a process being killed: free ones, and those that the kernel
- * can reclaim or swap out, but for the reserves of the kernel.
+ * can reclaim or swap out, except the reserves of the kernel.
  */
 u64 kjg_available_pages(void);
 /* Copies between the module and its caller, user space or the kernel itself; 0 or -EFAULT. */

@@ -20,7 +20,7 @@ static void __iomem *local_apic;
 
 enum apic_mode { APIC_OFF, APIC_MEMORY, APIC_MSR };
 
-/* Asked for each time, as another kernel may have changed it. */
+/* Read on every use, as another kernel may have changed it. */
 static enum apic_mode apic_mode(void)
 {
 	u32 low, high;

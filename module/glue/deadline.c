@@ -121,7 +121,7 @@ static void find_timer(u32 timer_pin)
 	u64 configurations[32] = {};
 	u32 enabled = readl(hpet + HPET_CFG), masked = 0, period = readl(hpet + HPET_PERIOD);
 
-	/* The kernel may have been told not to use it. */
+	/* The HPET may be disabled (hpet=disable). */
 	if (!(enabled & HPET_CFG_ENABLE) || !period)
 		return;
 	for (n = 0; n < IO_APIC_PINS; n++) {
@@ -171,7 +171,7 @@ static void restore_pin(struct kj_entry *entry)
 	write_io_apic(IO_APIC_ENTRY(timer.pin), entry->pin_low);
 }
 
-/* Legacy replacement is off: the interrupt is not the HPET's. */
+/* Without legacy replacement, IRQ 0 is the 8254's. */
 u32 kj_timer_as_firmware_does(void)
 {
 	u32 before;
@@ -232,7 +232,7 @@ void kj_deadline_end(struct kj_entry *entry)
 	raw_spin_unlock(&watching);
 }
 
-/* An image that waits in vain: it ends by the NMI if the timer works. */
+/* An image that outlasts its deadline: it ends by the NMI if the timer works. */
 static int try_timer(void *image)
 {
 	struct kjump_call call = {};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Model-specific registers, I/O APICs, and what is needed to guard an image.
+ * Model-specific registers, I/O APICs, and the requirements of a guard.
  */
 #include <linux/acpi.h>
 #include <linux/bug.h>

@@ -70,7 +70,7 @@ static int suspend_enter(suspend_state_t state)
 	kj_io_apics_as_firmware_does();
 	if (!is_timed)
 		timer = kj_timer_as_firmware_does();
-	/* Under guard this CPU runs no image; the one that does is set up where it starts. */
+	/* Under guard this CPU runs no image; the image's CPU is set up where it starts. */
 	if (!(armed->image->flags & KJUMP_LOAD_FLAG_GUARD))
 		kj_apic_as_firmware_does();
 	if (note)

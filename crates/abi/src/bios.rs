@@ -155,7 +155,7 @@ pub mod why {
     pub const BASE_MEMORY: u32 = 0x204;
     /// The program on a disk called INT 18h: it could not do its work.
     pub const INT_18: u32 = 0x218;
-    /// It called INT 19h: it is done.
+    /// It called INT 19h: it ended.
     pub const INT_19: u32 = 0x219;
     /// Ctrl, Alt and Del were pressed.
     pub const KEYS: u32 = 0x21a;

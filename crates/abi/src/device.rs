@@ -123,7 +123,7 @@ pub mod reason {
     pub const NOT_LOADED: u64 = 106;
     /// Another call, load or transfer is under way. 1: of this image, 2: of another image.
     pub const UNDER_WAY: u64 = 107;
-    /// The quiesce level does not do: a destination page is in use by the kernel.
+    /// The quiesce level is not sufficient: a destination page is in use by the kernel.
     /// Numbers: physical address of the first such page, how many there are, pages in all.
     pub const PAGE_IN_USE: u64 = 108;
     /// The system did not suspend. Numbers: errno (positive).
@@ -283,10 +283,10 @@ pub mod mode {
 /// Bits of [`Load::flags`].
 pub mod load_flag {
     /// Try to claim destination pages from the kernel, moving their users elsewhere, so that quick
-    /// calls do.
+    /// calls work.
     pub const CLAIM: u64 = 1 << 0;
-    /// Call this image when the kernel panics: it is the way back to the kernel that started this
-    /// one. Its third argument is then the address of a [`Handoff`](super::Handoff).
+    /// Call this image when the kernel panics: it is the jump-back entry of the kernel that started
+    /// this one. Its third argument is then the address of a [`Handoff`](super::Handoff).
     pub const CALL_ON_PANIC: u64 = 1 << 1;
     /// The image, in 64-bit mode, runs on another CPU, while this one watches: it can be taken down
     /// at a [deadline](super::Call::deadline), and may come back on any CPU. Calls need
@@ -345,7 +345,7 @@ pub struct Piece {
     pub length: u64,
 }
 
-/// Where the running kernel keeps the ELF note about its first CPU for whoever reads its memory:
+/// Where the running kernel keeps the ELF note about its first CPU for readers of its memory:
 /// its `crash_notes`. Before each call that suspends the system, the CPU's registers and task are
 /// written there (`NT_PRSTATUS`, as `crash_save_cpu` of `kernel/crash_core.c` has it), and zeros
 /// afterwards.

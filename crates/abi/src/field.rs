@@ -34,13 +34,13 @@ impl<T: Copy> Field<T> {
 }
 
 impl<T: Number> Field<T> {
-    /// The number, if the bytes reach so far.
+    /// The number, if it fits.
     #[must_use]
     pub fn read(self, bytes: &[u8]) -> Option<T> {
         T::first_of(bytes.get(self.offset..)?)
     }
 
-    /// Puts a number there, if the bytes reach so far; whether they do.
+    /// Puts a number there if it fits; returns whether it did.
     #[must_use]
     pub fn write(self, bytes: &mut [u8], number: T) -> bool {
         bytes.get_mut(self.offset..).is_some_and(|rest| number.put_first(rest))

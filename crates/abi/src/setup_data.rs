@@ -1,5 +1,5 @@
 //! `struct setup_data`: a chain of further facts for the kernel, each with this header and its
-//! bytes behind.
+//! bytes after it.
 //!
 //! Source: `Documentation/arch/x86/boot.rst` (`setup_data`),
 //! `arch/x86/include/uapi/asm/setup_data.h`.

@@ -1,4 +1,4 @@
-//! The C header of the kernel module says the same as this crate: it is compiled, and asked.
+//! The C header of the kernel module is compiled and compared with this crate.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 

@@ -1,5 +1,5 @@
-//! Linux's own headers, as Debian installs them (`linux-libc-dev`), say the same as this crate:
-//! they are compiled, and asked. Without them nothing is compared, which is said.
+//! Linux's own headers, as Debian installs them (`linux-libc-dev`), are compiled and compared with
+//! this crate. Without them nothing is compared, and the test prints that.
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -375,7 +375,7 @@ fn ask(facts: &[Fact]) -> Vec<u64> {
 }
 
 #[test]
-fn linux_lays_out_what_a_loader_tells_it_as_this_crate_does() {
+fn linux_and_this_crate_lay_out_boot_parameters_alike() {
     let multiarch = Path::new("/usr/include/x86_64-linux-gnu/asm/bootparam.h");
     if !multiarch.exists() && !Path::new("/usr/include/asm/bootparam.h").exists() {
         eprintln!("not compared: Linux's headers for x86 (linux-libc-dev) are not installed");

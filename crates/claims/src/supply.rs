@@ -49,7 +49,7 @@ impl<M: Memory, R: Deref<Target = [PhysRange]>> Supply<M, R> {
     }
 }
 
-/// Neighbouring frames that were taken and not handed out yet. Dropped, it gives them back.
+/// Contiguous frames not handed out yet; freed on drop.
 struct Ready<M: Memory> {
     memory: M,
     next: u64,

@@ -1,4 +1,4 @@
-//! What the running kernel was told when it was booted, and a next one must be told too:
+//! Boot parameters of the running kernel that the next one needs:
 //! `/sys/kernel/boot_params` (`Documentation/ABI/testing/sysfs-kernel-boot_params`) and
 //! `/sys/firmware/efi/systab`.
 

@@ -1,4 +1,4 @@
-//! Where the running kernel keeps the notes that tell another about it: `/sys/kernel/vmcoreinfo`,
+//! Addresses of the notes that describe the running kernel to another: `/sys/kernel/vmcoreinfo`,
 //! and `crash_notes` of every CPU in `/sys/devices/system/cpu` (`kernel/ksysfs.c`,
 //! `drivers/base/cpu.c`).
 

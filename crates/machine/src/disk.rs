@@ -23,7 +23,7 @@ pub fn mounted() -> BTreeSet<String> {
     numbers_in(&fs::read_to_string("/proc/self/mountinfo").unwrap_or_default())
 }
 
-/// The third field of `/proc/self/mountinfo` (proc(5)); major number 0 is no disk.
+/// The third field of `/proc/self/mountinfo` (proc(5)); major number 0 is not a disk.
 fn numbers_in(mountinfo: &str) -> BTreeSet<String> {
     let numbers = mountinfo.lines().filter_map(|line| line.split(' ').nth(2));
     numbers.filter(|number| !number.starts_with("0:")).map(str::to_owned).collect()

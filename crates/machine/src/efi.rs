@@ -1,4 +1,4 @@
-//! `/sys/firmware/efi`: what a kernel that is started by kexec must be told of EFI
+//! `/sys/firmware/efi`: what a kernel that is started by kexec needs from EFI
 //! (`Documentation/ABI/testing/sysfs-firmware-efi`, `sysfs-firmware-efi-runtime-map`).
 
 use abi::efi;

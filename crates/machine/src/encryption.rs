@@ -14,7 +14,7 @@ pub enum Encryption {
     Inactive,
     /// Memory is encrypted.
     Active(Kind),
-    /// The CPU can; whether the kernel does cannot be told from here.
+    /// The CPU can encrypt; nothing shows whether the kernel uses it.
     Unclear,
 }
 
@@ -29,8 +29,8 @@ pub enum Kind {
     TdxGuest,
 }
 
-/// The signs there are. An AMD CPU shows `sme` when the firmware lets the kernel use it, which
-/// tells nothing about the kernel; `sev` is about guests that this kernel may start.
+/// Looks for signs of encryption. An AMD CPU shows `sme` when the firmware lets the kernel use it;
+/// that does not show that it does. `sev` is about guests that this kernel may start.
 pub(crate) fn find(
     root: &Root,
     cpu: Option<&Cpu>,

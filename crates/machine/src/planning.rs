@@ -56,8 +56,8 @@ fn map_entry(resource: &Resource) -> Option<MemoryRange> {
 }
 
 impl Machine {
-    /// Whether the kernel added memory that EFI knows of to what it was told, which the firmware's
-    /// map does not show.
+    /// Whether the kernel added memory that EFI reports to its memory map (`add_efi_memmap`). The
+    /// firmware's map does not show it.
     fn adds_efi_memory(&self) -> bool {
         let line = self.command_line.as_deref().unwrap_or_default();
         line.split(u8::is_ascii_whitespace).any(|parameter| parameter == b"add_efi_memmap")

@@ -135,7 +135,7 @@ fn opensuses_default_is_named_by_its_titles_and_lies_in_a_subvolume() {
 }
 
 #[test]
-fn a_machine_without_a_menu_is_told_where_one_was_looked_for() {
+fn a_missing_menu_is_reported_with_the_places_searched() {
     let error = boot_entries::read(Path::new("/nowhere")).unwrap_err().to_string();
     assert!(error.contains("/boot/grub/grub.cfg") && error.ends_with("does not exist"), "{error}");
 }

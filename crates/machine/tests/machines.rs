@@ -48,8 +48,8 @@ fn the_firmwares_map_has_the_memory_that_the_kernel_shows() {
     assert_eq!(firmware.len(), 7);
     assert!(firmware.is_sorted_by_key(|range| range.first));
     for range in ram {
-        assert!(firmware.iter().any(|told| {
-            told.kind == "System RAM" && told.first <= range.start().get() && range.end() - 1 <= told.last
+        assert!(firmware.iter().any(|entry| {
+            entry.kind == "System RAM" && entry.first <= range.start().get() && range.end() - 1 <= entry.last
         }));
     }
 }
@@ -105,9 +105,9 @@ fn a_plans_facts_are_known_of_a_stock_machine_with_privileges_only() {
     assert_eq!(machine.usable_ram(), ram, "kernel and firmware agree");
     let hidden = "the kernel shows no addresses in /proc/iomem; run as root, with CAP_SYS_ADMIN";
     assert_eq!(probe("not-root").for_plan().unwrap_err().to_string(), hidden);
-    let untold = probe("debian-6.12-secure-boot").for_plan().unwrap();
-    assert!(!untold.firmware.is_empty(), "without the firmware's map, the kernel's does");
-    assert_eq!(untold.usable_ram(), untold.ram);
+    let planned = probe("debian-6.12-secure-boot").for_plan().unwrap();
+    assert!(!planned.firmware.is_empty(), "without the firmware's map, the kernel's does");
+    assert_eq!(planned.usable_ram(), planned.ram);
 }
 
 #[test]

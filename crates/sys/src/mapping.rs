@@ -101,7 +101,7 @@ mod tests {
         assert_eq!(&*bytes, [7; 5000]);
         let nothing = FileBytes::of(&mut File::open("/dev/null").unwrap()).unwrap();
         assert!(matches!(nothing, FileBytes::Read(_)) && nothing.is_empty());
-        let told = FileBytes::of(&mut File::open("/proc/version").unwrap()).unwrap();
-        assert!(told.starts_with(b"Linux"));
+        let version = FileBytes::of(&mut File::open("/proc/version").unwrap()).unwrap();
+        assert!(version.starts_with(b"Linux"));
     }
 }

@@ -6,13 +6,12 @@
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 
-/// Waits for what of a file is being written to its disk, and starts to write the rest of what is
-/// in the page cache. A writer who does this now and then is no faster than the disk, and has it
-/// busy all the time.
+/// Waits for the writeback of a file in progress, then starts writing the rest of its dirty pages.
+/// Called regularly, it keeps a writer at the disk's speed and the disk busy. No-op where
+/// unsupported: for pipes and devices, and on file systems without it.
 ///
 /// # Errors
-/// What could not be written: nobody is told of it again. Where there is no disk, or where the file
-/// system does not do this, nothing happens, and that is no error.
+/// A page could not be written. Each error is reported once.
 pub fn push(file: impl AsFd) -> io::Result<()> {
     let flags = libc::SYNC_FILE_RANGE_WAIT_BEFORE | libc::SYNC_FILE_RANGE_WRITE;
     // SAFETY: the descriptor is open as long as it is borrowed; no memory of ours is touched. Of no
@@ -35,7 +34,7 @@ mod tests {
     use std::os::unix::fs::FileExt;
 
     #[test]
-    fn what_was_pushed_is_still_there() {
+    fn pushed_bytes_are_still_there() {
         let path = std::env::temp_dir().join(format!("kjump-writeback-{}", std::process::id()));
         let file = File::create(&path).unwrap();
         for number in 0..4_u8 {
@@ -47,7 +46,7 @@ mod tests {
     }
 
     #[test]
-    fn what_has_no_disk_is_no_error() {
+    fn a_file_without_a_disk_is_left_alone() {
         push(File::options().write(true).open("/dev/null").unwrap()).unwrap();
         push(io::stdout()).unwrap();
         push(io::pipe().unwrap().1).unwrap();

@@ -13,7 +13,7 @@ const DEFAULT: u64 = 10_000;
 /// The deadline of the calls of a request.
 pub(super) struct Deadline {
     milliseconds: u64,
-    /// Not the user's choice: left out where it is not possible.
+    /// The default; dropped where deadlines do not work.
     is_default: bool,
 }
 

@@ -66,7 +66,8 @@ pub(super) fn call(debug: bool) -> Result<Option<u8>, Trouble> {
     Ok(Some(ending(&device, &call)?))
 }
 
-/// Calls the image of the open file if it is a kernel, or the way back to one; the exit status.
+/// Calls the image of the open file if it is a kernel or the jump-back entry of one. Returns the
+/// exit status.
 fn call_kernel(device: &Device, name: &ImageName) -> anyhow::Result<Option<u8>> {
     let Some(image) = device.image_named(name)? else { return Ok(None) };
     if image.pages == 0 {

@@ -41,7 +41,7 @@ pub(super) fn plan<'a>(
                 Arguments::Linux => {
                     linux(Kernel::Executable(program), files, load, (&machine, elfcorehdr_size), seed)
                 }
-                told => other(program, told == Arguments::Elf, files, load, &machine),
+                arguments => other(program, arguments == Arguments::Elf, files, load, &machine),
             }
         }
         Loader::Multiboot(version) => multiboot(version, files, load, &machine),

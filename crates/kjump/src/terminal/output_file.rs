@@ -94,7 +94,7 @@ pub(crate) struct NewFile {
 }
 
 impl NewFile {
-    /// Starts a file for this path, which replaces what is there in the end.
+    /// Starts a file for this path, which replaces an existing one once complete.
     pub(crate) fn create(path: &Path) -> anyhow::Result<Self> {
         let temporary = temporary_name(path)?;
         if let Some(file) = descriptor::create_unnamed(parent(path))? {
@@ -110,7 +110,7 @@ impl NewFile {
         self.temporary.clone().unwrap_or_else(|| descriptor::path_of(&self.file))
     }
 
-    /// Gives the file another name in the end.
+    /// Changes the name that the file gets once complete.
     pub(crate) fn rename(&mut self, path: &Path) {
         path.clone_into(&mut self.path);
     }
