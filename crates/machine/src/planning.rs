@@ -6,7 +6,7 @@ use plan::{MemoryKind, MemoryRange};
 use crate::iomem::{MemoryMap, Resource};
 use crate::{Error, Machine};
 
-/// Why a load cannot be planned for a machine.
+/// Why the memory of a machine is not known, and a load cannot be planned for it.
 #[derive(Debug, thiserror::Error)]
 pub enum Unknown<'a> {
     /// The memory map is not known.
@@ -63,15 +63,21 @@ impl Machine {
         line.split(u8::is_ascii_whitespace).any(|parameter| parameter == b"add_efi_memmap")
     }
 
+    /// The memory map, if the kernel shows its addresses.
+    ///
+    /// # Errors
+    /// [`Unknown`]: it could not be read, or the addresses are hidden.
+    pub fn visible_memory(&self) -> Result<&MemoryMap, Unknown<'_>> {
+        let memory = self.memory.as_ref().map_err(Unknown::Memory)?;
+        if memory.is_hidden() { Err(Unknown::Hidden) } else { Ok(memory) }
+    }
+
     /// The facts that a plan needs.
     ///
     /// # Errors
-    /// [`Unknown`]: the memory map could not be read. Other facts may be missing.
+    /// [`Unknown`]: as of [`visible_memory`](Self::visible_memory). Other facts may be missing.
     pub fn for_plan(&self) -> Result<plan::Machine, Unknown<'_>> {
-        let memory = self.memory.as_ref().map_err(Unknown::Memory)?;
-        if memory.is_hidden() {
-            return Err(Unknown::Hidden);
-        }
+        let memory = self.visible_memory()?;
         let entry = |range: &crate::firmware_map::FirmwareRange| {
             MemoryRange::new(range.first, range.last, MemoryKind::named(&range.kind))
         };

@@ -8,7 +8,7 @@ mod text;
 use std::path::Path;
 
 use abi::device::{ImageInfo, Range};
-use anyhow::{Context, bail};
+use anyhow::{Context, anyhow};
 use machine::Machine;
 use sys::{Device, ImageName};
 
@@ -23,12 +23,9 @@ use strips::{Strip, strips};
 
 pub(crate) fn run(args: MapArgs) -> anyhow::Result<Outcome> {
     let machine = Machine::probe(Path::new("/"));
-    let memory = machine.memory?;
-    if memory.is_hidden() {
-        bail!("the kernel hides the addresses in /proc/iomem; run as root, with CAP_SYS_ADMIN");
-    }
+    let memory = machine.visible_memory().map_err(|error| anyhow!("{error}"))?;
     let images = device::open_if_loaded()?.map_or_else(|| Ok(Vec::new()), |device| placed_images(&device))?;
-    let picture = Picture::new(&memory, images, machine.release.ok());
+    let picture = Picture::new(memory, images, machine.release.as_ref().ok().cloned());
     match args.svg {
         Some(path) => {
             std::fs::write(&path, svg::draw(&picture)).with_context(|| path.display().to_string())?;
@@ -78,7 +75,7 @@ pub(crate) fn with_load(
     ranges: Vec<Range>,
     terminal: Terminal,
 ) -> Option<String> {
-    let memory = machine.memory.as_ref().ok().filter(|memory| !memory.is_hidden())?;
+    let memory = machine.visible_memory().ok()?;
     let words = name.parse::<ImageName>().ok()?.words();
     let pages = ranges.iter().map(|range| (range.end - range.start) / abi::page_list::PAGE_SIZE).sum();
     let image = ImageInfo { name: words, pages, mode: 64, ..ImageInfo::default() };

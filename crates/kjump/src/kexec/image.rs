@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use anyhow::bail;
+use anyhow::anyhow;
 use kernel_file::Program;
 use machine::Machine;
 
@@ -27,10 +27,8 @@ pub(super) fn load(load: &CalledLoad) -> anyhow::Result<()> {
     let file = ImageFile::read(&load.file, placing)?;
     let mut program = file.program()?;
     if let Some(window) = load.window {
-        let memory = Machine::probe(Path::new("/")).memory?;
-        if memory.is_hidden() {
-            bail!("the kernel shows no addresses in /proc/iomem, which --mem-max needs; run as root");
-        }
+        let machine = Machine::probe(Path::new("/"));
+        let memory = machine.visible_memory().map_err(|error| anyhow!("--mem-max: {error}"))?;
         let backup = window::backup(&memory.system_ram(), &program.segments, window);
         program.segments.extend(backup);
         program.segments.sort_by_key(|segment| segment.address);
