@@ -1,4 +1,5 @@
-//! The layout of sources: the length of lines, and that rustfmt formats all of each file.
+//! The layout of sources: the length of lines and of files, and that rustfmt formats all of each
+//! file.
 
 use std::fs;
 use std::io::Write as _;
@@ -15,10 +16,22 @@ use crate::tree;
 const WIDTH: usize = 110;
 const COMMENT_WIDTH: usize = 100;
 
+/// Lines of a file.
+const LENGTH: usize = 500;
+/// Files that are longer, and their most lines: none of them grows.
+const LONG: [(&str, usize); 6] = [
+    ("crates/abi/src/device.rs", 533),
+    ("crates/firmware/src/examination/steps.rs", 719),
+    ("crates/kjump/src/dump/makedumpfile.rs", 541),
+    ("crates/plan/tests/plans/linux.rs", 553),
+    ("crates/relocator/src/code.S", 868),
+    ("lab/tests/stories/kexec.rs", 530),
+];
+
 /// As in the kernel's coding style.
 const TAB: usize = 8;
 
-/// Fails on long lines, and where rustfmt gives up.
+/// Fails on long lines and long files, and where rustfmt gives up.
 ///
 /// # Errors
 /// Every such place.
@@ -26,6 +39,7 @@ pub(crate) fn check() -> Result<()> {
     let mut found = Vec::new();
     for file in tree::sources(&["rs", "c", "h", "S", "inc"])? {
         let text = fs::read_to_string(tree::root().join(&file)).with_context(|| file.clone())?;
+        found.extend(too_long(&file, text.lines().count()));
         found.extend(long_lines(&text).into_iter().map(|line| format!("{file}:{line}")));
         if file.ends_with(".rs") {
             found.extend(unformatted(&text)?.map(|line| format!("{file}:{line}")));
@@ -33,6 +47,13 @@ pub(crate) fn check() -> Result<()> {
     }
     ensure!(found.is_empty(), "{}\n{} places", found.join("\n"), found.len());
     Ok(())
+}
+
+/// The complaint about a file with more lines than it may have.
+fn too_long(file: &str, lines: usize) -> Option<String> {
+    let known = LONG.iter().find(|(path, _)| *path == file);
+    let most = known.map_or(LENGTH, |(_, most)| *most);
+    (lines > most).then(|| format!("{file}: {lines} lines; at most {most}"))
 }
 
 /// The lines that are too long, each with its number and length.
@@ -162,6 +183,17 @@ mod tests {
         assert_eq!(long_lines(&text(111, "")), ["1: line of 111 columns; at most 110"]);
         assert_eq!(long_lines(&text(101, " * ")), ["1: comment of 101 columns; at most 100"]);
         assert_eq!(long_lines(&("\n".to_owned() + &text(101, "/// "))).len(), 1);
+    }
+
+    #[test]
+    fn files_have_500_lines_and_those_that_have_more_do_not_grow() {
+        let new = "crates/phys/src/new.rs";
+        assert_eq!(too_long(new, 500), None);
+        assert_eq!(too_long(new, 501).unwrap(), "crates/phys/src/new.rs: 501 lines; at most 500");
+        for (path, most) in LONG {
+            assert!(most > LENGTH, "{path} needs no limit of its own");
+            assert!(too_long(path, most).is_none() && too_long(path, most + 1).is_some());
+        }
     }
 
     #[test]
