@@ -42,6 +42,14 @@ pub(crate) fn quiet(command: &mut Command) -> Result<Output> {
     Ok(output)
 }
 
+/// A shell script with mounts of its own, which end with it. The caller adds its arguments, `$1`
+/// and the following; `options` are further ones of unshare(1).
+pub(crate) fn with_own_mounts(options: &[&str], script: &str) -> Command {
+    let mut command = Command::new("unshare");
+    command.arg("--mount").args(options).args(["sh", "-c", script, "sh"]);
+    command
+}
+
 /// The program of this name on the search path.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;

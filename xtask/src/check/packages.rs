@@ -175,20 +175,17 @@ fn install() -> Verdict {
     if program::find("mmdebstrap").is_none() && packages::for_debian_image().is_err() {
         return Verdict::Skipped("mmdebstrap cannot be installed".to_owned());
     }
-    install_in(&tree::target().join("packages/debian")).into()
+    install_all().into()
 }
 
-fn install_in(root: &Path) -> Result<()> {
+fn install_all() -> Result<()> {
     let debs = build()?;
-    let fresh = !root.join("packages").exists();
-    if fresh {
-        system::unpack(Release::Debian12, INSTALLED, root)?;
-        fs::create_dir(root.join("packages"))?;
-    }
+    let root = system::unpacked("packages", Release::Debian12, INSTALLED)?;
+    fs::create_dir_all(root.join("packages"))?;
     for deb in debs {
         fs::copy(&deb, root.join("packages").join(deb.file_name().unwrap_or_default()))?;
     }
-    program::quiet(&mut system::inside(root, INSTALL)).map(drop)
+    program::quiet(&mut system::inside(&root, INSTALL)).map(drop)
 }
 
 /// Runs at each boot of a Debian 12 whose third disk takes the image. The machine is switched on

@@ -296,14 +296,10 @@ fn install() -> Result<()> {
     let dir = directory();
     tree::recreate(&dir)?;
     package::build(Format::Rpm, &dir)?;
-    let root = tree::target().join("packages/rpm-system");
-    if !root.join("proc").exists() {
-        system::unpack(Release::Debian12, SYSTEM, &root)?;
-    }
+    let root = system::unpacked("rpm", Release::Debian12, SYSTEM)?;
     let rpm = programs::rpm("rpm", &dir)?;
-    let mut command = Command::new("unshare");
-    // A namespace of its own: what is mounted in it goes with it.
-    command.args(["--mount", "sh", "-c", INSTALL, "sh"]).args([&root, &dir]);
+    let mut command = program::with_own_mounts(&[], INSTALL);
+    command.args([&root, &dir]);
     command.arg(rpm.get_program()).args(rpm.get_args());
     command.envs(rpm.get_envs().filter_map(|(name, value)| Some((name, value?))));
     program::quiet(&mut command).map(drop)

@@ -145,12 +145,21 @@ fn is_made_by(recipe: &str, dir: &Path) -> bool {
 
 /// The root directory that the disk is made of.
 fn files(release: Release) -> Result<PathBuf> {
+    unpacked(&format!("{}-files", release.codename()), release, PACKAGES)
+}
+
+/// The root directory of a system with these packages. It is unpacked the first time, and again
+/// if the packages change.
+///
+/// # Errors
+/// As of [`unpack`].
+pub(crate) fn unpacked(name: &str, release: Release, packages: &str) -> Result<PathBuf> {
     let dir = tree::made_once(
-        &format!("systems/{}-files", release.codename()),
-        |dir| is_made_by(PACKAGES, dir),
+        &format!("systems/{name}"),
+        |dir| is_made_by(packages, dir),
         |dir| {
-            unpack(release, PACKAGES, &dir.join("root"))?;
-            Ok(fs::write(dir.join(RECIPE), PACKAGES)?)
+            unpack(release, packages, &dir.join("root"))?;
+            Ok(fs::write(dir.join(RECIPE), packages)?)
         },
     )?;
     Ok(dir.join("root"))
@@ -195,7 +204,7 @@ fn partition(disk: &Path, root: &Path) -> Result<()> {
 ///
 /// # Errors
 /// mmdebstrap fails.
-pub(crate) fn unpack(release: Release, names: &str, root: &Path) -> Result<()> {
+fn unpack(release: Release, names: &str, root: &Path) -> Result<()> {
     packages::for_debian_image()?;
     if !packages::is_root() {
         bail!("a Debian system is unpacked with its owners and devices: run this as root");
@@ -218,9 +227,9 @@ pub(crate) fn unpack(release: Release, names: &str, root: &Path) -> Result<()> {
 /// A command for the shell in a system's root directory. It has mounts of its own, which end with
 /// it: DKMS and others look into /proc and /dev.
 pub(crate) fn inside(root: &Path, script: &str) -> Command {
-    let mut inside = Command::new("unshare");
-    inside.args(["--mount", "--pid", "--fork", "sh", "-c"]).arg(
-        "mount --rbind /dev \"$0/dev\" && mount -t proc proc \"$0/proc\" && exec chroot \"$0\" sh -c \"$1\"",
+    let mut inside = program::with_own_mounts(
+        &["--pid", "--fork"],
+        "mount --rbind /dev \"$1/dev\" && mount -t proc proc \"$1/proc\" && exec chroot \"$1\" sh -c \"$2\"",
     );
     inside.arg(root).arg(script).env("DEBIAN_FRONTEND", "noninteractive");
     inside

@@ -12,7 +12,7 @@ use lab::Kernel;
 
 use crate::debian::apt::{Archive, Suites};
 use crate::debian::kernels;
-use crate::tree;
+use crate::{program, tree};
 
 /// What Kbuild needs in addition to the compiler.
 const TOOLS: [&str; 12] = [
@@ -52,10 +52,8 @@ pub(crate) fn make(kernel: &Kernel) -> Result<Command> {
     let root = root(suites, &compiler(kernel)?)?;
     let target = tree::target();
     fs::create_dir_all(inside(&root, &target))?;
-    let mut command = Command::new("unshare");
-    // A namespace of its own: what is mounted in it goes with it.
-    command.args(["--mount", "--map-root-user", "sh", "-c", ENTER, "sh"]).arg(&root).arg(&target);
-    command.arg("make").env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    let mut command = program::with_own_mounts(&["--map-root-user"], ENTER);
+    command.args([&root, &target]).arg("make").env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
     Ok(command)
 }
 
