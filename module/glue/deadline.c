@@ -97,23 +97,9 @@ static u64 hpet_khz;
 static struct kjr_timer timer;
 static bool timer_works;
 
-#define IO_APIC_ENTRY(pin) (0x10 + 2 * (pin))
-#define IO_APIC_MASKED (1 << 16)
 #define IO_APIC_REMAPPED (1 << (48 - 32)) /* in the upper half: an entry of an IOMMU's table */
 #define IO_APIC_NMI (APIC_MODE_NMI << 8)
 #define IO_APIC_PINS 24
-
-static u32 read_io_apic(u32 number)
-{
-	writel(number, io_apic);
-	return readl(io_apic + 0x10);
-}
-
-static void write_io_apic(u32 number, u32 value)
-{
-	writel(number, io_apic);
-	writel(value, io_apic + 0x10);
-}
 
 static void find_timer(u32 timer_pin)
 {
@@ -125,9 +111,9 @@ static void find_timer(u32 timer_pin)
 	if (!(enabled & HPET_CFG_ENABLE) || !period)
 		return;
 	for (n = 0; n < IO_APIC_PINS; n++) {
-		if (read_io_apic(IO_APIC_ENTRY(n) + 1) & IO_APIC_REMAPPED)
+		if (kj_io_apic_read(io_apic, IO_APIC_ENTRY(n) + 1) & IO_APIC_REMAPPED)
 			return;
-		if (read_io_apic(IO_APIC_ENTRY(n)) & IO_APIC_MASKED)
+		if (kj_io_apic_read(io_apic, IO_APIC_ENTRY(n)) & IO_APIC_MASKED)
 			masked |= 1 << n;
 	}
 	for (n = 0; n < count; n++)
@@ -149,12 +135,12 @@ static bool program_pin(struct kj_entry *entry)
 		return false;
 	if (!(readl(hpet + HPET_CFG) & HPET_CFG_ENABLE))
 		return false;
-	entry->pin_low = read_io_apic(IO_APIC_ENTRY(timer.pin));
-	entry->pin_high = read_io_apic(IO_APIC_ENTRY(timer.pin) + 1);
+	entry->pin_low = kj_io_apic_read(io_apic, IO_APIC_ENTRY(timer.pin));
+	entry->pin_high = kj_io_apic_read(io_apic, IO_APIC_ENTRY(timer.pin) + 1);
 	writel(timer.configuration & ~HPET_TN_ENABLE, hpet + HPET_Tn_CFG(timer.number));
-	write_io_apic(IO_APIC_ENTRY(timer.pin) + 1,
-		      SET_XAPIC_DEST_FIELD(per_cpu(x86_cpu_to_apicid, smp_processor_id())));
-	write_io_apic(IO_APIC_ENTRY(timer.pin), IO_APIC_NMI);
+	kj_io_apic_write(io_apic, IO_APIC_ENTRY(timer.pin) + 1,
+			 SET_XAPIC_DEST_FIELD(per_cpu(x86_cpu_to_apicid, smp_processor_id())));
+	kj_io_apic_write(io_apic, IO_APIC_ENTRY(timer.pin), IO_APIC_NMI);
 	*alarm = (struct kjg_alarm){
 		.timer = hpet_physical + HPET_Tn_CFG(timer.number),
 		.counter = hpet_physical + HPET_COUNTER,
@@ -166,9 +152,9 @@ static bool program_pin(struct kj_entry *entry)
 
 static void restore_pin(struct kj_entry *entry)
 {
-	write_io_apic(IO_APIC_ENTRY(timer.pin), IO_APIC_MASKED);
-	write_io_apic(IO_APIC_ENTRY(timer.pin) + 1, entry->pin_high);
-	write_io_apic(IO_APIC_ENTRY(timer.pin), entry->pin_low);
+	kj_io_apic_write(io_apic, IO_APIC_ENTRY(timer.pin), IO_APIC_MASKED);
+	kj_io_apic_write(io_apic, IO_APIC_ENTRY(timer.pin) + 1, entry->pin_high);
+	kj_io_apic_write(io_apic, IO_APIC_ENTRY(timer.pin), entry->pin_low);
 }
 
 /* Without legacy replacement, IRQ 0 is the 8254's. */
@@ -260,7 +246,7 @@ void kj_deadline_map(void)
 	if (ACPI_FAILURE(acpi_get_table(ACPI_SIG_MADT, 0, &madt)))
 		return;
 	if (kjr_first_io_apic(madt, madt->length, &address, &timer_pin))
-		io_apic = ioremap(address, 0x20);
+		io_apic = kj_io_apic(address);
 	acpi_put_table(madt);
 	if (!io_apic || ACPI_FAILURE(acpi_get_table(ACPI_SIG_HPET, 0, &table)))
 		return;
@@ -284,6 +270,4 @@ void kj_deadline_unmap(void)
 	cancel_delayed_work_sync(&watch_work);
 	if (hpet)
 		iounmap(hpet);
-	if (io_apic)
-		iounmap(io_apic);
 }

@@ -143,6 +143,15 @@ void kj_machine_map(void);
 void kj_machine_unmap(void);
 void kj_forget_sent_interrupts(void);
 void kj_io_apics_as_firmware_does(void);
+/* The registers of the I/O APIC at this physical address, or NULL. */
+void __iomem *kj_io_apic(u32 address);
+u32 kj_io_apic_read(void __iomem *io_apic, u32 number);
+void kj_io_apic_write(void __iomem *io_apic, u32 number, u32 value);
+
+/* Registers of an I/O APIC: two for each pin, and bits of the lower one. 82093AA datasheet, 3.2. */
+#define IO_APIC_ENTRY(pin) (0x10 + 2 * (pin))
+#define IO_APIC_REMOTE_IRR (1 << 14)
+#define IO_APIC_MASKED (1 << 16)
 
 /* ---- panic.c ---- */
 

@@ -63,19 +63,39 @@ bool kjg_guard_facts(struct kjg_guard_facts *facts)
 	return true;
 }
 
-/* Registers of the I/O APICs. */
-static void __iomem *io_apics[64];
+static struct {
+	u32 address;
+	void __iomem *registers;
+} io_apics[64];
 static unsigned int io_apic_count;
 
 #define IO_APIC_VERSION 1
-#define IO_APIC_ENTRIES 0x10 /* two registers each */
-#define IO_APIC_REMOTE_IRR (1 << 14)
-#define IO_APIC_MASKED (1 << 16)
 
-static u32 read_io_apic(void __iomem *io_apic, u32 number)
+u32 kj_io_apic_read(void __iomem *io_apic, u32 number)
 {
 	writel(number, io_apic);
 	return readl(io_apic + 0x10);
+}
+
+void kj_io_apic_write(void __iomem *io_apic, u32 number, u32 value)
+{
+	writel(number, io_apic);
+	writel(value, io_apic + 0x10);
+}
+
+void __iomem *kj_io_apic(u32 address)
+{
+	unsigned int n;
+
+	for (n = 0; n < io_apic_count; n++)
+		if (io_apics[n].address == address)
+			return io_apics[n].registers;
+	return NULL;
+}
+
+static u32 pins(void __iomem *io_apic)
+{
+	return (kj_io_apic_read(io_apic, IO_APIC_VERSION) >> 16 & 0xff) + 1;
 }
 
 /*
@@ -86,13 +106,15 @@ static u32 read_io_apic(void __iomem *io_apic, u32 number)
  */
 void kj_forget_sent_interrupts(void)
 {
-	unsigned int n, number, end;
+	void __iomem *io_apic;
+	unsigned int n, pin, end;
 
 	for (n = 0; n < io_apic_count; n++) {
-		end = IO_APIC_ENTRIES + 2 * ((read_io_apic(io_apics[n], IO_APIC_VERSION) >> 16 & 0xff) + 1);
-		for (number = IO_APIC_ENTRIES; number < end; number += 2)
-			if (read_io_apic(io_apics[n], number) & IO_APIC_REMOTE_IRR)
-				writel(IO_APIC_MASKED, io_apics[n] + 0x10);
+		io_apic = io_apics[n].registers;
+		end = pins(io_apic);
+		for (pin = 0; pin < end; pin++)
+			if (kj_io_apic_read(io_apic, IO_APIC_ENTRY(pin)) & IO_APIC_REMOTE_IRR)
+				kj_io_apic_write(io_apic, IO_APIC_ENTRY(pin), IO_APIC_MASKED);
 	}
 }
 
@@ -103,20 +125,21 @@ void kj_forget_sent_interrupts(void)
  */
 void kj_io_apics_as_firmware_does(void)
 {
-	unsigned int n, number, end;
+	void __iomem *io_apic;
+	unsigned int n, pin, end;
 
 	for (n = 0; n < io_apic_count; n++) {
-		end = IO_APIC_ENTRIES + 2 * ((read_io_apic(io_apics[n], IO_APIC_VERSION) >> 16 & 0xff) + 1);
-		for (number = IO_APIC_ENTRIES; number < end; number += 2) {
-			writel(number, io_apics[n]);
-			writel(IO_APIC_MASKED, io_apics[n] + 0x10);
-		}
+		io_apic = io_apics[n].registers;
+		end = pins(io_apic);
+		for (pin = 0; pin < end; pin++)
+			kj_io_apic_write(io_apic, IO_APIC_ENTRY(pin), IO_APIC_MASKED);
 	}
 }
 
 static void map_io_apics(void)
 {
 	struct acpi_table_header *madt;
+	void __iomem *registers;
 	u32 address;
 	size_t n;
 
@@ -125,8 +148,11 @@ static void map_io_apics(void)
 	for (n = 0; kjr_io_apic(madt, madt->length, n, &address); n++) {
 		if (io_apic_count == ARRAY_SIZE(io_apics))
 			break;
-		io_apics[io_apic_count] = ioremap(address, 0x20);
-		io_apic_count += !!io_apics[io_apic_count];
+		registers = ioremap(address, 0x20);
+		if (!registers)
+			continue;
+		io_apics[io_apic_count].address = address;
+		io_apics[io_apic_count++].registers = registers;
 	}
 	acpi_put_table(madt);
 }
@@ -139,5 +165,5 @@ void kj_machine_map(void)
 void kj_machine_unmap(void)
 {
 	while (io_apic_count)
-		iounmap(io_apics[--io_apic_count]);
+		iounmap(io_apics[--io_apic_count].registers);
 }
