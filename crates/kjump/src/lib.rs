@@ -4,9 +4,9 @@
 //! request with its files read. All output is first a value, then text or JSON.
 //!
 //! `call`, `bios`, `test_machine`, `memtest`, `peer`, `trial`, `debug`, `kexec`, `dump`,
-//! `initramfs`, `hibernate` and `inspect` are the commands, each with its own `args`. They are built
-//! on `kernel` (kernel files and digests), `device` (the module), `input` (files that are read
-//! whole) and `terminal` (output, numbers and progress).
+//! `initramfs`, `hibernate` and `inspect` are the commands, each with its own `args`. They are
+//! built on `kernel` (kernel files and digests), `device` (the module), `input` (files that are
+//! read whole) and `terminal` (output, numbers and progress).
 #![forbid(unsafe_code)]
 // These panic if the output cannot be written: see `terminal::report`.
 #![deny(clippy::print_stdout, clippy::print_stderr)]
