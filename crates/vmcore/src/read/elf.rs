@@ -186,7 +186,12 @@ impl<S: ReadAt> ElfCore<S> {
     fn fill_gap(&self, at: u64, gap: u64, buffer: &mut [u8]) -> Result<usize> {
         let absent = Error::Absent { pfn: at / PAGE_SIZE };
         let Some(page) = Pfn::new(at / PAGE_SIZE) else { return Err(absent) };
-        if !self.present.contains(page) {
+        // `present` and the pieces are made of the same headers, but zeros are never a guess.
+        let has_bytes = match self.bytes.find(at - at % PAGE_SIZE) {
+            Found::At(..) => true,
+            Found::Gap(gap) => gap < PAGE_SIZE,
+        };
+        if !has_bytes || !self.present.contains(page) {
             return Err(absent);
         }
         let count = gap.min(page.address().get() + PAGE_SIZE - at);
@@ -337,3 +342,6 @@ fn load<A: abi::Number>(header: &[u8], class: &Class<A>) -> Load {
         memory_size: number(layout.memory_size),
     }
 }
+
+#[cfg(test)]
+mod tests;
