@@ -143,8 +143,14 @@ fn write(image: &Image<'_, Target>, device: &Device, size: &str) -> anyhow::Resu
     };
     let threads = thread::available_parallelism().map_or(1, NonZero::get);
     thread::scope(|scope| {
-        let workers: Vec<_> = (0..threads).map(|_| scope.spawn(work)).collect();
-        workers.into_iter().try_for_each(|worker| worker.join().map_err(|_| anyhow!("a thread panicked"))?)
+        // As many as can be started: this thread works too.
+        let start = |_| thread::Builder::new().spawn_scoped(scope, work).ok();
+        let workers: Vec<_> = (1..threads).map_while(start).collect();
+        let own = work();
+        let join = |worker: thread::ScopedJoinHandle<'_, _>| -> anyhow::Result<()> {
+            worker.join().map_err(|_| anyhow!("a thread panicked"))?
+        };
+        workers.into_iter().map(join).fold(own, |result, other| result.and(other))
     })
 }
 
