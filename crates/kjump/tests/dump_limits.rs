@@ -239,6 +239,25 @@ fn threads_that_find_no_memory_are_left_out() {
     }
 }
 
+#[test]
+fn an_elf_file_with_any_number_of_holes_claims_none_of_the_missing_pages() {
+    let dir = Directory::new("many-holes");
+    let (source, dump) = (dir.path("vmcore"), dir.path("dump"));
+    // After each page, one that the source does not have.
+    let (count, pages) = (66_000, 5);
+    let load = |n: u64| (1, 16 * MIB + n % pages * 4096, n * 8192, 4096, 8192);
+    let loads: Vec<Header> = (0..count).map(load).collect();
+    let contents: Vec<u8> = (1..).take(5).flat_map(|n| [n; PAGE]).collect();
+    core(&source, &loads).write_all_at(&contents, 16 * MIB).unwrap();
+    let limit = least(&source, &dump, &["-d", "0", "--elf"]);
+    let peak = peak(&source, &dump, limit, &["-d", "0", "--elf"]);
+    assert!(peak <= limit, "{peak} of {limit}");
+    let output = kjump(&["dump", "diff", "--json"]).arg(&source).arg(&dump).output().unwrap();
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let counts = ["same", "different", "only_in_first", "only_in_second"].map(|key| report[key].as_u64());
+    assert_eq!(counts, [Some(count), Some(0), Some(0), Some(0)], "{report}");
+}
+
 fn rearranged(stream: &[u8], dump: &Path) -> Output {
     let mut rearrange = kjump(&["makedumpfile", "-f", "-R"]);
     let mut child = rearrange.arg(dump).stdin(Stdio::piped()).spawn().unwrap();

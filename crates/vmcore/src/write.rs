@@ -18,7 +18,7 @@ use crate::codec::{Codec, Effort};
 use crate::select::Level;
 use crate::{CHUNK_FRAMES, Error, FrameSet, Result, WriteAt};
 
-pub use elf::write_elf;
+pub use elf::{most_loads, write_elf};
 pub use flat::write_flat;
 pub use flattened::Flattener;
 pub use kdump::write_kdump;

@@ -242,3 +242,26 @@ fn a_stream_of_an_elf_file_has_its_pages_of_zeros() {
     // Only the gap after the headers is not stored.
     assert!(stream.length() - stream.stored() < 8192, "{} of {}", stream.stored(), stream.length());
 }
+
+#[test]
+fn a_dump_with_pages_that_are_not_memory_has_them_as_an_elf_file() {
+    let file = small(64);
+    let image = MemoryImage::open(&file[..]).unwrap();
+    let mut dump = kdump(&image, 0, None);
+    // The first bitmap has the frames of memory. The header is a block, the sub-header is another.
+    assert_eq!(dump[2 * PAGE + 32..2 * PAGE + 40], [0xff; 8]);
+    dump[2 * PAGE + 32..2 * PAGE + 40].copy_from_slice(&[0, 0, 0, 0, 0, 0, 0, 0xf0]);
+    let damaged = MemoryImage::open(&dump[..]).unwrap();
+    assert_eq!((damaged.ram().count(), damaged.present().count()), (4, 64));
+    let out = MemoryFile::new();
+    write_elf(&damaged, damaged.present(), &settings(0), &out, &Progress::default()).unwrap();
+    let elf = out.bytes();
+    let elf = MemoryImage::open(&elf[..]).unwrap();
+    assert!(elf.present() == image.present());
+    for frame in image.present().iter() {
+        let mut pages = [[0; PAGE], [1; PAGE]];
+        elf.read_phys(frame.number() * PAGE_SIZE, &mut pages[0]).unwrap();
+        image.read_phys(frame.number() * PAGE_SIZE, &mut pages[1]).unwrap();
+        assert!(pages[0] == pages[1], "{frame:?}");
+    }
+}

@@ -3,6 +3,7 @@
 use anyhow::bail;
 use vmcore::MemoryImage;
 use vmcore::select::WriteOrder;
+use vmcore::write::most_loads;
 
 use super::request::{OutputFormat, Request};
 use super::sink::{self, WriteMode, chunks};
@@ -15,8 +16,8 @@ const EACH_THREAD: u64 = 4 << 20;
 /// More sets of frames, as large as that of the kept pages, if pages are written in the order in
 /// which readers need them: when they are selected, and when they are written.
 const SETS_FOR_ORDER: u64 = 12;
-/// Memory for each run of memory in an ELF file, in bytes: its load header, twice.
-const EACH_RUN: u64 = 160;
+/// Memory for each load of an ELF file, in bytes: its place, and its header twice.
+const EACH_LOAD: u64 = 160;
 
 /// The resources for saving an image.
 #[derive(Clone, Copy)]
@@ -44,7 +45,7 @@ pub(super) fn affordable(image: &MemoryImage<'_>, request: &Request) -> anyhow::
     // The set of the kept pages; copies of it share its memory.
     let set = image.present().most_memory();
     let elf = match request.format {
-        OutputFormat::Elf => set + image.ram().runs().count() as u64 * EACH_RUN,
+        OutputFormat::Elf => set + most_loads(image) * EACH_LOAD,
         OutputFormat::Kdump | OutputFormat::Flat => 0,
     };
     let upload = request.remote.as_ref().map_or(0, |remote| remote.memory(image.present().count()));

@@ -1,9 +1,10 @@
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::Mutex;
 use std::sync::PoisonError;
 
 use abi::elf::{self, FileHeader, ProgramHeader, SectionHeader, file_type, machine, program_type};
-use phys::{PAGE_SIZE, Pfn};
+use phys::PAGE_SIZE;
 
 use super::pages::{self, UNIT, Unit};
 use super::{Progress, Settings, Written, crew, put};
@@ -43,8 +44,9 @@ struct Load {
 ///
 /// Where pages are excluded, a load header has more memory than bytes. But excluded pages stay in
 /// the file if they are fewer than 256 in a row and the image has all of them; pages of zeros among
-/// them are holes in the file. If there were too many load headers, more pages stay, and those that
-/// the image does not have become zeros.
+/// them are holes in the file. If there were too many load headers, more excluded pages stay. Pages
+/// that the image does not have are never in the file: if they need too many headers, the number of
+/// headers is in a section header, as the format provides.
 ///
 /// # Errors
 /// The destination cannot be written. Pages that cannot be read are not an error: they read as
@@ -125,16 +127,24 @@ fn with_gaps(image: &dyn DumpSource, loads: &[Load]) -> FrameSet {
 
 /// The loads, and the offset of the first one's bytes.
 fn layout(image: &dyn DumpSource, full: &FrameSet, notes: usize) -> (Vec<Load>, u64) {
-    let (mut gap, mut there) = (LEAST_GAP, Some(image.present()));
-    let mut loads = cut(image.ram(), full, gap, there);
-    // Each run of memory has at least one load: if there are too many runs, the headers are counted
-    // in the section header.
-    let can_be_fewer = image.ram().runs().nth(MOST_LOADS).is_none();
-    while loads.len() > MOST_LOADS && can_be_fewer {
-        gap *= 2;
-        there = None;
-        loads = cut(image.ram(), full, gap, there);
+    let memory = Memory::of(image);
+    let count = |gap| {
+        let mut count = 0_usize;
+        memory.cut(full, gap, |_| count += 1);
+        count
+    };
+    // Older readers do not know the extended number of headers, and all of them search headers one
+    // by one: there are more only if pages that the image does not have are between the others.
+    let fewest = count(u64::MAX);
+    let most = if fewest > MOST_LOADS { 2 * fewest } else { MOST_LOADS };
+    let mut gap = LEAST_GAP;
+    let mut number = count(gap);
+    while number > most {
+        gap = gap.saturating_mul(2);
+        number = count(gap);
     }
+    let mut loads = Vec::with_capacity(number);
+    memory.cut(full, gap, |load| loads.push(load));
     let head = notes_at(loads.len()) + notes;
     let data = (head as u64).next_multiple_of(PAGE_SIZE) + ASKEW;
     let mut offset = data;
@@ -145,31 +155,73 @@ fn layout(image: &dyn DumpSource, full: &FrameSet, notes: usize) -> (Vec<Load>, 
     (loads, data)
 }
 
-/// Cuts memory into loads, each of kept pages followed by excluded ones. A gap of fewer pages than
-/// `gap` does not split a load if the image has all of its pages; without `there`, it never does.
-fn cut(ram: &FrameSet, full: &FrameSet, gap: u64, there: Option<&FrameSet>) -> Vec<Load> {
-    let is_there =
-        |frame: u64| there.is_none_or(|there| Pfn::new(frame).is_some_and(|frame| there.contains(frame)));
-    let mut kept = full.runs().peekable();
-    let mut loads: Vec<Load> = Vec::new();
-    for memory in ram.runs() {
-        let mut last = Load { frames: memory.start..memory.end, filled: 0, offset: 0 };
-        while let Some(run) = kept.next_if(|run| run.start < memory.end) {
-            let end = last.frames.start + last.filled;
-            let is_short = run.start - end < gap && (end..run.start).all(is_there);
-            // Memory before the first kept page, if any, is a load without bytes.
-            if !is_short && run.start > last.frames.start {
-                last.frames.end = run.start;
-                loads.push(std::mem::replace(
-                    &mut last,
-                    Load { frames: run.start..memory.end, filled: 0, offset: 0 },
-                ));
-            }
-            last.filled = run.end - last.frames.start;
+/// The most loads that an ELF file of some of the image's pages may have.
+#[must_use]
+pub fn most_loads(image: &dyn DumpSource) -> u64 {
+    let fewest = Memory::of(image).most_runs();
+    let most = if fewest > MOST_LOADS as u64 { 2 * fewest } else { MOST_LOADS as u64 };
+    most.min(fewest + image.present().count() / LEAST_GAP)
+}
+
+/// The memory of an image. Its sets may be as large as the image is: there is no room for others.
+struct Memory<'a> {
+    all: Cow<'a, FrameSet>,
+    present: &'a FrameSet,
+}
+
+impl<'a> Memory<'a> {
+    fn of(image: &'a dyn DumpSource) -> Self {
+        let (mut all, present) = (Cow::Borrowed(image.ram()), image.present());
+        // A damaged dump may have pages that are not memory.
+        if present.without(&all).next(0).is_some() {
+            all.to_mut().unite(present.clone());
         }
-        loads.push(last);
+        Self { all, present }
     }
-    loads
+
+    /// Runs of memory, and runs of missing pages in them.
+    fn most_runs(&self) -> u64 {
+        let mut present = self.present.runs().peekable();
+        let mut count = 0;
+        for memory in self.all.runs() {
+            let mut at = memory.start;
+            count += 1;
+            while let Some(run) = present.next_if(|run| run.start < memory.end) {
+                count += u64::from(run.start > at);
+                at = run.end;
+            }
+            count += u64::from(at < memory.end);
+        }
+        count
+    }
+
+    /// Cuts memory into loads, each of kept pages followed by excluded ones. A gap of fewer pages
+    /// than `gap` does not split a load if the image has all of its pages.
+    fn cut(&self, full: &FrameSet, gap: u64, mut put: impl FnMut(Load)) {
+        let mut present = self.present.runs().peekable();
+        // To be called for one gap after the other.
+        let mut is_there = |pages: Range<u64>| {
+            while present.next_if(|run| run.end <= pages.start).is_some() {}
+            let is_in = |run: &Range<u64>| run.start <= pages.start && pages.end <= run.end;
+            pages.is_empty() || present.peek().is_some_and(is_in)
+        };
+        let mut kept = full.runs().peekable();
+        for memory in self.all.runs() {
+            let load = |start| Load { frames: start..memory.end, filled: 0, offset: 0 };
+            let mut last = load(memory.start);
+            while let Some(run) = kept.next_if(|run| run.start < memory.end) {
+                let end = last.frames.start + last.filled;
+                let is_short = run.start - end < gap && is_there(end..run.start);
+                // Memory before the first kept page, if any, is a load without bytes.
+                if !is_short && run.start > last.frames.start {
+                    last.frames.end = run.start;
+                    put(std::mem::replace(&mut last, load(run.start)));
+                }
+                last.filled = run.end - last.frames.start;
+            }
+            put(last);
+        }
+    }
 }
 
 fn copy(
