@@ -258,6 +258,23 @@ fn an_elf_file_with_any_number_of_holes_claims_none_of_the_missing_pages() {
     assert_eq!(counts, [Some(count), Some(0), Some(0), Some(0)], "{report}");
 }
 
+/// A file of 2 PiB without a byte that is stored, if the file system of its directory has files of
+/// that size, or tmpfs.
+#[test]
+fn a_file_of_petabytes_of_holes_is_refused_and_takes_no_memory() {
+    let dir = Directory::new("petabytes");
+    let size = 2_u64 << 50;
+    let memory = PathBuf::from(format!("/dev/shm/kjump-petabytes-{}", std::process::id()));
+    let source = [dir.path("vmcore"), memory.clone()]
+        .into_iter()
+        .find(|path| core(path, &[(1, MIB, 0, size, size)]).set_len(MIB + size).is_ok());
+    let source = source.unwrap();
+    let output = by_shell("ulimit -v 160000; exec \"$@\"", &["dump", "info", source.to_str().unwrap()]);
+    let _ = fs::remove_file(memory);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    assert!(text(&output.stderr).contains("the size of all load headers"), "{}", text(&output.stderr));
+}
+
 fn rearranged(stream: &[u8], dump: &Path) -> Output {
     let mut rearrange = kjump(&["makedumpfile", "-f", "-R"]);
     let mut child = rearrange.arg(dump).stdin(Stdio::piped()).spawn().unwrap();

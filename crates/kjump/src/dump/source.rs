@@ -5,7 +5,7 @@ use std::io::{self, Seek, SeekFrom};
 use std::ops;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use abi::device::Range;
 use anyhow::Context;
@@ -22,6 +22,8 @@ pub(crate) struct SourceFile {
     file: File,
     length: u64,
     mode: ReadMode,
+    /// Bytes that are not in holes, once they are counted.
+    stored: OnceLock<u64>,
 }
 
 /// The best way to read a file.
@@ -95,7 +97,7 @@ impl SourceFile {
         } else {
             ReadMode::Plainly
         };
-        Ok(Self { file, length, mode })
+        Ok(Self { file, length, mode, stored: OnceLock::new() })
     }
 
     /// The window with this number, mapped if necessary; `None` if it cannot be mapped.
@@ -140,6 +142,17 @@ impl SourceFile {
 impl ReadAt for SourceFile {
     fn length(&self) -> u64 {
         self.length
+    }
+
+    /// Of a sparse file, the bytes outside of holes. What a file system allocates is another
+    /// number: it may compress, or keep a small file with its metadata.
+    fn stored(&self) -> u64 {
+        match self.mode {
+            ReadMode::AroundHoles(_) => {
+                *self.stored.get_or_init(|| holes::stored(&self.file, self.length).unwrap_or(self.length))
+            }
+            ReadMode::Plainly | ReadMode::ByWindows(_) | ReadMode::ByThread(_) => self.length,
+        }
     }
 
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
