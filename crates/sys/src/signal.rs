@@ -1,5 +1,6 @@
 //! Signals.
-// UNSAFETY: signal(2), sigwait(3), pthread_sigmask(3) and raise(3) have no safe wrappers.
+// UNSAFETY: signal(2), sigaction(2), sigwait(3), pthread_sigmask(3) and raise(3) have no safe
+// wrappers.
 #![allow(unsafe_code)]
 
 use std::{io, mem, ptr, thread};
@@ -17,7 +18,8 @@ pub fn ignore_file_size_limit() {
 /// Executes `action` before SIGHUP, SIGINT or SIGTERM ends the program, in a thread of its own. A
 /// second signal ends the program at once. Signals that are ignored stay ignored.
 ///
-/// This thread and those that it starts later do not take these signals any more.
+/// This thread and those that it starts later do not take these signals any more. Only one action
+/// should be registered: of several, a signal has one executed.
 ///
 /// # Errors
 /// No thread can be started.
@@ -39,14 +41,24 @@ pub fn before_termination(action: impl FnOnce() + Send + 'static) -> io::Result<
     waiter.map(drop)
 }
 
+/// The signals that end the program now. A blocked signal is kept even if it is ignored, so
+/// `sigwait` would return those that are ignored.
 fn set() -> libc::sigset_t {
     // SAFETY: a set is a plain array of integers; zeros are an empty set.
     let mut signals: libc::sigset_t = unsafe { mem::zeroed() };
-    for signal in ENDING {
+    for signal in ENDING.into_iter().filter(|signal| !is_ignored(*signal)) {
         // SAFETY: the set is alive, and the number is a signal's.
         unsafe { libc::sigaddset(&raw mut signals, signal) };
     }
     signals
+}
+
+fn is_ignored(signal: libc::c_int) -> bool {
+    // SAFETY: the structure is plain integers and an optional function: zeros are valid.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    // SAFETY: the structure is alive, and no new action is passed.
+    let result = unsafe { libc::sigaction(signal, ptr::null(), &raw mut action) };
+    result == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
 /// Changes which signals this thread takes.

@@ -6,6 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use anyhow::{Context, bail};
 use sys::{Device, descriptor};
@@ -85,11 +86,11 @@ pub(crate) fn destination(path: &Path) -> io::Result<Destination> {
 /// A new file that gets its name once complete. Only its owner may read it, because its contents
 /// may be secret. If the file system supports it, it has no name until then, so that nothing is
 /// left if the program is killed. Otherwise it has a temporary name, which is removed when this is
-/// dropped.
+/// dropped, or when SIGHUP, SIGINT or SIGTERM ends the program.
 pub(crate) struct NewFile {
     pub(crate) file: File,
     /// `None` for a file without a name.
-    temporary: Option<PathBuf>,
+    temporary: Option<Temporary>,
     path: PathBuf,
 }
 
@@ -100,14 +101,16 @@ impl NewFile {
         if let Some(file) = descriptor::create_unnamed(parent(path))? {
             return Ok(Self { file, temporary: None, path: path.to_owned() });
         }
-        let options = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
-        let file = options.with_context(|| temporary.display().to_string())?;
+        let options = |path: &Path| OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+        let made = Temporary::create(&temporary, options);
+        let (temporary, file) = made.with_context(|| temporary.display().to_string())?;
         Ok(Self { file, temporary: Some(temporary), path: path.to_owned() })
     }
 
     /// A path by which the file can be opened again.
     pub(crate) fn current_path(&self) -> PathBuf {
-        self.temporary.clone().unwrap_or_else(|| descriptor::path_of(&self.file))
+        let temporary = self.temporary.as_ref().map(|temporary| temporary.0.clone());
+        temporary.unwrap_or_else(|| descriptor::path_of(&self.file))
     }
 
     /// Changes the name that the file gets once complete.
@@ -124,19 +127,50 @@ impl NewFile {
             }
             // Only a rename replaces a file.
             let temporary = temporary_name(&self.path).map_err(io::Error::other)?;
-            descriptor::link(&self.file, &temporary)?;
+            let (temporary, ()) = Temporary::create(&temporary, |path| descriptor::link(&self.file, path))?;
             self.temporary = Some(temporary);
         }
         std::fs::rename(self.current_path(), &self.path)
     }
 }
 
-impl Drop for NewFile {
+/// The name of a file that is removed in the end, also by a signal that ends the program.
+struct Temporary(PathBuf);
+
+/// All of this process.
+static TEMPORARY: Mutex<Vec<PathBuf>> = Mutex::new(Vec::new());
+
+fn all_temporary() -> MutexGuard<'static, Vec<PathBuf>> {
+    TEMPORARY.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Temporary {
+    /// Has `make` make the file. No thread that was started earlier may take signals.
+    fn create<T>(path: &Path, make: impl FnOnce(&Path) -> io::Result<T>) -> io::Result<(Self, T)> {
+        static SIGNALS: Once = Once::new();
+        SIGNALS.call_once(|| {
+            // Without a thread for it, a file may be left: that is no reason not to write it.
+            let _ = sys::signal::before_termination(|| {
+                let all = all_temporary();
+                for path in all.iter() {
+                    let _ = std::fs::remove_file(path);
+                }
+                // Until the signal has ended the program, no other file is made.
+                std::mem::forget(all);
+            });
+        });
+        let mut all = all_temporary();
+        let made = make(path)?;
+        all.push(path.to_owned());
+        Ok((Self(path.to_owned()), made))
+    }
+}
+
+impl Drop for Temporary {
     fn drop(&mut self) {
-        if let Some(temporary) = &self.temporary {
-            // After `publish` it does not exist. On an error, the first error is the one to report.
-            let _ = std::fs::remove_file(temporary);
-        }
+        // After `publish` it does not exist. On an error, the first error is the one to report.
+        let _ = std::fs::remove_file(&self.0);
+        all_temporary().retain(|path| *path != self.0);
     }
 }
 
