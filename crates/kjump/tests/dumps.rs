@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::Path;
-use std::process::{Child, Output, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::Duration;
 
 mod support;
@@ -270,6 +270,26 @@ fn an_unwritable_standard_error_does_not_change_the_result() {
 }
 
 #[test]
+fn a_closed_standard_error_or_its_gone_reader_does_not_change_the_result() {
+    let dir = Directory::new("no-stderr");
+    let (source, dump) = (dir.source(), dir.path("dump"));
+    let names = [source.to_str().unwrap(), dump.to_str().unwrap()];
+    let whole = ["dump", "save", "-d", "0"];
+    let limited = ["makedumpfile", "-f", "-l", "-d", "0,1", "-L", "5M"];
+    for (arguments, status) in [(&whole[..], 0), (&limited, 1)] {
+        let arguments = [arguments, &names].concat();
+        let output = by_shell("exec \"$@\" 2>&-", &arguments);
+        assert_eq!(output.status.code(), Some(status), "{arguments:?}");
+        assert_eq!(verified(&dump).status.code(), Some(status));
+        fs::remove_file(&dump).unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        assert_eq!(kjump(&arguments).stderr(writer).status().unwrap().code(), Some(status), "{arguments:?}");
+        assert_eq!(verified(&dump).status.code(), Some(status));
+    }
+}
+
+#[test]
 fn a_reader_that_goes_away_does_not_turn_no_into_yes() {
     let dir = Directory::new("no");
     let (source, dump) = (dir.source(), dir.path("dump"));
@@ -282,11 +302,37 @@ fn a_reader_that_goes_away_does_not_turn_no_into_yes() {
     drop(reader);
     let status = kjump(&["dump", "verify"]).arg(&dump).stdout(writer).status().unwrap();
     assert_eq!(status.code(), Some(1));
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let status = kjump(&["dump", "diff"]).args([&source, &dump]).stdout(writer).status().unwrap();
+    assert_eq!(status.code(), Some(1));
     // A dump, unlike a text, needs its reader.
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let mut command = save(&source, Path::new("/dev/stdout"));
     assert_eq!(command.arg("--flattened").stdout(writer).status().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_reader_of_a_fifo_that_goes_away_is_an_error() {
+    let dir = Directory::new("fifo");
+    let (source, fifo) = (dir.source(), dir.path("fifo"));
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    // It goes at the stream's header, in the middle, and near the end.
+    let length = save(&source, Path::new("-")).output().unwrap().stdout.len();
+    for bytes in [0, length / 2, length - 100_000] {
+        let mut command = save(&source, &fifo);
+        let mut child = command.arg("--flattened").spawn().unwrap();
+        let mut reader = File::open(&fifo).unwrap();
+        std::io::copy(&mut (&mut reader).take(bytes as u64), &mut std::io::sink()).unwrap();
+        drop(reader);
+        let status = child.wait().unwrap();
+        let mut report = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut report).unwrap();
+        assert_eq!(status.code(), Some(1), "{bytes}: {report}");
+        assert!(report.contains("Broken pipe"), "{bytes}: {report}");
+    }
+    assert_eq!(dir.names(), ["fifo", "vmcore"]);
 }
 
 #[test]
