@@ -74,10 +74,10 @@ fn save_at(
     let start = Instant::now();
     let selection = select(image, image.present(), image.vmcoreinfo(), level, means.order, means.threads);
     let selecting = start.elapsed();
-    let source = Completeness::of(image, request);
+    let source = Completeness::of(image, &request.sources);
     let incomplete = source.is_incomplete;
     let settings = Settings { compression: request.compression, level, threads: means.threads, incomplete };
-    let statistics = statistics::of(image, &selection, source);
+    let statistics = statistics::of(image, &selection, level, source);
     let erased = erasures.map(|erasures| Erased::new(image, erasures));
     let pages_from: &dyn DumpSource = erased.as_ref().map_or(image, |erased| erased);
     let mut written = Written::default();

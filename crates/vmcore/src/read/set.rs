@@ -4,6 +4,7 @@ use phys::{PAGE_SIZE, Pfn};
 
 use super::body::Body;
 use super::header::KdumpHeader;
+use crate::format::manifest::{Damage, Manifest};
 use crate::{Error, FrameSet, PhysRead, Result};
 
 /// The files of a split set.
@@ -86,6 +87,27 @@ impl Body for Set<'_> {
 
     fn header(&self) -> Option<&KdumpHeader> {
         Some(&self.header)
+    }
+
+    /// That of the first file: each has the statistics of the whole set.
+    fn manifest(&self) -> Option<Manifest> {
+        self.parts[0].manifest()
+    }
+
+    fn has_manifest(&self) -> bool {
+        self.parts.iter().any(|part| part.has_manifest())
+    }
+
+    /// Each file has a manifest of its own.
+    fn check_sums(&self, _: &Manifest, report: &mut dyn FnMut(Damage)) -> Result<()> {
+        for part in &self.parts {
+            match part.manifest() {
+                Some(manifest) => part.check_sums(&manifest, report)?,
+                None if part.has_manifest() => report(Damage::Manifest),
+                None => {}
+            }
+        }
+        Ok(())
     }
 }
 
