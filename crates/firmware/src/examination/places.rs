@@ -12,7 +12,9 @@ const SERVED: [u8; 12] = [0x08, 0x10, 0x11, 0x12, 0x13, 0x14, 0x15, 0x16, 0x17, 
 pub(super) fn vectors(page_0: &[u8]) -> Finding {
     let vector = |number: u8| Field::<u32>::at(usize::from(number) * 4).read(page_0).unwrap_or(0);
     let address = |vector: u32| u64::from(vector >> 16) * 16 + u64::from(vector & 0xffff);
-    let in_rom = |number: &&u8| address(vector(**number)) >= rom::START;
+    // A vector can also name RAM above the ROMs, past 1 MiB.
+    let rom = rom::START..rom::START + rom::SIZE as u64;
+    let in_rom = |number: &&u8| rom.contains(&address(vector(**number)));
     let bad: Vec<String> = SERVED
         .iter()
         .filter(|number| !in_rom(number))
@@ -82,6 +84,8 @@ mod tests {
         assert_eq!(vectors(&page).verdict, Verdict::Same);
         page[0x12 * 4..0x13 * 4].copy_from_slice(&0x2000_0004_u32.to_le_bytes());
         assert_eq!(vectors(&page).seen, "not in ROM: 0x12 at 2000:0004");
+        page[0x12 * 4..0x13 * 4].copy_from_slice(&0xffff_0010_u32.to_le_bytes());
+        assert_eq!(vectors(&page).seen, "not in ROM: 0x12 at ffff:0010");
         page[0x10 * 4..0x11 * 4].copy_from_slice(&0xc000_0010_u32.to_le_bytes());
         assert!(is_in_option_rom(&page, 0x10) && !is_in_option_rom(&page, 0x13));
         assert_eq!(vectors(&[]).verdict, Verdict::Different);
