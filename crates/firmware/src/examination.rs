@@ -25,7 +25,7 @@ pub struct Known {
     pub memory_map: Option<Vec<Named>>,
     /// Names and sizes of disks, in sectors of 512 bytes.
     pub disks: Vec<(String, u64)>,
-    /// The storage controllers.
+    /// The functions on the PCI bus that a disk can be behind.
     pub controllers: Vec<Controller>,
     /// The PCI devices of the first domain.
     pub functions: Vec<Function>,

@@ -1,5 +1,7 @@
 //! What a call needs of the machine, and why it is refused.
 
+use std::collections::BTreeMap;
+
 use abi::bios::flag;
 
 use crate::{Call, Kind};
@@ -31,11 +33,13 @@ pub struct Facts {
     pub vectors: u8,
     /// Whether the 8254 is a clock of the running kernel.
     pub uses_8254: bool,
-    /// The storage controllers.
+    /// The functions on the PCI bus that a disk can be behind.
     pub controllers: Vec<Controller>,
+    /// Those of the disks that calls drive, by the disks' BIOS numbers: see [`Facts::with_disks`].
+    pub disks: BTreeMap<u8, Controller>,
 }
 
-/// A storage controller on the PCI bus.
+/// A function on the PCI bus that a disk can be behind.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Controller {
     /// Its address, as in `0000:00:1f.2`.
@@ -47,6 +51,16 @@ pub struct Controller {
 }
 
 impl Controller {
+    /// Whether the BIOS can have a disk behind a function of this class (PCI Code and ID Assignment
+    /// Specification): a storage controller, a network controller, an SD host controller, or the
+    /// controller of a serial bus (USB, Fibre Channel, ...) other than SMBus.
+    #[must_use]
+    pub const fn is_class(class: u32) -> bool {
+        matches!(class >> 16, 0x01 | 0x02)
+            || class >> 16 == 0x0c && class >> 8 != 0x0c05
+            || class >> 8 == 0x0805
+    }
+
     /// Whether it works through the ports of 1984, which drivers leave as the BIOS uses them: an
     /// IDE controller. Drivers give all others queues and lists of their own.
     #[must_use]
@@ -105,6 +119,20 @@ pub enum Refusal {
         /// Its driver.
         driver: String,
     },
+    /// Disk input and output through a controller that is not known.
+    #[error(
+        "INT {number:#04x} with AH={function:#04x} drives disk {disk:#04x}, and the BIOS does not name its \
+         controller, which a driver may hold; only disks behind IDE controllers, or behind those without a \
+         driver since boot, can be used"
+    )]
+    Unnamed {
+        /// The interrupt.
+        number: u8,
+        /// The function.
+        function: u8,
+        /// The disk.
+        disk: u8,
+    },
     /// A write to a disk.
     #[error(
         "INT {number:#04x} with AH={function:#04x} writes to a disk under the kernel's file systems; \
@@ -161,9 +189,9 @@ const fn nature(number: u8, ax: u16) -> Nature {
         (0x10, 0x03 | 0x0f | 0x1a | 0x1b) => Nature::Tables,
         (0x10, 0x11) if al == 0x30 => Nature::Tables,
         (0x10, 0x4f) if matches!(al, 0x00 | 0x01 | 0x03 | 0x15) => Nature::Tables,
-        (0x13, 0x01 | 0x08 | 0x15 | 0x41 | 0x48) => Nature::Tables,
-        (0x13, 0x02 | 0x04 | 0x42 | 0x44 | 0x47 | 0x00 | 0x0c | 0x0d | 0x10 | 0x11) => Nature::Reads,
-        (0x13, _) => Nature::Writes,
+        (0x13 | 0x40, 0x01 | 0x08 | 0x15 | 0x41 | 0x48) => Nature::Tables,
+        (0x13 | 0x40, 0x02 | 0x04 | 0x42 | 0x44 | 0x47 | 0x00 | 0x0c | 0x0d | 0x10 | 0x11) => Nature::Reads,
+        (0x13 | 0x40, _) => Nature::Writes,
         (0x15, 0x53) => match al {
             0x00 => Nature::Tables,
             _ => Nature::Power,
@@ -227,32 +255,33 @@ fn mask(calls: &[Call]) -> u16 {
     !open
 }
 
-/// The disks, by their BIOS numbers, that calls drive: the path to the controller of each decides.
+/// The disk that a call of INT 13h is for: DL.
+const fn disk_of(call: &Call) -> u8 {
+    call.registers.edx.to_le_bytes()[0]
+}
+
+/// The disks, by their BIOS numbers, that calls drive: the controller of each decides.
 #[must_use]
 pub fn disks(calls: &[Call]) -> Vec<u8> {
     let drives = |call: &&Call| matches!(nature_of(call), Nature::Reads | Nature::Writes);
-    let mut numbers: Vec<u8> =
-        calls.iter().filter(drives).map(|call| call.registers.edx.to_le_bytes()[0]).collect();
+    let mut numbers: Vec<u8> = calls.iter().filter(drives).map(disk_of).collect();
     numbers.sort_unstable();
     numbers.dedup();
     numbers
 }
 
 impl Facts {
-    /// The same with only those controllers that the disks are behind, by the bus, device and
-    /// function that the BIOS reports. A disk without such a path may be behind any of them.
+    /// The same with the controllers of disks: the BIOS names the bus, device and function of each
+    /// by INT 13h 48h. A place where there is no controller is not one.
     #[must_use]
-    pub fn behind(&self, paths: &[Option<[u8; 3]>]) -> Self {
-        let mut facts = self.clone();
-        if let Some(paths) = paths.iter().copied().collect::<Option<Vec<_>>>() {
-            let is_used = |controller: &Controller| {
-                paths.iter().any(|[bus, device, function]| {
-                    controller.address == format!("0000:{bus:02x}:{device:02x}.{function:x}")
-                })
-            };
-            facts.controllers.retain(is_used);
-        }
-        facts
+    pub fn with_disks(&self, paths: &[(u8, Option<[u8; 3]>)]) -> Self {
+        let one = |&(disk, path): &(u8, Option<[u8; 3]>)| {
+            let [bus, device, function] = path?;
+            let address = format!("0000:{bus:02x}:{device:02x}.{function:x}");
+            let controller = self.controllers.iter().find(|controller| controller.address == address)?;
+            Some((disk, controller.clone()))
+        };
+        Self { disks: paths.iter().filter_map(one).collect(), ..self.clone() }
     }
 }
 
@@ -280,12 +309,7 @@ fn check_call(facts: &Facts, call: &Call, level: Level, allow_writes: bool) -> R
         return Err(Refusal::Power(call.registers.ax()));
     }
     if matches!(nature, Nature::Reads | Nature::Writes) {
-        let is_held = |controller: &&Controller| controller.driver.is_some() && !controller.is_ide();
-        if let Some(Controller { address, driver: Some(driver), .. }) = facts.controllers.iter().find(is_held)
-        {
-            let (address, driver) = (address.clone(), driver.clone());
-            return Err(Refusal::Held { number, function, address, driver });
-        }
+        check_disk(facts, number, function, disk_of(call))?;
         if level < Level::Suspend {
             return Err(Refusal::Level { number, function, needed: "suspend" });
         }
@@ -294,6 +318,19 @@ fn check_call(facts: &Facts, call: &Call, level: Level, allow_writes: bool) -> R
         return Err(Refusal::Write { number, function });
     }
     Ok(())
+}
+
+/// Checks that no driver has made the disk's controller its own.
+fn check_disk(facts: &Facts, number: u8, function: u8, disk: u8) -> Result<(), Refusal> {
+    match facts.disks.get(&disk) {
+        None => Err(Refusal::Unnamed { number, function, disk }),
+        Some(controller) if controller.is_ide() => Ok(()),
+        Some(Controller { driver: None, .. }) => Ok(()),
+        Some(Controller { address, driver: Some(driver), .. }) => {
+            let (address, driver) = (address.clone(), driver.clone());
+            Err(Refusal::Held { number, function, address, driver })
+        }
+    }
 }
 
 /// A loop over INT 15h E820h.
@@ -361,28 +398,57 @@ mod tests {
 
     #[test]
     fn a_disk_is_read_only_where_the_bios_still_has_its_controller() {
-        let read = [call(0x13, 0x4200)];
-        let allowed = |controllers: Vec<Controller>| {
-            check(&Facts { controllers, ..Facts::default() }, &read, Level::Suspend, false)
+        let facts = |controller: Controller| Facts { controllers: vec![controller], ..Facts::default() };
+        let allowed = |controller: Controller| {
+            let facts = facts(controller).with_disks(&[(0, Some([0, 4, 0]))]);
+            check(&facts, &[call(0x13, 0x4200)], Level::Suspend, false)
         };
-        assert_eq!(allowed(vec![controller(0x0001_0180, Some("ata_piix"))]), Ok(()));
-        assert_eq!(allowed(vec![controller(0x0001_0601, None)]), Ok(()));
-        let refused = allowed(vec![controller(0x0001_0601, Some("ahci"))]).unwrap_err();
-        assert!(refused.to_string().contains("0000:00:04.0 is held by the driver ahci"), "{refused}");
+        assert_eq!(allowed(controller(0x0001_0180, Some("ata_piix"))), Ok(()));
+        assert_eq!(allowed(controller(0x0001_0601, None)), Ok(()));
+        assert_eq!(allowed(controller(0x000c_0330, None)), Ok(()));
+        for (class, driver) in [(0x0001_0601, "ahci"), (0x000c_0330, "xhci_hcd"), (0x0008_0501, "sdhci-pci")]
+        {
+            let refused = allowed(controller(class, Some(driver))).unwrap_err().to_string();
+            let held = format!("0000:00:04.0 is held by the driver {driver}");
+            assert!(refused.contains(&held), "{refused}");
+        }
         // Asking about a disk touches none.
-        let ask = [call(0x13, 0x4800)];
-        let facts = Facts { controllers: vec![controller(0x0001_0601, Some("ahci"))], ..Facts::default() };
-        assert_eq!(check(&facts, &ask, Level::None, false), Ok(()));
+        let held = facts(controller(0x0001_0601, Some("ahci")));
+        assert_eq!(check(&held, &[call(0x13, 0x4800)], Level::None, false), Ok(()));
     }
 
     #[test]
-    fn only_the_controller_of_a_disk_counts_if_the_bios_names_it() {
+    fn a_disk_whose_controller_is_not_known_is_refused() {
         let ide = Controller { address: "0000:00:01.1".into(), ..controller(0x0001_0180, Some("ata_piix")) };
-        let virtio = controller(0x0001_0000, Some("virtio-pci"));
-        let facts = Facts { controllers: vec![ide.clone(), virtio.clone()], ..Facts::default() };
-        assert_eq!(facts.behind(&[Some([0, 1, 1])]).controllers, [ide]);
-        assert_eq!(facts.behind(&[Some([0, 4, 0])]).controllers, [virtio]);
-        assert_eq!(facts.behind(&[Some([0, 1, 1]), None]).controllers.len(), 2);
+        let ahci = controller(0x0001_0601, None);
+        let facts = Facts { controllers: vec![ide.clone(), ahci], ..Facts::default() };
+        let read = |facts: &Facts, number: u8, disk: u8| {
+            let registers = Registers { eax: 0x0201, edx: disk.into(), ..Registers::default() };
+            check(facts, &[Call::interrupt(number, registers)], Level::Suspend, false)
+        };
+        let unnamed = |number, disk| Err(Refusal::Unnamed { number, function: 2, disk });
+        // No path, or one to where there is no controller: USB disks in SeaBIOS have none.
+        for path in [None, Some([0, 0, 0]), Some([0, 4, 1]), Some([1, 1, 1]), Some([0xff, 0xff, 0xff])] {
+            let facts = facts.with_disks(&[(0x80, Some([0, 1, 1])), (0x81, path)]);
+            assert_eq!(read(&facts, 0x13, 0x80), Ok(()));
+            assert_eq!(read(&facts, 0x13, 0x81), unnamed(0x13, 0x81), "{path:?}");
+            assert_eq!(read(&facts, 0x40, 0x81), unnamed(0x40, 0x81), "{path:?}");
+        }
+        assert_eq!(read(&facts, 0x13, 0x80), unnamed(0x13, 0x80));
+    }
+
+    #[test]
+    fn disks_are_behind_controllers_of_storage_networks_and_serial_buses() {
+        for class in [0x0001_0180, 0x0001_0802, 0x0002_0000, 0x0008_0501, 0x000c_0320, 0x000c_0400] {
+            assert!(Controller::is_class(class), "{class:#x}");
+        }
+        for class in [0x0003_0000, 0x0006_0000, 0x0008_0000, 0x000c_0500] {
+            assert!(!Controller::is_class(class), "{class:#x}");
+        }
+    }
+
+    #[test]
+    fn the_disks_that_calls_drive_are_asked_for_once() {
         let one = |ax, edx| Call::interrupt(0x13, Registers { eax: ax, edx, ..Registers::default() });
         assert_eq!(
             disks(&[one(0x4200, 0x81), one(0x4800, 0x82), one(0x0201, 0x80), one(0x4200, 0x81)]),
@@ -392,7 +458,8 @@ mod tests {
 
     #[test]
     fn writes_and_power_management_need_to_be_allowed() {
-        let facts = Facts::default();
+        let controllers = vec![controller(0x0001_0180, Some("ata_piix"))];
+        let facts = Facts { controllers, ..Facts::default() }.with_disks(&[(0, Some([0, 4, 0]))]);
         let check = |one: Call, level, allow| check(&facts, &[one], level, allow);
         let write = call(0x13, 0x4300);
         assert!(matches!(check(write, Level::Suspend, false), Err(Refusal::Write { .. })));

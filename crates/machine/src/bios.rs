@@ -13,8 +13,6 @@ use crate::encryption::Encryption;
 use crate::root::Root;
 use crate::{Error, Fact, Machine, iomem};
 
-/// The class of storage controllers on the PCI bus.
-const STORAGE: u32 = 0x01;
 /// Address of the local APIC's registers after a reset (Intel SDM volume 3, 11.4.1).
 const LOCAL_APIC: u64 = 0xfee0_0000;
 /// First vector of the 8259s: `ISA_IRQ_VECTOR(0)` of `arch/x86/include/asm/irq_vectors.h`.
@@ -39,6 +37,7 @@ pub fn facts(root: &Path, machine: &Machine) -> Facts {
         vectors: VECTORS,
         uses_8254: uses_8254(&root),
         controllers: controllers(&root),
+        ..Facts::default()
     }
 }
 
@@ -168,11 +167,11 @@ fn controllers(root: &Root) -> Vec<Controller> {
         let text = root.text(&format!("{DEVICES}/{address}/class")).ok()?;
         u32::from_str_radix(text.trim().strip_prefix("0x")?, 16).ok()
     };
-    let storage = names.into_iter().filter_map(|address| {
-        let class = class(&address).filter(|class| class >> 16 == STORAGE)?;
+    let all = names.into_iter().filter_map(|address| {
+        let class = class(&address).filter(|&class| Controller::is_class(class))?;
         Some(Controller { address, class, driver: None })
     });
-    let mut controllers: Vec<Controller> = storage.collect();
+    let mut controllers: Vec<Controller> = all.collect();
     if controllers.is_empty() {
         return controllers;
     }
@@ -206,7 +205,11 @@ mod tests {
             ("sys/bus/pci/devices/0000:00:01.1/class", "0x010180\n"),
             ("sys/bus/pci/devices/0000:00:02.0/class", "0x030000\n"),
             ("sys/bus/pci/devices/0000:00:03.0/class", "0x010601\n"),
+            ("sys/bus/pci/devices/0000:00:04.0/class", "0x0c0330\n"),
+            ("sys/bus/pci/devices/0000:00:05.0/class", "0x080501\n"),
             ("sys/bus/pci/drivers/ahci/0000:00:03.0/x", ""),
+            ("sys/bus/pci/drivers/xhci_hcd/0000:00:04.0/x", ""),
+            ("sys/bus/pci/drivers/sdhci-pci/0000:00:05.0/x", ""),
             ("sys/devices/system/clockevents/broadcast/current_device", "pit\n"),
             ("sys/bus/pci/devices/0000:00:03.0/vendor", "0x8086\n"),
             ("sys/bus/pci/devices/0000:00:03.0/device", "0x2922\n"),
@@ -228,7 +231,12 @@ mod tests {
         };
         assert_eq!(
             facts.controllers,
-            [held("0000:00:01.1", 0x0001_0180, None), held("0000:00:03.0", 0x0001_0601, Some("ahci"))]
+            [
+                held("0000:00:01.1", 0x0001_0180, None),
+                held("0000:00:03.0", 0x0001_0601, Some("ahci")),
+                held("0000:00:04.0", 0x000c_0330, Some("xhci_hcd")),
+                held("0000:00:05.0", 0x0008_0501, Some("sdhci-pci"))
+            ]
         );
         assert!(facts.uses_8254 && !facts.uefi);
         assert_eq!(facts.hpet, 0x10_0000);

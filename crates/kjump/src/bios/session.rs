@@ -78,9 +78,11 @@ impl Session {
             buffer[..2].copy_from_slice(&edd::SIZE.to_le_bytes());
             let call = Call::interrupt(0x13, registers);
             let answer = self.call(&[call], &buffer, Quiesce::None)?;
-            paths.push(edd::drive(&answer.buffer).and_then(|drive| drive.pci));
+            let failed = answer.results.calls.first().is_none_or(|call| call.registers.carry());
+            let drive = edd::drive(&answer.buffer).filter(|_| !failed);
+            paths.push((disk, drive.and_then(|drive| drive.pci)));
         }
-        Ok(self.facts.behind(&paths))
+        Ok(self.facts.with_disks(&paths))
     }
 
     /// Makes the same calls once more: the block's arguments are as they were.
