@@ -60,6 +60,8 @@ libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     }
     let states = [("a", results.before, results.between), ("b", results.between, results.after)];
     let _ = examination::devices(&states);
-    let _ = examination::left_changed(&states);
+    let low: Vec<(&str, String)> =
+        examination::low_changes(&results, &block, rest).into_iter().map(|change| ("a", change)).collect();
+    let _ = examination::left_changed(&states, &low);
     let _ = examination::roms(&known, Some(answers));
 });

@@ -4,9 +4,9 @@ use core::ops::Range;
 
 use abi::Field;
 use abi::bios::{
-    self as field, BUFFER, EBDA_BEFORE, EBDA_ROOM, EBDA_SEGMENT, ENTRY, LOW_BUFFER, LOW_SIZE, LOW_STACK,
-    LOW_STUB, PAGE_0_AFTER, PAGE_0_BEFORE, SAVED_BUFFER, SAVED_LOW, UPPER, UPPER_BEFORE, UPPER_SIZE, call,
-    flag, kind, registers, stub, why,
+    self as field, BUFFER, EBDA_AFTER, EBDA_BEFORE, EBDA_ROOM, EBDA_SEGMENT, ENTRY, LOW_BUFFER, LOW_SIZE,
+    LOW_STACK, LOW_STUB, PAGE_0_AFTER, PAGE_0_BEFORE, SAVED_BUFFER, SAVED_LOW, UPPER, UPPER_BEFORE,
+    UPPER_SIZE, call, flag, kind, registers, stub, why,
 };
 
 use crate::block::{self, Block, Registers, registers_at, store_registers};
@@ -98,6 +98,8 @@ impl<'h, H: Hardware> Session<'h, H> {
         State::read(self.hardware, hpet, clock).store(block.bytes_at(field::BETWEEN, field::state::SIZE));
         open_a20(self.hardware, &before);
         self.hardware.copy(0, self.memory + PAGE_0_AFTER as u64, PAGE);
+        let (start, size) = self.extended_area();
+        self.hardware.copy(start, self.memory + EBDA_AFTER as u64, size);
         block.set(field::NMIS, self.field(stub::NMIS));
         block.set(field::TICKS, self.field(stub::TICKS));
         self.hardware.copy(LOW_BUFFER as u64, self.memory + BUFFER as u64, self.length);

@@ -146,6 +146,20 @@ fn a_loop_ends_with_the_carry_flag_or_its_limit() {
 }
 
 #[test]
+fn low_memory_as_the_calls_left_it_is_kept() {
+    let mut fake = Fake::new(|fake| {
+        fake.memory[0x480] = 0xee;
+        fake.memory[0x9_fc10] = 0xee;
+    });
+    let before = [0x480, 0x9_fc10].map(|place: usize| fake.memory[place]);
+    assert!(!before.contains(&0xee));
+    run_on(&mut fake, int_15());
+    let kept = |offset: usize| fake.memory[usize::try_from(MEMORY).unwrap() + offset];
+    assert_eq!([kept(PAGE_0_BEFORE + 0x480), kept(EBDA_BEFORE + 0x10)], before);
+    assert_eq!([kept(PAGE_0_AFTER + 0x480), kept(EBDA_AFTER + 0x10)], [0xee; 2]);
+}
+
+#[test]
 fn a_vector_outside_rom_is_not_followed() {
     for vector in [0x2000_0000, 0xbfff_000f, 0xffff_0010, 0xffff_ffff] {
         let mut fake = Fake::new(|_| panic!("called"));

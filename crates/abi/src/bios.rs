@@ -6,7 +6,7 @@
 //! 0x01000  code and constants, entered at the first byte in 64-bit mode
 //! 0x08000  variables and the stack, zero at first
 //! 0x0d000  page tables for returning to 64-bit mode
-//! 0x11000  what was in the low pages; then pages 0 before and after the calls
+//! 0x11000  what was in the low pages; then, before and after the calls: page 0, the extended data area
 //! 0x20000  the buffer's contents, in and out
 //! 0x30000  what was in the buffer's place
 //! 0x40000  what was in upper memory, where a BIOS has its ROMs and more of its data
@@ -43,6 +43,8 @@ pub const PAGE_0_BEFORE: usize = 0x1_4000;
 pub const PAGE_0_AFTER: usize = 0x1_5000;
 /// Offset of the first [`EBDA_ROOM`] bytes of the extended BIOS data area before the calls.
 pub const EBDA_BEFORE: usize = 0x1_6000;
+/// Offset of the same after the calls, before anything was put back.
+pub const EBDA_AFTER: usize = 0x1_7000;
 /// Most bytes of the extended BIOS data area that are kept.
 pub const EBDA_ROOM: usize = 0x1000;
 /// Offset of the buffer's contents.

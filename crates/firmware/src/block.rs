@@ -66,7 +66,7 @@ fn put<T: Number>(bytes: &mut [u8], field: Field<T>, value: T) {
 }
 
 /// What a block says after the calls.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Results {
     /// One of [`why`].
     pub why: u32,

@@ -6,6 +6,7 @@
 //!                      what the kernel knows ─► Known ──────────┴─► Finding: seen, expected, verdict
 //! ```
 
+mod low;
 mod places;
 mod steps;
 
@@ -15,6 +16,7 @@ use crate::state::State;
 use crate::{Call, e820};
 use abi::bios::why;
 
+pub use low::{changes as low_changes, extended as extended_area};
 pub use places::roms;
 pub use steps::STEPS;
 
@@ -218,10 +220,11 @@ pub fn devices(steps: &[(&str, State, State)]) -> Vec<(&'static str, Finding)> {
 }
 
 /// The line about everything that may have been changed: the differences that the steps left, each
-/// with its step's name.
+/// with its step's name. `low` are those in page 0, by [`low_changes`].
 #[must_use]
-pub fn left_changed(steps: &[(&str, State, State)]) -> Finding {
-    let mut changes = Vec::new();
+pub fn left_changed(steps: &[(&str, State, State)], low: &[(&str, String)]) -> Finding {
+    let mut changes: Vec<String> =
+        low.iter().map(|(step, change)| format!("{change} after {step}")).collect();
     for (step, before, after) in steps {
         for (what, was, is) in before.differences(after) {
             changes.push(format!("{what} was {was:#x}, and is {is:#x} after {step}"));
@@ -269,11 +272,15 @@ mod tests {
     fn a_register_that_differs_is_named_with_its_step() {
         let before = State { pic_mask: 0xffff, pit_mode: 0x34, ..State::default() };
         let after = State { pic_mask: 0xfffa, ..before };
-        let finding = left_changed(&[("keyboard", before, after), ("disks", after, after)]);
+        let finding = left_changed(&[("keyboard", before, after), ("disks", after, after)], &[]);
         assert_eq!(finding.verdict, Verdict::Different);
         assert_eq!(finding.seen, "8259 masks was 0xffff, and is 0xfffa after keyboard");
-        assert_eq!(left_changed(&[("a", before, before)]).verdict, Verdict::Same);
-        let between = left_changed(&[("a", before, before), ("b", after, after)]);
+        let same = [("a", before, before)];
+        assert_eq!(left_changed(&same, &[]).verdict, Verdict::Same);
+        let low = left_changed(&same, &[("a", "0x413 was 7f, and is 00".into())]);
+        assert_eq!(low.seen, "0x413 was 7f, and is 00 after a");
+        assert_eq!(low.verdict, Verdict::Different);
+        let between = left_changed(&[("a", before, before), ("b", after, after)], &[]);
         assert_eq!(between.seen, "8259 masks, between two steps");
         let lines = devices(&[("keyboard", before, after)]);
         let bad: Vec<&str> = lines

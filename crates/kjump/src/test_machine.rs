@@ -25,18 +25,18 @@ pub(crate) fn run(args: &TestMachineArgs) -> anyhow::Result<Outcome> {
     let known = facts::known(root, &session.machine, &session.facts);
     let known = Known { tsc_khz: session.tsc_khz, ..known };
     let mut report = Report::default();
-    let mut states: Vec<(&str, State, State)> = Vec::new();
+    let mut left = Left::default();
     for step in STEPS {
         console.starts(step.name)?;
-        let (line, state) = one_step(step, &session, &known, args.deadline)?;
+        let line = one_step(step, &session, &known, args.deadline, &mut left)?;
         console.ends(&line)?;
-        states.extend(state.map(|(before, after)| (step.name, before, after)));
         report.lines.push(line);
     }
     let after = facts::rom(root).ok();
     let mut last = examination::roms(&known, after.as_deref());
-    last.extend(examination::devices(&states));
-    last.push(("before and after", examination::left_changed(&states)));
+    last.extend(examination::devices(&left.states));
+    last.push(examination::extended_area(&left.extended));
+    last.push(("before and after", examination::left_changed(&left.states, &left.low)));
     report.lines.extend(last.into_iter().map(|(name, finding)| Line { name, finding, microseconds: None }));
     if args.json {
         report::print_json(&report.to_json())?;
@@ -46,13 +46,25 @@ pub(crate) fn run(args: &TestMachineArgs) -> anyhow::Result<Outcome> {
     Ok(report.outcome())
 }
 
-/// Makes the calls of a step. Returns its line, and the machine's state before and after.
+/// What the steps left, with their names.
+#[derive(Default)]
+struct Left {
+    /// The machine's state before and after.
+    states: Vec<(&'static str, State, State)>,
+    /// Differences in page 0.
+    low: Vec<(&'static str, String)>,
+    /// How many bytes of the extended BIOS data area changed.
+    extended: Vec<(&'static str, usize)>,
+}
+
+/// Makes the calls of a step. Returns its line.
 fn one_step(
     step: &Step,
     session: &Session,
     known: &Known,
     deadline: u32,
-) -> anyhow::Result<(Line, Option<(State, State)>)> {
+    left: &mut Left,
+) -> anyhow::Result<Line> {
     let name = step.name;
     let calls: Vec<_> =
         (step.calls)(known).into_iter().map(|call| firmware::Call { deadline, ..call }).collect();
@@ -63,13 +75,19 @@ fn one_step(
         Err(error) => {
             let (seen, expected) = (format!("{error:#}"), "an answer".into());
             let finding = Finding { seen, expected, verdict: Verdict::Refused };
-            return Ok((Line { name, finding, microseconds: None }, None));
+            return Ok(Line { name, finding, microseconds: None });
         }
     };
     let clock = first.zip(clock()).map(<[u64; 2]>::from);
     let Answer { results, buffer, ticks, .. } = &answer;
-    let observed = Observed { results, buffer, page_0: &session.page_0()?, clock };
+    let [before, after] = session.low_memory()?;
+    let observed = Observed { results, buffer, page_0: &before.page_0, clock };
     let finding = step.finding(&observed, known);
     let microseconds = ticks_in_microseconds(*ticks, session.tsc_khz);
-    Ok((Line { name, finding, microseconds }, Some((results.before, results.after))))
+    left.states.push((name, results.before, results.after));
+    let changes = examination::low_changes(results, &before.page_0, &after.page_0);
+    left.low.extend(changes.into_iter().map(|change| (name, change)));
+    let differ = |(was, is): &(&u8, &u8)| was != is;
+    left.extended.push((name, before.extended.iter().zip(&after.extended).filter(differ).count()));
+    Ok(Line { name, finding, microseconds })
 }

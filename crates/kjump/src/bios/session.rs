@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
-use abi::bios::{BUFFER, BUFFER_ROOM, ENTRY, MEMORY, PAGE_0_BEFORE};
+use abi::bios::{
+    BUFFER, BUFFER_ROOM, EBDA_AFTER, EBDA_BEFORE, EBDA_ROOM, ENTRY, MEMORY, PAGE_0_AFTER, PAGE_0_BEFORE,
+};
 use abi::device::{Range, load_flag, mode, quiesce, status};
 use anyhow::{Context, anyhow, bail};
 use firmware::block::{self, Results};
@@ -36,6 +38,13 @@ pub(crate) struct Answer {
     pub(crate) level: u64,
     /// Ticks of the time stamp counter of the whole call.
     pub(crate) ticks: u64,
+}
+
+/// What the image keeps of low memory.
+pub(crate) struct LowMemory {
+    pub(crate) page_0: Vec<u8>,
+    /// The first bytes of the extended BIOS data area, 0 beyond its end.
+    pub(crate) extended: Vec<u8>,
 }
 
 impl Session {
@@ -91,11 +100,17 @@ impl Session {
         self.enter(level(calls, wish), buffer.len())
     }
 
-    /// Page 0 of memory as it was before the last calls.
-    pub(crate) fn page_0(&self) -> anyhow::Result<Vec<u8>> {
-        let mut page = vec![0; 0x1000];
-        self.device.read(self.at + PAGE_0_BEFORE as u64, &mut page)?;
-        Ok(page)
+    /// Low memory as it was before the last calls, and as they left it.
+    pub(crate) fn low_memory(&self) -> anyhow::Result<[LowMemory; 2]> {
+        let part = |offset: usize, bytes: usize| {
+            let mut part = vec![0; bytes];
+            self.device.read(self.at + offset as u64, &mut part)?;
+            anyhow::Ok(part)
+        };
+        let both = |page_0, extended| {
+            anyhow::Ok(LowMemory { page_0: part(page_0, 0x1000)?, extended: part(extended, EBDA_ROOM)? })
+        };
+        Ok([both(PAGE_0_BEFORE, EBDA_BEFORE)?, both(PAGE_0_AFTER, EBDA_AFTER)?])
     }
 
     fn enter(&self, level: Level, length: usize) -> anyhow::Result<Answer> {
