@@ -2,8 +2,8 @@
 
 use abi::Field;
 use abi::memtest::{
-    self as field, ENTRY, LEFT_OUT, LEFT_OUT_MAX, MAGIC, MAGIC_NUMBER, RANGES, RANGES_MAX, WRONGS,
-    WRONGS_MAX, pattern, verdict, wrong,
+    self as field, BAD, BAD_MAX, ENTRY, LEFT_OUT, LEFT_OUT_MAX, MAGIC, MAGIC_NUMBER, RANGES, RANGES_MAX,
+    WRONGS, WRONGS_MAX, bad, pattern, verdict, wrong,
 };
 
 use crate::patterns::{Test, Wrong};
@@ -88,9 +88,12 @@ fn test(block: &mut [u8], machine: &mut impl Machine, address: u64) {
         inject: get(block, field::INJECT),
     };
     machine.keep(address);
-    let mut before = machine.time();
+    let (mut before, mut bits) = (machine.time(), 0);
     for number in (0..pattern::COUNT).filter(|number| patterns & 1 << number != 0) {
-        test.run(machine, number, &mut |wrong| store(block, wrong));
+        test.run(machine, number, &mut |wrong| {
+            bits |= wrong.written ^ wrong.read;
+            store(block, wrong);
+        });
         let after = machine.time();
         let place = Field::at(field::TIMES + number as usize * 8);
         let time = get(block, place).wrapping_add(after.wrapping_sub(before));
@@ -98,6 +101,21 @@ fn test(block: &mut [u8], machine: &mut impl Machine, address: u64) {
         before = after;
     }
     machine.put_back(address);
+    if bits != 0 {
+        note_bad(block, address, bits);
+    }
+}
+
+/// Remembers a page with wrong words. A block comes to each page once.
+fn note_bad(block: &mut [u8], page: u64, bits: u64) {
+    let count = get(block, field::BAD_COUNT);
+    set(block, field::BAD_COUNT, count.saturating_add(1));
+    let index = usize::try_from(count).unwrap_or(usize::MAX);
+    if index < BAD_MAX {
+        let place = BAD + index * bad::SIZE;
+        set(block, Field::at(place + bad::ADDRESS.offset()), page);
+        set(block, Field::at(place + bad::BITS.offset()), bits);
+    }
 }
 
 fn store(block: &mut [u8], found: Wrong) {
@@ -143,6 +161,8 @@ mod tests {
         kept: Page,
         /// Address, bit, and the value that it always has.
         stuck: Option<(u64, u32, bool)>,
+        /// Pages of which every word is always 0.
+        dead: Vec<u64>,
         clock: u64,
     }
 
@@ -154,7 +174,7 @@ mod tests {
             pages[3] = [0; PAGE_WORDS];
             pages[3][0] = LARGE_PAGE;
             pages[3][1] = TABLE | 1;
-            Self { pages, kept: [0; PAGE_WORDS], stuck: None, clock: 0 }
+            Self { pages, kept: [0; PAGE_WORDS], stuck: None, dead: Vec::new(), clock: 0 }
         }
     }
 
@@ -191,6 +211,9 @@ mod tests {
         }
 
         fn settle(&mut self, address: u64, _: bool) {
+            if self.dead.contains(&address) {
+                *self.page(address) = [0; PAGE_WORDS];
+            }
             let Some((place, bit, value)) = self.stuck.filter(|(place, ..)| place & !(PAGE - 1) == address)
             else {
                 return;
@@ -251,6 +274,32 @@ mod tests {
                 assert_eq!(at(wrong::WRITTEN) ^ at(wrong::READ), 1 << bit);
             }
         }
+    }
+
+    /// A page that is all wrong fills the list of words; the pages have a list of their own.
+    #[test]
+    fn pages_are_named_after_the_list_of_words_is_full() {
+        let mut fake = Fake { dead: vec![BASE + PAGE, BASE + 9 * PAGE, BASE + 10 * PAGE], ..Fake::new() };
+        let mut block = block(0);
+        assert_eq!(run(&mut block, &mut fake), verdict::DONE);
+        assert!(get(&block, field::WRONG_COUNT) > WRONGS_MAX as u64);
+        let bad: Vec<[u64; 2]> = (0..get(&block, field::BAD_COUNT))
+            .zip((BAD..).step_by(bad::SIZE))
+            .map(|(_, place)| [0, 8].map(|offset| get(&block, Field::at(place + offset))))
+            .collect();
+        assert_eq!(bad.iter().map(|[page, _]| (page - BASE) / PAGE).collect::<Vec<_>>(), [1, 9, 10]);
+        assert!(bad.iter().all(|[_, bits]| *bits == u64::MAX));
+    }
+
+    #[test]
+    fn bad_pages_beyond_the_list_are_counted() {
+        let mut block = block(0);
+        set(&mut block, field::BAD_COUNT, BAD_MAX as u64 - 1);
+        let mut fake = Fake { dead: vec![BASE + PAGE, BASE + 2 * PAGE], ..Fake::new() };
+        run(&mut block, &mut fake);
+        assert_eq!(get(&block, field::BAD_COUNT), BAD_MAX as u64 + 1);
+        assert_eq!(get(&block, Field::at(BAD + (BAD_MAX - 1) * bad::SIZE)), BASE + PAGE);
+        assert!(block[BAD + BAD_MAX * bad::SIZE..].iter().all(|byte| *byte == 0));
     }
 
     #[test]

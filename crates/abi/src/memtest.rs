@@ -2,23 +2,24 @@
 //! program.
 //!
 //! ```text
-//! 0x0000  block: the fields below, the ranges, the pages that were left out, the wrong words
-//! 0x3000  code and constants, entered at the first byte in 64-bit mode
-//! 0x6000  variables and the stack, zero at first
-//! 0xa000  what was in the page under test
-//! 0xb000
+//! 0x0000  block: the fields below, the ranges, the pages that were left out, the wrong words, the
+//!         bad pages
+//! 0x7000  code and constants, entered at the first byte in 64-bit mode
+//! 0xa000  variables and the stack, zero at first
+//! 0xe000  what was in the page under test
+//! 0xf000
 //! ```
 
 use crate::field::{Field, are_apart};
 
 /// Offset of the code, which is also the entry point.
-pub const ENTRY: usize = 0x3000;
+pub const ENTRY: usize = 0x7000;
 /// Offset of the first byte that changes while it runs.
-pub const VARIABLES: usize = 0x6000;
+pub const VARIABLES: usize = 0xa000;
 /// Offset of the contents of the page under test.
-pub const KEPT: usize = 0xa000;
+pub const KEPT: usize = 0xe000;
 /// All of the image's memory.
-pub const MEMORY: usize = 0xb000;
+pub const MEMORY: usize = 0xf000;
 
 /// First word of a block.
 pub const MAGIC_NUMBER: u64 = u64::from_le_bytes(*b"kjmpmemt");
@@ -48,8 +49,10 @@ pub const TESTED: Field<u64> = Field::at(0x48);
 pub const LEFT_OUT_COUNT: Field<u64> = Field::at(0x50);
 /// In and out: wrong words.
 pub const WRONG_COUNT: Field<u64> = Field::at(0x58);
+/// In and out: pages with wrong words.
+pub const BAD_COUNT: Field<u64> = Field::at(0x60);
 /// In and out: ticks that each pattern took.
-pub const TIMES: usize = 0x60;
+pub const TIMES: usize = 0x68;
 
 /// The ranges: first address, end.
 pub const RANGES: usize = 0x200;
@@ -63,6 +66,10 @@ pub const LEFT_OUT_MAX: usize = 0x200;
 pub const WRONGS: usize = 0x2000;
 /// Most wrong words that are stored.
 pub const WRONGS_MAX: usize = 128;
+/// The first pages with wrong words, in the order of the test.
+pub const BAD: usize = 0x3000;
+/// Most pages with wrong words that are stored.
+pub const BAD_MAX: usize = 1024;
 
 /// Bits of [`PATTERNS`], by the number of the pattern.
 pub mod pattern {
@@ -100,6 +107,18 @@ pub mod wrong {
     pub const PATTERN: Field<u64> = Field::at(24);
 }
 
+/// A bad page's fields.
+pub mod bad {
+    use crate::field::Field;
+
+    /// Bytes of an entry.
+    pub const SIZE: usize = 16;
+    /// Physical address.
+    pub const ADDRESS: Field<u64> = Field::at(0);
+    /// The bits that were wrong in any of its words.
+    pub const BITS: Field<u64> = Field::at(8);
+}
+
 /// What it returns.
 pub mod verdict {
     /// All ranges were tested.
@@ -126,10 +145,12 @@ const _: () = {
         TESTED.span(),
         LEFT_OUT_COUNT.span(),
         WRONG_COUNT.span(),
+        BAD_COUNT.span(),
         (TIMES, TIMES + pattern::COUNT as usize * 8),
         (RANGES, RANGES + RANGES_MAX * 16),
         (LEFT_OUT, LEFT_OUT + LEFT_OUT_MAX * 8),
         (WRONGS, WRONGS + WRONGS_MAX * wrong::SIZE),
+        (BAD, BAD + BAD_MAX * bad::SIZE),
     ];
     assert!(are_apart(&spans, ENTRY));
     assert!(ENTRY < VARIABLES && VARIABLES < KEPT && KEPT + 0x1000 == MEMORY);

@@ -30,12 +30,14 @@ pub(crate) fn run(args: &MemtestArgs) -> anyhow::Result<Outcome> {
     let end =
         args.limit.map(|limit| nanoseconds_since_boot().saturating_add(limit.saturating_mul(1_000_000)));
     for pass in 1..=args.passes {
+        report.begin_pass();
         let complete = one_pass(args, &wanted, memory.resources(), pass, end, &mut report)?;
         if !complete {
             break;
         }
         report.passes += 1;
     }
+    report.find_owners(Path::new("/"));
     if args.offline {
         report.offline(Path::new("/"));
     }

@@ -1,5 +1,5 @@
-//! `/proc/kpageflags`: the kernel's use of each page frame (`fs/proc/page.c`, and
-//! `Documentation/admin-guide/mm/pagemap.rst`).
+//! `/proc/kpageflags`: the kernel's use of each page frame (`fs/proc/page.c`,
+//! `include/uapi/linux/kernel-page-flags.h`, and `Documentation/admin-guide/mm/pagemap.rst`).
 
 use std::path::Path;
 
@@ -14,10 +14,56 @@ const PAGE_SIZE: u64 = 4096;
 /// The unit in which the kernel moves pages. One page that cannot be moved keeps its whole block.
 const BLOCK: u64 = 2 << 20;
 
+const FILE: &str = "/proc/kpageflags";
 /// On the list of pages that can be reclaimed: used, and the kernel can move them elsewhere.
 const LRU: u64 = 1 << 5;
+const SLAB: u64 = 1 << 7;
 /// Free.
 const BUDDY: u64 = 1 << 10;
+/// A process's, without a file.
+const ANON: u64 = 1 << 12;
+const HUGE: u64 = 1 << 17;
+/// Found bad by the hardware, and not used since.
+const HWPOISON: u64 = 1 << 19;
+/// There is no page structure.
+const NOPAGE: u64 = 1 << 20;
+/// In use by a hypervisor, or unplugged.
+const OFFLINE: u64 = 1 << 23;
+const PGTABLE: u64 = 1 << 26;
+/// Never given to the allocator: the kernel itself, and what it took at boot.
+const RESERVED: u64 = 1 << 32;
+
+/// What the kernel uses a page for, in the words of `kjump dump map` where it has one: `None` if
+/// the flags do not show it.
+///
+/// # Errors
+/// The file is missing, or this process may not read it.
+pub fn owner(root: &Path, address: u64) -> Fact<Option<&'static str>> {
+    let flags = Root::new(root).word(FILE, address / PAGE_SIZE * WORD as u64)?;
+    Ok(flags.and_then(owner_by))
+}
+
+/// The same by the page's flags.
+#[must_use]
+pub fn owner_by(flags: u64) -> Option<&'static str> {
+    // The first that applies. A page that a process maps from a file is one of the page cache.
+    [
+        (HWPOISON, "out of use already"),
+        (NOPAGE, ""),
+        (BUDDY, "free"),
+        (OFFLINE, "offline"),
+        (RESERVED, "kernel"),
+        (SLAB, "slab objects"),
+        (PGTABLE, "page tables"),
+        (HUGE, "huge pages"),
+        (ANON, "processes"),
+        (LRU, "page cache"),
+    ]
+    .into_iter()
+    .find(|(flag, _)| flags & flag != 0)
+    .map(|(_, name)| name)
+    .filter(|name| !name.is_empty())
+}
 
 /// The blocks of 2 MiB, below an address, that hold a page which the kernel cannot move elsewhere:
 /// in rising order, neighbours joined. A few frames that are about to be used count among those
@@ -27,7 +73,7 @@ const BUDDY: u64 = 1 << 10;
 /// The file is missing, or this process may not read it.
 pub fn pinned(root: &Path, below: u64) -> Fact<Vec<PhysRange>> {
     let bytes = usize::try_from(below / PAGE_SIZE).unwrap_or(usize::MAX).saturating_mul(WORD);
-    Ok(parse(&Root::new(root).beginning("/proc/kpageflags", bytes)?))
+    Ok(parse(&Root::new(root).beginning(FILE, bytes)?))
 }
 
 /// Parses the flags of the first frames.
@@ -72,6 +118,35 @@ mod tests {
         words[3 * PER_BLOCK - 1] = 0;
         words[5 * PER_BLOCK + 7] = 1 << 32;
         assert_eq!(pinned_of(&words), [(BLOCK, 3 * BLOCK), (5 * BLOCK, 6 * BLOCK)]);
+    }
+
+    #[test]
+    fn a_page_has_an_owner_if_its_flags_show_one() {
+        for (flags, owner) in [
+            (BUDDY, Some("free")),
+            (LRU | 1 << 2 | 1 << 3, Some("page cache")),
+            (LRU | ANON | 1 << 11, Some("processes")),
+            (SLAB | 1 << 15, Some("slab objects")),
+            (RESERVED, Some("kernel")),
+            (HWPOISON | LRU, Some("out of use already")),
+            (NOPAGE | RESERVED, None),
+            (1 << 16, None),
+            (0, None),
+        ] {
+            assert_eq!(owner_by(flags), owner, "{flags:#x}");
+        }
+    }
+
+    #[test]
+    fn the_word_of_a_page_is_the_one_of_its_frame() {
+        let root = std::env::temp_dir().join(format!("kjump-flags-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("proc")).unwrap();
+        let words: Vec<u8> = [0, BUDDY, SLAB].iter().flat_map(|word| word.to_ne_bytes()).collect();
+        std::fs::write(root.join("proc/kpageflags"), &words[..23]).unwrap();
+        let owner_at = |address| owner(&root, address).unwrap();
+        assert_eq!([0, 0x1fff, 0x2000, 1 << 40].map(owner_at), [None, Some("free"), None, None]);
+        std::fs::remove_dir_all(&root).unwrap();
+        assert!(owner(&root, 0).is_err());
     }
 
     #[test]

@@ -1,6 +1,6 @@
 use std::cell::RefCell;
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use crate::snapshot::Entry;
@@ -100,6 +100,26 @@ impl Root {
             }
         }
         Ok(bytes)
+    }
+
+    /// A word of 64 bits of a file, `None` past its end. It is not recorded.
+    pub(crate) fn word(&self, path: &str, offset: u64) -> Fact<Option<u64>> {
+        let bytes = match &self.source {
+            Source::Saved(_) => {
+                let bytes = self.bytes(path)?;
+                let rest = usize::try_from(offset).ok().and_then(|offset| bytes.get(offset..));
+                rest.unwrap_or_default().iter().copied().take(8).collect()
+            }
+            Source::Directory(folder) => {
+                let failure = |error| failure(path, error);
+                let mut file = File::open(place(folder, path)).map_err(failure)?;
+                file.seek(SeekFrom::Start(offset)).map_err(failure)?;
+                let mut bytes = Vec::new();
+                file.take(8).read_to_end(&mut bytes).map_err(failure)?;
+                bytes
+            }
+        };
+        Ok(bytes.try_into().ok().map(u64::from_ne_bytes))
     }
 
     /// The names in a directory, sorted. Names that are not UTF-8 are left out: the kernel has

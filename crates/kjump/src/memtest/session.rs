@@ -3,9 +3,9 @@
 use abi::Field;
 use abi::device::{load_flag, mode, quiesce, status};
 use abi::memtest::{
-    ENTRY, FLUSH, INJECT, LEFT_OUT, LEFT_OUT_COUNT, LEFT_OUT_MAX, MAGIC, MAGIC_NUMBER, MEMORY, PATTERNS,
-    RANGE_COUNT, RANGES, RANGES_MAX, SEED, TESTED, TIMES, WRONG_COUNT, WRONGS, WRONGS_MAX, pattern, verdict,
-    wrong,
+    BAD, BAD_COUNT, BAD_MAX, ENTRY, FLUSH, INJECT, LEFT_OUT, LEFT_OUT_COUNT, LEFT_OUT_MAX, MAGIC,
+    MAGIC_NUMBER, MEMORY, PATTERNS, RANGE_COUNT, RANGES, RANGES_MAX, SEED, TESTED, TIMES, WRONG_COUNT,
+    WRONGS, WRONGS_MAX, bad, pattern, verdict, wrong,
 };
 use anyhow::{Context, bail};
 use machine::iomem::Resource;
@@ -37,6 +37,9 @@ pub(super) struct Found {
     pub(super) left_out: Vec<u64>,
     pub(super) wrong_count: u64,
     pub(super) wrongs: Vec<Wrong>,
+    /// Pages with wrong words, those beyond the room for them too.
+    pub(super) bad_count: u64,
+    pub(super) bad: Vec<BadPage>,
     /// Seconds that each pattern took.
     pub(super) seconds: [f64; pattern::COUNT as usize],
     /// Calls, each with a suspend.
@@ -53,6 +56,14 @@ pub(super) struct Wrong {
     pub(super) written: u64,
     pub(super) read: u64,
     pub(super) pattern: u64,
+}
+
+/// A page with wrong words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct BadPage {
+    pub(super) address: u64,
+    /// The bits that were wrong in any of its words.
+    pub(super) bits: u64,
 }
 
 impl Session {
@@ -146,6 +157,11 @@ impl Session {
                 read: field(wrong::READ)?,
                 pattern: field(wrong::PATTERN)?,
             });
+        }
+        found.bad_count = get(&block, BAD_COUNT)?;
+        for number in 0..usize::try_from(found.bad_count)?.min(BAD_MAX) {
+            let field = |field: Field<u64>| get(&block, Field::at(BAD + number * bad::SIZE + field.offset()));
+            found.bad.push(BadPage { address: field(bad::ADDRESS)?, bits: field(bad::BITS)? });
         }
         for (number, seconds) in found.seconds.iter_mut().enumerate() {
             *seconds = self.seconds(get(&block, Field::at(TIMES + number * 8))?);

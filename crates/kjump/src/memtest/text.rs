@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 use std::path::Path;
 
+use machine::page_flags;
 use serde::Serialize;
 
-use super::ranges::{self, PAGE, Span};
-use super::session::{Found, Wrong};
+use super::ranges::{self, Span};
+use super::session::{BadPage, Found, Wrong};
 use crate::terminal::quantity;
 
 /// The patterns by their numbers.
@@ -25,11 +26,25 @@ pub(super) struct Report {
     left_out: u64,
     wrong_count: u64,
     wrongs: Vec<Wrong>,
+    /// Pages with wrong words, by address.
+    bad: BTreeMap<u64, Bad>,
+    /// Pages with wrong words that the image had no room for: in the pass that is under way, and
+    /// the most in any.
+    not_listed: [u64; 2],
     seconds: [f64; PATTERNS.len()],
     slices: u64,
     longest: f64,
     /// Pages that the kernel was to stop using, and what it answered.
     offlined: Vec<(u64, String)>,
+}
+
+/// A page with wrong words.
+#[derive(Default)]
+struct Bad {
+    /// The bits that were wrong in any of its words.
+    bits: u64,
+    /// What the kernel uses it for, if that is known.
+    owner: Option<&'static str>,
 }
 
 impl Report {
@@ -42,6 +57,8 @@ impl Report {
             left_out: 0,
             wrong_count: 0,
             wrongs: Vec::new(),
+            bad: BTreeMap::new(),
+            not_listed: [0; 2],
             seconds: [0.0; PATTERNS.len()],
             slices: 0,
             longest: 0.0,
@@ -54,6 +71,12 @@ impl Report {
         self.left_out += found.left_out.len() as u64;
         self.wrong_count += found.wrong_count;
         self.wrongs.extend(found.wrongs);
+        for BadPage { address, bits } in &found.bad {
+            self.bad.entry(*address).or_default().bits |= bits;
+        }
+        let [now, most] = &mut self.not_listed;
+        *now += found.bad_count.saturating_sub(found.bad.len() as u64);
+        *most = (*most).max(*now);
         for (sum, seconds) in self.seconds.iter_mut().zip(found.seconds) {
             *sum += seconds;
         }
@@ -65,19 +88,22 @@ impl Report {
         self.wrong_count == 0
     }
 
-    /// Pages with wrong words, and the bits that were wrong in each.
-    fn pages(&self) -> BTreeMap<u64, u64> {
-        let mut pages = BTreeMap::new();
-        for wrong in &self.wrongs {
-            *pages.entry(wrong.address / PAGE * PAGE).or_default() |= wrong.written ^ wrong.read;
+    /// The next pass comes to the same pages again.
+    pub(super) fn begin_pass(&mut self) {
+        self.not_listed[0] = 0;
+    }
+
+    /// Looks up what the kernel uses the pages with wrong words for.
+    pub(super) fn find_owners(&mut self, root: &Path) {
+        for (page, bad) in &mut self.bad {
+            bad.owner = page_flags::owner(root, *page).ok().flatten();
         }
-        pages
     }
 
     /// Has the kernel stop using the pages with wrong words.
     pub(super) fn offline(&mut self, root: &Path) {
         let file = root.join("sys/devices/system/memory/soft_offline_page");
-        for page in self.pages().into_keys() {
+        for &page in self.bad.keys() {
             let answer = match std::fs::write(&file, format!("{page:#x}\n")) {
                 Ok(()) => "no longer used".into(),
                 Err(error) => format!("still used: {error}"),
@@ -126,8 +152,17 @@ impl Report {
                 "  {address:#014x}: wrote {written:#018x}, read {read:#018x}, bits {bits:#018x} ({name})"
             );
         }
-        for (page, bits) in self.pages() {
-            let _ = writeln!(text, "page {page:#x}: bits {bits:#x}; to leave it out: memmap=4K${page:#x}");
+        for (page, Bad { bits, owner }) in &self.bad {
+            let owner = owner.map(|owner| format!(" ({owner})")).unwrap_or_default();
+            let _ =
+                writeln!(text, "page {page:#x}{owner}: bits {bits:#x}; to leave it out: memmap=4K${page:#x}");
+        }
+        if self.not_listed[1] > 0 {
+            let more = quantity::count(self.not_listed[1], "more page");
+            let _ = writeln!(
+                text,
+                "and {more} with wrong words, for which there was no room; --range tests less at a time"
+            );
         }
         for (page, answer) in &self.offlined {
             let _ = writeln!(text, "page {page:#x}: {answer}");
@@ -159,9 +194,10 @@ impl Report {
                 "bits": wrong.written ^ wrong.read,
                 "pattern": usize::try_from(wrong.pattern).ok().and_then(|number| PATTERNS.get(number)),
             })).collect::<Vec<_>>(),
-            "pages": self.pages().into_iter().map(|(page, bits)| serde_json::json!({
-                "page": page, "bits": bits, "memmap": format!("4K${page:#x}"),
+            "pages": self.bad.iter().map(|(page, Bad { bits, owner })| serde_json::json!({
+                "page": page, "bits": bits, "owner": owner, "memmap": format!("4K${page:#x}"),
             })).collect::<Vec<_>>(),
+            "pages_not_listed": self.not_listed[1],
             "offlined": self.offlined,
         })
     }
@@ -178,6 +214,7 @@ fn percent(part: u64, all: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::memtest::ranges::PAGE;
 
     fn found() -> Found {
         let wrong = |address, read, pattern| Wrong { address, written: 0, read, pattern };
@@ -186,6 +223,8 @@ mod tests {
             left_out: vec![0x5000, 0x6000],
             wrong_count: 2,
             wrongs: vec![wrong(0x1_2340, 0x20, 0), wrong(0x1_2348, 0x40, 4)],
+            bad_count: 1,
+            bad: vec![BadPage { address: 0x1_2000, bits: 0x60 }],
             seconds: [0.5; 7],
             slices: 3,
             longest: 1.9,
@@ -216,6 +255,38 @@ mod tests {
         );
         assert!(text.contains("page 0x12000: bits 0x60; to leave it out: memmap=4K$0x12000\n"));
         assert!(!report.is_good());
+    }
+
+    /// The image stores the first words only, and more pages.
+    #[test]
+    fn every_bad_page_is_named_with_its_owner_and_more_are_counted() {
+        let root = std::env::temp_dir().join(format!("kjump-memtest-{}", std::process::id()));
+        std::fs::create_dir_all(root.join("proc")).unwrap();
+        let mut flags = vec![0_u8; 0x20 * 8];
+        flags[0x13 * 8..0x14 * 8].copy_from_slice(&(1_u64 << 10).to_ne_bytes());
+        std::fs::write(root.join("proc/kpageflags"), flags).unwrap();
+        let all = [Span { first: 0x1000, end: 0x10_1000 }];
+        let mut report = Report::new(&all, &all);
+        let page = |number: u64| BadPage { address: number * PAGE, bits: 1 };
+        for pass in 0..2 {
+            report.begin_pass();
+            let bad = vec![page(0x12), page(0x13), page(0x20 + pass)];
+            report.add(Found { bad, bad_count: 5, ..found() });
+        }
+        report.find_owners(&root);
+        std::fs::remove_dir_all(root).unwrap();
+        let text = report.text();
+        for line in [
+            "page 0x12000: bits 0x1; to leave it out: memmap=4K$0x12000\n",
+            "page 0x13000 (free): bits 0x1; to leave it out: memmap=4K$0x13000\n",
+            "page 0x20000: bits 0x1; ",
+            "page 0x21000: bits 0x1; ",
+            "and 2 more pages with wrong words, for which there was no room;",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        let json = serde_json::to_value(report.to_json()).unwrap();
+        assert_eq!((&json["pages"][1]["owner"], &json["pages_not_listed"]), (&"free".into(), &2.into()));
     }
 
     #[test]
