@@ -45,6 +45,9 @@ pub struct BzImage<'a> {
     pub loads_high: bool,
     /// Whether there is a 64-bit entry point, [`header::ENTRY_64`] bytes after the load address.
     pub has_entry_64: bool,
+    /// Whether the header shows that it can be entered in real mode only: it names no address of
+    /// code for protected mode, or no bytes of it, and no other entry point.
+    pub only_real_mode: bool,
     /// Whether kernel, initrd, command line and boot_params may lie above 4 GiB.
     pub above_4g: bool,
     /// Whether EFI runtime services survive a kexec into it.
@@ -166,6 +169,7 @@ impl<'a> Fields<'a> {
             kernel,
             loads_high,
             has_entry_64: has(xload_flag::KERNEL_64),
+            only_real_mode: !has(xload_flag::KERNEL_64) && self.lacks_entry_32(kernel)?,
             above_4g: has(xload_flag::CAN_BE_LOADED_ABOVE_4G),
             efi_kexec: has(xload_flag::EFI_KEXEC),
             levels_5: has(xload_flag::LEVELS_5),
@@ -218,6 +222,23 @@ impl<'a> Fields<'a> {
                 Error::OutOfFile { what: "the protected-mode code".into(), offset, size, length }
             },
         )
+    }
+
+    /// Whether the header shows that there is no code for protected mode: iPXE has no address of it,
+    /// memdisk and GRUB's `lnxboot.img` no bytes. A kernel that can be loaded anywhere has both,
+    /// wherever the header does not say so.
+    fn lacks_entry_32(self, kernel: &[u8]) -> Result<bool, Error> {
+        if self.alignment()?.is_some() {
+            return Ok(false);
+        }
+        let units = kernel.len().div_ceil(16);
+        let size = self.get(0, header::SYSSIZE, 0)?;
+        // Before 2.04 the field has 16 bits: 0 stands for multiples of 1 MiB too.
+        let is_empty = match self.protocol < Protocol::two(4) {
+            true => size & 0xffff == 0 && !units.is_multiple_of(1 << 16),
+            false => size == 0,
+        };
+        Ok(is_empty || self.get(0, header::CODE32_START, 0)? == 0)
     }
 
     fn alignment(self) -> Result<Option<u64>, Error> {

@@ -35,6 +35,29 @@ fn a_field_counts_since_the_protocol_that_added_it() {
     assert_eq!(get(0x20f).protocol.to_string(), "2.15");
 }
 
+/// The headers of memdisk and of GRUB's lnxboot.img, of iPXE, of memtest86+ and of old kernels.
+#[test]
+fn a_header_without_code_for_protected_mode_is_one_for_real_mode() {
+    let only_real_mode = |protocol, size: u32, start: u32, bytes: usize| {
+        let mut file = kernel(protocol);
+        file.resize(0x400 + bytes, 0x90);
+        let written = [
+            header::SYSSIZE.write(&mut file, size),
+            header::CODE32_START.write(&mut file, start),
+            header::RELOCATABLE_KERNEL.write(&mut file, 0),
+            header::XLOADFLAGS.write(&mut file, 0),
+        ];
+        assert!(written.iter().all(|&written| written));
+        BzImage::parse(&file).unwrap().only_real_mode
+    };
+    assert!(only_real_mode(0x203, 0, 0x10_0000, 0x60a8));
+    assert!(only_real_mode(0x207, 0x100, 0, 0x1000));
+    assert!(!only_real_mode(0x20c, 0x100, 0x10_0000, 0x1000));
+    assert!(!only_real_mode(0x203, 0x100, 0x10_0000, 0x1000));
+    assert!(!only_real_mode(0x203, 0, 0x10_0000, 1 << 20));
+    assert!(!BzImage::parse(&kernel(0x20f)).unwrap().only_real_mode);
+}
+
 #[test]
 fn a_truncated_kernel_is_rejected_at_any_length() {
     let file = kernel(0x20f);

@@ -10,7 +10,7 @@ use super::errno::{self, Attempt, Call};
 use super::files::Files;
 use super::kept::{self, NAME};
 use super::prepare::Entropy;
-use super::request::{Load, Wanted};
+use super::request::{EntryMode, Load, Wanted};
 use super::syscall::{self, Choice, Syscall};
 use super::trouble::Trouble;
 use super::{by_file_load, by_load, describe};
@@ -27,6 +27,9 @@ pub(super) fn load(load: &Load, wanted: Wanted) -> Result<(), Trouble> {
     let mut files = Files::read(load, path, || Ok(machine::kernel::command_line(Path::new("/"))?))?;
     let loader = files.kernel.loader(load.format)?;
     check(&files, loader)?;
+    if let Some(advice) = advice(&files, load, loader) {
+        report::complain(NAME, &advice);
+    }
     let choice =
         syscall::choose(load, wanted, loader, files.kernel.is_fixed(loader)).map_err(Trouble::Usage)?;
     if load.prepare {
@@ -68,6 +71,20 @@ pub(super) fn check(files: &Files, loader: Loader) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// A warning about a program that would be entered where it has no code.
+fn advice(files: &Files, load: &Load, loader: Loader) -> Option<String> {
+    if loader != Loader::BzImage || load.entry_mode == Some(EntryMode::Real) {
+        return None;
+    }
+    let kernel = BzImage::parse(files.kernel.kernel()).ok().filter(|kernel| kernel.only_real_mode)?;
+    let path = Name(&files.kernel.path);
+    let protocol = kernel.protocol;
+    Some(format!(
+        "warning: {path}: its header (protocol {protocol}) names no code for protected mode, so that it will \
+         probably hang; load it with --real-mode"
+    ))
+}
+
 fn by_choice(files: &Files, load: &Load, loader: Loader, choice: &Choice) -> Result<(), Trouble> {
     if choice.first == Syscall::Load {
         return Ok(by_load::load(files, load, loader)?);
@@ -96,5 +113,35 @@ fn by_choice(files: &Files, load: &Load, loader: Loader, choice: &Choice) -> Res
                 .map_err(|second| Trouble::Failed(anyhow!("{second:#}\nkexec: before that, {explained}")))
         }
         _ => Err(Trouble::Failed(errno::explained(Call::FileLoad, &error, "", Some(&attempt)))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use abi::setup_header as header;
+
+    fn advice_for(kernel: &[u8], entry_mode: Option<EntryMode>) -> Option<String> {
+        let path = std::env::temp_dir().join(format!("kjump-advice-{}", std::process::id()));
+        std::fs::write(&path, kernel).unwrap();
+        let load = Load { command_line: Some("".into()), entry_mode, ..Load::default() };
+        let files = Files::read(&load, &path, || Ok(Vec::new())).unwrap();
+        std::fs::remove_file(&path).unwrap();
+        advice(&files, &load, Loader::BzImage)
+    }
+
+    #[test]
+    fn a_program_for_real_mode_is_not_entered_elsewhere_without_a_warning() {
+        let mut program = kernel_file::testing::bzimage(0x1000, 0x1000);
+        assert_eq!(advice_for(&program, None), None);
+        for written in
+            [header::VERSION.write(&mut program, 0x203), header::CODE32_START.write(&mut program, 0x10_0000)]
+        {
+            assert!(written);
+        }
+        let advice = advice_for(&program, None).unwrap();
+        assert!(advice.ends_with("load it with --real-mode") && advice.contains("protocol 2.03"), "{advice}");
+        assert!(advice_for(&program, Some(EntryMode::Protected)).is_some());
+        assert_eq!(advice_for(&program, Some(EntryMode::Real)), None);
     }
 }
