@@ -47,14 +47,24 @@ fn bytes(word: &str) -> Option<u64> {
     unsigned(digits).ok()?.checked_mul(1 << shift).filter(|bytes| *bytes > 0)
 }
 
-/// Seconds as a whole number of milliseconds, at least one; `none` is 0.
+/// Seconds, with `ms` at the end milliseconds, as a whole number of milliseconds, at least one;
+/// `none` is 0.
 pub(crate) fn deadline(word: &str) -> Result<u64, String> {
     const LIMIT: f64 = 1e9;
-    let invalid = || format!("{word:?} is neither a number of seconds from 0.001 to 1000000000 nor `none`");
+    let invalid = || {
+        format!(
+            "{word:?} is neither a number of seconds from 0.001 to 1000000000 (0.5, 0.5s or 500ms) nor `none`"
+        )
+    };
     if word == "none" {
         return Ok(0);
     }
-    let seconds: f64 = word.parse().map_err(|_| invalid())?;
+    let (digits, unit) = match (word.strip_suffix("ms"), word.strip_suffix('s')) {
+        (Some(digits), _) => (digits, 1e-3),
+        (None, Some(digits)) => (digits, 1.0),
+        (None, None) => (word, 1.0),
+    };
+    let seconds = digits.parse::<f64>().map_err(|_| invalid())? * unit;
     if !(1e-3..=LIMIT).contains(&seconds) {
         return Err(invalid());
     }
@@ -170,6 +180,28 @@ mod tests {
         assert_eq!(either_sign("-0x8000000000000000"), Ok(1 << 63));
         for word in ["-0x8000000000000001", "--1", "-"] {
             assert!(either_sign(word).is_err(), "{word}");
+        }
+    }
+
+    #[test]
+    fn a_time_is_in_seconds_unless_it_has_a_unit() {
+        for (word, milliseconds) in [
+            ("2", 2000),
+            ("2s", 2000),
+            ("0.5", 500),
+            ("0.5s", 500),
+            ("500ms", 500),
+            ("1ms", 1),
+            ("1000000000s", 1_000_000_000_000),
+            ("none", 0),
+        ] {
+            assert_eq!(deadline(word), Ok(milliseconds), "{word}");
+        }
+        for word in [
+            "", "s", "ms", "0", "0s", "0.1ms", "2m", "2 s", "2ss", "2mss", "-1s", "nans", "infs", "1e10s",
+            "nones",
+        ] {
+            assert!(deadline(word).unwrap_err().contains("500ms"), "{word}");
         }
     }
 
