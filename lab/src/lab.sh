@@ -17,7 +17,7 @@ damaged() {
 # The sum of a disk, read from the disk itself.
 sum_of() {
     echo 3 > /proc/sys/vm/drop_caches
-    md5sum < $1
+    sha256sum < $1
 }
 
 # The offset of the kernel's clocks to the real-time clock, which runs while the kernel does not.

@@ -25,6 +25,16 @@ impl Scratch {
         Ok(Self(path))
     }
 
+    /// Creates a file of this size in MiB, at most 16 GiB, in which each word of 32 bits is its own
+    /// number: a sector in the wrong place is as wrong as one with other contents.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn numbered(name: &str, mebibytes: u32) -> Result<Self> {
+        let words = 0..mebibytes << 18;
+        Self::new(name, &words.flat_map(u32::to_le_bytes).collect::<Vec<u8>>())
+    }
+
     /// Creates a file of this size in MiB, all of it a hole.
     ///
     /// # Errors

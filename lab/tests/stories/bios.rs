@@ -22,7 +22,7 @@ pub(crate) const STORIES: &[Story] = stories! {
 
 /// Memory map, monitor and disks as Linux knows them, at every level; nothing is left changed.
 fn agrees(vm: Vm) -> Result<()> {
-    let disk = Scratch::new("disk", &[7; 8 << 20])?;
+    let disk = Scratch::numbered("disk", 8)?;
     vm.disk(&disk)
         .qemu("-vga")
         .qemu("std")
@@ -33,6 +33,14 @@ fn agrees(vm: Vm) -> Result<()> {
             kjump bios edid && kjump bios vbe > /tmp/vbe && head -1 /tmp/vbe || exit 1
             grep '^0x118 *1024 *768 *24 ' /tmp/vbe || exit 1
             kjump bios edd && kjump bios pci && kjump bios smbios || exit 1
+            # The same as JSON, by every name in the list, with a value that the text above has.
+            kjump bios list > /tmp/list && [ $(wc -l < /tmp/list) = 6 ] || exit 1
+            for wanted in e820:'\"equal_to_kernels\": true' edid:'\"manufacturer\": \"RHT\"' \
+                vbe:'\"width\": 1024' edd:'\"sectors\": 16384' pci:'\"last_bus\"' smbios:'\"intact\": true'; do
+                name=${wanted%%:*}
+                grep -q \"^$name \" /tmp/list && kjump bios $name --json > /tmp/json || exit 1
+                grep -q \"${wanted#*:}\" /tmp/json || { echo no $wanted; cat /tmp/json; exit 1; }
+            done
             # A loop ends with its limit, having added to EDI between turns, or with the carry flag.
             kjump bios 0x12 --ebx 1 --loop --step 3 > /tmp/loop || exit 1
             grep 'returned, 1000 times' /tmp/loop && grep 'edi 00000bb5' /tmp/loop || exit 1
@@ -80,6 +88,9 @@ fn a_bios_that_waits_returns_or_is_ended_at_its_deadline(on: &str) -> Result<()>
                 [ $? = 5 ] || exit 1
                 kjump bios e820 > /dev/null || exit 1
             done
+            # A program that is killed while the BIOS has the CPU ends when its call does.
+            kjump bios 0x16 --deadline 3000 --quiesce none & sleep 1; kill -9 $!; wait $!
+            [ $? = 137 ] && kjump bios e820 > /dev/null || exit 1
             # The other CPU asks this one for a backtrace, by an NMI, and waits for it.
             for time in $(seq 5); do
                 (sleep 2; taskset 2 sh -c 'echo l > /proc/sysrq-trigger') &
@@ -138,7 +149,7 @@ fn a_machine_without_a_bios_says_so(on: &str) -> Result<()> {
 /// there is, and have INT 12h wait for a key: both are found, named on the console, and the test
 /// goes on.
 fn a_machine_is_tested_through_its_bios(on: &str) -> Result<()> {
-    let disk = Scratch::new("disk", &[7; 8 << 20])?;
+    let disk = Scratch::numbered("disk", 8)?;
     vm(on)
         .smp(2)
         .disk(&disk)
@@ -176,7 +187,7 @@ fn a_machine_is_tested_through_its_bios(on: &str) -> Result<()> {
 
 /// Every line of the report is good.
 fn is_tested(vm: Vm) -> Result<()> {
-    let disk = Scratch::new("disk", &[7; 8 << 20])?;
+    let disk = Scratch::numbered("disk", 8)?;
     let vm = vm.disk(&disk).qemu("-vga").qemu("std");
     vm.run("kjump test-machine --deadline 20000")?
         .succeeded()
@@ -201,16 +212,24 @@ fn machines_with_other_numbers_of_cpus_are_tested_through_their_bios(on: &str) -
 }
 
 /// Sector 1000 is read through IDE, whose driver works by the same ports. Through virtio, whose
-/// driver has its own queues, nothing is.
+/// driver has its own queues, nothing is; nor through USB, of which the BIOS names no controller.
 fn disks_are_read_only_by_controllers_that_the_bios_still_has(on: &str) -> Result<()> {
     let bytes: Vec<u8> = (0..8_u32 << 20).map(|at| (at / 512 + at).to_le_bytes()[0]).collect();
     let (ide, virtio) = (Scratch::new("ide", &bytes)?, Scratch::new("virtio", &bytes)?);
+    let usb = Scratch::numbered("usb", 1)?;
     let drive = format!("file={},format=raw,if=ide", PathBuf::from(&ide).display());
+    let stick = format!("file={},format=raw,if=none,id=stick", PathBuf::from(&usb).display());
     vm(on)
         .smp(2)
         .disk(&virtio)
         .qemu("-drive")
         .qemu(drive)
+        .qemu("-drive")
+        .qemu(stick)
+        .qemu("-device")
+        .qemu("qemu-xhci")
+        .qemu("-device")
+        .qemu("usb-storage,drive=stick")
         .run(
             r"kjump bios edd
             # A packet: 16 bytes, one sector, to 2000:0010, sector 1000.
@@ -224,10 +243,13 @@ fn disks_are_read_only_by_controllers_that_the_bios_still_has(on: &str) -> Resul
             dd if=/dev/vda bs=512 skip=1000 count=1 2> /dev/null > /tmp/wanted
             dd if=/tmp/back bs=16 skip=1 2> /dev/null | cmp - /tmp/wanted || exit 1
             read_by_bios $virtio; [ $? = 1 ] || exit 1
+            usb=$(kjump bios edd | sed -n 's/^\(0x8[0-9]*\)  *2048 .*/\1/p')
+            read_by_bios $usb; [ $? = 1 ] || exit 1
             kjump bios 0x13 --eax 0x4300 --edx $ide --in /tmp/packet --buffer 528; [ $? = 1 ]",
         )?
         .succeeded()
         .prints("is held by the driver virtio-pci")
+        .prints("and the BIOS does not name its controller")
         .prints("--allow-disk-writes permits it")
         .never_prints("changed")
         .kernel_log_is_clean();
@@ -236,7 +258,7 @@ fn disks_are_read_only_by_controllers_that_the_bios_still_has(on: &str) -> Resul
 }
 
 fn thousands_of_bios_calls_leave_the_machine_as_it_was(on: &str) -> Result<()> {
-    let disk = Scratch::new("disk", &[7; 8 << 20])?;
+    let disk = Scratch::numbered("disk", 8)?;
     vm(on)
         .smp(2)
         .disk(&disk)

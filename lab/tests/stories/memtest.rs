@@ -32,14 +32,14 @@ fn wrong_words_are_found_exactly_and_right_ones_are_not(on: &str) -> Result<()> 
         .prints(
             "  0x000004001238: wrote 0x0000000000000000, read 0x0000000000020000, bits 0x0000000000020000",
         )
-        .prints("page 0x4001000: bits 0x20000; to leave it out: memmap=4K$0x4001000")
+        .prints("page 0x4001000 (free): bits 0x20000; to leave it out: memmap=4K$0x4001000")
         .prints("no wrong word")
         .kernel_log_is_clean();
     Ok(())
 }
 
 fn all_memory_is_tested_under_a_working_kernel(on: &str) -> Result<()> {
-    let disk = Scratch::new("disk", &[7; 8 << 20])?;
+    let disk = Scratch::numbered("disk", 8)?;
     vm(on)
         .smp(2)
         .mem(256)
@@ -67,7 +67,7 @@ fn all_memory_is_tested_under_a_working_kernel(on: &str) -> Result<()> {
 /// Files in memory, a dirty page cache, a disk and a network that are used between the slices, and
 /// a test that is killed.
 fn a_gibibyte_under_load_is_tested_again_and_again(on: &str) -> Result<()> {
-    let disk = Scratch::new("disk", &[7; 64 << 20])?;
+    let disk = Scratch::numbered("disk", 64)?;
     vm(on)
         .smp(2)
         .mem(1024)
