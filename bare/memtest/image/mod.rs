@@ -4,8 +4,8 @@
 //!
 //! 1. The CPU is in 64-bit mode, all System RAM is mapped at its physical address, SSE works.
 //! 2. Interrupts are off, no other CPU runs, no device writes to memory.
-//! 3. The block is the first pages of the image, as far as [`ENTRY`]. Variables are zero or hold the values of an
-//!    earlier call.
+//! 3. The block is the first pages of the image, as far as [`ENTRY`]. Variables are zero or hold
+//!    the values of an earlier call.
 //!
 //! The pages of the image, of the page tables and of the descriptor tables are in use: they are
 //! left out and named, so that an image in another place can test them.

@@ -6,7 +6,8 @@
 //! 0x01000  code and constants, entered at the first byte in 64-bit mode
 //! 0x08000  variables and the stack, zero at first
 //! 0x0d000  page tables for returning to 64-bit mode
-//! 0x11000  what was in the low pages; then, before and after the calls: page 0, the extended data area
+//! 0x11000  what was in the low pages; then page 0 and the extended data area, before and after the
+//!          calls
 //! 0x20000  the buffer's contents, in and out
 //! 0x30000  what was in the buffer's place
 //! 0x40000  what was in upper memory, where a BIOS has its ROMs and more of its data

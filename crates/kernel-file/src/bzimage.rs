@@ -224,9 +224,9 @@ impl<'a> Fields<'a> {
         )
     }
 
-    /// Whether the header shows that there is no code for protected mode: iPXE has no address of it,
-    /// memdisk and GRUB's `lnxboot.img` no bytes. A kernel that can be loaded anywhere has both,
-    /// wherever the header does not say so.
+    /// Whether the header shows that there is no code for protected mode: iPXE has no address of
+    /// it, memdisk and GRUB's `lnxboot.img` have no bytes. A kernel that can be loaded anywhere has
+    /// both.
     fn lacks_entry_32(self, kernel: &[u8]) -> Result<bool, Error> {
         if self.alignment()?.is_some() {
             return Ok(false);

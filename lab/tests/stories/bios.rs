@@ -36,7 +36,9 @@ fn agrees(vm: Vm) -> Result<()> {
             # The same as JSON, by every name in the list, with a value that the text above has.
             kjump bios list > /tmp/list && [ $(wc -l < /tmp/list) = 6 ] || exit 1
             for wanted in e820:'\"equal_to_kernels\": true' edid:'\"manufacturer\": \"RHT\"' \
-                vbe:'\"width\": 1024' edd:'\"sectors\": 16384' pci:'\"last_bus\"' smbios:'\"intact\": true'; do
+                vbe:'\"width\": 1024' edd:'\"sectors\": 16384' pci:'\"last_bus\"' \
+                smbios:'\"intact\": true'
+            do
                 name=${wanted%%:*}
                 grep -q \"^$name \" /tmp/list && kjump bios $name --json > /tmp/json || exit 1
                 grep -q \"${wanted#*:}\" /tmp/json || { echo no $wanted; cat /tmp/json; exit 1; }

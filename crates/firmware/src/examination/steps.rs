@@ -698,8 +698,8 @@ mod tests {
             clock in proptest::option::of(prop_oneof![Just([0, u64::MAX]), Just([u64::MAX, 0])]),
         ) {
             // The calls came to their end.
-            abi::bios::WHY.write(&mut block, why::DONE);
-            abi::bios::DONE.write(&mut block, 16);
+            prop_assert!(abi::bios::WHY.write(&mut block, why::DONE));
+            prop_assert!(abi::bios::DONE.write(&mut block, 16));
             let results = Results::read(&block).unwrap();
             let range = |first| Named { first, last, kind: "System RAM".into() };
             let known = Known {
