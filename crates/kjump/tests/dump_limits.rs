@@ -167,7 +167,7 @@ fn each_form_of_many_loads_holds_its_least_limit() {
 
 /// What the other test does, with as many load headers as the largest machines have.
 #[test]
-#[ignore = "takes minutes"]
+#[ignore = "takes minutes: it is the step dump/limits of `cargo xtask test --soak`"]
 fn each_form_of_a_million_loads_holds_its_least_limit() {
     let dir = Directory::new("forms-million");
     let source = dir.path("vmcore");

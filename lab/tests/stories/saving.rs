@@ -13,7 +13,7 @@ pub(crate) const STORIES: &[Story] = stories! {
 };
 
 /// Both disks have old content, which must not appear in the dump; one is too small, and later in
-/// use.
+/// use. Then both have content of a known kind, which only `-f` overwrites.
 fn a_dump_is_written_straight_to_a_disk(on: &str) -> Result<()> {
     let disk = Scratch::new("disk", &vec![0xee; 256 << 20])?;
     let small = Scratch::new("small", &vec![0xee; 3 << 20])?;
@@ -31,13 +31,30 @@ fn a_dump_is_written_straight_to_a_disk(on: &str) -> Result<()> {
         swapon /dev/vdb
         kjump dump save /dump /dev/vdb && exit 1
         swapoff /dev/vdb
+        for disk in vda vdb; do
+            [ $disk = vdb ] || mke2fs /dev/vda
+            before=$(head -c 1000000 /dev/$disk | md5sum)
+            kjump dump save /dump /dev/$disk && exit 1
+            makedumpfile -l -d 0 /dump /dev/$disk && exit 1
+            echo 3 > /proc/sys/vm/drop_caches
+            [ \"$before\" = \"$(head -c 1000000 /dev/$disk | md5sum)\" ]
+            makedumpfile -f -l -d 31 /dump /dev/$disk || echo \"forced onto $disk: $?\"
+            kjump dump info /dev/$disk
+            mkswap /dev/$disk
+            kjump dump save -f /dump /dev/$disk || echo \"forced onto $disk: $?\"
+            kjump dump info /dev/$disk
+        done
         mount -t tmpfs -o size=3m none /mnt
         kjump dump save --compress=raw /dump /mnt/full && exit 1
         ls -A /mnt
         kjump dump info /mnt/full.incomplete";
     let outcome = vm(on).smp(2).mem(256).disk(&disk).disk(&small).run(job)?.succeeded();
     let same = " 0 different, 0 only here, 0 only there, 0 unreadable";
-    assert_eq!(outcome.text().matches(same).count(), 2, "{}", outcome.text());
+    let count = |text| outcome.text().matches(text).count();
+    assert_eq!(count(same), 2, "{}", outcome.text());
+    // Each of two names is refused on each of two disks, and forced only one of them is too small.
+    assert_eq!(count("-f overwrites it"), 4, "{}", outcome.text());
+    assert_eq!((count("forced onto vda"), count("forced onto vdb: 1")), (0, 2), "{}", outcome.text());
     outcome
         .prints("all checksums are right")
         .prints("/dev/vdb is an incomplete dump")
@@ -45,6 +62,8 @@ fn a_dump_is_written_straight_to_a_disk(on: &str) -> Result<()> {
         .prints("\nfull.incomplete\n")
         .prints("INCOMPLETE")
         .prints("the disk is in use")
+        .prints("the disk contains an ext2, ext3 or ext4 file system; -f overwrites it")
+        .prints("the disk contains swap space; -f overwrites it")
         .kernel_log_is_clean();
     Ok(())
 }
@@ -177,10 +196,13 @@ END
         mount -t tmpfs -o size=320m none /mnt
         cd /mnt
         # A part of the key that is left counts too.
+        for from in $(seq 25); do
+            echo $key | cut -c $from-$((from + 7))
+        done > /parts
+        [ $(sort -u /parts | wc -l) -eq 25 ]
         has_key() {
             kjump dump save -d 31 -c raw $1 again
-            tr -d '\0' < again |
-                grep -q -F -e ${key%????????????????????????} -e ${key#????????????????????????}
+            tr -d '\0' < again | grep -q -F -f /parts
         }
         kjump dump save -d 31 /proc/kcore whole || [ $? = 1 ]
         has_key whole

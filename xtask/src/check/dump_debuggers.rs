@@ -54,6 +54,9 @@ const CUTS: [(&str, &str, u64); 7] = [
 /// Lists all tasks and their stacks.
 const TASKS: &str = "ps\nforeach bt\nquit\n";
 
+/// What crash must find many times in the raw image then: stacks, and functions on them.
+const TASK_LANDMARKS: [&str; 3] = ["PID: ", "COMMAND: ", "__schedule at "];
+
 /// All steps; they take minutes.
 pub(crate) fn steps() -> Vec<Step> {
     let mut steps: Vec<Step> = on_all("crash", crash).collect();
@@ -88,6 +91,10 @@ fn crash(kernel: &str) -> Result<()> {
 fn crash_incomplete(kernel: &str) -> Result<()> {
     for age in ages(kernel) {
         let raw = run_crash(kernel, *age, &[&memory_image::vmcore(kernel)?], &[], TASKS)?;
+        for landmark in TASK_LANDMARKS {
+            let count = raw.matches(landmark).count();
+            ensure!(count > 10, "{age:?}: crash finds {landmark:?} {count} times in the raw image:\n{raw}");
+        }
         let ask = |what: &str, cut: &Path| {
             let output = run_crash(kernel, *age, &[cut], &["--zero_excluded"], TASKS)?;
             let missing = raw.lines().find(|line| !output.contains(line));
@@ -134,10 +141,6 @@ fn cut(kernel: &str, codec: &str, level: &str, percent: u64) -> Result<PathBuf> 
 fn drgn(kernel: &str) -> Result<()> {
     for age in ages(kernel) {
         let whole = walked_whole(kernel, *age)?;
-        for kind in ["task ", "mount ", "cache "] {
-            let count = whole.lines().filter(|line| line.starts_with(kind)).count();
-            ensure!(count > 4, "{age:?}: drgn finds few of the kind {kind:?}:\n{whole}");
-        }
         for options in [["-l", "-d", "31"], ["-c", "-d", "17"], ["-z", "-d", "31"], ["-p", "-d", "31"]] {
             let output = walked(kernel, *age, &saved(kernel, &options, "for-drgn")?)?;
             ensure!(output == whole, "{options:?}, {age:?}: drgn finds something else:\n{output}");
@@ -169,7 +172,12 @@ fn walked_whole(kernel: &str, age: Age) -> Result<String> {
         Age::Release => saved(kernel, &["-l", "-d", "0"], "for-drgn")?,
         Age::Newest => memory_image::vmcore(kernel)?,
     };
-    walked(kernel, age, &whole)
+    let found = walked(kernel, age, &whole)?;
+    for kind in ["task ", "mount ", "cache "] {
+        let count = found.lines().filter(|line| line.starts_with(kind)).count();
+        ensure!(count > 4, "{age:?}: drgn finds few of the kind {kind:?}:\n{found}");
+    }
+    Ok(found)
 }
 
 /// What drgn finds in a dump.

@@ -55,6 +55,7 @@ pub(crate) fn after_stories(soak: bool) -> Result<Vec<Step>> {
     let readers = if soak {
         [
             bochs::steps(),
+            vec![Step::new("dump/limits", dump_limits)],
             dump_readers::steps(),
             dump_debuggers::steps(),
             dump_forms::steps(),
@@ -89,6 +90,11 @@ fn module(kernel: &str) -> Verdict {
 
 fn cargo(arguments: &[&str]) -> Verdict {
     Verdict::of(program::cargo().args(arguments))
+}
+
+/// The unit tests of dumps that take minutes.
+fn dump_limits() -> Verdict {
+    cargo(&["test", "--package", "kjump", "--test", "dump_limits", "--", "--ignored"])
 }
 
 /// Links between items must resolve, also from private items.
