@@ -235,7 +235,8 @@ fn snapshots_are_taken_between_work(on: &str) -> Result<()> {
     Ok(())
 }
 
-/// The small kernel stays after a snapshot. It is gone after a power cycle, and can be booted again.
+/// The small kernel stays after a snapshot. It is gone after a power cycle, and can be booted
+/// again.
 fn a_prepared_kernel_writes_one_image_after_another(on: &str) -> Result<()> {
     let machine = Machine::new(on)?;
     machine.hibernate(

@@ -16,8 +16,8 @@ use crate::tree;
 /// The meaning of the figures.
 pub(crate) const MEANING: &str = "\
 live: memory of a process that is checked after resuming; a third of its pages hardly compresses
-off: from the command until the machine is off. By jump, that includes booting the kernel that saves, unless it
-was prepared
+off: from the command until the machine is off. By jump, that includes booting the kernel that saves,
+unless it was prepared
 back: from the command in the kernel that was booted next until the hibernated one prints again
 image: bytes on the disk; by jump, encrypted. All times are the host's";
 

@@ -24,8 +24,8 @@ pub(crate) struct HibernateArgs {
     /// The disk or partition to write to
     #[arg(long, value_name = "DEVICE", value_hint = ValueHint::FilePath)]
     pub(crate) to: PathBuf,
-    /// Boot the small kernel now, and return: `kjump hibernate` and `kjump snapshot` then have it at
-    /// once. It stays in memory as the peer `hibernate` until the machine is off; `kjump drop
+    /// Boot the small kernel now, and return: `kjump hibernate` and `kjump snapshot` then have it
+    /// at once. It stays in memory as the peer `hibernate` until the machine is off; `kjump drop
     /// hibernate` frees it
     #[arg(long, group = "KeyArgs")]
     pub(crate) prepare: bool,
