@@ -33,6 +33,9 @@ const TEXT: usize = 48;
 pub(super) struct Config {
     /// The disk is the one whose file is in the state *writing* with this identifier.
     pub(super) id: Id,
+    /// Bytes of the disk. If it has another size for the small kernel, that kernel has another
+    /// partition table in mind, and must not write by it.
+    pub(super) disk_bytes: u64,
     pub(super) job: Job,
 }
 
@@ -110,7 +113,7 @@ mod tests {
         let facts = Box::new(Facts::default());
         let (codec, cipher) = (Codec::Lz4, CipherKind::Aes256Gcm);
         let job = Job::Hibernate { codec, cipher, slots: Vec::new(), then: Then::Reboot, facts };
-        Config { id: [1; 16], job }
+        Config { id: [1; 16], disk_bytes: 1 << 30, job }
     }
 
     #[test]
@@ -121,7 +124,7 @@ mod tests {
         let (config, found) = Config::parse(&message).unwrap().unwrap();
         assert_eq!((config.id, config.job.then()), ([1; 16], "reboot"));
         assert_eq!(found.unwrap().bytes(), &secret);
-        let plain = Config { id: [2; 16], job: Job::Snapshot { level: 1 } };
+        let plain = Config { id: [2; 16], disk_bytes: 1 << 30, job: Job::Snapshot { level: 1 } };
         let (config, found) = Config::parse(&plain.message(None).unwrap()).unwrap().unwrap();
         assert_eq!((config.id, config.job.then(), found.is_none()), ([2; 16], "return", true));
     }

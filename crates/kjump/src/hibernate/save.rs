@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
-use hibernation::{BLOCK_PAGES, Facts, Id, PAGE, Plan, Saved, Saving, State, StateKind};
+use hibernation::{BLOCK_PAGES, Disk, Facts, Id, PAGE, Plan, Saved, Saving, State, StateKind};
 use phys::PAGE_SHIFT;
 use vmcore::select::{Level, WriteOrder};
 use vmcore::{MemoryImage, PhysRead, select};
@@ -36,16 +36,17 @@ pub(super) fn run() -> anyhow::Result<Outcome> {
         report::print("return\n")?;
         return Ok(Outcome::Done);
     };
-    let then = config.job.then();
-    let result = match config.job {
+    let Config { id, disk_bytes, job } = config;
+    let then = job.then();
+    let result = find(&id, disk_bytes).and_then(|(path, target, state)| match job {
         Job::Hibernate { codec, cipher, slots, facts, .. } => {
-            hibernate(&config.id, Plan { codec, cipher, secret, slots }, *facts, &line)
+            hibernate(&target, &state, Plan { codec, cipher, secret, slots }, *facts, &line)
         }
-        Job::Snapshot { level } => find(&config.id).and_then(|(path, target, _)| {
+        Job::Snapshot { level } => {
             drop(target);
             snapshot::write(&path, level)
-        }),
-    };
+        }
+    });
     match result {
         Ok(text) => {
             say(&text);
@@ -60,13 +61,18 @@ pub(super) fn run() -> anyhow::Result<Outcome> {
 }
 
 /// Writes a hibernation file; returns what there is to say about it.
-fn hibernate(id: &Id, plan: Plan, mut facts: Facts, line: &[u8]) -> anyhow::Result<String> {
-    let (_, target, state) = find(id)?;
+fn hibernate(
+    target: &Target,
+    state: &State,
+    plan: Plan,
+    mut facts: Facts,
+    line: &[u8],
+) -> anyhow::Result<String> {
     facts.entry = jump_back::entry(line)?;
     facts.file_systems = superblock::file_systems();
     let start = Instant::now();
     let written =
-        Saving::start(&target, state.clone(), plan).map_err(anyhow::Error::from).and_then(|saving| {
+        Saving::start(target, state.clone(), plan).map_err(anyhow::Error::from).and_then(|saving| {
             pages(&saving, line)?;
             Ok(saving.finish(facts)?)
         });
@@ -74,14 +80,15 @@ fn hibernate(id: &Id, plan: Plan, mut facts: Facts, line: &[u8]) -> anyhow::Resu
         Ok(saved) => Ok(text(&saved, start.elapsed())),
         Err(error) => {
             // If the disk has failed, the kernel at rest reads the reason in the log.
-            let _ = state.change(&target, StateKind::Failed, &format!("{error:#}"));
+            let _ = state.change(target, StateKind::Failed, &format!("{error:#}"));
             Err(error)
         }
     }
 }
 
-/// Waits for the disk whose file this image goes to.
-fn find(id: &Id) -> anyhow::Result<(PathBuf, Target, State)> {
+/// Waits for the disk whose file this image goes to, and which has as many bytes for the kernel at
+/// rest.
+fn find(id: &Id, bytes: u64) -> anyhow::Result<(PathBuf, Target, State)> {
     let end = Instant::now() + PATIENCE;
     loop {
         for name in machine::disk::names() {
@@ -90,6 +97,14 @@ fn find(id: &Id) -> anyhow::Result<(PathBuf, Target, State)> {
             let Ok(target) = Target::open(&path) else { continue };
             match State::read(&target) {
                 Ok(state) if state.id == *id && state.kind == StateKind::Writing => {
+                    let length = target.length();
+                    if length != bytes {
+                        bail!(
+                            "{} has {length} bytes here, but {bytes} for the kernel at rest: one of the two \
+                             has not read the partition table since it was changed",
+                            path.display()
+                        );
+                    }
                     return Ok((path, target, state));
                 }
                 _ => {}

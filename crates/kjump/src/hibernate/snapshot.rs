@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::{Context, anyhow, bail};
-use hibernation::{State, StateKind};
+use hibernation::{Disk, State, StateKind};
 use machine::Machine;
 
 use super::args::SnapshotArgs;
@@ -21,7 +21,8 @@ pub(crate) fn run(args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     let state = State::read(&target).with_context(|| path.to_string())?;
     refuse_content(&args.to, &state, args.force, Swap::IsRefused)?;
     let release = Machine::probe(Path::new("/")).release.map_err(|error| anyhow!("{error}"))?;
-    let config = Config { id: new_id()?, job: Job::Snapshot { level: args.level.number() } };
+    let job = Job::Snapshot { level: args.level.number() };
+    let config = Config { id: new_id()?, disk_bytes: target.length(), job };
     let rest = Rest::new(&args.peer, &release, &args.to)?;
     let message = config.message(None)?;
     prepare(&target, &state, config.id).with_context(|| path.to_string())?;
@@ -41,7 +42,7 @@ pub(crate) fn run(args: &SnapshotArgs) -> anyhow::Result<Outcome> {
     {
         state.change(&target, StateKind::Failed, said)?.release(&target)?;
     }
-    bail!("{path}: no snapshot, and this kernel goes on: {said}")
+    bail!("{path}: no snapshot was written, and this kernel goes on: {said}")
 }
 
 /// Writes the dump, in the small kernel.

@@ -33,6 +33,7 @@ pub(crate) fn run(args: &HibernateArgs) -> anyhow::Result<Outcome> {
     let checked = Checked::new(args, &target, &facts, cipher.name());
     let config = Config {
         id: new_id()?,
+        disk_bytes: target.length(),
         job: Job::Hibernate {
             codec: args.compress.into(),
             cipher,

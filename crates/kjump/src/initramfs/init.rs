@@ -66,7 +66,11 @@ fail "kjump return ended with status $?"
 /// failure is reported to the kernel at rest, which prints its reason and may try again.
 const HIBERNATE: &str = r#"
 can_return || fail 'no kernel jumped here, so there is nothing to save'
-while next=$(kjump image save </dev/null) || next=failed; do
+# The kernel at rest may have changed them since this one was entered last.
+read_partition_tables() {
+    for disk in /sys/block/*; do blockdev --rereadpt "/dev/${disk##*/}" 2>/dev/null; done
+}
+while read_partition_tables; next=$(kjump image save </dev/null) || next=failed; do
     sync
     case $next in
         poweroff|reboot) "$next" -f; sleep 60; fail 'the machine does not power off' ;;
