@@ -95,11 +95,11 @@ pub enum Refusal {
     )]
     Uefi,
     /// Encrypted memory.
-    #[error("memory is encrypted ({0}), and real mode would read it as it is stored; boot without it")]
+    #[error("memory is encrypted ({0}), and real mode would read ciphertext; boot with encryption off")]
     Encrypted(String),
     /// A clock.
     #[error(
-        "the kernel takes its ticks from the 8254, which the BIOS sets anew; use --quiesce suspend, or boot \
+        "the kernel takes its ticks from the 8254, which the BIOS reprograms; use --quiesce suspend, or boot \
          with an APIC timer or an HPET"
     )]
     Clock,

@@ -78,7 +78,7 @@ fn one_pass(
     let left = ranges::of_pages(&mut left);
     let mut second = Session::open(resources, &left)?;
     for piece in left.chunks(session::MOST_RANGES) {
-        let found = slices(&mut second, args, piece, pass, "testing what the test used", end)?;
+        let found = slices(&mut second, args, piece, pass, "testing the pages used by the test", end)?;
         let complete = found.complete;
         report.add(found);
         if !complete {

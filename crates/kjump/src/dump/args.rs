@@ -92,8 +92,7 @@ pub(crate) struct SaveArgs {
     /// Options for ssh in place of the user's, as with its option -F
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "to")]
     pub(crate) ssh_config: Option<PathBuf>,
-    /// Send the dump to an address with http:// although that is on another machine: it is not
-    /// encrypted
+    /// Permit http:// to another machine: the dump is not encrypted on its way
     #[arg(long, requires = "to")]
     pub(crate) plain_http: bool,
     /// Overwrite a disk that contains a file system, a partition table or the like

@@ -31,7 +31,7 @@ pub(crate) struct HibernateArgs {
     pub(crate) prepare: bool,
     #[command(flatten)]
     pub(crate) key: KeyArgs,
-    /// What the machine does when the image is complete
+    /// The action once the image is complete
     #[arg(long, value_enum, value_name = "ACTION", default_value_t)]
     pub(crate) then: Then,
     /// Check everything short of the jump, and do nothing
@@ -127,13 +127,13 @@ pub(crate) struct KeyArgs {
     /// Encrypt with a passphrase, which is the first line of this file (/dev/stdin: of the input)
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) passphrase: Option<PathBuf>,
-    /// Do not encrypt: whoever can read the disk reads all memory, and whoever can write to it
-    /// controls the resumed kernel
+    /// Do not encrypt: anyone who can read the disk can read all memory, and anyone who can write
+    /// to it controls the resumed kernel
     #[arg(long)]
     pub(crate) no_encryption: bool,
 }
 
-/// What the machine does when the image is complete.
+/// The action once the image is complete.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 pub(crate) enum Then {
     /// Power off
@@ -190,7 +190,7 @@ pub(crate) struct ImageInfoArgs {
     pub(crate) json: bool,
 }
 
-/// Read a whole hibernation file and check that it is what was written
+/// Read a whole hibernation file and verify its checksums
 #[derive(Debug, Args)]
 pub(crate) struct ImageVerifyArgs {
     /// The disk or partition
@@ -200,7 +200,7 @@ pub(crate) struct ImageVerifyArgs {
     pub(crate) key: KeyArgs,
 }
 
-/// Erase a hibernation file: its keys are overwritten, and nobody can read it any more
+/// Erase a hibernation file: its keys are overwritten, and it can no longer be decrypted
 ///
 /// A swap partition can be used for swap again afterwards.
 #[derive(Debug, Args)]

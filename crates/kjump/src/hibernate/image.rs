@@ -105,7 +105,7 @@ fn verify(args: &ImageVerifyArgs) -> anyhow::Result<Outcome> {
     let key = KeyMaterial::read(&args.key)?;
     let target = Target::open(&args.device)?;
     let (pages, blocks) = check_all(&target, &key, &args.device)?;
-    report::print(&format!("{pages} pages in {blocks} blocks are what was written\n"))?;
+    report::print(&format!("{pages} pages in {blocks} blocks verified\n"))?;
     Ok(Outcome::Done)
 }
 

@@ -53,7 +53,7 @@ pub(crate) fn run(args: &ResumeArgs) -> anyhow::Result<Outcome> {
     {
         state.change(&target, StateKind::Complete, "")?;
     }
-    Err(error.context(format!("{path}: not resumed; the image is as it was")))
+    Err(error.context(format!("{path}: not resumed; the image is unchanged")))
 }
 
 /// Refuses a machine on which the kernel cannot continue, with every reason.

@@ -86,7 +86,10 @@ impl Erasure {
             Size::Text => length_of_text(memory, &self.path, address)?,
             Size::In(path, bytes) => {
                 let Some(at) = path.address(memory, element)? else {
-                    return Err(bad(line, &format!("the size {} is behind a null pointer", path.text)));
+                    return Err(bad(
+                        line,
+                        &format!("the size {} is reached through a null pointer", path.text),
+                    ));
                 };
                 let mut value = [0; 8];
                 memory.read(line, &path.text, at, value.get_mut(..*bytes).unwrap_or_default())?;

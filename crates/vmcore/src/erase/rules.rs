@@ -280,7 +280,7 @@ fn read_loop(line: usize, tokens: &mut Tokens<'_>) -> Result<Loop> {
         tokens.skip();
         let erase = erase(start.line, tokens)?;
         if erase.what.start != variable {
-            let reason = format!("in this loop, what is erased starts with its variable, {variable}");
+            let reason = format!("in this loop, a path to erase must start with its variable, {variable}");
             return Err(bad(start.line, &reason));
         }
         body.push(erase);

@@ -130,8 +130,8 @@ impl Demo {
             status: 0,
             wanted: &[
                 "the key is wrong",
-                "not resumed; the image is as it was: block 6 was changed after it was written",
-                "are what was written",
+                "not resumed; the image is unchanged: block 6 was changed after it was written",
+                "blocks verified",
                 "state: complete",
             ],
         }

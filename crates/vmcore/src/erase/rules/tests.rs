@@ -100,7 +100,7 @@ fn an_error_names_its_line() {
         ("for a b\nendfor", "line 1: expected `in` after the variable of the loop"),
         ("for a.b in c\nendfor", "line 1: expected a variable after `for`"),
         ("for a in b\nfor c in d", "line 2: \"for\" in a loop: expected erase or endfor"),
-        ("for a in b\nerase c", "line 2: in this loop, what is erased starts with its variable, a"),
+        ("for a in b\nerase c", "line 2: in this loop, a path to erase must start with its variable, a"),
         ("type a", "line 1: expected the name of a type, such as `struct net` or `unsigned long`"),
         ("type", "line 1: expected `type SYMBOL TYPE`"),
         ("type a struct b c", "line 1: expected the name of a type, such as `struct net` or `unsigned long`"),

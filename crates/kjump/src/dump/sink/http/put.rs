@@ -177,7 +177,7 @@ impl Put {
                 bail!("{address}: {sent} bytes were sent, but the file there has {length} bytes")
             }
             Some(_) => {}
-            None => report::inform(&format!("{address}: the server does not answer how long the file is\n")),
+            None => report::inform(&format!("{address}: the server does not report the file's length\n")),
         }
         report::inform(&format!("{address}: {sent} bytes, SHA-256 {}\n", self.to.digest()));
         Ok(())

@@ -87,8 +87,9 @@ impl Transfer {
             let request = self.agent.post(self.sign(&action).as_str());
             answer(request.content_type("application/octet-stream").send_empty())
         })?;
-        let created = CreateMultipartUpload::parse_response(&answer.text)
-            .map_err(|error| Failure::lasting(format!("the server's answer is not one of S3: {error}")))?;
+        let created = CreateMultipartUpload::parse_response(&answer.text).map_err(|error| {
+            Failure::lasting(format!("unexpected reply from the server (not S3?): {error}"))
+        })?;
         *upload = Some(created.upload_id().to_owned());
         Ok(())
     }
