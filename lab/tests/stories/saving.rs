@@ -53,7 +53,8 @@ fn a_dump_is_written_straight_to_a_disk(on: &str) -> Result<()> {
     let count = |text| outcome.text().matches(text).count();
     assert_eq!(count(same), 2, "{}", outcome.text());
     // Each of two names is refused on each of two disks, and forced only one of them is too small.
-    assert_eq!(count("-f overwrites it"), 4, "{}", outcome.text());
+    let errors = String::from_utf8_lossy(&outcome.err);
+    assert_eq!(errors.matches("-f overwrites it").count(), 4, "{errors}");
     assert_eq!((count("forced onto vda"), count("forced onto vdb: 1")), (0, 2), "{}", outcome.text());
     outcome
         .prints("all checksums are right")
