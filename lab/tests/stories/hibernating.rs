@@ -156,7 +156,7 @@ fn a_kernel_that_cannot_be_saved_goes_on(on: &str) -> Result<()> {
         .run(&job)?
         .succeeded()
         .prints(" can be hibernated")
-        .prints("not hibernated, and this kernel goes on: no room: ")
+        .prints("not hibernated, and this kernel goes on: hibernation file too small: ")
         .prints("memory after failing: all as it was")
         .prints("checked after failing")
         .prints("state: failed")
