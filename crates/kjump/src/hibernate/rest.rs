@@ -83,12 +83,12 @@ impl<'a> Rest<'a> {
     /// left.
     pub(super) fn prepare(&self) -> anyhow::Result<()> {
         let (device, _) = self.open()?;
-        let ending = self.visit(&device)?;
-        if ending.value != Some(0) {
-            self.forget(&device)?;
-            bail!("the small kernel does not wait for work: {}", ending.said.trim_end());
+        let ending = self.visit(&device);
+        if ending.as_ref().is_ok_and(|ending| ending.value == Some(0)) {
+            return Ok(());
         }
-        Ok(())
+        self.forget(&device)?;
+        bail!("the small kernel does not wait for work: {}", ending?.said.trim_end());
     }
 
     /// Goes to the small kernel with a message. Afterwards nothing of it is left, unless it was
