@@ -24,7 +24,8 @@ const TRAP: u16 = 1 << 8;
 const INTERRUPTS: u16 = 1 << 9;
 const PAGE: u64 = 0x1000;
 /// Read-only memory: option ROMs, then the BIOS. Vectors can also name the RAM above, past 1 MiB.
-const ROM: Range<u32> = 0xc_0000..0x10_0000;
+#[expect(clippy::cast_possible_truncation, reason = "it ends at 1 MiB")]
+const ROM: Range<u32> = UPPER as u32..(UPPER + UPPER_SIZE) as u32;
 /// Address and segment of the stub.
 #[expect(clippy::cast_possible_truncation, reason = "it lies below 1 MiB")]
 const STUB: u32 = LOW_STUB as u32;

@@ -48,21 +48,20 @@ pub fn owner(root: &Path, address: u64) -> Fact<Option<&'static str>> {
 pub fn owner_by(flags: u64) -> Option<&'static str> {
     // The first that applies. A page that a process maps from a file is one of the page cache.
     [
-        (HWPOISON, "out of use already"),
-        (NOPAGE, ""),
-        (BUDDY, "free"),
-        (OFFLINE, "offline"),
-        (RESERVED, "kernel"),
-        (SLAB, "slab objects"),
-        (PGTABLE, "page tables"),
-        (HUGE, "huge pages"),
-        (ANON, "processes"),
-        (LRU, "page cache"),
+        (HWPOISON, Some("out of use already")),
+        (NOPAGE, None),
+        (BUDDY, Some("free")),
+        (OFFLINE, Some("offline")),
+        (RESERVED, Some("kernel")),
+        (SLAB, Some("slab objects")),
+        (PGTABLE, Some("page tables")),
+        (HUGE, Some("huge pages")),
+        (ANON, Some("processes")),
+        (LRU, Some("page cache")),
     ]
     .into_iter()
     .find(|(flag, _)| flags & flag != 0)
-    .map(|(_, name)| name)
-    .filter(|name| !name.is_empty())
+    .and_then(|(_, name)| name)
 }
 
 /// The blocks of 2 MiB, below an address, that hold a page which the kernel cannot move elsewhere:
